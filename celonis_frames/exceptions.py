@@ -63,6 +63,18 @@ class CelonisFramesError(Exception):
         super().__init__(message)
         self.message = message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # The subclasses' keyword-only arguments would be lost on the way back from a worker process.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(
+    kind: type[CelonisFramesError], args: tuple[object, ...], state: dict[str, object]
+) -> CelonisFramesError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class ConfigError(CelonisFramesError):
     """What to connect to, or a parameter, is missing or wrong. Nothing was sent."""

@@ -1,0 +1,48 @@
+"""Push pandas and polars DataFrames into Celonis with one line.
+
+>>> import pandas as pd, celonis_frames                                  # doctest: +SKIP
+>>> df.celonis.push("Purchasing", "EVENTS", keys=["CASE_ID", "EVENT_ID"])  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from celonis_frames import _accessor, exceptions
+from celonis_frames._auth import ApiKey, AppKey
+from celonis_frames._client import Celonis, connect
+from celonis_frames._doors import delete, plan, push
+from celonis_frames._plan import PushPlan
+from celonis_frames._schema import Column
+from celonis_frames._status import PushStatus
+from celonis_frames._version import __version__
+
+if TYPE_CHECKING:
+    from celonis_frames import local
+
+__all__ = [
+    "ApiKey",
+    "AppKey",
+    "Celonis",
+    "Column",
+    "PushPlan",
+    "PushStatus",
+    "__version__",
+    "connect",
+    "delete",
+    "exceptions",
+    "local",
+    "plan",
+    "push",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # The local Celonis needs an extra and is slow to import, so it is loaded when asked for.
+    if name == "local":
+        return importlib.import_module("celonis_frames.local")
+    raise AttributeError(f"module 'celonis_frames' has no attribute {name!r}")
+
+
+_accessor.install()

@@ -1,0 +1,69 @@
+"""`df.celonis` on pandas and polars frames, whichever is imported first, or neither.
+
+The accessor holds the frame and nothing else; its methods are the functions of the package.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from wrapt import when_imported
+
+from celonis_frames import _doors
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a method: the frame is the accessor's own."""
+
+    @functools.wraps(function)
+    def method(self: CelonisAccessor, /, *args: Any, **kwargs: Any) -> Any:
+        return function(self._frame, *args, **kwargs)
+
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[itself, *parameters[1:]]
+    )
+    return method
+
+
+class CelonisAccessor:
+    """What `df.celonis` gives: `push`, `delete` and `plan` for this frame."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+
+    push = _method(_doors.push)
+    delete = _method(_doors.delete)
+    plan = _method(_doors.plan)
+
+
+class _Namespace:
+    """A descriptor that makes an accessor on each access.
+
+    polars' own registration keeps the accessor on the frame, and with it a reference cycle that
+    holds the frame's memory until a cyclic collection.
+    """
+
+    def __get__(self, frame: Any, kind: type) -> Any:
+        return CelonisAccessor if frame is None else CelonisAccessor(frame)
+
+
+def install() -> None:
+    """Put the accessor on the frames of pandas and polars, now or when they are imported."""
+    when_imported("pandas")(_install_pandas)
+    when_imported("polars")(_install_polars)
+
+
+def _install_pandas(pandas: Any) -> None:
+    pandas.api.extensions.register_dataframe_accessor("celonis")(CelonisAccessor)
+
+
+def _install_polars(polars: Any) -> None:
+    for kind in (polars.DataFrame, polars.LazyFrame):
+        kind.celonis = _Namespace()
+        kind._accessors = kind._accessors | {"celonis"}  # noqa: SLF001  # for completion

@@ -1,0 +1,246 @@
+"""The functions users call: `push`, `delete` and `plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from celonis_frames._client import Celonis, current
+from celonis_frames._options import Compression, FileType, Mode, PushOptions, UpsertStrategy
+from celonis_frames._plan import PushPlan, plan_frame
+from celonis_frames._schema import ColumnOverride, Rename
+from celonis_frames._status import PushStatus
+
+
+def push(
+    frame: Any,
+    pool: str,
+    table: str,
+    *,
+    mode: Mode = "DELTA",
+    keys: Sequence[str] | str | None = None,
+    connection: str | None = None,
+    columns: Mapping[str, ColumnOverride] | None = None,
+    index: bool | None = None,
+    rename: Rename | None = None,
+    nested: str = "error",
+    file_type: FileType = "PARQUET",
+    compression: Compression = "snappy",
+    chunk_bytes: int | str | None = None,
+    staging: str | None = None,
+    workers: int | None = None,
+    deduplicate_by: str | None = None,
+    upsert_strategy: UpsertStrategy | None = None,
+    job_options: Mapping[str, Any] | None = None,
+    wait: bool = True,
+    timeout: float | None = None,
+    progress: bool | None = None,
+    client: Celonis | None = None,
+) -> PushStatus:
+    """Pushes a frame into a table of a Celonis Data Pool and returns the job's status.
+
+    The frame is read only. All rows are checked before the first byte is sent: names, types, keys,
+    and the length of every text, which the table's columns then get. A push that fails before
+    the job is executed cancels the job and leaves the table untouched.
+
+    Args:
+        frame: A pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, RecordBatch,
+            RecordBatchReader or Dataset, anything with ``__arrow_c_stream__``, an iterable of
+            these, or a path, URL or glob of Parquet files. Streams and queries are never
+            collected whole; what can be read only once is spooled to a temporary folder.
+        pool: Data Pool: id, name, or its address pasted from the browser.
+        table: Name of the table, up to 128 UTF-8 bytes.
+        mode: ``"DELTA"`` appends, or upserts on `keys`; ``"REPLACE"`` drops the table and makes
+            it anew. Case does not matter.
+        keys: Names of the key columns; no nulls, each named once.
+        connection: Data connection: id or name; None is the pool's global schema.
+        columns: Overrides by column name: a `Column`, a Celonis type (``"STRING"``) or a text
+            length in characters.
+        index: pandas only: None sends a named index as columns and leaves an unnamed one; True and
+            False force it.
+        rename: New names by old ones, or ``"snake"`` / ``"upper_snake"``.
+        nested: ``"error"`` refuses lists, structs and maps; ``"json"`` sends them as JSON text.
+        file_type: ``"PARQUET"`` or ``"CSV"``.
+        compression: Parquet codec. Only ``"snappy"`` and ``"none"`` are known to be accepted.
+        chunk_bytes: Size of a finished chunk, in bytes or as ``"256 MB"``, at most 1 GB. None is
+            64 MB: large enough for few requests, small enough to overlap encoding and upload.
+        staging: An fsspec URL; all chunks are written there before the first is sent, so that
+            the frame is read once.
+        workers: Uploads at a time. None is 2, and 1 with keys, since the last of two rows with
+            the same key wins.
+        deduplicate_by: Of rows with the same key in this push the one with the highest value in
+            this column wins (the API's ``duplicateRemovalColumn``).
+        upsert_strategy: What happens to columns that the frame does not have, as the API names it.
+        job_options: Further fields of the job by their API names.
+        wait: Wait for the job's end; False returns once it is submitted.
+        timeout: Seconds for all of it. While uploading, the job is cancelled; after that it goes
+            on at the server.
+        progress: True and False force the progress bar; None shows it in notebooks and terminals.
+        client: The connection; None is the last `connect`, else the environment.
+
+    Returns:
+        The job's status: state, rows, chunks, bytes, logs, warnings and timings.
+
+    Raises:
+        ConfigError: No connection, or a parameter that makes no sense. Nothing was sent.
+        FrameError: The frame cannot be sent as it is; see its subclasses. Nothing was executed.
+        ApiError: A call failed. Before execution the job is cancelled.
+        JobFailed: The job ended in ERROR or CANCELED, with the server's logs.
+        JobTimeout: The time was up.
+        UploadUncertain: The server does not have exactly the chunks sent; nothing was executed.
+    """
+    connected = client if client is not None else current()
+    return connected.push(
+        frame,
+        pool,
+        table,
+        mode=mode,
+        keys=keys,
+        connection=connection,
+        columns=columns,
+        index=index,
+        rename=rename,
+        nested=nested,
+        file_type=file_type,
+        compression=compression,
+        chunk_bytes=chunk_bytes,
+        staging=staging,
+        workers=workers,
+        deduplicate_by=deduplicate_by,
+        upsert_strategy=upsert_strategy,
+        job_options=job_options,
+        wait=wait,
+        timeout=timeout,
+        progress=progress,
+    )
+
+
+def delete(
+    frame: Any,
+    pool: str,
+    table: str,
+    *,
+    keys: Sequence[str] | str,
+    connection: str | None = None,
+    columns: Mapping[str, ColumnOverride] | None = None,
+    index: bool | None = None,
+    rename: Rename | None = None,
+    file_type: FileType = "PARQUET",
+    compression: Compression = "snappy",
+    chunk_bytes: int | str | None = None,
+    staging: str | None = None,
+    workers: int | None = None,
+    job_options: Mapping[str, Any] | None = None,
+    wait: bool = True,
+    timeout: float | None = None,
+    progress: bool | None = None,
+    client: Celonis | None = None,
+) -> PushStatus:
+    """Deletes the rows whose keys are in the frame and returns the job's status.
+
+    Only the key columns are sent. Keys that the table does not have are no error.
+
+    Args:
+        frame: As for `push`; other columns than the keys are ignored.
+        pool: As for `push`.
+        table: As for `push`.
+        keys: Names of the key columns, as the table was pushed with.
+        connection: As for `push`.
+        columns: As for `push`.
+        index: As for `push`.
+        rename: As for `push`.
+        file_type: As for `push`.
+        compression: As for `push`.
+        chunk_bytes: As for `push`.
+        staging: As for `push`.
+        workers: As for `push`.
+        job_options: As for `push`.
+        wait: As for `push`.
+        timeout: As for `push`.
+        progress: As for `push`.
+        client: As for `push`.
+
+    Raises:
+        ConfigError, FrameError, ApiError, JobFailed, JobTimeout, UploadUncertain: As for `push`.
+    """
+    connected = client if client is not None else current()
+    return connected.delete(
+        frame,
+        pool,
+        table,
+        keys=keys,
+        connection=connection,
+        columns=columns,
+        index=index,
+        rename=rename,
+        file_type=file_type,
+        compression=compression,
+        chunk_bytes=chunk_bytes,
+        staging=staging,
+        workers=workers,
+        job_options=job_options,
+        wait=wait,
+        timeout=timeout,
+        progress=progress,
+    )
+
+
+def plan(
+    frame: Any,
+    pool: str | None = None,
+    table: str = "TABLE",
+    *,
+    mode: Mode = "DELTA",
+    keys: Sequence[str] | str | None = None,
+    connection: str | None = None,
+    columns: Mapping[str, ColumnOverride] | None = None,
+    index: bool | None = None,
+    rename: Rename | None = None,
+    nested: str = "error",
+    file_type: FileType = "PARQUET",
+    compression: Compression = "snappy",
+    chunk_bytes: int | str | None = None,
+    deduplicate_by: str | None = None,
+    upsert_strategy: UpsertStrategy | None = None,
+) -> PushPlan:
+    """Tells what `push` would do with the same parameters; sends nothing, needs no connection.
+
+    All rows are read once and measured, as in a push; chunks and bytes are estimated from the first
+    rows encoded. A stream that can be read only once is left unread.
+
+    Args:
+        frame: As for `push`.
+        pool: Not looked up; there so that the call reads like the push it stands for.
+        table: As for `push`.
+        mode: As for `push`.
+        keys: As for `push`.
+        connection: Not looked up.
+        columns: As for `push`.
+        index: As for `push`.
+        rename: As for `push`.
+        nested: As for `push`.
+        file_type: As for `push`.
+        compression: As for `push`.
+        chunk_bytes: As for `push`.
+        deduplicate_by: As for `push`.
+        upsert_strategy: As for `push`.
+
+    Raises:
+        ConfigError, FrameError: What `push` would raise before it sends.
+    """
+    del pool
+    options = PushOptions(
+        mode=mode,
+        keys=keys,
+        connection=connection,
+        columns=columns,
+        index=index,
+        rename=rename,
+        nested=nested,
+        file_type=file_type,
+        compression=compression,
+        chunk_bytes=chunk_bytes,
+        deduplicate_by=deduplicate_by,
+        upsert_strategy=upsert_strategy,
+    )
+    return plan_frame(frame, table, options)

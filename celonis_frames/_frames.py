@@ -1,0 +1,227 @@
+"""What a frame is: every kind of table becomes a `Source` of Arrow record batches.
+
+The only room that knows pandas, polars or any other library's classes. It never imports one:
+a frame can only be of a library that its owner has already imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from celonis_frames._pandas import read_pandas
+from celonis_frames._polars import read_lazy, read_polars
+from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError
+
+BATCH_BYTES = 16_000_000
+"""Arrow bytes that one batch should hold: enough to keep the encoder busy, few enough to hold many."""
+
+BATCH_ROWS = 131_072
+"""Most rows of one batch."""
+
+KINDS = (
+    "a pandas DataFrame, a polars DataFrame or LazyFrame, a pyarrow Table, RecordBatch, "
+    "RecordBatchReader or Dataset, anything with __arrow_c_stream__, an iterable of these, "
+    "or a path, URL or glob of Parquet files"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A frame, seen as record batches of one schema.
+
+    Attributes:
+        kind: What the frame is, for messages.
+        schema: Arrow schema of every batch; names as in the frame.
+        rows: Number of rows, or None where only reading tells.
+        rereadable: Whether `batches` can be called again and yields the same rows.
+        settled: Whether the rows cannot change between two readings (held in memory).
+        batches: Yields the rows, in order, in batches of bounded size.
+        notes: Warnings found on the way in.
+    """
+
+    kind: str
+    schema: pa.Schema
+    rows: int | None
+    rereadable: bool
+    settled: bool
+    batches: Callable[[], Iterator[pa.RecordBatch]]
+    notes: tuple[str, ...] = ()
+
+
+def read(frame: Any, *, index: bool | None = None) -> Source:
+    """A `Source` of the frame's rows; the frame itself is only read.
+
+    Args:
+        frame: One of the kinds the package's documentation lists.
+        index: For pandas only. None keeps a named index as columns and drops an unnamed one;
+            True and False force it.
+
+    Raises:
+        FrameError: The object is no frame, or a path matches no file.
+        ColumnNameError: Names that Arrow cannot carry: not text, or twice the same.
+        ColumnTypeError: A column that has no Arrow type.
+        ConfigError: `index` was given for a frame that has none.
+    """
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if pandas is not None and isinstance(frame, getattr(pandas, "DataFrame", ())):
+        schema, batches, notes = read_pandas(frame, index=index, batch_bytes=BATCH_BYTES)
+        return Source("pandas DataFrame", schema, len(frame), True, True, batches, notes)
+    if index is not None:
+        raise ConfigError(
+            f"index={index} is for pandas DataFrames, but the frame is a {_kind(frame)}, which has "
+            "no index: leave index= away."
+        )
+    if polars is not None and isinstance(frame, getattr(polars, "DataFrame", ())):
+        schema, batches = read_polars(frame, batch_rows=_batch_rows)
+        return Source("polars DataFrame", schema, frame.height, True, True, batches)
+    if polars is not None and isinstance(frame, getattr(polars, "LazyFrame", ())):
+        schema, batches = read_lazy(frame, batch_rows=_batch_rows)
+        return Source("polars LazyFrame", schema, None, True, False, batches)
+    return _read_arrow(frame)
+
+
+def _read_arrow(frame: Any) -> Source:
+    if isinstance(frame, pa.RecordBatch):
+        frame = pa.Table.from_batches([frame])
+    if isinstance(frame, pa.Table):
+        table = frame
+        rows = _batch_rows(table.schema, table.nbytes, table.num_rows)
+        return Source(
+            "pyarrow Table",
+            table.schema,
+            table.num_rows,
+            True,
+            True,
+            lambda: iter(table.to_batches(max_chunksize=rows)),
+        )
+    if isinstance(frame, ds.Dataset):
+        return _read_dataset(frame, "pyarrow Dataset")
+    if isinstance(frame, pa.RecordBatchReader):
+        return _read_stream(frame, "pyarrow RecordBatchReader")
+    if isinstance(frame, str | os.PathLike):
+        return _read_dataset(_open_files(os.fspath(frame)), "Parquet files")
+    if hasattr(frame, "__arrow_c_stream__"):
+        try:
+            reader = pa.RecordBatchReader.from_stream(frame)
+        except pa.ArrowInvalid as error:
+            raise FrameError(
+                f"The frame is a {_kind(frame)}, which gives one column and no table: make it a "
+                "frame first (.to_frame())."
+            ) from error
+        return _read_stream(reader, _kind(frame))
+    if isinstance(frame, Iterable) and not isinstance(frame, bytes | bytearray | dict | set):
+        return _read_iterable(frame)
+    raise FrameError(f"The frame is a {_kind(frame)}; it must be {KINDS}.")
+
+
+def _read_dataset(dataset: ds.Dataset, kind: str) -> Source:
+    # Without a bound on rows and read-ahead a scan of wide files holds many decoded batches.
+    rows = _batch_rows(dataset.schema, 0, 0)
+    return Source(
+        kind,
+        dataset.schema,
+        None,
+        True,
+        False,
+        lambda: dataset.to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1),
+    )
+
+
+def _read_stream(reader: pa.RecordBatchReader, kind: str) -> Source:
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in reader:
+            yield from _cut(batch)
+
+    return Source(kind, reader.schema, None, False, False, batches)
+
+
+def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    rows = _batch_rows(batch.schema, batch.nbytes, batch.num_rows)
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def _read_iterable(frames: Iterable[Any]) -> Source:
+    iterator = iter(frames)
+    first = next(iterator, None)
+    if first is None:
+        raise FrameError("The iterable of frames is empty: it gives no columns to push.")
+    if isinstance(first, str | bytes) or _is_plain_value(first):
+        raise FrameError(
+            f"The frame is a {_kind(frames)} of {_kind(first)}; it must be {KINDS}."
+        )
+    head = read(first)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from head.batches()
+        for number, frame in enumerate(iterator, start=2):
+            for batch in read(frame).batches():
+                yield _aligned(batch, head.schema, number)
+
+    return Source(f"iterator of {head.kind}s", head.schema, None, False, False, batches, head.notes)
+
+
+def _aligned(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.RecordBatch:
+    """The batch with the first frame's columns, in their order and types, or an error."""
+    names = batch.schema.names
+    if sorted(names) != sorted(schema.names):
+        missing = [name for name in schema.names if name not in names]
+        extra = [name for name in names if name not in schema.names]
+        raise FrameError(
+            f"Frame {number} of the iterator has other columns than the first: missing {missing}, "
+            f"new {extra}. All frames of one push need the same columns."
+        )
+    arrays = []
+    for field in schema:
+        array = batch.column(names.index(field.name))
+        if array.type != field.type:
+            try:
+                array = array.cast(field.type)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise ColumnTypeError(
+                    f"Column {field.name!r} is {array.type} in frame {number} of the iterator and "
+                    f"{field.type} in the first, and its values do not fit: give all frames the "
+                    "same type.",
+                    column=field.name,
+                ) from error
+        arrays.append(array)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _open_files(path: str) -> ds.Dataset:
+    try:
+        filesystem, _, paths = fsspec.get_fs_token_paths(path)
+        if len(paths) == 1 and filesystem.isdir(paths[0]):
+            paths = sorted(filesystem.glob(paths[0].rstrip("/") + "/**/*.parquet"))
+        if not paths or not filesystem.exists(paths[0]):
+            raise FrameError(f"No file at {path!r}: nothing to push.")
+        return ds.dataset(sorted(paths), filesystem=filesystem, format="parquet")
+    except (ImportError, ValueError, OSError, pa.ArrowException) as error:
+        raise FrameError(f"{path!r} cannot be read as Parquet: {error}") from error
+
+
+def _batch_rows(schema: pa.Schema, nbytes: int, rows: int) -> int:
+    """How many rows make a batch of about `BATCH_BYTES`, from what the frame weighs."""
+    width = nbytes / rows if rows else 16 * max(1, len(schema))
+    return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(width, 1))))
+
+
+def _is_plain_value(value: Any) -> bool:
+    return isinstance(value, int | float | dict | list | tuple | set)
+
+
+def _kind(value: Any) -> str:
+    kind = type(value)
+    module = kind.__module__.partition(".")[0]
+    return kind.__name__ if module == "builtins" else f"{module} {kind.__name__}"
+
+
+__all__ = ["BATCH_BYTES", "BATCH_ROWS", "Source", "read"]

@@ -1,0 +1,142 @@
+"""The options of a push, checked before anything else happens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from celonis_frames._chunks import COMPRESSIONS, DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
+from celonis_frames._schema import ColumnOverride, Rename
+from celonis_frames.exceptions import ConfigError, KeyColumnError
+
+Mode = Literal["DELTA", "REPLACE", "delta", "replace"]
+FileType = Literal["PARQUET", "CSV", "parquet", "csv"]
+Compression = Literal["snappy", "none", "zstd", "gzip", "lz4"]
+UpsertStrategy = Literal["UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"]
+
+UPSERT_STRATEGIES = ("UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION")
+
+DEFAULT_WORKERS = 2
+"""Uploads at a time where the order of chunks does not matter."""
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9,
+          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}  # fmt: skip
+
+_OWN_FIELDS = {
+    "targetName": "table",
+    "type": "mode=",
+    "fileType": "file_type=",
+    "dataPoolId": "pool",
+    "connectionId": "connection=",
+    "keys": "keys=",
+    "tableSchema": "columns=",
+    "csvParsingOptions": "file_type=",
+    "upsertStrategy": "upsert_strategy=",
+}
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """All keyword parameters of `push`, in their checked form. See `celonis_frames.push`.
+
+    Raises:
+        ConfigError: A value is not one of those allowed, or two contradict each other.
+        KeyColumnError: An option that works on keys, but no keys.
+    """
+
+    mode: str = "DELTA"
+    keys: Sequence[str] | str | None = None
+    connection: str | None = None
+    columns: Mapping[str, ColumnOverride] | None = None
+    index: bool | None = None
+    rename: Rename | None = None
+    nested: str = "error"
+    file_type: str = "PARQUET"
+    compression: str = "snappy"
+    chunk_bytes: int | str | None = None
+    staging: str | None = None
+    workers: int | None = None
+    deduplicate_by: str | None = None
+    upsert_strategy: str | None = None
+    job_options: Mapping[str, Any] = field(default_factory=dict)
+    wait: bool = True
+    timeout: float | None = None
+    progress: bool | None = None
+
+    def __post_init__(self) -> None:
+        self._set("mode", _word("mode", self.mode, ("DELTA", "REPLACE")))
+        self._set("file_type", _word("file_type", self.file_type, ("PARQUET", "CSV")))
+        self._set("nested", _word("nested", self.nested, ("error", "json")))
+        self._set("compression", _word("compression", self.compression, COMPRESSIONS))
+        self._set("chunk_bytes", parse_bytes(self.chunk_bytes))
+        self._set("job_options", dict(self.job_options or {}))
+        if self.upsert_strategy is not None:
+            strategy = _word("upsert_strategy", self.upsert_strategy, UPSERT_STRATEGIES)
+            self._set("upsert_strategy", strategy)
+            if self.mode != "DELTA" or not self.keys:
+                raise KeyColumnError("upsert_strategy= is for mode='DELTA' with keys=.")
+        if self.deduplicate_by is not None and not self.keys:
+            raise KeyColumnError(
+                "deduplicate_by= chooses among rows with the same key: give keys= as well."
+            )
+        if self.timeout is not None and not self.timeout > 0:
+            raise ConfigError(f"timeout={self.timeout!r} must be a number of seconds above 0.")
+        if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 1):
+            raise ConfigError(f"workers={self.workers!r} must be a whole number, 1 or more.")
+        for name in self.job_options:
+            if name in _OWN_FIELDS:
+                raise ConfigError(
+                    f"job_options= sets {name!r}, which push sets itself: use {_OWN_FIELDS[name]}."
+                )
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def uploads(self) -> int:
+        """Uploads at a time.
+
+        With keys it is one, unless asked for: chunks are applied in the order in which they
+        arrive, and of rows with the same key the last one wins.
+        """
+        if self.workers is not None:
+            return self.workers
+        return 1 if self.keys else DEFAULT_WORKERS
+
+    @property
+    def chunk_size(self) -> int:
+        """Wished size of a chunk, in bytes."""
+        assert isinstance(self.chunk_bytes, int)  # noqa: S101  # set by __post_init__
+        return self.chunk_bytes
+
+
+def parse_bytes(size: int | str | None) -> int:
+    """A chunk size in bytes, from a number or a text such as ``"256 MB"``.
+
+    Raises:
+        ConfigError: Not a size, or not between 1 byte and 1 GB.
+    """
+    if size is None:
+        return DEFAULT_CHUNK_BYTES
+    number: float = -1
+    if isinstance(size, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B?)\s*", size, re.IGNORECASE)
+        if match and match[2].upper() in _UNITS:
+            number = float(match[1]) * _UNITS[match[2].upper()]
+    elif isinstance(size, int) and not isinstance(size, bool):
+        number = size
+    if not 1 <= number <= MAX_CHUNK_BYTES:
+        raise ConfigError(
+            f"chunk_bytes={size!r} must be a number of bytes or a text such as '256 MB', from 1 "
+            f"to {MAX_CHUNK_BYTES:,} (1 GB, the API's limit)."
+        )
+    return int(number)
+
+
+def _word(name: str, value: object, allowed: tuple[str, ...]) -> str:
+    for word in allowed:
+        if isinstance(value, str) and value.casefold() == word.casefold():
+            return word
+    raise ConfigError(f"{name}={value!r} is unknown: use {' or '.join(map(repr, allowed))}.")

@@ -1,0 +1,219 @@
+"""pandas frames as Arrow batches, without importing pandas and without copying the frame whole."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
+
+Batches = Callable[[], Iterator[pa.RecordBatch]]
+
+_OBJECT_TYPES = {
+    "boolean": pa.bool_(),
+    "bytes": pa.binary(),
+    "date": pa.date32(),
+    "empty": pa.null(),
+    "string": pa.string(),
+    "time": pa.time64("us"),
+}
+"""Arrow types of object columns by what `pandas.api.types.infer_dtype` finds in all their rows."""
+
+_NOT_NUMPY_KINDS = "cV"
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column: its values, the Arrow type of all of them, and how a slice is prepared."""
+
+    name: str
+    series: Any
+    type: pa.DataType
+    prepare: Callable[[Any], Any]
+
+    def slice(self, start: int, stop: int) -> pa.Array:
+        part = self.prepare(self.series.iloc[start:stop])
+        try:
+            array = pa.array(part, type=self.type, from_pandas=True)
+        except UnicodeEncodeError as error:
+            raise ColumnTypeError(
+                f"Column {self.name!r} has a text with a lone surrogate (half of a character) "
+                f"between rows {start} and {stop}, which UTF-8 cannot store: clean it, for example "
+                "with .str.encode('utf-8', 'replace').str.decode('utf-8').",
+                column=self.name,
+            ) from error
+        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            raise ColumnTypeError(
+                f"Column {self.name!r} has a value between rows {start} and {stop} that does not "
+                f"fit its type {self.type}: convert the column first.",
+                column=self.name,
+            ) from error
+        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def read_pandas(
+    frame: Any, *, index: bool | None, batch_bytes: int
+) -> tuple[pa.Schema, Batches, tuple[str, ...]]:
+    """The Arrow schema of a DataFrame, a function that yields its rows, and notes for the user.
+
+    The types of object columns are found over all rows; the values are converted slice by slice.
+
+    Args:
+        frame: A pandas DataFrame.
+        index: None keeps a named index as columns and drops an unnamed one; True and False force.
+        batch_bytes: Arrow bytes a batch should hold.
+
+    Raises:
+        ColumnNameError: A name is not text, or two columns have the same.
+        ColumnTypeError: A column mixes types or has one without an Arrow counterpart.
+    """
+    series, notes = _series(frame, index)
+    columns = [_column(name, values) for name, values in series]
+    schema = pa.schema([pa.field(column.name, column.type) for column in columns])
+    rows = len(frame)
+    width = sum(_width(column.type) for column in columns)
+    step = max(1, min(131_072, batch_bytes // max(width, 1)))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, rows, step):
+            stop = min(start + step, rows)
+            yield pa.RecordBatch.from_arrays(
+                [column.slice(start, stop) for column in columns], schema=schema
+            )
+
+    return schema, batches, notes
+
+
+def _series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
+    pandas = sys.modules["pandas"]
+    labels = list(frame.columns)
+    if frame.columns.nlevels > 1:
+        raise ColumnNameError(
+            f"The columns have {frame.columns.nlevels} levels (MultiIndex): join them to one text "
+            "each, for example df.columns = ['_'.join(map(str, c)) for c in df.columns]."
+        )
+    for position, label in enumerate(labels):
+        if not isinstance(label, str):
+            raise ColumnNameError(
+                f"Column {position} is named {label!r} ({type(label).__name__}), but names must be "
+                "text: rename it, for example df.rename(columns=str)."
+            )
+    found: list[tuple[str, Any]] = []
+    notes: tuple[str, ...] = ()
+    names = list(frame.index.names)
+    unnamed = all(name is None for name in names)
+    if index or (index is None and not unnamed):
+        for level, name in enumerate(names):
+            default = "index" if len(names) == 1 else f"level_{level}"
+            values = pandas.Series(frame.index.get_level_values(level))
+            found.append((default if name is None else str(name), values))
+    elif index is None and frame.index.dtype.kind not in "iu":
+        notes = (
+            f"The unnamed index ({frame.index.dtype}) was not sent: name it or say index=True to "
+            "send it, index=False to silence this.",
+        )
+    found += [(label, frame.iloc[:, position]) for position, label in enumerate(labels)]
+    seen: set[str] = set()
+    for name, _ in found:
+        if name in seen:
+            raise ColumnNameError(
+                f"Two columns are named {name!r}{' (one is the index)' if index else ''}: rename "
+                "one.",
+                column=name,
+            )
+        seen.add(name)
+    return found, notes
+
+
+def _column(name: str, series: Any) -> _Column:
+    pandas = sys.modules["pandas"]
+    dtype = series.dtype
+    if isinstance(dtype, pandas.SparseDtype):
+        dense = dtype.subtype
+        return _Column(
+            name, series, _arrow_type(name, series.iloc[:0].sparse.to_dense()),
+            lambda part: part.astype(dense),
+        )
+    if isinstance(dtype, pandas.PeriodDtype | pandas.IntervalDtype):
+        return _Column(name, series, pa.string(), lambda part: part.astype("string"))
+    if dtype == object:
+        return _object_column(name, series)
+    return _Column(name, series, _arrow_type(name, series.iloc[:0]), _same)
+
+
+def _object_column(name: str, series: Any) -> _Column:
+    pandas = sys.modules["pandas"]
+    label = pandas.api.types.infer_dtype(series, skipna=True)
+    if label in _OBJECT_TYPES:
+        return _Column(name, series, _OBJECT_TYPES[label], _same)
+    first = series.dropna().iloc[0]
+    if isinstance(first, uuid.UUID):
+        return _Column(name, series, pa.string(), _uuid_text)
+    try:
+        # Integers, decimals, times and nested values: Arrow looks at every value to find a type
+        # that holds them all.
+        inferred = pa.array(series, from_pandas=True).type
+    except OverflowError as error:
+        raise ColumnTypeError(
+            f"Column {name!r} holds an integer beyond the 64 bits of Celonis: convert it to str "
+            "or float.",
+            column=name,
+        ) from error
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise _mixed(name, series) from error
+    if label in ("mixed-integer", "mixed-integer-float"):
+        raise _mixed(name, series)
+    return _Column(name, series, inferred, _same)
+
+
+def _mixed(name: str, series: Any) -> ColumnTypeError:
+    """The error for a column of several types: where the second one begins, never what it is."""
+    values = series.dropna()
+    types = values.map(type)
+    expected = types.iloc[0]
+    others = types[types != expected]
+    if others.empty:
+        return ColumnTypeError(
+            f"Column {name!r} holds {expected.__name__} objects, which Arrow cannot convert: make "
+            "them text, numbers or times first.",
+            column=name,
+        )
+    row = int((series.notna() & series.map(type).ne(expected)).to_numpy().argmax())
+    return ColumnTypeError(
+        f"Column {name!r} mixes types: {expected.__name__} at first, {others.iloc[0].__name__} "
+        f"from row {row} on. Convert it to one type, for example df[{name!r}].astype(str).",
+        column=name,
+    )
+
+
+def _arrow_type(name: str, empty: Any) -> pa.DataType:
+    try:
+        if getattr(empty.dtype, "kind", "") in _NOT_NUMPY_KINDS:
+            raise TypeError
+        return pa.array(empty, from_pandas=True).type
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise ColumnTypeError(
+            f"Column {name!r} is {empty.dtype}, for which Arrow has no type: convert it first.",
+            column=name,
+        ) from error
+
+
+def _same(part: Any) -> Any:
+    return part
+
+
+def _uuid_text(part: Any) -> Any:
+    return part.map(str, na_action="ignore")
+
+
+def _width(kind: pa.DataType) -> int:
+    """Arrow bytes a value takes, roughly; a text is taken for 32."""
+    try:
+        return max(1, kind.bit_width // 8)
+    except ValueError:
+        return 4 if pa.types.is_dictionary(kind) else 32

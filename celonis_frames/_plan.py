@@ -1,0 +1,181 @@
+"""What a push would do, without doing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from itertools import islice
+from typing import Any
+
+from celonis_frames._chunks import encode
+from celonis_frames._options import PushOptions
+from celonis_frames._push import Prepared, prepare
+from celonis_frames._text import format_bytes
+
+_SAMPLE_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class PlannedTableColumn:
+    """One column of the table to be.
+
+    Attributes:
+        name: Its name in Celonis.
+        source: Its name in the frame.
+        arrow: Its Arrow type in the frame.
+        type: Its Celonis column type.
+        length: Length in characters that a text column gets; None for others.
+        longest: Characters of the longest text; None for others, or where rows were not read.
+        key: Whether it is a key.
+    """
+
+    name: str
+    source: str
+    arrow: str
+    type: str
+    length: int | None
+    longest: int | None
+    key: bool
+
+
+@dataclass(frozen=True)
+class PushPlan:
+    """What push would do. Its `repr` is a table for reading; the attributes are for code.
+
+    Attributes:
+        table: Name of the table.
+        mode: ``"DELTA"`` or ``"REPLACE"``.
+        columns: The table's columns.
+        rows: Rows of the frame, or None for a stream, which can be read only once.
+        chunks: Estimated number of chunks, from encoding a sample; None for a stream.
+        bytes: Estimated bytes on the wire; None for a stream.
+        requests: Estimated number of API calls without polling; None for a stream.
+        warnings: What push would warn about.
+    """
+
+    table: str
+    mode: str
+    columns: tuple[PlannedTableColumn, ...]
+    rows: int | None
+    chunks: int | None
+    bytes: int | None
+    requests: int | None
+    warnings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        lines = [self._headline(), ""]
+        head = ("column", "type", "length", "longest", "key", "from")
+        rows = [self._cells(column) for column in self.columns]
+        widths = [
+            min(30, max(len(row[place]) for row in [head, *rows])) for place in range(len(head))
+        ]
+        for row in [head, *rows]:
+            cells = (_fit(cell, width) for cell, width in zip(row, widths, strict=True))
+            lines.append("  " + "  ".join(cells).rstrip())
+        lines += [f"\n! {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        head = "".join(
+            f"<th>{name}</th>" for name in ("column", "type", "length", "longest", "key", "from")
+        )
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in self._cells(column)) + "</tr>"
+            for column in self.columns
+        )
+        notes = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
+        return (
+            f"<div><b>{escape(self._headline())}</b><table><thead><tr>{head}</tr></thead>"
+            f"<tbody>{rows}</tbody></table>{f'<ul>{notes}</ul>' if notes else ''}</div>"
+        )
+
+    def _headline(self) -> str:
+        if self.rows is None:
+            return f"PushPlan {self.table} ({self.mode}): a stream, its size is known once it is read"
+        return (
+            f"PushPlan {self.table} ({self.mode}): {self.rows:,} rows, about {self.chunks:,} "
+            f"chunk{'s' if self.chunks != 1 else ''}, {format_bytes(self.bytes or 0)}, "
+            f"{self.requests:,} requests"
+        )
+
+    def _cells(self, column: PlannedTableColumn) -> tuple[str, ...]:
+        return (
+            column.name,
+            column.type,
+            "" if column.length is None else f"{column.length:,}",
+            "" if column.longest is None else f"{column.longest:,}",
+            "key" if column.key else "",
+            column.arrow if column.source == column.name else f"{column.source} · {column.arrow}",
+        )
+
+
+def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
+    """The plan for a frame. All rows are read once to be measured; a stream is left unread.
+
+    Raises:
+        FrameError: What push would raise before sending.
+    """
+    prepared = prepare(frame, table, options)
+    if not prepared.source.rereadable:
+        note = "The frame can be read only once, so its rows were neither measured nor counted."
+        return _plan(prepared, table, options, None, None, (*prepared.warnings, note))
+    for batch in prepared.source.batches():
+        prepared.measure.update(batch)
+    warnings = (*prepared.warnings, *prepared.measure.check())
+    size = _estimate(prepared, options)
+    chunks = max(1, round(size / options.chunk_size + 0.49))
+    return _plan(prepared, table, options, size, chunks, warnings)
+
+
+def _plan(
+    prepared: Prepared,
+    table: str,
+    options: PushOptions,
+    size: int | None,
+    chunks: int | None,
+    warnings: tuple[str, ...],
+) -> PushPlan:
+    known = size is not None
+    lengths = prepared.measure.lengths() if known else {}
+    columns = tuple(
+        PlannedTableColumn(
+            column.name,
+            column.source,
+            str(column.arrow),
+            column.target.celonis,
+            lengths.get(column.name, column.length),
+            prepared.measure.longest(column.name)[0] if column.name in lengths else None,
+            column.key,
+        )
+        for column in prepared.layout.columns
+    )
+    return PushPlan(
+        table=table,
+        mode=options.mode,
+        columns=columns,
+        rows=prepared.measure.rows if known else None,
+        chunks=chunks,
+        bytes=size,
+        # create, one for each chunk, list the chunks, execute
+        requests=None if chunks is None else chunks + 3,
+        warnings=warnings,
+    )
+
+
+def _estimate(prepared: Prepared, options: PushOptions) -> int:
+    """Bytes of all chunks, from the first batches encoded."""
+    sample = list(islice(prepared.source.batches(), _SAMPLE_BATCHES))
+    rows = sum(batch.num_rows for batch in sample)
+    encoded = encode(
+        (prepared.layout.convert(batch) for batch in sample),
+        prepared.layout.wire,
+        chunk_bytes=options.chunk_size,
+        file_type=options.file_type,
+        compression=options.compression,
+    )
+    size = sum(chunk.data.size for chunk in encoded)
+    return round(size * prepared.measure.rows / rows)
+
+
+def _fit(cell: str, width: int) -> str:
+    return cell.ljust(width) if len(cell) <= width else cell[: width - 1] + "…"

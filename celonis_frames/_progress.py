@@ -1,0 +1,63 @@
+"""The progress bar: what stage a push is in, chunks and bytes so far."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+
+class Progress:
+    """A bar on a terminal or in a notebook; nothing elsewhere.
+
+    Args:
+        label: What is being pushed.
+        show: True and False force it; None shows it in notebooks and terminals.
+    """
+
+    def __init__(self, label: str, *, show: bool | None) -> None:
+        self._label = label
+        self._lock = threading.Lock()
+        self._chunks = 0
+        self._bar: Any = None
+        if _wanted() if show is None else show:
+            from tqdm.auto import tqdm  # noqa: PLC0415  # slow to import, and often not wanted
+
+            self._bar = tqdm(unit="B", unit_scale=True, leave=False, desc=label)
+
+    def stage(self, name: str) -> None:
+        """Say what happens now."""
+        if self._bar is not None:
+            self._bar.set_description(f"{self._label}: {name}")
+
+    def sent(self, size: int) -> None:
+        """Count bytes on the wire. Called from upload threads."""
+        if self._bar is not None:
+            with self._lock:
+                self._bar.update(size)
+
+    def chunk_done(self) -> None:
+        """Count a chunk. Called from upload threads."""
+        if self._bar is not None:
+            with self._lock:
+                self._chunks += 1
+                self._bar.set_postfix_str(f"{self._chunks} chunks", refresh=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _wanted() -> bool:
+    if "ipykernel" in sys.modules:
+        return True
+    return bool(sys.stderr is not None and sys.stderr.isatty())

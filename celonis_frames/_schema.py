@@ -1,0 +1,340 @@
+"""What the table will look like: names, keys, types and lengths, checked before the first byte."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from celonis_frames._types import COLUMN_TYPES, ColumnType, Target, json_target, rule_for, target
+from celonis_frames.exceptions import (
+    ColumnNameError,
+    ColumnTypeError,
+    ConfigError,
+    FrameError,
+    KeyColumnError,
+)
+
+MAX_TEXT = 16_250
+"""Most characters that always fit: the lake stores 65,000 bytes, and a character takes up to 4."""
+
+SHORTEST_TEXT = 80
+"""Shortest length given to a text column: what Celonis itself would give."""
+
+MAX_NAME_BYTES = 128
+"""Longest name of a table or column, in UTF-8 bytes."""
+
+CHANGE_DATE = "_CELONIS_CHANGE_DATE"
+"""Column that Celonis adds to every table."""
+
+Rename = Mapping[str, str] | Literal["snake", "upper_snake"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """An override for one column, given in `columns=`.
+
+    Attributes:
+        type: Celonis column type, such as ``"STRING"``; None keeps the one that fits.
+        length: Length of a text column in characters, 1 to 16,250; None measures it.
+    """
+
+    type: ColumnType | None = None
+    length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.type is not None and self.type not in COLUMN_TYPES:
+            raise ConfigError(
+                f"Column type {self.type!r} is unknown: use one of {', '.join(COLUMN_TYPES)}."
+            )
+        if self.length is not None and not (
+            isinstance(self.length, int) and 1 <= self.length <= MAX_TEXT
+        ):
+            raise ConfigError(
+                f"Column length {self.length!r} must be a number of characters, 1 to {MAX_TEXT:,}."
+            )
+        if self.length is not None and self.type not in (None, "STRING"):
+            raise ConfigError(f"A length is for STRING columns, not for {self.type}.")
+
+
+ColumnOverride = Column | ColumnType | int
+
+
+@dataclass(frozen=True)
+class PlannedColumn:
+    """One column on its way: where it comes from, what it will be, how it gets there."""
+
+    position: int
+    source: str
+    name: str
+    arrow: pa.DataType
+    target: Target
+    length: int | None
+    key: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The table to be: its columns, in the frame's order."""
+
+    columns: tuple[PlannedColumn, ...]
+    wire: pa.Schema
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the key columns, as Celonis will see them."""
+        return tuple(column.name for column in self.columns if column.key)
+
+    def convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch in the wire's types and names.
+
+        Raises:
+            ColumnTypeError: A value does not fit.
+        """
+        return pa.RecordBatch.from_arrays(
+            [convert(column, batch) for column in self.columns], schema=self.wire
+        )
+
+    def table_schema(self, table: str, lengths: Mapping[str, int]) -> dict[str, Any]:
+        """The job's ``tableSchema``: every column with its type, texts with their length."""
+        return {
+            "tableName": table,
+            "columns": [
+                {
+                    "columnName": column.name,
+                    "columnType": column.target.celonis,
+                    "fieldLength": lengths.get(column.name),
+                    "pkField": column.key,
+                }
+                for column in self.columns
+            ],
+        }
+
+
+def convert(column: PlannedColumn, batch: pa.RecordBatch) -> pa.Array:
+    """The values of one column in the wire's type.
+
+    Raises:
+        ColumnTypeError: A value does not fit.
+    """
+    array = batch.column(column.position)
+    try:
+        return column.target.convert(array)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise _misfit(column, array) from error
+
+
+def layout(
+    schema: pa.Schema,
+    *,
+    keys: Sequence[str] | str | None = None,
+    columns: Mapping[str, ColumnOverride] | None = None,
+    rename: Rename | None = None,
+    nested: str = "error",
+) -> Layout:
+    """The table that a frame of this schema becomes.
+
+    Args:
+        schema: Arrow schema of the frame.
+        keys: Names of the key columns, as in the frame or after `rename`.
+        columns: Overrides by name: a `Column`, a Celonis type, or a text length in characters.
+        rename: New names by old ones, or ``"snake"`` / ``"upper_snake"``.
+        nested: ``"error"``, or ``"json"`` to send lists and structs as JSON text.
+
+    Raises:
+        FrameError: No columns.
+        ColumnNameError, ColumnTypeError, KeyColumnError: As their names say.
+        ConfigError: An override that makes no sense, or for a column that is not there.
+    """
+    if not schema.names:
+        raise FrameError("The frame has no columns: nothing to push.")
+    names = _names(schema.names, rename)
+    both = dict(zip(schema.names, names, strict=True))
+    overrides = _by_position(columns or {}, schema.names, both)
+    key_positions = _keys(keys, schema.names, both)
+    planned = []
+    for position, field in enumerate(schema):
+        override = overrides.get(position, Column())
+        goal = _target(field, override, nested)
+        if override.length is not None and goal.celonis != "STRING":
+            raise ConfigError(
+                f"columns= gives column {field.name!r} a length, but it becomes {goal.celonis}: "
+                "only STRING columns have one."
+            )
+        planned.append(
+            PlannedColumn(
+                position,
+                field.name,
+                names[position],
+                field.type,
+                goal,
+                override.length,
+                position in key_positions,
+            )
+        )
+    wire = pa.schema([pa.field(column.name, column.target.wire) for column in planned])
+    return Layout(tuple(planned), wire)
+
+
+def only_keys(schema: pa.Schema, keys: Sequence[str] | str, rename: Rename | None) -> list[str]:
+    """The frame's own names of the key columns: all that a delete needs to send."""
+    both = dict(zip(schema.names, _names(schema.names, rename), strict=True))
+    return [schema.names[position] for position in sorted(_keys(keys, schema.names, both))]
+
+
+def text_length(longest: int) -> int:
+    """Length of a text column whose longest text has so many characters.
+
+    80, 160, 320 and so on, at most 16,250: room for what later pushes bring, since a table's
+    column keeps the length it was made with.
+    """
+    length = SHORTEST_TEXT
+    while length < longest:
+        length *= 2
+    return min(length, MAX_TEXT)
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse a name of a table or column that Celonis cannot hold.
+
+    Raises:
+        ColumnNameError: Empty, longer than 128 UTF-8 bytes, or with control characters.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ColumnNameError(f"{what} has an empty name ({name!r}): give it one.")
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
+        raise ColumnNameError(f"{what} {name!r} has control characters in its name: rename it.")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError as error:
+        raise ColumnNameError(
+            f"{what} {name!r} has a lone surrogate in its name: rename it."
+        ) from error
+    if size > MAX_NAME_BYTES:
+        raise ColumnNameError(
+            f"{what} {name[:40]!r}… has a name of {size} bytes; Celonis takes up to "
+            f"{MAX_NAME_BYTES}: shorten it, for example with rename=.",
+            column=name,
+        )
+
+
+def _names(old: list[str], rename: Rename | None) -> list[str]:
+    if rename is None:
+        new = list(old)
+    elif isinstance(rename, str):
+        if rename not in ("snake", "upper_snake"):
+            raise ConfigError(
+                f'rename={rename!r} is unknown: use a mapping, "snake" or "upper_snake".'
+            )
+        new = [_snake(name, upper=rename == "upper_snake") for name in old]
+    else:
+        missing = [name for name in rename if name not in old]
+        if missing:
+            raise ColumnNameError(
+                f"rename= names columns that the frame does not have: {missing}. It has {old}."
+            )
+        new = [rename.get(name, name) for name in old]
+    seen: dict[str, str] = {}
+    for name in new:
+        check_name(name, "A column")
+        folded = name.casefold()
+        if folded == CHANGE_DATE.casefold():
+            raise ColumnNameError(
+                f"Column {name!r} is one that Celonis adds itself: drop or rename it.", column=name
+            )
+        if folded in seen:
+            raise ColumnNameError(
+                f"Columns {seen[folded]!r} and {name!r} are the same to Celonis, which ignores "
+                "case: rename one, for example with rename=.",
+                column=name,
+            )
+        seen[folded] = name
+    return new
+
+
+def _snake(name: str, *, upper: bool) -> str:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    plain = re.sub(r"\W+", "_", words).strip("_")
+    return plain.upper() if upper else plain.lower()
+
+
+def _position(name: str, old: list[str], both: Mapping[str, str]) -> int | None:
+    if name in both:
+        return old.index(name)
+    new = list(both.values())
+    return new.index(name) if name in new else None
+
+
+def _keys(keys: Sequence[str] | str | None, old: list[str], both: Mapping[str, str]) -> set[int]:
+    positions: set[int] = set()
+    for key in [keys] if isinstance(keys, str) else list(keys or ()):
+        position = _position(key, old, both)
+        if position is None:
+            raise KeyColumnError(
+                f"Key column {key!r} is not in the frame. It has {list(both.values())}.",
+                column=str(key),
+            )
+        if position in positions:
+            raise KeyColumnError(f"Key column {key!r} is named twice in keys=.", column=key)
+        positions.add(position)
+    return positions
+
+
+def _by_position(
+    columns: Mapping[str, ColumnOverride], old: list[str], both: Mapping[str, str]
+) -> dict[int, Column]:
+    found = {}
+    for name, override in columns.items():
+        position = _position(name, old, both)
+        if position is None:
+            raise ConfigError(
+                f"columns= names {name!r}, which is not in the frame. It has {old}."
+            )
+        if isinstance(override, bool) or not isinstance(override, Column | str | int):
+            raise ConfigError(
+                f"columns= gives {override!r} for {name!r}: use a Column, a type name such as "
+                '"STRING", or a text length.'
+            )
+        if isinstance(override, str):
+            override = Column(type=override.upper())  # type: ignore[arg-type]  # checked there
+        elif isinstance(override, int):
+            override = Column(length=override)
+        found[position] = override
+    return found
+
+
+def _target(field: pa.Field, override: Column, nested: str) -> Target:
+    rule = rule_for(field.type)
+    if rule is None or rule.default is None:
+        if rule is not None and nested == "json" and pa.types.is_nested(field.type):
+            return json_target(field.type)
+        advice = rule.advice if rule is not None else "convert it first"
+        raise ColumnTypeError(
+            f"Column {field.name!r} is {field.type}, which Celonis cannot store: {advice}.",
+            column=field.name,
+        )
+    wanted = override.type or rule.default
+    if wanted != rule.default and wanted not in rule.others:
+        possible = ", ".join((rule.default, *rule.others))
+        raise ColumnTypeError(
+            f"Column {field.name!r} is {field.type} and cannot be sent as {wanted}; possible: "
+            f"{possible}. Convert it in the frame first.",
+            column=field.name,
+        )
+    return target(field.type, wanted)
+
+
+def _misfit(column: PlannedColumn, array: pa.Array) -> ColumnTypeError:
+    hint = ""
+    if pa.types.is_integer(array.type):
+        largest = pa.compute.max(array).as_py()
+        hint = f" (largest value {largest})"
+    return ColumnTypeError(
+        f"Column {column.source!r} ({column.arrow}) has values that do not fit "
+        f"{column.target.celonis}{hint}: convert it, or send it as text with "
+        f"columns={{{column.source!r}: \"STRING\"}}.",
+        column=column.source,
+    )
