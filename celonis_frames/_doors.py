@@ -187,8 +187,8 @@ def delete(
 
 def plan(
     frame: Any,
-    pool: str | None = None,
-    table: str = "TABLE",
+    pool: str,
+    table: str,
     *,
     mode: Mode = "DELTA",
     keys: Sequence[str] | str | None = None,

@@ -29,7 +29,7 @@ BATCH_ROWS = 131_072
 KINDS = (
     "a pandas DataFrame, a polars DataFrame or LazyFrame, a pyarrow Table, RecordBatch, "
     "RecordBatchReader or Dataset, anything with __arrow_c_stream__, an iterable of these, "
-    "or a path, URL or glob of Parquet files"
+    "or a path, URL or glob (or a list of these) of Parquet files"
 )
 
 
@@ -107,7 +107,9 @@ def _read_arrow(frame: Any) -> Source:
     if isinstance(frame, pa.RecordBatchReader):
         return _read_stream(frame, "pyarrow RecordBatchReader")
     if isinstance(frame, str | os.PathLike):
-        return _read_dataset(_open_files(os.fspath(frame)), "Parquet files")
+        return _read_dataset(_open_files([os.fspath(frame)]), "Parquet files")
+    if isinstance(frame, list) and frame and all(isinstance(f, str | os.PathLike) for f in frame):
+        return _read_dataset(_open_files([os.fspath(f) for f in frame]), "Parquet files")
     if hasattr(frame, "__arrow_c_stream__"):
         try:
             reader = pa.RecordBatchReader.from_stream(frame)
@@ -196,16 +198,19 @@ def _aligned(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.Record
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _open_files(path: str) -> ds.Dataset:
+def _open_files(patterns: list[str]) -> ds.Dataset:
+    filesystem, files = None, []
     try:
-        filesystem, _, paths = fsspec.get_fs_token_paths(path)
-        if len(paths) == 1 and filesystem.isdir(paths[0]):
-            paths = sorted(filesystem.glob(paths[0].rstrip("/") + "/**/*.parquet"))
-        if not paths or not filesystem.exists(paths[0]):
-            raise FrameError(f"No file at {path!r}: nothing to push.")
-        return ds.dataset(sorted(paths), filesystem=filesystem, format="parquet")
+        for pattern in patterns:
+            filesystem, _, paths = fsspec.get_fs_token_paths(pattern)
+            if len(paths) == 1 and filesystem.isdir(paths[0]):
+                paths = filesystem.glob(paths[0].rstrip("/") + "/**/*.parquet")
+            if not paths or not filesystem.exists(paths[0]):
+                raise FrameError(f"No Parquet file at {pattern!r}: nothing to push.")
+            files += sorted(paths)
+        return ds.dataset(files, filesystem=filesystem, format="parquet")
     except (ImportError, ValueError, OSError, pa.ArrowException) as error:
-        raise FrameError(f"{path!r} cannot be read as Parquet: {error}") from error
+        raise FrameError(f"{', '.join(patterns)} cannot be read as Parquet: {error}") from error
 
 
 def _batch_rows(schema: pa.Schema, nbytes: int, rows: int) -> int:

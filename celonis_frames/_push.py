@@ -40,7 +40,8 @@ logger = logging.getLogger("celonis_frames")
 class Connection(Protocol):
     """What a push needs of a `Celonis`."""
 
-    _api: Api
+    @property
+    def _api(self) -> Api: ...
 
     def pool_id(self, pool: str) -> str:
         """Id of a pool given by id, name or URL."""

@@ -1,0 +1,223 @@
+"""The API's calls: the only room that spells URL paths."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from celonis_frames._body import MultipartFile
+from celonis_frames._records import (
+    Chunk,
+    DataConnection,
+    Job,
+    JobState,
+    Pool,
+    Table,
+    TableColumn,
+    read_chunk,
+    read_column,
+    read_connection,
+    read_job,
+    read_list,
+    read_pool,
+    read_table,
+)
+from celonis_frames.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from celonis_frames._body import Payload
+    from celonis_frames._http import Transport
+
+__all__ = [
+    "Api",
+    "Chunk",
+    "DataConnection",
+    "Job",
+    "JobState",
+    "Pool",
+    "Table",
+    "TableColumn",
+]
+
+_PUSH = "/data-ingestion/api/v1/data-push"
+_POOLS = "/integration/api/pools"
+
+
+class Api:
+    """The calls, one method each. Every one raises `ApiError` when it fails.
+
+    Args:
+        transport: Makes the calls.
+
+    Attributes:
+        url: The base address.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.url = transport.url
+
+    def create_job(self, pool_id: str, job: Mapping[str, Any]) -> Job:
+        """The new job, made from its fields by their API names.
+
+        Raises:
+            ApiError: If the call fails.
+        """
+        answer = self._transport.request("POST", _jobs(pool_id), json=dict(job))
+        return read_job(answer, answer.json(), pool_id)
+
+    def jobs(self, pool_id: str) -> list[Job]:
+        """All jobs of a pool.
+
+        Raises:
+            ApiError: If the call fails.
+        """
+        answer = self._transport.request("GET", _jobs(pool_id))
+        return [read_job(answer, item, pool_id) for item in read_list(answer)]
+
+    def job(self, pool_id: str, job_id: str) -> Job:
+        """A job, as it is now.
+
+        Raises:
+            ApiError: If the call fails.
+        """
+        answer = self._transport.request("GET", _jobs(pool_id, job_id), job_id=job_id)
+        return read_job(answer, answer.json(), pool_id)
+
+    def execute_job(
+        self, pool_id: str, job_id: str, *, duplicate_removal_column: str | None = None
+    ) -> None:
+        """Submit a job; the server applies its chunks.
+
+        Args:
+            pool_id: The pool.
+            job_id: The job.
+            duplicate_removal_column: Of rows with equal keys, the highest value here wins.
+
+        Raises:
+            ApiError: If the call fails; `Conflict` and `RateLimited` pass with time.
+        """
+        query = None
+        if duplicate_removal_column is not None:
+            query = {"duplicateRemovalColumn": duplicate_removal_column}
+        self._transport.request("POST", _jobs(pool_id, job_id), params=query, job_id=job_id)
+
+    def delete_job(self, pool_id: str, job_id: str) -> None:
+        """Remove a job, with its logs; the table stays.
+
+        Raises:
+            ApiError: If the call fails.
+        """
+        self._transport.request("DELETE", _jobs(pool_id, job_id), job_id=job_id)
+
+    def cancel_job(self, pool_id: str, job_id: str) -> None:
+        """Cancel a job that has not ended.
+
+        Raises:
+            ApiError: If the call fails; `BadRequest` if the job has ended.
+        """
+        self._transport.request("POST", _jobs(pool_id, job_id, "cancel"), job_id=job_id)
+
+    def upload_chunk(
+        self,
+        pool_id: str,
+        job_id: str,
+        payload: Payload,
+        *,
+        deleted: bool = False,
+        on_sent: Callable[[int], None] | None = None,
+        read_timeout: float | None = None,
+    ) -> None:
+        """Send a file into a job. Not safe to repeat unless `chunks` says it did not arrive.
+
+        Args:
+            pool_id: The pool.
+            job_id: The job.
+            payload: The file.
+            deleted: Whether its rows are to be deleted, by their keys, not upserted.
+            on_sent: Called with the bytes handed over since its last call.
+            read_timeout: Seconds to wait for the answer, when other than the connection's.
+
+        Raises:
+            ApiError: If the call fails.
+            FrameError: If the file is not as large as it says.
+        """
+        path = _jobs(pool_id, job_id, "chunks", "deleted" if deleted else "upserted")
+        body = MultipartFile(payload, on_sent=on_sent)
+        self._transport.request("POST", path, body=body, job_id=job_id, read_timeout=read_timeout)
+
+    def chunks(self, pool_id: str, job_id: str) -> list[Chunk]:
+        """The files that are in a job.
+
+        Raises:
+            ApiError: If the call fails.
+        """
+        answer = self._transport.request("GET", _jobs(pool_id, job_id, "chunks"), job_id=job_id)
+        return [read_chunk(answer, item) for item in readread_list(answer)]
+
+    def pools(self) -> list[Pool]:
+        """The pools the key may see.
+
+        Raises:
+            ApiError: If the call fails; `PermissionDenied` with a key that may only push.
+        """
+        answer = self._transport.request("GET", _POOLS)
+        return [read_pool(answer, item) for item in read_list(answer)]
+
+    def pool(self, pool_id: str) -> Pool:
+        """One pool.
+
+        Raises:
+            ApiError: If the call fails.
+        """
+        answer = self._transport.request("GET", f"{_POOLS}/{_part(pool_id)}")
+        return read_pool(answer, answer.json())
+
+    def connections(self, pool_id: str) -> list[DataConnection]:
+        """The data connections of a pool.
+
+        Raises:
+            ApiError: If the call fails.
+        """
+        answer = self._transport.request("GET", f"{_POOLS}/{_part(pool_id)}/data-sources/")
+        return [read_connection(answer, item) for item in readread_list(answer)]
+
+    def tables(self, pool_id: str) -> list[Table]:
+        """The tables and views of a pool.
+
+        Raises:
+            ApiError: If the call fails.
+        """
+        answer = self._transport.request("GET", f"{_POOLS}/{_part(pool_id)}/tables")
+        return [read_table(answer, item) for item in readread_list(answer)]
+
+    def columns(
+        self, pool_id: str, table: str, connection_id: str | None = None
+    ) -> list[TableColumn]:
+        """The columns of a table.
+
+        Raises:
+            ApiError: If the call fails.
+        """
+        query = {"tableName": table}
+        if connection_id is not None:
+            query["schemaName"] = connection_id
+        path = f"{_POOLS}/{_part(pool_id)}/columns"
+        answer = self._transport.request("GET", path, params=query)
+        return [read_column(answer, item) for item in readread_list(answer)]
+
+
+def _part(value: str) -> str:
+    # Dot segments would be resolved on the way, and the call end at another path.
+    if not value or value in {".", ".."}:
+        msg = (
+            f"{value!r} is no id. Give a pool's or job's id, as the address in the browser has it."
+        )
+        raise ConfigError(msg)
+    return quote(value, safe="")
+
+
+def _jobs(pool_id: str, *parts: str) -> str:
+    return f"{_PUSH}/{_part(pool_id)}/jobs/" + "/".join(_part(part) for part in parts)

@@ -1,0 +1,99 @@
+"""The body of an upload: one file as ``multipart/form-data``, never held twice.
+
+Written by hand because ``files=`` of requests copies the whole chunk, and a generator would force
+chunked transfer, which some gateways refuse.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from celonis_frames.exceptions import FrameError
+
+BLOCK_BYTES = 1_048_576
+"""Bytes handed to the socket at a time: larger ones are no faster, smaller ones are slower."""
+
+_ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+
+
+class Payload(Protocol):
+    """A finished chunk, wherever its bytes are."""
+
+    @property
+    def name(self) -> str:
+        """File name."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def blocks(self) -> Iterator[bytes | memoryview]:
+        """The bytes from the beginning, each time it is called."""
+
+
+class MultipartFile:
+    """A request body that streams a payload with a known length.
+
+    Iterating starts anew each time, so a request can be repeated.
+
+    Args:
+        payload: The chunk.
+        on_sent: Called with the number of the payload's bytes after each block that was handed to
+            the socket; when a body starts anew, with minus what had been counted. What it raises
+            ends the request.
+    """
+
+    def __init__(self, payload: Payload, *, on_sent: Callable[[int], None] | None = None) -> None:
+        boundary = f"celonis-frames-{secrets.token_hex(16)}"
+        name = payload.name.translate(_ESCAPES)
+        self._payload = payload
+        self._on_sent = on_sent
+        self._counted = 0
+        self._prefix = (
+            f"--{boundary}\r\n"
+            f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        self._suffix = f"\r\n--{boundary}--\r\n".encode()
+        self.content_type = f"multipart/form-data; boundary={boundary}"
+        self.finished = False
+
+    def __len__(self) -> int:
+        return len(self._prefix) + self._payload.size + len(self._suffix)
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        """The body in blocks.
+
+        Raises:
+            FrameError: The payload is longer or shorter than it said, so that the length already
+                announced would be wrong.
+        """
+        self.finished = False
+        self._count(-self._counted)
+        yield self._prefix
+        total, size = 0, self._payload.size
+        for piece in self._payload.blocks():
+            view = memoryview(piece).cast("B")
+            total += len(view)
+            if total > size:
+                break
+            for start in range(0, len(view), BLOCK_BYTES):
+                block = view[start : start + BLOCK_BYTES]
+                yield block
+                self._count(len(block))
+        if total != size:
+            msg = (
+                f"The chunk {self._payload.name} has {'more than ' if total > size else ''}"
+                f"{min(total, size):,} bytes, where {size:,} were announced: it was changed or cut "
+                "while it was sent. The upload was broken off."
+            )
+            raise FrameError(msg)
+        yield self._suffix
+        self.finished = True
+
+    def _count(self, size: int) -> None:
+        self._counted += size
+        if self._on_sent is not None and size:
+            self._on_sent(size)

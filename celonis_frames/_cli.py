@@ -1,0 +1,201 @@
+"""The command line: `celonis-frames demo | serve | push | plan | jobs | job | cancel`.
+
+Keys are never arguments, where other users of the machine would see them: they come from the
+environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from celonis_frames import Celonis, _demo, plan
+from celonis_frames._version import __version__
+from celonis_frames.exceptions import CelonisFramesError, JobError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 done, 1 an error, 130 interrupted."""
+    parsed = _parser().parse_args(arguments)
+    command: Command = parsed.command
+    try:
+        return command(parsed)
+    except CelonisFramesError as error:
+        _say(f"{type(error).__name__}: {error}", file=sys.stderr)
+        for note in getattr(error, "__notes__", ()):
+            _say(note, file=sys.stderr)
+        if isinstance(error, JobError):
+            for line in error.logs:
+                _say(f"  {line}", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        _say(str(error), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="celonis-frames",
+        description="Push frames into Celonis. The connection comes from the environment: "
+        "CELONIS_URL and CELONIS_API_TOKEN (CELONIS_KEY_TYPE=APP_KEY for an application key).",
+    )
+    parser.add_argument("--version", action="version", version=f"celonis-frames {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = _command(commands, "demo", _demo_command, "push an event log into a local Celonis")
+    demo.add_argument("path", nargs="?", help="DuckDB file to leave behind (default: a new one)")
+    demo.add_argument("--cases", type=int, default=2_000, help="cases in the log (default: 2000)")
+    demo.add_argument("--keep", action="store_true", help="keep serving until interrupted")
+
+    serve = _command(commands, "serve", _serve, "run a local Celonis")
+    serve.add_argument("path", nargs="?", help="DuckDB file (default: in memory)")
+    serve.add_argument("--port", type=int, default=8080, help="port (default: 8080; 0: any)")
+    serve.add_argument("--lenient", action="store_true", help="take whatever DuckDB reads")
+    serve.add_argument("--strict-pools", action="store_true", help="make no pools on first use")
+
+    for name, run, text in (
+        ("push", _push, "push Parquet files into a table"),
+        ("plan", _plan, "show what push would do"),
+    ):
+        sub = _command(commands, name, run, text)
+        sub.add_argument("files", nargs="+", metavar="FILE", help="Parquet: path, URL or glob")
+        sub.add_argument(
+            "--pool", required=name == "push", default="", help="Data Pool: id, name or URL"
+        )
+        sub.add_argument("--table", required=True, help="name of the table")
+        sub.add_argument("--mode", default="DELTA", help="DELTA (default) or REPLACE")
+        sub.add_argument("--keys", help="key columns, separated by commas")
+        sub.add_argument("--connection", help="data connection: id or name")
+        sub.add_argument("--chunk-bytes", help='size of a chunk, such as "256 MB"')
+        sub.add_argument("--rename", choices=("snake", "upper_snake"), help="rename all columns")
+        if name == "push":
+            sub.add_argument("--staging", help="fsspec URL to write the chunks to first")
+            sub.add_argument("--timeout", type=float, help="seconds for all of it")
+            sub.add_argument("--no-wait", action="store_true", help="do not wait for the job")
+
+    jobs = _command(commands, "jobs", _jobs, "list the jobs of a pool")
+    jobs.add_argument("pool", help="Data Pool: id, name or URL")
+    for name, run, text in (
+        ("job", _job, "show a job and its log"),
+        ("cancel", _cancel, "cancel a job"),
+    ):
+        sub = _command(commands, name, run, text)
+        sub.add_argument("pool", help="Data Pool: id, name or URL")
+        sub.add_argument("id", help="id of the job")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Command, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _demo_command(arguments: argparse.Namespace) -> int:
+    return _demo.run(arguments.path, cases=arguments.cases, keep=arguments.keep, say=_say)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from celonis_frames import local  # noqa: PLC0415  # needs an extra
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with local.start(
+        arguments.path,
+        arguments.port,
+        lenient=arguments.lenient,
+        strict_pools=arguments.strict_pools,
+    ) as celonis:
+        _say(f"Local Celonis at {celonis.url} ({arguments.path or 'in memory'})")
+        _say("Point the library or any client at it:")
+        _say(f"  export CELONIS_URL={celonis.url}")
+        _say(f"  export CELONIS_API_TOKEN={celonis.token}")
+        _say("Stop it with Ctrl-C.")
+        while not stop.wait(0.5):
+            pass
+    return 0
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    with Celonis.from_env() as celonis:
+        status = celonis.push(
+            arguments.files,
+            arguments.pool,
+            arguments.table,
+            mode=arguments.mode,
+            keys=_keys(arguments.keys),
+            connection=arguments.connection,
+            chunk_bytes=_size(arguments.chunk_bytes),
+            rename=arguments.rename,
+            staging=arguments.staging,
+            timeout=arguments.timeout,
+            wait=not arguments.no_wait,
+        )
+    _say(repr(status))
+    for warning in status.warnings:
+        _say(f"! {warning}")
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    _say(
+        repr(
+            plan(
+                arguments.files,
+                arguments.pool,
+                arguments.table,
+                mode=arguments.mode,
+                keys=_keys(arguments.keys),
+                connection=arguments.connection,
+                chunk_bytes=_size(arguments.chunk_bytes),
+                rename=arguments.rename,
+            )
+        )
+    )
+    return 0
+
+
+def _jobs(arguments: argparse.Namespace) -> int:
+    with Celonis.from_env() as celonis:
+        for status in celonis.jobs(arguments.pool):
+            _say(f"{status.job_id}  {status.state:<8}  {status.mode:<7}  {status.table}")
+    return 0
+
+
+def _job(arguments: argparse.Namespace) -> int:
+    with Celonis.from_env() as celonis:
+        status = celonis.job(arguments.pool, arguments.id)
+    _say(repr(status))
+    for line in status.logs:
+        _say(f"  {line}")
+    return 0
+
+
+def _cancel(arguments: argparse.Namespace) -> int:
+    with Celonis.from_env() as celonis:
+        status = celonis.job(arguments.pool, arguments.id).cancel()
+    _say(repr(status))
+    return 0
+
+
+def _keys(text: str | None) -> list[str] | None:
+    return [key.strip() for key in text.split(",")] if text else None
+
+
+def _size(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def _say(text: str, *, file: Any = None) -> None:
+    print(text, file=file or sys.stdout, flush=True)  # noqa: T201  # the one place that prints
+
+
+__all__ = ["main"]

@@ -1,0 +1,282 @@
+"""The connection: what a user opens, and the default one that needs no opening."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from celonis_frames import _config
+from celonis_frames import _lookup as lookup
+from celonis_frames._address import base_url, team_url
+from celonis_frames._api import Api
+from celonis_frames._auth import ApiKey, Auth
+from celonis_frames._http import Timeouts, Transport
+from celonis_frames._options import PushOptions
+from celonis_frames._plan import plan_frame
+from celonis_frames._push import push_frame
+from celonis_frames._status import PushStatus
+from celonis_frames.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from celonis_frames._options import Compression, FileType, Mode, UpsertStrategy
+    from celonis_frames._plan import PushPlan
+    from celonis_frames._schema import ColumnOverride, Rename
+
+__all__ = ["Celonis", "connect", "current"]
+
+
+class Celonis:
+    """A connection to a Celonis team; any number of threads may share it.
+
+    Args:
+        url: Any address of the team, pasted from the browser.
+        auth: `ApiKey` or `AppKey`.
+        verify: True, or the path of a CA file to trust instead; certificates are always checked.
+        timeouts: How long to wait for the server.
+
+    Attributes:
+        url: The base address.
+        local: The embedded local Celonis this connection started, or None.
+
+    Raises:
+        ConfigError: If one of them cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        auth: Auth,
+        verify: bool | str | os.PathLike[str] = True,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._transport = Transport(url, _checked(auth), verify=verify, timeouts=timeouts)
+        self._api = Api(self._transport)
+        self.url = self._transport.url
+        self.local: Any = None
+        self._closed = False
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """A connection as the environment says.
+
+        Reads ``CELONIS_URL``, ``CELONIS_API_TOKEN`` and ``CELONIS_KEY_TYPE``.
+
+        Raises:
+            ConfigError: If something is missing or wrong; the message says what to set.
+        """
+        found = _config.read_environment()
+        if found.auth is None:
+            return cls._start_local(found.url, verify=True, timeouts=None)
+        return cls(found.url, auth=found.auth)
+
+    @classmethod
+    def _start_local(
+        cls, url: str, *, verify: bool | str | os.PathLike[str], timeouts: Timeouts | None
+    ) -> Self:
+        path = url.strip().partition(":")[2].strip() or None
+        local = importlib.import_module("celonis_frames.local")
+        server = local.start(path)
+        try:
+            client = cls(server.url, auth=ApiKey(server.token), verify=verify, timeouts=timeouts)
+        except BaseException:
+            server.close()
+            raise
+        client.local = server
+        atexit.register(client.close)
+        return client
+
+    def pools(self) -> list[Pool]:
+        """The Data Pools the key may see.
+
+        Raises:
+            ApiError: If the call fails; `PermissionDenied` with a key that may only push.
+        """
+        return self._api.pools()
+
+    def pool(self, pool: str) -> Pool:
+        """One Data Pool, by id, name or pasted address.
+
+        Raises:
+            NotFound: If there is none.
+            ConfigError: If the name fits several, or the address is another team's.
+            ApiError: If a call fails.
+        """
+        return lookup.pool(self._api, pool)
+
+    def connections(self, pool: str) -> list[DataConnection]:
+        """The data connections of a pool.
+
+        Raises:
+            NotFound: If there is no such pool.
+            ConfigError: If its name fits several.
+            ApiError: If a call fails.
+        """
+        return self._api.connections(self.pool_id(pool))
+
+    def jobs(self, pool: str) -> list[PushStatus]:
+        """The data push jobs of a pool.
+
+        Raises:
+            NotFound: If there is no such pool.
+            ConfigError: If its name fits several.
+            ApiError: If a call fails.
+        """
+        return [PushStatus(self._api, job) for job in self._api.jobs(self.pool_id(pool))]
+
+    def job(self, pool: str, id: str) -> PushStatus:  # noqa: A002
+        """One data push job.
+
+        Raises:
+            NotFound: If there is no such pool or job.
+            ConfigError: If the pool's name fits several.
+            ApiError: If a call fails.
+        """
+        return PushStatus(self._api, self._api.job(self.pool_id(pool), id))
+
+    def delete_job(self, pool: str, id: str) -> None:  # noqa: A002
+        """Remove a data push job with its logs; the table stays as it is.
+
+        Raises:
+            NotFound: If there is no such pool or job.
+            ConfigError: If the pool's name fits several.
+            ApiError: If a call fails.
+        """
+        self._api.delete_job(self.pool_id(pool), id)
+
+    def pool_id(self, pool: str) -> str:
+        """The id of a Data Pool given by id, name or pasted address; an id costs no request.
+
+        Raises:
+            NotFound: If there is no such pool.
+            PermissionDenied: If the key may not list pools; give the id then.
+            ConfigError: If the name fits several, or the address is another team's.
+            ApiError: If a call fails.
+        """
+        return lookup.pool_id(self._api, pool)
+
+    def connection_id(self, pool_id: str, connection: str | None) -> str | None:
+        """The id of a data connection given by id or name; None stays None.
+
+        Raises:
+            NotFound: If the pool has no such data connection.
+            PermissionDenied: If the key may not list them; give the id then.
+            ConfigError: If the name fits several.
+            ApiError: If a call fails.
+        """
+        return lookup.connection_id(self._api, pool_id, connection)
+
+    def close(self) -> None:
+        """Close the connection, and the local Celonis if it started one. Twice does no harm."""
+        if self._closed:
+            return
+        self._closed = True
+        self._transport.close()
+        if self.local is not None:
+            atexit.unregister(self.close)
+            self.local.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Celonis {self.url}{' (closed)' if self._closed else ''}>"
+
+
+_lock = threading.RLock()
+_connected: Celonis | None = None
+_from_env: Celonis | None = None
+
+
+def connect(
+    url: str | None = None,
+    *,
+    team: str | None = None,
+    cluster: str | None = None,
+    auth: Auth | None = None,
+    verify: bool | str | os.PathLike[str] = True,
+    timeouts: Timeouts | None = None,
+) -> Celonis:
+    """Open a connection and make it the default.
+
+    Args:
+        url: Any address of the team, pasted from the browser; ``"local"`` or
+            ``"local:PATH.duckdb"`` for the embedded local Celonis, in memory or in a file. Without
+            `url` and `team`: the environment.
+        team: With `cluster`, instead of `url`: ``https://<team>.<cluster>.celonis.cloud``.
+        cluster: See `team`.
+        auth: `ApiKey` or `AppKey`; None takes the key from the environment, unless it belongs
+            to another host.
+        verify: True, or the path of a CA file to trust instead; certificates are always checked.
+        timeouts: How long to wait for the server.
+
+    Raises:
+        ConfigError: If something is missing or wrong; nothing was sent.
+        ImportError: If the local Celonis is asked for and its extra is not installed.
+    """
+    global _connected  # noqa: PLW0603
+    if auth is not None:
+        _checked(auth)
+    if team is not None or cluster is not None:
+        if url is not None or team is None or cluster is None:
+            msg = "Give url, or team and cluster together, such as team='dev', cluster='us-2'."
+            raise ConfigError(msg)
+        url = team_url(team, cluster)
+    if url is None:
+        found = _config.read_environment(auth)
+        url, auth = found.url, found.auth
+    if _config.is_local(url):
+        if auth is not None:
+            msg = "The local Celonis brings its own key: leave out auth."
+            raise ConfigError(msg)
+        client = Celonis._start_local(url, verify=verify, timeouts=timeouts)  # noqa: SLF001
+    else:
+        key = _config.environment_auth(url=base_url(url)) if auth is None else auth
+        client = Celonis(url, auth=key, verify=verify, timeouts=timeouts)
+    with _lock:
+        _connected = client
+    return client
+
+
+def current() -> Celonis:
+    """The connection to use when none is given: the last `connect`, else the environment's.
+
+    Raises:
+        ConfigError: If there is neither; the message says what to set.
+    """
+    global _from_env  # noqa: PLW0603
+    with _lock:
+        if _connected is not None and not _connected.closed:
+            return _connected
+        if _from_env is None or _from_env.closed:
+            _from_env = Celonis.from_env()
+        return _from_env
+
+
+def _checked(auth: object) -> Auth:
+    if isinstance(auth, Auth):
+        return auth
+    msg = (
+        f"auth takes ApiKey(...) for a user's API key or AppKey(...) for an application key, not "
+        f"{type(auth).__name__}: the two look alike, so say which one it is."
+    )
+    raise ConfigError(msg)

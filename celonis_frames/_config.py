@@ -1,0 +1,131 @@
+"""The environment, read in this one place.
+
+The names are those that users of the official client already have: ``CELONIS_URL``,
+``CELONIS_API_TOKEN`` and ``CELONIS_KEY_TYPE``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from celonis_frames._address import parse_address
+from celonis_frames._auth import ApiKey, AppKey, Auth, check_token
+from celonis_frames.exceptions import ConfigError
+
+URL = "CELONIS_URL"
+TOKEN = "CELONIS_API_TOKEN"  # noqa: S105  # the name of a variable, no secret
+KEY_TYPE = "CELONIS_KEY_TYPE"
+OAUTH_ID = "OAUTH_CLIENT_ID"
+
+HOW_TO_CONNECT = (
+    "Set CELONIS_URL (such as https://myteam.eu-1.celonis.cloud), CELONIS_API_TOKEN (the key) and "
+    "CELONIS_KEY_TYPE (APP_KEY or BEARER) in the environment, or call "
+    'celonis_frames.connect("https://myteam.eu-1.celonis.cloud", '
+    'auth=celonis_frames.AppKey("…")). To try it without a Celonis team: '
+    'celonis_frames.connect("local").'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What to connect to, and how.
+
+    Attributes:
+        url: An address, ``"local"`` or ``"local:PATH"``.
+        auth: How to authenticate; None for the local Celonis, which has a token of its own.
+    """
+
+    url: str
+    auth: Auth | None
+
+
+def is_local(url: str) -> bool:
+    """Whether an address means the embedded local Celonis."""
+    return url == "local" or url.startswith("local:")
+
+
+def read_environment(auth: Auth | None = None) -> Settings:
+    """The connection that the environment describes.
+
+    Args:
+        auth: How to authenticate, when that is known already; None reads the key too.
+
+    Raises:
+        ConfigError: Something is missing or wrong; the message says what to set.
+    """
+    url = environment_url()
+    if url is None:
+        missing = [URL] if auth or _get(TOKEN) or _get(OAUTH_ID) else [URL, TOKEN]
+        msg = (
+            f"No connection: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not "
+            f"set. {HOW_TO_CONNECT}"
+        )
+        raise ConfigError(msg)
+    if is_local(url):
+        return Settings(url, auth)
+    return Settings(url, auth or environment_auth())
+
+
+def environment_url() -> str | None:
+    """The base address in ``CELONIS_URL``, or None when it is not set.
+
+    Raises:
+        ConfigError: It is no usable address.
+    """
+    url = _get(URL)
+    if url is None or is_local(url):
+        return url
+    try:
+        return parse_address(url).base
+    except ConfigError as error:
+        msg = f"{URL}: {error.message}"
+        raise ConfigError(msg) from None
+
+
+def environment_auth(*, url: str | None = None) -> Auth:
+    """The key in ``CELONIS_API_TOKEN``, as ``CELONIS_KEY_TYPE`` says.
+
+    Args:
+        url: The base address it is to be sent to, when that does not come from the environment.
+
+    Raises:
+        ConfigError: There is no usable key, or it belongs to another host than `url`.
+    """
+    token = _get(TOKEN)
+    if token is None:
+        if _get(OAUTH_ID) is not None:
+            msg = (
+                f"{OAUTH_ID} is set, but this version takes user API keys and application keys "
+                f"only. Set {TOKEN} and {KEY_TYPE} instead, or give auth=."
+            )
+            raise ConfigError(msg)
+        msg = (
+            f"No key: {TOKEN} is not set and no auth= is given. Set {TOKEN} to the key and "
+            f'{KEY_TYPE} to APP_KEY or BEARER, or give auth=celonis_frames.AppKey("…") or '
+            'auth=celonis_frames.ApiKey("…").'
+        )
+        raise ConfigError(msg)
+    home = environment_url()
+    if url is not None and home is not None and home != url:
+        msg = (
+            f"{TOKEN} belongs to {URL}, which is {home}; it is not sent to {url}. Give the key for "
+            "that host as auth=."
+        )
+        raise ConfigError(msg)
+    check_token(token, TOKEN)
+    kind = (_get(KEY_TYPE) or "").upper()
+    if kind == "APP_KEY":
+        return AppKey(token)
+    if kind not in ("", "BEARER", "USER_KEY"):
+        # The value is not repeated: it may be a key in the wrong variable.
+        msg = (
+            f"{KEY_TYPE} must be APP_KEY (application key) or BEARER (a user's API key; the older "
+            "USER_KEY means the same)."
+        )
+        raise ConfigError(msg)
+    return ApiKey(token)
+
+
+def _get(name: str) -> str | None:
+    return os.environ.get(name, "").strip() or None

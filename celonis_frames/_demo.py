@@ -1,0 +1,149 @@
+"""`celonis-frames demo`: the main job from end to end on a local Celonis, checked value by value."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from celonis_frames._eventlog import changed_and_new, purchase_to_pay
+from celonis_frames._text import format_bytes
+
+KEYS = ("CASE_ID", "EVENT_ID")
+POOL, TABLE = "Purchasing", "EVENTS"
+
+Say = Callable[..., None]
+
+
+def run(path: str | None, *, cases: int, keep: bool, say: Say) -> int:
+    """Push a purchase-to-pay log from pandas and a second day from polars, and compare.
+
+    Args:
+        path: DuckDB file to leave behind; None makes one in a new temporary folder.
+        cases: Cases in the log; about seven events each.
+        keep: Keep serving until interrupted.
+        say: Prints a line.
+
+    Returns:
+        0 when every value in the table is the one sent, 1 otherwise.
+
+    Raises:
+        ImportError: pandas, polars or the local Celonis is not installed.
+    """
+    try:
+        import pandas as pd  # noqa: PLC0415  # only the demo needs it
+        import polars as pl  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError(
+            'The demo needs pandas and polars: pip install "celonis-frames[local,pandas,polars]"'
+        ) from error
+    from celonis_frames import local  # noqa: PLC0415  # needs an extra
+
+    file = path or str(Path(tempfile.mkdtemp(prefix="celonis-demo-")) / "celonis.duckdb")
+    first = purchase_to_pay(cases)
+    second = changed_and_new(first)
+    with local.start(file) as celonis, celonis.connect() as connection, _Wire(say):
+        say(f"A local Celonis runs at {celonis.url}")
+
+        say(f"\npandas · REPLACE {POOL}.{TABLE} · {first.num_rows:,} events")
+        pandas_frame: Any = first.to_pandas(integer_object_nulls=False, types_mapper=_nullable(pd))
+        status = connection.push(
+            pandas_frame, POOL, TABLE, mode="REPLACE", keys=list(KEYS), progress=False
+        )
+        say(repr(status))
+        ok = _compare(say, celonis.table(POOL, TABLE), first)
+
+        say(f"\npolars · DELTA on {', '.join(KEYS)} · {second.num_rows:,} changed and new events")
+        polars_frame: Any = pl.from_arrow(second)
+        status = connection.push(
+            polars_frame, POOL, TABLE, mode="DELTA", keys=list(KEYS), progress=False
+        )
+        say(repr(status))
+        ok = _compare(say, celonis.table(POOL, TABLE), _upserted(first, second)) and ok
+
+        say("\nEverything arrived as it was sent." if ok else "\nSomething arrived differently.")
+        if keep:
+            say(f"Look at {celonis.url} — stop with Ctrl-C.")
+            _until_interrupted()
+    say(f"The tables are in {file} ({format_bytes(Path(file).stat().st_size)}); look at them with")
+    say(f"  celonis-frames serve {file}")
+    return 0 if ok else 1
+
+
+class _Wire(logging.Handler):
+    """Says every call that goes over the wire, from the library's own log."""
+
+    def __init__(self, say: Say) -> None:
+        super().__init__(logging.DEBUG)
+        self._say = say
+        self._logger = logging.getLogger("celonis_frames")
+        self._level = self._logger.level
+
+    def __enter__(self) -> None:
+        self._logger.addHandler(self)
+        self._logger.setLevel(logging.DEBUG)
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._level)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.DEBUG:
+            self._say(f"  {record.getMessage()}")
+
+
+def _nullable(pd: Any) -> Callable[[pa.DataType], Any]:
+    """pandas types that keep integers with nulls integers, as a careful user has them."""
+    return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get
+
+
+def _upserted(first: pa.Table, second: pa.Table) -> pa.Table:
+    """What the table must hold after the second day: worked out here, row by row."""
+    rows = {tuple(row[key] for key in KEYS): row for row in first.to_pylist()}
+    rows |= {tuple(row[key] for key in KEYS): row for row in second.to_pylist()}
+    return pa.Table.from_pylist(list(rows.values()), schema=first.schema)
+
+
+def _compare(say: Say, there: pa.Table, sent: pa.Table) -> bool:
+    """Say whether every value that was sent stands in the table, and nothing else."""
+    if there.schema.names != sent.schema.names or there.num_rows != sent.num_rows:
+        say(
+            f"  ✗ {there.num_rows:,} rows, columns {there.schema.names}; "
+            f"sent were {sent.num_rows:,} rows, columns {sent.schema.names}"
+        )
+        return False
+    order = [(key, "ascending") for key in KEYS]
+    here, back = sent.sort_by(order).to_pydict(), there.sort_by(order).to_pydict()
+    different = 0
+    for name in sent.schema.names:
+        wrong = sum(
+            _as_stored(value) != other
+            for value, other in zip(here[name], back[name], strict=True)
+        )
+        if wrong:
+            say(f"  ✗ column {name}: {wrong:,} values differ")
+        different += wrong
+    if not different:
+        values = sent.num_rows * sent.num_columns
+        say(f"  ✓ read back: {sent.num_rows:,} rows, {values:,} values, all equal")
+    return not different
+
+
+def _as_stored(value: Any) -> Any:
+    """The value as Celonis keeps it: a date is the midnight of its day (see docs/types.md)."""
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return dt.datetime.combine(value, dt.time())
+    return value
+
+
+def _until_interrupted() -> None:
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,316 @@
+"""The HTTP border: the only room that knows the HTTP library.
+
+What goes wrong there is translated here, once, by type and status. The library's own errors carry
+the request, and with it the key: none of them leaves this room, not even as another's cause.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import http.cookiejar
+import json as json_
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+import requests.auth
+import urllib3.exceptions
+
+from celonis_frames._address import base_url, is_loopback
+from celonis_frames._breaks import translate
+from celonis_frames._refusals import Call, plain, redirect, refusal, unreadable
+from celonis_frames._version import __version__
+from celonis_frames.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from celonis_frames._auth import Auth
+    from celonis_frames._body import MultipartFile
+    from celonis_frames.exceptions import ApiError, ApiStatusError
+
+__all__ = ["Answer", "Timeouts", "Transport"]
+
+DEFAULT_CONNECT_SECONDS = 10.0
+DEFAULT_READ_SECONDS = 60.0
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Largest answer that is read: a pool's whole list of jobs, with logs, is far below."""
+_START = 200
+
+_log = logging.getLogger("celonis_frames")
+
+
+@dataclasses.dataclass(frozen=True)
+class Timeouts:
+    """How long to wait for the server.
+
+    Attributes:
+        connect: Seconds to open a connection.
+        read: Seconds of silence while an answer is awaited or read.
+
+    Raises:
+        ConfigError: If one is not a number above zero.
+    """
+
+    connect: float = DEFAULT_CONNECT_SECONDS
+    read: float = DEFAULT_READ_SECONDS
+
+    def __post_init__(self) -> None:
+        """Refuse what would wait for ever, or not at all."""
+        for name in ("connect", "read"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0 < value < threading.TIMEOUT_MAX:
+                msg = f"Timeouts({name}={value!r}) must be seconds above zero."
+                raise ConfigError(msg)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """A successful answer.
+
+    Attributes:
+        status: The HTTP status, 2xx.
+        content: The body.
+        call: What was asked.
+        start: The body's beginning, fit for a message.
+    """
+
+    status: int
+    content: bytes = dataclasses.field(repr=False)
+    call: Call
+    start: str
+
+    def json(self) -> Any:
+        """The body, read as JSON.
+
+        Raises:
+            ApiStatusError: If it is no JSON; the message quotes its beginning.
+        """
+        try:
+            return json_.loads(self.content)
+        except (ValueError, RecursionError):
+            pass
+        raise self.unreadable("the answer is no JSON")
+
+    def unreadable(self, problem: str) -> ApiStatusError:
+        """The error to raise when the body is not what the API promises."""
+        return unreadable(self.call, self.status, problem, self.start)
+
+
+class _Header(requests.auth.AuthBase):
+    """Sets the header, and by being there keeps ``.netrc`` from setting another."""
+
+    def __init__(self, auth: Auth) -> None:
+        self._auth = auth
+        self.secret = ""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        value = self._auth.authorization()
+        self.secret = value.rpartition(" ")[2]
+        request.headers["Authorization"] = value
+        return request
+
+
+class Transport:
+    """Calls to one host, over pooled connections; any number of threads may share it.
+
+    Nothing is retried here, and no redirect is followed. Proxies come from the environment
+    (``HTTPS_PROXY``, ``NO_PROXY``), but never for this machine.
+
+    Args:
+        url: Any address of the team.
+        auth: How to authenticate.
+        verify: True, or the path of a CA file or directory to trust instead.
+        timeouts: How long to wait for the server.
+        connections: Connections kept open for reuse.
+
+    Attributes:
+        url: The base address.
+
+    Raises:
+        ConfigError: If the address, `auth` or `verify` cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        auth: Auth,
+        *,
+        verify: bool | str | os.PathLike[str] = True,
+        timeouts: Timeouts | None = None,
+        connections: int = 8,
+    ) -> None:
+        self.url = base_url(url)
+        self._host = urlsplit(self.url).hostname or ""
+        self._auth = auth
+        self._verify = _verify(verify)
+        self._timeouts = timeouts or Timeouts()
+        self._connections = connections
+        self._lock = threading.Lock()
+        self._session: requests.Session | None = None
+        self._pid = os.getpid()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Transport {self.url}>"
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        body: MultipartFile | None = None,
+        job_id: str | None = None,
+        read_timeout: float | None = None,
+    ) -> Answer:
+        """Make one call.
+
+        Args:
+            method: The HTTP method.
+            path: The path after the base address, encoded.
+            params: The query.
+            json: A body to send as JSON.
+            body: A file to send as a form, instead.
+            job_id: The job concerned, for errors.
+            read_timeout: Seconds of silence, when other than the transport's.
+
+        Raises:
+            ApiConnectionError: If no connection could be made, or it broke.
+            ApiTimeoutError: If the server did not answer in time.
+            ApiStatusError: If the answer is no success, or too large.
+            ConfigError: If the transport is closed, or `json` cannot be written as JSON.
+        """
+        call = Call(method, self.url + path, job_id)
+        headers: dict[str, str] = {}
+        data: Any = None
+        if body is not None:
+            data, headers["Content-Type"] = body, body.content_type
+        elif json is not None:
+            data, headers["Content-Type"] = _encode(json), "application/json"
+        read = self._timeouts.read if read_timeout is None else read_timeout
+        # The socket's limit while a body is sent is the one for connecting: a slow line needs more.
+        connect = self._timeouts.connect if body is None else max(self._timeouts.connect, read)
+        header = _Header(self._auth)
+        session = self._open()
+        begin = time.monotonic()
+        status, received = 0, b""
+        seen: Mapping[str, str] = {}
+        failure: ApiError | None = None
+        try:
+            with session.request(
+                method,
+                call.url,
+                params=params,
+                data=data,
+                headers=headers,
+                auth=header,
+                timeout=(connect, read),
+                verify=self._verify,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                status, seen = response.status_code, response.headers
+                received = _read(response)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
+            failure = translate(error, call, read)
+        # From here on no error of the HTTP library is in sight: none can become a context.
+        _log.debug(
+            "%s %s -> %s in %.3f s, %d bytes sent, %d received",
+            method,
+            path,
+            status or type(failure).__name__,
+            time.monotonic() - begin,
+            len(data) if data is not None else 0,
+            len(received),
+        )
+        if failure is not None:
+            if body is not None and body.failure is not None:
+                raise body.failure
+            raise failure
+        if 300 <= status < 400:  # noqa: PLR2004
+            raise redirect(call, status, seen.get("Location", ""))
+        if not 200 <= status < 300:  # noqa: PLR2004
+            raise refusal(call, status, seen, received, self._auth, header.secret)
+        start = plain(received[: _START * 8], header.secret, _START)
+        answer = Answer(status, received, call, start)
+        if len(received) > MAX_ANSWER_BYTES:
+            raise answer.unreadable(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+        return answer
+
+    def close(self) -> None:
+        """Close the connections; later calls raise ConfigError."""
+        with self._lock:
+            session, self._session = self._session, None
+            self._closed = True
+        if session is not None:
+            session.close()
+
+    def _open(self) -> requests.Session:
+        if self._pid != os.getpid():
+            # A forked child must not speak on its parent's sockets, nor wait for its threads' lock.
+            self._pid, self._lock, self._session = os.getpid(), threading.Lock(), None
+        with self._lock:
+            if self._closed:
+                msg = f"The connection to {self.url} is closed. Open one with connect()."
+                raise ConfigError(msg)
+            if self._session is None:
+                self._session = self._new_session()
+            return self._session
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.headers.update(
+            {"User-Agent": f"celonis-frames/{__version__}", "Accept": "application/json"}
+        )
+        session.trust_env = not is_loopback(self._host)
+        # Every call stands alone: a cookie would make the server ask for more than the key.
+        session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        adapter = requests.adapters.HTTPAdapter(
+            pool_connections=1, pool_maxsize=self._connections, max_retries=0
+        )
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        return session
+
+
+def _verify(verify: object) -> bool | str:
+    if verify is True:
+        return True
+    if isinstance(verify, (str, os.PathLike)):
+        path = os.fspath(verify)
+        if isinstance(path, str) and os.path.exists(path):  # noqa: PTH110
+            return path
+        msg = f"verify={path!r}: there is no such CA file or directory."
+        raise ConfigError(msg)
+    msg = (
+        "verify takes True or the path of a CA file. Certificates are always checked: for a "
+        "company's own authority give verify='company-ca.pem', or set REQUESTS_CA_BUNDLE."
+    )
+    raise ConfigError(msg)
+
+
+def _encode(value: Any) -> bytes:
+    try:
+        return json_.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError) as error:
+        problem = str(error)
+    msg = f"What is to be sent cannot be written as JSON ({problem}). Check job_options."
+    raise ConfigError(msg)
+
+
+def _read(response: requests.Response) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for part in response.iter_content(64 * 1024):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            break
+    return b"".join(parts)

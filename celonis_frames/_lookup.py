@@ -1,0 +1,156 @@
+"""From what a user calls a pool or a data connection to its id.
+
+Names are looked up; ids are not, for a key that may only push is often forbidden to list anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+from celonis_frames._address import pool_in_url
+from celonis_frames._records import DataConnection, Pool
+from celonis_frames.exceptions import BadRequest, ConfigError, NotFound, PermissionDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from celonis_frames._api import Api
+
+__all__ = ["connection_id", "pool", "pool_id"]
+
+_UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LISTED = 10
+_Named = TypeVar("_Named", Pool, DataConnection)
+
+
+def pool(api: Api, text: str) -> Pool:
+    """A Data Pool, by id, name or pasted address.
+
+    Raises:
+        NotFound: If there is none.
+        PermissionDenied: If the key may not see it.
+        ConfigError: If the name fits several, or the address is another team's.
+        ApiError: If a call fails.
+    """
+    known = _given_id(api, text)
+    return _named_pool(api, text) if known is None else api.pool(known)
+
+
+def pool_id(api: Api, text: str) -> str:
+    """The id of a Data Pool, by id, name or pasted address.
+
+    Raises:
+        NotFound: If there is none.
+        PermissionDenied: If the key may not list pools.
+        ConfigError: If the name fits several, or the address is another team's.
+        ApiError: If a call fails.
+    """
+    return _given_id(api, text) or _named_pool(api, text).id
+
+
+def connection_id(api: Api, pool_id: str, connection: str | None) -> str | None:
+    """The id of a data connection, by id or name; None stays None.
+
+    Raises:
+        NotFound: If the pool has none such.
+        PermissionDenied: If the key may not list them.
+        ConfigError: If the name fits several.
+        ApiError: If a call fails.
+    """
+    if connection is None:
+        return None
+    name = _name(connection, "connection")
+    if _UUID.fullmatch(name):
+        return name
+    try:
+        listed = api.connections(pool_id)
+    except PermissionDenied as error:
+        forbidden = _by_id(error, "data connection", name)
+    else:
+        found = _pick(listed, name, "data connection")
+        if found is not None:
+            return found.id
+        raise _missing(listed, name, "data connection", api.url)
+    raise forbidden
+
+
+def _given_id(api: Api, text: str) -> str | None:
+    text = _name(text, "pool")
+    if _UUID.fullmatch(text):
+        return text
+    pasted = pool_in_url(text)
+    if pasted is None:
+        return None
+    if pasted[0] != api.url:
+        msg = (
+            f"The pool's address is of {pasted[0]}, but this connection is to {api.url}. Connect "
+            "to that team, or paste the address of a pool of this one."
+        )
+        raise ConfigError(msg)
+    return pasted[1]
+
+
+def _named_pool(api: Api, text: str) -> Pool:
+    name = _name(text, "pool")
+    try:
+        listed = api.pools()
+    except PermissionDenied as error:
+        forbidden = _by_id(error, "pool", name)
+    else:
+        found = _pick(listed, name, "pool")
+        if found is not None:
+            return found
+        try:
+            # An id need not be a UUID, and the local Celonis makes a pool when it is asked for.
+            return api.pool(name)
+        except (NotFound, BadRequest, PermissionDenied):
+            pass
+        raise _missing(listed, name, "pool", api.url)
+    raise forbidden
+
+
+def _name(value: object, what: str) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    msg = f"{what} must be an id or a name, as text that is not empty."
+    raise ConfigError(msg)
+
+
+def _pick(listed: Sequence[_Named], name: str, what: str) -> _Named | None:
+    """The one with this id or name; the exact spelling goes before another case."""
+    for same in (
+        [item for item in listed if item.id == name],
+        [item for item in listed if item.name == name],
+        [item for item in listed if item.name.casefold() == name.casefold()],
+    ):
+        if len(same) > 1:
+            ids = ", ".join(f"{item.id} ({item.name})" for item in same[:_LISTED])
+            msg = f"{len(same)} {what}s are named {name!r}. Give the id of the one: {ids}."
+            raise ConfigError(msg)
+        if same:
+            return same[0]
+    return None
+
+
+def _by_id(error: PermissionDenied, what: str, name: str) -> PermissionDenied:
+    return PermissionDenied(
+        f"The key may not list {what}s, so {name!r} cannot be looked up. Use the {what}'s id: it "
+        f"needs no look-up and stands in the browser's address. {error.message}",
+        status_code=error.status_code,
+        body=error.body,
+        error_codes=error.error_codes,
+        method=error.method,
+        url=error.url,
+    )
+
+
+def _missing(listed: Sequence[_Named], name: str, what: str, url: str) -> NotFound:
+    names = {item.name.casefold(): item.name for item in listed if item.name}
+    close = difflib.get_close_matches(name.casefold(), names, n=3)
+    if close:
+        hint = "Did you mean " + " or ".join(repr(names[match]) for match in close) + "?"
+    else:
+        hint = f"The key sees {len(listed)} {what}s here. Check the name, or give the id."
+    return NotFound(f"There is no {what} {name!r} at {url}. {hint}", status_code=404, url=url)

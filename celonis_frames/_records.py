@@ -1,0 +1,185 @@
+"""What the API answers with, and how it is read.
+
+Readers are tolerant: fields they do not know pass by, fields they can do without may be missing.
+What must be there and is not raises `ApiStatusError`, which names the field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from celonis_frames._http import Answer
+
+__all__ = [
+    "Chunk",
+    "DataConnection",
+    "Job",
+    "JobState",
+    "Pool",
+    "Table",
+    "TableColumn",
+    "read_chunk",
+    "read_column",
+    "read_connection",
+    "read_job",
+    "read_list",
+    "read_pool",
+    "read_table",
+]
+
+JobState = Literal["NEW", "QUEUED", "RUNNING", "DONE", "ERROR", "CANCELED"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A data push job. `connection_id` None means the pool's global schema."""
+
+    id: str
+    pool_id: str
+    table: str
+    mode: str
+    file_type: str
+    connection_id: str | None
+    keys: tuple[str, ...]
+    state: JobState
+    logs: tuple[str, ...]
+    raw: Mapping[str, Any] = dataclasses.field(repr=False, compare=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """A file in a job. `created` is in epoch milliseconds; the checksum's algorithm is unknown."""
+
+    id: str
+    type: str
+    checksum: str | None
+    created: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """A Data Pool."""
+
+    id: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConnection:
+    """A data connection of a pool."""
+
+    id: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of a pool. `connection_id` None means the pool's global schema."""
+
+    name: str
+    connection_id: str | None
+    type: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TableColumn:
+    """A table's column. A text's length is four times its characters."""
+
+    name: str
+    type: str
+    length: int | None
+
+
+def read_list(answer: Answer) -> list[Any]:
+    """The items of an answer that is a list."""
+    items = answer.json()
+    if not isinstance(items, list):
+        raise answer.unreadable("the answer is no list")
+    return items
+
+
+def _text(answer: Answer, item: Any, field: str) -> str:
+    value = item.get(field) if isinstance(item, dict) else None
+    if not isinstance(value, str) or not value:
+        raise answer.unreadable(f"its field {field!r} is missing or no text")
+    return value
+
+
+def _maybe(item: Any, field: str) -> str | None:
+    value = item.get(field)
+    return value if isinstance(value, str) and value else None
+
+
+def _number(item: Any, field: str) -> int | None:
+    value = item.get(field) if isinstance(item, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _texts(item: Any, field: str) -> tuple[str, ...]:
+    value = item.get(field)
+    if isinstance(value, str):
+        return tuple(value.splitlines())
+    return tuple(str(part) for part in value) if isinstance(value, list) else ()
+
+
+def read_pool(answer: Answer, item: Any) -> Pool:
+    """A pool."""
+    return Pool(id=_text(answer, item, "id"), name=_maybe(item, "name") or "")
+
+
+def read_job(answer: Answer, item: Any, pool_id: str) -> Job:
+    """A job; `pool_id` is used where the answer does not name its pool."""
+    job_id = _text(answer, item, "id")
+    state = "NEW" if item.get("status") is None else str(item["status"]).upper()
+    state = "CANCELED" if state == "CANCELLED" else state
+    if state not in get_args(JobState):
+        raise answer.unreadable("its field 'status' is no state of a job")
+    return Job(
+        id=job_id,
+        pool_id=_maybe(item, "dataPoolId") or pool_id,
+        table=_maybe(item, "targetName") or "",
+        mode=(_maybe(item, "type") or "").upper(),
+        file_type=(_maybe(item, "fileType") or "PARQUET").upper(),
+        connection_id=_maybe(item, "connectionId"),
+        keys=_texts(item, "keys"),
+        state=cast("JobState", state),
+        logs=_texts(item, "logs"),
+        raw=item,
+    )
+
+
+def read_chunk(answer: Answer, item: Any) -> Chunk:
+    """A file in a job."""
+    return Chunk(
+        id=_text(answer, item, "id"),
+        type=(_maybe(item, "type") or "").upper(),
+        checksum=_maybe(item, "checksum"),
+        created=_number(item, "creationDate"),
+    )
+
+
+def read_connection(answer: Answer, item: Any) -> DataConnection:
+    """A data connection."""
+    return DataConnection(id=_text(answer, item, "id"), name=_maybe(item, "name") or "")
+
+
+def read_table(answer: Answer, item: Any) -> Table:
+    """A table or view."""
+    return Table(
+        name=_text(answer, item, "name"),
+        connection_id=_maybe(item, "dataSourceId"),
+        type=(_maybe(item, "type") or "TABLE").upper(),
+    )
+
+
+def read_column(answer: Answer, item: Any) -> TableColumn:
+    """A table's column."""
+    return TableColumn(
+        name=_text(answer, item, "name"),
+        type=_text(answer, item, "type").upper(),
+        length=_number(item, "length"),
+    )
