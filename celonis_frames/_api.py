@@ -155,7 +155,7 @@ class Api:
             ApiError: If the call fails.
         """
         answer = self._transport.request("GET", _jobs(pool_id, job_id, "chunks"), job_id=job_id)
-        return [read_chunk(answer, item) for item in readread_list(answer)]
+        return [read_chunk(answer, item) for item in read_list(answer)]
 
     def pools(self) -> list[Pool]:
         """The pools the key may see.
@@ -182,7 +182,7 @@ class Api:
             ApiError: If the call fails.
         """
         answer = self._transport.request("GET", f"{_POOLS}/{_part(pool_id)}/data-sources/")
-        return [read_connection(answer, item) for item in readread_list(answer)]
+        return [read_connection(answer, item) for item in read_list(answer)]
 
     def tables(self, pool_id: str) -> list[Table]:
         """The tables and views of a pool.
@@ -191,7 +191,7 @@ class Api:
             ApiError: If the call fails.
         """
         answer = self._transport.request("GET", f"{_POOLS}/{_part(pool_id)}/tables")
-        return [read_table(answer, item) for item in readread_list(answer)]
+        return [read_table(answer, item) for item in read_list(answer)]
 
     def columns(
         self, pool_id: str, table: str, connection_id: str | None = None
@@ -206,7 +206,7 @@ class Api:
             query["schemaName"] = connection_id
         path = f"{_POOLS}/{_part(pool_id)}/columns"
         answer = self._transport.request("GET", path, params=query)
-        return [read_column(answer, item) for item in readread_list(answer)]
+        return [read_column(answer, item) for item in read_list(answer)]
 
 
 def _part(value: str) -> str:

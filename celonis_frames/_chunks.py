@@ -136,7 +136,11 @@ class _File:
     def full(self) -> bool:
         """Whether another row group would overshoot the wish."""
         remaining = self._wish - self._size()
-        return not self._waiting and self.rows > 0 and remaining < max(self.weight or 0, 0.04 * self._wish)
+        return (
+            not self._waiting
+            and self.rows > 0
+            and remaining < max(self.weight or 0, 0.04 * self._wish)
+        )
 
     def _size(self) -> int:
         return int(self._sink.tell()) + self._footer * (self._groups + 1)

@@ -172,6 +172,146 @@ class Celonis:
         """
         return lookup.connection_id(self._api, pool_id, connection)
 
+    def push(
+        self,
+        frame: Any,
+        pool: str,
+        table: str,
+        *,
+        mode: Mode = "DELTA",
+        keys: Sequence[str] | str | None = None,
+        connection: str | None = None,
+        columns: Mapping[str, ColumnOverride] | None = None,
+        index: bool | None = None,
+        rename: Rename | None = None,
+        nested: str = "error",
+        file_type: FileType = "PARQUET",
+        compression: Compression = "snappy",
+        chunk_bytes: int | str | None = None,
+        staging: str | None = None,
+        workers: int | None = None,
+        deduplicate_by: str | None = None,
+        upsert_strategy: UpsertStrategy | None = None,
+        job_options: Mapping[str, Any] | None = None,
+        wait: bool = True,
+        timeout: float | None = None,
+        progress: bool | None = None,
+        client: Celonis | None = None,
+    ) -> PushStatus:
+        """Pushes a frame over this connection; parameters and errors as `celonis_frames.push`.
+
+        Raises:
+            ConfigError, FrameError, ApiError, JobError: As `celonis_frames.push`.
+        """
+        options = PushOptions(
+            mode=mode,
+            keys=keys,
+            connection=connection,
+            columns=columns,
+            index=index,
+            rename=rename,
+            nested=nested,
+            file_type=file_type,
+            compression=compression,
+            chunk_bytes=chunk_bytes,
+            staging=staging,
+            workers=workers,
+            deduplicate_by=deduplicate_by,
+            upsert_strategy=upsert_strategy,
+            job_options=job_options,
+            wait=wait,
+            timeout=timeout,
+            progress=progress,
+        )
+        return push_frame(client or self, frame, pool, table, options)
+
+    def delete(
+        self,
+        frame: Any,
+        pool: str,
+        table: str,
+        *,
+        keys: Sequence[str] | str,
+        connection: str | None = None,
+        columns: Mapping[str, ColumnOverride] | None = None,
+        index: bool | None = None,
+        rename: Rename | None = None,
+        file_type: FileType = "PARQUET",
+        compression: Compression = "snappy",
+        chunk_bytes: int | str | None = None,
+        staging: str | None = None,
+        workers: int | None = None,
+        job_options: Mapping[str, Any] | None = None,
+        wait: bool = True,
+        timeout: float | None = None,
+        progress: bool | None = None,
+        client: Celonis | None = None,
+    ) -> PushStatus:
+        """Deletes rows by key over this connection; all as `celonis_frames.delete`.
+
+        Raises:
+            ConfigError, FrameError, ApiError, JobError: As `celonis_frames.delete`.
+        """
+        options = PushOptions(
+            mode="DELTA",
+            keys=keys,
+            connection=connection,
+            columns=columns,
+            index=index,
+            rename=rename,
+            file_type=file_type,
+            compression=compression,
+            chunk_bytes=chunk_bytes,
+            staging=staging,
+            workers=workers,
+            job_options=job_options,
+            wait=wait,
+            timeout=timeout,
+            progress=progress,
+        )
+        return push_frame(client or self, frame, pool, table, options, deleted=True)
+
+    def plan(
+        self,
+        frame: Any,
+        pool: str,
+        table: str,
+        *,
+        mode: Mode = "DELTA",
+        keys: Sequence[str] | str | None = None,
+        connection: str | None = None,
+        columns: Mapping[str, ColumnOverride] | None = None,
+        index: bool | None = None,
+        rename: Rename | None = None,
+        nested: str = "error",
+        file_type: FileType = "PARQUET",
+        compression: Compression = "snappy",
+        chunk_bytes: int | str | None = None,
+        deduplicate_by: str | None = None,
+        upsert_strategy: UpsertStrategy | None = None,
+    ) -> PushPlan:
+        """Tells what `push` would do; sends nothing. All as `celonis_frames.plan`.
+
+        Raises:
+            ConfigError, FrameError: As `celonis_frames.plan`.
+        """
+        del pool
+        options = PushOptions(
+            mode=mode,
+            keys=keys,
+            connection=connection,
+            columns=columns,
+            index=index,
+            rename=rename,
+            nested=nested,
+            file_type=file_type,
+            compression=compression,
+            chunk_bytes=chunk_bytes,
+            deduplicate_by=deduplicate_by,
+            upsert_strategy=upsert_strategy,
+        )
+        return plan_frame(frame, table, options)
+
     def close(self) -> None:
         """Close the connection, and the local Celonis if it started one. Twice does no harm."""
         if self._closed:

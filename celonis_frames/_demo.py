@@ -123,8 +123,7 @@ def _compare(say: Say, there: pa.Table, sent: pa.Table) -> bool:
     different = 0
     for name in sent.schema.names:
         wrong = sum(
-            _as_stored(value) != other
-            for value, other in zip(here[name], back[name], strict=True)
+            _as_stored(value) != other for value, other in zip(here[name], back[name], strict=True)
         )
         if wrong:
             say(f"  ✗ column {name}: {wrong:,} values differ")

@@ -14,7 +14,6 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from celonis_frames._pandas import read_pandas
 from celonis_frames._polars import read_lazy, read_polars
@@ -102,7 +101,9 @@ def _read_arrow(frame: Any) -> Source:
             True,
             lambda: iter(table.to_batches(max_chunksize=rows)),
         )
-    if isinstance(frame, ds.Dataset):
+    # pyarrow's dataset module imports pandas, so it is looked up and only loaded for files.
+    datasets = sys.modules.get("pyarrow.dataset")
+    if datasets is not None and isinstance(frame, datasets.Dataset):
         return _read_dataset(frame, "pyarrow Dataset")
     if isinstance(frame, pa.RecordBatchReader):
         return _read_stream(frame, "pyarrow RecordBatchReader")
@@ -124,7 +125,7 @@ def _read_arrow(frame: Any) -> Source:
     raise FrameError(f"The frame is a {_kind(frame)}; it must be {KINDS}.")
 
 
-def _read_dataset(dataset: ds.Dataset, kind: str) -> Source:
+def _read_dataset(dataset: Any, kind: str) -> Source:
     # Without a bound on rows and read-ahead a scan of wide files holds many decoded batches.
     rows = _batch_rows(dataset.schema, 0, 0)
     return Source(
@@ -157,9 +158,7 @@ def _read_iterable(frames: Iterable[Any]) -> Source:
     if first is None:
         raise FrameError("The iterable of frames is empty: it gives no columns to push.")
     if isinstance(first, str | bytes) or _is_plain_value(first):
-        raise FrameError(
-            f"The frame is a {_kind(frames)} of {_kind(first)}; it must be {KINDS}."
-        )
+        raise FrameError(f"The frame is a {_kind(frames)} of {_kind(first)}; it must be {KINDS}.")
     head = read(first)
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -198,7 +197,9 @@ def _aligned(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.Record
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _open_files(patterns: list[str]) -> ds.Dataset:
+def _open_files(patterns: list[str]) -> Any:
+    import pyarrow.dataset as ds  # noqa: PLC0415  # imports pandas where that is installed
+
     filesystem, files = None, []
     try:
         for pattern in patterns:

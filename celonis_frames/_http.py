@@ -231,8 +231,6 @@ class Transport:
             len(received),
         )
         if failure is not None:
-            if body is not None and body.failure is not None:
-                raise body.failure
             raise failure
         if 300 <= status < 400:  # noqa: PLR2004
             raise redirect(call, status, seen.get("Location", ""))

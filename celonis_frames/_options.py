@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from celonis_frames._chunks import COMPRESSIONS, DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
@@ -60,7 +60,7 @@ class PushOptions:
     workers: int | None = None
     deduplicate_by: str | None = None
     upsert_strategy: str | None = None
-    job_options: Mapping[str, Any] = field(default_factory=dict)
+    job_options: Mapping[str, Any] | None = None
     wait: bool = True
     timeout: float | None = None
     progress: bool | None = None
@@ -85,7 +85,7 @@ class PushOptions:
             raise ConfigError(f"timeout={self.timeout!r} must be a number of seconds above 0.")
         if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 1):
             raise ConfigError(f"workers={self.workers!r} must be a whole number, 1 or more.")
-        for name in self.job_options:
+        for name in self.job_options or {}:
             if name in _OWN_FIELDS:
                 raise ConfigError(
                     f"job_options= sets {name!r}, which push sets itself: use {_OWN_FIELDS[name]}."

@@ -136,7 +136,9 @@ def _column(name: str, series: Any) -> _Column:
     if isinstance(dtype, pandas.SparseDtype):
         dense = dtype.subtype
         return _Column(
-            name, series, _arrow_type(name, series.iloc[:0].sparse.to_dense()),
+            name,
+            series,
+            _arrow_type(name, series.iloc[:0].sparse.to_dense()),
             lambda part: part.astype(dense),
         )
     if isinstance(dtype, pandas.PeriodDtype | pandas.IntervalDtype):

@@ -91,7 +91,9 @@ class PushPlan:
 
     def _headline(self) -> str:
         if self.rows is None:
-            return f"PushPlan {self.table} ({self.mode}): a stream, its size is known once it is read"
+            return (
+                f"PushPlan {self.table} ({self.mode}): a stream, its size is known once it is read"
+            )
         return (
             f"PushPlan {self.table} ({self.mode}): {self.rows:,} rows, about {self.chunks:,} "
             f"chunk{'s' if self.chunks != 1 else ''}, {format_bytes(self.bytes or 0)}, "

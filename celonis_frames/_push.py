@@ -232,7 +232,7 @@ def job_body(
         body["csvParsingOptions"] = dict(CSV_OPTIONS)
     if options.upsert_strategy is not None and not deleted:
         body["upsertStrategy"] = options.upsert_strategy
-    return body | dict(options.job_options)
+    return body | dict(options.job_options or {})
 
 
 def _keys_only(source: Source, options: PushOptions) -> Source:
@@ -257,9 +257,7 @@ def _store(source: Source, options: PushOptions) -> Store:
     return MemoryStore() if source.rereadable else SpoolStore()
 
 
-def _check(
-    prepared: Prepared, store: Store, options: PushOptions
-) -> list[StoredChunk] | None:
+def _check(prepared: Prepared, store: Store, options: PushOptions) -> list[StoredChunk] | None:
     """Read every row once and check it.
 
     A source that can be read again is read again for the upload. For one that cannot, and with
@@ -323,7 +321,9 @@ def _grown(first: Measure, second: Measure) -> bool:
     return any(second.longest(name)[0] > length for name, length in promised.items())
 
 
-def _upload_all(sending: _Sending, chunks: Iterator[StoredChunk] | list[StoredChunk], workers: int) -> None:
+def _upload_all(
+    sending: _Sending, chunks: Iterator[StoredChunk] | list[StoredChunk], workers: int
+) -> None:
     """Upload every chunk, at most `workers` at a time; the first error stops them all."""
     running: set[Future[None]] = set()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="celonis-upload")

@@ -290,9 +290,7 @@ def _by_position(
     for name, override in columns.items():
         position = _position(name, old, both)
         if position is None:
-            raise ConfigError(
-                f"columns= names {name!r}, which is not in the frame. It has {old}."
-            )
+            raise ConfigError(f"columns= names {name!r}, which is not in the frame. It has {old}.")
         if isinstance(override, bool) or not isinstance(override, Column | str | int):
             raise ConfigError(
                 f"columns= gives {override!r} for {name!r}: use a Column, a type name such as "
@@ -335,6 +333,6 @@ def _misfit(column: PlannedColumn, array: pa.Array) -> ColumnTypeError:
     return ColumnTypeError(
         f"Column {column.source!r} ({column.arrow}) has values that do not fit "
         f"{column.target.celonis}{hint}: convert it, or send it as text with "
-        f"columns={{{column.source!r}: \"STRING\"}}.",
+        f'columns={{{column.source!r}: "STRING"}}.',
         column=column.source,
     )

@@ -1,0 +1,140 @@
+"""A purchase-to-pay event log, made up but true to life, and the same on every machine.
+
+For the demo, the notebook and the tests: cases and activities with rework, users, times in office
+hours, amounts, German free text longer than 80 characters, nulls.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from typing import Any
+
+import pyarrow as pa
+
+SCHEMA = pa.schema(
+    {
+        "CASE_ID": pa.string(),
+        "EVENT_ID": pa.int64(),
+        "ACTIVITY": pa.string(),
+        "EVENT_TIME": pa.timestamp("us"),
+        "USER_NAME": pa.string(),
+        "DEPARTMENT": pa.string(),
+        "VENDOR": pa.string(),
+        "AMOUNT": pa.float64(),
+        "CURRENCY": pa.string(),
+        "QUANTITY": pa.int64(),
+        "AUTOMATED": pa.bool_(),
+        "DUE_DATE": pa.date32(),
+        "COMMENT": pa.string(),
+    }
+)
+
+_USERS = (
+    ("Jürgen Müller", "Einkauf"), ("Zoë Lefèvre", "Einkauf"), ("Günther Weiß", "Wareneingang"),
+    ("Anna Śliwińska", "Wareneingang"), ("Björn Håkansson", "Buchhaltung"),
+    ("Maria Größl", "Buchhaltung"), (None, "System"),
+)  # fmt: skip
+_VENDORS = (
+    "Österreichische Stahl AG", "Müller & Söhne GmbH, Köln", 'Bürobedarf "Flink" KG',
+    "Łódź Logistics Sp. z o.o.", "Acme Inc.", "Société Générale de Papier", "東京部品株式会社",
+)  # fmt: skip
+_COMMENTS = (
+    "Bitte prüfen: Preis weicht um 12,5 % vom Rahmenvertrag ab; der Lieferant begründet das mit "
+    "gestiegenen Rohstoffkosten (siehe Schreiben vom Vortag).",
+    "Rückfrage an den Fachbereich: Ist die Menge so gewollt? Laut Lagerliste sind noch für mehrere "
+    "Monate Vorräte vorhanden.\nAntwort steht aus, Bestellung trotzdem freigegeben, weil die "
+    "Lieferzeit größer als üblich ist und der Liefertermin sonst nicht gehalten werden kann.",
+    "Skonto 2 % bei Zahlung innerhalb von 10 Tagen — €-Betrag bereits gekürzt.",
+    'Vermerk: "Teillieferung", Rest folgt; Gebühr für Expressversand trägt der Lieferant. 👍',
+    "ok",
+    "",
+)
+_PATH = (
+    "Create Purchase Requisition", "Approve Purchase Requisition", "Create Purchase Order",
+    "Send Purchase Order", "Record Goods Receipt", "Record Invoice Receipt", "Clear Invoice",
+)  # fmt: skip
+_START = dt.datetime(2024, 1, 2, 8)
+
+
+def purchase_to_pay(cases: int = 2_000, *, seed: int = 7) -> pa.Table:
+    """An event log of so many cases, about seven events each; the same for the same arguments.
+
+    Args:
+        cases: Number of cases, 1 or more.
+        seed: Chooses the log.
+    """
+    chance = random.Random(seed)
+    rows: list[dict[str, Any]] = []
+    for case in range(cases):
+        rows += _case(chance, case)
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def changed_and_new(log: pa.Table, *, seed: int = 8) -> pa.Table:
+    """The second day of a log: some of its events changed, and events of new cases.
+
+    Args:
+        log: What `purchase_to_pay` made.
+        seed: Chooses the changes.
+    """
+    chance = random.Random(seed)
+    cases = log.column("CASE_ID").to_pylist()
+    places = sorted(chance.sample(range(log.num_rows), max(1, log.num_rows // 20)))
+    rows = log.take(places).to_pylist()
+    for row in rows:
+        row["AMOUNT"] = None if chance.random() < 0.1 else round(chance.uniform(10, 90_000), 2)
+        row["COMMENT"] = f"Geändert: {chance.choice(_COMMENTS)}"
+    first = len(set(cases))
+    for case in range(first, first + max(1, first // 20)):
+        rows += _case(chance, case)
+    return pa.Table.from_pylist(rows, schema=log.schema)
+
+
+def _case(chance: random.Random, number: int) -> list[dict[str, Any]]:
+    path = list(_PATH)
+    if chance.random() < 0.3:
+        path.insert(4, "Change Price")
+    if chance.random() < 0.15:
+        path.insert(5, "Change Quantity")
+    if chance.random() < 0.1:
+        path[-1:] = ["Block Invoice", "Remove Payment Block", "Clear Invoice"]
+    if chance.random() < 0.1:
+        path = path[: chance.randrange(2, len(path))]
+    vendor = chance.choice(_VENDORS)
+    amount, quantity = round(chance.uniform(10, 90_000), 2), chance.randrange(1, 500)
+    currency = chance.choice(("EUR", "EUR", "EUR", "USD", "PLN"))
+    time = _START + dt.timedelta(hours=number // 3)
+    rows = []
+    for event, activity in enumerate(path, start=1):
+        time = _office(time + dt.timedelta(microseconds=chance.randrange(60_000_000, 10**11)))
+        user, department = chance.choice(_USERS)
+        rows.append(
+            {
+                "CASE_ID": f"{45_000_000 + number:010d}",
+                "EVENT_ID": event,
+                "ACTIVITY": activity,
+                "EVENT_TIME": time,
+                "USER_NAME": user,
+                "DEPARTMENT": department,
+                "VENDOR": vendor,
+                "AMOUNT": None if chance.random() < 0.05 else amount,
+                "CURRENCY": currency,
+                "QUANTITY": None if chance.random() < 0.1 else quantity,
+                "AUTOMATED": None if chance.random() < 0.05 else user is None,
+                "DUE_DATE": (time + dt.timedelta(days=30)).date() if event > 5 else None,
+                "COMMENT": chance.choice(_COMMENTS) if chance.random() < 0.4 else None,
+            }
+        )
+    return rows
+
+
+def _office(time: dt.datetime) -> dt.datetime:
+    """The time itself in office hours, else the next morning of a working day."""
+    if time.hour >= 18:
+        time = (time + dt.timedelta(days=1)).replace(hour=8)
+    elif time.hour < 8:
+        time = time.replace(hour=8)
+    while time.weekday() > 4:
+        time = (time + dt.timedelta(days=1)).replace(hour=8)
+    return time

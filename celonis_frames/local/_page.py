@@ -1,0 +1,87 @@
+"""The read-only page at `/`: what is in the local Celonis, at a glance."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+from typing import Any
+
+from celonis_frames.local._store import Row, Store, quote
+
+ROWS = 10
+JOBS = 50
+
+_STYLE = """
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid var(--line) }
+details { margin: .4rem 0 } summary { cursor: pointer; font-weight: 600 }
+.scroll { overflow-x: auto } small, .quiet { opacity: .65 }
+table { border-collapse: collapse; margin: .6rem 0; font-size: .87rem }
+th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid var(--line);
+  max-width: 22rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+pre { font-size: .8rem; overflow-x: auto } .null { opacity: .4 }
+.DONE { color: #188038 } .ERROR, .CANCELED { color: #d93025 }
+"""
+
+
+def render(store: Store) -> str:
+    """The page as HTML; everything that came from outside is escaped."""
+    parts = [
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Local Celonis</title>",
+        f"<style>{_STYLE}</style></head><body><h1>Local Celonis</h1>",
+        f"<p class='quiet'>{escape(store.path or 'in memory')} · "
+        "<a href='/openapi.json'>OpenAPI</a></p>",
+    ]
+    pools = store.pools()
+    if not pools:
+        parts.append("<p>No Data Pool yet: the first push makes one.</p>")
+    for pool in pools:
+        parts.append(f"<h2>{escape(pool['name'])} <small>{escape(pool['id'])}</small></h2>")
+        places = [("", pool["space"])]
+        places += [(f"{c['name']} · ", c["space"]) for c in store.connections(pool["id"])]
+        for label, space in places:
+            parts += [_table(store, label, space, table) for table in store.tables(space)]
+        parts.append(_jobs(store, store.jobs(pool["id"])[:JOBS]))
+    return "".join([*parts, "</body></html>"])
+
+
+def _table(store: Store, label: str, space: str, table: Row) -> str:
+    name = f"{quote(space)}.{quote(table['name'])}"
+    cursor = store.cursor()
+    count = cursor.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+    rows = cursor.execute(f"SELECT * FROM {name} LIMIT {ROWS}").fetchall()
+    heads = "".join(
+        f"<th>{escape(c['name'])}<br><small>{c['type']}"
+        f"{'(' + str(c['length']) + ')' if c['length'] else ''}</small></th>"
+        for c in table["columns"]
+    )
+    body = "".join("<tr>" + "".join(map(_cell, row[: len(table["columns"])])) + "</tr>" for row in rows)
+    return (
+        f"<details open><summary>{escape(label + table['name'])} <small>{count:,} rows, "
+        f"{len(table['columns'])} columns</small></summary><div class='scroll'>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></details>"
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "<td class='null'>null</td>"
+    text = str(value)
+    return f"<td>{escape(text if len(text) <= 200 else text[:199] + '…')}</td>"
+
+
+def _jobs(store: Store, jobs: list[Row]) -> str:
+    parts = []
+    for job in jobs:
+        chunks = store.chunks(job["id"])
+        size = sum(chunk["bytes"] for chunk in chunks)
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(job["lastModified"] / 1000))
+        parts.append(
+            f"<details><summary><span class='{job['status']}'>{job['status']}</span> "
+            f"{escape(job['type'])} {escape(job['targetName'])} <small>{when} UTC · "
+            f"{len(chunks)} chunk{'' if len(chunks) == 1 else 's'} · {size:,} bytes · "
+            f"{escape(job['id'])}</small></summary><pre>{escape(chr(10).join(job['logs']))}</pre>"
+            "</details>"
+        )
+    return "<h3>Jobs</h3>" + ("".join(parts) or "<p class='quiet'>None yet.</p>")

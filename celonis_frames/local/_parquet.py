@@ -1,0 +1,73 @@
+"""What a Parquet chunk may be: by default only what Celonis is known, or likely, to take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_CODECS = {"SNAPPY", "UNCOMPRESSED"}
+_PLAIN = {"BOOLEAN", "FLOAT", "DOUBLE", "INT96"}
+_PAGE_V2 = b"\x15\x06"
+"""How the header of a data page v2 begins in Thrift's compact form: field 1, the type, is 3."""
+
+
+def check(path: Path, *, keys: list[str], lenient: bool) -> str | None:
+    """Why a file is refused at upload, or None.
+
+    Args:
+        path: The file.
+        keys: The job's key columns, which must be in it.
+        lenient: Take every type and codec that DuckDB reads.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            metadata, schema = file.metadata, file.schema
+            names = {schema.column(i).path.partition(".")[0].lower() for i in range(len(schema))}
+            missing = [key for key in keys if key.lower() not in names]
+            if missing:
+                return f"Key column(s) missing from the file: {', '.join(missing)}"
+            return None if lenient else _strict(path, metadata, schema)
+    except (pa.ArrowException, OSError, ValueError):
+        return "The file is not readable as Parquet"
+
+
+def _strict(path: Path, metadata: Any, schema: Any) -> str | None:
+    for place in range(len(schema)):
+        column = schema.column(place)
+        problem = _type_problem(column)
+        if problem:
+            return f"Column {column.path}: {problem} is not known to be accepted"
+    with path.open("rb") as file:
+        for group in range(metadata.num_row_groups):
+            for place in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(place)
+                if chunk.compression not in _CODECS:
+                    return (
+                        f"Column {chunk.path_in_schema}: codec {chunk.compression} is not known "
+                        "to be accepted"
+                    )
+                file.seek(chunk.data_page_offset)
+                if chunk.num_values and file.read(2) == _PAGE_V2:
+                    return (
+                        f"Column {chunk.path_in_schema}: data page v2 is not known to be accepted"
+                    )
+    return None
+
+
+def _type_problem(column: Any) -> str | None:
+    physical, logical = column.physical_type, str(column.logical_type)
+    if column.max_repetition_level or "." in column.path and column.max_definition_level > 1:
+        return "a nested type"
+    if physical in _PLAIN and logical == "None":
+        return None
+    if physical == "BYTE_ARRAY" and logical == "String":
+        return None
+    if physical in ("INT32", "INT64"):
+        if logical == "None" or (logical.startswith("Int(") and "isSigned=true" in logical):
+            return None
+        if logical.startswith("Timestamp(") and "milliseconds" in logical:
+            return None
+    return physical if logical == "None" else f"{physical} as {logical}"

@@ -1,0 +1,106 @@
+"""An upload on its way to disk: a multipart form parsed as it comes, never held in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+
+class Refused(Exception):
+    """The upload is not taken.
+
+    Attributes:
+        status: 400 or 413.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _File:
+    """Takes the parts of a form and writes the field ``file``."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self._limit = limit
+        self._headers: dict[bytes, bytes] = {}
+        self._field, self._value = b"", b""
+        self._wanted = False
+        self._sink = path.open("wb")
+        self.digest = hashlib.md5(usedforsecurity=False)
+        self.size = 0
+        self.found = self.ended = False
+
+    def callbacks(self) -> Any:
+        return {
+            "on_part_begin": self._headers.clear,
+            "on_header_field": self._on_field,
+            "on_header_value": self._on_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers,
+            "on_part_data": self._on_data,
+            "on_end": self._on_end,
+        }
+
+    def close(self) -> None:
+        self._sink.close()
+
+    def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        self._headers[self._field.lower()] = self._value
+        self._field, self._value = b"", b""
+
+    def _on_headers(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        self._wanted = options.get(b"name") == b"file" and not self.found
+        self.found = self.found or self._wanted
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if not self._wanted:
+            return
+        self.size += end - start
+        if self.size > self._limit:
+            raise Refused(413, f"The chunk is larger than {self._limit:,} bytes")
+        piece = memoryview(data)[start:end]
+        self.digest.update(piece)
+        self._sink.write(piece)
+
+    def _on_end(self) -> None:
+        self.ended = True
+
+
+async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
+    """Write the form's file to `path`; returns its MD5 in hex and its size in bytes.
+
+    Raises:
+        Refused: No form, no file in it, or a file larger than `limit`.
+    """
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    boundary = options.get(b"boundary")
+    if kind != b"multipart/form-data" or not boundary:
+        raise Refused(400, "The body must be multipart/form-data with the field 'file'")
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit + 100_000:
+        raise Refused(413, f"The chunk is larger than {limit:,} bytes")
+    file = _File(path, limit)
+    try:
+        parser = MultipartParser(boundary, file.callbacks())
+        async for data in request.stream():
+            parser.write(data)
+        parser.finalize()
+    except MultipartParseError as error:
+        raise Refused(400, f"The form cannot be read: {error}") from error
+    finally:
+        file.close()
+    if not file.found or not file.ended:
+        raise Refused(400, "The form has no complete field 'file'")
+    return file.digest.hexdigest(), file.size

@@ -1,0 +1,197 @@
+"""Bad input and bad answers: one clear error each, nothing in the table, no job left open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import celonis_frames
+from celonis_frames import Celonis, exceptions, local
+
+GOOD = pd.DataFrame({"K": [1, 2], "V": ["a", "b"]})
+
+Kwargs = dict[str, Any]
+
+BEFORE: list[tuple[str, Any, Kwargs, type[Exception], str]] = [
+    ("unknown mode", GOOD, {"mode": "APPEND"}, exceptions.ConfigError, "APPEND"),
+    ("missing key", GOOD, {"keys": ["NOPE"]}, exceptions.KeyColumnError, "NOPE"),
+    ("null key", pd.DataFrame({"K": [1, None]}), {"keys": "K"}, exceptions.KeyColumnError, "1 null"),
+    ("key named twice", GOOD, {"keys": ["K", "K"]}, exceptions.KeyColumnError, "twice"),
+    ("names equal but for case", pd.DataFrame({"a": [1], "A": [2]}), {},
+     exceptions.ColumnNameError, "case"),
+    ("the same name twice", pd.DataFrame([[1, 2]], columns=["a", "a"]), {},
+     exceptions.ColumnNameError, "'a'"),
+    ("a name that is no text", pd.DataFrame({1: [1]}), {}, exceptions.ColumnNameError, "int"),
+    ("two levels of names", pd.DataFrame({("a", "b"): [1]}), {},
+     exceptions.ColumnNameError, "levels"),
+    ("an empty name", pl.DataFrame({"": [1]}), {}, exceptions.ColumnNameError, "empty"),
+    ("a name too long", pl.DataFrame({"ä" * 65: [1]}), {}, exceptions.ColumnNameError, "130 bytes"),
+    ("Celonis' own column", pl.DataFrame({"_celonis_change_date": [1]}), {},
+     exceptions.ColumnNameError, "Celonis adds"),
+    ("nested", pl.DataFrame({"L": [[1]]}), {}, exceptions.ColumnTypeError, "nested="),
+    ("binary", pa.table({"B": [b"x"]}), {}, exceptions.ColumnTypeError, "hex"),
+    ("mixed", pd.DataFrame({"M": [1, "x"]}), {}, exceptions.ColumnTypeError, "row 1"),
+    ("beyond 64 bits", pl.DataFrame({"U": [2**64 - 1]}, schema={"U": pl.UInt64}), {},
+     exceptions.ColumnTypeError, "18446744073709551615"),
+    ("infinite", pl.DataFrame({"F": [float("inf")]}), {}, exceptions.ColumnTypeError, "infinite"),
+    ("half a character", pd.DataFrame({"S": pd.Series(["\ud800"], dtype=object)}), {},
+     exceptions.ColumnTypeError, "surrogate"),
+    ("NUL", pl.DataFrame({"S": ["a\0b"]}), {}, exceptions.ColumnTypeError, "NUL"),
+    ("text too long", pd.DataFrame({"S": ["x" * 16_251, "y", "z" * 20_000]}), {},
+     exceptions.TruncationError, "2 texts .* 20,000"),
+    ("text longer than said", pd.DataFrame({"S": ["x" * 11]}), {"columns": {"S": 10}},
+     exceptions.TruncationError, "columns="),
+    ("no rows", pd.DataFrame({"A": []}), {}, exceptions.FrameError, "no rows"),
+    ("no columns", pd.DataFrame(index=[1]), {}, exceptions.FrameError, "no columns"),
+    ("no frame", 5, {}, exceptions.FrameError, "int"),
+    ("a dict", {"a": [1]}, {}, exceptions.FrameError, "dict"),
+    ("a Series", pl.Series("a", [1]), {}, exceptions.FrameError, "to_frame"),
+    ("no file", "nowhere/*.parquet", {}, exceptions.FrameError, "nowhere"),
+    ("a chunk beyond 1 GB", GOOD, {"chunk_bytes": "2 GB"}, exceptions.ConfigError, "1 GB"),
+    ("an override for no column", GOOD, {"columns": {"X": "STRING"}},
+     exceptions.ConfigError, "'X'"),
+    ("an unknown type", GOOD, {"columns": {"V": "TEXT"}}, exceptions.ConfigError, "TEXT"),
+    ("text as a number", GOOD, {"columns": {"V": "INTEGER"}},
+     exceptions.ColumnTypeError, "cannot be sent as INTEGER"),
+    ("a field that push sets", GOOD, {"job_options": {"keys": []}},
+     exceptions.ConfigError, "keys="),
+    ("index of polars", pl.DataFrame({"A": [1]}), {"index": True}, exceptions.ConfigError, "index"),
+    ("deduplicate without keys", GOOD, {"deduplicate_by": "V"},
+     exceptions.KeyColumnError, "keys="),
+    ("unusable staging", GOOD, {"staging": "nosuch://x"}, exceptions.ConfigError, "nosuch"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "kind", "message"),
+    [case[1:] for case in BEFORE],
+    ids=[case[0] for case in BEFORE],
+)
+def test_bad_input_is_refused_before_anything_is_sent(
+    frame: Any, options: Kwargs, kind: type[Exception], message: str,
+    server: Any, connection: Celonis, table: str,
+) -> None:
+    """A frame or parameter that cannot work raises its own error and makes no job."""
+    jobs = len(server.jobs)
+    with pytest.raises(kind, match=message):
+        connection.push(frame, "Tests", table, **options)
+    assert len(server.jobs) == jobs
+
+
+def test_an_error_never_shows_a_cells_value(connection: Celonis) -> None:
+    """Messages name columns, counts and types, not what stands in a cell."""
+    secret = "canary-4711"
+    for frame in (
+        pd.DataFrame({"M": [1, secret]}),
+        pd.DataFrame({"S": [secret * 2_000]}),
+        pl.DataFrame({"S": [secret + "\0"]}),
+    ):
+        with pytest.raises(exceptions.FrameError) as caught:
+            connection.push(frame, "Tests", "T")
+        assert secret not in str(caught.value)
+
+
+def test_without_a_connection_the_error_says_what_to_set(alone: None) -> None:
+    """No client, no connect(), no environment: the message names all three ways."""
+    with pytest.raises(exceptions.ConfigError, match=r"CELONIS_URL.*CELONIS_API_TOKEN.*connect"):
+        GOOD.celonis.push("Pool", "T")
+
+
+def test_http_is_for_loopback_only() -> None:
+    """A key is never sent in the clear."""
+    with pytest.raises(exceptions.ConfigError, match="https"):
+        celonis_frames.connect("http://dev.us-2.celonis.cloud", auth=celonis_frames.ApiKey("k"))
+
+
+def test_a_pool_that_is_not_there(table: str) -> None:
+    """An unknown pool is NotFound, with the names that are close."""
+    with local.start(strict_pools=True) as server, server.connect() as connection:
+        server.add_pool("Purchasing")
+        with pytest.raises(exceptions.NotFound, match="Purchasing"):
+            connection.push(GOOD, "Purchasin", table)
+        assert server.jobs == []
+
+
+HTML = {"body": b"<html>gateway</html>", "content_type": "text/html"}
+
+AFTER: list[tuple[str, str, Callable[[Any, str], None], type[Exception]]] = [
+    ("unreadable", "create", lambda f, r: f.answer(r, 200, body=b'{"id": '), exceptions.ApiStatusError),
+    ("html", "upload", lambda f, r: f.answer(r, 502, **HTML), exceptions.ServerError),
+    ("401", "upload", lambda f, r: f.answer(r, 401), exceptions.AuthenticationError),
+    ("403", "create", lambda f, r: f.answer(r, 403), exceptions.PermissionDenied),
+    ("403 later", "upload", lambda f, r: f.answer(r, 403), exceptions.PermissionDenied),
+    ("404", "upload", lambda f, r: f.answer(r, 404), exceptions.NotFound),
+    ("429", "execute", lambda f, r: f.answer(r, 429), exceptions.RateLimited),
+    ("500", "execute", lambda f, r: f.answer(r, 500), exceptions.ServerError),
+    ("gone before", "upload", lambda f, r: f.drop(r, when="before"), exceptions.ApiConnectionError),
+    ("gone after", "upload", lambda f, r: f.drop(r, when="after"), exceptions.ApiConnectionError),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("route", "fault", "kind"), [case[1:] for case in AFTER], ids=[case[0] for case in AFTER]
+)
+def test_what_breaks_after_sending_cancels_the_job(
+    route: str, fault: Callable[[Any, str], None], kind: type[Exception],
+    server: Any, connection: Celonis, table: str,
+) -> None:
+    """An error before execution leaves no table and no open job; it names what to do."""
+    connection.pool_id("Tests")
+    fault(server.faults, route)
+    try:
+        with pytest.raises(kind) as caught:
+            connection.push(GOOD, "Tests", table)
+    finally:
+        server.faults.clear()
+    assert [job["status"] for job in server.jobs if job["targetName"] == table] in (
+        [],
+        ["CANCELED"],
+    )
+    with pytest.raises(KeyError):
+        server.table("Tests", table)
+    if kind is exceptions.PermissionDenied:
+        assert "Data Push API" in str(caught.value)
+        assert "Permissions" in str(caught.value)
+
+
+def test_a_server_that_is_gone(table: str) -> None:
+    """No server: a connection error that names the host."""
+    with local.start() as server:
+        connection = server.connect()
+    with connection, pytest.raises(exceptions.ApiConnectionError, match=r"127\.0\.0\.1"):
+        connection.push(GOOD, "6f1ed002-ab5b-4a6a-9b6f-6d1b6c1f0a11", table)
+
+
+def test_a_query_that_changes_between_readings_is_never_executed(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """A LazyFrame is read twice; when the second reading differs, the job is cancelled."""
+    calls: list[int] = []
+
+    def grow(frame: pl.DataFrame) -> pl.DataFrame:
+        calls.append(1)
+        return pl.DataFrame({"A": list(range(len(calls)))})
+
+    frame = pl.LazyFrame({"A": [0]}).map_batches(grow, schema={"A": pl.Int64})
+    with pytest.raises(exceptions.FrameError, match="changed between"):
+        connection.push(frame, "Tests", table)
+    assert [j["status"] for j in server.jobs if j["targetName"] == table] == ["CANCELED"]
+
+
+def test_an_exception_in_the_users_generator_surfaces(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """The user's own error comes out as it is, and no job was made."""
+
+    def frames() -> Any:
+        yield GOOD
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        connection.push(frames(), "Tests", table)
+    assert not [j for j in server.jobs if j["targetName"] == table]

@@ -1,0 +1,256 @@
+"""The main job through the real server: every kind of frame, every mode."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+import celonis_frames
+from celonis_frames import Celonis, Column, exceptions
+from celonis_frames.exceptions import JobFailed
+
+POOL = "Tests"
+
+SMALL = pa.table(
+    {
+        "ID": pa.array([1, 2, 3], pa.int64()),
+        "TEXT": ["a", None, "ä" * 100],
+        "AT": pa.array([dt.datetime(2024, 2, 29, 1, 2, 3, 4), None, dt.datetime(9999, 12, 31)]),
+        "AMOUNT": [1.5, None, -0.25],
+        "FLAG": [True, None, False],
+    }
+)
+
+
+def _frames(folder: Path) -> dict[str, Any]:
+    pq.write_table(SMALL.slice(0, 2), folder / "part-0.parquet")
+    pq.write_table(SMALL.slice(2), folder / "part-1.parquet")
+    polars_frame = pl.from_arrow(SMALL)
+    assert isinstance(polars_frame, pl.DataFrame)
+    return {
+        "pandas": SMALL.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get),
+        "pandas arrow": SMALL.to_pandas(types_mapper=pd.ArrowDtype),
+        "polars": polars_frame,
+        "lazy": polars_frame.lazy(),
+        "table": SMALL,
+        "batch": SMALL.to_batches()[0],
+        "reader": SMALL.to_reader(),
+        "dataset": ds.dataset(SMALL),
+        "duckdb": duckdb.sql("FROM SMALL"),
+        "generator": (SMALL.slice(row, 1) for row in range(3)),
+        "list of frames": [polars_frame.head(1), SMALL.slice(1)],
+        "folder": folder,
+        "glob": str(folder / "*.parquet"),
+        "url": f"file://{folder}/*.parquet",
+        "files": [str(folder / "part-0.parquet"), folder / "part-1.parquet"],
+    }
+
+
+KINDS = (
+    "pandas, pandas arrow, polars, lazy, table, batch, reader, dataset, duckdb, generator, "
+    "list of frames, folder, glob, url, files"
+).split(", ")
+
+
+@pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_frame_gives_the_same_table(
+    kind: str, file_type: Any, tmp_path: Path, server: Any, connection: Celonis, table: str
+) -> None:
+    """Whatever a frame is, and by Parquet as by CSV, its values arrive as they were."""
+    frame = _frames(tmp_path)[kind]
+    status = connection.push(frame, POOL, table, mode="REPLACE", file_type=file_type)
+    assert (status.state, status.ok, status.done, status.rows) == ("DONE", True, True, 3)
+    back = server.table(POOL, table)
+    assert back.schema.names == SMALL.schema.names
+    assert back.sort_by("ID").to_pylist() == SMALL.to_pylist()
+
+
+def test_delta_upserts_on_keys_and_appends_without(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """DELTA with keys replaces equal keys and adds new ones; without keys it appends."""
+    first = pl.DataFrame({"K": [1, 2], "V": ["old", "old"]})
+    second = pl.DataFrame({"K": [2, 3], "V": ["new", "new"]})
+    connection.push(first, POOL, table, mode="REPLACE", keys="K")
+    connection.push(second, POOL, table, mode="delta", keys=["K"])
+    rows = server.table(POOL, table).sort_by("K").to_pydict()
+    assert rows == {"K": [1, 2, 3], "V": ["old", "new", "new"]}
+    connection.push(second, POOL, table)
+    assert server.table(POOL, table).num_rows == 5
+
+
+def test_delete_sends_only_the_keys(server: Any, connection: Celonis, table: str) -> None:
+    """delete removes the rows with these keys; other columns need not be storable."""
+    connection.push(pd.DataFrame({"K": [1, 2, 3], "V": list("abc")}), POOL, table, keys="K")
+    gone = pl.DataFrame({"K": [1, 3, 9], "NESTED": [[1], [2], [3]]})
+    status = connection.delete(gone, POOL, table, keys="K")
+    assert status.rows == 3
+    assert server.table(POOL, table).to_pydict() == {"K": [2], "V": ["b"]}
+
+
+@pytest.mark.parametrize("keys", [None, "K"])
+@pytest.mark.parametrize("staging", [None, "file", "memory"])
+def test_chunks_of_any_size_give_the_same_table(
+    keys: str | None, staging: str | None, tmp_path: Path, server: Any, connection: Celonis,
+    table: str,
+) -> None:
+    """Cutting a frame into many chunks, staged or not, changes nothing, and cleans up."""
+    url = {None: None, "file": f"file://{tmp_path}", "memory": "memory://stage"}[staging]
+    frame = pl.DataFrame({"K": range(50_000), "V": [f"text {i * 7919 % 104729}" for i in range(50_000)]})
+    status = connection.push(
+        frame, POOL, table, mode="REPLACE", keys=keys, chunk_bytes=100_000, staging=url
+    )
+    assert status.chunks is not None
+    assert status.chunks > 3
+    assert status.rows == 50_000
+    back = server.table(POOL, table).sort_by("K")
+    assert back.to_pydict() == frame.to_dict(as_series=False)
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_columns_override_types_and_lengths(server: Any, connection: Celonis, table: str) -> None:
+    """columns= gives a Celonis type or a text length, as Column or short."""
+    frame = pd.DataFrame(
+        {
+            "N": [decimal.Decimal("12345678901234567890.5")],
+            "I": [7],
+            "T": ["x"],
+            "D": [dt.date(2024, 2, 29)],
+        }
+    )
+    status = connection.push(
+        frame, POOL, table, columns={"N": "STRING", "I": Column("FLOAT"), "T": 500}
+    )
+    assert status.warnings == ()
+    assert server.table(POOL, table).to_pylist() == [
+        {"N": "12345678901234567890.5", "I": 7.0, "T": "x", "D": dt.datetime(2024, 2, 29)}
+    ]
+
+
+def test_text_lengths_are_measured_and_sent(connection: Celonis, table: str) -> None:
+    """A text column gets a length that holds its longest text, so nothing is cut at 80."""
+    connection.push(pd.DataFrame({"S": ["x" * 16_250], "T": ["y" * 81]}), POOL, table)
+    pool_id = connection.pool_id(POOL)
+    lengths = {c.name: c.length for c in connection._api.columns(pool_id, table)}
+    assert lengths["S"] == 16_250 * 4
+    assert lengths["T"] == 160 * 4
+
+
+def test_wait_false_returns_at_once_and_the_status_follows(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """wait=False gives a status that can be waited for, refreshed and shown."""
+    server.faults.slow_jobs(running=0.3)
+    try:
+        status = connection.push(SMALL, POOL, table, wait=False)
+        assert not status.done
+        assert status.wait(timeout=30) is status
+        assert status.refresh().ok
+    finally:
+        server.faults.clear()
+    status.raise_for_status()
+    assert table in repr(status)
+    assert table in status._repr_html_()
+    assert status.to_dict()["rows"] == 3
+    assert connection.job(POOL, status.job_id).state == "DONE"
+    assert status.job_id in [job.job_id for job in connection.jobs(POOL)]
+    connection.delete_job(POOL, status.job_id)
+    with pytest.raises(exceptions.NotFound):
+        connection.job(POOL, status.job_id)
+
+
+def test_a_running_job_can_be_cancelled(server: Any, connection: Celonis, table: str) -> None:
+    """cancel() ends a job; the table stays as it was, and raise_for_status says so."""
+    server.faults.slow_jobs(running=20)
+    try:
+        status = connection.push(SMALL, POOL, table, wait=False)
+        status.cancel()
+        assert status.wait(timeout=30).state == "CANCELED"
+    finally:
+        server.faults.clear()
+    with pytest.raises(JobFailed, match=status.job_id):
+        status.raise_for_status()
+    with pytest.raises(KeyError):
+        server.table(POOL, table)
+
+
+def test_a_failing_job_raises_with_the_servers_log(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """push raises JobFailed with the server's own words; the table is as it was."""
+    connection.push(pl.DataFrame({"A": [1]}), POOL, table)
+    with pytest.raises(JobFailed) as caught:
+        connection.push(pl.DataFrame({"A": ["text"]}), POOL, table)
+    assert caught.value.logs
+    assert caught.value.job_id in str(caught.value)
+    assert server.table(POOL, table).to_pylist() == [{"A": 1}]
+
+
+def test_timeout_while_waiting_leaves_the_job(server: Any, connection: Celonis, table: str) -> None:
+    """After submission, timeout= stops the waiting and names the job, which goes on."""
+    server.faults.slow_jobs(running=1.0)
+    try:
+        with pytest.raises(exceptions.JobTimeout) as caught:
+            connection.push(SMALL, POOL, table, timeout=0.4)
+        assert connection.job(POOL, caught.value.job_id).wait(30).ok
+    finally:
+        server.faults.clear()
+
+
+def test_connection_is_taken_by_name(server: Any, connection: Celonis, table: str) -> None:
+    """connection= finds a data connection by name; its tables are apart from the pool's own."""
+    connection.pool(POOL)
+    server.add_connection(POOL, f"ERP {table}")
+    connection.push(SMALL, POOL, table, connection=f"erp {table}")
+    assert server.table(POOL, table, connection=f"ERP {table}").num_rows == 3
+    with pytest.raises(KeyError):
+        server.table(POOL, table)
+
+
+def test_rename_and_upsert_strategy_and_deduplicate(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """rename= sends other names; deduplicate_by= keeps the highest of rows with one key."""
+    frame = pl.DataFrame({"Case ID": [1, 1], "the Version": [2, 1]})
+    connection.push(
+        frame, POOL, table, rename="upper_snake", keys="CASE_ID", deduplicate_by="THE_VERSION"
+    )
+    assert server.table(POOL, table).to_pylist() == [{"CASE_ID": 1, "THE_VERSION": 2}]
+    with pytest.raises(JobFailed):
+        connection.push(
+            pl.DataFrame({"CASE_ID": [1]}), POOL, table, keys="CASE_ID",
+            upsert_strategy="UPSERT_WITH_UNCHANGED_METADATA",
+        )
+
+
+def test_the_accessor_and_the_function_use_the_default_connection(
+    server: Any, table: str, alone: None
+) -> None:
+    """df.celonis.push and celonis_frames.push go to the last connect()."""
+    with celonis_frames.connect(server.url, auth=celonis_frames.ApiKey(server.token)):
+        pd.DataFrame({"A": [1]}).celonis.push(POOL, table)
+        pl.DataFrame({"A": [2]}).celonis.push(POOL, table)
+        pl.LazyFrame({"A": [3]}).celonis.push(POOL, table)
+        celonis_frames.push(pa.table({"A": [4]}), POOL, table)
+        pl.DataFrame({"A": [4]}).celonis.delete(POOL, table, keys="A")
+    assert sorted(server.table(POOL, table)["A"].to_pylist()) == [1, 2, 3]
+
+
+def test_the_frame_is_never_changed(connection: Celonis, table: str) -> None:
+    """The caller's frame has the same labels, types and values after a push."""
+    frame = pd.DataFrame({"A": [1, 2], "B": ["x", None]}, index=pd.Index([5, 6], name="IDX"))
+    before = frame.copy(deep=True)
+    connection.push(frame, POOL, table, rename="upper_snake", nested="json")
+    pd.testing.assert_frame_equal(frame, before)
+    assert frame.attrs == {}
