@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 import tempfile
 import threading
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from celonis_frames._text import format_bytes
 
 KEYS = ("CASE_ID", "EVENT_ID")
 POOL, TABLE = "Purchasing", "EVENTS"
+
+_PREFIX = "/data-ingestion/api/v1"
+_UUID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 Say = Callable[..., None]
 
@@ -95,7 +99,7 @@ class _Wire(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno == logging.DEBUG:
-            self._say(f"  {record.getMessage()}")
+            self._say("  " + _UUID.sub(r"\1…", record.getMessage().replace(_PREFIX, "")))
 
 
 def _nullable(pd: Any) -> Callable[[pa.DataType], Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
 import uuid
@@ -424,7 +425,7 @@ async def _answer(state: State, endpoint: Endpoint, request: Request) -> Respons
         if header not in (f"Bearer {state.api_key}", f"AppKey {state.app_key}"):
             return Response(status_code=401)
         body = await _json(request) if endpoint.body == "json" else None
-        if asyncio.iscoroutinefunction(endpoint.handler):
+        if inspect.iscoroutinefunction(endpoint.handler):
             return await endpoint.handler(state, request, body)  # type: ignore[no-any-return]
         return await run_in_threadpool(endpoint.handler, state, request, body)
     except Problem as problem:

@@ -114,8 +114,7 @@ class LocalCelonis:
     def sql(self, query: str) -> pa.Table:
         """The result of an SQL query; a table is ``"<pool>"."<table>"``, or
         ``"<pool>/<data connection>"."<table>"``."""
-        result = self._store.cursor().execute(query)
-        return result.to_arrow_table() if hasattr(result, "to_arrow_table") else result.fetch_arrow_table()
+        return self._store.cursor().sql(query).to_arrow_table()
 
     @property
     def jobs(self) -> list[Row]:

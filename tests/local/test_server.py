@@ -1,0 +1,442 @@
+"""The local Celonis by itself, through plain HTTP that is not ours."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from celonis_frames import local
+from celonis_frames.local._choices import CHOICES
+from celonis_frames.local._csv import strptime_format
+from celonis_frames.local._limits import Limiter
+
+BASE = "/data-ingestion/api/v1/data-push"
+
+
+@pytest.fixture(scope="module")
+def celonis() -> Iterator[Any]:
+    """A local Celonis for this module."""
+    with local.start(limits=False) as running:
+        yield running
+
+
+def _file(table: pa.Table, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    given = {"use_deprecated_int96_timestamps": True, "compression": "snappy"} | options
+    pq.write_table(table, sink, **given)
+    return sink.getvalue()
+
+
+class Client:
+    """The calls, by hand."""
+
+    def __init__(self, celonis: Any, base: str = BASE) -> None:
+        self.url, self.base = celonis.url, base
+        self.headers = {"Authorization": f"Bearer {celonis.token}"}
+
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        return requests.request(
+            method, f"{self.url}{self.base}{path}", headers=self.headers, timeout=30, **options
+        )
+
+    def job(self, pool: str, **body: Any) -> str:
+        answer = self.call("POST", f"/{pool}/jobs/", json=body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["id"])
+
+    def chunk(self, pool: str, job: str, data: bytes, kind: str = "upserted") -> requests.Response:
+        return self.call("POST", f"/{pool}/jobs/{job}/chunks/{kind}", files={"file": data})
+
+    def end(self, pool: str, job: str) -> dict[str, Any]:
+        for _ in range(600):
+            found: dict[str, Any] = self.call("GET", f"/{pool}/jobs/{job}").json()
+            if found["status"] in ("DONE", "ERROR", "CANCELED"):
+                return found
+            time.sleep(0.02)
+        raise AssertionError("the job does not end")
+
+    def push(self, pool: str, table: pa.Table, params: Any = None, **body: Any) -> dict[str, Any]:
+        job = self.job(pool, **body)
+        answer = self.chunk(pool, job, _file(table))
+        assert answer.status_code == 200, answer.text
+        assert self.call("POST", f"/{pool}/jobs/{job}", params=params).status_code == 200
+        return self.end(pool, job)
+
+
+@pytest.mark.parametrize("base", [BASE, "/integration/api/v1/data-push"])
+def test_a_job_passes_through_its_states_on_both_bases(celonis: Any, base: str) -> None:
+    """NEW, then DONE with a log; the answer has the API's fields; a chunk has its MD5."""
+    client = Client(celonis, base)
+    job = client.job("States", targetName="T", type="REPLACE", unknown=1)
+    assert client.call("GET", f"/States/jobs/{job}").json()["status"] == "NEW"
+    assert client.chunk("States", job, _file(pa.table({"A": [1]}))).status_code == 200
+    chunks = client.call("GET", f"/States/jobs/{job}/chunks").json()
+    assert [(c["type"], len(c["checksum"])) for c in chunks] == [("UPSERT", 32)]
+    assert client.call("POST", f"/States/jobs/{job}").status_code == 200
+    found = client.end("States", job)
+    assert found["status"] == "DONE"
+    assert found["logs"][0][10] == "T"
+    assert client.call("POST", f"/States/jobs/{job}").status_code == 400
+    assert client.chunk("States", job, b"late").status_code == 400
+    assert client.call("POST", f"/States/jobs/{job}/cancel").status_code == 400
+    assert client.call("DELETE", f"/States/jobs/{job}").status_code == 204
+    assert celonis.table("States", "t").to_pydict() == {"A": [1]}
+
+
+def test_only_the_right_header_opens(celonis: Any) -> None:
+    """Missing, malformed, unknown and the other kind of key are 401; the URL does not count."""
+    url = f"{celonis.url}/integration/api/pools"
+    for header in (None, "", celonis.token, f"Bearer {celonis.app_key}", "Bearer x",
+                   f"AppKey {celonis.token}"):  # fmt: skip
+        headers = {} if header is None else {"Authorization": header}
+        answer = requests.get(f"{url}?token={celonis.token}", headers=headers, timeout=30)
+        assert answer.status_code == 401
+    good = {"Authorization": f"AppKey {celonis.app_key}"}
+    assert requests.get(url, headers=good, timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "taken"),
+    [
+        (pa.table({"A": pa.array([1], pa.int32()), "B": [True], "C": ["x"], "D": [1.0]}), {}, True),
+        (pa.table({"A": [1]}), {"compression": "none"}, True),
+        (pa.table({"A": [1]}), {"compression": "zstd"}, False),
+        (pa.table({"A": [1]}), {"data_page_version": "2.0"}, False),
+        (pa.table({"A": pa.array([1], pa.uint32())}), {}, False),
+        (pa.table({"A": pa.array([1], pa.date32())}), {}, False),
+        (pa.table({"A": pa.array([1], pa.time64("us"))}), {}, False),
+        (pa.table({"A": pa.array([1], pa.decimal128(5, 1))}), {}, False),
+        (pa.table({"A": pa.array([b"x"], pa.binary())}), {}, False),
+        (pa.table({"A": [[1]]}), {}, False),
+        (pa.table({"A": pa.nulls(1)}), {}, False),
+        (pa.table({"A": pa.array([1], pa.timestamp("ms"))}),
+         {"use_deprecated_int96_timestamps": False}, True),
+        (pa.table({"A": pa.array([1], pa.timestamp("us"))}),
+         {"use_deprecated_int96_timestamps": False}, False),
+    ],
+)  # fmt: skip
+def test_the_strict_face_takes_only_what_is_known(
+    celonis: Any, table: pa.Table, options: dict[str, Any], taken: bool
+) -> None:
+    """A file that Celonis is not known or likely to take is refused at upload, by column."""
+    client = Client(celonis)
+    job = client.job("Strict", targetName="T", type="DELTA")
+    answer = client.chunk("Strict", job, _file(table, **options))
+    assert answer.status_code == (200 if taken else 400)
+    if not taken:
+        assert "A" in answer.json()["errors"][0]["error"]
+
+
+def test_refusals_at_upload_and_create(celonis: Any) -> None:
+    """No Parquet, a key that is missing, a delete without keys, a bad job: 400 with a reason."""
+    client = Client(celonis)
+    job = client.job("Refuse", targetName="T", type="DELTA", keys=["K"])
+    assert client.chunk("Refuse", job, b"no parquet").status_code == 400
+    assert "K" in client.chunk("Refuse", job, _file(pa.table({"A": [1]}))).text
+    plain = client.job("Refuse", targetName="T", type="DELTA")
+    answer = client.chunk("Refuse", plain, _file(pa.table({"A": [1]})), "deleted")
+    assert answer.json()["errors"][0]["errorCode"] == "DELETE_ONLY_POSSIBLE_FOR_DELTA"
+    for body in ({}, {"targetName": "T"}, {"targetName": "T", "type": "APPEND"},
+                 {"targetName": "T", "type": "DELTA", "connectionId": "nowhere"}):  # fmt: skip
+        assert client.call("POST", "/Refuse/jobs", json=body).status_code == 400
+    assert client.call("POST", "/Refuse/jobs", data=b"{").status_code == 400
+    assert client.call("GET", "/Refuse/jobs/none").status_code == 404
+
+
+def test_texts_are_cut_silently(celonis: Any) -> None:
+    """80 characters without a length, else fieldLength or fallbackVarcharLength."""
+    client = Client(celonis)
+    long = pa.table({"S": ["ä" * 200]})
+    for number, (more, length) in enumerate((
+        ({}, 80),
+        ({"fallbackVarcharLength": 120}, 120),
+        ({"tableSchema": {"columns": [
+            {"columnName": "s", "columnType": "STRING", "fieldLength": 150}]}}, 150),
+    )):  # fmt: skip
+        job = client.push("Cut", long, targetName=f"T{number}", type="REPLACE", **more)
+        assert job["status"] == "DONE"
+        assert celonis.table("Cut", f"T{number}").to_pydict() == {"S": ["ä" * length]}
+
+
+def test_a_failing_job_changes_nothing(celonis: Any) -> None:
+    """A type conflict ends in ERROR and the table is as before, also for REPLACE's drop."""
+    client = Client(celonis)
+    assert client.push("Atom", pa.table({"A": [1]}), targetName="T", type="DELTA")["status"] == "DONE"
+    job = client.push("Atom", pa.table({"A": ["x"]}), targetName="t", type="DELTA")
+    assert job["status"] == "ERROR"
+    assert "INTEGER" in job["logs"][-1]
+    celonis.faults.fail_jobs("disk full")
+    job = client.push("Atom", pa.table({"A": [9]}), targetName="T", type="REPLACE")
+    assert (job["status"], "disk full" in job["logs"][-1]) == ("ERROR", True)
+    assert celonis.table("Atom", "T").to_pydict() == {"A": [1]}
+
+
+def test_new_and_missing_columns(celonis: Any) -> None:
+    """A DELTA may bring and lack columns, unless the strategy forbids it."""
+    client = Client(celonis)
+    first, second = pa.table({"K": [1], "A": ["a"]}), pa.table({"K": [1, 2], "B": ["b", "b"]})
+    client.push("Cols", first, targetName="T", type="DELTA", keys=["K"])
+    body = {"targetName": "T", "type": "DELTA", "keys": ["K"]}
+    strict = client.push("Cols", second, upsertStrategy="UPSERT_WITH_UNCHANGED_METADATA", **body)
+    assert strict["status"] == "ERROR"
+    assert client.push("Cols", second, **body)["status"] == "DONE"
+    assert celonis.table("Cols", "T").sort_by("K").to_pydict() == {
+        "K": [1, 2], "A": [None, None], "B": ["b", "b"]
+    }  # fmt: skip
+
+
+def test_no_chunk_and_duplicate_removal_without_keys(celonis: Any) -> None:
+    """Executing without a chunk ends in ERROR; removing duplicates needs keys."""
+    client = Client(celonis)
+    job = client.job("Odd", targetName="T", type="REPLACE")
+    answer = client.call("POST", f"/Odd/jobs/{job}", params={"duplicateRemovalColumn": "A"})
+    assert answer.json()["errors"][0]["errorCode"] == "REMOVE_DUPLICATE_WITHOUT_PK"
+    assert client.call("POST", f"/Odd/jobs/{job}").status_code == 200
+    assert client.end("Odd", job)["status"] == "ERROR"
+
+
+def test_a_queued_and_a_running_job_can_be_cancelled(celonis: Any) -> None:
+    """Cancelling in QUEUED and in RUNNING leaves no table."""
+    client = Client(celonis)
+    for stage in ("queued", "running"):
+        celonis.faults.slow_jobs(**{stage: 20.0})
+        job = client.job("Cancel", targetName="T", type="REPLACE")
+        client.chunk("Cancel", job, _file(pa.table({"A": [1]})))
+        client.call("POST", f"/Cancel/jobs/{job}")
+        while client.call("GET", f"/Cancel/jobs/{job}").json()["status"] != stage.upper():
+            time.sleep(0.01)
+        assert client.call("DELETE", f"/Cancel/jobs/{job}").status_code == 400
+        assert client.call("POST", f"/Cancel/jobs/{job}/cancel").status_code == 200
+        assert client.end("Cancel", job)["status"] == "CANCELED"
+        celonis.faults.clear()
+    with pytest.raises(KeyError):
+        celonis.table("Cancel", "T")
+
+
+@pytest.mark.parametrize("name", ['"; DROP TABLE x; --', "../../etc", "<script>alert(1)</script>", "T'x"])
+def test_hostile_names_are_only_names(celonis: Any, name: str) -> None:
+    """Whatever stands in a pool's, table's or column's name, it is stored, quoted, escaped."""
+    client = Client(celonis)
+    pool = client.call("GET", "").status_code  # no such path
+    assert pool == 404
+    identifier = celonis.add_pool(f"Hostile {name}")
+    table = pa.table({name: ["v"], "K": [1]})
+    assert client.push(identifier, table, targetName=name, type="DELTA", keys=["K"])["status"] == "DONE"
+    assert celonis.table(identifier, name).to_pydict() == {name: ["v"], "K": [1]}
+    page = requests.get(celonis.url, timeout=30).text
+    assert "<script>alert" not in page
+
+
+def test_too_large_and_malformed_uploads_leave_nothing() -> None:
+    """Beyond the limit 413, no form 400; no file stays on disk."""
+    with local.start(max_chunk_bytes=10_000) as celonis:
+        client = Client(celonis)
+        job = client.job("Big", targetName="T", type="DELTA")
+        assert client.chunk("Big", job, os.urandom(10_001)).status_code == 413
+        assert client.chunk("Big", job, os.urandom(500_000)).status_code == 413
+        path = f"/Big/jobs/{job}/chunks/upserted"
+        assert client.call("POST", path, data=b"x").status_code == 400
+        assert client.call("POST", path, files={"other": b"x"}).status_code == 400
+        assert not list(celonis._store.folder.iterdir())
+
+
+def test_submissions_are_limited() -> None:
+    """10 a second and 250 an hour that begins at the full hour."""
+    now = [7200.0]
+    limiter = Limiter(lambda: now[0])
+    assert [limiter.wait() for _ in range(10)] == [0.0] * 10
+    assert limiter.wait() == pytest.approx(1.0)
+    for second in range(1, 25):
+        now[0] = 7200.0 + second
+        assert not any(limiter.wait() for _ in range(10))
+    now[0] = 10_000.0
+    assert limiter.wait() == pytest.approx(800.0)
+    now[0] = 10_800.0
+    assert limiter.wait() == 0.0
+    with local.start() as celonis:
+        client = Client(celonis)
+        jobs = [client.job("Limit", targetName="T", type="REPLACE") for _ in range(25)]
+        answers = [client.call("POST", f"/Limit/jobs/{job}") for job in jobs]
+        refused = [a for a in answers if a.status_code == 429]
+        assert refused
+        assert refused[0].headers["Retry-After"] == "1"
+
+
+def test_a_killed_server_keeps_whole_tables(tmp_path: Path) -> None:
+    """kill -9 while a job runs: its table is as before, the job in ERROR, other tables whole."""
+    file = tmp_path / "c.duckdb"
+    code = (
+        "import sys\nfrom celonis_frames import local\n"
+        f"c = local.start({str(file)!r}, token='t')\n"
+        "c.faults.slow_jobs(running=0)\nprint(c.url, flush=True)\n"
+        "for line in sys.stdin: c.faults.slow_jobs(running=60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True,
+                          stdout=subprocess.PIPE) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stdin
+        server = type("Server", (), {"url": process.stdout.readline().strip(), "token": "t"})
+        client = Client(server)
+        table = pa.table({"A": list(range(1000))})
+        assert client.push("P", table, targetName="T", type="REPLACE")["status"] == "DONE"
+        waiting = client.job("P", targetName="W", type="REPLACE")
+        client.chunk("P", waiting, _file(table))
+        process.stdin.write("slow\n")
+        process.stdin.flush()
+        time.sleep(0.3)
+        job = client.job("P", targetName="T", type="REPLACE")
+        client.chunk("P", job, _file(pa.table({"A": [0]})))
+        client.call("POST", f"/P/jobs/{job}")
+        while client.call("GET", f"/P/jobs/{job}").json()["status"] != "RUNNING":
+            time.sleep(0.01)
+        process.kill()
+    with local.start(file) as again:
+        client = Client(again)
+        assert client.end("P", job)["status"] == "ERROR"
+        assert again.table("P", "T").to_pydict() == table.to_pydict()
+        assert client.call("POST", f"/P/jobs/{waiting}").status_code == 200
+        assert client.end("P", waiting)["status"] == "DONE"
+        assert again.table("P", "W").num_rows == 1000
+
+
+CSV = 'ID;NAME;WHEN;AMOUNT\r\n007;"a ""b"";\r\nc";2024-02-29T01:02:03.004+01:00;1.234,5\r\n8;"";;\r\n'
+
+
+def test_csv_in_another_dialect(celonis: Any) -> None:
+    """Separator, quotes, line breaks in text, dates with zone, decimal comma, null and empty."""
+    client = Client(celonis)
+    columns = [("ID", "STRING"), ("NAME", "STRING"), ("WHEN", "DATETIME"), ("AMOUNT", "FLOAT")]
+    job = client.job(
+        "CSV", targetName="T", type="REPLACE", fileType="CSV",
+        tableSchema={"columns": [{"columnName": n, "columnType": t} for n, t in columns]},
+        csvParsingOptions={
+            "separatorSequence": ";", "quoteSequence": '"', "escapeSequence": '"',
+            "lineEnding": "\r\n", "decimalSeparator": ",", "thousandSeparator": ".",
+            "dateFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+        },
+    )  # fmt: skip
+    client.chunk("CSV", job, CSV.encode())
+    client.call("POST", f"/CSV/jobs/{job}")
+    found = client.end("CSV", job)
+    assert found["status"] == "DONE", found["logs"]
+    rows = celonis.table("CSV", "T").to_pylist()
+    assert [str(v) for v in rows[0].values()] == [
+        "007", 'a "b";\r\nc', "2024-02-29 00:02:03.004000", "1234.5"
+    ]  # fmt: skip
+    assert rows[1] == {"ID": "8", "NAME": "", "WHEN": None, "AMOUNT": None}
+    assert strptime_format("dd.MM.yyyy HH:mm:ss.SSSSSS") == "%d.%m.%Y %H:%M:%S.%f"
+
+
+def _curl(celonis: Any, *arguments: str) -> str:
+    curl = shutil.which("curl")
+    if curl is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("curl is missing, and CI must run this test")
+        pytest.skip("curl is not installed")
+    done = subprocess.run(
+        [curl, "-sS", "--fail-with-body", "-H", f"Authorization: Bearer {celonis.token}", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("kind", ["PARQUET", "CSV"])
+def test_curl_gets_a_job_through(celonis: Any, kind: str, tmp_path: Path) -> None:
+    """A client that is not ours: create, add chunk, execute, look, in the documented order."""
+    table = pa.table({"CASE": ["c1", "c2"], "ACTIVITY": ["Create", None]})
+    path = tmp_path / "chunk"
+    csv = b'CASE,ACTIVITY\n"c1","Create"\n"c2",\n'
+    path.write_bytes(_file(table) if kind == "PARQUET" else csv)
+    url = f"{celonis.url}{BASE}/Curl/jobs/"
+    body = json.dumps({"targetName": f"T_{kind}", "type": "REPLACE", "fileType": kind})
+    job = json.loads(
+        _curl(celonis, "-X", "POST", "-H", "Content-Type: application/json", "-d", body, url)
+    )
+    _curl(celonis, "-F", f"file=@{path}", f"{url}{job['id']}/chunks/upserted")
+    _curl(celonis, "-X", "POST", f"{url}{job['id']}")
+    status = ""
+    for _ in range(600):
+        status = json.loads(_curl(celonis, f"{url}{job['id']}"))["status"]
+        if status in ("DONE", "ERROR"):
+            break
+        time.sleep(0.02)
+    assert status == "DONE"
+    assert celonis.table("Curl", f"T_{kind}").to_pydict() == table.to_pydict()
+
+
+KEYS = st.integers(0, 5)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("upserted"), st.lists(st.tuples(KEYS, st.text("abcä", max_size=3)), min_size=1)),
+        st.tuples(st.just("deleted"), st.lists(KEYS, min_size=1)),
+    ),
+    min_size=1, max_size=5,
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_upserts_and_deletes_apply_in_order(celonis: Any, steps: list[Any]) -> None:
+    """Any sequence of chunks in a job does what a dictionary would do."""
+    client = Client(celonis)
+    first = pa.table({"K": [0, 1, 2], "V": ["x", "y", "z"]})
+    client.push("Model", first, targetName="T", type="REPLACE", keys=["K"])
+    model = {0: "x", 1: "y", 2: "z"}
+    job = client.job("Model", targetName="T", type="DELTA", keys=["K"])
+    for kind, rows in steps:
+        if kind == "upserted":
+            table = pa.table({"K": [k for k, _ in rows], "V": [v for _, v in rows]})
+            model |= dict(rows)
+        else:
+            table = pa.table({"K": rows})
+            model = {k: v for k, v in model.items() if k not in rows}
+        assert client.chunk("Model", job, _file(table), kind).status_code == 200
+    client.call("POST", f"/Model/jobs/{job}")
+    assert client.end("Model", job)["status"] == "DONE"
+    found = celonis.table("Model", "T").to_pydict()
+    assert dict(zip(found["K"], found["V"], strict=True)) == model
+    assert len(found["K"]) == len(model)
+
+
+def test_openapi_has_every_route(celonis: Any) -> None:
+    """The description comes from the routes: none is missing, ids are unique, references resolve."""
+    description = requests.get(f"{celonis.url}/openapi.json", timeout=30).json()
+    routes = {(route.path, method.lower()) for route in celonis._server.config.app.routes
+              for method in (route.methods or ()) if method != "HEAD"}  # fmt: skip
+    described = {(p, m) for p, methods in description["paths"].items() for m in methods}
+    assert routes - described == {("/", "get"), ("/openapi.json", "get")}
+    ids = [o["operationId"] for methods in description["paths"].values() for o in methods.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_shows_tables_and_jobs(celonis: Any) -> None:
+    """The page shows names, types, rows and states; it answers under loopback names only."""
+    Client(celonis).push("Page", pa.table({"A": ["<b>"]}), targetName="T", type="REPLACE")
+    page = requests.get(celonis.url, timeout=30).text
+    assert "Page" in page
+    assert "&lt;b&gt;" in page
+    assert "STRING(80)" in page
+    rebound = requests.get(celonis.url, headers={"Host": "evil.example"}, timeout=30)
+    assert rebound.status_code == 403
+
+
+def test_every_choice_is_one_sentence() -> None:
+    """The list of undocumented choices is well formed: unique topics, whole sentences."""
+    assert len({topic for topic, _ in CHOICES}) == len(CHOICES)
+    assert all(choice.endswith(".") for _, choice in CHOICES)
