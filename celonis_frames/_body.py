@@ -43,6 +43,11 @@ class MultipartFile:
         on_sent: Called with the number of the payload's bytes after each block that was handed to
             the socket; when a body starts anew, with minus what had been counted. What it raises
             ends the request.
+
+    Attributes:
+        finished: Whether it was handed over to its last byte.
+        failure: What reading the payload raised, if it did: the HTTP library takes an unreadable
+            file for a broken connection, and this tells the two apart.
     """
 
     def __init__(self, payload: Payload, *, on_sent: Callable[[int], None] | None = None) -> None:
@@ -59,6 +64,7 @@ class MultipartFile:
         self._suffix = f"\r\n--{boundary}--\r\n".encode()
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self.finished = False
+        self.failure: Exception | None = None
 
     def __len__(self) -> int:
         return len(self._prefix) + self._payload.size + len(self._suffix)
@@ -70,12 +76,22 @@ class MultipartFile:
             FrameError: The payload is longer or shorter than it said, so that the length already
                 announced would be wrong.
         """
-        self.finished = False
-        self._count(-self._counted)
+        self.finished, self.failure = False, None
         yield self._prefix
+        try:
+            yield from self._file()
+        except Exception as error:
+            self.failure = error
+            raise
+        yield self._suffix
+        self.finished = True
+
+    def _file(self) -> Iterator[memoryview]:
+        self._count(-self._counted)
         total, size = 0, self._payload.size
         for piece in self._payload.blocks():
-            view = memoryview(piece).cast("B")
+            # Buffers of Arrow are signed bytes; an empty view cannot be cast.
+            view = memoryview(piece).cast("B") if len(piece) else memoryview(b"")
             total += len(view)
             if total > size:
                 break
@@ -90,8 +106,6 @@ class MultipartFile:
                 "while it was sent. The upload was broken off."
             )
             raise FrameError(msg)
-        yield self._suffix
-        self.finished = True
 
     def _count(self, size: int) -> None:
         self._counted += size

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from celonis_frames._api import DataConnection, Pool
     from celonis_frames._options import Compression, FileType, Mode, UpsertStrategy
     from celonis_frames._plan import PushPlan
     from celonis_frames._schema import ColumnOverride, Rename

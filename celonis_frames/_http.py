@@ -25,7 +25,7 @@ from celonis_frames._address import base_url, is_loopback
 from celonis_frames._breaks import translate
 from celonis_frames._refusals import Call, plain, redirect, refusal, unreadable
 from celonis_frames._version import __version__
-from celonis_frames.exceptions import ConfigError
+from celonis_frames.exceptions import ApiConnectionError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -231,6 +231,8 @@ class Transport:
             len(received),
         )
         if failure is not None:
+            if body is not None and body.failure is not None:
+                raise body.failure
             raise failure
         if 300 <= status < 400:  # noqa: PLR2004
             raise redirect(call, status, seen.get("Location", ""))
@@ -238,6 +240,16 @@ class Transport:
             raise refusal(call, status, seen, received, self._auth, header.secret)
         start = plain(received[: _START * 8], header.secret, _START)
         answer = Answer(status, received, call, start)
+        kind = seen.get("Content-Type", "").strip().lower()
+        if kind.startswith("text/html") or received.lstrip()[:1] == b"<":
+            # Also where no content is expected: a login page is not a stored chunk.
+            raise answer.unreadable("the answer is a web page")
+        if body is not None and not body.finished:
+            msg = (
+                f"{call} answered {status} before the file was sent to its end. Nothing tells what "
+                "the server has stored."
+            )
+            raise ApiConnectionError(msg, **dataclasses.asdict(call))
         if len(received) > MAX_ANSWER_BYTES:
             raise answer.unreadable(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
         return answer

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from celonis_frames._api import Api
+from celonis_frames._jobs import failure, wait_for
+from celonis_frames._status import PushStatus
+from celonis_frames.exceptions import (
+    ConfigError,
+    JobFailed,
+    JobTimeout,
+    NotFound,
+    ServerError,
+)
+
+from .conftest import CANARY, JOB, POOL, Server
+
+
+def job(state: str, **more: Any) -> dict[str, Any]:
+    return {**JOB, "status": state, **more}
+
+
+class Clock:
+    """A time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.sleeps: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+
+@pytest.mark.parametrize("last", ["DONE", "ERROR", "CANCELED"])
+def test_waiting_ends_with_the_job(server: Server, api: Api, last: str) -> None:
+    """Every state a job does not leave ends the waiting, CANCELED too."""
+    server.say(job("NEW"), job("QUEUED"), job("RUNNING"), job(last))
+    clock = Clock()
+    states: list[str] = []
+    found = wait_for(
+        api,
+        POOL,
+        "j-1",
+        on_job=lambda j: states.append(j.state),
+        sleep=clock.sleep,
+        clock=clock,
+    )
+    assert found.state == last
+    assert states == ["NEW", "QUEUED", "RUNNING", last]
+    assert clock.sleeps == pytest.approx([0.2, 0.3, 0.45])
+
+
+def test_polling_backs_off_to_five_seconds(server: Server, api: Api) -> None:
+    """A job of an hour costs few questions; the time limit is kept to the second."""
+    server.say(job("RUNNING"))
+    clock = Clock()
+    with pytest.raises(JobTimeout) as caught:
+        wait_for(api, POOL, "j-1", timeout=100, sleep=clock.sleep, clock=clock)
+    assert max(clock.sleeps) == 5
+    assert clock.now == pytest.approx(100)
+    assert len(server.seen) < 35
+    assert caught.value.job_id == "j-1"
+    for word in ("j-1", "RUNNING", "100 s", "goes on"):
+        assert word in str(caught.value)
+
+
+def test_a_short_outage_does_not_end_the_waiting(server: Server, api: Api) -> None:
+    """502, 429 and a broken connection are asked again; a 404 is not."""
+
+    def broken(handler: Any) -> None:
+        handler.close_connection = True
+
+    clock = Clock()
+    server.say((502, {}, b""), (429, {"Retry-After": "9"}, b""), broken, job("DONE"))
+    found = wait_for(api, POOL, "j-1", sleep=clock.sleep, clock=clock)
+    assert found.state == "DONE"
+    assert clock.sleeps[1] == 9
+    server.say((502, {}, b""))
+    with pytest.raises(ServerError):
+        wait_for(api, POOL, "j-1", sleep=clock.sleep, clock=clock)
+    server.say((404, {}, b""))
+    before = len(server.seen)
+    with pytest.raises(NotFound):
+        wait_for(api, POOL, "j-1", sleep=clock.sleep, clock=clock)
+    assert len(server.seen) == before + 1
+
+
+def test_a_failed_job_quotes_its_last_lines(server: Server, api: Api) -> None:
+    """State and last log lines, bounded and printable; all lines as an attribute."""
+    server.say(job("ERROR", logs=[f"line {n}" for n in range(50)] + ["\x1b[0m" + "x" * 9000]))
+    error = failure(api.job(POOL, "j-1"))
+    assert isinstance(error, JobFailed)
+    assert error.state == "ERROR"
+    assert len(error.logs) == 51
+    assert "line 49" in error.message
+    assert "line 3\n" not in error.message
+    assert "\x1b" not in error.message
+    assert len(error.message) < 2000
+    server.say(job("CANCELED"))
+    assert "canceled" in failure(api.job(POOL, "j-1")).message
+
+
+def test_the_status_object(server: Server, api: Api) -> None:
+    """It tells what was sent, follows the job, and raises only when asked to."""
+    server.say(job("RUNNING"), job("DONE"))
+    status = PushStatus(
+        api,
+        api.job(POOL, "j-1"),
+        rows=1_234_567,
+        chunks=3,
+        bytes_sent=81_200_000,
+        warnings=["w"],
+        timings={"upload": 2.0, "total": 2.4},
+    )
+    assert (status.state, status.done, status.ok) == ("RUNNING", False, False)
+    assert status.wait() is status
+    assert (status.state, status.done, status.ok) == ("DONE", True, True)
+    status.raise_for_status()
+    assert repr(status) == (
+        "<PushStatus DONE · EVENTS (DELTA) · 1,234,567 rows · 3 chunks · 81.2 MB · 2.4 s · job j-1>"
+    )
+    facts = status.to_dict()
+    assert (facts["rows"], facts["warnings"], facts["pool_id"]) == (1_234_567, ["w"], POOL)
+    before = len(server.seen)
+    status.wait()
+    assert len(server.seen) == before, "an ended job is not asked again"
+
+
+def test_cancel_and_failure(server: Server, api: Api) -> None:
+    """cancel() asks the server and looks again; raise_for_status() then raises."""
+    server.say(job("RUNNING"), (200, {}, b""), job("CANCELED"))
+    status = PushStatus(api, api.job(POOL, "j-1"))
+    assert status.cancel().state == "CANCELED"
+    assert server.seen[1].path.endswith("/cancel")
+    with pytest.raises(JobFailed):
+        status.raise_for_status()
+
+
+def test_html_is_escaped(server: Server, api: Api) -> None:
+    """Nothing a server or a column says becomes markup in a notebook."""
+    evil = "<script>alert(1)</script>"
+    server.say(job("ERROR", targetName=evil, logs=[evil], id=evil))
+    status = PushStatus(api, api.job(POOL, "j-1"), warnings=[evil])
+    page = status._repr_html_()
+    assert "<script" not in page
+    assert page.count("&lt;script") == 4
+
+
+def test_a_pickle_holds_no_secret(server: Server, api: Api) -> None:
+    """A status may go to another process; the connection, and the key, stay."""
+    server.say(job("DONE"))
+    status = PushStatus(api, api.job(POOL, "j-1"), rows=5)
+    data = pickle.dumps(status)
+    assert CANARY.encode() not in data
+    back = pickle.loads(data)
+    assert (back.state, back.rows) == ("DONE", 5)
+    with pytest.raises(ConfigError, match="no connection"):
+        back.refresh()
