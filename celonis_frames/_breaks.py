@@ -81,7 +81,7 @@ def _chain(error: BaseException) -> list[BaseException]:
     """The error, and every error it holds: as cause, context, reason or argument."""
     found: list[BaseException] = []
     queue: list[object] = [error]
-    while queue and len(found) < 50:  # noqa: PLR2004
+    while queue and len(found) < 50:
         item = queue.pop(0)
         if not isinstance(item, BaseException) or any(item is e for e in found):
             continue

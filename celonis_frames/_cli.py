@@ -195,7 +195,7 @@ def _size(text: str | None) -> int | str | None:
 
 
 def _say(text: str, *, file: Any = None) -> None:
-    print(text, file=file or sys.stdout, flush=True)  # noqa: T201  # the one place that prints
+    print(text, file=file or sys.stdout, flush=True)  # the one place that prints
 
 
 __all__ = ["main"]

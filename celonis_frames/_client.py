@@ -374,7 +374,7 @@ def connect(
         ConfigError: If something is missing or wrong; nothing was sent.
         ImportError: If the local Celonis is asked for and its extra is not installed.
     """
-    global _connected  # noqa: PLW0603
+    global _connected
     if auth is not None:
         _checked(auth)
     if team is not None or cluster is not None:
@@ -404,7 +404,7 @@ def current() -> Celonis:
     Raises:
         ConfigError: If there is neither; the message says what to set.
     """
-    global _from_env  # noqa: PLW0603
+    global _from_env
     with _lock:
         if _connected is not None and not _connected.closed:
             return _connected

@@ -1,4 +1,4 @@
-"""`celonis-frames demo`: the main job from end to end on a local Celonis, checked value by value."""
+"""`celonis-frames demo`: the main job, end to end on a local Celonis, checked value by value."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class _Wire(logging.Handler):
 
 
 def _nullable(pd: Any) -> Callable[[pa.DataType], Any]:
-    """pandas types that keep integers with nulls integers, as a careful user has them."""
+    """Pandas types that keep integers with nulls integers, as a careful user has them."""
     return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get
 
 

@@ -20,7 +20,7 @@ from celonis_frames._polars import read_lazy, read_polars
 from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError
 
 BATCH_BYTES = 16_000_000
-"""Arrow bytes that one batch should hold: enough to keep the encoder busy, few enough to hold many."""
+"""Arrow bytes of a batch: enough to keep the encoder busy, few enough to hold several."""
 
 BATCH_ROWS = 131_072
 """Most rows of one batch."""
@@ -69,8 +69,9 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
         ColumnTypeError: A column that has no Arrow type.
         ConfigError: `index` was given for a frame that has none.
     """
-    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
-    if pandas is not None and isinstance(frame, getattr(pandas, "DataFrame", ())):
+    pandas: Any = sys.modules.get("pandas")
+    polars: Any = sys.modules.get("polars")
+    if pandas is not None and isinstance(frame, _class(pandas, "DataFrame")):
         schema, batches, notes = read_pandas(frame, index=index, batch_bytes=BATCH_BYTES)
         return Source("pandas DataFrame", schema, len(frame), True, True, batches, notes)
     if index is not None:
@@ -78,10 +79,10 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
             f"index={index} is for pandas DataFrames, but the frame is a {_kind(frame)}, which has "
             "no index: leave index= away."
         )
-    if polars is not None and isinstance(frame, getattr(polars, "DataFrame", ())):
+    if polars is not None and isinstance(frame, _class(polars, "DataFrame")):
         schema, batches = read_polars(frame, batch_rows=_batch_rows)
         return Source("polars DataFrame", schema, frame.height, True, True, batches)
-    if polars is not None and isinstance(frame, getattr(polars, "LazyFrame", ())):
+    if polars is not None and isinstance(frame, _class(polars, "LazyFrame")):
         schema, batches = read_lazy(frame, batch_rows=_batch_rows)
         return Source("polars LazyFrame", schema, None, True, False, batches)
     return _read_arrow(frame)
@@ -218,6 +219,11 @@ def _batch_rows(schema: pa.Schema, nbytes: int, rows: int) -> int:
     """How many rows make a batch of about `BATCH_BYTES`, from what the frame weighs."""
     width = nbytes / rows if rows else 16 * max(1, len(schema))
     return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(width, 1))))
+
+
+def _class(library: Any, name: str) -> Any:
+    """A class of a library that may be half imported, when the frame cannot be one of its own."""
+    return getattr(library, name, ())
 
 
 def _is_plain_value(value: Any) -> bool:

@@ -234,9 +234,9 @@ class Transport:
             if body is not None and body.failure is not None:
                 raise body.failure
             raise failure
-        if 300 <= status < 400:  # noqa: PLR2004
+        if 300 <= status < 400:
             raise redirect(call, status, seen.get("Location", ""))
-        if not 200 <= status < 300:  # noqa: PLR2004
+        if not 200 <= status < 300:
             raise refusal(call, status, seen, received, self._auth, header.secret)
         start = plain(received[: _START * 8], header.secret, _START)
         answer = Answer(status, received, call, start)

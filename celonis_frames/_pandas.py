@@ -143,7 +143,7 @@ def _column(name: str, series: Any) -> _Column:
         )
     if isinstance(dtype, pandas.PeriodDtype | pandas.IntervalDtype):
         return _Column(name, series, pa.string(), lambda part: part.astype("string"))
-    if dtype == object:
+    if pandas.api.types.is_object_dtype(dtype):
         return _object_column(name, series)
     return _Column(name, series, _arrow_type(name, series.iloc[:0]), _same)
 
@@ -216,6 +216,6 @@ def _uuid_text(part: Any) -> Any:
 def _width(kind: pa.DataType) -> int:
     """Arrow bytes a value takes, roughly; a text is taken for 32."""
     try:
-        return max(1, kind.bit_width // 8)
+        return max(1, int(kind.bit_width) // 8)
     except ValueError:
         return 4 if pa.types.is_dictionary(kind) else 32

@@ -96,7 +96,7 @@ class _Sending:
             )
 
 
-class _Stopped(Exception):  # noqa: N818  # not an error: another thread has the error
+class _Stopped(Exception):  # not an error: another thread has the error
     """An upload given up because the push is over."""
 
 
@@ -310,8 +310,9 @@ def _encode(prepared: Prepared, store: Store, options: PushOptions) -> Iterator[
         again.check()
         if again.rows != prepared.measure.rows or _grown(prepared.measure, again):
             raise FrameError(
-                f"The {prepared.source.kind} changed between two readings ({prepared.measure.rows:,} "
-                f"rows at first, {again.rows:,} then, or longer texts): nothing was executed. Give "
+                f"The {prepared.source.kind} changed between two readings "
+                f"({prepared.measure.rows:,} rows at first, {again.rows:,} then, or longer "
+                "texts): nothing was executed. Give "
                 "staging= to read it only once."
             )
 

@@ -109,7 +109,7 @@ def refusal(
     """
     said, codes = _said(content)
     said = plain(said, secret)
-    kind = _KINDS.get(status, ServerError if status >= 500 else ApiStatusError)  # noqa: PLR2004
+    kind = _KINDS.get(status, ServerError if status >= 500 else ApiStatusError)
     wait = _retry_after(headers) if kind is RateLimited else None
     quoted = f" The server says: {said}" if said else ""
     error = kind(
@@ -125,24 +125,24 @@ def refusal(
 
 
 def _advice(status: int, auth: Auth, wait: float | None) -> str:
-    if status == 401:  # noqa: PLR2004
+    if status == 401:
         return (
             f"the server does not accept {auth.kind}. {auth.advice} Else check that the key is "
             "of this team, whole, and not deleted."
         )
-    if status == 403:  # noqa: PLR2004
+    if status == 403:
         return (
             "the key is known, but may not do this. It needs the permission 'Data Push API' on "
             "the pool: Admin & Settings → Permissions → Data Integration, or the three dots at "
             "the right of the Data Pool."
         )
-    if status == 429:  # noqa: PLR2004
+    if status == 429:
         when = "in a while" if wait is None else f"in {wait:,.0f} s"
         return (
             f"too many requests. Try again {when}. A team may submit 10 jobs a second and 250 an "
             "hour, counted from the full hour (UTC): push larger frames less often."
         )
-    if status >= 500:  # noqa: PLR2004
+    if status >= 500:
         return (
             "the server, or a gateway before it, failed. Try again later; if it stays, give "
             "Celonis support the time and the text below."

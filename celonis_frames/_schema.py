@@ -286,7 +286,7 @@ def _keys(keys: Sequence[str] | str | None, old: list[str], both: Mapping[str, s
 def _by_position(
     columns: Mapping[str, ColumnOverride], old: list[str], both: Mapping[str, str]
 ) -> dict[int, Column]:
-    found = {}
+    found: dict[int, Column] = {}
     for name, override in columns.items():
         position = _position(name, old, both)
         if position is None:
@@ -297,10 +297,11 @@ def _by_position(
                 '"STRING", or a text length.'
             )
         if isinstance(override, str):
-            override = Column(type=override.upper())  # type: ignore[arg-type]  # checked there
+            found[position] = Column(type=override.upper())  # type: ignore[arg-type]  # checked there
         elif isinstance(override, int):
-            override = Column(length=override)
-        found[position] = override
+            found[position] = Column(length=override)
+        else:
+            found[position] = override
     return found
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PushStatus"]
 
-_MARKS = {"DONE": "✓", "ERROR": "✗", "CANCELED": "✗"}  # noqa: RUF001
+_MARKS = {"DONE": "✓", "ERROR": "✗", "CANCELED": "✗"}
 
 
 class PushStatus:

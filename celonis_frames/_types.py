@@ -58,7 +58,7 @@ _is = pa.types
 
 TYPE_TABLE: tuple[TypeRule, ...] = (
     TypeRule(
-        "int8, int16, int32, int64, uint8, uint16, uint32", 
+        "int8, int16, int32, int64, uint8, uint16, uint32",
         lambda t: _is.is_integer(t) and t != pa.uint64(),
         "INTEGER", ("FLOAT", "STRING"),
         "64-bit integer, nulls kept as nulls",
@@ -80,7 +80,7 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
     ),
     TypeRule("bool", _is.is_boolean, "BOOLEAN", ("INTEGER", "STRING"), "true, false or null"),
     TypeRule(
-        "string, large_string, string_view", 
+        "string, large_string, string_view",
         lambda t: _is.is_string(t) or _is.is_large_string(t) or _is.is_string_view(t),
         "STRING", (),
         "text, with a length measured over all rows; up to 16,250 characters",
@@ -116,7 +116,7 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
     ),
     TypeRule(
         "list, large_list, fixed_size_list, list_view, struct, map, union", _is.is_nested, None, (),
-        "refused, unless nested=\"json\" turns each value into JSON text",
+        'refused, unless nested="json" turns each value into JSON text',
         'flatten it, or push with nested="json" to send each value as JSON text',
     ),
     TypeRule("interval", _is.is_interval, None, (), "refused",

@@ -64,7 +64,7 @@ class CelonisFramesError(Exception):
         self.message = message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # The subclasses' keyword-only arguments would be lost on the way back from a worker process.
+        # The subclasses' keyword-only arguments would be lost on the way from another process.
         return _rebuild, (type(self), self.args, self.__dict__)
 
 

@@ -73,8 +73,13 @@ BEFORE: list[tuple[str, Any, Kwargs, type[Exception], str]] = [
     ids=[case[0] for case in BEFORE],
 )
 def test_bad_input_is_refused_before_anything_is_sent(
-    frame: Any, options: Kwargs, kind: type[Exception], message: str,
-    server: Any, connection: Celonis, table: str,
+    frame: Any,
+    options: Kwargs,
+    kind: type[Exception],
+    message: str,
+    server: Any,
+    connection: Celonis,
+    table: str,
 ) -> None:
     """A frame or parameter that cannot work raises its own error and makes no job."""
     jobs = len(server.jobs)
@@ -137,8 +142,12 @@ AFTER: list[tuple[str, str, Callable[[Any, str], None], type[Exception]]] = [
     ("route", "fault", "kind"), [case[1:] for case in AFTER], ids=[case[0] for case in AFTER]
 )
 def test_what_breaks_after_sending_cancels_the_job(
-    route: str, fault: Callable[[Any, str], None], kind: type[Exception],
-    server: Any, connection: Celonis, table: str,
+    route: str,
+    fault: Callable[[Any, str], None],
+    kind: type[Exception],
+    server: Any,
+    connection: Celonis,
+    table: str,
 ) -> None:
     """An error before execution leaves no table and no open job; it names what to do."""
     connection.pool_id("Tests")

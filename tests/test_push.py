@@ -102,12 +102,18 @@ def test_delete_sends_only_the_keys(server: Any, connection: Celonis, table: str
 @pytest.mark.parametrize("keys", [None, "K"])
 @pytest.mark.parametrize("staging", [None, "file", "memory"])
 def test_chunks_of_any_size_give_the_same_table(
-    keys: str | None, staging: str | None, tmp_path: Path, server: Any, connection: Celonis,
+    keys: str | None,
+    staging: str | None,
+    tmp_path: Path,
+    server: Any,
+    connection: Celonis,
     table: str,
 ) -> None:
     """Cutting a frame into many chunks, staged or not, changes nothing, and cleans up."""
     url = {None: None, "file": f"file://{tmp_path}", "memory": "memory://stage"}[staging]
-    frame = pl.DataFrame({"K": range(50_000), "V": [f"text {i * 7919 % 104729}" for i in range(50_000)]})
+    frame = pl.DataFrame(
+        {"K": range(50_000), "V": [f"text {i * 7919 % 104729}" for i in range(50_000)]}
+    )
     status = connection.push(
         frame, POOL, table, mode="REPLACE", keys=keys, chunk_bytes=100_000, staging=url
     )
@@ -229,7 +235,10 @@ def test_rename_and_upsert_strategy_and_deduplicate(
     assert server.table(POOL, table).to_pylist() == [{"CASE_ID": 1, "THE_VERSION": 2}]
     with pytest.raises(JobFailed):
         connection.push(
-            pl.DataFrame({"CASE_ID": [1]}), POOL, table, keys="CASE_ID",
+            pl.DataFrame({"CASE_ID": [1]}),
+            POOL,
+            table,
+            keys="CASE_ID",
             upsert_strategy="UPSERT_WITH_UNCHANGED_METADATA",
         )
 

@@ -53,7 +53,9 @@ _TYPES = (None, *_SHOWN)
 class Problem(Exception):
     """A refusal in the API's shape for status 400, or an empty one."""
 
-    def __init__(self, status: int, message: str = "", *, attribute: str | None = None, code: str = "") -> None:
+    def __init__(
+        self, status: int, message: str = "", *, attribute: str | None = None, code: str = ""
+    ) -> None:
         super().__init__(message)
         self.status, self.message, self.attribute, self.code = status, message, attribute, code
 
@@ -122,9 +124,14 @@ def _create(state: State, request: Request, body: Any) -> Response:
     if not isinstance(body, dict):
         raise Problem(400, "The body must be a job as a JSON object")
     pool = state.pool(request.path_params["pool"])
-    job = {name: default if body.get(name) is None else body[name] for name, default in _FIELDS.items()}
+    job = {
+        name: default if body.get(name) is None else body[name] for name, default in _FIELDS.items()
+    }
     _validate(job)
-    if job["connectionId"] is not None and state.store.connection(pool["id"], str(job["connectionId"])) is None:
+    if (
+        job["connectionId"] is not None
+        and state.store.connection(pool["id"], str(job["connectionId"])) is None
+    ):
         raise Problem(400, "There is no such data connection", attribute="connectionId")
     job |= {"id": str(uuid.uuid4()), "dataPoolId": pool["id"], "changeDate": now()}
     return JSONResponse(state.store.add_job(job))
@@ -157,7 +164,9 @@ def _validate(job: Row) -> None:
         if not isinstance(column, dict) or not isinstance(column.get("columnName"), str):
             raise Problem(400, "A column needs a columnName", attribute="tableSchema")
         if column.get("columnType") not in _TYPES:
-            raise Problem(400, f"Unknown columnType of {column['columnName']}", attribute="tableSchema")
+            raise Problem(
+                400, f"Unknown columnType of {column['columnName']}", attribute="tableSchema"
+            )
         size = column.get("fieldLength")
         if size is not None and not (isinstance(size, int) and 1 <= size <= 65_000):
             raise Problem(400, f"fieldLength of {column['columnName']} must be 1 to 65000",

@@ -25,7 +25,9 @@ _LETTERS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "M": "%-m", "dd": "%d", "d": "
             "Z": "%z"}  # fmt: skip
 
 
-def source(cursor: Any, files: list[Path], job: dict[str, Any]) -> tuple[str, list[tuple[str, str, str]]]:
+def source(
+    cursor: Any, files: list[Path], job: dict[str, Any]
+) -> tuple[str, list[tuple[str, str, str]]]:
     """SQL that reads the files, and their columns as name, Celonis type and expression.
 
     Raises:

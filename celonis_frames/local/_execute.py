@@ -151,7 +151,9 @@ class _Target:
     def _key_expression(self, column: Column) -> str:
         mine = next((c for c in self._columns if c["name"].lower() == column.name.lower()), None)
         if mine is None or mine["type"] != column.type:
-            raise JobError(f"Key column {column.name} is {column.type} in the file, not in the table")
+            raise JobError(
+                f"Key column {column.name} is {column.type} in the file, not in the table"
+            )
         return column.expression
 
     def _open(self, files: list[Path]) -> tuple[str, list[Column]]:
@@ -204,9 +206,7 @@ class _Target:
         length = None
         if wanted == "STRING":
             length = (
-                declared.get("fieldLength")
-                or self._job["fallbackVarcharLength"]
-                or DEFAULT_LENGTH
+                declared.get("fieldLength") or self._job["fallbackVarcharLength"] or DEFAULT_LENGTH
             )
         return Column(name, wanted, length, f"CAST({expression} AS {STORED[wanted]})")
 

@@ -31,7 +31,9 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
                 operation_id = "_".join(
                     [endpoint.name, method.lower(), *([str(number)] if number else [])]
                 )
-                paths.setdefault(path, {})[method.lower()] = _operation(endpoint, path, operation_id)
+                paths.setdefault(path, {})[method.lower()] = _operation(
+                    endpoint, path, operation_id
+                )
     return {
         "openapi": "3.1.0",
         "info": {"title": "Local Celonis: Data Push API", "version": __version__},
@@ -83,7 +85,9 @@ def _operation(endpoint: Endpoint, path: str, operation_id: str) -> dict[str, An
     elif endpoint.body == "file":
         form = {
             "type": "object",
-            "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+            "properties": {
+                "file": {"type": "string", "contentMediaType": "application/octet-stream"}
+            },
         }
         operation["requestBody"] = {"content": {"multipart/form-data": {"schema": form}}}
         operation["responses"]["413"] = {"description": "Too large"}

@@ -56,7 +56,9 @@ def _table(store: Store, label: str, space: str, table: Row) -> str:
         f"{'(' + str(c['length']) + ')' if c['length'] else ''}</small></th>"
         for c in table["columns"]
     )
-    body = "".join("<tr>" + "".join(map(_cell, row[: len(table["columns"])])) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(map(_cell, row[: len(table["columns"])])) + "</tr>" for row in rows
+    )
     return (
         f"<details open><summary>{escape(label + table['name'])} <small>{count:,} rows, "
         f"{len(table['columns'])} columns</small></summary><div class='scroll'>"

@@ -59,7 +59,7 @@ def _strict(path: Path, metadata: Any, schema: Any) -> str | None:
 
 def _type_problem(column: Any) -> str | None:
     physical, logical = column.physical_type, str(column.logical_type)
-    if column.max_repetition_level or "." in column.path and column.max_definition_level > 1:
+    if column.max_repetition_level or ("." in column.path and column.max_definition_level > 1):
         return "a nested type"
     if physical in _PLAIN and logical == "None":
         return None

@@ -95,7 +95,9 @@ class LocalCelonis:
         """
         found = self._store.pool(pool)
         if found is None:
-            raise KeyError(f"no pool {pool!r}; there are {[p['name'] for p in self._store.pools()]}")
+            raise KeyError(
+                f"no pool {pool!r}; there are {[p['name'] for p in self._store.pools()]}"
+            )
         space = found["space"]
         if connection is not None:
             item = self._store.connection(found["id"], connection)
@@ -112,8 +114,10 @@ class LocalCelonis:
         return self.sql(f"SELECT {', '.join(columns)} FROM {quote(space)}.{quote(there['name'])}")
 
     def sql(self, query: str) -> pa.Table:
-        """The result of an SQL query; a table is ``"<pool>"."<table>"``, or
-        ``"<pool>/<data connection>"."<table>"``."""
+        """The result of an SQL query.
+
+        A table is ``"<pool>"."<table>"`` there, or ``"<pool>/<data connection>"."<table>"``.
+        """
         return self._store.cursor().sql(query).to_arrow_table()
 
     @property
@@ -185,7 +189,9 @@ def start(
     """
     store = Store(path)
     try:
-        sock = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        sock = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
     except OSError as error:
         store.close()
         raise ConfigError(f"The local Celonis cannot listen on {host}:{port}: {error}") from error

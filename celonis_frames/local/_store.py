@@ -176,12 +176,16 @@ class Store:
     def space(self, pool_id: str, connection_id: str | None) -> str:
         """The DuckDB schema with the tables of a pool or of one of its data connections."""
         if connection_id is None:
-            return str(self.rows("SELECT space FROM _celonis.pools WHERE id = ?", pool_id)[0]["space"])
+            return str(
+                self.rows("SELECT space FROM _celonis.pools WHERE id = ?", pool_id)[0]["space"]
+            )
         found = self.rows("SELECT space FROM _celonis.connections WHERE id = ?", connection_id)
         return str(found[0]["space"])
 
     def _space(self, name: str) -> str:
-        taken = {row["n"] for row in self.rows("SELECT lower(schema_name) AS n FROM duckdb_schemas()")}
+        taken = {
+            row["n"] for row in self.rows("SELECT lower(schema_name) AS n FROM duckdb_schemas()")
+        }
         space, number = name, 1
         while space.lower() in taken | _RESERVED:
             number += 1
@@ -244,7 +248,9 @@ class Store:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
         with self._lock:
             target = cursor or self.database
-            row = target.execute("SELECT logs FROM _celonis.jobs WHERE id = ?", (job_id,)).fetchone()
+            row = target.execute(
+                "SELECT logs FROM _celonis.jobs WHERE id = ?", (job_id,)
+            ).fetchone()
             if row is None:
                 return
             logs = json.loads(row[0]) + [f"{stamp} - {line}" for line in lines]

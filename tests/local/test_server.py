@@ -176,7 +176,9 @@ def test_texts_are_cut_silently(celonis: Any) -> None:
 def test_a_failing_job_changes_nothing(celonis: Any) -> None:
     """A type conflict ends in ERROR and the table is as before, also for REPLACE's drop."""
     client = Client(celonis)
-    assert client.push("Atom", pa.table({"A": [1]}), targetName="T", type="DELTA")["status"] == "DONE"
+    assert (
+        client.push("Atom", pa.table({"A": [1]}), targetName="T", type="DELTA")["status"] == "DONE"
+    )
     job = client.push("Atom", pa.table({"A": ["x"]}), targetName="t", type="DELTA")
     assert job["status"] == "ERROR"
     assert "INTEGER" in job["logs"][-1]
@@ -228,7 +230,9 @@ def test_a_queued_and_a_running_job_can_be_cancelled(celonis: Any) -> None:
         celonis.table("Cancel", "T")
 
 
-@pytest.mark.parametrize("name", ['"; DROP TABLE x; --', "../../etc", "<script>alert(1)</script>", "T'x"])
+@pytest.mark.parametrize(
+    "name", ['"; DROP TABLE x; --', "../../etc", "<script>alert(1)</script>", "T'x"]
+)
 def test_hostile_names_are_only_names(celonis: Any, name: str) -> None:
     """Whatever stands in a pool's, table's or column's name, it is stored, quoted, escaped."""
     client = Client(celonis)
@@ -236,7 +240,10 @@ def test_hostile_names_are_only_names(celonis: Any, name: str) -> None:
     assert pool == 404
     identifier = celonis.add_pool(f"Hostile {name}")
     table = pa.table({name: ["v"], "K": [1]})
-    assert client.push(identifier, table, targetName=name, type="DELTA", keys=["K"])["status"] == "DONE"
+    assert (
+        client.push(identifier, table, targetName=name, type="DELTA", keys=["K"])["status"]
+        == "DONE"
+    )
     assert celonis.table(identifier, name).to_pydict() == {name: ["v"], "K": [1]}
     page = requests.get(celonis.url, timeout=30).text
     assert "<script>alert" not in page
@@ -314,7 +321,9 @@ def test_a_killed_server_keeps_whole_tables(tmp_path: Path) -> None:
         assert again.table("P", "W").num_rows == 1000
 
 
-CSV = 'ID;NAME;WHEN;AMOUNT\r\n007;"a ""b"";\r\nc";2024-02-29T01:02:03.004+01:00;1.234,5\r\n8;"";;\r\n'
+CSV = (
+    'ID;NAME;WHEN;AMOUNT\r\n007;"a ""b"";\r\nc";2024-02-29T01:02:03.004+01:00;1.234,5\r\n8;"";;\r\n'
+)
 
 
 def test_csv_in_another_dialect(celonis: Any) -> None:
@@ -390,7 +399,9 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS)
 def test_upserts_and_deletes_apply_in_order(celonis: Any, steps: list[Any]) -> None:
     """Any sequence of chunks in a job does what a dictionary would do."""

@@ -1,0 +1,30 @@
+"""How the documentation is built: offline, with the notebook executed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from celonis_frames import __version__
+
+HERE = Path(__file__).parent
+
+project = "celonis_frames"
+author = "The celonis_frames authors"
+copyright = "The celonis_frames authors"  # noqa: A001  # Sphinx's name
+version = release = __version__
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "mirror.py"]
+html_theme = "pydata_sphinx_theme"
+html_title = "celonis_frames"
+html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+suppress_warnings = ["myst.xref_missing"]
+
+# The notebook lives at the top level, where users look for it; the build takes a copy.
+shutil.copy(HERE.parent / "notebooks" / "01_quickstart.ipynb", HERE / "notebook.ipynb")

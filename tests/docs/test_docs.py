@@ -1,0 +1,65 @@
+"""The documentation says what the code does: blocks run, tables mirror, no error is forgotten."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from celonis_frames import exceptions
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+BLOCK = re.compile(r"(<!-- skip: [^>]+-->\s*)?```python\n(.*?)```", re.DOTALL)
+RUNNING = [
+    page for page in PAGES if any(not skip for skip, _ in BLOCK.findall(page.read_text("utf-8")))
+]
+
+
+@pytest.mark.parametrize("page", RUNNING, ids=lambda page: page.name)
+def test_code_blocks_run(page: Path, alone: None, tmp_path: Path, monkeypatch: Any) -> None:
+    """The Python blocks of a page run, one after the other, in one namespace."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for skip, block in BLOCK.findall(page.read_text("utf-8")):
+        if not skip:
+            exec(compile(block, str(page), "exec"), namespace)
+    import celonis_frames
+
+    if celonis_frames._client._connected is not None:
+        celonis_frames._client._connected.close()
+
+
+def _mirror() -> Any:
+    spec = importlib.util.spec_from_file_location("mirror", ROOT / "docs" / "mirror.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_mirror_the_code() -> None:
+    """docs/types.md and docs/local.md hold the tables that the code has."""
+    mirror = _mirror()
+    for file, name, table in mirror.PAGES:
+        page = (ROOT / "docs" / file).read_text("utf-8")
+        assert f"<!-- {name}:begin -->" in page
+        assert mirror.mirrored(page, name, table()) == page, "run docs/mirror.py"
+
+
+def test_every_error_is_explained() -> None:
+    """docs/errors.md has a row for each class, and no other."""
+    page = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == set(exceptions.__all__)
+
+
+def test_the_architecture_names_every_room() -> None:
+    """docs/architecture.md leads to every room of the package."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rooms = {path.name for path in (ROOT / "celonis_frames").glob("_*.py")}
+    missing = {room for room in rooms if f"`{room}`" not in page}
+    assert missing <= {"__init__.py", "__main__.py", "_version.py", "_text.py"}
