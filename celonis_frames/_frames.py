@@ -93,7 +93,7 @@ def _read_arrow(frame: Any) -> Source:
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
         table = frame
-        rows = _batch_rows(table.schema, table.nbytes, table.num_rows)
+        rows = _batch_rows(table.schema, _nbytes(table), table.num_rows)
         return Source(
             "pyarrow Table",
             table.schema,
@@ -148,7 +148,7 @@ def _read_stream(reader: pa.RecordBatchReader, kind: str) -> Source:
 
 
 def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    rows = _batch_rows(batch.schema, batch.nbytes, batch.num_rows)
+    rows = _batch_rows(batch.schema, _nbytes(batch), batch.num_rows)
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
 
@@ -219,6 +219,14 @@ def _batch_rows(schema: pa.Schema, nbytes: int, rows: int) -> int:
     """How many rows make a batch of about `BATCH_BYTES`, from what the frame weighs."""
     width = nbytes / rows if rows else 16 * max(1, len(schema))
     return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(width, 1))))
+
+
+def _nbytes(data: Any) -> int:
+    """Arrow bytes of a table or batch."""
+    try:
+        return int(data.nbytes)
+    except pa.ArrowTypeError:  # views, in older versions: their buffers are counted whole
+        return int(data.get_total_buffer_size())
 
 
 def _class(library: Any, name: str) -> Any:

@@ -118,7 +118,8 @@ class LocalCelonis:
 
         A table is ``"<pool>"."<table>"`` there, or ``"<pool>/<data connection>"."<table>"``.
         """
-        return self._store.cursor().sql(query).to_arrow_table()
+        cursor = self._store.cursor()  # it must live as long as its result
+        return cursor.sql(query).to_arrow_table()
 
     @property
     def jobs(self) -> list[Row]:
