@@ -50,7 +50,7 @@ for start in range(0, {rows}, step):
     )
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     writer = writer or pq.ParquetWriter({str(path)!r}, table.schema)
-    writer.write_table(table)
+    writer.write_table(table, row_group_size=262_144)  # as polars writes files itself
 writer.close()
 """
     subprocess.run([sys.executable, "-c", code], check=True)
