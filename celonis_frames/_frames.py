@@ -186,6 +186,8 @@ def _aligned(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.Record
         array = batch.column(names.index(field.name))
         if array.type != field.type:
             try:
+                if pa.types.is_temporal(array.type) and str(array.type) != str(field.type):
+                    raise pa.ArrowInvalid("times, dates and zones are not brought together")
                 array = array.cast(field.type)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise ColumnTypeError(

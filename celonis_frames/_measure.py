@@ -64,7 +64,7 @@ class Measure:
         for position, column in enumerate(self.layout.columns):
             findings = self._columns[column.name]
             if column.key:
-                findings.nulls += batch.column(column.position).null_count
+                findings.nulls += _nulls(batch.column(column.position))
             if _tells_nothing(column):
                 continue
             array = convert(column, batch) if wire is None else wire.column(position)
@@ -140,6 +140,15 @@ class Measure:
                 "store: replace them, for example by null.",
                 column=name,
             )
+
+
+def _nulls(array: pa.Array) -> int:
+    """Nulls as a reader sees them, also those among a dictionary's or a run's values."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    elif pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
+    return int(array.null_count)
 
 
 def _tells_nothing(column: PlannedColumn) -> bool:

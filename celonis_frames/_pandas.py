@@ -151,9 +151,21 @@ def _column(name: str, series: Any) -> _Column:
 def _object_column(name: str, series: Any) -> _Column:
     pandas = sys.modules["pandas"]
     label = pandas.api.types.infer_dtype(series, skipna=True)
+    if label in ("date", "datetime"):
+        # A datetime is a date to Python, and Arrow would cut its time or take a naive one for UTC.
+        kinds = _time_kinds(series)
+        if len(kinds) > 1:
+            raise ColumnTypeError(
+                f"Column {name!r} mixes {' and '.join(sorted(kinds))}: convert it to one of them, "
+                "for example with pd.to_datetime.",
+                column=name,
+            )
     if label in _OBJECT_TYPES:
         return _Column(name, series, _OBJECT_TYPES[label], _same)
-    first = series.dropna().iloc[0]
+    values = series.dropna()
+    if values.empty:
+        return _Column(name, series, pa.null(), _same)
+    first = values.iloc[0]
     if isinstance(first, uuid.UUID):
         return _Column(name, series, pa.string(), _uuid_text)
     try:
@@ -171,6 +183,21 @@ def _object_column(name: str, series: Any) -> _Column:
     if label in ("mixed-integer", "mixed-integer-float"):
         raise _mixed(name, series)
     return _Column(name, series, inferred, _same)
+
+
+def _time_kinds(series: Any) -> set[str]:
+    """Which of dates, naive times and times with a zone an object column holds."""
+    return set(
+        series.dropna().map(
+            lambda value: (
+                "dates"
+                if not hasattr(value, "tzinfo")
+                else "times without zone"
+                if value.tzinfo is None
+                else "times with zone"
+            )
+        )
+    )
 
 
 def _mixed(name: str, series: Any) -> ColumnTypeError:

@@ -9,7 +9,15 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from celonis_frames._types import COLUMN_TYPES, ColumnType, Target, json_target, rule_for, target
+from celonis_frames._types import (
+    COLUMN_TYPES,
+    ColumnType,
+    Target,
+    coarser,
+    json_target,
+    rule_for,
+    target,
+)
 from celonis_frames.exceptions import (
     ColumnNameError,
     ColumnTypeError,
@@ -123,7 +131,7 @@ def convert(column: PlannedColumn, batch: pa.RecordBatch) -> pa.Array:
     array = batch.column(column.position)
     try:
         return column.target.convert(array)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowException, ValueError, OverflowError, TypeError) as error:
         raise _misfit(column, array) from error
 
 
@@ -134,6 +142,7 @@ def layout(
     columns: Mapping[str, ColumnOverride] | None = None,
     rename: Rename | None = None,
     nested: str = "error",
+    coarse: bool = False,
 ) -> Layout:
     """The table that a frame of this schema becomes.
 
@@ -143,6 +152,7 @@ def layout(
         columns: Overrides by name: a `Column`, a Celonis type, or a text length in characters.
         rename: New names by old ones, or ``"snake"`` / ``"upper_snake"``.
         nested: ``"error"``, or ``"json"`` to send lists and structs as JSON text.
+        coarse: Times go no finer than microseconds (CSV); finer ones do not fit.
 
     Raises:
         FrameError: No columns.
@@ -159,6 +169,8 @@ def layout(
     for position, field in enumerate(schema):
         override = overrides.get(position, Column())
         goal = _target(field, override, nested)
+        if coarse and goal.wire == pa.timestamp("ns"):
+            goal = coarser(goal)
         if override.length is not None and goal.celonis != "STRING":
             raise ConfigError(
                 f"columns= gives column {field.name!r} a length, but it becomes {goal.celonis}: "

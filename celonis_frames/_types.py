@@ -165,6 +165,12 @@ def target(kind: pa.DataType, celonis: ColumnType) -> Target:
     return Target(celonis, wire, _chain(kind, _cast(wire)))
 
 
+def coarser(goal: Target) -> Target:
+    """The same times in microseconds; a nanosecond that would be lost does not fit."""
+    wire = pa.timestamp("us")
+    return Target(goal.celonis, wire, lambda array: goal.convert(array).cast(wire))
+
+
 def json_target(kind: pa.DataType) -> Target:
     """Nested values as JSON text, one document a value."""
 
@@ -216,6 +222,8 @@ def _to_text(kind: pa.DataType) -> Convert:
 
 
 def _dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    if array.dictionary.null_count:
+        array = array.dictionary_decode().dictionary_encode()
     indices = array.indices.cast(pa.int32())
     return pa.DictionaryArray.from_arrays(indices, array.dictionary.cast(pa.large_string()))
 

@@ -124,3 +124,41 @@ def test_chunks_meet_the_wished_size() -> None:
         chunks = list(encode(log.to_batches(max_chunksize=9_999), log.schema, chunk_bytes=wish))
         assert len(chunks) > 3
         assert all(0.8 * wish <= chunk.data.size <= 1.2 * wish for chunk in chunks[:-1])
+
+
+def test_times_are_never_cut_or_shifted_by_a_mixture() -> None:
+    """Dates with times, and naive times with zoned ones, are refused instead of brought together."""
+    import pandas as pd
+
+    zone = dt.timezone(dt.timedelta(hours=2))
+    for values in ([DAY, NOON], [NOON, NOON.replace(tzinfo=zone)]):
+        with pytest.raises(exceptions.ColumnTypeError, match="'A' mixes"):
+            plan(pd.DataFrame({"A": pd.Series(values, dtype=object)}), "P", "T")
+    assert plan(pd.DataFrame({"A": pd.Series([None, pd.NaT, pd.NA], dtype=object)}), "P", "T")
+
+
+def test_generators_do_not_bring_different_times_together(connection: Celonis, table: str) -> None:
+    """A later frame with another kind of time than the first is refused."""
+    frames = (pa.table({"A": pa.array([v])}) for v in (DAY, NOON))
+    with pytest.raises(exceptions.ColumnTypeError, match="frame 2"):
+        connection.push(frames, "Types", table)
+
+
+def test_nulls_hidden_in_dictionaries(server: Any, connection: Celonis, table: str) -> None:
+    """A null among a dictionary's values is a null: refused in a key, stored elsewhere."""
+    hidden = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(["x", None]))
+    frame = pa.table({"K": hidden})
+    with pytest.raises(exceptions.KeyColumnError):
+        connection.push(frame, "Types", table, keys="K")
+    connection.push(frame, "Types", table)
+    assert server.table("Types", table)["K"].to_pylist() == ["x", None]
+
+
+def test_nanoseconds_in_csv(server: Any, connection: Celonis, table: str) -> None:
+    """CSV takes nanosecond times whose nanoseconds are zero, and refuses the others."""
+    good = pa.table({"A": pa.array([1_577_836_800_123_456_000], pa.timestamp("ns"))})
+    connection.push(good, "Types", table, file_type="CSV")
+    assert server.table("Types", table)["A"].to_pylist()[0].microsecond == 123_456
+    with pytest.raises(exceptions.ColumnTypeError):
+        fine = pa.table({"A": pa.array([1], pa.timestamp("ns"))})
+        connection.push(fine, "Types", table, file_type="CSV")

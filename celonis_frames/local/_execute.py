@@ -264,12 +264,12 @@ class _Target:
         """Of rows with one key, the highest in the removal column, else the last one."""
         keys = ", ".join(quote(key) for key in self._keys)
         by = self._job.get("duplicateRemovalColumn")
-        order = f"{quote(by)} DESC NULLS LAST, _row DESC" if by else "_row DESC"
+        order = f"{quote(by)} DESC NULLS LAST, _celonis_row DESC" if by else "_celonis_row DESC"
         complete = " AND ".join(f"{quote(key)} IS NOT NULL" for key in self._keys)
         return (
-            f"SELECT * EXCLUDE (_row) FROM (SELECT *, row_number() OVER () AS _row FROM ({query})) "
+            f"SELECT * EXCLUDE (_celonis_row) FROM (SELECT *, row_number() OVER () AS _celonis_row FROM ({query})) "
             f"QUALIFY NOT ({complete}) OR row_number() OVER (PARTITION BY {keys} ORDER BY {order}) "
-            "= 1 ORDER BY _row"
+            "= 1 ORDER BY _celonis_row"
         )
 
 
