@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,8 +35,11 @@ CSV_OPTIONS = {
 }
 """The dialect of our CSV files, as ``csvParsingOptions``: texts quoted, nulls empty, UTF-8."""
 
+BLOCK_BYTES = 1_048_576
+"""Bytes of the blocks that a file is kept in: what a socket or a file takes well at a time."""
+
 _PROBE_BYTES = 1_000_000
-_GROUP_BYTES = 64_000_000
+_GROUP_BYTES = 16_000_000
 _DICTIONARY_SAMPLE = 20_000
 _DICTIONARY_SHARE = 0.3
 
@@ -48,19 +51,25 @@ class EncodedChunk:
     Attributes:
         number: Its place, from 1.
         rows: Rows in it.
-        data: The file's bytes.
+        size: Bytes.
+        pieces: The file's bytes, in blocks of about `BLOCK_BYTES`.
         file_type: ``"PARQUET"`` or ``"CSV"``.
     """
 
     number: int
     rows: int
-    data: pa.Buffer
+    size: int
+    pieces: tuple[bytes, ...]
     file_type: str
 
     @property
     def name(self) -> str:
         """File name, in upload order when sorted."""
         return f"chunk-{self.number:05d}.{self.file_type.lower()}"
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes from the beginning, in blocks."""
+        return iter(self.pieces)
 
 
 def encode(
@@ -108,6 +117,48 @@ def encode(
         yield file.finish(number)
 
 
+class _Sink:
+    """Takes a file's bytes as they are written, in blocks.
+
+    One growing buffer would be copied, and for a moment held twice, each time it grows.
+    """
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self._tail = bytearray()
+        self._size = 0
+
+    def write(self, data: bytes) -> int:
+        self._tail += data
+        self._size += len(data)
+        if len(self._tail) >= BLOCK_BYTES:
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        if self._tail:
+            self.pieces.append(bytes(self._tail))
+            self._tail.clear()
+
+    def tell(self) -> int:
+        return self._size
+
+    def readable(self) -> Literal[False]:
+        return False
+
+    def writable(self) -> Literal[True]:
+        return True
+
+    def seekable(self) -> Literal[False]:
+        return False
+
+    def close(self) -> None:
+        """Writers close what they write to; the bytes stay."""
+        self.flush()
+
+
 class _File:
     """One file in the making: rows wait until they make a row group."""
 
@@ -120,7 +171,7 @@ class _File:
         wish: int,
         weight: float | None,
     ) -> None:
-        self._sink = pa.BufferOutputStream()
+        self._sink = _Sink()
         self._file_type = file_type
         self._wish = wish
         self._footer = 100 * len(schema) if file_type == "PARQUET" else 0
@@ -130,7 +181,8 @@ class _File:
         self._waiting_bytes = 0
         self.rows = 0
         self.weight = weight
-        self._writer = _writer(self._sink, schema, file_type, compression, dictionary)
+        self._out = pa.PythonFile(self._sink, mode="w")
+        self._writer = _writer(self._out, schema, file_type, compression, dictionary)
 
     @property
     def full(self) -> bool:
@@ -143,7 +195,7 @@ class _File:
         )
 
     def _size(self) -> int:
-        return int(self._sink.tell()) + self._footer * (self._groups + 1)
+        return self._sink.tell() + self._footer * (self._groups + 1)
 
     def _group_rows(self, width: float) -> int:
         """Rows that the row group in the making should have."""
@@ -185,13 +237,14 @@ class _File:
         if self._waiting:
             self._flush()
         self._writer.close()
-        data = self._sink.getvalue()
-        if data.size > MAX_CHUNK_BYTES:
+        self._sink.flush()
+        size = self._sink.tell()
+        if size > MAX_CHUNK_BYTES:
             raise FrameError(
-                f"Chunk {number} ({self.rows:,} rows) came out at {data.size:,} bytes, more than "
+                f"Chunk {number} ({self.rows:,} rows) came out at {size:,} bytes, more than "
                 f"the {MAX_CHUNK_BYTES:,} that the API takes: give a smaller chunk_bytes."
             )
-        return EncodedChunk(number, self.rows, data, self._file_type)
+        return EncodedChunk(number, self.rows, size, tuple(self._sink.pieces), self._file_type)
 
 
 def _writer(

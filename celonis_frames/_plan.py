@@ -175,7 +175,7 @@ def _estimate(prepared: Prepared, options: PushOptions) -> int:
         file_type=options.file_type,
         compression=options.compression,
     )
-    size = sum(chunk.data.size for chunk in encoded)
+    size = sum(chunk.size for chunk in encoded)
     return int(size * prepared.measure.rows / rows)
 
 

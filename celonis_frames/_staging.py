@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import fsspec
-import pyarrow as pa
 
-from celonis_frames._chunks import EncodedChunk
+from celonis_frames._chunks import BLOCK_BYTES, EncodedChunk
 from celonis_frames.exceptions import ConfigError, FrameError
-
-BLOCK_BYTES = 1_048_576
 
 
 class StoredChunk(Protocol):
@@ -33,7 +30,7 @@ class StoredChunk(Protocol):
     def rows(self) -> int:
         """Rows."""
 
-    def blocks(self) -> Iterator[memoryview | bytes]:
+    def blocks(self) -> Iterator[bytes]:
         """The bytes from the beginning, in blocks."""
 
 
@@ -47,25 +44,12 @@ class Store(Protocol):
         """Give all that is kept free."""
 
 
-@dataclass(frozen=True)
-class _InMemory:
-    name: str
-    size: int
-    rows: int
-    data: pa.Buffer
-
-    def blocks(self) -> Iterator[memoryview]:
-        view = memoryview(self.data)
-        for start in range(0, self.size, BLOCK_BYTES):
-            yield view[start : start + BLOCK_BYTES]
-
-
 class MemoryStore:
     """Chunks stay where they were encoded, until their upload lets go of them."""
 
     def put(self, chunk: EncodedChunk) -> StoredChunk:
         """Keep a chunk."""
-        return _InMemory(chunk.name, chunk.data.size, chunk.rows, chunk.data)
+        return chunk
 
     def close(self) -> None:
         """Nothing to do: memory goes with the last reference."""
@@ -111,12 +95,11 @@ class FileStore:
         path = f"{self._folder}/{chunk.name}"
         try:
             with self._filesystem.open(path, "wb") as file:
-                view = memoryview(chunk.data)
-                for start in range(0, chunk.data.size, BLOCK_BYTES):
-                    file.write(view[start : start + BLOCK_BYTES])
+                for block in chunk.blocks():
+                    file.write(block)
         except OSError as error:
             raise FrameError(f"A chunk cannot be staged at {path}: {error}") from error
-        return _InFile(chunk.name, chunk.data.size, chunk.rows, self._filesystem, path)
+        return _InFile(chunk.name, chunk.size, chunk.rows, self._filesystem, path)
 
     def close(self) -> None:
         """Remove the chunks."""
