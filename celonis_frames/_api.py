@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from celonis_frames._body import MultipartFile
@@ -22,13 +22,15 @@ from celonis_frames._records import (
     read_pool,
     read_table,
 )
+from celonis_frames._retry import Patience
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from celonis_frames._abort import Abort
     from celonis_frames._body import Payload
-    from celonis_frames._http import Transport
+    from celonis_frames._http import Answer, Transport
 
 __all__ = [
     "Api",
@@ -43,6 +45,7 @@ __all__ = [
 
 _PUSH = "/data-ingestion/api/v1/data-push"
 _POOLS = "/integration/api/pools"
+_T = TypeVar("_T")
 
 
 class Api:
@@ -50,14 +53,31 @@ class Api:
 
     Args:
         transport: Makes the calls.
+        patience: How often a question is asked again when it fails; only what merely reads is
+            repeated here. None: once only.
 
     Attributes:
         url: The base address.
+        patience: As given.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, *, patience: Patience | None = None) -> None:
         self._transport = transport
+        self.patience = patience or Patience(tries=1)
         self.url = transport.url
+
+    def _ask(
+        self,
+        read: Callable[[Answer], _T],
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        job_id: str | None = None,
+        patience: Patience | None = None,
+    ) -> _T:
+        return (patience or self.patience).ask(
+            lambda: read(self._transport.request("GET", path, params=params, job_id=job_id))
+        )
 
     def create_job(self, pool_id: str, job: Mapping[str, Any]) -> Job:
         """The new job, made from its fields by their API names.
@@ -74,17 +94,23 @@ class Api:
         Raises:
             ApiError: If the call fails.
         """
-        answer = self._transport.request("GET", _jobs(pool_id))
-        return [read_job(answer, item, pool_id) for item in read_list(answer)]
+        return self._ask(
+            lambda answer: [read_job(answer, item, pool_id) for item in read_list(answer)],
+            _jobs(pool_id),
+        )
 
-    def job(self, pool_id: str, job_id: str) -> Job:
+    def job(self, pool_id: str, job_id: str, *, patience: Patience | None = None) -> Job:
         """A job, as it is now.
 
         Raises:
             ApiError: If the call fails.
         """
-        answer = self._transport.request("GET", _jobs(pool_id, job_id), job_id=job_id)
-        return read_job(answer, answer.json(), pool_id)
+        return self._ask(
+            lambda answer: read_job(answer, answer.json(), pool_id),
+            _jobs(pool_id, job_id),
+            job_id=job_id,
+            patience=patience,
+        )
 
     def execute_job(
         self, pool_id: str, job_id: str, *, duplicate_removal_column: str | None = None
@@ -129,6 +155,7 @@ class Api:
         deleted: bool = False,
         on_sent: Callable[[int], None] | None = None,
         read_timeout: float | None = None,
+        abort: Abort | None = None,
     ) -> None:
         """Send a file into a job. Not safe to repeat unless `chunks` says it did not arrive.
 
@@ -139,6 +166,7 @@ class Api:
             deleted: Whether its rows are to be deleted, by their keys, not upserted.
             on_sent: Called with the bytes handed over since its last call.
             read_timeout: Seconds to wait for the answer, when other than the connection's.
+            abort: With which another thread may end the upload.
 
         Raises:
             ApiError: If the call fails.
@@ -146,16 +174,22 @@ class Api:
         """
         path = _jobs(pool_id, job_id, "chunks", "deleted" if deleted else "upserted")
         body = MultipartFile(payload, on_sent=on_sent)
-        self._transport.request("POST", path, body=body, job_id=job_id, read_timeout=read_timeout)
+        self._transport.request(
+            "POST", path, body=body, job_id=job_id, read_timeout=read_timeout, abort=abort
+        )
 
-    def chunks(self, pool_id: str, job_id: str) -> list[Chunk]:
+    def chunks(self, pool_id: str, job_id: str, *, patience: Patience | None = None) -> list[Chunk]:
         """The files that are in a job.
 
         Raises:
             ApiError: If the call fails.
         """
-        answer = self._transport.request("GET", _jobs(pool_id, job_id, "chunks"), job_id=job_id)
-        return [read_chunk(answer, item) for item in read_list(answer)]
+        return self._ask(
+            lambda answer: [read_chunk(answer, item) for item in read_list(answer)],
+            _jobs(pool_id, job_id, "chunks"),
+            job_id=job_id,
+            patience=patience,
+        )
 
     def pools(self) -> list[Pool]:
         """The pools the key may see.
@@ -163,8 +197,10 @@ class Api:
         Raises:
             ApiError: If the call fails; `PermissionDenied` with a key that may only push.
         """
-        answer = self._transport.request("GET", _POOLS)
-        return [read_pool(answer, item) for item in read_list(answer)]
+        return self._ask(
+            lambda answer: [read_pool(answer, item) for item in read_list(answer)],
+            _POOLS,
+        )
 
     def pool(self, pool_id: str) -> Pool:
         """One pool.
@@ -172,8 +208,9 @@ class Api:
         Raises:
             ApiError: If the call fails.
         """
-        answer = self._transport.request("GET", f"{_POOLS}/{_part(pool_id)}")
-        return read_pool(answer, answer.json())
+        return self._ask(
+            lambda answer: read_pool(answer, answer.json()), f"{_POOLS}/{_part(pool_id)}"
+        )
 
     def connections(self, pool_id: str) -> list[DataConnection]:
         """The data connections of a pool.
@@ -181,8 +218,10 @@ class Api:
         Raises:
             ApiError: If the call fails.
         """
-        answer = self._transport.request("GET", f"{_POOLS}/{_part(pool_id)}/data-sources/")
-        return [read_connection(answer, item) for item in read_list(answer)]
+        return self._ask(
+            lambda answer: [read_connection(answer, item) for item in read_list(answer)],
+            f"{_POOLS}/{_part(pool_id)}/data-sources/",
+        )
 
     def tables(self, pool_id: str) -> list[Table]:
         """The tables and views of a pool.
@@ -190,8 +229,10 @@ class Api:
         Raises:
             ApiError: If the call fails.
         """
-        answer = self._transport.request("GET", f"{_POOLS}/{_part(pool_id)}/tables")
-        return [read_table(answer, item) for item in read_list(answer)]
+        return self._ask(
+            lambda answer: [read_table(answer, item) for item in read_list(answer)],
+            f"{_POOLS}/{_part(pool_id)}/tables",
+        )
 
     def columns(
         self, pool_id: str, table: str, connection_id: str | None = None
@@ -204,9 +245,11 @@ class Api:
         query = {"tableName": table}
         if connection_id is not None:
             query["schemaName"] = connection_id
-        path = f"{_POOLS}/{_part(pool_id)}/columns"
-        answer = self._transport.request("GET", path, params=query)
-        return [read_column(answer, item) for item in read_list(answer)]
+        return self._ask(
+            lambda answer: [read_column(answer, item) for item in read_list(answer)],
+            f"{_POOLS}/{_part(pool_id)}/columns",
+            params=query,
+        )
 
 
 def _part(value: str) -> str:

@@ -31,9 +31,26 @@ def translate(error: BaseException, call: Call, read: float) -> ApiError:
         call: What was asked.
         read: Seconds that were allowed for the answer.
     """
+    failure = _translated(_chain(error), call, read)
+    failure.sent = not _unsent(_chain(error))
+    return failure
+
+
+def _unsent(chain: list[BaseException]) -> bool:
+    """Whether it broke before there was a connection to send anything over."""
+    return _any(
+        chain,
+        net.NewConnectionError,
+        net.ConnectTimeoutError,
+        net.ProxyError,
+        net.NameResolutionError,
+        ssl.SSLCertVerificationError,
+    )
+
+
+def _translated(chain: list[BaseException], call: Call, read: float) -> ApiError:
     about = dataclasses.asdict(call)
     host = urlsplit(call.url).netloc
-    chain = _chain(error)
     if _any(chain, net.NewConnectionError, net.ProxyError, net.SSLError):
         pass
     elif _any(chain, net.ConnectTimeoutError):

@@ -6,6 +6,7 @@ the request, and with it the key: none of them leaves this room, not even as ano
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.cookiejar
 import json as json_
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
-import requests.adapters
 import requests.auth
 import urllib3.exceptions
 
+from celonis_frames._abort import Adapter
 from celonis_frames._address import base_url, is_loopback
 from celonis_frames._breaks import translate
 from celonis_frames._refusals import Call, plain, redirect, refusal, unreadable
@@ -30,6 +31,7 @@ from celonis_frames.exceptions import ApiConnectionError, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from celonis_frames._abort import Abort
     from celonis_frames._auth import Auth
     from celonis_frames._body import MultipartFile
     from celonis_frames.exceptions import ApiError, ApiStatusError
@@ -169,6 +171,7 @@ class Transport:
         body: MultipartFile | None = None,
         job_id: str | None = None,
         read_timeout: float | None = None,
+        abort: Abort | None = None,
     ) -> Answer:
         """Make one call.
 
@@ -180,6 +183,7 @@ class Transport:
             body: A file to send as a form, instead.
             job_id: The job concerned, for errors.
             read_timeout: Seconds of silence, when other than the transport's.
+            abort: With which another thread may end the call.
 
         Raises:
             ApiConnectionError: If no connection could be made, or it broke.
@@ -204,18 +208,21 @@ class Transport:
         seen: Mapping[str, str] = {}
         failure: ApiError | None = None
         try:
-            with session.request(
-                method,
-                call.url,
-                params=params,
-                data=data,
-                headers=headers,
-                auth=header,
-                timeout=(connect, read),
-                verify=self._verify,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with (
+                abort or contextlib.nullcontext(),
+                session.request(
+                    method,
+                    call.url,
+                    params=params,
+                    data=data,
+                    headers=headers,
+                    auth=header,
+                    timeout=(connect, read),
+                    verify=self._verify,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
                 status, seen = response.status_code, response.headers
                 received = _read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
@@ -233,6 +240,8 @@ class Transport:
         if failure is not None:
             if body is not None and body.failure is not None:
                 raise body.failure
+            # A file that did not leave whole cannot have been stored.
+            failure.sent = failure.sent and (body is None or body.finished)
             raise failure
         if 300 <= status < 400:
             raise redirect(call, status, seen.get("Location", ""))
@@ -282,9 +291,7 @@ class Transport:
         session.trust_env = not is_loopback(self._host)
         # Every call stands alone: a cookie would make the server ask for more than the key.
         session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        adapter = requests.adapters.HTTPAdapter(
-            pool_connections=1, pool_maxsize=self._connections, max_retries=0
-        )
+        adapter = Adapter(pool_connections=1, pool_maxsize=self._connections, max_retries=0)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         return session

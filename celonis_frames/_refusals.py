@@ -110,7 +110,7 @@ def refusal(
     said, codes = _said(content)
     said = plain(said, secret)
     kind = _KINDS.get(status, ServerError if status >= 500 else ApiStatusError)
-    wait = _retry_after(headers) if kind is RateLimited else None
+    wait = _retry_after(headers) if status in (429, 503) else None
     quoted = f" The server says: {said}" if said else ""
     error = kind(
         f"{call} answered {status}: {_advice(status, auth, wait)}{quoted}",
@@ -119,8 +119,7 @@ def refusal(
         error_codes=tuple(plain(code, secret, 100) for code in codes),
         **dataclasses.asdict(call),
     )
-    if isinstance(error, RateLimited):
-        error.retry_after = wait
+    error.retry_after = wait
     return error
 
 

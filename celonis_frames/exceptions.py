@@ -127,7 +127,10 @@ class ApiError(CelonisFramesError):
         method: HTTP method of the call.
         url: Its address, without credentials.
         job_id: Id of the job concerned, or None.
+        sent: Whether all of the call had been sent, so that the server may have carried it out.
     """
+
+    sent: bool = True
 
     def __init__(
         self, message: str, *, method: str = "", url: str = "", job_id: str | None = None
@@ -154,7 +157,10 @@ class ApiStatusError(ApiError):
         body: The server's text, shortened and without control characters.
         error_codes: Celonis error codes named in the answer, such as
             ``"DUPLICATE_COLUMN_DETECTED"``.
+        retry_after: Seconds the server asks to wait (429 and 503), or None when it does not say.
     """
+
+    retry_after: float | None = None
 
     def __init__(
         self,
@@ -194,13 +200,7 @@ class Conflict(ApiStatusError):
 
 
 class RateLimited(ApiStatusError):
-    """429: too many submissions.
-
-    Attributes:
-        retry_after: Seconds the server asks to wait, or None when it does not say.
-    """
-
-    retry_after: float | None = None
+    """429: too many submissions. `retry_after` says when to come back, where the server does."""
 
 
 class ServerError(ApiStatusError):

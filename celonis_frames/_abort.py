@@ -1,0 +1,112 @@
+"""Calls that another thread can end: connections that tell where their socket is.
+
+A thread that waits for an answer cannot be stopped from outside; its socket can be shut, and then
+the call fails at once, as if the network had broken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import Any, Self
+
+import requests.adapters
+import urllib3
+import urllib3.connection
+import urllib3.connectionpool
+
+__all__ = ["Abort", "Adapter"]
+
+_thread = threading.local()
+
+
+class Abort:
+    """Ends the call that is made inside its ``with`` block, when `trigger` is called."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._triggered = False
+
+    def trigger(self) -> None:
+        """End the call that is under way, and those that follow."""
+        with self._lock:
+            self._triggered = True
+            if self._socket is not None:
+                _shut(self._socket)
+
+    def attach(self, sock: socket.socket | None) -> None:
+        """The call uses this socket from now on; None: it uses none any more."""
+        with self._lock:
+            self._socket = sock
+            if self._triggered and sock is not None:
+                _shut(sock)
+
+    def __enter__(self) -> Self:
+        _thread.abort = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _thread.abort = None
+        self.attach(None)
+
+
+class Adapter(requests.adapters.HTTPAdapter):
+    """The transport adapter of requests, over connections that can be ended."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """The pools of direct connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
+        """The pools of connections over a proxy."""
+        manager: urllib3.ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class _Attached:
+    """Mixed into a connection: tells the thread's `Abort` which socket is in use."""
+
+    sock: socket.socket | None
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]  # the connection's own
+        _attach(self.sock)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        _attach(self.sock)
+        super().request(*args, **kwargs)  # type: ignore[misc]  # the connection's own
+
+
+class _Http(_Attached, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _Https(_Attached, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _HttpPool(urllib3.connectionpool.HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+_POOLS = {"http": _HttpPool, "https": _HttpsPool}
+
+
+def _attach(sock: socket.socket | None) -> None:
+    abort: Abort | None = getattr(_thread, "abort", None)
+    if abort is not None:
+        abort.attach(sock)
+
+
+def _shut(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        # The plain socket's own method: that of TLS would touch what the other thread is using.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)

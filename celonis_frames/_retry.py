@@ -1,0 +1,147 @@
+"""What may be asked again, after how long, and when to give up.
+
+A failure is *refused* (the server said no: asking again changes nothing), *not arrived* (nothing
+was carried out: safe to repeat) or *unknown* (it may or may not have been carried out). Only
+questions may be repeated after an unknown outcome; for everything else the server is asked first.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from celonis_frames.exceptions import (
+    ApiConnectionError,
+    ApiError,
+    ApiStatusError,
+    ApiTimeoutError,
+)
+
+__all__ = ["Budget", "Patience", "Stopped", "outcome", "pause"]
+
+MAX_RETRY_AFTER = 120.0
+"""Seconds: the longest wait that a server's ``Retry-After`` can ask for between two tries."""
+
+Outcome = Literal["refused", "not arrived", "unknown"]
+
+_T = TypeVar("_T")
+_log = logging.getLogger("celonis_frames")
+
+
+class Stopped(Exception):  # noqa: N818  # not an error: who stopped it has the error
+    """A wait or call given up because the push is over."""
+
+
+def outcome(error: ApiError) -> Outcome:
+    """What is known of a call that failed.
+
+    - refused: any 4xx but 429, and redirects;
+    - not arrived: no connection, a body that was not sent to its end, 429, and 503 with
+      ``Retry-After``;
+    - unknown: the connection broke or the time was up after all was sent, any other 5xx, an
+      answer that cannot be read.
+    """
+    if isinstance(error, ApiConnectionError | ApiTimeoutError):
+        return "unknown" if error.sent else "not arrived"
+    if isinstance(error, ApiStatusError):
+        if error.status_code == 429 or (error.status_code == 503 and error.retry_after is not None):
+            return "not arrived"
+        if 300 <= error.status_code < 500:
+            return "refused"
+    return "unknown"
+
+
+def pause(seconds: float, stop: threading.Event | None = None) -> None:
+    """Wait. Every wait of the library goes through here.
+
+    Raises:
+        Stopped: `stop` was set meanwhile.
+    """
+    if stop is None:
+        time.sleep(seconds)
+    elif stop.wait(seconds):
+        raise Stopped
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How much trouble is borne before it is an error.
+
+    Attributes:
+        tries: How often a call is made at most.
+        seconds: Time from the first failure after which no new try begins.
+        first: Seconds before the second try, roughly: each wait is drawn at random between half
+            of it and the whole, so that many clients do not come back at the same moment.
+        longest: Seconds that a wait, doubled each time, does not exceed.
+    """
+
+    tries: int = 6
+    seconds: float = 300.0
+    first: float = 0.5
+    longest: float = 30.0
+
+    def budget(self, stop: threading.Event | None = None) -> Budget:
+        """A fresh budget, for one thing to get done."""
+        return Budget(self, stop)
+
+    def ask(self, question: Callable[[], _T], stop: threading.Event | None = None) -> _T:
+        """The answer to a question, which may be asked as often as need be.
+
+        Raises:
+            ApiError: The last failure, once patience is at its end, or the first refusal.
+            Stopped: `stop` was set.
+        """
+        budget = self.budget(stop)
+        while True:
+            try:
+                return question()
+            except ApiError as error:
+                if outcome(error) == "refused":
+                    raise
+                budget.spend(error)
+
+
+@dataclass
+class Budget:
+    """The tries and the time left for one thing to get done."""
+
+    patience: Patience
+    stop: threading.Event | None = None
+    _failures: int = field(default=0, init=False)
+    _begin: float = field(default=0.0, init=False)
+
+    def spend(self, error: ApiError) -> None:
+        """Wait before the next try.
+
+        Raises:
+            ApiError: `error`, when the budget is used up.
+            Stopped: `stop` was set meanwhile.
+        """
+        now = time.monotonic()
+        self._begin = self._begin or now
+        self._failures += 1
+        delay = min(self.patience.first * 2 ** (self._failures - 1), self.patience.longest)
+        delay *= random.uniform(0.5, 1.0)  # noqa: S311  # jitter, no secret
+        asked = getattr(error, "retry_after", None)
+        if asked is not None:
+            delay = max(delay, min(asked, MAX_RETRY_AFTER))
+        if (
+            self._failures >= self.patience.tries
+            or now - self._begin + delay > self.patience.seconds
+        ):
+            error.add_note(f"Tried {self._failures} times.")
+            raise error
+        _log.warning(
+            "%s %s failed (%s%s); again in %.1f s",
+            error.method,
+            error.url,
+            type(error).__name__,
+            f" {error.status_code}" if isinstance(error, ApiStatusError) else "",
+            delay,
+        )
+        pause(delay, self.stop)
