@@ -138,13 +138,15 @@ class Api:
         """
         self._transport.request("DELETE", _jobs(pool_id, job_id), job_id=job_id)
 
-    def cancel_job(self, pool_id: str, job_id: str) -> None:
+    def cancel_job(self, pool_id: str, job_id: str, *, read_timeout: float | None = None) -> None:
         """Cancel a job that has not ended.
 
         Raises:
             ApiError: If the call fails; `BadRequest` if the job has ended.
         """
-        self._transport.request("POST", _jobs(pool_id, job_id, "cancel"), job_id=job_id)
+        self._transport.request(
+            "POST", _jobs(pool_id, job_id, "cancel"), job_id=job_id, read_timeout=read_timeout
+        )
 
     def upload_chunk(
         self,

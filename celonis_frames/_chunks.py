@@ -54,6 +54,7 @@ class EncodedChunk:
         size: Bytes.
         pieces: The file's bytes, in blocks of about `BLOCK_BYTES`.
         file_type: ``"PARQUET"`` or ``"CSV"``.
+        deleted: Whether its rows are keys of rows to delete.
     """
 
     number: int
@@ -61,6 +62,7 @@ class EncodedChunk:
     size: int
     pieces: tuple[bytes, ...]
     file_type: str
+    deleted: bool = False
 
     @property
     def name(self) -> str:
@@ -79,6 +81,8 @@ def encode(
     chunk_bytes: int = DEFAULT_CHUNK_BYTES,
     file_type: str = "PARQUET",
     compression: str = "snappy",
+    first: int = 1,
+    deleted: bool = False,
 ) -> Iterator[EncodedChunk]:
     """Finished files of about `chunk_bytes` each, the last one smaller.
 
@@ -91,12 +95,14 @@ def encode(
         chunk_bytes: Wished size of a finished file, in bytes.
         file_type: ``"PARQUET"`` or ``"CSV"``.
         compression: Parquet codec.
+        first: Number of the first file.
+        deleted: Whether the rows are keys of rows to delete.
 
     Raises:
         FrameError: A file came out larger than the API takes.
     """
     file: _File | None = None
-    number = 0
+    number = first - 1
     weight: float | None = None
     dictionary: list[str] | None = None
     for batch in batches:
@@ -111,10 +117,10 @@ def encode(
             start += part.num_rows
             file.add(part)
             if file.full:
-                yield file.finish(number)
+                yield file.finish(number, deleted=deleted)
                 weight, file = file.weight, None
     if file is not None:
-        yield file.finish(number)
+        yield file.finish(number, deleted=deleted)
 
 
 class _Sink:
@@ -232,7 +238,7 @@ class _File:
         self.weight = max(grown / self._waiting_rows, 1e-6)
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
 
-    def finish(self, number: int) -> EncodedChunk:
+    def finish(self, number: int, *, deleted: bool) -> EncodedChunk:
         """Close the file and hand it over."""
         if self._waiting:
             self._flush()
@@ -244,7 +250,8 @@ class _File:
                 f"Chunk {number} ({self.rows:,} rows) came out at {size:,} bytes, more than "
                 f"the {MAX_CHUNK_BYTES:,} that the API takes: give a smaller chunk_bytes."
             )
-        return EncodedChunk(number, self.rows, size, tuple(self._sink.pieces), self._file_type)
+        pieces = tuple(self._sink.pieces)
+        return EncodedChunk(number, self.rows, size, pieces, self._file_type, deleted)
 
 
 def _writer(

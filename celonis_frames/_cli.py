@@ -1,4 +1,4 @@
-"""The command line: `celonis-frames demo | serve | push | plan | jobs | job | cancel`.
+"""The command line: `celonis-frames demo | serve | push | resume | plan | jobs | job | cancel`.
 
 Keys are never arguments, where other users of the machine would see them: they come from the
 environment.
@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as error:
         _say(str(error), file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        for note in getattr(interrupt, "__notes__", ()):
+            _say(note, file=sys.stderr)
         return 130
 
 
@@ -80,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--staging", help="fsspec URL to write the chunks to first")
             sub.add_argument("--timeout", type=float, help="seconds for all of it")
             sub.add_argument("--no-wait", action="store_true", help="do not wait for the job")
+
+    resume = _command(commands, "resume", _resume, "finish pushes that were staged and not ended")
+    resume.add_argument("staging", help="the fsspec URL that push was given")
+    resume.add_argument("--timeout", type=float, help="seconds for all of it")
+    resume.add_argument("--no-wait", action="store_true", help="do not wait for the jobs")
 
     jobs = _command(commands, "jobs", _jobs, "list the jobs of a pool")
     jobs.add_argument("pool", help="Data Pool: id, name or URL")
@@ -142,6 +149,16 @@ def _push(arguments: argparse.Namespace) -> int:
     _say(repr(status))
     for warning in status.warnings:
         _say(f"! {warning}")
+    return 0
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    with Celonis.from_env() as celonis:
+        statuses = celonis.resume(
+            arguments.staging, timeout=arguments.timeout, wait=not arguments.no_wait
+        )
+    for status in statuses:
+        _say(repr(status))
     return 0
 
 

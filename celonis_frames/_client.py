@@ -16,6 +16,8 @@ from celonis_frames._http import Timeouts, Transport
 from celonis_frames._options import PushOptions
 from celonis_frames._plan import plan_frame
 from celonis_frames._push import push_frame
+from celonis_frames._resume import resume_staged
+from celonis_frames._retry import Patience
 from celonis_frames._status import PushStatus
 from celonis_frames.exceptions import ConfigError
 
@@ -58,7 +60,7 @@ class Celonis:
         timeouts: Timeouts | None = None,
     ) -> None:
         self._transport = Transport(url, _checked(auth), verify=verify, timeouts=timeouts)
-        self._api = Api(self._transport)
+        self._api = Api(self._transport, patience=Patience())
         self.url = self._transport.url
         self.local: Any = None
         self._closed = False
@@ -271,6 +273,23 @@ class Celonis:
             progress=progress,
         )
         return push_frame(client or self, frame, pool, table, options, deleted=True)
+
+    def resume(
+        self,
+        staging: str,
+        *,
+        wait: bool = True,
+        timeout: float | None = None,
+        progress: bool | None = None,
+        client: Celonis | None = None,
+    ) -> list[PushStatus]:
+        """Finishes staged pushes over this connection; all as `celonis_frames.resume`.
+
+        Raises:
+            ConfigError, FrameError, ApiError, JobError: As `celonis_frames.resume`.
+        """
+        api = (client or self)._api  # noqa: SLF001  # its own kind
+        return resume_staged(api, staging, wait=wait, timeout=timeout, progress=progress)
 
     def plan(
         self,

@@ -1,4 +1,4 @@
-"""The functions users call: `push`, `delete` and `plan`."""
+"""The functions users call: `push`, `delete`, `resume` and `plan`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def push(
         chunk_bytes: Size of a finished chunk, in bytes or as ``"256 MB"``, at most 1 GB. None is
             64 MB: large enough for few requests, small enough to overlap encoding and upload.
         staging: An fsspec URL; all chunks are written there before the first is sent, so that
-            the frame is read once.
+            the frame is read once, and `resume` can finish a push that a crash interrupted.
         workers: Uploads at a time. None is 2, and 1 with keys, since the last of two rows with
             the same key wins.
         deduplicate_by: Of rows with the same key in this push the one with the highest value in
@@ -183,6 +183,39 @@ def delete(
         timeout=timeout,
         progress=progress,
     )
+
+
+def resume(
+    staging: str,
+    *,
+    wait: bool = True,
+    timeout: float | None = None,
+    progress: bool | None = None,
+    client: Celonis | None = None,
+) -> list[PushStatus]:
+    """Finishes pushes that were staged and not ended, and returns their status.
+
+    For after a crash, a kill or a lost network: what `push(…, staging=…)` had written is sent from
+    there, without reading the frame again. A job that had been submitted already is not submitted
+    again, only followed. What is finished is cleaned up.
+
+    Args:
+        staging: The fsspec URL that was given to `push`, or one push's own folder in it.
+        wait: As for `push`.
+        timeout: Seconds for all of them; as for `push`.
+        progress: As for `push`.
+        client: The connection, to the same team; None is the last `connect`, else the environment.
+
+    Raises:
+        ConfigError: Nothing is staged there, it is for another team, or another process is at it.
+        FrameError: The stage is not complete: the frame was not read to its end. Nothing was sent.
+        ApiError: A call failed; the stage stays.
+        JobFailed: The job ended in ERROR or CANCELED, with the server's logs.
+        JobTimeout: The time was up.
+        UploadUncertain: What arrived cannot be settled; nothing was executed.
+    """
+    connected = client if client is not None else current()
+    return connected.resume(staging, wait=wait, timeout=timeout, progress=progress)
 
 
 def plan(

@@ -6,15 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from celonis_frames.exceptions import (
-    ApiConnectionError,
-    ApiError,
-    ApiTimeoutError,
-    JobFailed,
-    JobTimeout,
-    RateLimited,
-    ServerError,
-)
+from celonis_frames._retry import MAX_RETRY_AFTER, Patience, outcome, pause
+from celonis_frames.exceptions import ApiError, JobFailed, JobTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +21,10 @@ ENDED = frozenset({"DONE", "ERROR", "CANCELED"})
 FIRST_DELAY = 0.2
 LAST_DELAY = 5.0
 GROWTH = 1.5
-MAX_FAILURES = 5
-"""Questions in a row that may fail: a job goes on while the network does not."""
-MAX_RETRY_AFTER = 60.0
+MAX_SILENCE = 900.0
+"""Seconds without an answer that are borne when no time limit is given: a job goes on while the
+network does not."""
+_ONCE = Patience(tries=1)
 MAX_LINES = 5
 MAX_LINE = 500
 
@@ -44,13 +38,14 @@ def wait_for(
     *,
     timeout: float | None = None,
     on_job: Callable[[Job], None] | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Job:
     """The job, once it is in DONE, ERROR or CANCELED.
 
-    Asks after 0, 0.2, 0.3, … at last every 5 s. A question that fails for want of a connection,
-    in time, with 429 or with 5xx is asked again, up to five times in a row.
+    Asks after 0, 0.2, 0.3, … at last every 5 s. An interruption (no connection, no answer in
+    time, 429, 5xx, an unreadable answer) is borne as long as `timeout` allows; without one, for a
+    quarter of an hour.
 
     Args:
         api: The calls.
@@ -58,7 +53,7 @@ def wait_for(
         job_id: The job.
         timeout: Seconds to wait; None waits as long as the job takes.
         on_job: Called with the job after every answer.
-        sleep: Waits; for tests.
+        sleep: Waits; for tests. None: as the library always does.
         clock: Tells the time in seconds; for tests.
 
     Raises:
@@ -67,20 +62,27 @@ def wait_for(
     """
     end = None if timeout is None else clock() + timeout
     delay = FIRST_DELAY
-    failures = 0
+    silent_since: float | None = None
     job: Job | None = None
     while True:
-        pause = delay
+        wait = delay
         try:
-            job = api.job(pool_id, job_id)
-        except (ApiConnectionError, ApiTimeoutError, RateLimited, ServerError) as error:
-            failures += 1
-            if failures > MAX_FAILURES:
+            job = api.job(pool_id, job_id, patience=_ONCE)
+        except ApiError as error:
+            if outcome(error) == "refused":
                 raise
-            pause = max(delay, _asked(error))
+            silent_since = clock() if silent_since is None else silent_since
+            if end is None and clock() - silent_since > MAX_SILENCE:
+                error.add_note(
+                    f"Job {job_id} was submitted; what became of it is not known. Look at it with "
+                    "celonis.job(pool, id) before you push again."
+                )
+                raise
+            asked = getattr(error, "retry_after", None)
+            wait = max(delay, min(asked or 0.0, MAX_RETRY_AFTER))
             _log.warning("job %s: asking for its state failed (%s)", job_id, type(error).__name__)
         else:
-            failures = 0
+            silent_since = None
             if on_job is not None:
                 on_job(job)
             if job.state in ENDED:
@@ -89,8 +91,8 @@ def wait_for(
             left = end - clock()
             if left <= 0:
                 raise _timeout(job_id, job, timeout or 0.0)
-            pause = min(pause, left)
-        sleep(pause)
+            wait = min(wait, left)
+        (sleep or pause)(wait)
         delay = min(delay * GROWTH, LAST_DELAY)
 
 
@@ -113,11 +115,6 @@ def failure(job: Job) -> JobFailed:
 def _line(line: str) -> str:
     line = "".join(c if c.isprintable() else " " for c in line[: MAX_LINE + 1])
     return "  " + (line if len(line) <= MAX_LINE else line[: MAX_LINE - 1] + "…")
-
-
-def _asked(error: ApiError) -> float:
-    seconds = error.retry_after if isinstance(error, RateLimited) else None
-    return min(seconds or 0.0, MAX_RETRY_AFTER)
 
 
 def _timeout(job_id: str, job: Job | None, timeout: float) -> JobTimeout:

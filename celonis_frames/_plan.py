@@ -9,7 +9,7 @@ from typing import Any
 
 from celonis_frames._chunks import encode
 from celonis_frames._options import PushOptions
-from celonis_frames._push import Prepared, prepare
+from celonis_frames._prepare import Prepared, prepare
 from celonis_frames._text import format_bytes
 
 _SAMPLE_BATCHES = 4

@@ -44,6 +44,13 @@ class Progress:
                 self._chunks += 1
                 self._bar.set_postfix_str(f"{self._chunks} chunks", refresh=False)
 
+    def restart(self) -> None:
+        """What was sent does not count: all chunks are sent anew."""
+        if self._bar is not None:
+            with self._lock:
+                self._chunks = 0
+                self._bar.reset()
+
     def __enter__(self) -> Self:
         return self
 

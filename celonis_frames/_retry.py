@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 _log = logging.getLogger("celonis_frames")
 
 
-class Stopped(Exception):  # noqa: N818  # not an error: who stopped it has the error
+class Stopped(Exception):  # not an error: who stopped it has the error
     """A wait or call given up because the push is over."""
 
 
@@ -62,10 +62,16 @@ def pause(seconds: float, stop: threading.Event | None = None) -> None:
     Raises:
         Stopped: `stop` was set meanwhile.
     """
+    _sleep(seconds, stop)
+    if stop is not None and stop.is_set():
+        raise Stopped
+
+
+def _sleep(seconds: float, stop: threading.Event | None) -> None:
     if stop is None:
         time.sleep(seconds)
-    elif stop.wait(seconds):
-        raise Stopped
+    else:
+        stop.wait(seconds)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,26 @@
-"""Where finished chunks wait for their upload: in memory, or under an fsspec URL."""
+"""Where finished chunks wait for their upload: in memory, or as files under an fsspec URL.
+
+A stage is a folder ``push-<id>`` with the chunks and a manifest: the job's fields, the chunks with
+their digests, and how far the push came. With it another process can finish the push (`resume`).
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._chunks import BLOCK_BYTES, EncodedChunk
+from celonis_frames._claims import Claim
+from celonis_frames._manifest import Manifest, read_manifest, write_manifest
 from celonis_frames.exceptions import ConfigError, FrameError
 
 
@@ -29,6 +38,10 @@ class StoredChunk(Protocol):
     @property
     def rows(self) -> int:
         """Rows."""
+
+    @property
+    def deleted(self) -> bool:
+        """Whether its rows are keys of rows to delete."""
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes from the beginning, in blocks."""
@@ -56,64 +69,216 @@ class MemoryStore:
 
 
 @dataclass(frozen=True)
-class _InFile:
+class StagedChunk:
+    """A chunk in a file, with the digest of what was written."""
+
     name: str
     size: int
     rows: int
-    filesystem: Any
-    path: str
+    deleted: bool
+    sha256: str
+    filesystem: Any = field(repr=False, compare=False)
+    path: str = field(repr=False, compare=False)
 
     def blocks(self) -> Iterator[bytes]:
+        """The bytes from the beginning, in blocks; the last only if all are as they were written.
+
+        Raises:
+            FrameError: The file is gone or was changed.
+        """
+        digest = hashlib.sha256()
+        held = b""
         try:
             with self.filesystem.open(self.path, "rb") as file:
                 while block := file.read(BLOCK_BYTES):
-                    yield block
+                    digest.update(block)
+                    if held:
+                        yield held
+                    held = block
         except OSError as error:
             raise FrameError(f"The staged chunk {self.path} cannot be read: {error}") from error
+        if digest.hexdigest() != self.sha256:
+            raise FrameError(
+                f"The staged chunk {self.path} is not as it was written: it was changed or cut. "
+                "Push the frame again."
+            )
+        yield held
 
 
-class FileStore:
-    """Chunks are files under an fsspec URL, in a folder of their own.
-
-    Args:
-        url: An fsspec URL, such as ``"file:///var/tmp/celonis"`` or ``"s3://bucket/celonis"``.
-
-    Raises:
-        ConfigError: No such filesystem, or it cannot be written.
-    """
-
-    def __init__(self, url: str) -> None:
-        try:
-            self._filesystem, root = fsspec.core.url_to_fs(url)
-            self._folder = f"{root.rstrip('/')}/push-{uuid.uuid4().hex}"
-            self._filesystem.makedirs(self._folder)
-        except (ImportError, ValueError, OSError) as error:
-            raise ConfigError(f"staging={url!r} cannot be used: {error}") from error
-
-    def put(self, chunk: EncodedChunk) -> StoredChunk:
-        """Write a chunk."""
-        path = f"{self._folder}/{chunk.name}"
-        try:
-            with self._filesystem.open(path, "wb") as file:
-                for block in chunk.blocks():
-                    file.write(block)
-        except OSError as error:
-            raise FrameError(f"A chunk cannot be staged at {path}: {error}") from error
-        return _InFile(chunk.name, chunk.size, chunk.rows, self._filesystem, path)
-
-    def close(self) -> None:
-        """Remove the chunks."""
-        if self._filesystem.exists(self._folder):
-            self._filesystem.rm(self._folder, recursive=True)
-
-
-class SpoolStore(FileStore):
+class SpoolStore:
     """Chunks of a source that can be read only once, in a temporary folder of this machine."""
 
     def __init__(self) -> None:
-        self._temporary = tempfile.mkdtemp(prefix="celonis_frames-")
-        super().__init__(f"file://{self._temporary}")
+        self._folder = tempfile.mkdtemp(prefix="celonis_frames-")
+
+    def put(self, chunk: EncodedChunk) -> StoredChunk:
+        """Write a chunk.
+
+        Raises:
+            FrameError: The disk is full, or the folder is gone.
+        """
+        try:
+            return _write_chunk(LocalFileSystem(), self._folder, chunk)
+        except OSError as error:
+            raise FrameError(
+                f"The stream is spooled to {self._folder}, which cannot be written: {error}. Make "
+                "room there, set TMPDIR to another folder, or give staging=."
+            ) from error
 
     def close(self) -> None:
         """Remove the temporary folder."""
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Stage:
+    """A folder of chunks with their manifest, claimed by this process. See `begin` and `reopen`.
+
+    Attributes:
+        folder: Its path.
+        manifest: What it is about.
+        finished: Whether the push is over, so that `close` removes the stage.
+    """
+
+    def __init__(self, filesystem: Any, folder: str, claim: Claim, manifest: Manifest) -> None:
+        self._filesystem, self._claim = filesystem, claim
+        self.folder, self.manifest = folder, manifest
+        self.finished = False
+
+    @classmethod
+    def begin(cls, url: str, manifest: Manifest) -> Self:
+        """A new stage.
+
+        Args:
+            url: An fsspec URL, such as ``"file:///var/tmp/celonis"`` or ``"s3://bucket/celonis"``.
+            manifest: What is to be staged.
+
+        Raises:
+            ConfigError: No such filesystem, or it cannot be written.
+        """
+        filesystem, root = _filesystem(url)
+        folder = f"{root.rstrip('/')}/push-{uuid.uuid4().hex}"
+        try:
+            filesystem.makedirs(folder)
+            stage = cls(filesystem, folder, Claim(filesystem, folder), manifest)
+            stage._write()
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"staging={url!r} cannot be written: {error}") from error
+        return stage
+
+    @classmethod
+    def reopen(cls, filesystem: Any, folder: str) -> Self:
+        """A stage that an earlier process left behind.
+
+        Raises:
+            ConfigError: Another process works on it, or it is of another version.
+            FrameError: It has no readable manifest.
+        """
+        claim = Claim(filesystem, folder)
+        try:
+            return cls(filesystem, folder, claim, read_manifest(filesystem, folder))
+        except BaseException:
+            claim.release()
+            raise
+
+    def put(self, chunk: EncodedChunk) -> StoredChunk:
+        """Write a chunk.
+
+        Raises:
+            FrameError: It cannot be written.
+        """
+        try:
+            staged = _write_chunk(self._filesystem, self.folder, chunk)
+        except OSError as error:
+            raise FrameError(f"A chunk cannot be staged at {self.folder}: {error}") from error
+        fields = ("name", "size", "rows", "deleted", "sha256")
+        self.manifest.chunks.append({name: getattr(staged, name) for name in fields})
+        return staged
+
+    def chunks(self) -> list[StagedChunk]:
+        """The chunks, in order."""
+        return [
+            StagedChunk(**chunk, filesystem=self._filesystem, path=f"{self.folder}/{chunk['name']}")
+            for chunk in self.manifest.chunks
+        ]
+
+    def seal(self, job: dict[str, Any], warnings: tuple[str, ...]) -> None:
+        """All chunks are there and were found good: from now on the push can be resumed."""
+        self.manifest.job, self.manifest.warnings = job, list(warnings)
+        self.manifest.state = "ready"
+        self._write()
+
+    def created(self, job_id: str) -> None:
+        """There is a job."""
+        self.manifest.job_id, self.manifest.state = job_id, "created"
+        self._write()
+
+    def submitting(self, job_id: str) -> None:
+        """The job is about to be submitted: the last moment to see that nobody else does.
+
+        Raises:
+            UploadUncertain: Another process has taken over.
+        """
+        self._claim.check()
+        self.manifest.job_id, self.manifest.state = job_id, "submitting"
+        self._write()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether another process could finish the push."""
+        return self.manifest.state != "writing" and not self.finished
+
+    def close(self) -> None:
+        """Remove the stage, unless it can still be resumed; this process claims it no longer."""
+        self._claim.release()
+        if not self.resumable and self._filesystem.exists(self.folder):
+            self._filesystem.rm(self.folder, recursive=True)
+
+    def _write(self) -> None:
+        write_manifest(self._filesystem, self.folder, self.manifest)
+
+
+def staged(url: str) -> tuple[Any, list[str]]:
+    """The filesystem and the folders of the stages under an URL, or of the one that it is.
+
+    Raises:
+        ConfigError: There is no such filesystem, or nothing is staged there.
+    """
+    filesystem, root = _filesystem(url)
+    root = root.rstrip("/")
+    filesystem.invalidate_cache()
+    if _is_stage(root) and filesystem.isdir(root):
+        return filesystem, [root]
+    found: list[str] = []
+    with contextlib.suppress(FileNotFoundError):
+        found = [str(path).rstrip("/") for path in filesystem.ls(root, detail=False)]
+    folders = sorted(path for path in found if _is_stage(path))
+    if not folders:
+        raise ConfigError(
+            f"Nothing is staged at {url!r}: the push there was finished and cleaned up, or went to "
+            "another staging=."
+        )
+    return filesystem, folders
+
+
+def _is_stage(path: str) -> bool:
+    return path.rpartition("/")[2].startswith("push-")
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError, OSError) as error:
+        raise ConfigError(f"staging={url!r} cannot be used: {error}") from error
+    return filesystem, path
+
+
+def _write_chunk(filesystem: Any, folder: str, chunk: EncodedChunk) -> StagedChunk:
+    path = f"{folder}/{chunk.name}"
+    digest = hashlib.sha256()
+    with filesystem.open(path, "wb") as file:
+        for block in chunk.blocks():
+            file.write(block)
+            digest.update(block)
+    return StagedChunk(
+        chunk.name, chunk.size, chunk.rows, chunk.deleted, digest.hexdigest(), filesystem, path
+    )

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 import celonis_frames
-from celonis_frames import ApiKey, Celonis, local
+from celonis_frames import ApiKey, Celonis, _retry, local
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's waits (between tries, between looks at a job) last a moment."""
+    real = _retry._sleep
+    monkeypatch.setattr(_retry, "_sleep", lambda seconds, stop: real(min(seconds, 0.02), stop))
 
 
 @pytest.fixture(scope="session")

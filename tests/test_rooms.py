@@ -16,10 +16,11 @@ import celonis_frames
 from celonis_frames import Celonis
 
 PACKAGE = Path(celonis_frames.__file__).parent
-DATA = {"_frames", "_pandas", "_polars", "_types", "_schema", "_measure", "_chunks", "_staging"}
+DATA = {"_frames", "_pandas", "_polars", "_types", "_schema", "_measure", "_chunks", "_staging",
+        "_manifest", "_claims"}
 WIRE = {
     "_address", "_auth", "_config", "_http", "_breaks", "_refusals", "_body", "_records", "_api",
-    "_jobs", "_lookup",
+    "_jobs", "_lookup", "_abort", "_retry", "_uploads", "_submissions", "_deliver",
 }  # fmt: skip
 
 
@@ -42,10 +43,10 @@ def test_data_side_and_wire_side_do_not_know_each_other() -> None:
 
 
 def test_one_room_each_knows_http_paths_and_frames() -> None:
-    """Only _http and _breaks import the HTTP library, only _api spells paths."""
+    """Only _http, _breaks and _abort import the HTTP library, only _api spells paths."""
     for path in PACKAGE.glob("_*.py"):
         top = {name.partition(".")[0] for name in _imports(path)}
-        if path.stem not in ("_http", "_breaks"):
+        if path.stem not in ("_http", "_breaks", "_abort"):
             assert not {"requests", "urllib3"} & top, path
         if path.stem not in ("_api", "_config", "_doors", "_client"):
             assert "data-push/" not in path.read_text(), path

@@ -1,0 +1,280 @@
+"""From chunks to a submitted job, exactly once: made, filled, counted, submitted, or cancelled.
+
+A job is submitted only when the server has as many chunks as were sent. When it cannot be told
+what a job holds, the job is given up, untouched, and a new one is filled from the same chunks.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import logging
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol
+
+from celonis_frames._body import Payload
+from celonis_frames._jobs import ENDED, wait_for
+from celonis_frames._submissions import Orphans, cancel, submit
+from celonis_frames._uploads import Meter, Unsettled, Uploads
+from celonis_frames.exceptions import CelonisFramesError, JobTimeout, NotFound, UploadUncertain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from celonis_frames._api import Api
+
+__all__ = ["Delivered", "Journal", "Parcel", "Report", "deliver"]
+
+MAX_JOBS = 3
+"""Jobs that are begun for one push before it is an error."""
+HURRIED_SECONDS = 5.0
+"""What cancelling may take when the user or the system wants the process to end."""
+SETTLE_SECONDS = 60.0
+"""How long a job that was cancelled while it perhaps ran is watched until it has ended."""
+
+_log = logging.getLogger("celonis_frames")
+
+
+class Parcel(Payload, Protocol):
+    """A chunk to be sent: a file, how many rows it has, and what is to be done with them."""
+
+    @property
+    def rows(self) -> int:
+        """Rows in it."""
+
+    @property
+    def deleted(self) -> bool:
+        """Whether they are keys of rows to delete."""
+
+
+class Report(Meter, Protocol):
+    """Tells the user how far it is."""
+
+    def stage(self, name: str) -> None:
+        """Say what happens now."""
+
+    def restart(self) -> None:
+        """What was sent does not count: a new job is filled."""
+
+
+class Journal(Protocol):
+    """Keeps what another process would need to finish the push."""
+
+    def created(self, job_id: str) -> None:
+        """There is a job now."""
+
+    def submitting(self, job_id: str) -> None:
+        """The job is about to be submitted."""
+
+
+@dataclasses.dataclass
+class Delivered:
+    """What was sent into the job that was submitted."""
+
+    job_id: str
+    rows: int = 0
+    chunks: int = 0
+    bytes: int = 0
+
+
+@dataclasses.dataclass(eq=False)
+class _Attempt:
+    """One job, from its making to its submission."""
+
+    api: Api
+    pool_id: str
+    job_id: str
+    uploads: Uploads
+    submitting: bool = False
+
+    def give_up(self, *, seconds: float | None = None) -> str:
+        """Stop the uploads and cancel the job; its state, as far as it can be told.
+
+        Raises:
+            ApiError: The server could not be reached, or refused.
+        """
+        self.uploads.close()
+        state = cancel(self.api, self.pool_id, self.job_id, seconds=seconds)
+        if self.submitting and state not in ENDED - {"CANCELED"}:
+            # It may have been running, and may have ended before it heard of this.
+            job = wait_for(self.api, self.pool_id, self.job_id, timeout=seconds or SETTLE_SECONDS)
+            state = job.state
+        return state
+
+
+_live: weakref.WeakSet[_Attempt] = weakref.WeakSet()
+
+
+@atexit.register
+def _at_exit() -> None:
+    """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
+    for attempt in list(_live):
+        with contextlib.suppress(CelonisFramesError):
+            attempt.give_up(seconds=HURRIED_SECONDS)
+
+
+def deliver(
+    api: Api,
+    pool_id: str,
+    body: Mapping[str, Any],
+    parcels: Callable[[], Iterable[Parcel]],
+    *,
+    workers: int,
+    report: Report,
+    duplicate_removal_column: str | None = None,
+    deadline: float | None = None,
+    journal: Journal | None = None,
+    job_id: str | None = None,
+    orphaned: bool = False,
+    timings: dict[str, float] | None = None,
+) -> Delivered:
+    """Send chunks as one job and submit it.
+
+    Args:
+        api: The calls.
+        pool_id: The pool.
+        body: The job's fields by their API names.
+        parcels: Gives the chunks from the first, each time it is called.
+        workers: Uploads at a time; with one they arrive in order.
+        report: Where progress is told.
+        duplicate_removal_column: See `Api.execute_job`.
+        deadline: When to give up, in seconds of `time.monotonic`.
+        journal: What to keep for another process.
+        job_id: A job in NEW that an earlier process left behind, to be filled on.
+        orphaned: Whether an earlier process may have left a job behind that nobody knows.
+        timings: Where the seconds of each stage are added.
+
+    Raises:
+        FrameError: A chunk cannot be made or read.
+        ApiError: A call failed for good. The job is cancelled.
+        JobTimeout: The deadline has passed. The job is cancelled.
+        UploadUncertain: What arrived could not be settled, with several jobs.
+    """
+    orphans = Orphans(api, pool_id, body, lost=int(orphaned))
+    times = timings if timings is not None else {}
+    try:
+        for number in range(1, MAX_JOBS + 1):
+            begin = time.monotonic()
+            if job_id is None:
+                job_id = orphans.create(api.patience)
+                begin = _lap(times, "create", begin)
+                if journal is not None:
+                    journal.created(job_id)
+                left_behind = False
+            else:
+                left_behind = True
+            uploads = Uploads(
+                api, pool_id, job_id, workers=workers, meter=report, deadline=deadline,
+                patience=api.patience,
+            )  # fmt: skip
+            attempt = _Attempt(api, pool_id, job_id, uploads)
+            _live.add(attempt)
+            delivered = Delivered(job_id)
+            try:
+                report.stage("uploading")
+                _fill(uploads, parcels(), delivered, left_behind=left_behind)
+                begin = _lap(times, "upload", begin)
+                report.stage("submitting")
+                if journal is not None:
+                    journal.submitting(job_id)
+                attempt.submitting = True
+                submit(
+                    api, pool_id, job_id, duplicate_removal_column=duplicate_removal_column,
+                    patience=api.patience, left=lambda: _left(deadline), announce=report.stage,
+                )  # fmt: skip
+                _lap(times, "execute", begin)
+            except Unsettled as doubt:
+                _abandon(attempt)
+                if number == MAX_JOBS:
+                    raise UploadUncertain(
+                        f"What arrived cannot be settled: {doubt}. Job {job_id} and those before "
+                        "it were cancelled and nothing was executed. Push again; if it stays, "
+                        "something else adds chunks to these jobs.",
+                        job_id=job_id,
+                    ) from None
+                _log.warning("job %s is given up (%s); a new one is begun", job_id, doubt)
+                report.restart()
+                job_id = None
+            except BaseException as error:
+                if not _cancelled(attempt, error):
+                    return delivered
+                raise
+            else:
+                return delivered
+            finally:
+                _live.discard(attempt)
+        raise AssertionError("the last job returns or raises")
+    finally:
+        orphans.sweep()
+
+
+def _fill(
+    uploads: Uploads, parcels: Iterable[Parcel], delivered: Delivered, *, left_behind: bool
+) -> None:
+    missing = None
+    if left_behind:
+        parcels = list(parcels)
+        missing = {id(parcel) for parcel in uploads.adopt(parcels)}
+    for parcel in parcels:
+        delivered.chunks += 1
+        delivered.rows += parcel.rows
+        delivered.bytes += parcel.size
+        if missing is None or id(parcel) in missing:
+            uploads.send(parcel, deleted=parcel.deleted)
+        del parcel  # the memory of a chunk goes with its upload
+    uploads.finish()
+
+
+def _abandon(attempt: _Attempt) -> None:
+    try:
+        attempt.give_up()
+    except CelonisFramesError as error:
+        # It stays in NEW: it was never submitted, and nobody will.
+        _log.warning("job %s could not be cancelled: %s", attempt.job_id, error)
+
+
+def _cancelled(attempt: _Attempt, error: BaseException) -> bool:
+    """Cancel the job of a push that failed; False when it turns out that it was executed.
+
+    The error that led here stays the one raised; what became of the job is added to it.
+    """
+    job_id = attempt.job_id
+    ours = isinstance(error, CelonisFramesError)
+    if ours and not getattr(error, "job_id", None):
+        error.job_id = job_id  # type: ignore[attr-defined]  # names the job on any error
+    hurried = not isinstance(error, Exception) or isinstance(error, JobTimeout)
+    try:
+        state = attempt.give_up(seconds=HURRIED_SECONDS if hurried else None)
+    except NotFound:
+        state = "DELETED"
+    except CelonisFramesError as second:
+        _log.warning("job %s could not be cancelled: %s", job_id, second)
+        error.add_note(
+            f"Job {job_id} could not be cancelled ({second}). "
+            + (
+                "It may have been executed: look at it before you push again."
+                if attempt.submitting
+                else "It was not executed; it holds its chunks until it is deleted."
+            )
+        )
+        return True
+    if state in ("DONE", "ERROR"):
+        if ours:
+            _log.warning("job %s was executed, though its answer was lost", job_id)
+            return False
+        error.add_note(f"Job {job_id} had been executed already: it is in {state}.")
+    else:
+        error.add_note(f"Job {job_id} was cancelled; the table is untouched.")
+    return True
+
+
+def _lap(timings: dict[str, float], name: str, begin: float) -> float:
+    now = time.monotonic()
+    timings[name] = timings.get(name, 0.0) + now - begin
+    return now
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,0 +1,204 @@
+"""A frame on its way to chunks: what it becomes, whether it may be sent, its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from celonis_frames._chunks import CSV_OPTIONS, EncodedChunk, encode
+from celonis_frames._frames import Source, read
+from celonis_frames._measure import Measure
+from celonis_frames._options import PushOptions
+from celonis_frames._schema import Layout, check_name, layout, only_keys
+from celonis_frames._staging import MemoryStore, SpoolStore, Stage, Store, StoredChunk
+from celonis_frames.exceptions import FrameError, KeyColumnError
+
+
+@dataclass
+class Prepared:
+    """A frame that is to be sent: what it is and what it becomes.
+
+    Attributes:
+        source: Its rows.
+        layout: The table to be.
+        measure: What its rows were found to hold.
+        options: How it is to be sent.
+        deleted: Whether its rows are keys of rows to delete.
+        warnings: What the user should know.
+    """
+
+    source: Source
+    layout: Layout
+    measure: Measure
+    options: PushOptions
+    deleted: bool = False
+    warnings: tuple[str, ...] = ()
+    _store: Store | None = None
+    _first: int = 1
+    _waiting: list[StoredChunk] | None = None
+
+    def check(self, stage: Stage | None = None, *, first: int = 1) -> None:
+        """Read every row once and check it.
+
+        A source that can be read again is read again for the upload. For one that cannot, and with
+        a stage, this one reading also writes the chunks.
+
+        Args:
+            stage: Where the chunks are to wait; None: in memory, or spooled.
+            first: Number of the first chunk.
+
+        Raises:
+            FrameError: The frame cannot be sent as it is.
+        """
+        self._first = first
+        if stage is None and self.source.rereadable:
+            self._store = MemoryStore()
+            for batch in self.source.batches():
+                self.measure.update(batch)
+        else:
+            self._store = stage or SpoolStore()
+            self._waiting = list(map(self._store.put, self._encode(self.measure)))
+        self.warnings += self.measure.check()
+
+    @property
+    def staged(self) -> int:
+        """How many chunks wait in files."""
+        return len(self._waiting or ())
+
+    def chunks(self) -> Iterator[StoredChunk]:
+        """The chunks from the first, each time it is called; made while they are sent.
+
+        A source that is not held in memory (a query, files) may say something else at the second
+        reading: that is found out here, before the job is executed.
+
+        Raises:
+            FrameError: It does.
+        """
+        assert self._store is not None  # noqa: S101  # check() comes first
+        if self._waiting is not None:
+            yield from self._waiting
+            return
+        again = None if self.source.settled else Measure(self.layout)
+        # map, and not a loop: its variable would hold a chunk while the next one is made.
+        yield from map(self._store.put, self._encode(again))
+        if again is not None:
+            again.check()
+            if again.rows != self.measure.rows or _grown(self.measure, again):
+                raise FrameError(
+                    f"The {self.source.kind} changed between two readings "
+                    f"({self.measure.rows:,} rows at first, {again.rows:,} then, or longer "
+                    "texts): nothing was executed. Give staging= to read it only once."
+                )
+
+    def close(self) -> None:
+        """Give free what was spooled."""
+        if self._store is not None and not isinstance(self._store, Stage):
+            self._store.close()
+
+    def _encode(self, measure: Measure | None) -> Iterator[EncodedChunk]:
+        return encode(
+            self._converted(measure),
+            self.layout.wire,
+            chunk_bytes=self.options.chunk_size,
+            file_type=self.options.file_type,
+            compression=self.options.compression,
+            first=self._first,
+            deleted=self.deleted,
+        )
+
+    def _converted(self, measure: Measure | None) -> Iterator[pa.RecordBatch]:
+        for batch in self.source.batches():
+            wire = self.layout.convert(batch)
+            if measure is not None:
+                measure.update(batch, wire)
+            yield wire
+
+
+def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = False) -> Prepared:
+    """The frame with its layout, checked as far as its schema tells; no row is read yet.
+
+    Raises:
+        FrameError: The frame cannot be sent.
+        ConfigError: An option does not fit the frame.
+    """
+    check_name(table, "The table")
+    source = read(frame, index=options.index)
+    if deleted:
+        source = _keys_only(source, options)
+    shape = layout(
+        source.schema,
+        keys=options.keys,
+        columns=options.columns,
+        rename=options.rename,
+        nested=options.nested,
+        coarse=options.file_type == "CSV",
+    )
+    by = options.deduplicate_by
+    if by is not None and by not in [column.name for column in shape.columns]:
+        raise KeyColumnError(
+            f"deduplicate_by={by!r} is not a column of the frame. It has "
+            f"{[column.name for column in shape.columns]}."
+        )
+    return Prepared(source, shape, Measure(shape), options, deleted, source.notes)
+
+
+def job_body(
+    frames: Sequence[Prepared],
+    pool_id: str,
+    table: str,
+    connection_id: str | None,
+    options: PushOptions,
+) -> dict[str, Any]:
+    """The job as the API wants it, with every column's type and length.
+
+    Args:
+        frames: What the job is to hold; those with rows to upsert have the same columns.
+        pool_id: The pool.
+        table: Name of the table.
+        connection_id: The data connection; None is the pool's global schema.
+        options: How it is to be sent.
+    """
+    # Keys to delete are columns of the rows to upsert, if there are any.
+    shown = next((frame for frame in frames if not frame.deleted), frames[0])
+    lengths: dict[str, int] = {}
+    for frame in frames:
+        for name, length in frame.measure.lengths().items():
+            lengths[name] = max(length, lengths.get(name, 0))
+    body: dict[str, Any] = {
+        "targetName": table,
+        "type": options.mode,
+        "fileType": options.file_type,
+        "dataPoolId": pool_id,
+        "connectionId": connection_id,
+        "keys": list(shown.layout.keys),
+        "tableSchema": shown.layout.table_schema(table, lengths),
+    }
+    if options.file_type == "CSV":
+        body["csvParsingOptions"] = dict(CSV_OPTIONS)
+    if options.upsert_strategy is not None and not shown.deleted:
+        body["upsertStrategy"] = options.upsert_strategy
+    return body | dict(options.job_options or {})
+
+
+def _keys_only(source: Source, options: PushOptions) -> Source:
+    if not options.keys:
+        raise KeyColumnError("A delete needs keys=: the columns that say which rows go.")
+    names = only_keys(source.schema, options.keys, options.rename)
+    schema = pa.schema([source.schema.field(name) for name in names])
+    return Source(
+        source.kind,
+        schema,
+        source.rows,
+        source.rereadable,
+        source.settled,
+        lambda: (batch.select(names) for batch in source.batches()),
+        source.notes,
+    )
+
+
+def _grown(first: Measure, second: Measure) -> bool:
+    promised = first.lengths()
+    return any(second.longest(name)[0] > length for name, length in promised.items())

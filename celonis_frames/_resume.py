@@ -1,0 +1,120 @@
+"""Finishing what an earlier process staged and did not end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import ExitStack
+
+from celonis_frames._api import Api, Job
+from celonis_frames._deliver import Delivered, deliver
+from celonis_frames._jobs import ENDED
+from celonis_frames._progress import Progress
+from celonis_frames._push import explaining, follow, status_of
+from celonis_frames._signals import termination_raises
+from celonis_frames._staging import Stage, staged
+from celonis_frames._status import PushStatus
+from celonis_frames.exceptions import (
+    CelonisFramesError,
+    ConfigError,
+    FrameError,
+    NotFound,
+)
+
+logger = logging.getLogger("celonis_frames")
+
+
+def resume_staged(
+    api: Api, staging: str, *, wait: bool, timeout: float | None, progress: bool | None
+) -> list[PushStatus]:
+    """Finish every push that is staged at an URL. See `celonis_frames.resume`.
+
+    Raises:
+        ConfigError, FrameError, ApiError, JobError: As `celonis_frames.resume`.
+    """
+    filesystem, folders = staged(staging)
+    statuses: list[PushStatus] = []
+    errors: list[CelonisFramesError] = []
+    deadline = None if timeout is None else time.monotonic() + timeout
+    for folder in folders:
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(termination_raises())
+                stage = Stage.reopen(filesystem, folder)
+                stack.callback(stage.close)
+                statuses.append(_resume(api, stage, wait, deadline, progress))
+        except CelonisFramesError as error:
+            errors.append(error)
+    if errors:
+        for other in errors[1:]:
+            errors[0].add_note(f"And: {other}")
+        for status in statuses:
+            errors[0].add_note(f"Finished: {status!r}")
+        raise errors[0]
+    return statuses
+
+
+def _resume(
+    api: Api, stage: Stage, wait: bool, deadline: float | None, show: bool | None
+) -> PushStatus:
+    manifest = stage.manifest
+    if manifest.state == "writing":
+        stage.finished = True
+        raise FrameError(
+            f"The stage at {stage.folder} is not complete: the process ended while it read the "
+            "frame. Nothing was sent, and the stage was removed. Push the frame again."
+        )
+    if manifest.url != api.url:
+        raise ConfigError(
+            f"The stage at {stage.folder} is for {manifest.url}, but this connection is to "
+            f"{api.url}: connect to that team first."
+        )
+    table, chunks = str(manifest.job["targetName"]), stage.chunks()
+    begin = time.monotonic()
+    timings: dict[str, float] = {}
+    with Progress(table, show=show) as progress, explaining(stage):
+        job = _left_behind(api, stage)
+        if job is None or job.state == "NEW":
+            delivered = deliver(
+                api,
+                manifest.pool_id,
+                manifest.job,
+                lambda: iter(chunks),
+                workers=manifest.workers,
+                report=progress,
+                duplicate_removal_column=manifest.duplicate_removal_column,
+                deadline=deadline,
+                journal=stage,
+                job_id=None if job is None else job.id,
+                orphaned=True,
+                timings=timings,
+            )
+        else:
+            logger.info("job %s had been submitted already: it is %s", job.id, job.state)
+            sizes = sum(chunk.size for chunk in chunks)
+            rows = sum(chunk.rows for chunk in chunks)
+            delivered = Delivered(job.id, rows, len(chunks), sizes)
+        job = follow(
+            api, manifest.pool_id, delivered, progress, wait=wait, deadline=deadline,
+            timings=timings,
+        )  # fmt: skip
+        stage.finished = True
+        timings["total"] = time.monotonic() - begin
+        warnings = tuple(manifest.warnings)
+        return status_of(api, job, delivered, warnings=warnings, timings=timings, raises=wait)
+
+
+def _left_behind(api: Api, stage: Stage) -> Job | None:
+    """The job of the earlier process, if it can be filled on or was submitted."""
+    manifest = stage.manifest
+    if manifest.job_id is None:
+        return None
+    try:
+        job = api.job(manifest.pool_id, manifest.job_id)
+    except NotFound:
+        if manifest.state == "submitting":
+            raise  # it may have been executed, and deleted since
+        return None
+    if job.state in ENDED and manifest.state == "created":
+        return None  # it was never submitted: cancelled when the earlier process gave up
+    return job

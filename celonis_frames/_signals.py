@@ -1,0 +1,33 @@
+"""The system's wish that the process ends, heard during a push as if it were an exception."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Never
+
+
+@contextmanager
+def termination_raises() -> Iterator[None]:
+    """Within the block SIGTERM raises SystemExit, so that what is open gets closed.
+
+    Only in the main thread, where Python hears signals, and only where the program has not set a
+    handler of its own.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit(number: int, _frame: object) -> Never:
+    raise SystemExit(128 + number)  # what a shell shows for a process that a signal ended

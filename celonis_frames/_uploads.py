@@ -1,0 +1,348 @@
+"""Uploads into one job, several at a time, each chunk in it exactly once.
+
+A failed upload is repeated only when it is certain that nothing arrived. When that is unknown, all
+uploads under way are let come to their end and the server's list of chunks says what is there.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import threading
+import time
+import zlib
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from celonis_frames._abort import Abort
+from celonis_frames._retry import Budget, Patience, Stopped, outcome, pause
+from celonis_frames.exceptions import ApiError, JobTimeout, UploadUncertain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from celonis_frames._api import Api, Chunk
+    from celonis_frames._body import Payload
+
+__all__ = ["Meter", "Unsettled", "Uploads"]
+
+SETTLE_PAUSES = (0.5, 2.0)
+"""Seconds between looks for a chunk that may have arrived, before it is taken for not arrived."""
+QUIET_SECONDS = 10.0
+"""Seconds that must have passed since the last such chunk before the job may be executed, so that
+a server which stores it late is found out by the count."""
+JOIN_SECONDS = 5.0
+"""Seconds that an upload is given to end once its connection was cut."""
+
+_log = logging.getLogger("celonis_frames")
+_I = TypeVar("_I")
+_P = TypeVar("_P", bound="Payload")
+
+
+class Unsettled(Exception):  # the job is given up, not the push
+    """It cannot be told which chunks are in the job."""
+
+
+class Meter(Protocol):
+    """Counts what goes over the wire; called from several threads."""
+
+    def sent(self, size: int) -> None:
+        """So many bytes more; less than zero when an upload failed and begins anew."""
+
+    def chunk_done(self) -> None:
+        """One chunk more."""
+
+
+@dataclasses.dataclass(eq=False)
+class _Item:
+    payload: Payload
+    deleted: bool
+    budget: Budget
+    abort: Abort
+    counted: int = 0
+    error: ApiError | None = None
+
+
+class Uploads:
+    """The chunks of one job on their way.
+
+    Args:
+        api: The calls.
+        pool_id: The pool.
+        job_id: The job, which nobody else adds chunks to.
+        workers: Uploads at a time. With one, chunks arrive in the order in which they are sent.
+        meter: Counts bytes and chunks.
+        patience: How much trouble each chunk may make.
+        deadline: When to give up, in seconds of `time.monotonic`; None: never.
+
+    Attributes:
+        chunks: How many chunks were taken.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        pool_id: str,
+        job_id: str,
+        *,
+        workers: int,
+        meter: Meter,
+        patience: Patience,
+        deadline: float | None = None,
+    ) -> None:
+        self._api, self._pool_id, self._job_id = api, pool_id, job_id
+        self._workers, self._meter = workers, meter
+        self._patience, self._deadline = patience, deadline
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._running: dict[_Item, threading.Thread] = {}
+        self._unsettled: list[_Item] = []
+        self._failure: BaseException | None = None
+        self._seen: set[str] = set()
+        self._acknowledged = 0
+        self._doubted: float | None = None
+        self.chunks = 0
+
+    def adopt(self, payloads: Sequence[_P]) -> list[_P]:
+        """Those of the payloads that are not in the job yet; the others count as sent.
+
+        For a job that an earlier process left behind.
+
+        Raises:
+            Unsettled: The job holds a chunk that is none of these, or does not tell.
+        """
+        there = self._list()
+        lost = list(payloads)
+        if there:
+            lost = _unrecognised(lost, there, lambda payload: payload)
+            if len(lost) + len(there) != len(payloads):
+                raise Unsettled("the job has a chunk that cannot be recognised")
+        self._seen = {chunk.id for chunk in there}
+        self.chunks = len(there)
+        # What the earlier process had under way may still arrive.
+        self._doubted = time.monotonic()
+        return lost
+
+    def send(self, payload: Payload, *, deleted: bool = False) -> None:
+        """Take a chunk; returns once it is under way, so that at most `workers` are.
+
+        Raises:
+            ApiError: An upload failed for good.
+            FrameError: A chunk cannot be read.
+            Unsettled: See the class.
+            UploadUncertain: The server cannot be asked what arrived.
+            JobTimeout: The deadline has passed.
+        """
+        self._wait(self._workers - 1)
+        self.chunks += 1
+        budget = self._left().budget(self._stop)
+        self._start(_Item(payload, deleted, budget, Abort()))
+
+    def finish(self) -> None:
+        """Return when every chunk taken is in the job exactly once.
+
+        Raises:
+            ApiError, FrameError, Unsettled, UploadUncertain, JobTimeout: As `send`.
+        """
+        self._wait(0)
+        if self._doubted is not None:
+            pause(max(0.0, self._doubted + QUIET_SECONDS - time.monotonic()), self._stop)
+        there = len(self._list())
+        if there != self.chunks:
+            raise Unsettled(f"the job has {there} chunks, where {self.chunks} were sent")
+
+    def close(self) -> None:
+        """Stop whatever is under way, at once."""
+        self._stop.set()
+        with self._changed:
+            running = dict(self._running)
+        for item in running:
+            item.abort.trigger()
+        end = time.monotonic() + JOIN_SECONDS
+        for thread in running.values():
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _start(self, item: _Item) -> None:
+        # Daemons: neither the end of the interpreter nor a second Ctrl-C waits for an upload.
+        thread = threading.Thread(
+            target=self._run, args=(item,), name="celonis-upload", daemon=True
+        )
+        with self._changed:
+            self._running[item] = thread
+        thread.start()
+
+    def _run(self, item: _Item) -> None:
+        failure: BaseException | None = None
+        try:
+            self._upload(item)
+        except Stopped:
+            pass
+        except BaseException as error:  # it is raised again in the thread that sends
+            failure = error
+        with self._changed:
+            del self._running[item]
+            if failure is not None and self._failure is None and not self._stop.is_set():
+                self._failure = failure
+            self._changed.notify_all()
+
+    def _upload(self, item: _Item) -> None:
+        def on_sent(size: int) -> None:
+            if self._stop.is_set():
+                raise Stopped
+            item.counted += size
+            self._meter.sent(size)
+
+        while True:
+            try:
+                self._api.upload_chunk(
+                    self._pool_id,
+                    self._job_id,
+                    item.payload,
+                    deleted=item.deleted,
+                    on_sent=on_sent,
+                    abort=item.abort,
+                )
+            except ApiError as error:
+                self._uncount(item)
+                if self._stop.is_set():
+                    raise Stopped from None
+                known = outcome(error)
+                if known == "refused":
+                    raise
+                if known == "unknown":
+                    item.error = error
+                    with self._changed:
+                        self._unsettled.append(item)
+                    return
+                item.budget.spend(error)
+            else:
+                with self._changed:
+                    self._acknowledged += 1
+                self._meter.chunk_done()
+                return
+
+    def _uncount(self, item: _Item) -> None:
+        self._meter.sent(-item.counted)
+        item.counted = 0
+
+    def _wait(self, most: int) -> None:
+        """Wait until at most so many uploads are under way, and none is in doubt."""
+        while True:
+            with self._changed:
+                # What is in doubt is settled only when nothing else can arrive meanwhile.
+                while len(self._running) > (0 if self._unsettled else most):
+                    self._check()
+                    self._changed.wait(self._tick())
+                self._check()
+                if not self._unsettled:
+                    return
+                doubtful, self._unsettled = self._unsettled, []
+            for item in self._settle(doubtful):
+                assert item.error is not None  # noqa: S101  # that is why it was in doubt
+                item.budget.spend(item.error)
+                self._start(item)
+                if self._workers == 1:
+                    self._wait(0)  # the order is kept
+
+    def _settle(self, doubtful: list[_Item]) -> list[_Item]:
+        """Those of the uploads in doubt that did not arrive."""
+        for delay in (*SETTLE_PAUSES, None):
+            there = self._list()
+            fresh = [chunk for chunk in there if chunk.id not in self._seen]
+            arrived = len(fresh) - self._acknowledged
+            if arrived >= len(doubtful) or delay is None:
+                break
+            pause(delay, self._stop)
+        if not 0 <= arrived <= len(doubtful):
+            raise Unsettled(
+                f"the job has {len(there)} chunks, which does not fit the {self.chunks} sent"
+            )
+        if arrived == len(doubtful):
+            lost = []
+        elif arrived == 0:
+            lost = doubtful
+        else:
+            lost = _unrecognised(doubtful, fresh, lambda item: item.payload)
+            if len(doubtful) - len(lost) != arrived:
+                raise Unsettled("it cannot be told which of several chunks arrived")
+        _log.warning(
+            "job %s: %d upload(s) without an answer: %d arrived, %d did not",
+            self._job_id, len(doubtful), arrived, len(lost),
+        )  # fmt: skip
+        self._seen = {chunk.id for chunk in there}
+        self._acknowledged = 0
+        for item in doubtful:
+            if item not in lost:
+                self._meter.sent(item.payload.size)
+                self._meter.chunk_done()
+        if lost:
+            self._doubted = time.monotonic()
+        return lost
+
+    def _list(self) -> list[Chunk]:
+        try:
+            return self._api.chunks(self._pool_id, self._job_id, patience=self._left())
+        except ApiError as error:
+            if outcome(error) == "refused":
+                raise
+            raise UploadUncertain(
+                f"Which chunks of job {self._job_id} arrived is not known, and the server cannot "
+                f"be asked ({error.message}) The job was not executed. Push again when the server "
+                "answers.",
+                job_id=self._job_id,
+            ) from error
+
+    def _left(self) -> Patience:
+        if self._deadline is None:
+            return self._patience
+        left = max(0.0, self._deadline - time.monotonic())
+        return dataclasses.replace(self._patience, seconds=min(self._patience.seconds, left))
+
+    def _tick(self) -> float:
+        # In short turns, so that Ctrl-C is heard on every system.
+        left = 0.5 if self._deadline is None else self._deadline - time.monotonic()
+        return max(0.001, min(0.5, left))
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise JobTimeout(
+                f"The time was up while job {self._job_id} was being filled ({self.chunks} chunks "
+                "so far); nothing was executed. Give a longer timeout=.",
+                job_id=self._job_id,
+            )
+
+
+def _unrecognised(
+    items: Sequence[_I], chunks: list[Chunk], payload: Callable[[_I], Payload]
+) -> list[_I]:
+    """The items of whose content no chunk's checksum is a digest."""
+    checksums = Counter(chunk.checksum for chunk in chunks if chunk.checksum)
+    lost = []
+    for item in items:
+        found = next((d for d in _digests(payload(item)) if checksums[d] > 0), None)
+        if found is None:
+            lost.append(item)
+        else:
+            checksums[found] -= 1
+    return lost
+
+
+def _digests(payload: Payload) -> set[str]:
+    """What a server may call the checksum of these bytes; its algorithm is not documented."""
+    hashes = [hashlib.new(name, usedforsecurity=False) for name in ("md5", "sha1", "sha256")]
+    crc = 0
+    with contextlib.suppress(OSError):
+        for block in payload.blocks():
+            crc = zlib.crc32(block, crc)
+            for digest in hashes:
+                digest.update(block)
+    found = {str(crc), f"{crc:08x}"}
+    for digest in hashes:
+        found |= {digest.hexdigest(), digest.hexdigest().upper()}
+        found.add(base64.b64encode(digest.digest()).decode())
+    return found
