@@ -16,8 +16,18 @@ import celonis_frames
 from celonis_frames import Celonis
 
 PACKAGE = Path(celonis_frames.__file__).parent
-DATA = {"_frames", "_pandas", "_polars", "_types", "_schema", "_measure", "_chunks", "_staging",
-        "_manifest", "_claims"}
+DATA = {
+    "_frames",
+    "_pandas",
+    "_polars",
+    "_types",
+    "_schema",
+    "_measure",
+    "_chunks",
+    "_staging",
+    "_manifest",
+    "_claims",
+}
 WIRE = {
     "_address", "_auth", "_config", "_http", "_breaks", "_refusals", "_body", "_records", "_api",
     "_jobs", "_lookup", "_abort", "_retry", "_uploads", "_submissions", "_deliver",

@@ -1,0 +1,187 @@
+"""Pushes that are stopped from outside: Ctrl-C, SIGTERM, the interpreter's end, an exception."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import celonis_frames
+from celonis_frames import ApiKey, Celonis, local
+
+PROGRAM = """
+import os, signal, sys, threading, time, warnings
+import polars as pl
+import celonis_frames
+from celonis_frames import ApiKey, Celonis
+
+celonis = Celonis(os.environ["CELONIS_URL"], auth=ApiKey(os.environ["CELONIS_API_TOKEN"]))
+frame = pl.DataFrame({"A": range(200_000)})
+
+def push(**options):
+    return celonis.push(frame, "P", "T", chunk_bytes=200_000, **options)
+
+"""
+
+
+@pytest.fixture
+def busy() -> Iterator[Any]:
+    """A local Celonis that does not answer uploads; `busy.uploads` counts them."""
+    with local.start(limits=False) as celonis:
+        celonis.uploads = celonis.faults.stall("upload", times=None)
+        yield celonis
+
+
+def _start(celonis: Any, program: str) -> subprocess.Popen[str]:
+    environment = os.environ | {
+        "CELONIS_URL": celonis.url,
+        "CELONIS_API_TOKEN": celonis.token,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM + program], text=True, env=environment,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def _until(true: Callable[[], Any]) -> None:
+    for _ in range(1_000):
+        if true():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+def _end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, error = process.communicate(timeout=25)
+    return process.returncode, out, error
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)]
+)
+def test_a_signal_while_uploading_cancels_the_job(
+    busy: Any, number: signal.Signals, status: int
+) -> None:
+    """Uploads that wait for an answer are cut, the job is cancelled, the process ends."""
+    process = _start(busy, "push()")
+    _until(lambda: busy.uploads.hits)
+    process.send_signal(number)
+    code, _, error = _end(process)
+    assert code in (status, 130), error
+    assert [job["status"] for job in busy.jobs] == ["CANCELED"]
+    if number == signal.SIGINT:
+        assert "KeyboardInterrupt" in error
+        assert "was cancelled; the table is untouched" in error
+
+
+def test_ctrl_c_while_waiting_lets_the_job_run_on(busy: Any) -> None:
+    """Once submitted, Ctrl-C only stops the waiting, and says how to go on."""
+    busy.faults.clear()
+    busy.faults.slow_jobs(running=3.0)
+    process = _start(busy, "push()")
+    _until(lambda: busy.jobs and busy.jobs[0]["status"] == "RUNNING")
+    process.send_signal(signal.SIGINT)
+    code, _, error = _end(process)
+    assert code != 0
+    assert "runs on at the server" in error
+    assert busy.jobs[0]["id"] in error
+    _until(lambda: busy.jobs[0]["status"] == "DONE")
+    assert busy.table("P", "T").num_rows == 200_000
+
+
+def test_a_second_ctrl_c_leaves_at_once(busy: Any) -> None:
+    """While the job is being cancelled, Ctrl-C does not wait for the server."""
+    cancels = busy.faults.stall("cancel", times=None)
+    process = _start(busy, "push()")
+    _until(lambda: busy.uploads.hits)
+    process.send_signal(signal.SIGINT)
+    _until(lambda: cancels.hits)
+    process.send_signal(signal.SIGINT)
+    code, _, _ = _end(process)
+    assert code != 0
+
+
+def test_the_interpreters_end_cancels_the_job_of_a_daemon_thread(busy: Any) -> None:
+    """A push in a thread that ends with the interpreter leaves no job open."""
+    environment = os.environ | {"CELONIS_URL": busy.url, "CELONIS_API_TOKEN": busy.token}
+    jobs = len(busy.jobs)
+    program = "threading.Thread(target=push, daemon=True).start()\ninput()\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM + program], text=True, env=environment,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    _until(lambda: len(busy.jobs) > jobs and busy.faults.active("upload"))
+    process.communicate("\n", timeout=25)
+    assert busy.jobs[0]["status"] == "CANCELED"
+
+
+def test_an_exception_in_a_generator_ends_everything(
+    server: Any, connection: Celonis, table: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The user's own error surfaces; no job, no thread, no temporary file is left."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    def frames() -> Iterator[Any]:
+        for start in range(5):
+            yield pl.DataFrame({"A": range(start, start + 10_000)})
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        connection.push(frames(), "P", table, chunk_bytes=10_000)
+    assert not [job for job in server.jobs if job["targetName"] == table]
+    assert not list(tmp_path.iterdir())
+    assert not [thread for thread in threading.enumerate() if thread.name == "celonis-upload"]
+
+
+def test_a_handler_of_the_programs_own_stays(connection: Celonis, table: str) -> None:
+    """A push neither replaces a SIGTERM handler of the program nor leaves one of its own."""
+    frame = pl.DataFrame({"A": [1]})
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    connection.push(frame, "P", table)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        mine = signal.getsignal(signal.SIGTERM)
+        connection.push(frame, "P", table)
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_forked_workers_do_not_share_sockets(server: Any, table: str) -> None:
+    """A connection that was used before a fork works in parent and child at the same time."""
+    program = (
+        "push(); pid = os.fork()\n"
+        "for _ in range(3):\n"
+        "    assert push().ok\n"
+        "os._exit(0) if pid == 0 else sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+    )
+    code, _, error = _end(_start(server, "warnings.simplefilter('ignore')\n" + program))
+    assert code == 0, error
+    assert server.table("P", "T").num_rows == 7 * 200_000
+
+
+def test_one_connection_serves_many_threads(server: Any, table: str) -> None:
+    """Threads may push over one connection at the same time."""
+    with Celonis(server.url, auth=ApiKey(server.token)) as celonis:
+        frame = pl.DataFrame({"A": range(1_000)})
+        threads = [
+            threading.Thread(target=celonis_frames.push, args=(frame, "P", table),
+                             kwargs={"client": celonis})
+            for _ in range(8)
+        ]  # fmt: skip
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert server.table("P", table).num_rows == 8_000

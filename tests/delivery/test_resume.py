@@ -1,0 +1,244 @@
+"""Staged pushes whose process was killed, finished by another one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import celonis_frames
+from celonis_frames import ApiKey, Celonis, exceptions, local
+
+ROWS = 100_000
+PROGRAM = f"""
+import os, sys
+import polars as pl
+from celonis_frames import ApiKey, Celonis
+celonis = Celonis(os.environ["CELONIS_URL"], auth=ApiKey(os.environ["CELONIS_API_TOKEN"]))
+frame = pl.DataFrame({{"A": range({ROWS})}})
+celonis.push(frame, "P", "T", chunk_bytes=100_000, staging=sys.argv[1])
+"""
+
+
+@pytest.fixture
+def own() -> Iterator[Any]:
+    """A local Celonis of its own."""
+    with local.start(limits=False) as celonis:
+        yield celonis
+
+
+@pytest.fixture
+def client(own: Any) -> Iterator[Celonis]:
+    """A connection to it."""
+    with Celonis(own.url, auth=ApiKey(own.token)) as celonis:
+        yield celonis
+
+
+def _until(true: Callable[[], Any]) -> None:
+    for _ in range(1_000):
+        if true():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+def _killed(own: Any, folder: Path, when: Callable[[], Any]) -> None:
+    """Push in a process, and kill it with -9 when something has happened."""
+    environment = os.environ | {"CELONIS_URL": own.url, "CELONIS_API_TOKEN": own.token}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, f"file://{folder}"], env=environment
+    )
+    try:
+        _until(when)
+    finally:
+        process.kill()
+        process.wait()
+    own.faults.clear()
+
+
+def _whole(own: Any) -> bool:
+    return bool(own.table("P", "T").sort_by("A")["A"].to_pylist() == list(range(ROWS)))
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = next(folder.glob("push-*/manifest.json"))
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+@pytest.mark.parametrize("route", ["create", "upload", "chunks", "execute"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_killed_push_is_finished(
+    own: Any, client: Celonis, tmp_path: Path, route: str, when: Any
+) -> None:
+    """Killed before or after the server carried out any of its calls, every row arrives once."""
+    skip = 3 if route == "upload" else 0
+    fault = own.faults.stall(route, when=when, times=None, skip=skip)
+    _killed(own, tmp_path, lambda: fault.hits)
+    _until(lambda: fault.over >= fault.hits)
+    statuses = client.resume(f"file://{tmp_path}")
+    assert [(status.state, status.rows) for status in statuses] == [("DONE", ROWS)]
+    assert _whole(own)
+    assert not list(tmp_path.iterdir())
+    assert not [job for job in own.jobs if job["status"] == "NEW"]
+
+
+def test_a_push_killed_while_the_job_runs_is_only_followed(
+    own: Any, client: Celonis, tmp_path: Path
+) -> None:
+    """A job that was submitted is not submitted again."""
+    own.faults.slow_jobs(running=1.0)
+    _killed(own, tmp_path, lambda: own.jobs and own.jobs[0]["status"] == "RUNNING")
+    assert [status.state for status in client.resume(str(tmp_path))] == ["DONE"]
+    assert len(own.jobs) == 1
+    assert _whole(own)
+    with pytest.raises(exceptions.ConfigError, match="Nothing is staged"):
+        client.resume(str(tmp_path))
+
+
+def test_chunks_that_arrived_are_not_sent_again(
+    own: Any, client: Celonis, tmp_path: Path
+) -> None:
+    """What the server has is recognised by its checksum; only the rest is sent, in the same job."""
+    fault = own.faults.stall("upload", times=None, skip=3)
+    _killed(own, tmp_path, lambda: fault.hits == 2)
+    total = len(_manifest(tmp_path)["chunks"])
+    status = client.resume(str(tmp_path))[0]
+    assert status.chunks == total
+    assert len(own.jobs) == 1
+    assert _whole(own)
+
+
+def test_a_stage_that_is_not_complete_is_told_and_removed(
+    client: Celonis, tmp_path: Path, own: Any
+) -> None:
+    """A process killed while it read the frame has sent nothing."""
+    program = PROGRAM.replace("celonis.push(frame,", "celonis.push(frames(),").replace(
+        "celonis.push(",
+        "def frames():\n    yield frame\n    print('half', flush=True)\n    sys.stdin.read()\n"
+        "celonis.push(",
+        1,
+    )
+    environment = os.environ | {"CELONIS_URL": own.url, "CELONIS_API_TOKEN": own.token}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stdout.readline() == "half\n"
+    process.kill()
+    process.communicate()
+    with pytest.raises(exceptions.FrameError, match="not complete.*Push the frame again"):
+        client.resume(str(tmp_path))
+    assert not list(tmp_path.iterdir())
+    assert not own.jobs
+
+
+def test_two_resumes_at_once_do_not_both_execute(
+    own: Any, client: Celonis, tmp_path: Path
+) -> None:
+    """Of several resumes at the same time at most one works; the others say who does."""
+    fault = own.faults.stall("upload", times=None)
+    _killed(own, tmp_path, lambda: fault.hits)
+    outcomes: list[Any] = []
+
+    def resume() -> None:
+        try:
+            outcomes.append(client.resume(str(tmp_path))[0].state)
+        except exceptions.ConfigError as error:
+            outcomes.append(error)
+
+    own.faults.delay("create", 0.5)
+    own.faults.delay("chunks", 0.5)
+    threads = [threading.Thread(target=resume) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if "DONE" not in outcomes:  # all saw each other, and withdrew
+        resume()
+    assert outcomes.count("DONE") == 1
+    assert all("another process" in str(e) or "Nothing is staged" in str(e)
+               for e in outcomes if e != "DONE")  # fmt: skip
+    assert _whole(own)
+
+
+def test_a_push_under_way_cannot_be_resumed(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """While the pushing process lives, its stage is its own."""
+    fault = own.faults.stall("upload", times=None)
+    frame = pl.DataFrame({"A": range(ROWS)})
+    failed: list[BaseException] = []
+
+    def push() -> None:
+        try:
+            client.push(frame, "P", "T", staging=str(tmp_path), chunk_bytes=100_000)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=push)
+    thread.start()
+    _until(lambda: fault.hits)
+    with pytest.raises(exceptions.ConfigError, match="another process"):
+        client.resume(str(tmp_path))
+    own.faults.clear()
+    thread.join()
+    assert not failed
+    assert _whole(own)
+
+
+def test_a_lost_server_leaves_the_stage(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """When the server cannot be reached, the error says where the chunks wait; resume sends them."""
+    frame = pl.DataFrame({"A": range(ROWS)})
+    own.faults.drop("upload", times=None)
+    with pytest.raises(exceptions.ApiConnectionError) as caught:
+        client.push(frame, "P", "T", staging=str(tmp_path), chunk_bytes=100_000)
+    assert any("resume" in note for note in caught.value.__notes__)
+    own.faults.clear()
+    assert client.resume(str(tmp_path))[0].ok
+    assert _whole(own)
+
+
+def test_a_changed_chunk_is_refused(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """A staged file that is not as it was written is never executed."""
+    own.faults.drop("upload", times=None)
+    with pytest.raises(exceptions.ApiConnectionError):
+        client.push(pl.DataFrame({"A": range(ROWS)}), "P", "T", staging=str(tmp_path))
+    own.faults.clear()
+    chunk = next(tmp_path.rglob("chunk-*"))
+    data = bytearray(chunk.read_bytes())
+    data[len(data) // 2] ^= 1
+    chunk.write_bytes(data)
+    with pytest.raises(exceptions.FrameError, match="not as it was written"):
+        client.resume(str(tmp_path))
+    with pytest.raises(KeyError):
+        own.table("P", "T")
+
+
+def test_a_stage_for_another_team_is_refused(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """Chunks are never sent to another host than they were made for."""
+    own.faults.drop("upload", times=None)
+    with pytest.raises(exceptions.ApiConnectionError):
+        client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=str(tmp_path))
+    with local.start() as other, other.connect() as connection:
+        with pytest.raises(exceptions.ConfigError, match="connect to that team"):
+            celonis_frames.resume(str(tmp_path), client=connection)
+        assert not other.jobs
+
+
+def test_the_manifest_holds_no_secret(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """What is staged beside the chunks has no key in it, and a success leaves nothing."""
+    own.faults.drop("upload", times=None)
+    with pytest.raises(exceptions.ApiConnectionError):
+        client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=str(tmp_path))
+    text = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+    assert '"A"' in text
+    assert own.token not in text
