@@ -19,7 +19,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def test_the_demo_compares_every_value(tmp_path: Path) -> None:
-    """demo pushes from pandas and polars, reads back, says all are equal, leaves the file."""
+    """The demo pushes from pandas and polars, reads back, says all is equal, leaves the file."""
     file = tmp_path / "demo.duckdb"
     done = _run("demo", str(file), "--cases", "50")
     assert done.returncode == 0, done.stderr
