@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
+
+from celonis_frames import ApiKey, Celonis, local
 
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -26,6 +33,11 @@ def test_the_demo_compares_every_value(tmp_path: Path) -> None:
     assert "Everything arrived as it was sent." in done.stdout
     assert done.stdout.count("all equal") == 2
     assert file.exists()
+    too_wide = [line for line in done.stdout.splitlines() if len(line) > 80]
+    assert all(str(file) in line for line in too_wide), too_wide
+    assert re.search(
+        r"^  POST /data-push/\w{4}…/jobs/\w{4}…/chunks/upserted +200", done.stdout, re.MULTILINE
+    )
 
 
 def test_push_plan_jobs_job_and_cancel(server: Any, tmp_path: Path, table: str) -> None:
@@ -52,3 +64,63 @@ def test_errors_are_one_line_on_stderr() -> None:
     assert done.returncode == 1
     assert "ConfigError" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@contextmanager
+def _serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str], list[str]]]:
+    """`serve` as a process, the environment that it says to export, and all it says."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "celonis_frames", "serve", "--port", "0", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout
+            lines = []
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                if "Ctrl-C" in line:
+                    break
+            exports = dict(
+                line.removeprefix("  export ").split("=", 1)
+                for line in lines
+                if line.startswith("  export ")
+            )
+            yield process, exports, lines
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_serve_takes_pushes_until_it_is_stopped(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    """`serve` says what to export, takes pushes, ends at SIGTERM and Ctrl-C, leaves the file."""
+    file = tmp_path / "served.duckdb"
+    frame = tmp_path / "x.parquet"
+    pl.DataFrame({"K": [1, 2], "V": ["a", "b"]}).write_parquet(frame)
+    with _serving(str(file)) as (process, exports, lines):
+        assert lines[0] == f"Local Celonis at {exports['CELONIS_URL']} ({file})"
+        done = _run("push", str(frame), "--pool", "S", "--table", "T", "--keys", "K", **exports)
+        assert "DONE" in done.stdout, done.stderr
+        with Celonis(exports["CELONIS_URL"], auth=ApiKey(exports["CELONIS_API_TOKEN"])) as celonis:
+            celonis.push(pl.DataFrame({"K": [2], "V": ["c"]}), "S", "T", keys="K")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (status, "")
+    with local.start(file) as again:
+        assert sorted(again.table("S", "T").to_pylist(), key=lambda row: row["K"]) == [
+            {"K": 1, "V": "a"},
+            {"K": 2, "V": "c"},
+        ]
+
+
+def test_serve_says_what_it_cannot_have(tmp_path: Path) -> None:
+    """A port or a file that another holds is one line on stderr, not a traceback."""
+    file = tmp_path / "served.duckdb"
+    with _serving(str(file)) as (_, exports, _lines):
+        port = exports["CELONIS_URL"].rsplit(":", 1)[1]
+        for arguments in (["--port", port], [str(file), "--port", "0"]):
+            done = _run("serve", *arguments)
+            assert done.returncode == 1
+            assert "ConfigError" in done.stderr
+            assert "Traceback" not in done.stderr
