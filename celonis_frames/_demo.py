@@ -165,7 +165,10 @@ def _as_stored(value: Any) -> Any:
 
 
 def _until_interrupted() -> None:
+    # A wait without end would miss Ctrl-C: the handler that polars installs lets it go on waiting.
+    stop = threading.Event()
     try:
-        threading.Event().wait()
+        while not stop.wait(0.5):
+            pass
     except KeyboardInterrupt:
         return

@@ -7,15 +7,19 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+import requests
 
-from celonis_frames import ApiKey, Celonis, local
+from celonis_frames import ApiKey, Celonis, _demo, local
+from celonis_frames._eventlog import purchase_to_pay
 
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -40,6 +44,49 @@ def test_the_demo_compares_every_value(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda log: log.slice(1), "rows"),
+        (lambda log: log.drop(["COMMENT"]), "columns"),
+        (lambda log: log.set_column(2, "ACTIVITY", pc.utf8_upper(log["ACTIVITY"])), "ACTIVITY"),
+        (lambda log: log.set_column(7, "AMOUNT", pc.add(log["AMOUNT"], 0.01)), "AMOUNT"),
+    ],
+    ids=["row", "column", "text", "number"],
+)
+def test_the_demo_sees_what_differs(change: Callable[[Any], Any], word: str) -> None:
+    """A row, a column or a value that is not as it was sent is found and named."""
+    log = purchase_to_pay(3)
+    said: list[str] = []
+    dates = log["DUE_DATE"].cast(pa.timestamp("us"))
+    stored = log.set_column(log.column_names.index("DUE_DATE"), "DUE_DATE", dates)
+    assert _demo._compare(said.append, stored, log)
+    assert not _demo._compare(said.append, change(stored), log)
+    assert "all equal" in said[0]
+    assert "✗" in said[1]
+    assert word in said[1]
+
+
+def test_the_demo_keeps_serving_until_it_is_stopped(tmp_path: Path) -> None:
+    """With --keep the tables can be looked at until Ctrl-C, which is a good end."""
+    file = tmp_path / "demo.duckdb"
+    with subprocess.Popen(
+        [sys.executable, "-m", "celonis_frames", "demo", str(file), "--cases", "3", "--keep"],
+        stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout
+            line = next(line for line in process.stdout if "stop with Ctrl-C" in line)
+            [url] = re.findall(r"http://\S+", line)
+            assert requests.get(url, timeout=10).status_code == 200
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert str(file) in rest
+
+
 def test_push_plan_jobs_job_and_cancel(server: Any, tmp_path: Path, table: str) -> None:
     """The commands find the connection in the environment and say what happened."""
     file = tmp_path / "x.parquet"
@@ -56,6 +103,19 @@ def test_push_plan_jobs_job_and_cancel(server: Any, tmp_path: Path, table: str) 
     assert done.returncode == 1
     assert "DONE" in done.stderr
     assert server.token not in done.stderr + done.stdout
+
+
+def test_a_failed_job_shows_its_log(local_celonis: local.LocalCelonis, tmp_path: Path) -> None:
+    """`push` of a job that ends in ERROR exits with 1 and shows what the server wrote."""
+    file = tmp_path / "x.parquet"
+    pl.DataFrame({"K": [1]}).write_parquet(file)
+    local_celonis.faults.fail_jobs("broken on purpose")
+    to = {"CELONIS_URL": local_celonis.url, "CELONIS_API_TOKEN": local_celonis.token}
+    done = _run("push", str(file), "--pool", "CLI", "--table", "T", **to)
+    assert done.returncode == 1
+    assert "JobFailed" in done.stderr
+    assert "\n  broken on purpose" in re.sub(r"\n  .*?(?=broken)", "\n  ", done.stderr)
+    assert "Traceback" not in done.stderr
 
 
 def test_errors_are_one_line_on_stderr() -> None:

@@ -453,3 +453,12 @@ def test_every_choice_is_one_sentence() -> None:
     """The list of undocumented choices is well formed: unique topics, whole sentences."""
     assert len({topic for topic, _ in CHOICES}) == len(CHOICES)
     assert all(choice.endswith(".") for _, choice in CHOICES)
+
+
+def test_the_fixture_is_a_local_celonis_of_its_own(local_celonis: Any, celonis: Any) -> None:
+    """The pytest plugin gives each test a server in memory that nobody has used."""
+    assert local_celonis.url != celonis.url
+    assert (local_celonis.path, local_celonis.jobs) == (None, [])
+    end = Client(local_celonis).push("P", pa.table({"A": [1]}), targetName="T", type="REPLACE")
+    assert end["status"] == "DONE"
+    assert local_celonis.table("P", "T").to_pylist() == [{"A": 1}]
