@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 _log = logging.getLogger("celonis_frames")
 
 
-class Stopped(Exception):  # noqa: N818  # not an error: who stopped it has the error
+class Stopped(Exception):  # not an error: who stopped it has the error
     """A wait or call given up because the push is over."""
 
 
