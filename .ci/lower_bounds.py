@@ -1,4 +1,4 @@
-"""Print the lowest version of each dependency that pyproject.toml allows, as pins."""
+"""Print the lowest version of each dependency that pyproject.toml allows, as exact pins."""
 
 from __future__ import annotations
 
@@ -12,5 +12,9 @@ for requirement in [
     *project["dependencies"],
     *(line for extra in ("pandas", "polars", "local") for line in extras[extra]),
 ]:
-    name, version = re.fullmatch(r"([\w-]+)>=([\w.]+)", requirement).groups()
-    print(f"{name}=={version}.*" if version.count(".") < 2 else f"{name}=={version}")
+    bound = re.fullmatch(r"([\w-]+)>=([\w.]+)", requirement)
+    if bound is None:
+        raise SystemExit(f"{requirement!r} names no lower bound")
+    name, version = bound.groups()
+    # Two numbers name the first release of a minor version: 2.2 is 2.2.0 to pip.
+    print(f"{name}=={version}")

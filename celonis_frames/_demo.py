@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import re
 import tempfile
+import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,9 @@ KEYS = ("CASE_ID", "EVENT_ID")
 POOL, TABLE = "Purchasing", "EVENTS"
 
 _PREFIX = "/data-ingestion/api/v1"
-_UUID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID = re.compile(r"([0-9a-f]{4})[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_CALL = re.compile(r"(\S+) (\S+) -> (\d+) in ([\d.]+) s, (\d+) bytes sent, (\d+) received")
+_WIDTH = 80
 
 Say = Callable[..., None]
 
@@ -60,7 +63,7 @@ def run(path: str | None, *, cases: int, keep: bool, say: Say) -> int:
         status = connection.push(
             pandas_frame, POOL, TABLE, mode="REPLACE", keys=list(KEYS), progress=False
         )
-        say(repr(status))
+        say(_wrapped(repr(status)))
         ok = _compare(say, celonis.table(POOL, TABLE), first)
 
         say(f"\npolars · DELTA on {', '.join(KEYS)} · {second.num_rows:,} changed and new events")
@@ -68,15 +71,15 @@ def run(path: str | None, *, cases: int, keep: bool, say: Say) -> int:
         status = connection.push(
             polars_frame, POOL, TABLE, mode="DELTA", keys=list(KEYS), progress=False
         )
-        say(repr(status))
+        say(_wrapped(repr(status)))
         ok = _compare(say, celonis.table(POOL, TABLE), _upserted(first, second)) and ok
 
         say("\nEverything arrived as it was sent." if ok else "\nSomething arrived differently.")
         if keep:
             say(f"Look at {celonis.url} — stop with Ctrl-C.")
             _until_interrupted()
-    say(f"The tables are in {file} ({format_bytes(Path(file).stat().st_size)}); look at them with")
-    say(f"  celonis-frames serve {file}")
+    say(f"The tables are in {file} ({format_bytes(Path(file).stat().st_size)}).")
+    say(f"Look at them with\n  celonis-frames serve {file}")
     return 0 if ok else 1
 
 
@@ -99,7 +102,23 @@ class _Wire(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno == logging.DEBUG:
-            self._say("  " + _UUID.sub(r"\1…", record.getMessage().replace(_PREFIX, "")))
+            self._say(_call(record.getMessage()))
+
+
+def _call(message: str) -> str:
+    """A call as one line of a terminal; a message that is no call as it is."""
+    text = _UUID.sub(r"\1…", message.replace(_PREFIX, ""))
+    found = _CALL.fullmatch(text)
+    if found is None:
+        return f"  {text}"
+    method, path, status, seconds, sent, received = found.groups()
+    size = f"↑ {format_bytes(int(sent))}" if int(sent) else f"↓ {format_bytes(int(received))}"
+    return f"  {method:<4} {path:<44} {status} {float(seconds) * 1000:>6,.0f} ms  {size}"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False,
+                         break_on_hyphens=False)  # fmt: skip
 
 
 def _nullable(pd: Any) -> Callable[[pa.DataType], Any]:
@@ -146,7 +165,10 @@ def _as_stored(value: Any) -> Any:
 
 
 def _until_interrupted() -> None:
+    # A wait without end would miss Ctrl-C: the handler that polars installs lets it go on waiting.
+    stop = threading.Event()
     try:
-        threading.Event().wait()
+        while not stop.wait(0.5):
+            pass
     except KeyboardInterrupt:
         return

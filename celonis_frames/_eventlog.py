@@ -54,6 +54,7 @@ _PATH = (
     "Create Purchase Requisition", "Approve Purchase Requisition", "Create Purchase Order",
     "Send Purchase Order", "Record Goods Receipt", "Record Invoice Receipt", "Clear Invoice",
 )  # fmt: skip
+_BLOCKED = ("Block Invoice", "Remove Payment Block", "Clear Invoice")
 _START = dt.datetime(2024, 1, 2, 8)
 
 
@@ -72,21 +73,26 @@ def purchase_to_pay(cases: int = 2_000, *, seed: int = 7) -> pa.Table:
 
 
 def changed_and_new(log: pa.Table, *, seed: int = 8) -> pa.Table:
-    """The second day of a log: some of its events changed, and events of new cases.
+    """The second day of a log: events that changed, the next events of open cases, new cases.
 
     Args:
         log: What `purchase_to_pay` made.
-        seed: Chooses the changes.
+        seed: Chooses what happens.
     """
     chance = random.Random(seed)
-    cases = log.column("CASE_ID").to_pylist()
     places = sorted(chance.sample(range(log.num_rows), max(1, log.num_rows // 20)))
     rows = log.take(places).to_pylist()
     for row in rows:
         row["AMOUNT"] = None if chance.random() < 0.1 else round(chance.uniform(10, 90_000), 2)
         row["COMMENT"] = f"Geändert: {chance.choice(_COMMENTS)}"
-    first = len(set(cases))
-    for case in range(first, first + max(1, first // 20)):
+    cases: dict[str, list[dict[str, Any]]] = {}
+    for row in log.to_pylist():
+        cases.setdefault(row["CASE_ID"], []).append(row)
+    for events in cases.values():
+        to_come = _to_come([row["ACTIVITY"] for row in events])
+        if to_come and chance.random() < 0.5:
+            rows += _continued(chance, events, to_come[: chance.randrange(len(to_come)) + 1])
+    for case in range(len(cases), len(cases) + max(1, len(cases) // 20)):
         rows += _case(chance, case)
     return pa.Table.from_pylist(rows, schema=log.schema)
 
@@ -98,29 +104,60 @@ def _case(chance: random.Random, number: int) -> list[dict[str, Any]]:
     if chance.random() < 0.15:
         path.insert(5, "Change Quantity")
     if chance.random() < 0.1:
-        path[-1:] = ["Block Invoice", "Remove Payment Block", "Clear Invoice"]
+        path[-1:] = _BLOCKED
     if chance.random() < 0.1:
         path = path[: chance.randrange(2, len(path))]
-    vendor = chance.choice(_VENDORS)
-    amount, quantity = round(chance.uniform(10, 90_000), 2), chance.randrange(1, 500)
-    currency = chance.choice(("EUR", "EUR", "EUR", "USD", "PLN"))
-    time = _START + dt.timedelta(hours=number // 3)
+    case = {
+        "CASE_ID": f"{45_000_000 + number:010d}",
+        "VENDOR": chance.choice(_VENDORS),
+        "AMOUNT": round(chance.uniform(10, 90_000), 2),
+        "QUANTITY": chance.randrange(1, 500),
+        "CURRENCY": chance.choice(("EUR", "EUR", "EUR", "USD", "PLN")),
+    }
+    return _events(chance, case, path, 1, _START + dt.timedelta(hours=number // 3))
+
+
+def _to_come(activities: list[str]) -> list[str]:
+    """What an open case has still to go through; nothing for a case that has ended."""
+    done = activities[-1]
+    if done in _BLOCKED:
+        return list(_BLOCKED[_BLOCKED.index(done) + 1 :])
+    step = max(_PATH.index(activity) for activity in activities if activity in _PATH)
+    return list(_PATH[step + 1 :])
+
+
+def _continued(
+    chance: random.Random, events: list[dict[str, Any]], activities: list[str]
+) -> list[dict[str, Any]]:
+    last = events[-1]
+    case = {name: last[name] for name in ("CASE_ID", "VENDOR", "CURRENCY")}
+    for name in ("AMOUNT", "QUANTITY"):
+        case[name] = next((row[name] for row in events if row[name] is not None), None)
+    return _events(chance, case, activities, last["EVENT_ID"] + 1, last["EVENT_TIME"])
+
+
+def _events(
+    chance: random.Random,
+    case: dict[str, Any],
+    activities: list[str],
+    number: int,
+    time: dt.datetime,
+) -> list[dict[str, Any]]:
+    """The events of a case from this number and after this time on."""
     rows = []
-    for event, activity in enumerate(path, start=1):
+    for event, activity in enumerate(activities, start=number):
         time = _office(time + dt.timedelta(microseconds=chance.randrange(60_000_000, 10**11)))
         user, department = chance.choice(_USERS)
         rows.append(
-            {
-                "CASE_ID": f"{45_000_000 + number:010d}",
+            case
+            | {
                 "EVENT_ID": event,
                 "ACTIVITY": activity,
                 "EVENT_TIME": time,
                 "USER_NAME": user,
                 "DEPARTMENT": department,
-                "VENDOR": vendor,
-                "AMOUNT": None if chance.random() < 0.05 else amount,
-                "CURRENCY": currency,
-                "QUANTITY": None if chance.random() < 0.1 else quantity,
+                "AMOUNT": None if chance.random() < 0.05 else case["AMOUNT"],
+                "QUANTITY": None if chance.random() < 0.1 else case["QUANTITY"],
                 "AUTOMATED": None if chance.random() < 0.05 else user is None,
                 "DUE_DATE": (time + dt.timedelta(days=30)).date() if event > 5 else None,
                 "COMMENT": chance.choice(_COMMENTS) if chance.random() < 0.4 else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,14 +23,17 @@ class Progress:
         self._chunks = 0
         self._bar: Any = None
         if _wanted() if show is None else show:
-            from tqdm.auto import tqdm  # noqa: PLC0415  # slow to import, and often not wanted
+            with warnings.catch_warnings():
+                # In a notebook without ipywidgets tqdm warns and takes its bar of text.
+                warnings.simplefilter("ignore")
+                from tqdm.auto import tqdm  # noqa: PLC0415  # slow to import, often not wanted
 
             self._bar = tqdm(unit="B", unit_scale=True, leave=False, desc=label)
 
     def stage(self, name: str) -> None:
         """Say what happens now."""
         if self._bar is not None:
-            self._bar.set_description(f"{self._label}: {name}")
+            self._bar.set_description_str(f"{self._label}: {name}")
 
     def sent(self, size: int) -> None:
         """Count bytes on the wire. Called from upload threads."""

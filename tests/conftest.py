@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import os
+from collections.abc import Generator, Iterator
+from typing import Any, TypeVar
 
 import pytest
 
@@ -16,6 +17,30 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's waits (between tries, between looks at a job) last a moment."""
     real = _retry._sleep
     monkeypatch.setattr(_retry, "_sleep", lambda seconds, stop: real(min(seconds, 0.02), stop))
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def _no_skip(report: Report) -> Report:
+    """The report, a failure if it is a skip in CI, where every test must run."""
+    expected = hasattr(report, "wasxfail")
+    if os.environ.get("CI") == "true" and report.skipped and not expected:
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: no test may be skipped in CI: {why}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test that is skipped in CI fail."""
+    return _no_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let a file that is skipped in CI fail."""
+    return _no_skip((yield))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ Kwargs = dict[str, Any]
 BEFORE: list[tuple[str, Any, Kwargs, type[Exception], str]] = [
     ("unknown mode", GOOD, {"mode": "APPEND"}, exceptions.ConfigError, "APPEND"),
     ("missing key", GOOD, {"keys": ["NOPE"]}, exceptions.KeyColumnError, "NOPE"),
-    ("null key", pd.DataFrame({"K": [1, None]}), {"keys": "K"}, exceptions.KeyColumnError, "1 null"),
+    ("null key", pd.DataFrame({"K": [1, None]}), {"keys": "K"},
+     exceptions.KeyColumnError, "1 null"),
     ("key named twice", GOOD, {"keys": ["K", "K"]}, exceptions.KeyColumnError, "twice"),
     ("names equal but for case", pd.DataFrame({"a": [1], "A": [2]}), {},
      exceptions.ColumnNameError, "case"),
@@ -101,7 +102,8 @@ def test_an_error_never_shows_a_cells_value(connection: Celonis) -> None:
         assert secret not in str(caught.value)
 
 
-def test_without_a_connection_the_error_says_what_to_set(alone: None) -> None:
+@pytest.mark.usefixtures("alone")
+def test_without_a_connection_the_error_says_what_to_set() -> None:
     """No client, no connect(), no environment: the message names all three ways."""
     with pytest.raises(exceptions.ConfigError, match=r"CELONIS_URL.*CELONIS_API_TOKEN.*connect"):
         GOOD.celonis.push("Pool", "T")
@@ -183,7 +185,7 @@ def test_a_query_that_changes_between_readings_is_never_executed(
     """A LazyFrame is read twice; when the second reading differs, the job is cancelled."""
     calls: list[int] = []
 
-    def grow(frame: pl.DataFrame) -> pl.DataFrame:
+    def grow(_: pl.DataFrame) -> pl.DataFrame:
         calls.append(1)
         return pl.DataFrame({"A": list(range(len(calls)))})
 

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import requests
+
+from celonis_frames import ApiKey, Celonis, _demo, local
+from celonis_frames._eventlog import purchase_to_pay
 
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -19,13 +30,61 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def test_the_demo_compares_every_value(tmp_path: Path) -> None:
-    """demo pushes from pandas and polars, reads back, says all are equal, leaves the file."""
+    """The demo pushes from pandas and polars, reads back, says all is equal, leaves the file."""
     file = tmp_path / "demo.duckdb"
     done = _run("demo", str(file), "--cases", "50")
     assert done.returncode == 0, done.stderr
     assert "Everything arrived as it was sent." in done.stdout
     assert done.stdout.count("all equal") == 2
     assert file.exists()
+    too_wide = [line for line in done.stdout.splitlines() if len(line) > 80]
+    assert all(str(file) in line for line in too_wide), too_wide
+    assert re.search(
+        r"^  POST /data-push/\w{4}…/jobs/\w{4}…/chunks/upserted +200", done.stdout, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda log: log.slice(1), "rows"),
+        (lambda log: log.drop(["COMMENT"]), "columns"),
+        (lambda log: log.set_column(2, "ACTIVITY", pc.utf8_upper(log["ACTIVITY"])), "ACTIVITY"),
+        (lambda log: log.set_column(7, "AMOUNT", pc.add(log["AMOUNT"], 0.01)), "AMOUNT"),
+    ],
+    ids=["row", "column", "text", "number"],
+)
+def test_the_demo_sees_what_differs(change: Callable[[Any], Any], word: str) -> None:
+    """A row, a column or a value that is not as it was sent is found and named."""
+    log = purchase_to_pay(3)
+    said: list[str] = []
+    dates = log["DUE_DATE"].cast(pa.timestamp("us"))
+    stored = log.set_column(log.column_names.index("DUE_DATE"), "DUE_DATE", dates)
+    assert _demo._compare(said.append, stored, log)
+    assert not _demo._compare(said.append, change(stored), log)
+    assert "all equal" in said[0]
+    assert "✗" in said[1]
+    assert word in said[1]
+
+
+def test_the_demo_keeps_serving_until_it_is_stopped(tmp_path: Path) -> None:
+    """With --keep the tables can be looked at until Ctrl-C, which is a good end."""
+    file = tmp_path / "demo.duckdb"
+    with subprocess.Popen(
+        [sys.executable, "-m", "celonis_frames", "demo", str(file), "--cases", "3", "--keep"],
+        stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout
+            line = next(line for line in process.stdout if "stop with Ctrl-C" in line)
+            [url] = re.findall(r"http://\S+", line)
+            assert requests.get(url, timeout=10).status_code == 200
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert str(file) in rest
 
 
 def test_push_plan_jobs_job_and_cancel(server: Any, tmp_path: Path, table: str) -> None:
@@ -46,9 +105,82 @@ def test_push_plan_jobs_job_and_cancel(server: Any, tmp_path: Path, table: str) 
     assert server.token not in done.stderr + done.stdout
 
 
+def test_a_failed_job_shows_its_log(local_celonis: local.LocalCelonis, tmp_path: Path) -> None:
+    """`push` of a job that ends in ERROR exits with 1 and shows what the server wrote."""
+    file = tmp_path / "x.parquet"
+    pl.DataFrame({"K": [1]}).write_parquet(file)
+    local_celonis.faults.fail_jobs("broken on purpose")
+    to = {"CELONIS_URL": local_celonis.url, "CELONIS_API_TOKEN": local_celonis.token}
+    done = _run("push", str(file), "--pool", "CLI", "--table", "T", **to)
+    assert done.returncode == 1
+    assert "JobFailed" in done.stderr
+    assert "\n  broken on purpose" in re.sub(r"\n  .*?(?=broken)", "\n  ", done.stderr)
+    assert "Traceback" not in done.stderr
+
+
 def test_errors_are_one_line_on_stderr() -> None:
     """No traceback for what a user can mend."""
     done = _run("jobs", "P", CELONIS_URL="", CELONIS_API_TOKEN="")
     assert done.returncode == 1
     assert "ConfigError" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@contextmanager
+def _serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str], list[str]]]:
+    """`serve` as a process, the environment that it says to export, and all it says."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "celonis_frames", "serve", "--port", "0", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout
+            lines = []
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                if "Ctrl-C" in line:
+                    break
+            exports = dict(
+                line.removeprefix("  export ").split("=", 1)
+                for line in lines
+                if line.startswith("  export ")
+            )
+            yield process, exports, lines
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_serve_takes_pushes_until_it_is_stopped(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    """`serve` says what to export, takes pushes, ends at SIGTERM and Ctrl-C, leaves the file."""
+    file = tmp_path / "served.duckdb"
+    frame = tmp_path / "x.parquet"
+    pl.DataFrame({"K": [1, 2], "V": ["a", "b"]}).write_parquet(frame)
+    with _serving(str(file)) as (process, exports, lines):
+        assert lines[0] == f"Local Celonis at {exports['CELONIS_URL']} ({file})"
+        done = _run("push", str(frame), "--pool", "S", "--table", "T", "--keys", "K", **exports)
+        assert "DONE" in done.stdout, done.stderr
+        with Celonis(exports["CELONIS_URL"], auth=ApiKey(exports["CELONIS_API_TOKEN"])) as celonis:
+            celonis.push(pl.DataFrame({"K": [2], "V": ["c"]}), "S", "T", keys="K")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (status, "")
+    with local.start(file) as again:
+        assert sorted(again.table("S", "T").to_pylist(), key=lambda row: row["K"]) == [
+            {"K": 1, "V": "a"},
+            {"K": 2, "V": "c"},
+        ]
+
+
+def test_serve_says_what_it_cannot_have(tmp_path: Path) -> None:
+    """A port or a file that another holds is one line on stderr, not a traceback."""
+    file = tmp_path / "served.duckdb"
+    with _serving(str(file)) as (_, exports, _lines):
+        port = exports["CELONIS_URL"].rsplit(":", 1)[1]
+        for arguments in (["--port", port], [str(file), "--port", "0"]):
+            done = _run("serve", *arguments)
+            assert done.returncode == 1
+            assert "ConfigError" in done.stderr
+            assert "Traceback" not in done.stderr

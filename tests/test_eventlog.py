@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from celonis_frames._eventlog import SCHEMA, changed_and_new, purchase_to_pay
 
+PATH = (
+    "Create Purchase Requisition", "Approve Purchase Requisition", "Create Purchase Order",
+    "Send Purchase Order", "Record Goods Receipt", "Record Invoice Receipt", "Clear Invoice",
+)  # fmt: skip
+LAST = PATH[-1]
 KEYS = ["CASE_ID", "EVENT_ID"]
 
 
@@ -28,7 +34,7 @@ def test_is_the_same_on_every_python() -> None:
     assert _digest(log) == "9a423253edaee4aea44bffb8931acf89e39ff728dd8a6be70d2d92b2118425a0"
     assert (
         _digest(changed_and_new(log))
-        == "42ba95d37f5b144847b2f6967fabe308bbaa97bf9ed0ee9e8734c4a68c5bafdb"
+        == "3405f51cb1792fb5f7a982b6846ef0c876f4866aaea41d1ec9e7499254446399"
     )
     assert not purchase_to_pay(50, seed=1).equals(log)
 
@@ -64,14 +70,51 @@ def test_texts_are_the_awkward_ones() -> None:
     assert all(mark in "".join(log["VENDOR"].to_pylist()) for mark in 'Öü,"')
 
 
-def test_second_day_changes_and_adds() -> None:
-    """The second day has known keys with other values and new keys, each key once."""
+def test_second_day_changes_continues_and_adds() -> None:
+    """The second day has known events with other values, new events of open cases, new cases."""
     log = purchase_to_pay(200)
     day = changed_and_new(log)
     assert day.schema == log.schema
-    known = dict(zip(_keys(log), log.to_pylist(), strict=True))
     keys = _keys(day)
     assert len(set(keys)) == len(keys)
-    changed = [(key, row) for key, row in zip(keys, day.to_pylist(), strict=True) if key in known]
-    assert 0 < len(changed) < len(keys)
-    assert all(known[key] != row for key, row in changed)
+    known = dict(zip(_keys(log), log.to_pylist(), strict=True))
+    rows = dict(zip(keys, day.to_pylist(), strict=True))
+    changed = keys & known.keys()
+    cases = {case for case, _ in known}
+    continued = {key for key in keys if key[0] in cases} - changed
+    new = set(keys) - changed - continued
+    assert all(known[key] != rows[key] for key in changed)
+    assert min(len(changed), len(continued), len(new)) > 5
+    assert {event for _, event in new} >= {1, 2, 3}
+
+
+def test_open_cases_go_on_where_they_stopped() -> None:
+    """A case that is not cleared gets its next events: numbered on, later, in order."""
+    log = purchase_to_pay(2_000)
+    before: dict[str, list[dict[str, Any]]] = {}
+    for row in log.to_pylist():
+        before.setdefault(row["CASE_ID"], []).append(row)
+    after: dict[str, list[dict[str, Any]]] = {}
+    for row in changed_and_new(log).to_pylist():
+        events = before.get(row["CASE_ID"])
+        if events and row["EVENT_ID"] > len(events):
+            after.setdefault(row["CASE_ID"], []).append(row)
+
+    still_open = {case for case, events in before.items() if events[-1]["ACTIVITY"] != LAST}
+    assert 0 < len(after) < len(still_open)
+    assert after.keys() <= still_open
+    for case, more in after.items():
+        events = before[case] + more
+        assert [row["EVENT_ID"] for row in events] == list(range(1, len(events) + 1))
+        assert all(one["EVENT_TIME"] < two["EVENT_TIME"] for one, two in pairwise(events))
+        assert all(8 <= row["EVENT_TIME"].hour < 18 for row in more)
+        assert all(row["EVENT_TIME"].weekday() < 5 for row in more)
+        assert len({(row["VENDOR"], row["CURRENCY"]) for row in events}) == 1
+        assert len({row["QUANTITY"] for row in events} - {None}) <= 1
+        activities = [row["ACTIVITY"] for row in events]
+        assert len(set(activities)) == len(activities)
+        steps = [activity for activity in activities if activity in PATH]
+        assert steps == list(PATH[: len(steps)])
+    ends = [events[-1]["ACTIVITY"] == LAST for events in after.values()]
+    assert any(ends)
+    assert not all(ends)

@@ -57,9 +57,9 @@ def _frames(folder: Path) -> dict[str, Any]:
 
 
 KINDS = (
-    "pandas, pandas arrow, polars, lazy, table, batch, reader, dataset, duckdb, generator, "
-    "list of frames, folder, glob, url, files"
-).split(", ")
+    "pandas", "pandas arrow", "polars", "lazy", "table", "batch", "reader", "dataset", "duckdb",
+    "generator", "list of frames", "folder", "glob", "url", "files",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
@@ -91,7 +91,7 @@ def test_delta_upserts_on_keys_and_appends_without(
 
 
 def test_delete_sends_only_the_keys(server: Any, connection: Celonis, table: str) -> None:
-    """delete removes the rows with these keys; other columns need not be storable."""
+    """`delete` removes the rows with these keys; other columns need not be storable."""
     connection.push(pd.DataFrame({"K": [1, 2, 3], "V": list("abc")}), POOL, table, keys="K")
     gone = pl.DataFrame({"K": [1, 3, 9], "NESTED": [[1], [2], [3]]})
     status = connection.delete(gone, POOL, table, keys="K")
@@ -194,7 +194,7 @@ def test_a_running_job_can_be_cancelled(server: Any, connection: Celonis, table:
 def test_a_failing_job_raises_with_the_servers_log(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """push raises JobFailed with the server's own words; the table is as it was."""
+    """`push` raises JobFailed with the server's own words; the table is as it was."""
     connection.push(pl.DataFrame({"A": [1]}), POOL, table)
     with pytest.raises(JobFailed) as caught:
         connection.push(pl.DataFrame({"A": ["text"]}), POOL, table)
@@ -243,9 +243,8 @@ def test_rename_and_upsert_strategy_and_deduplicate(
         )
 
 
-def test_the_accessor_and_the_function_use_the_default_connection(
-    server: Any, table: str, alone: None
-) -> None:
+@pytest.mark.usefixtures("alone")
+def test_the_accessor_and_the_function_use_the_default_connection(server: Any, table: str) -> None:
     """df.celonis.push and celonis_frames.push go to the last connect()."""
     with celonis_frames.connect(server.url, auth=celonis_frames.ApiKey(server.token)):
         pd.DataFrame({"A": [1]}).celonis.push(POOL, table)

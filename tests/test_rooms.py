@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import gc
 import inspect
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pandas as pd
@@ -128,9 +130,6 @@ except ImportError as error:
 
 def test_a_frame_is_freed_without_a_garbage_collection() -> None:
     """The accessor makes no reference cycle: a polars frame's memory goes with its last name."""
-    import gc
-    import weakref
-
     frame = pl.DataFrame({"a": [1]})
     frame.celonis.plan("P", "T")
     reference = weakref.ref(frame)

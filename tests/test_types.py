@@ -6,13 +6,16 @@ import datetime as dt
 import decimal
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._chunks import encode
+from celonis_frames._eventlog import purchase_to_pay
 from celonis_frames._schema import MAX_TEXT, text_length
 from celonis_frames._types import TYPE_TABLE, rule_for
 
@@ -65,7 +68,7 @@ def test_every_rule_has_a_case_or_refuses() -> None:
 )  # fmt: skip
 def test_refused_types_say_what_to_do(array: pa.Array) -> None:
     """A type that Celonis cannot store is refused with its column and advice."""
-    with pytest.raises(exceptions.ColumnTypeError, match="'C'.*cannot store"):
+    with pytest.raises(exceptions.ColumnTypeError, match=r"'C'.*cannot store"):
         plan(pa.table({"C": array}), "P", "T")
 
 
@@ -103,8 +106,6 @@ def test_a_text_length_holds_the_longest(longest: int) -> None:
 @given(st.integers(1, 400), st.integers(1, 5_000), st.integers(1, 700))
 def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> None:
     """Whatever the sizes, the chunks hold all rows in order, and none is empty."""
-    import pyarrow.parquet as pq
-
     table = pa.table({"A": range(rows), "S": [f"text {i}" for i in range(rows)]})
     chunks = list(
         encode(table.to_batches(max_chunksize=batch_rows), table.schema, chunk_bytes=chunk_bytes)
@@ -120,8 +121,6 @@ def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> 
 
 def test_chunks_meet_the_wished_size() -> None:
     """All chunks but the last are within 20 % of chunk_bytes on an event log."""
-    from celonis_frames._eventlog import purchase_to_pay
-
     log = purchase_to_pay(8_000).drop(["DUE_DATE"])
     log = pa.concat_tables([log] * 4)
     for wish in (100_000, 500_000):
@@ -131,9 +130,7 @@ def test_chunks_meet_the_wished_size() -> None:
 
 
 def test_times_are_never_cut_or_shifted_by_a_mixture() -> None:
-    """Dates with times, and naive times with zoned ones, are refused instead of brought together."""
-    import pandas as pd
-
+    """Dates with times, and naive times with zoned ones, are refused, not brought together."""
     zone = dt.timezone(dt.timedelta(hours=2))
     for values in ([DAY, NOON], [NOON, NOON.replace(tzinfo=zone)]):
         with pytest.raises(exceptions.ColumnTypeError, match="'A' mixes"):
@@ -163,6 +160,6 @@ def test_nanoseconds_in_csv(server: Any, connection: Celonis, table: str) -> Non
     good = pa.table({"A": pa.array([1_577_836_800_123_456_000], pa.timestamp("ns"))})
     connection.push(good, "Types", table, file_type="CSV")
     assert server.table("Types", table)["A"].to_pylist()[0].microsecond == 123_456
+    fine = pa.table({"A": pa.array([1], pa.timestamp("ns"))})
     with pytest.raises(exceptions.ColumnTypeError):
-        fine = pa.table({"A": pa.array([1], pa.timestamp("ns"))})
         connection.push(fine, "Types", table, file_type="CSV")

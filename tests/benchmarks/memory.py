@@ -57,6 +57,7 @@ writer.close()
 
 
 def main() -> None:
+    """Print the peak memory of a push of so many rows, and what it is made of."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000_000
     chunk_bytes = int(sys.argv[2]) if len(sys.argv) > 2 else 64_000_000
     with tempfile.TemporaryDirectory() as folder:

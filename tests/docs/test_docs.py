@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import celonis_frames
 from celonis_frames import exceptions
 
 ROOT = Path(__file__).parents[2]
@@ -19,16 +20,15 @@ RUNNING = [
 ]
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("page", RUNNING, ids=lambda page: page.name)
-def test_code_blocks_run(page: Path, alone: None, tmp_path: Path, monkeypatch: Any) -> None:
+def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """The Python blocks of a page run, one after the other, in one namespace."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for skip, block in BLOCK.findall(page.read_text("utf-8")):
         if not skip:
-            exec(compile(block, str(page), "exec"), namespace)
-    import celonis_frames
-
+            exec(compile(block, str(page), "exec"), namespace)  # noqa: S102  # our own pages
     if celonis_frames._client._connected is not None:
         celonis_frames._client._connected.close()
 

@@ -285,7 +285,7 @@ def test_submissions_are_limited() -> None:
 
 
 def test_a_killed_server_keeps_whole_tables(tmp_path: Path) -> None:
-    """kill -9 while a job runs: its table is as before, the job in ERROR, other tables whole."""
+    """After kill -9 in a job: its table is as before, the job in ERROR, other tables whole."""
     file = tmp_path / "c.duckdb"
     code = (
         "import sys\nfrom celonis_frames import local\n"
@@ -358,7 +358,8 @@ def _curl(celonis: Any, *arguments: str) -> str:
             pytest.fail("curl is missing, and CI must run this test")
         pytest.skip("curl is not installed")
     done = subprocess.run(
-        [curl, "-sS", "--fail-with-body", "-H", f"Authorization: Bearer {celonis.token}", *arguments],
+        [curl, "-sS", "--fail-with-body", "-H", f"Authorization: Bearer {celonis.token}",
+         *arguments],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -392,7 +393,8 @@ def test_curl_gets_a_job_through(celonis: Any, kind: str, tmp_path: Path) -> Non
 KEYS = st.integers(0, 5)
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("upserted"), st.lists(st.tuples(KEYS, st.text("abcä", max_size=3)), min_size=1)),
+        st.tuples(st.just("upserted"),
+                  st.lists(st.tuples(KEYS, st.text("abcä", max_size=3)), min_size=1)),
         st.tuples(st.just("deleted"), st.lists(KEYS, min_size=1)),
     ),
     min_size=1, max_size=5,
@@ -426,7 +428,7 @@ def test_upserts_and_deletes_apply_in_order(celonis: Any, steps: list[Any]) -> N
 
 
 def test_openapi_has_every_route(celonis: Any) -> None:
-    """The description comes from the routes: none is missing, ids are unique, references resolve."""
+    """The description comes from the routes: none is missing, ids are unique, references lead."""
     description = requests.get(f"{celonis.url}/openapi.json", timeout=30).json()
     routes = {(route.path, method.lower()) for route in celonis._server.config.app.routes
               for method in (route.methods or ()) if method != "HEAD"}  # fmt: skip
@@ -451,3 +453,12 @@ def test_every_choice_is_one_sentence() -> None:
     """The list of undocumented choices is well formed: unique topics, whole sentences."""
     assert len({topic for topic, _ in CHOICES}) == len(CHOICES)
     assert all(choice.endswith(".") for _, choice in CHOICES)
+
+
+def test_the_fixture_is_a_local_celonis_of_its_own(local_celonis: Any, celonis: Any) -> None:
+    """The pytest plugin gives each test a server in memory that nobody has used."""
+    assert local_celonis.url != celonis.url
+    assert (local_celonis.path, local_celonis.jobs) == (None, [])
+    end = Client(local_celonis).push("P", pa.table({"A": [1]}), targetName="T", type="REPLACE")
+    assert end["status"] == "DONE"
+    assert local_celonis.table("P", "T").to_pylist() == [{"A": 1}]

@@ -1,0 +1,1 @@
+"""The wire, against a server that answers whatever a test wants."""

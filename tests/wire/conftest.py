@@ -133,7 +133,8 @@ def free_port() -> int:
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the machine's proxies, keys or address."""
     for name in (
-        "CELONIS_URL CELONIS_API_TOKEN CELONIS_KEY_TYPE OAUTH_CLIENT_ID HTTP_PROXY HTTPS_PROXY "
-        "ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy"
-    ).split():
+        "CELONIS_URL", "CELONIS_API_TOKEN", "CELONIS_KEY_TYPE", "OAUTH_CLIENT_ID", "HTTP_PROXY",
+        "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy",
+        "no_proxy",
+    ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)

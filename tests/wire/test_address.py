@@ -1,3 +1,5 @@
+"""Addresses: whatever page of a team was pasted, its host and pool are found."""
+
 from __future__ import annotations
 
 import pytest

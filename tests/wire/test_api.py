@@ -1,3 +1,5 @@
+"""The calls of the API: what is asked for, and what is made of the answers."""
+
 from __future__ import annotations
 
 import json
@@ -97,7 +99,7 @@ def test_unreadable_lists(server: Server, api: Api, answer: Any) -> None:
     server.say(answer)
     for call in (
         lambda: api.jobs(POOL),
-        lambda: api.pools(),
+        api.pools,
         lambda: api.connections(POOL),
         lambda: api.tables(POOL),
         lambda: api.columns(POOL, "T"),

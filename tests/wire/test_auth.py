@@ -1,3 +1,5 @@
+"""Keys: sent in their header, shown nowhere."""
+
 from __future__ import annotations
 
 import dataclasses

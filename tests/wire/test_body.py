@@ -1,3 +1,5 @@
+"""An upload's body: its bytes, its length, its errors."""
+
 from __future__ import annotations
 
 import email.parser
@@ -118,19 +120,19 @@ class Raises(Bytes):
     "error",
     [OSError(5, "disk"), ConnectionResetError("staging"), ValueError("v"), KeyboardInterrupt()],
 )
-def test_a_payloads_own_error_is_not_the_networks(
-    server: Server, api: Api, error: BaseException
-) -> None:
+@pytest.mark.usefixtures("server")
+def test_a_payloads_own_error_is_not_the_networks(api: Api, error: BaseException) -> None:
     """A chunk that cannot be read is not reported as a broken connection."""
     with pytest.raises(type(error)) as caught:
         api.upload_chunk(POOL, "j-1", Raises(error))
     assert caught.value is error
 
 
-def test_what_on_sent_raises_ends_the_upload(server: Server, api: Api) -> None:
+@pytest.mark.usefixtures("server")
+def test_what_on_sent_raises_ends_the_upload(api: Api) -> None:
     """A push that is over can give up an upload between two blocks."""
 
-    class Stopped(Exception):  # noqa: N818
+    class Stopped(Exception):
         pass
 
     def stop(_: int) -> None:

@@ -1,3 +1,5 @@
+"""The connection: pools and data connections by name, and its end."""
+
 from __future__ import annotations
 
 import sys
@@ -19,6 +21,7 @@ TWO = [{"id": "p-1", "name": "Sales"}, {"id": "p-2", "name": "sales"}]
 
 @pytest.fixture
 def celonis(server: Server) -> Iterator[Celonis]:
+    """A connection to the server, with a key to look for."""
     with Celonis(server.url, auth=ApiKey(CANARY)) as client:
         yield client
 

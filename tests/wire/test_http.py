@@ -1,3 +1,5 @@
+"""The HTTP border: retries, waits, refusals, time limits, TLS."""
+
 from __future__ import annotations
 
 import http.server
@@ -41,6 +43,7 @@ Handler = http.server.BaseHTTPRequestHandler
 
 
 def fails(transport: Transport, **options: Any) -> ApiError:
+    """The error of a request, which shows its key nowhere."""
     with pytest.raises(ApiError) as caught:
         transport.request("GET", "/x", **options)
     error = caught.value
@@ -288,7 +291,7 @@ def test_netrc_and_proxies_do_not_touch_this_machine(
 def test_proxies_come_from_the_environment(
     server: Server, open_transport: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """https to elsewhere asks the proxy for a tunnel, and the proxy never sees the key."""
+    """HTTPS to elsewhere asks the proxy for a tunnel, and the proxy never sees the key."""
     connects: list[str] = []
     listener = socket.create_server(("127.0.0.1", 0))
 

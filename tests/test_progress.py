@@ -1,0 +1,137 @@
+"""The progress bar: when it is shown, what it counts, and that it goes away."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import termios
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import tqdm.auto
+
+from celonis_frames import ApiKey, Celonis, exceptions, local
+
+STAGES = ["checking", "uploading", "submitting", "waiting for Celonis"]
+FRAME = pl.DataFrame({"K": range(20_000), "V": [f"text {i}" for i in range(20_000)]})
+PUSH = """
+import sys
+import polars as pl
+from celonis_frames import ApiKey, Celonis
+with Celonis(sys.argv[1], auth=ApiKey(sys.argv[2])) as celonis:
+    celonis.push(pl.DataFrame({"K": [1]}), "Bars", sys.argv[3], progress=eval(sys.argv[4]))
+"""
+
+
+class Bar(tqdm.auto.tqdm):  # type: ignore[type-arg]
+    """tqdm itself, which also keeps what it was told."""
+
+    made: list[Bar]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.told: list[str] = []
+        super().__init__(*args, **kwargs)
+        Bar.made.append(self)
+
+    def set_description_str(self, desc: str | None = None, refresh: bool | None = True) -> None:
+        self.told.append(str(desc))
+        super().set_description_str(desc, refresh)
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
+    """The bars that a test's pushes make."""
+    Bar.made = []
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    return Bar.made
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_counts_the_bytes_and_names_the_stages(
+    bars: list[Bar], connection: Celonis, table: str, workers: int, capsys: Any
+) -> None:
+    """The bar ends at the bytes of the files, after all stages, and leaves nothing behind."""
+    status = connection.push(
+        FRAME, "Bars", table, progress=True, chunk_bytes=30_000, workers=workers
+    )
+    [bar] = bars
+    assert status.chunks
+    assert status.chunks > 2
+    assert bar.n == status.bytes_sent
+    assert [told.removeprefix(f"{table}: ") for told in bar.told] == STAGES
+    assert bar.postfix == f"{status.chunks} chunks"
+    assert bar.disable, "closed"
+    assert not Bar._instances
+    shown = capsys.readouterr().err
+    assert all(f"{table}: {stage}: " in shown for stage in STAGES)
+    assert shown.endswith("\r"), "the line is cleared"
+
+
+@pytest.mark.parametrize("where", ["job", "upload", "frame"])
+def test_is_closed_after_errors(bars: list[Bar], table: str, where: str) -> None:
+    """Whatever fails, no bar stays open on the terminal."""
+    frame = pl.DataFrame({"K": [1, None]}) if where == "frame" else FRAME
+    with local.start(limits=False) as celonis:
+        if where == "job":
+            celonis.faults.fail_jobs("broken on purpose")
+        elif where == "upload":
+            celonis.faults.answer("upload", 403)
+        with (
+            Celonis(celonis.url, auth=ApiKey(celonis.token)) as connection,
+            pytest.raises(exceptions.CelonisFramesError),
+        ):
+            connection.push(frame, "Bars", table, progress=True, keys="K")
+    [bar] = bars
+    assert bar.disable, "closed"
+    assert not Bar._instances
+
+
+@pytest.mark.parametrize("progress", [False, None])
+def test_is_silent_when_nobody_looks(
+    bars: list[Bar], connection: Celonis, table: str, progress: bool | None
+) -> None:
+    """False shows nothing, nor does None where stderr is no terminal."""
+    connection.push(FRAME, "Bars", table, progress=progress)
+    assert bars == []
+
+
+def _on_a_terminal(server: Any, table: str, progress: str) -> str:
+    """What a push by another process writes on a terminal that is its stderr."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", PUSH, server.url, server.token, table, progress],
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while block := os.read(ours, 4096):
+                shown += block
+        except OSError:  # Linux ends a terminal so, when its last writer is gone
+            pass
+        os.close(ours)
+    assert process.returncode == 0, shown.decode()
+    return shown.decode()
+
+
+def test_is_shown_on_a_terminal(server: Any, table: str) -> None:
+    """On a real terminal None shows the bar, and False does not."""
+    shown = _on_a_terminal(server, table, "None")
+    assert all(f"{table}: {stage}" in shown for stage in STAGES)
+    assert _on_a_terminal(server, table, "False") == ""
+
+
+def test_without_a_stderr_nothing_breaks(server: Any, table: str, tmp_path: Path) -> None:
+    """A process that has no stderr at all, such as a Windows GUI, pushes without a bar."""
+    code = tmp_path / "push.py"
+    code.write_text(f"import sys\nsys.stderr = None\n{PUSH}")
+    done = subprocess.run(
+        [sys.executable, str(code), server.url, server.token, table, "None"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,113 @@
+"""Calls as users write them: type checkers read this file, and find nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, assert_type
+
+import pandas as pd
+import polars as pl
+
+from celonis_frames import (
+    ApiKey,
+    AppKey,
+    Celonis,
+    Column,
+    PushPlan,
+    PushStatus,
+    connect,
+    delete,
+    exceptions,
+    plan,
+    push,
+)
+
+POOL, TABLE = "Purchasing", "EVENTS"
+
+
+def connections() -> None:
+    """Addresses, keys and the environment."""
+    assert_type(connect(), Celonis)
+    assert_type(connect("local"), Celonis)
+    assert_type(connect("local:celonis.duckdb"), Celonis)
+    assert_type(connect("https://team.eu-1.celonis.cloud", auth=AppKey("key")), Celonis)
+    assert_type(connect(team="team", cluster="eu-1", auth=ApiKey("key")), Celonis)
+    assert_type(Celonis.from_env(), Celonis)
+    with Celonis("https://team.eu-1.celonis.cloud", auth=ApiKey("key")) as celonis:
+        assert_type(celonis, Celonis)
+
+
+def frames(one: pd.DataFrame, two: pl.DataFrame, three: pl.LazyFrame) -> None:
+    """Every kind of frame, and paths."""
+
+    def pieces() -> Iterator[pl.DataFrame]:
+        yield two
+
+    assert_type(push(one, POOL, TABLE), PushStatus)
+    assert_type(push(two, POOL, TABLE), PushStatus)
+    assert_type(push(three, POOL, TABLE), PushStatus)
+    assert_type(push(pieces(), POOL, TABLE), PushStatus)
+    assert_type(push("log/*.parquet", POOL, TABLE), PushStatus)
+    assert_type(push([Path("a.parquet"), Path("b.parquet")], POOL, TABLE), PushStatus)
+
+
+def options(frame: Any, celonis: Celonis) -> None:
+    """Every option, on the function and on the connection."""
+    status = push(
+        frame,
+        POOL,
+        TABLE,
+        mode="DELTA",
+        keys=["CASE_ID", "EVENT_ID"],
+        connection="SAP",
+        columns={"A": Column("STRING", 200), "B": Column(length=20), "C": "FLOAT", "D": 300},
+        index=False,
+        rename={"a": "A"},
+        nested="json",
+        file_type="CSV",
+        compression="none",
+        chunk_bytes="256 MB",
+        staging="memory://chunks",
+        workers=2,
+        deduplicate_by="EVENT_TIME",
+        upsert_strategy="UPSERT_WITH_NULLIFICATION",
+        job_options={"optionalFields": []},
+        wait=False,
+        timeout=600.0,
+        progress=False,
+        client=celonis,
+    )
+    assert_type(status, PushStatus)
+    for mode in ("DELTA", "REPLACE", "delta", "replace"):
+        push(frame, POOL, TABLE, mode=mode)
+    push(frame, POOL, TABLE, keys="CASE_ID", rename="upper_snake", chunk_bytes=64_000_000)
+    push(frame, POOL, TABLE, keys=("CASE_ID",), rename="snake", file_type="parquet", timeout=60)
+    assert_type(celonis.push(frame, POOL, TABLE, mode="REPLACE"), PushStatus)
+    assert_type(delete(frame, POOL, TABLE, keys=["CASE_ID"]), PushStatus)
+    assert_type(celonis.delete(frame, POOL, TABLE, keys="CASE_ID"), PushStatus)
+    assert_type(plan(frame, POOL, TABLE, keys="CASE_ID"), PushPlan)
+    assert_type(celonis.plan(frame, POOL, TABLE), PushPlan)
+    assert_type(celonis.jobs(POOL), list[PushStatus])
+    assert_type(celonis.job(POOL, "id"), PushStatus)
+
+
+def answers(status: PushStatus) -> None:
+    """What a status says, and what an error carries."""
+    assert_type(status.ok, bool)
+    assert_type(status.done, bool)
+    assert_type(status.job_id, str)
+    assert_type(status.rows, int | None)
+    assert_type(status.chunks, int | None)
+    assert_type(status.bytes_sent, int | None)
+    assert_type(status.logs, tuple[str, ...])
+    assert_type(status.warnings, tuple[str, ...])
+    assert_type(status.timings, dict[str, float])
+    assert_type(status.refresh().wait(timeout=5).cancel(), PushStatus)
+    assert_type(status.to_dict(), dict[str, Any])
+    if status.state == "DONE":
+        return
+    try:
+        status.raise_for_status()
+    except exceptions.JobFailed as error:
+        assert_type(error.job_id, str)

@@ -1,0 +1,60 @@
+"""Calls that type checkers must refuse: an ignore that ignores nothing is an error to both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celonis_frames import AppKey, Celonis, Column, PushStatus, connect, delete, plan, push
+
+POOL, TABLE = "Purchasing", "EVENTS"
+
+
+def options(frame: Any, celonis: Celonis) -> None:
+    """Wrong words, wrong kinds and wrong names, on every door."""
+    push(frame, POOL, TABLE, mode="APPEND")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, mode=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, modus="DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    push(frame, POOL, TABLE, "DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    push(frame, POOL)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    push(frame, None, TABLE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, keys=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, keys=[1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, file_type="XLSX")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, compression="zip")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, columns={"A": 1.5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, rename="camel")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, chunk_bytes=1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, upsert_strategy="MERGE")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, timeout="60 s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, client="local")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    celonis.push(frame, POOL, TABLE, mode="APPEND")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    celonis.push(frame, POOL, TABLE, modus="DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    delete(frame, POOL, TABLE)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    delete(frame, POOL, TABLE, keys=["K"], mode="DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    celonis.delete(frame, POOL, TABLE, keys=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    plan(frame, POOL, TABLE, mode="APPEND")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    plan(frame, POOL, TABLE, wait=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def overrides() -> None:
+    """What a column cannot be."""
+    Column("TEXT")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Column(length="80")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Column(size=80)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def connections() -> None:
+    """What a connection does not take."""
+    connect("local", key="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    connect(auth="a key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AppKey(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Celonis(auth=AppKey("key"), pool=POOL)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def answers(status: PushStatus) -> None:
+    """What a status does not say."""
+    print(status.state == "FINISHED")  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
+    print(status.rows > 1)  # type: ignore[operator]  # pyright: ignore[reportOptionalOperand, reportUnknownArgumentType]
+    status.finished()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    status.ok = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
