@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ CarryOut = Callable[[], Awaitable[Response]]
 
 LATE_SECONDS = 0.1
 """How long after the client has given up a late call is carried out."""
+DRIP_SECONDS = 0.02
+"""Silence between two pieces of an answer that drips."""
 PAGE = (
     b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
 )
@@ -137,14 +140,13 @@ class _Raw(Response):
         transport = self._wire.transport(tuple(scope["client"]))
         if transport is None:
             return
-        if self._seconds:
-            for byte in self._raw:
-                if transport.is_closing():
-                    break
-                transport.write(bytes([byte]))
-                await asyncio.sleep(self._seconds / len(self._raw))
-        else:
-            transport.write(self._raw)
+        size = max(1, math.ceil(len(self._raw) * DRIP_SECONDS / max(self._seconds, DRIP_SECONDS)))
+        for start in range(0, len(self._raw), size):
+            if transport.is_closing():
+                break
+            transport.write(self._raw[start : start + size])
+            if self._seconds:
+                await asyncio.sleep(DRIP_SECONDS)
         transport.close()
         # The server must believe that it has answered; on a closed connection nothing is sent.
         await super().__call__(scope, receive, send)

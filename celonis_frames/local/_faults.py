@@ -168,7 +168,7 @@ class Faults:
         return self._add(Fault(route, "garble", times, skip, how=how, carry_out=carry_out))
 
     def drip(self, route: str, seconds: float, *, times: int | None = 1, skip: int = 0) -> Fault:
-        """Carry the call out and send the answer byte by byte, over this many seconds."""
+        """Carry the call out and send the answer bit by bit, over this many seconds."""
         return self._add(Fault(route, "drip", times, skip, seconds=seconds))
 
     def refuse(

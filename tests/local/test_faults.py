@@ -211,7 +211,7 @@ def test_an_unreadable_answer_is_whole(client: Client, how: Any, carry_out: bool
 
 
 def test_a_dripping_answer_comes_whole(client: Client) -> None:
-    """An answer in single bytes is the answer, and each silence is short."""
+    """An answer that comes bit by bit is the answer."""
     whole = client.call("GET").json()
     client.celonis.faults.drip("jobs", 0.3)
     got = client.raw(client.head("GET", ""))
