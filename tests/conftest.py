@@ -6,9 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from leaks import Leaks
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, local
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """No test leaves a thread or an open file behind."""
+    leaks = Leaks(sockets=False)
+    yield
+    assert leaks.left() == []
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 CarryOut = Callable[[], Awaitable[Response]]
 
-LATE_SECONDS = 0.1
-"""How long after the client has given up a late call is carried out."""
 DRIP_SECONDS = 0.02
 """Silence between two pieces of an answer that drips."""
 PAGE = (
@@ -77,7 +75,7 @@ class _Struck:
             return answer
         await self.request.body()
         if await self._gone():
-            await asyncio.sleep(LATE_SECONDS)
+            await asyncio.sleep(self.fault.late_seconds)
         if self.fault.when == "late":
             return await self.carry_out()
         return self._cut(reset=False)

@@ -40,6 +40,7 @@ class Fault:
     reset: bool = False
     at_byte: int | None = None
     seconds: float = 0.0
+    late_seconds: float = 0.0
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
@@ -130,6 +131,7 @@ class Faults:
         *,
         when: Literal["before", "late", "after"] = "before",
         seconds: float = DEFAULT_STALL_SECONDS,
+        late_seconds: float = 0.1,
         times: int | None = 1,
         skip: int = 0,
     ) -> Fault:
@@ -141,10 +143,15 @@ class Faults:
                 up (late), or was carried out before the silence (after).
             seconds: Longest silence; then the call is answered, or for ``"before"`` the connection
                 closed.
+            late_seconds: For ``"late"``, the time from the client's giving up to the carrying out.
             times: Calls to strike.
             skip: Calls to let pass before.
         """
-        return self._add(Fault(route, "stall", times, skip, when=when, seconds=seconds))
+        return self._add(
+            Fault(
+                route, "stall", times, skip, when=when, seconds=seconds, late_seconds=late_seconds
+            )
+        )
 
     def garble(
         self,
