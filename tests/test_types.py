@@ -109,7 +109,11 @@ def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> 
     chunks = list(
         encode(table.to_batches(max_chunksize=batch_rows), table.schema, chunk_bytes=chunk_bytes)
     )
-    back = [row for c in chunks for row in pq.read_table(pa.BufferReader(b"".join(c.pieces)))["A"].to_pylist()]
+    back = [
+        row
+        for c in chunks
+        for row in pq.read_table(pa.BufferReader(b"".join(c.pieces)))["A"].to_pylist()
+    ]
     assert back == list(range(rows))
     assert all(chunk.rows for chunk in chunks)
 

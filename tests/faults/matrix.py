@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 import time
@@ -20,12 +19,11 @@ sys.path.insert(0, str(HERE))
 
 import cells  # noqa: E402
 import naive  # noqa: E402
+import page  # noqa: E402
 import rules  # noqa: E402
 import waits  # noqa: E402
 
 from celonis_frames import local  # noqa: E402
-
-PAGE = HERE.parents[1] / "docs" / "reliability.md"
 
 Found = Mapping[cells.Cell, cells.Observed]
 
@@ -57,7 +55,7 @@ def table(found: Found) -> str:
     for cell, observed in found.items():
         text = str(observed.outcome)
         if cell in bad:
-            text += f" ✗ ({'; '.join(observed.wrong) or 'not as promised'})"
+            text += " ✗" + "".join(f" ({sentence})" for sentence in observed.wrong)
         seen[cell.call, cell.hazard.name, cell.always].add(text)
 
     def entry(call: str, hazard: rules.Hazard) -> str:
@@ -93,13 +91,6 @@ def comparison(found: Found) -> str:
     )
 
 
-def written(page: str, name: str, text: str) -> str:
-    """The page with the text between its markers."""
-    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    return pattern.sub(lambda _: f"{begin}\n{text}\n{end}", page)
-
-
 def main() -> int:
     waits.shorten()
     begin = time.monotonic()
@@ -123,16 +114,10 @@ def main() -> int:
     print(f"{len(found)} cells, {len(bad)} not as promised, {time.monotonic() - begin:.0f} s")
     print(f"The usual way: {comparison(usual)}")
     if "--dry" not in sys.argv:
-        page = PAGE.read_text("utf-8")
-        figures = f"{len(found):,} pushes, {len(found) - len(bad):,} as promised."
-        for name, text in (
-            ("promises", promises()),
-            ("figures", figures),
-            ("matrix", table(found)),
-            ("usual", comparison(usual)),
-        ):
-            page = written(page, name, text)
-        PAGE.write_text(page, "utf-8")
+        page.write("promises", promises())
+        page.write("figures", f"{len(found):,} pushes, {len(found) - len(bad):,} as promised.")
+        page.write("matrix", table(found))
+        page.write("usual", comparison(usual))
     return 1 if bad else 0
 
 

@@ -25,7 +25,7 @@ CALLS = {
 CHUNKS = 4
 """Chunks of the pushes of the matrix, at least: what strikes once strikes the second upload."""
 
-REFUSED_SECONDS = 0.15
+REFUSED_SECONDS = 0.08
 """How long connections are refused where that passes; the client's patience must be longer."""
 
 LATE_SECONDS = 0.03
@@ -61,7 +61,7 @@ class Outcome:
 
     def __str__(self) -> str:
         if not self.error:
-            return "DONE"
+            return "DONE" if self.job == "DONE" else "DONE, an empty job left open"
         words = {"none": "", "DONE": "", "CANCELED": ", canceled", "open": ", **left open**",
                  "runs on": ", runs on"}  # fmt: skip
         return f"`{self.error}`{words[self.job]}"
@@ -183,7 +183,7 @@ HAZARDS = (
     Hazard("html", "a web page", "ApiStatusError", _garble("html", carry_out=False)),
     Hazard("html-done", "carried out, then a web page", "ApiStatusError", _garble("html", carry_out=True),
            carried=True, calls=_CHANGES),
-    Hazard("drip", "answer drips", "", lambda f, call, times, skip: f.drip(call, 0.4, times=times, skip=skip),
+    Hazard("drip", "answer drips", "", lambda f, call, times, skip: f.drip(call, 0.3, times=times, skip=skip),
            carried=True, unread=tuple(CALLS)),
 )  # fmt: skip
 """All hazards; "carried out" means that the server has done what the call asks."""

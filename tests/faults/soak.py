@@ -1,13 +1,14 @@
 """Push random frames through random faults, and kill whoever takes part.
 
-    python tests/faults/soak.py [PUSHES] [SEED] [naive]
+    python tests/faults/soak.py [PUSHES] [SEED] [naive | write]
 
 The server is a process on a DuckDB file; clients are processes; both are killed (SIGKILL) at random
 moments and started again. Every push appends its rows to a table without keys, so that a row that
 is lost or sent twice shows. What is meant to be pushed and what the clients say is written to a
 journal before anything else happens. At the end the rows in the tables must be those of the pushes
 reported DONE; a push whose client was killed may be there whole, or not at all. With "naive" the
-clients push in the usual way, to show that this finds something.
+clients push in the usual way, to show that this finds something; with "write" the figures go into
+docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+
+import page  # noqa: E402
 
 from celonis_frames import local  # noqa: E402
 
@@ -282,7 +285,7 @@ def soak(pushes: int, seed: int, folder: Path, *words: str) -> Report:
     journal.close()
     if failures:
         raise failures[0]
-    report = judge(todo, file, resumes=clients[0].resumes)
+    report = judge(todo, file)
     report.figures |= {
         "clients killed": sum(client.kills for client in clients),
         "servers killed": server.kills,
@@ -317,7 +320,7 @@ def _one(plan: Plan, client: Client, server: Server, journal: Journal) -> None:
             break
 
 
-def judge(todo: list[Plan], file: Path, *, resumes: bool) -> Report:
+def judge(todo: list[Plan], file: Path) -> Report:
     """Compare the rows in the tables with what the clients said."""
     with local.start(file, limits=False) as celonis:
         while any(job["status"] in ("QUEUED", "RUNNING") for job in celonis.jobs):
@@ -354,7 +357,6 @@ def judge(todo: list[Plan], file: Path, *, resumes: bool) -> Report:
         "rows of jobs that ran on after an error": rows["ran on"],
         "ends": dict(ends.most_common()),
         "jobs left open": sum(status == "NEW" for status in jobs.values()),
-        "resume": resumes,
     }
     return Report(figures, wrong)
 
@@ -416,6 +418,18 @@ def _there(celonis: Any) -> dict[int, tuple[int, int, int]]:
     return {r["push"]: (r["there"], r["distinct_rows"], r["bad"]) for r in found.to_pylist()}
 
 
+def table(figures: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    rows = ["| | |", "|---|---|"]
+    for name, figure in figures.items():
+        if isinstance(figure, dict):
+            shown = ", ".join(f"{key}: {value:,}" for key, value in figure.items())
+        else:
+            shown = f"{figure:,}" if isinstance(figure, int) else str(figure)
+        rows.append(f"| {name} | {shown} |")
+    return "\n".join(rows)
+
+
 def main() -> int:
     pushes = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
@@ -425,11 +439,12 @@ def main() -> int:
             kept = Path(tempfile.mkdtemp(prefix="soak-")) / "journal.jsonl"
             kept.write_bytes((Path(folder) / "journal.jsonl").read_bytes())
             print(f"The journal is kept at {kept}")
-    print(f"Seed {seed}")
-    for name, figure in report.figures.items():
+    figures = {"seed": seed, **report.figures, "problems": len(report.wrong)}
+    for name, figure in figures.items():
         print(f"{name}: {figure}")
-    print(*report.wrong or ["Every row is there exactly once, or its push was reported as failed."],
-          sep="\n")  # fmt: skip
+    print(*report.wrong, sep="\n")
+    if "write" in sys.argv:
+        page.write("soak", table(figures))
     return 1 if report.wrong else 0
 
 

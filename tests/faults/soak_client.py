@@ -28,6 +28,8 @@ from celonis_frames._http import Timeouts  # noqa: E402
 POOL = "Soak"
 TEXT_LENGTH = 80
 READ_SECONDS = 1.0
+SCALE = 0.25
+"""Of the client's pauses: they must outlast the start of a server."""
 
 
 def rows(push: int, count: int) -> dict[str, list[Any]]:
@@ -92,7 +94,7 @@ def resume(client: Celonis, url: str) -> dict[str, Any]:
 
 def main() -> None:
     logging.disable()
-    waits.shorten()
+    waits.shorten(scale=SCALE)
     timeouts = Timeouts(connect=5.0, read=READ_SECONDS)
     with Celonis(sys.argv[1], auth=ApiKey(TOKEN), timeouts=timeouts) as client:
         resumes = hasattr(celonis_frames, "resume") and "naive" not in sys.argv

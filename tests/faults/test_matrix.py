@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import cells
+import matrix
+import page
 import pytest
+import rules
 
 SAMPLE = cells.sample()
 
@@ -31,3 +34,25 @@ def test_a_push_keeps_its_promise(cell: cells.Cell, faulty: Any, tmp_path: Path)
     if not observed.outcome.error:
         assert observed.chunks is not None
         assert observed.chunks >= cells.CHUNKS
+
+
+def test_the_page_has_the_promises() -> None:
+    """docs/reliability.md lists the rules as they are."""
+    assert page.part("promises") == matrix.promises(), "run tests/faults/matrix.py"
+
+
+def test_the_published_table_is_what_is_promised() -> None:
+    """Every entry of the table in docs/reliability.md is an outcome that the rules allow."""
+    lines = page.part("matrix").splitlines()[2:]
+    assert len(lines) == len(rules.HAZARDS)
+    for line, hazard in zip(lines, rules.HAZARDS, strict=True):
+        title, *entries = (cell.strip() for cell in line.strip("|").split(" | "))
+        assert title == hazard.title
+        for call, entry in zip(rules.CALLS, entries, strict=True):
+            if call not in hazard.calls:
+                assert entry == "–"
+                continue
+            once, _, always = entry.partition(" / ")
+            for seen, often in ((once, False), (always or once, True)):
+                found = rules.rule(call, hazard, often).outcomes(call, hazard)
+                assert set(seen.split(" or ")) <= set(map(str, found)), (call, hazard.title, seen)
