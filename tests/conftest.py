@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 import pytest
+from leaks import Leaks
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, _retry, local
@@ -41,6 +42,14 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Let a file that is skipped in CI fail."""
     return _no_skip((yield))
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """No test leaves a thread or an open file behind."""
+    leaks = Leaks(sockets=False)
+    yield
+    assert leaks.left() == []
 
 
 @pytest.fixture(scope="session")

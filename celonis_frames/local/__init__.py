@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 try:
-    from celonis_frames.local._faults import Faults
+    from celonis_frames.local._faults import Fault, Faults
     from celonis_frames.local._server import LocalCelonis, start
 except ImportError as error:
     raise ImportError(
         f'The local Celonis needs {error.name}: pip install "celonis-frames[local]"'
     ) from error
 
-__all__ = ["Faults", "LocalCelonis", "start"]
+__all__ = ["Fault", "Faults", "LocalCelonis", "start"]

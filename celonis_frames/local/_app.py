@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from celonis_frames.local import _openapi, _page
+from celonis_frames.local._disturb import disturbed
 from celonis_frames.local._faults import Faults
 from celonis_frames.local._limits import Limiter
 from celonis_frames.local._parquet import check
@@ -84,7 +84,6 @@ class State:
     strict_pools: bool
     lenient: bool
     max_chunk_bytes: int
-    transports: dict[Any, Any] = field(default_factory=dict)
 
     def pool(self, key: str, *, make: bool = True) -> Row:
         with self.store.turn():
@@ -414,16 +413,9 @@ def _guarded(state: State, endpoint: Endpoint) -> Callable[[Request], Any]:
     """The endpoint behind authentication, faults and the error shapes."""
 
     async def handle(request: Request) -> Response:
-        await asyncio.sleep(state.faults.seconds(endpoint.name))
-        fault = state.faults.take(endpoint.name)
-        if fault is not None and fault.drop == "before":
-            return _drop(state, request)
-        if fault is not None and fault.status:
-            return Response(fault.body, status_code=fault.status, headers=fault.headers)
-        response = await _answer(state, endpoint, request)
-        if fault is not None and fault.drop == "after":
-            return _drop(state, request)
-        return response
+        return await disturbed(
+            state.faults, endpoint.name, request, lambda: _answer(state, endpoint, request)
+        )
 
     return handle
 
@@ -464,11 +456,3 @@ async def _json(request: Request) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "The body is not JSON") from error
-
-
-def _drop(state: State, request: Request) -> Response:
-    """Close the connection; what is returned is never sent."""
-    transport = state.transports.get(tuple(request.client or ()))
-    if transport is not None:
-        transport.abort()
-    return Response(status_code=500)

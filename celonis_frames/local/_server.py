@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import threading
-import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from celonis_frames.exceptions import ConfigError
 from celonis_frames.local._app import State, create_app
 from celonis_frames.local._faults import Faults
 from celonis_frames.local._limits import Limiter
 from celonis_frames.local._store import CHANGE_DATE, Row, Store, quote
+from celonis_frames.local._wire import Wire
 from celonis_frames.local._worker import Worker
 
 if TYPE_CHECKING:
@@ -45,33 +43,13 @@ class LocalCelonis:
         self.path = store.path
         host, port = sock.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        transports = state.transports
-
-        class Protocol(H11Protocol):
-            """Keeps the transports, so that a fault can cut one."""
-
-            def connection_made(self, transport: Any) -> None:
-                super().connection_made(transport)
-                self._peer = tuple((transport.get_extra_info("peername") or ())[:2])
-                transports[self._peer] = transport
-
-            def connection_lost(self, exc: Exception | None) -> None:
-                transports.pop(self._peer, None)
-                super().connection_lost(exc)
-
         config = uvicorn.Config(
-            create_app(state), http=Protocol, ws="none", lifespan="off", log_level="error",
+            create_app(state), http="h11", ws="none", lifespan="off", log_level="error",
             timeout_graceful_shutdown=1, access_log=False,
         )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [sock]}, name="local-celonis", daemon=True
-        )
-        self._socket = sock
+        self._server = state.faults.attach(Wire(config, sock))
         self._closed = False
-        self._thread.start()
-        while not self._server.started and self._thread.is_alive():
-            time.sleep(0.002)
+        self._server.begin()
 
     def connect(self) -> Celonis:
         """A connection to it, which is also made the default."""
@@ -140,10 +118,8 @@ class LocalCelonis:
         if self._closed:
             return
         self._closed = True
-        self._server.should_exit = True
-        self._thread.join(5)
+        self._server.end()
         self._state.worker.close()
-        self._socket.close()
         self._store.close()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,156 @@
+"""Carrying a fault out on one call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from celonis_frames.local._faults import Fault, Faults
+    from celonis_frames.local._wire import Wire
+
+CarryOut = Callable[[], Awaitable[Response]]
+
+DRIP_SECONDS = 0.02
+"""Silence between two pieces of an answer that drips."""
+PAGE = (
+    b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
+)
+HALF_JSON = b'{"id": "0", "sta'
+"""What stands in for half an answer when the whole one is empty."""
+
+
+async def disturbed(faults: Faults, route: str, request: Request, carry_out: CarryOut) -> Response:
+    """The answer to a call, after whatever fault is due for it."""
+    await asyncio.sleep(faults.seconds(route))
+    fault = faults.take(route)
+    if fault is None:
+        return await carry_out()
+    try:
+        struck = _Struck(fault, faults.wire, request, carry_out)
+        answer: Response = await getattr(struck, fault.kind)()
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody is there to read it
+    else:
+        return answer
+    finally:
+        fault.over += 1
+
+
+@dataclass(frozen=True)
+class _Struck:
+    """A call with its fault; one method for each kind of fault."""
+
+    fault: Fault
+    wire: Wire
+    request: Request
+    carry_out: CarryOut
+
+    async def drop(self) -> Response:
+        if self.fault.when == "body":
+            await self._read()
+        elif self.fault.when == "after":
+            await self.carry_out()
+        return self._cut(reset=self.fault.reset)
+
+    async def answer(self) -> Response:
+        if self.fault.carry_out:
+            await self.carry_out()
+        return Response(self.fault.body, status_code=self.fault.status, headers=self.fault.headers)
+
+    async def stall(self) -> Response:
+        if self.fault.when == "after":
+            answer = await self.carry_out()
+            await self._gone()
+            return answer
+        await self.request.body()
+        if await self._gone():
+            await asyncio.sleep(self.fault.late_seconds)
+        if self.fault.when == "late":
+            return await self.carry_out()
+        return self._cut(reset=False)
+
+    async def garble(self) -> Response:
+        whole = bytes((await self.carry_out()).body) if self.fault.carry_out else b""
+        if self.fault.how == "html":
+            return Response(PAGE, media_type="text/html")
+        half = whole[: len(whole) // 2] or HALF_JSON
+        if self.fault.how == "json":
+            return Response(half, media_type="application/json")
+        size = str(2 * len(half))
+        head = _head(200, {"content-type": "application/json", "content-length": size})
+        return _Raw(self.wire, head + half, 0.0)
+
+    async def drip(self) -> Response:
+        answer = await self.carry_out()
+        whole = _head(answer.status_code, dict(answer.headers)) + bytes(answer.body)
+        return _Raw(self.wire, whole, self.fault.seconds)
+
+    async def refuse(self) -> Response:
+        answer = await self.carry_out()
+        self.wire.refuse(self.fault.seconds)
+        answer.headers["connection"] = "close"
+        return answer
+
+    def _cut(self, *, reset: bool) -> Response:
+        self.wire.cut(tuple(self.request.client or ()), reset=reset)
+        return Response(status_code=500)  # never sent
+
+    async def _read(self) -> None:
+        """Read the body until so many bytes of it were there, or half of them."""
+        wanted = self.fault.at_byte
+        if wanted is None:
+            wanted = int(self.request.headers.get("content-length", "0")) // 2
+        seen = 0
+        async for part in self.request.stream():
+            seen += len(part)
+            if seen >= wanted:
+                return
+
+    async def _gone(self) -> bool:
+        """Wait until the client has closed its connection; False if it still stands at the end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.fault.seconds):
+                while (await self.request.receive())["type"] != "http.disconnect":
+                    pass
+                return True
+        return False
+
+
+class _Raw(Response):
+    """Bytes as they are, spread over some seconds, and then the end of the connection."""
+
+    def __init__(self, wire: Wire, raw: bytes, seconds: float) -> None:
+        super().__init__()
+        self._wire, self._raw, self._seconds = wire, raw, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        transport = self._wire.transport(tuple(scope["client"]))
+        if transport is None:
+            return
+        size = max(1, math.ceil(len(self._raw) * DRIP_SECONDS / max(self._seconds, DRIP_SECONDS)))
+        for start in range(0, len(self._raw), size):
+            if transport.is_closing():
+                break
+            transport.write(self._raw[start : start + size])
+            if self._seconds:
+                await asyncio.sleep(DRIP_SECONDS)
+        transport.close()
+        # The server must believe that it has answered; on a closed connection nothing is sent.
+        await super().__call__(scope, receive, send)
+
+
+def _head(status: int, headers: dict[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "connection: close", "", ""]).encode("latin-1")

@@ -1,0 +1,209 @@
+"""One cell of the matrix: a push into a faulty server, and a judgement that trusts nobody.
+
+The judge looks at the rows in DuckDB and at the jobs of the server, never at what a client says,
+but for one thing: whether it says that it succeeded.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rules import CALLS, CHUNKS, HAZARDS, Hazard, Jobs, Outcome, rule
+
+from celonis_frames import ApiKey, Celonis
+from celonis_frames._http import Timeouts
+
+ROWS = 2_000
+CHUNK_BYTES = 8_000
+TABLE = "T"
+PATIENT_SECONDS = 20.0
+SILENT_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What strikes, where, how often, and how the push is made."""
+
+    call: str
+    hazard: Hazard
+    always: bool
+    staging: bool
+    workers: int
+
+    def __str__(self) -> str:
+        often = "always" if self.always else "once"
+        store = "staging" if self.staging else "memory"
+        return f"{self.call}-{self.hazard.name}-{often}-{store}-{self.workers}"
+
+    @property
+    def allowed(self) -> tuple[Outcome, ...]:
+        """What may come out."""
+        return rule(self.call, self.hazard, self.always).outcomes(self.call, self.hazard)
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """A client that is to run into its time-out has a short one; others are patient."""
+        return Timeouts(
+            connect=PATIENT_SECONDS,
+            read=SILENT_SECONDS if self.hazard.silent else PATIENT_SECONDS,
+        )
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What came out of a cell.
+
+    Attributes:
+        outcome: The error's class and what became of the job.
+        wrong: What no client may do, in sentences; empty when all is well.
+        message: The error's text.
+        hits: Calls that the fault struck.
+        chunks: Chunks of the push, when it says so.
+    """
+
+    outcome: Outcome
+    wrong: tuple[str, ...]
+    message: str
+    hits: int
+    chunks: int | None = None
+
+
+Push = Callable[[Cell, Any, str, pa.Table, Path], Any]
+"""Pushes a table into a pool: ``push(cell, server, pool, frame, folder)``."""
+
+
+def cells() -> Iterator[Cell]:
+    """The whole matrix."""
+    for call in CALLS:
+        for hazard in HAZARDS:
+            if call not in hazard.calls:
+                continue
+            for always in (False, True):
+                for staging in (False, True):
+                    for workers in (1, 4):
+                        yield Cell(call, hazard, always, staging, workers)
+
+
+def sample() -> set[Cell]:
+    """A quarter of the matrix: every call, hazard and persistence, each in one way of pushing."""
+    every = list(cells())
+    # The shift keeps "once" and "always", which alternate, from always meeting the same ways.
+    return {every[4 * g + (g + g // 2) % 4] for g in range(len(every) // 4)}
+
+
+def frame(rows: int = ROWS) -> pa.Table:
+    """Rows that can be told apart, of about 20 bytes."""
+    return pa.table(
+        {"ROW": range(rows), "TEXT": [f"{row * 7919 % 104_729:x}" for row in range(rows)]}
+    )
+
+
+def push(cell: Cell, server: Any, pool: str, table: pa.Table, folder: Path) -> Any:
+    """The push that is promised for."""
+    with Celonis(server.url, auth=ApiKey(server.token), timeouts=cell.timeouts) as client:
+        return client.push(
+            table,
+            pool,
+            TABLE,
+            workers=cell.workers,
+            chunk_bytes=CHUNK_BYTES,
+            staging=f"file://{folder}" if cell.staging else None,
+            # What the local Celonis refuses by itself, so that the job has to be cancelled.
+            compression="zstd" if cell.call == "cancel" else "snappy",
+            progress=False,
+        )
+
+
+def run(cell: Cell, server: Any, folder: Path, pushing: Push = push) -> Observed:
+    """Push into the server while it fails as the cell says, and judge what came of it."""
+    name = f"pool {uuid.uuid4()}" if cell.call == "pools" else str(uuid.uuid4())
+    table = frame()
+    skip = 1 if cell.call == "upload" and not cell.always else 0
+    fault = cell.hazard.arm(server.faults, cell.call, None if cell.always else 1, skip)
+    status, error = None, None
+    try:
+        status = pushing(cell, server, name, table, folder)
+    except Exception as raised:
+        error = raised
+    finally:
+        _settle(server, fault)
+    found = server._store.pool(name)
+    jobs = [] if found is None else _ended(server, found["id"])
+    wrong = [] if fault.hits else ["the fault did not strike"]
+    wrong += _judge(server, name, table, error, jobs)
+    after = _after(error, jobs)
+    if error is not None and after in ("open", "runs on"):
+        named = getattr(error, "job_id", None)
+        if named not in [job["id"] for job in jobs if job["status"] in ("NEW", "DONE")]:
+            wrong.append(f"the job is {after}, but the error does not name it")
+    for job in jobs:
+        if job["status"] == "NEW":
+            server._store.set_job(job["id"], "CANCELED", "Cancelled by the judge")
+    return Observed(
+        Outcome("" if error is None else type(error).__name__, after),
+        tuple(wrong),
+        str(error or ""),
+        fault.hits,
+        getattr(status, "chunks", None),
+    )
+
+
+def _settle(server: Any, fault: Any) -> None:
+    """Wait until the server is done with every call, and let it work again."""
+    deadline = time.monotonic() + 30
+    while fault.over < fault.hits and time.monotonic() < deadline:
+        time.sleep(0.005)
+    server.faults.clear()
+
+
+def _ended(server: Any, pool_id: str) -> list[dict[str, Any]]:
+    """The pool's jobs, oldest first, once none of them runs any more."""
+    deadline = time.monotonic() + 30
+    while True:
+        jobs = list(reversed(server._store.jobs(pool_id)))
+        running = [job for job in jobs if job["status"] in ("QUEUED", "RUNNING")]
+        if not running or time.monotonic() > deadline:
+            return jobs
+        time.sleep(0.005)
+
+
+def _after(error: Exception | None, jobs: list[dict[str, Any]]) -> Jobs:
+    states = [job["status"] for job in jobs]
+    if "NEW" in states:
+        return "open"
+    if "DONE" in states:
+        return "DONE" if error is None else "runs on"
+    created = getattr(error, "job_id", None) is not None
+    return "CANCELED" if created and "CANCELED" in states else "none"
+
+
+def _judge(
+    server: Any, pool: str, table: pa.Table, error: Exception | None, jobs: list[dict[str, Any]]
+) -> Iterator[str]:
+    """What no client may do."""
+    try:
+        there = server.table(pool, TABLE)
+    except KeyError:
+        there = table.slice(0, 0)
+    done = [job for job in jobs if job["status"] == "DONE"]
+    distinct = len(there.group_by("ROW").aggregate([]))
+    if there.num_rows > distinct:
+        yield f"{there.num_rows - distinct} rows are there twice"
+    if error is None and distinct != table.num_rows:
+        yield f"{table.num_rows - distinct} rows are lost, but the push says it is done"
+    if error is not None and distinct not in (0, table.num_rows):
+        yield f"{distinct} of {table.num_rows} rows are there"
+    if error is not None and distinct and not done:
+        yield "rows are there, but no job is DONE"
+    if not set(there["ROW"].to_pylist()) <= set(table["ROW"].to_pylist()):
+        yield "rows are there that were never pushed"
+    if there.num_rows == distinct == table.num_rows and there.sort_by("ROW") != table:
+        yield "the rows have other values"
+    if len(done) > 1:
+        yield f"{len(done)} jobs were executed"

@@ -1,0 +1,259 @@
+"""What a push promises under each fault, as data: the matrix test and docs/reliability.md read it.
+
+A cell is a call, a hazard, and whether it strikes once or always. The first rule that fits a cell
+says what may come out of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+CALLS = {
+    "pools": "look up the pool",
+    "create": "create",
+    "upload": "upload",
+    "chunks": "list chunks",
+    "execute": "execute",
+    "job": "poll the job",
+    "cancel": "cancel",
+}
+"""The calls of a push, by the names that the local Celonis has for them."""
+
+CHUNKS = 4
+"""Chunks of the pushes of the matrix, at least: what strikes once strikes the second upload."""
+
+REFUSED_SECONDS = 0.08
+"""How long connections are refused where that passes; the client's patience must be longer."""
+
+LATE_SECONDS = 0.03
+"""How long after the client has given up a late call is carried out: while it looks, or after."""
+
+_BEFORE: dict[str, tuple[str | None, int]] = {
+    "pools": (None, 0),
+    "create": (None, 0),
+    "upload": ("create", 0),
+    "chunks": ("upload", CHUNKS - 1),
+    "execute": ("chunks", 0),
+    "job": ("execute", 0),
+    "cancel": ("upload", 0),
+}
+"""The call after which connections are refused, so that the next one finds the door closed."""
+
+Jobs = Literal["none", "DONE", "CANCELED", "open", "runs on"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What comes out of a push.
+
+    Attributes:
+        error: Name of the class raised, "" for none.
+        job: What became of its jobs at the server: there is none that could still be executed
+            (none), the last one is DONE or CANCELED, one is left NEW (open), or the push ended
+            with an error while its job goes on (runs on).
+    """
+
+    error: str
+    job: Jobs
+
+    def __str__(self) -> str:
+        if not self.error:
+            return "DONE" if self.job == "DONE" else "DONE, an empty job left open"
+        words = {"none": "", "DONE": "", "CANCELED": ", canceled", "open": ", **left open**",
+                 "runs on": ", runs on"}  # fmt: skip
+        return f"`{self.error}`{words[self.job]}"
+
+
+DONE = Outcome("", "DONE")
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """A fault of the wire.
+
+    Attributes:
+        name: Short name.
+        title: What happens, for the table.
+        error: The class of the error when it does not pass.
+        arm: Sets it up: ``arm(faults, call, times, skip)``.
+        carried: Whether the server carries the call out all the same.
+        final: Calls on which it is a refusal that asking again does not change.
+        unread: Calls whose answer has no content that a client reads, so that nothing is wrong.
+        calls: Calls it is tried on.
+        silent: Whether the client has to run into its time-out.
+        late: Whether the server carries the call out after that.
+    """
+
+    name: str
+    title: str
+    error: str
+    arm: Callable[[Any, str, int | None, int], Any]
+    carried: bool = False
+    final: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    calls: tuple[str, ...] = tuple(CALLS)
+    silent: bool = False
+    late: bool = False
+
+    @property
+    def arrives(self) -> bool:
+        """Whether the server carries the call out, before or after the client gives up."""
+        return self.carried or self.late
+
+
+def _refuse(faults: Any, call: str, times: int | None, _: int) -> Any:
+    following, skip = _BEFORE[call]
+    seconds = math.inf if times is None else REFUSED_SECONDS
+    return faults.refuse(seconds, following=following, skip=skip)
+
+
+def _drop(when: str, *, reset: bool) -> Callable[..., Any]:
+    return lambda faults, call, times, skip: faults.drop(
+        call, when=when, reset=reset, times=times, skip=skip
+    )
+
+
+def _stall(when: str) -> Callable[..., Any]:
+    return lambda faults, call, times, skip: faults.stall(
+        call, when=when, late_seconds=LATE_SECONDS, times=times, skip=skip
+    )
+
+
+def _garble(how: str, *, carry_out: bool) -> Callable[..., Any]:
+    return lambda faults, call, times, skip: faults.garble(
+        call, how, carry_out=carry_out, times=times, skip=skip
+    )
+
+
+def _answer(status: int, *, carry_out: bool = False, wait: bool = False) -> Callable[..., Any]:
+    page = b"<html><body><h1>Gateway</h1></body></html>"
+    text = b'{"reference": "r-1", "message": "It failed.", "shortMessage": "FAILED"}'
+    body, kind = {
+        500: (text, "application/json"),
+        502: (page, "text/html"),
+        503: (page, "text/html"),
+        504: (page, "text/html"),
+    }.get(status, (b"", "text/plain"))
+    headers = {"Retry-After": "0.05"} if wait else {}
+    return lambda faults, call, times, skip: faults.answer(
+        call, status, carry_out=carry_out, times=times, skip=skip, headers=headers, body=body,
+        content_type=kind,
+    )  # fmt: skip
+
+
+_UNREAD = ("upload", "execute", "cancel")
+_CHANGES = ("create", "upload", "execute", "cancel")
+_LOST, _LATE = "ApiConnectionError", "ApiTimeoutError"
+
+HAZARDS = (
+    Hazard("refused", "connection refused", _LOST, _refuse),
+    Hazard("reset-head", "reset before the body", _LOST, _drop("before", reset=True)),
+    Hazard("reset-body", "reset in the body", _LOST, _drop("body", reset=True), calls=("create", "upload")),
+    Hazard("closed", "closed without an answer", _LOST, _drop("before", reset=False)),
+    Hazard("lost-reset", "carried out, then reset", _LOST, _drop("after", reset=True), carried=True),
+    Hazard("lost-closed", "carried out, then closed", _LOST, _drop("after", reset=False), carried=True),
+    Hazard("silent", "no answer in time", _LATE, _stall("before"), silent=True),
+    Hazard("silent-done", "carried out, no answer in time", _LATE, _stall("after"), carried=True, silent=True),
+    Hazard("silent-late", "no answer in time, carried out later", _LATE, _stall("late"), silent=True, late=True,
+           calls=_CHANGES),
+    Hazard("400", "400", "BadRequest", _answer(400), final=tuple(CALLS),
+           calls=tuple(call for call in CALLS if call != "cancel")),
+    Hazard("401", "401", "AuthenticationError", _answer(401), final=tuple(CALLS)),
+    Hazard("403", "403", "PermissionDenied", _answer(403), final=tuple(CALLS)),
+    Hazard("404", "404", "NotFound", _answer(404), final=tuple(CALLS)),
+    Hazard("409", "409", "Conflict", _answer(409), final=tuple(call for call in CALLS if call != "execute")),
+    Hazard("429", "429 and Retry-After", "RateLimited", _answer(429, wait=True)),
+    Hazard("500", "500", "ServerError", _answer(500)),
+    Hazard("502", "502", "ServerError", _answer(502)),
+    Hazard("503", "503", "ServerError", _answer(503)),
+    Hazard("503-wait", "503 and Retry-After", "ServerError", _answer(503, wait=True)),
+    Hazard("504", "504", "ServerError", _answer(504)),
+    Hazard("500-done", "carried out, then 500", "ServerError", _answer(500, carry_out=True), carried=True,
+           calls=_CHANGES),
+    Hazard("502-done", "carried out, then 502", "ServerError", _answer(502, carry_out=True), carried=True,
+           calls=_CHANGES),
+    Hazard("504-done", "carried out, then 504", "ServerError", _answer(504, carry_out=True), carried=True,
+           calls=_CHANGES),
+    Hazard("cut", "answer cut off", _LOST, _garble("cut", carry_out=True), carried=True),
+    Hazard("json", "half a JSON text", "ApiStatusError", _garble("json", carry_out=True), carried=True,
+           unread=_UNREAD),
+    Hazard("html", "a web page", "ApiStatusError", _garble("html", carry_out=False)),
+    Hazard("html-done", "carried out, then a web page", "ApiStatusError", _garble("html", carry_out=True),
+           carried=True, calls=_CHANGES),
+    Hazard("drip", "answer drips", "", lambda f, call, times, skip: f.drip(call, 0.3, times=times, skip=skip),
+           carried=True, unread=tuple(CALLS)),
+)  # fmt: skip
+"""All hazards; "carried out" means that the server has done what the call asks."""
+
+CANCEL_BECAUSE = "BadRequest"
+"""The error that makes the pushes of the cancel column cancel: a file the server refuses."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A promise: for which cells, and what may come out.
+
+    Attributes:
+        why: The promise in a sentence.
+        fits: Whether a cell (call, hazard, always) is meant.
+        outcomes: What may come out of it.
+    """
+
+    why: str
+    fits: Callable[[str, Hazard, bool], bool]
+    outcomes: Callable[[str, Hazard], tuple[Outcome, ...]]
+
+
+def _raised(call: str, hazard: Hazard) -> tuple[Outcome, ...]:
+    """The hazard's own error, and what becomes of the job at that point of the push."""
+    job: dict[str, Jobs] = {"pools": "none", "create": "none", "job": "runs on"}
+    return (Outcome(hazard.error, job.get(call, "CANCELED")),)
+
+
+RULES = (
+    Rule("An answer that takes its time, or that has nothing to be read, is an answer.",
+         lambda call, hazard, always: call in hazard.unread and call != "cancel",
+         lambda call, hazard: (DONE,)),
+    Rule("A job that must be cancelled is cancelled whatever passes on the way; the error that led there is raised.",
+         lambda call, hazard, always: call == "cancel" and (hazard.arrives or not (call in hazard.final or always)),
+         lambda call, hazard: (Outcome(CANCEL_BECAUSE, "CANCELED"),)),
+    Rule("A job that cannot be cancelled stays open, unexecuted, and is named by the error.",
+         lambda call, hazard, always: call == "cancel",
+         lambda call, hazard: (Outcome(CANCEL_BECAUSE, "open"),)),
+    Rule("A refusal that asking again does not change is raised at once.",
+         lambda call, hazard, always: call in hazard.final,
+         _raised),
+    Rule("A call to create that arrives after the client has given up may leave an empty job; it is never executed.",
+         lambda call, hazard, always: call == "create" and hazard.late and not always,
+         lambda call, hazard: (DONE, Outcome("", "open"))),
+    Rule("An upload that arrives after the client has given up is found before execution: the job is begun anew or given up.",
+         lambda call, hazard, always: call == "upload" and hazard.late,
+         lambda call, hazard: (DONE, Outcome("UploadUncertain", "CANCELED"), Outcome(hazard.error, "CANCELED"))),
+    Rule("What passes costs time, not rows.",
+         lambda call, hazard, always: not always,
+         lambda call, hazard: (DONE,)),
+    Rule("An upload or a submission that was carried out is found at the server, whatever was answered.",
+         lambda call, hazard, always: call in ("upload", "execute") and hazard.arrives,
+         lambda call, hazard: (DONE,)),
+    Rule("Jobs whose creation was never answered are found in the list and cancelled.",
+         lambda call, hazard, always: call == "create" and hazard.arrives,
+         lambda call, hazard: (*_raised(call, hazard), DONE)),
+    Rule("Where the server cannot be reached at all, its job stays open, unexecuted, and is named by the error.",
+         lambda call, hazard, always: hazard.name == "refused" and call in ("upload", "chunks", "execute"),
+         lambda call, hazard: (Outcome(hazard.error, "open"),)),
+    Rule("An upload that never arrives ends the push; nothing was executed.",
+         lambda call, hazard, always: call == "upload",
+         lambda call, hazard: (*_raised(call, hazard), Outcome("UploadUncertain", "CANCELED"))),
+    Rule("What does not pass ends in its own error; the table is untouched, unless the job was submitted before.",
+         lambda call, hazard, always: True,
+         _raised),
+)  # fmt: skip
+"""The promises, most special first."""
+
+
+def rule(call: str, hazard: Hazard, always: bool) -> Rule:
+    """The promise that holds for a cell."""
+    return next(found for found in RULES if found.fits(call, hazard, always))

@@ -1,0 +1,123 @@
+"""A client of the soak, a process of its own that may be killed: ``soak_client.py URL [naive]``.
+
+Obeys lines of JSON, ``{"push": number, …}`` or ``{"resume": staging URL}``, and answers each with
+a line of JSON that says what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import naive  # noqa: E402
+import pandas as pd  # noqa: E402
+import polars as pl  # noqa: E402
+import pyarrow as pa  # noqa: E402
+import waits  # noqa: E402
+from soak_server import TOKEN  # noqa: E402
+
+import celonis_frames  # noqa: E402
+from celonis_frames import ApiKey, Celonis  # noqa: E402
+from celonis_frames._http import Timeouts  # noqa: E402
+
+POOL = "Soak"
+TEXT_LENGTH = 80
+READ_SECONDS = 1.0
+SCALE = 0.25
+"""Of the client's pauses: they must outlast the start of a server."""
+
+
+def rows(push: int, count: int) -> dict[str, list[Any]]:
+    """The rows of a push: every value follows from the numbers of the push and the row."""
+    return {
+        "PUSH": [push] * count,
+        "ROW": list(range(count)),
+        "TEXT": [None if r % 11 == 3 else f"{push}:{r * 7919 % 104_729}" for r in range(count)],
+        "VALUE": [None if r % 7 == 2 else (push * 31 + r) / 8 for r in range(count)],
+    }
+
+
+def frame(kind: str, push: int, count: int) -> Any:
+    """The rows as a frame of this kind."""
+    columns = rows(push, count)
+    if kind == "pandas":
+        made = pd.DataFrame(columns)
+        return made.astype({"TEXT": "string"})
+    if kind == "polars":
+        return pl.DataFrame(columns, schema_overrides={"TEXT": pl.String, "VALUE": pl.Float64})
+    if kind == "lazy":
+        return frame("polars", push, count).lazy()
+    table = pa.table(columns, pa.schema([("PUSH", "int64"), ("ROW", "int64"), ("TEXT", "string"),
+                                         ("VALUE", "float64")]))  # fmt: skip
+    if kind == "generator":
+        half = max(1, count // 2)
+        return (table.slice(start, half) for start in range(0, count, half))
+    return table
+
+
+def push(client: Celonis, order: dict[str, Any]) -> dict[str, Any]:
+    """Push as told; what came of it."""
+    status = client.push(
+        frame(order["frame"], order["push"], order["rows"]),
+        POOL,
+        order["table"],
+        columns={"TEXT": TEXT_LENGTH},
+        chunk_bytes=order["chunk_bytes"],
+        workers=order["workers"],
+        staging=order["staging"],
+        progress=False,
+    )
+    return {"state": status.state, "job_id": status.job_id, "rows": status.rows}
+
+
+def usual(url: str, order: dict[str, Any]) -> dict[str, Any]:
+    """Push as told, in the usual way."""
+    client = naive.Naive(url, TOKEN, POOL, READ_SECONDS)
+    try:
+        table = frame("arrow", order["push"], order["rows"])
+        client.push(table, order["table"], 1 + order["rows"] * 20 // order["chunk_bytes"])
+    finally:
+        client.close()
+    return {"state": "DONE"}
+
+
+def resume(client: Celonis, url: str) -> dict[str, Any]:
+    """Continue what was staged under the URL; what came of each push found there."""
+    found = celonis_frames.resume(url, client=client, progress=False)
+    return {"resumed": [{"state": s.state, "job_id": s.job_id, "rows": s.rows} for s in found]}
+
+
+def main() -> None:
+    logging.disable()
+    waits.shorten(scale=SCALE)
+    timeouts = Timeouts(connect=5.0, read=READ_SECONDS)
+    with Celonis(sys.argv[1], auth=ApiKey(TOKEN), timeouts=timeouts) as client:
+        resumes = hasattr(celonis_frames, "resume") and "naive" not in sys.argv
+        print(json.dumps({"resume": resumes}), flush=True)
+        for line in sys.stdin:
+            order = json.loads(line)
+            try:
+                if "resume" in order:
+                    result = resume(client, order["resume"])
+                elif "naive" in sys.argv:
+                    result = usual(sys.argv[1], order)
+                else:
+                    result = push(client, order)
+            except Exception as error:
+                result = {
+                    "error": type(error).__name__,
+                    "job_id": getattr(error, "job_id", None),
+                    "message": str(error)[:500],
+                    "known": "naive" in sys.argv
+                    or isinstance(error, celonis_frames.exceptions.CelonisFramesError),
+                }
+            print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What a test leaves behind in its process: threads, open files, sockets."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+
+import psutil
+
+PATIENCE_SECONDS = 5.0
+"""What ends by itself, such as a connection whose other side was closed, has so long to do so."""
+
+_SERVERS = ("AnyIO worker thread", "local-celonis")
+_LIBRARIES = ("fsspecIO", "TMonitor", "asyncio")
+"""Threads that live for the whole process: of a running local Celonis, of fsspec, of tqdm."""
+
+
+class Leaks:
+    """What is there now; `left` tells what has come since.
+
+    Args:
+        sockets: Whether sockets count; not where a connection lives longer than a test.
+    """
+
+    def __init__(self, *, sockets: bool) -> None:
+        self._process = psutil.Process()
+        self._sockets = sockets
+        self._before = self._now()
+
+    def left(self) -> list[str]:
+        """Threads, files and sockets that were not there and stay."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            new = self._now() - self._before
+            if not new or time.monotonic() > deadline:
+                return sorted(text for _, text in new)
+            gc.collect()
+            time.sleep(0.01)
+
+    def _now(self) -> set[tuple[object, str]]:
+        found: set[tuple[object, str]] = {
+            (thread.ident, f"thread {thread.name}")
+            for thread in threading.enumerate()
+            if not thread.name.startswith(_SERVERS + _LIBRARIES)
+        }
+        found |= {(file.fd, f"file {file.path}") for file in self._process.open_files()}
+        if self._sockets:
+            found |= {
+                ((c.laddr, c.raddr), f"socket {c.laddr} to {c.raddr}, {c.status}")
+                for c in self._process.net_connections("inet")
+                if c.raddr
+            }
+        return found
