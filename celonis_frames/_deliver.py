@@ -194,7 +194,7 @@ def deliver(
                         "something else adds chunks to these jobs.",
                         job_id=job_id,
                     ) from None
-                _log.warning("job %s is given up (%s); a new one is begun", job_id, doubt)
+                _log.warning("job %s is given up (%s); a new one is begun", job_id, str(doubt))
                 report.restart()
                 job_id = None
             except BaseException as error:
@@ -232,7 +232,7 @@ def _abandon(attempt: _Attempt) -> None:
         attempt.give_up()
     except CelonisFramesError as error:
         # It stays in NEW: it was never submitted, and nobody will.
-        _log.warning("job %s could not be cancelled: %s", attempt.job_id, error)
+        _log.warning("job %s could not be cancelled: %s", attempt.job_id, error.message)
 
 
 def _cancelled(attempt: _Attempt, error: BaseException) -> bool:
@@ -250,7 +250,7 @@ def _cancelled(attempt: _Attempt, error: BaseException) -> bool:
     except NotFound:
         state = "DELETED"
     except CelonisFramesError as second:
-        _log.warning("job %s could not be cancelled: %s", job_id, second)
+        _log.warning("job %s could not be cancelled: %s", job_id, second.message)
         error.add_note(
             f"Job {job_id} could not be cancelled ({second}). "
             + (

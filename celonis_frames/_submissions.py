@@ -180,12 +180,13 @@ def submit(
         except RateLimited as error:
             limit.refused(error)
         except ApiError as error:
-            doubt = doubt or outcome(error) == "unknown"
-            if not doubt and not isinstance(error, Conflict) and outcome(error) == "refused":
-                raise
-            if _state(api, pool_id, job_id, error) != "NEW":
+            known = outcome(error)
+            doubt = doubt or known == "unknown"
+            conflict = isinstance(error, Conflict)
+            # Where nothing was sent, and nothing before, nothing is to be looked up.
+            if (doubt or conflict) and _state(api, pool_id, job_id, error) != "NEW":
                 break
-            if outcome(error) == "refused" and not isinstance(error, Conflict):
+            if known == "refused" and not conflict:
                 raise
             budget.spend(error)
         else:
@@ -280,7 +281,7 @@ class Orphans:
         except CelonisFramesError as error:
             _log.warning(
                 "a job for table %s may be left in NEW, without chunks, in pool %s (%s)",
-                self._body.get("targetName"), self._pool_id, error,
+                self._body.get("targetName"), self._pool_id, error.message,
             )  # fmt: skip
         finally:
             _ours.difference_update(self._made)

@@ -103,6 +103,7 @@ class Uploads:
         self._failure: BaseException | None = None
         self._seen: set[str] = set()
         self._acknowledged = 0
+        self._doubtful = False
         self._doubted: float | None = None
         self.chunks = 0
 
@@ -240,6 +241,7 @@ class Uploads:
                 if not self._unsettled:
                     return
                 doubtful, self._unsettled = self._unsettled, []
+            self._doubtful = True
             for item in self._settle(doubtful):
                 assert item.error is not None  # noqa: S101  # that is why it was in doubt
                 item.budget.spend(item.error)
@@ -286,7 +288,7 @@ class Uploads:
         try:
             return self._api.chunks(self._pool_id, self._job_id, patience=self._left())
         except ApiError as error:
-            if outcome(error) == "refused":
+            if outcome(error) == "refused" or not self._doubtful:
                 raise
             raise UploadUncertain(
                 f"Which chunks of job {self._job_id} arrived is not known, and the server cannot "

@@ -112,14 +112,8 @@ def test_a_second_ctrl_c_leaves_at_once(busy: Any) -> None:
 
 def test_the_interpreters_end_cancels_the_job_of_a_daemon_thread(busy: Any) -> None:
     """A push in a thread that ends with the interpreter leaves no job open."""
-    environment = os.environ | {"CELONIS_URL": busy.url, "CELONIS_API_TOKEN": busy.token}
-    jobs = len(busy.jobs)
-    program = "threading.Thread(target=push, daemon=True).start()\ninput()\n"
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM + program], text=True, env=environment,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    _until(lambda: len(busy.jobs) > jobs and busy.faults.active("upload"))
+    process = _start(busy, "threading.Thread(target=push, daemon=True).start()\ninput()\n")
+    _until(lambda: busy.uploads.hits)
     process.communicate("\n", timeout=25)
     assert busy.jobs[0]["status"] == "CANCELED"
 

@@ -174,7 +174,7 @@ def test_two_resumes_at_once_do_not_both_execute(
 
 def test_a_push_under_way_cannot_be_resumed(own: Any, client: Celonis, tmp_path: Path) -> None:
     """While the pushing process lives, its stage is its own."""
-    fault = own.faults.stall("upload", times=None)
+    fault = own.faults.stall("upload", seconds=1.0)
     frame = pl.DataFrame({"A": range(ROWS)})
     failed: list[BaseException] = []
 
