@@ -28,7 +28,11 @@ class Progress:
                 warnings.simplefilter("ignore")
                 from tqdm.auto import tqdm  # noqa: PLC0415  # slow to import, often not wanted
 
-            self._bar = tqdm(unit="B", unit_scale=True, leave=False, desc=label)
+            class Bar(tqdm):  # type: ignore[type-arg]
+                # Every block refreshes it, so it needs no thread that would outlive the push.
+                monitor_interval = 0
+
+            self._bar = Bar(unit="B", unit_scale=True, leave=False, miniters=1, desc=label)
 
     def stage(self, name: str) -> None:
         """Say what happens now."""

@@ -1,0 +1,1 @@
+"""Delivery: chunks that arrive once, whatever stops the push."""

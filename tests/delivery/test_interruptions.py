@@ -152,7 +152,7 @@ def test_a_handler_of_the_programs_own_stays(connection: Celonis, table: str) ->
         signal.signal(signal.SIGTERM, before)
 
 
-def test_forked_workers_do_not_share_sockets(server: Any, table: str) -> None:
+def test_forked_workers_do_not_share_sockets(server: Any) -> None:
     """A connection that was used before a fork works in parent and child at the same time."""
     program = (
         "push(); pid = os.fork()\n"

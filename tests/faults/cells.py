@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from rules import CALLS, CHUNKS, HAZARDS, Hazard, Jobs, Outcome, rule
+from rules import CALLS, HAZARDS, Hazard, Jobs, Outcome, rule
 
 from celonis_frames import ApiKey, Celonis
 from celonis_frames._http import Timeouts

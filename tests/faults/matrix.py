@@ -92,6 +92,7 @@ def comparison(found: Found) -> str:
 
 
 def main() -> int:
+    """Run every cell and print or write the table."""
     waits.shorten()
     begin = time.monotonic()
     every = list(cells.cells())

@@ -14,6 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 import requests
+from cells import TABLE
+from rules import CHUNKS
 
 TRIES = 5
 PAUSE = 0.1
@@ -71,9 +73,6 @@ class Naive:
 def push(cell: Any, server: Any, pool: str, table: pa.Table, folder: Path) -> None:
     """The same push as `cells.push`, in the usual way."""
     del folder
-    from cells import TABLE
-    from rules import CHUNKS
-
     client = Naive(server.url, server.token, pool, cell.timeouts.read)
     try:
         client.push(table, TABLE, CHUNKS)

@@ -13,6 +13,7 @@ docs/reliability.md.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -152,10 +153,8 @@ class Server:
     def _end(self) -> None:
         self._process.wait()
         for pipe in (self._input, self._output):
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                pass
         self._struck_before += self._struck
         self._struck = 0
 
@@ -179,7 +178,7 @@ class Client:
         self._start()
 
     def do(self, order: dict[str, Any], kill_after: float | None = None) -> dict[str, Any]:
-        """What the client says it did; ``{"killed": True}`` when it was killed before it said so."""
+        """What the client says it did; ``{"killed": True}`` when it was killed before that."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
@@ -411,7 +410,8 @@ def _there(celonis: Any) -> dict[int, tuple[int, int, int]]:
         count(*) FILTER (
             TEXT IS DISTINCT FROM
                 CASE WHEN ROW % 11 = 3 THEN NULL ELSE PUSH || ':' || (ROW * 7919 % 104729) END
-            OR VALUE IS DISTINCT FROM CASE WHEN ROW % 7 = 2 THEN NULL ELSE (PUSH * 31 + ROW) / 8.0 END
+            OR VALUE IS DISTINCT FROM
+                CASE WHEN ROW % 7 = 2 THEN NULL ELSE (PUSH * 31 + ROW) / 8.0 END
         ) AS bad
         FROM ({union}) GROUP BY PUSH"""
     )
@@ -431,6 +431,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def main() -> int:
+    """Soak for so many pushes with this seed; 0 when nothing was lost or doubled."""
     pushes = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     with tempfile.TemporaryDirectory() as folder:

@@ -19,6 +19,7 @@ PENDING = 6
 
 
 def main() -> None:
+    """Serve, and arm the faults that each line of stdin names."""
     with local.start(sys.argv[1], int(sys.argv[2]), token=TOKEN, limits=False) as celonis:
         print(celonis.url.rpartition(":")[2], flush=True)
         armed: list[Any] = []

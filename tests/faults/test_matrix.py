@@ -33,7 +33,7 @@ def test_a_push_keeps_its_promise(cell: cells.Cell, faulty: Any, tmp_path: Path)
     assert observed.outcome in cell.allowed, observed
     if not observed.outcome.error:
         assert observed.chunks is not None
-        assert observed.chunks >= cells.CHUNKS
+        assert observed.chunks >= rules.CHUNKS
 
 
 def test_the_page_has_the_promises() -> None:
