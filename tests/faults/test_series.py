@@ -72,3 +72,19 @@ def test_faults_in_series_pass(name: str, workers: int, faulty: Any) -> None:
     assert set(states) <= {"DONE", "CANCELED"}
     assert faulty.table(pool, "T").sort_by("ROW") == cells.frame()
     assert all(fault.hits for fault in faults)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("call", ["create", "upload", "chunks", "execute"])
+def test_retry_after_is_obeyed(
+    call: str, status: int, faulty: Any, fast_waits: list[float]
+) -> None:
+    """The client waits at least as long as the server asks for, and then goes on."""
+    pool = str(uuid.uuid4())
+    fault = faulty.faults.answer(call, status, headers={"Retry-After": "7"})
+    with Celonis(faulty.url, auth=ApiKey(faulty.token)) as client:
+        done = client.push(cells.frame(), pool, "T")
+    assert fault.hits == 1
+    assert done.ok
+    assert max(fast_waits) >= 7
+    assert faulty.table(pool, "T").num_rows == cells.ROWS

@@ -22,11 +22,18 @@ CONSTANTS = {"celonis_frames._jobs": {"FIRST_DELAY": 0.005, "LAST_DELAY": 0.05}}
 """Waits that are module constants, and what they become."""
 
 
-def shorten(put: Callable[[object, str, object], None] = setattr, scale: float = SCALE) -> None:
-    """Make the waits short, by `setattr` or something that can take it back."""
+def shorten(
+    put: Callable[[object, str, object], None] = setattr, scale: float = SCALE
+) -> list[float]:
+    """Make the waits short, by `setattr` or something that can take it back.
+
+    Returns a list that gets the seconds of every pause, as the client meant them.
+    """
     real = _retry.pause
+    meant: list[float] = []
 
     def pause(seconds: float, stop: threading.Event | None = None) -> None:
+        meant.append(seconds)
         real(seconds * scale, stop)
 
     for module in pkgutil.iter_modules(celonis_frames.__path__, "celonis_frames."):
@@ -40,3 +47,4 @@ def shorten(put: Callable[[object, str, object], None] = setattr, scale: float =
             if not hasattr(sys.modules[name], constant):
                 raise AttributeError(f"{name} has no {constant}: correct tests/faults/waits.py")
             put(sys.modules[name], constant, value)
+    return meant
