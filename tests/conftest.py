@@ -19,6 +19,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     real = _retry._sleep
     monkeypatch.setattr(_retry, "_sleep", lambda seconds, stop: real(min(seconds, 0.02), stop))
 
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 

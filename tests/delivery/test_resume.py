@@ -54,9 +54,7 @@ def _until(true: Callable[[], Any]) -> None:
 def _killed(own: Any, folder: Path, when: Callable[[], Any]) -> None:
     """Push in a process, and kill it with -9 when something has happened."""
     environment = os.environ | {"CELONIS_URL": own.url, "CELONIS_API_TOKEN": own.token}
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, f"file://{folder}"], env=environment
-    )
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, f"file://{folder}"], env=environment)
     try:
         _until(when)
     finally:
@@ -105,9 +103,7 @@ def test_a_push_killed_while_the_job_runs_is_only_followed(
         client.resume(str(tmp_path))
 
 
-def test_chunks_that_arrived_are_not_sent_again(
-    own: Any, client: Celonis, tmp_path: Path
-) -> None:
+def test_chunks_that_arrived_are_not_sent_again(own: Any, client: Celonis, tmp_path: Path) -> None:
     """What the server has is recognised by its checksum; only the rest is sent, in the same job."""
     fault = own.faults.stall("upload", times=None, skip=3)
     _killed(own, tmp_path, lambda: fault.hits == 2)
@@ -143,9 +139,7 @@ def test_a_stage_that_is_not_complete_is_told_and_removed(
     assert not own.jobs
 
 
-def test_two_resumes_at_once_do_not_both_execute(
-    own: Any, client: Celonis, tmp_path: Path
-) -> None:
+def test_two_resumes_at_once_do_not_both_execute(own: Any, client: Celonis, tmp_path: Path) -> None:
     """Of several resumes at the same time at most one works; the others say who does."""
     fault = own.faults.stall("upload", times=None)
     _killed(own, tmp_path, lambda: fault.hits)

@@ -14,16 +14,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import naive  # noqa: E402
-import pandas as pd  # noqa: E402
-import polars as pl  # noqa: E402
-import pyarrow as pa  # noqa: E402
-import waits  # noqa: E402
-from soak_server import TOKEN  # noqa: E402
+import naive
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import waits
+from soak_server import TOKEN
 
-import celonis_frames  # noqa: E402
-from celonis_frames import ApiKey, Celonis  # noqa: E402
-from celonis_frames._http import Timeouts  # noqa: E402
+import celonis_frames
+from celonis_frames import ApiKey, Celonis
+from celonis_frames._http import Timeouts
 
 POOL = "Soak"
 TEXT_LENGTH = 80

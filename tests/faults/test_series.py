@@ -47,7 +47,6 @@ SERIES: dict[str, Callable[[local.Faults], list[Any]]] = {
 }
 
 
-@pytest.mark.usefixtures("fast_waits")
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("name", SERIES)
 def test_faults_in_series_pass(name: str, workers: int, faulty: Any) -> None:
@@ -77,7 +76,7 @@ def test_faults_in_series_pass(name: str, workers: int, faulty: Any) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("call", ["create", "upload", "chunks", "execute"])
 def test_retry_after_is_obeyed(
-    call: str, status: int, faulty: Any, fast_waits: list[float]
+    call: str, status: int, faulty: Any, short_waits: list[float]
 ) -> None:
     """The client waits at least as long as the server asks for, and then goes on."""
     pool = str(uuid.uuid4())
@@ -86,5 +85,5 @@ def test_retry_after_is_obeyed(
         done = client.push(cells.frame(), pool, "T")
     assert fault.hits == 1
     assert done.ok
-    assert max(fast_waits) >= 7
+    assert max(short_waits) >= 7
     assert faulty.table(pool, "T").num_rows == cells.ROWS
