@@ -269,7 +269,7 @@ class Transport:
             session, self._session = self._session, None
             self._closed = True
         if session is not None:
-            session.close()
+            _close(session)
 
     def _open(self) -> requests.Session:
         if self._pid != os.getpid():
@@ -295,6 +295,18 @@ class Transport:
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         return session
+
+
+def _close(session: requests.Session) -> None:
+    # urllib3 leaves the closing of idle connections to the garbage collector, and an error that is
+    # kept anywhere, in a log record or a notebook, would hold them open.
+    for adapter in session.adapters.values():
+        if isinstance(adapter, Adapter):
+            for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+                for key in manager.pools.keys():  # noqa: SIM118  # it cannot be iterated
+                    with contextlib.suppress(KeyError):
+                        manager.pools[key].close()
+    session.close()
 
 
 def _verify(verify: object) -> bool | str:

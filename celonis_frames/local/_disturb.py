@@ -96,6 +96,11 @@ class _Struck:
         whole = _head(answer.status_code, dict(answer.headers)) + bytes(answer.body)
         return _Raw(self.wire, whole, self.fault.seconds)
 
+    async def repeat(self) -> Response:
+        await self.request.body()
+        await self.carry_out()
+        return await self.carry_out()
+
     async def refuse(self) -> Response:
         answer = await self.carry_out()
         self.wire.refuse(self.fault.seconds)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from celonis_frames.local._wire import Wire
 
-Kind = Literal["drop", "answer", "stall", "garble", "drip", "refuse"]
+Kind = Literal["drop", "answer", "stall", "garble", "drip", "repeat", "refuse"]
 When = Literal["before", "body", "after", "late"]
 How = Literal["cut", "json", "html"]
 
@@ -177,6 +177,10 @@ class Faults:
     def drip(self, route: str, seconds: float, *, times: int | None = 1, skip: int = 0) -> Fault:
         """Carry the call out and send the answer bit by bit, over this many seconds."""
         return self._add(Fault(route, "drip", times, skip, seconds=seconds))
+
+    def repeat(self, route: str, *, times: int | None = 1, skip: int = 0) -> Fault:
+        """Carry the call out twice, as a gateway that tries again does; the last answer counts."""
+        return self._add(Fault(route, "repeat", times, skip))
 
     def refuse(
         self, seconds: float = math.inf, *, following: str | None = None, skip: int = 0

@@ -138,7 +138,7 @@ def run(cell: Cell, server: Any, folder: Path, pushing: Push = push) -> Observed
     wrong = [] if fault.hits else ["the fault did not strike"]
     wrong += _judge(server, name, table, error, jobs)
     after = _after(error, jobs)
-    if error is not None and after in ("open", "runs on"):
+    if error is not None and after in ("open", "runs on") and cell.call != "create":
         named = getattr(error, "job_id", None)
         if named not in [job["id"] for job in jobs if job["status"] in ("NEW", "DONE")]:
             wrong.append(f"the job is {after}, but the error does not name it")

@@ -21,7 +21,6 @@ def large() -> pa.Table:
     return pa.table({"ROW": values})
 
 
-@pytest.mark.usefixtures("fast_waits")
 @pytest.mark.parametrize("staging", [False, True])
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_reset_in_the_middle_of_a_large_chunk(

@@ -18,7 +18,6 @@ import rules
 SAMPLE = cells.sample()
 
 
-@pytest.mark.usefixtures("fast_waits")
 @pytest.mark.parametrize(
     "cell",
     [

@@ -218,6 +218,16 @@ def test_a_dripping_answer_comes_whole(client: Client) -> None:
     assert json.loads(got.partition(b"\r\n\r\n")[2]) == whole
 
 
+def test_a_repeated_call_is_carried_out_twice(client: Client) -> None:
+    """One upload leaves two chunks; a second submission is refused, and that is what is answered."""
+    job = client.job()
+    client.celonis.faults.repeat("upload")
+    assert client.upload(job).status_code == 200
+    assert client.chunks(job) == 2
+    client.celonis.faults.repeat("execute")
+    assert client.call("POST", job).status_code == 400
+
+
 def test_a_closed_door_refuses_and_opens_again(client: Client) -> None:
     """refuse() refuses connections, open ones included, and listens again on the same port."""
     faults = client.celonis.faults
