@@ -183,8 +183,11 @@ def submit(
             known = outcome(error)
             doubt = doubt or known == "unknown"
             conflict = isinstance(error, Conflict)
+            # A job that is not NEW any more is refused with 400: something sent this call twice.
             # Where nothing was sent, and nothing before, nothing is to be looked up.
-            if (doubt or conflict) and _state(api, pool_id, job_id, error) != "NEW":
+            if (doubt or isinstance(error, Conflict | BadRequest)) and _state(
+                api, pool_id, job_id, error
+            ) != "NEW":
                 break
             if known == "refused" and not conflict:
                 raise
