@@ -135,6 +135,8 @@ class OAuth2(Unpicklable, Auth):
         return _Tokens(self, ask, clock)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "method"):
+            return "OAuth2(…)"  # in the traceback of its own refusal
         return (
             f"OAuth2({self.client_id!r}, '{MASK}', scopes={self.scopes!r}, method={self.method!r})"
         )

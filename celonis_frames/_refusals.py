@@ -87,17 +87,33 @@ def hidden(content: bytes, secrets: Iterable[str]) -> bytes:
     return content
 
 
+_BACKSLASH = rb"(?:\\{1,8}u005c|%(?:25){0,4}5c|&(?:amp;){0,4}#(?:0{0,4}92|x0{0,4}5c);|\\)"
+"""A backslash, as itself and escaped."""
+
+
 @functools.cache
 def _escaped(byte: int) -> bytes:
-    """A pattern for one byte of a secret, in every form in which it may come back."""
+    """A pattern for one byte of a secret, in every form in which it may come back.
+
+    Escaped once or several times over: a header in Python's quotes, inside JSON, inside a page.
+    Repetitions are bounded, for the text is a stranger's.
+    """
     char = bytes([byte])
-    forms = [re.escape(char)]
-    if not char.isalnum():
-        named = html.escape(char.decode("latin-1")).encode("latin-1")
-        code = f"{byte:02x}".encode()
-        forms += [b"\\\\" + re.escape(char), re.escape(named)]
-        forms += [b"&#0*%d;" % byte, b"(?i:&#x0*%b;|%%%b|\\\\u00%b)" % (code, code, code)]
-    return b"(?:" + b"|".join(forms) + b")"
+    if char.isalnum():
+        return char
+    if char == b"\\":
+        return b"(?i:%b{1,16})" % _BACKSLASH
+    code = b"%02x" % byte
+    forms = [
+        re.escape(char),
+        b"u00%b" % code,
+        b"%%(?:25){0,4}%b" % code,
+        b"&(?:amp;){0,4}#(?:0{0,4}%d|x0{0,4}%b);" % (byte, code),
+    ]
+    named = html.escape(char.decode("latin-1")).encode("latin-1")
+    if named != char:
+        forms.append(b"&(?:amp;){0,4}" + re.escape(named[1:]))
+    return b"(?i:%b{0,16}+(?:%b))" % (_BACKSLASH, b"|".join(forms))
 
 
 def plain(text: bytes | str, limit: int = MAX_TEXT) -> str:

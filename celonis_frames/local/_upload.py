@@ -101,7 +101,7 @@ async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
     if kind != b"multipart/form-data" or not boundary:
         raise Refused(400, "The body must be multipart/form-data with the field 'file'")
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit + MAX_FORM_BYTES:
+    if announced.isdecimal() and int(announced) > limit + MAX_FORM_BYTES:
         raise Refused(413, f"The chunk is larger than {limit:,} bytes")
     file = _File(path, limit)
     try:
