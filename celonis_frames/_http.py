@@ -108,9 +108,15 @@ class Answer:
             ApiStatusError: If it is no JSON; the message quotes its beginning.
         """
         try:
-            return json_.loads(self.content)
+            value = json_.loads(self.content)
+            if b"\\ud" in self.content.lower():
+                # Half of a pair of escapes is no text, and would break wherever it is written to.
+                whole = json_.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
+                value = json_.loads(whole.decode("utf-16", "replace"))
         except (ValueError, RecursionError):
             pass
+        else:
+            return value
         raise self.unreadable("the answer is no JSON")
 
     def unreadable(self, problem: str) -> ApiStatusError:

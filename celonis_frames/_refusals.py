@@ -87,8 +87,14 @@ def hidden(content: bytes, secrets: Iterable[str]) -> bytes:
     return content
 
 
-_BACKSLASH = rb"(?:\\{1,8}u005c|%(?:25){0,4}5c|&(?:amp;){0,4}#(?:0{0,4}92|x0{0,4}5c);|\\)"
-"""A backslash, as itself and escaped."""
+def _coded(char: bytes) -> bytes:
+    """A pattern for a character as it is, or escaped for an address or JSON."""
+    return rb"(?:%%(?:25){0,4}%02x|\\{1,8}u00%02x|%b)" % (ord(char), ord(char), re.escape(char))
+
+
+_AND = _coded(b"&") + b"(?:amp%b){0,4}" % _coded(b";")
+"""How an entity of HTML begins."""
+_BACKSLASH = b"(?:%b|%b#(?:0{0,4}92|x0{0,4}5c);)" % (_coded(b"\\"), _AND)
 
 
 @functools.cache
@@ -103,17 +109,12 @@ def _escaped(byte: int) -> bytes:
         return char
     if char == b"\\":
         return b"(?i:%b{1,16})" % _BACKSLASH
-    code = b"%02x" % byte
-    forms = [
-        re.escape(char),
-        b"u00%b" % code,
-        b"%%(?:25){0,4}%b" % code,
-        b"&(?:amp;){0,4}#(?:0{0,4}%d|x0{0,4}%b);" % (byte, code),
-    ]
     named = html.escape(char.decode("latin-1")).encode("latin-1")
-    if named != char:
-        forms.append(b"&(?:amp;){0,4}" + re.escape(named[1:]))
-    return b"(?i:%b{0,16}+(?:%b))" % (_BACKSLASH, b"|".join(forms))
+    entity = b"%b(?:0{0,4}%d|x0{0,4}%02x)" % (_coded(b"#"), byte, byte)
+    if named[:1] == b"&" and named[1:2] not in (b"", b"#"):
+        entity = b"(?:%b|%b)" % (entity, named[1:-1])
+    forms = (_coded(char), b"%b%b%b" % (_AND, entity, _coded(b";")))
+    return b"(?i:%b{0,16}+(?:%b))" % (_BACKSLASH, b"|".join((*forms, b"u00%02x" % byte)))
 
 
 def plain(text: bytes | str, limit: int = MAX_TEXT) -> str:
