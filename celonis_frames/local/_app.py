@@ -448,7 +448,10 @@ def create_app(state: State) -> Starlette:
         return JSONResponse(_openapi.describe(ENDPOINTS))
 
     async def page(request: Request) -> Response:
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        try:
+            host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        except ValueError:
+            host = None
         if host not in ("127.0.0.1", "localhost", "::1"):
             return Response("This page answers under a loopback name only.", status_code=403)
         shown = await run_in_threadpool(_page.render, state.store)
