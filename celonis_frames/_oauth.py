@@ -13,7 +13,6 @@ import logging
 import math
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from celonis_frames._auth import (
     token_problem,
 )
 from celonis_frames._refusals import Reply, plain, retry_after, unreadable
+from celonis_frames._retry import pause
 from celonis_frames.exceptions import (
     ApiConnectionError,
     ApiError,
@@ -233,7 +233,7 @@ class _Tokens(Credentials):
         """Ask for a token; safe to repeat, for nothing but a token comes of it."""
         form, header = _token_request(self._client)
         hide = (Secret(self._client.client_secret),)
-        for pause in PAUSES:
+        for seconds in PAUSES:
             try:
                 reply = self._ask(TOKEN_PATH, form, header, hide)
             except (ApiConnectionError, ApiTimeoutError) as error:
@@ -241,7 +241,7 @@ class _Tokens(Credentials):
             else:
                 if reply.status < 500:
                     return reply
-            time.sleep(pause)
+            pause(seconds)
         return self._ask(TOKEN_PATH, form, header, hide)
 
 

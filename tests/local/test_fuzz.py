@@ -1,10 +1,12 @@
 """The local Celonis under fire: no 500, no hang, no unhandled exception.
 
-A few examples by default; ``CELONIS_FRAMES_FUZZ=500 pytest tests/local/test_fuzz.py`` takes minutes.
+A few examples by default; ``CELONIS_FRAMES_FUZZ=100 pytest tests/local/test_fuzz.py`` takes
+minutes.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import requests
 import schemathesis
@@ -79,6 +82,7 @@ class Target:
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
+    """One local Celonis for all of it."""
     with local.start(limits=False) as celonis:
         celonis.add_connection("Fuzz", "C")
         found = Target(celonis)
@@ -94,7 +98,9 @@ def _nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert not logged, [(r.getMessage(), r.exc_text) for r in logged]
 
 
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fit", "unfit"])
+@pytest.mark.parametrize(
+    "mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fit", "unfit"]
+)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_the_server_does_what_it_describes(
     target: Target, method: str, path: str, mode: GenerationMode
@@ -145,21 +151,40 @@ def test_nasty_bodies_are_refused(target: Target, number: int) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )
-NAMES = st.text(min_size=1, max_size=12) | st.sampled_from(["K", "V", '"', "'; DROP TABLE x; --", "{}", "%s"])
+NAMES = st.text(min_size=1, max_size=12) | st.sampled_from(
+    ["K", "V", '"', "'; DROP TABLE x; --", "{}", "%s"]
+)
 OPTIONS = st.dictionaries(
-    st.sampled_from(["separatorSequence", "quoteSequence", "escapeSequence", "charSet", "lineEnding",
-                     "decimalSeparator", "thousandSeparator", "dateFormat", "additionalColumnOptions"]),
-    st.text(min_size=1, max_size=4) | st.sampled_from([";", "\t", "yyyy-MM-dd", "UTF-16", "'"]) | JSON,
+    st.sampled_from(
+        [
+            "separatorSequence",
+            "quoteSequence",
+            "escapeSequence",
+            "charSet",
+            "lineEnding",
+            "decimalSeparator",
+            "thousandSeparator",
+            "dateFormat",
+            "additionalColumnOptions",
+        ]
+    ),
+    st.text(min_size=1, max_size=4)
+    | st.sampled_from([";", "\t", "yyyy-MM-dd", "UTF-16", "'"])
+    | JSON,
     max_size=4,
 )
 COLUMNS = st.lists(
     st.fixed_dictionaries(
         {"columnName": NAMES},
         optional={
-            "columnType": st.sampled_from(["INTEGER", "DATE", "TIME", "DATETIME", "FLOAT", "BOOLEAN", "STRING"]),
+            "columnType": st.sampled_from(
+                ["INTEGER", "DATE", "TIME", "DATETIME", "FLOAT", "BOOLEAN", "STRING"]
+            ),
             "fieldLength": st.integers(1, 65_000),
         },
     ),
@@ -173,11 +198,14 @@ JOBS = st.fixed_dictionaries(
         "csvParsingOptions": OPTIONS,
         "tableSchema": st.fixed_dictionaries({"columns": COLUMNS}) | JSON,
         "fallbackVarcharLength": st.integers(1, 100),
-        "upsertStrategy": st.sampled_from(["UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"]),
+        "upsertStrategy": st.sampled_from(
+            ["UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"]
+        ),
         "connectionId": st.sampled_from(["C", "nowhere"]),
         "foreignKeys": JSON,
     },
-)  # fmt: skip
+)
+TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
 FILES = st.one_of(
     st.binary(max_size=60),
     st.text(max_size=60).map(str.encode),
@@ -201,7 +229,9 @@ def test_any_job_ends(
     for number, content in enumerate(files):
         kind = "deleted" if deleted and number else "upserted"
         target.call("POST", f"{url}/{job}/chunks/{kind}", files={"file": content})
-    target.call("POST", f"{url}/{job}", params=None if by is None else {"duplicateRemovalColumn": by})
+    target.call(
+        "POST", f"{url}/{job}", params=None if by is None else {"duplicateRemovalColumn": by}
+    )
     if target.call("GET", f"{url}/{job}").json()["status"] == "NEW":
         assert target.call("POST", f"{url}/{job}/cancel").status_code == 200
     found = target.end(job)
@@ -212,10 +242,6 @@ def test_any_job_ends(
 @given(name=NAMES, columns=st.lists(NAMES, min_size=1, max_size=3, unique_by=str.lower))
 def test_any_names_are_only_names(target: Target, name: str, columns: list[str]) -> None:
     """Names of tables and columns are data, never SQL or paths; what arrives is what was sent."""
-    import io
-
-    import pyarrow.parquet as pq
-
     before = {path.name for path in target.celonis._store.folder.iterdir()}
     sink = io.BytesIO()
     try:
@@ -244,22 +270,47 @@ def test_any_names_are_only_names(target: Target, name: str, columns: list[str])
 
 @QUICK
 @given(
-    kind=st.sampled_from(["multipart/form-data; boundary=b", "multipart/form-data; boundary=",
-                          "multipart/form-data", "text/plain", "multipart/form-data; boundary*=x''%zz"])
+    kind=st.sampled_from(
+        [
+            "multipart/form-data; boundary=b",
+            "multipart/form-data; boundary=",
+            "multipart/form-data",
+            "text/plain",
+            "multipart/form-data; boundary*=x''%zz",
+        ]
+    )
     | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60),
     body=st.one_of(
         st.binary(max_size=100),
-        st.lists(st.sampled_from([b"--b", b"\r\n", b"--b--", b"Content-Disposition: form-data; ",
-                                  b'name="file"', b'filename="x', b":", b";", b"\x00", b"x" * 50, b"\n"]),
-                 max_size=14).map(b"".join),
+        st.lists(
+            st.sampled_from(
+                [
+                    b"--b",
+                    b"\r\n",
+                    b"--b--",
+                    b"Content-Disposition: form-data; ",
+                    b'name="file"',
+                    b'filename="x',
+                    b":",
+                    b";",
+                    b"\x00",
+                    b"x" * 50,
+                    b"\n",
+                ]
+            ),
+            max_size=14,
+        ).map(b"".join),
     ),
-)  # fmt: skip
+)
 def test_any_upload_is_taken_or_refused(target: Target, kind: str, body: bytes) -> None:
     """Whatever claims to be a form: 200, 400 or 413, and nothing is left of what was refused."""
     before = set(target.celonis._store.folder.iterdir())
     job = target.job(fileType="CSV")
     path = f"{BASE}/Fuzz/jobs/{job}/chunks/upserted"
-    answer = target.call("POST", path, data=body, headers={"Content-Type": kind})
+    try:
+        answer = target.call("POST", path, data=body, headers={"Content-Type": kind.strip()})
+    except requests.exceptions.InvalidHeader:
+        return  # the client refuses to send it
     assert answer.status_code in (200, 400, 413)
     kept = len(target.call("GET", f"{BASE}/Fuzz/jobs/{job}/chunks").json())
     assert kept == (answer.status_code == 200)
@@ -268,15 +319,19 @@ def test_any_upload_is_taken_or_refused(target: Target, kind: str, body: bytes) 
 
 
 @QUICK
-@given(body=st.binary(max_size=80) | st.text(max_size=40).map(str.encode), header=st.text(max_size=30))
+@given(body=st.binary(max_size=80) | st.text(max_size=40).map(str.encode), header=TEXTS)
 def test_any_token_request_is_answered(target: Target, body: bytes, header: str) -> None:
     """The token endpoint refuses in its own shape, whatever it is sent."""
     try:
         answer = target.call(
-            "POST", "/oauth2/token", data=body,
-            headers={"Content-Type": "application/x-www-form-urlencoded",
-                     "Authorization": f"Basic {header}".encode().strip()},
-        )  # fmt: skip
+            "POST",
+            "/oauth2/token",
+            data=body,
+            headers={
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Authorization": f"Basic {header}".encode().strip(),
+            },
+        )
     except requests.exceptions.InvalidHeader:
         return  # the client refuses to send it
     assert answer.status_code in (400, 401)
@@ -307,13 +362,18 @@ def test_bodies_are_bounded(target: Target) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        b"\r\n\r\n", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n\r\n", b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET " + b"/a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"BREW / HTTP/1.1\r\nHost: [\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: [::\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a:b:c\r\n\r\n",
+        b"\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET " + b"/a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"BREW / HTTP/1.1\r\nHost: [\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: [::\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a:b:c\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_http_harms_nobody(target: Target, sent: bytes) -> None:
     """Bytes that are no request are answered 4xx or hung up on; the next caller is served."""
     port = int(target.celonis.url.rpartition(":")[2])

@@ -10,11 +10,26 @@ import pytest
 from celonis_frames import local
 from celonis_frames.local._tokens import DATA_PUSH
 
-NAMES = (
-    "CELONIS_URL CELONIS_API_TOKEN CELONIS_KEY_TYPE OAUTH_CLIENT_ID OAUTH_CLIENT_SECRET "
-    "OAUTH_SCOPES OAUTH_METHOD OAUTH_ACCESS_TOKEN_PATH REQUESTS_CA_BUNDLE CURL_CA_BUNDLE "
-    "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy"
-).split()
+NAMES = [
+    "CELONIS_URL",
+    "CELONIS_API_TOKEN",
+    "CELONIS_KEY_TYPE",
+    "OAUTH_CLIENT_ID",
+    "OAUTH_CLIENT_SECRET",
+    "OAUTH_SCOPES",
+    "OAUTH_METHOD",
+    "OAUTH_ACCESS_TOKEN_PATH",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+]
 SCOPES = (DATA_PUSH, "integration.data-pools:read")
 
 
@@ -22,8 +37,6 @@ SCOPES = (DATA_PUSH, "integration.data-pools:read")
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("celonis_frames._oauth.PAUSES", (0.0, 0.0))
-    monkeypatch.setattr("celonis_frames._jobs.FIRST_DELAY", 0.01)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from wire.conftest import JOB, POOL, Server
 
@@ -65,18 +66,18 @@ def test_the_search_finds_what_it_should() -> None:
     assert not leaks("********")
 
 
+def _token_file(folder: Path) -> TokenFile:
+    (folder / "token").write_text(ACCESS)
+    return TokenFile(folder / "token")
+
+
 KINDS: dict[str, Callable[[Path], Any]] = {
     "api-key": lambda _: ApiKey(SECRET),
     "app-key": lambda _: AppKey(SECRET),
     "oauth-basic": lambda _: OAuth2(CLIENT, SECRET),
     "oauth-post": lambda _: OAuth2(CLIENT, SECRET, method="post"),
-    "token-file": lambda folder: _token_file(folder),
+    "token-file": _token_file,
 }
-
-
-def _token_file(folder: Path) -> TokenFile:
-    (folder / "token").write_text(ACCESS)
-    return TokenFile(folder / "token")
 
 
 class Hostile:
@@ -92,7 +93,9 @@ class Hostile:
         if step == self.step:
             self.failure(handler, self._echo(handler))
         elif step == "token":
-            self.answer(handler, {"access_token": ACCESS, "token_type": "Bearer", "expires_in": 900})
+            self.answer(
+                handler, {"access_token": ACCESS, "token_type": "Bearer", "expires_in": 900}
+            )
         elif step == "upload":
             self.uploaded += 1
             self.answer(handler, None)
@@ -255,7 +258,7 @@ class Everything:
             if isinstance(item, CelonisFramesError):
                 pickled = pickle.dumps(item)
                 self.add(f"pickle of {name}", pickled.decode("latin-1"))
-                assert str(pickle.loads(pickled)) == str(item)
+                assert str(pickle.loads(pickled)) == str(item)  # noqa: S301  # made above
             shown = traceback.TracebackException.from_exception(item, capture_locals=True)
             for frame in shown.stack:
                 if frame.filename.startswith(HERE):
@@ -276,7 +279,7 @@ class Everything:
             self.add(f"log record of {record.name}", repr(vars(record)))
         for where, text in self.found:
             if leaks(text):
-                pytest.fail(f"{where}: …{text[max(text.find(CORE) - 100, 0):][:200]}…")
+                pytest.fail(f"{where}: …{text[max(text.find(CORE) - 100, 0) :][:200]}…")
 
 
 def _inner(error: BaseException) -> list[BaseException]:
@@ -285,12 +288,14 @@ def _inner(error: BaseException) -> list[BaseException]:
 
 @pytest.fixture
 def everything(caplog: pytest.LogCaptureFixture) -> Everything:
+    """What is to be searched."""
     caplog.set_level(logging.DEBUG)
     return Everything(caplog)
 
 
 @pytest.fixture
 def hostile() -> Iterator[Callable[[str, Any], Server]]:
+    """Makes servers that fail at one step."""
     made: list[Server] = []
 
     def make(step: str, failure: Any) -> Server:
@@ -351,9 +356,9 @@ def test_no_failure_shows_a_secret(
 
 @pytest.mark.parametrize(
     ("step", "kind"),
-    [("token", "oauth-basic"), ("token", "oauth-post"), *((step, kind) for step in ("create", "poll")
-                                                         for kind in KINDS)],
-)  # fmt: skip
+    [("token", "oauth-basic"), ("token", "oauth-post")]
+    + [(step, kind) for step in ("create", "poll") for kind in KINDS],
+)
 def test_an_interrupt_shows_no_secret(
     hostile: Callable[[str, Any], Server],
     everything: Everything,
@@ -368,9 +373,11 @@ def test_an_interrupt_shows_no_secret(
         handler.server.release.wait(5)  # type: ignore[attr-defined]
 
     server = hostile(step, interrupt)
-    with Celonis(server.url, auth=KINDS[kind](tmp_path)) as celonis:
-        with pytest.raises(KeyboardInterrupt) as caught:
-            _push(celonis, tmp_path)
+    with (
+        Celonis(server.url, auth=KINDS[kind](tmp_path)) as celonis,
+        pytest.raises(KeyboardInterrupt) as caught,
+    ):
+        _push(celonis, tmp_path)
     everything.add_error(caught.value)
     everything.check()
 
@@ -389,9 +396,11 @@ def test_a_failing_source_shows_no_secret(
             raise OSError(5, "disk gone")
 
     server = hostile("none", None)
-    with Celonis(server.url, auth=KINDS[kind](tmp_path)) as celonis:
-        with pytest.raises(OSError, match="disk gone") as caught:
-            celonis._api.upload_chunk(POOL, "j", Broken())
+    with (
+        Celonis(server.url, auth=KINDS[kind](tmp_path)) as celonis,
+        pytest.raises(OSError, match="disk gone") as caught,
+    ):
+        celonis._api.upload_chunk(POOL, "j", Broken())
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert "blocks" in names, "where it happened is still told"
     everything.add_error(caught.value)
@@ -445,9 +454,20 @@ def test_no_connection_shows_no_secret(
     everything.check()
 
 
-@pytest.mark.parametrize("variable", ["CELONIS_API_TOKEN", "CELONIS_KEY_TYPE", "OAUTH_CLIENT_ID",
-                                      "OAUTH_CLIENT_SECRET", "OAUTH_METHOD", "OAUTH_SCOPES"])  # fmt: skip
-@pytest.mark.parametrize("value", [f"{CORE}\n{CORE}", f"Bearer {CORE}", f"{CORE} {CORE}", CORE * 30])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "CELONIS_API_TOKEN",
+        "CELONIS_KEY_TYPE",
+        "OAUTH_CLIENT_ID",
+        "OAUTH_CLIENT_SECRET",
+        "OAUTH_METHOD",
+        "OAUTH_SCOPES",
+    ],
+)
+@pytest.mark.parametrize(
+    "value", [f"{CORE}\n{CORE}", f"Bearer {CORE}", f"{CORE} {CORE}", CORE * 30]
+)
 def test_wrong_settings_show_no_secret(
     everything: Everything, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
@@ -482,9 +502,11 @@ def test_a_key_that_is_refused_is_in_no_local(
 
 def test_a_connection_is_not_pickled() -> None:
     """It says what to do instead; keys are not pickled either."""
-    with Celonis("https://dev.us-2.celonis.cloud", auth=ApiKey(SECRET)) as celonis:
-        with pytest.raises(TypeError, match="from_env"):
-            pickle.dumps(celonis)
+    with (
+        Celonis("https://dev.us-2.celonis.cloud", auth=ApiKey(SECRET)) as celonis,
+        pytest.raises(TypeError, match="from_env"),
+    ):
+        pickle.dumps(celonis)
     for auth in (ApiKey(SECRET), AppKey(SECRET), OAuth2(CLIENT, SECRET)):
         with pytest.raises(TypeError, match="from_env") as caught:
             pickle.dumps([auth])
@@ -509,8 +531,6 @@ def test_the_command_line_shows_no_secret(
     hostile: Callable[[str, Any], Server], tmp_path: Path, name: str, kind: str
 ) -> None:
     """Neither in what it prints nor, for other users of the machine, in its arguments."""
-    import pyarrow.parquet as pq
-
     pq.write_table(pa.table({"A": [1]}), tmp_path / "x.parquet")
     (tmp_path / "token").write_text(ACCESS)
     server = hostile("create", FAILURES[name])

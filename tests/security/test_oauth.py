@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import copy
+import io
+import json
+import os
 import pickle
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import requests
 from hypothesis import given
@@ -28,6 +32,7 @@ from celonis_frames._oauth import DATA_PUSH, MARGIN_SECONDS, TokenFile, _read_to
 from celonis_frames._refusals import Call, Reply
 from celonis_frames.exceptions import (
     ApiStatusError,
+    ApiTimeoutError,
     AuthenticationError,
     ConfigError,
     PermissionDenied,
@@ -63,9 +68,7 @@ def test_a_push_with_an_oauth_client(celonis: Any, pool: str, method: Any) -> No
     assert celonis._state.tokens.issued == 1
 
 
-def test_a_push_from_the_environment(
-    celonis: Any, pool: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_push_from_the_environment(celonis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The official client's names are enough."""
     monkeypatch.setenv("CELONIS_URL", celonis.url)
     monkeypatch.setenv("OAUTH_CLIENT_ID", celonis.oauth_client[0])
@@ -141,10 +144,6 @@ def test_a_long_push_across_expiries(celonis: Any, pool: str) -> None:
 def test_an_upload_outlasts_its_token(celonis: Any, pool: str) -> None:
     """The token is checked when the header arrives; it may expire while the body is under way."""
     table = pa.table({"A": list(range(1000))})
-    import io
-
-    import pyarrow.parquet as pq
-
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="snappy")
     content = sink.getvalue()
@@ -240,7 +239,7 @@ def test_a_renewal_that_fails_early_is_no_failure(caplog: pytest.LogCaptureFixtu
     clock.now += 85
     assert tokens.authorization() == "Bearer t"
     assert tokens.authorization() == "Bearer t"
-    assert asked == 3, "the first call tries three times, the second not at all"
+    assert asked == 2, "the first call tries twice, the second not at all"
     assert "could not be renewed" in caplog.text
     clock.now += 20
     with pytest.raises(ServerError, match="no access token could be had"):
@@ -250,9 +249,11 @@ def test_a_renewal_that_fails_early_is_no_failure(caplog: pytest.LogCaptureFixtu
 def test_one_repeat_on_401_and_no_more(celonis: Any) -> None:
     """A server that refuses even a fresh token is not asked for ever."""
     celonis.faults.answer("pools", 401, times=100)
-    with _celonis(celonis, scopes=SCOPES) as connection:
-        with pytest.raises(AuthenticationError, match="OAuth"):
-            connection.pools()
+    with (
+        _celonis(celonis, scopes=SCOPES) as connection,
+        pytest.raises(AuthenticationError, match="OAuth"),
+    ):
+        connection.pools()
     assert celonis._state.tokens.issued == 2
     left = next(fault for fault in celonis.faults._faults if fault.route == "pools").times
     assert left == 98
@@ -289,9 +290,9 @@ def test_refusals_of_the_token_endpoint(
     celonis: Any, options: Any, client: Any, words: list[str]
 ) -> None:
     """The message says what to check, and the class is one for all of them."""
-    with Celonis(celonis.url, auth=OAuth2(*(client or celonis.oauth_client), **options)) as c:
-        with pytest.raises(AuthenticationError) as caught:
-            c.pools()
+    auth = OAuth2(*(client or celonis.oauth_client), **options)
+    with Celonis(celonis.url, auth=auth) as c, pytest.raises(AuthenticationError) as caught:
+        c.pools()
     for word in words:
         assert word in str(caught.value)
     assert caught.value.error_codes == (words[-1],)
@@ -301,12 +302,17 @@ def test_refusals_of_the_token_endpoint(
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, AuthenticationError), (404, AuthenticationError), (429, RateLimited), (503, ServerError)],
+    [
+        (400, AuthenticationError),
+        (404, AuthenticationError),
+        (429, RateLimited),
+        (503, ServerError),
+    ],
 )
 def test_other_answers_of_the_token_endpoint(celonis: Any, status: int, kind: Any) -> None:
     """A gateway's text is quoted, whatever its form."""
     celonis.faults.answer("token", status, times=9, body=b"<h1>gone\x1b[31m fishing</h1>")
-    with _celonis(celonis) as connection, pytest.raises(kind, match="gone.* fishing"):
+    with _celonis(celonis) as connection, pytest.raises(kind, match=r"gone.* fishing"):
         connection.pools()
 
 
@@ -335,7 +341,7 @@ def test_a_success_without_a_token(celonis: Any, body: bytes) -> None:
 @pytest.mark.parametrize("what", ["before", "after"])
 def test_a_dropped_token_request_is_repeated(celonis: Any, what: Any) -> None:
     """Asking for a token twice does no harm, so a broken connection does not end a push."""
-    celonis.faults.drop("token", when=what, times=2)
+    celonis.faults.drop("token", when=what)
     with _celonis(celonis, scopes=SCOPES) as connection:
         assert connection.pools() == []
 
@@ -343,7 +349,7 @@ def test_a_dropped_token_request_is_repeated(celonis: Any, what: Any) -> None:
 def test_redirects_of_the_token_endpoint_are_not_followed(celonis: Any) -> None:
     """The client's secret goes to no other place."""
     celonis.faults.answer("token", 302, headers={"location": "https://evil.example/x"})
-    with _celonis(celonis) as connection, pytest.raises(ApiStatusError, match="evil.example"):
+    with _celonis(celonis) as connection, pytest.raises(ApiStatusError, match=r"evil\.example"):
         connection.pools()
 
 
@@ -389,7 +395,7 @@ def test_what_cannot_be_a_client(options: Any) -> None:
     assert SECRET not in str(caught.value)
 
 
-def test_an_oauth_client_never_shows(celonis: Any) -> None:
+def test_an_oauth_client_never_shows() -> None:
     """No way of printing shows the secret; it is neither pickled nor changed, and can be copied."""
     client = OAuth2("id", SECRET, scopes="a b")
     assert client.scopes == ("a", "b")
@@ -412,8 +418,6 @@ def test_any_secret_reaches_the_server_whole(secret: str) -> None:
     tokens.client_id, tokens.client_secret = "id:with+colon", secret
 
     def ask(path: str, form: Secret, header: Secret | None, _: Any) -> Reply:
-        import json
-
         answer = tokens.grant(
             form.reveal().encode(), FORM, "" if header is None else header.reveal()
         )
@@ -472,8 +476,6 @@ def test_a_token_file_is_read_again(
 
 def test_a_token_file_replaced_during_a_call(celonis: Any, tmp_path: Path) -> None:
     """A file with the same size and time as before is still read again on 401."""
-    import os
-
     file = tmp_path / "token"
     file.write_text(_token(celonis))
     before = file.stat()
@@ -485,15 +487,19 @@ def test_a_token_file_replaced_during_a_call(celonis: Any, tmp_path: Path) -> No
         connection.pools()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"two words", b"Bearer x", b"\xff\xfe\x00", b"x" * 10**6])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"two words", b"Bearer x", b"\xff\xfe\x00", b"x" * 10**6]
+)
 def test_a_token_file_without_a_token(tmp_path: Path, celonis: Any, content: bytes | None) -> None:
     """Missing, empty or something else: an error that names the file, not its content."""
     file = tmp_path / "token"
     if content is not None:
         file.write_bytes(content)
-    with Celonis(celonis.url, auth=TokenFile(file)) as connection:
-        with pytest.raises((ConfigError, AuthenticationError)) as caught:
-            connection.pools()
+    with (
+        Celonis(celonis.url, auth=TokenFile(file)) as connection,
+        pytest.raises((ConfigError, AuthenticationError)) as caught,
+    ):
+        connection.pools()
     assert "two words" not in str(caught.value)
     assert str(file) in str(caught.value) or isinstance(caught.value, AuthenticationError)
 
@@ -577,6 +583,7 @@ def test_importing_does_not_load_the_oauth_library() -> None:
 
 @pytest.fixture
 def slow_transport(celonis: Any) -> Callable[[], Transport]:
+    """A connection that waits a moment only."""
     return lambda: Transport(
         celonis.url, OAuth2(*celonis.oauth_client, scopes=SCOPES), timeouts=Timeouts(2.0, 0.2)
     )
@@ -586,8 +593,6 @@ def test_the_token_request_has_the_connections_timeouts(
     celonis: Any, slow_transport: Callable[[], Transport]
 ) -> None:
     """A token endpoint that hangs does not hang the push."""
-    from celonis_frames.exceptions import ApiTimeoutError
-
     celonis.faults.delay("token", 1.0)
     with pytest.raises(ApiTimeoutError, match="oauth2/token"):
         Api(slow_transport()).pools()

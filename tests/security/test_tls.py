@@ -23,11 +23,13 @@ from .conftest import SCOPES
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
+    """An authority that nobody else trusts."""
     return trustme.CA()
 
 
 @pytest.fixture
 def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    """Its certificate."""
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     return path
@@ -111,9 +113,11 @@ def test_an_unknown_authority_is_refused(
 ) -> None:
     """Without verify= nothing is sent, and the message says what to give."""
     auth: Any = OAuth2(*celonis.oauth_client) if oauth else ApiKey(celonis.token)
-    with Celonis(behind_tls("127.0.0.1"), auth=auth, timeouts=TIMEOUTS) as connection:
-        with pytest.raises(ApiConnectionError, match=r"cannot be trusted.*verify='company-ca.pem'"):
-            connection.push(pa.table({"A": [1]}), "P", "T")
+    with (
+        Celonis(behind_tls("127.0.0.1"), auth=auth, timeouts=TIMEOUTS) as connection,
+        pytest.raises(ApiConnectionError, match=r"cannot be trusted.*verify='company-ca.pem'"),
+    ):
+        connection.push(pa.table({"A": [1]}), "P", "T")
     assert celonis.jobs == []
     assert celonis._state.tokens.issued == 0
 
@@ -124,11 +128,13 @@ def test_another_hosts_certificate_is_refused(
     """A trusted authority is not enough: the certificate must be for the host that was called."""
     url = behind_tls("team.eu-1.celonis.cloud", "10.0.0.1")
     for address in (url, url.replace("127.0.0.1", "localhost")):
-        with Celonis(
-            address, auth=ApiKey(celonis.token), verify=str(ca_file), timeouts=TIMEOUTS
-        ) as connection:
-            with pytest.raises(ApiConnectionError, match="another host's"):
-                connection.push(pa.table({"A": [1]}), "P", "T")
+        with (
+            Celonis(
+                address, auth=ApiKey(celonis.token), verify=str(ca_file), timeouts=TIMEOUTS
+            ) as connection,
+            pytest.raises(ApiConnectionError, match="another host's"),
+        ):
+            connection.push(pa.table({"A": [1]}), "P", "T")
     assert celonis.jobs == []
 
 
