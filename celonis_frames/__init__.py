@@ -13,6 +13,7 @@ from celonis_frames import _accessor, exceptions
 from celonis_frames._auth import ApiKey, AppKey
 from celonis_frames._client import Celonis, connect
 from celonis_frames._doors import delete, plan, push, resume
+from celonis_frames._oauth import OAuth2
 from celonis_frames._plan import PushPlan
 from celonis_frames._schema import Column
 from celonis_frames._status import PushStatus
@@ -26,6 +27,7 @@ __all__ = [
     "AppKey",
     "Celonis",
     "Column",
+    "OAuth2",
     "PushPlan",
     "PushStatus",
     "__version__",

@@ -1,17 +1,33 @@
 """How to authenticate: what goes into the ``Authorization`` header.
 
 Keys go into the header only; the API ignores them in addresses and bodies. Everything here prints
-its secret as ``********``.
+its secret as ``********`` and refuses to be pickled.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
 from celonis_frames.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from celonis_frames._refusals import Reply
+
+__all__ = [
+    "MASK",
+    "ApiKey",
+    "AppKey",
+    "Ask",
+    "Auth",
+    "Credentials",
+    "Secret",
+    "Unpicklable",
+    "token_problem",
+]
 
 MASK = "********"
 
@@ -19,12 +35,76 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _SCHEME = re.compile(r"\s*(authorization:?|bearer|appkey|basic)(\s+|:)", re.IGNORECASE)
 
 
-class Auth(ABC):
-    """The base of everything that may be given as ``auth=``.
+class Unpicklable:
+    """A secret must not end in a file, a cache or another process because of a stray pickle."""
 
-    The transport asks `authorization` for every request it sends, from several threads at a time,
-    so an implementation may renew its secret whenever it likes.
+    __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} holds a secret and cannot be pickled. Let each process read "
+            "it anew, from the environment for example: Celonis.from_env()."
+        )
+
+
+class Secret(Unpicklable):
+    """A text that no repr, and so no traceback with locals, shows.
+
+    Args:
+        text: The text; `reveal` gives it back.
     """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return MASK
+
+
+class Credentials(ABC):
+    """What one connection sends; asked for every request, from several threads at a time."""
+
+    @abstractmethod
+    def authorization(self) -> str:
+        """The value of the ``Authorization`` header, for one request.
+
+        Raises:
+            ApiError: A token had to be asked for, and that failed.
+            ConfigError: The token cannot be read.
+        """
+
+    def renew(self, refused: str) -> bool:
+        """Whether another value is to be tried, after the server answered 401 to this one.
+
+        Args:
+            refused: The header's value that was refused.
+
+        Raises:
+            ApiError: A new token was asked for, and that failed.
+            ConfigError: The token cannot be read.
+        """
+        del refused
+        return False
+
+
+Ask = Callable[[str, Secret, Secret | None, Sequence[Secret]], "Reply"]
+"""Posts a form: path, form, the ``Authorization`` header or None, and what else to keep secret."""
+
+
+class Auth(ABC):
+    """The base of everything that may be given as ``auth=``."""
 
     kind: ClassVar[str] = "a key"
     """What was sent, for messages about a 401."""
@@ -32,13 +112,48 @@ class Auth(ABC):
     advice: ClassVar[str] = ""
     """What to try when it is refused."""
 
+    permission: ClassVar[str] = ""
+    """What else it needs, for messages about a 403."""
+
     @abstractmethod
+    def credentials(self, ask: Ask, clock: Callable[[], float]) -> Credentials:
+        """What a connection sends.
+
+        Args:
+            ask: Posts a form to the connection's host.
+            clock: Tells seconds, for what expires.
+        """
+
+
+@dataclass(frozen=True, repr=False, init=False)
+class _Key(Unpicklable, Auth, Credentials):
+    """A key that is sent as it is, and never changes."""
+
+    token: str = field(repr=False)
+
+    scheme: ClassVar[str]
+
+    def __init__(self, token: str) -> None:
+        problem = token_problem(token, type(self).__name__)
+        if problem is not None:
+            del token  # a traceback that shows locals must not show it
+            raise ConfigError(problem)
+        object.__setattr__(self, "token", token)
+
     def authorization(self) -> str:
-        """The value of the ``Authorization`` header, for one request."""
+        """The header's value."""
+        return f"{self.scheme} {self.token}"
+
+    def credentials(self, ask: Ask, clock: Callable[[], float]) -> Credentials:
+        """The key itself."""
+        del ask, clock
+        return self
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}('{MASK}')"
 
 
-@dataclass(frozen=True, repr=False)
-class ApiKey(Auth):
+class ApiKey(_Key):
     """A user's API key, sent as ``Bearer``.
 
     Users make one under *Edit Profile → API keys*. It looks like an application key, but the two
@@ -52,26 +167,14 @@ class ApiKey(Auth):
             key has.
     """
 
-    token: str = field(repr=False)
-
-    kind: ClassVar[str] = "a user's API key (ApiKey, sent as Bearer)"
-    advice: ClassVar[str] = (
+    scheme = "Bearer"
+    kind = "a user's API key (ApiKey, sent as Bearer)"
+    advice = (
         "Application keys look alike: if it is one, give AppKey(…), or CELONIS_KEY_TYPE=APP_KEY."
     )
 
-    def __post_init__(self) -> None:
-        check_token(self.token, type(self).__name__)
 
-    def authorization(self) -> str:
-        """The header's value."""
-        return f"Bearer {self.token}"
-
-    def __repr__(self) -> str:
-        return f"ApiKey('{MASK}')"
-
-
-@dataclass(frozen=True, repr=False)
-class AppKey(Auth):
+class AppKey(_Key):
     """An application key, sent as ``AppKey``.
 
     Administrators make one under *Admin & Settings → Applications*. It looks like a user's API
@@ -85,49 +188,32 @@ class AppKey(Auth):
             key has.
     """
 
-    token: str = field(repr=False)
-
-    kind: ClassVar[str] = "an application key (AppKey)"
-    advice: ClassVar[str] = (
-        "Users' API keys look alike: if it is one, give ApiKey(…), or CELONIS_KEY_TYPE=BEARER."
-    )
-
-    def __post_init__(self) -> None:
-        check_token(self.token, type(self).__name__)
-
-    def authorization(self) -> str:
-        """The header's value."""
-        return f"AppKey {self.token}"
-
-    def __repr__(self) -> str:
-        return f"AppKey('{MASK}')"
+    scheme = "AppKey"
+    kind = "an application key (AppKey)"
+    advice = "Users' API keys look alike: if it is one, give ApiKey(…), or CELONIS_KEY_TYPE=BEARER."
 
 
-def check_token(token: object, what: str) -> None:
-    """Refuse what cannot be a key, without ever showing it.
+def token_problem(token: object, what: str) -> str | None:
+    """Why something cannot be a key, without ever showing it; None when it can.
+
+    The message is returned, not raised, so that no frame with the key in it is in a traceback.
 
     Args:
         token: The supposed key.
         what: Where it was given, for the message.
-
-    Raises:
-        ConfigError: It is no text, empty, carries a scheme, or holds characters that no key has.
     """
     if not isinstance(token, str):
-        msg = f"{what} takes the key as a text, not as {type(token).__name__}."
-        raise ConfigError(msg)
+        return f"{what} takes the key as a text, not as {type(token).__name__}."
     if not token.strip():
-        msg = f"{what} was given an empty key. Check the variable or file that it was read from."
-        raise ConfigError(msg)
+        return f"{what} was given an empty key. Check the variable or file that it was read from."
     if _SCHEME.match(token):
-        msg = (
+        return (
             f"{what} was given a key with its scheme (such as 'Bearer' or 'AppKey') before it. "
             "Give the key alone; ApiKey(…) adds 'Bearer', AppKey(…) adds 'AppKey'."
         )
-        raise ConfigError(msg)
     if not _VISIBLE_ASCII.fullmatch(token):
-        msg = (
+        return (
             f"{what} was given a key with blanks, line breaks or other characters that no key has. "
             "Was more copied than the key? A line break at the end is removed by .strip()."
         )
-        raise ConfigError(msg)
+    return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import Protocol
 
 from celonis_frames.exceptions import FrameError
@@ -48,6 +49,7 @@ class MultipartFile:
         finished: Whether it was handed over to its last byte.
         failure: What reading the payload raised, if it did: the HTTP library takes an unreadable
             file for a broken connection, and this tells the two apart.
+        trace: Where that was, without the HTTP library's frames around it.
     """
 
     def __init__(self, payload: Payload, *, on_sent: Callable[[int], None] | None = None) -> None:
@@ -65,6 +67,7 @@ class MultipartFile:
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self.finished = False
         self.failure: Exception | None = None
+        self.trace: TracebackType | None = None
 
     def __len__(self) -> int:
         return len(self._prefix) + self._payload.size + len(self._suffix)
@@ -81,7 +84,7 @@ class MultipartFile:
         try:
             yield from self._file()
         except Exception as error:
-            self.failure = error
+            self.failure, self.trace = error, error.__traceback__
             raise
         yield self._suffix
         self.finished = True

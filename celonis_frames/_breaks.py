@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["translate"]
 
+_OTHER_HOST = (62, 64)
+"""OpenSSL's codes for a name, and for an address, that is not in the certificate."""
+
 
 def translate(error: BaseException, call: Call, read: float) -> ApiError:
     """The error to raise for a call that got no whole answer.
@@ -74,6 +77,11 @@ def _any(chain: list[BaseException], *kinds: type[BaseException]) -> bool:
 
 def _reason(chain: list[BaseException], host: str) -> str:
     for e in chain:
+        if isinstance(e, ssl.SSLCertVerificationError) and e.verify_code in _OTHER_HOST:
+            return (
+                f"the certificate there is another host's, not that of {host}. Nothing was sent. "
+                "Check the address; if it is right, something stands between."
+            )
         if isinstance(e, ssl.SSLCertVerificationError):
             return (
                 f"the certificate of {host} cannot be trusted ({plain(e.verify_message)}). Behind "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from celonis_frames import _config
 from celonis_frames import _lookup as lookup
@@ -39,7 +39,7 @@ class Celonis:
 
     Args:
         url: Any address of the team, pasted from the browser.
-        auth: `ApiKey` or `AppKey`.
+        auth: `ApiKey`, `AppKey` or `OAuth2`.
         verify: True, or the path of a CA file to trust instead; certificates are always checked.
         timeouts: How long to wait for the server.
 
@@ -69,7 +69,9 @@ class Celonis:
     def from_env(cls) -> Self:
         """A connection as the environment says.
 
-        Reads ``CELONIS_URL``, ``CELONIS_API_TOKEN`` and ``CELONIS_KEY_TYPE``.
+        Reads ``CELONIS_URL`` and the first that is set of ``CELONIS_API_TOKEN`` (with
+        ``CELONIS_KEY_TYPE``), ``OAUTH_CLIENT_ID`` (with ``OAUTH_CLIENT_SECRET``, ``OAUTH_SCOPES``,
+        ``OAUTH_METHOD``) and ``OAUTH_ACCESS_TOKEN_PATH``.
 
         Raises:
             ConfigError: If something is missing or wrong; the message says what to set.
@@ -358,6 +360,12 @@ class Celonis:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A Celonis holds a key and open connections, and cannot be pickled. Let each process "
+            "open its own, from the environment for example: Celonis.from_env()."
+        )
+
     def __repr__(self) -> str:
         return f"<Celonis {self.url}{' (closed)' if self._closed else ''}>"
 
@@ -384,7 +392,7 @@ def connect(
             `url` and `team`: the environment.
         team: With `cluster`, instead of `url`: ``https://<team>.<cluster>.celonis.cloud``.
         cluster: See `team`.
-        auth: `ApiKey` or `AppKey`; None takes the key from the environment, unless it belongs
+        auth: `ApiKey`, `AppKey` or `OAuth2`; None takes it from the environment, unless it belongs
             to another host.
         verify: True, or the path of a CA file to trust instead; certificates are always checked.
         timeouts: How long to wait for the server.
@@ -436,7 +444,7 @@ def _checked(auth: object) -> Auth:
     if isinstance(auth, Auth):
         return auth
     msg = (
-        f"auth takes ApiKey(...) for a user's API key or AppKey(...) for an application key, not "
-        f"{type(auth).__name__}: the two look alike, so say which one it is."
+        f"auth takes ApiKey(...) for a user's API key, AppKey(...) for an application key, or "
+        f"OAuth2(...), not {type(auth).__name__}: keys look alike, so say which one it is."
     )
     raise ConfigError(msg)

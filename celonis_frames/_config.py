@@ -1,26 +1,34 @@
 """The environment, read in this one place.
 
-The names are those that users of the official client already have: ``CELONIS_URL``,
-``CELONIS_API_TOKEN`` and ``CELONIS_KEY_TYPE``.
+The names are those that users of the official client already have. ``CELONIS_API_TOKEN`` comes
+before the OAuth names, which other programs use too.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from celonis_frames._address import parse_address
-from celonis_frames._auth import ApiKey, AppKey, Auth, check_token
+from celonis_frames._auth import ApiKey, AppKey, Auth, token_problem
+from celonis_frames._oauth import DATA_PUSH, OAuth2, TokenFile
 from celonis_frames.exceptions import ConfigError
 
 URL = "CELONIS_URL"
 TOKEN = "CELONIS_API_TOKEN"  # noqa: S105  # the name of a variable, no secret
 KEY_TYPE = "CELONIS_KEY_TYPE"
 OAUTH_ID = "OAUTH_CLIENT_ID"
+OAUTH_SECRET = "OAUTH_CLIENT_SECRET"  # noqa: S105
+OAUTH_SCOPES = "OAUTH_SCOPES"
+OAUTH_METHOD = "OAUTH_METHOD"
+OAUTH_FILE = "OAUTH_ACCESS_TOKEN_PATH"
 
 HOW_TO_CONNECT = (
     "Set CELONIS_URL (such as https://myteam.eu-1.celonis.cloud), CELONIS_API_TOKEN (the key) and "
-    "CELONIS_KEY_TYPE (APP_KEY or BEARER) in the environment, or call "
+    "CELONIS_KEY_TYPE (APP_KEY or BEARER), or OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET, in the "
+    "environment, or call "
     'celonis_frames.connect("https://myteam.eu-1.celonis.cloud", '
     'auth=celonis_frames.AppKey("…")). To try it without a Celonis team: '
     'celonis_frames.connect("local").'
@@ -56,7 +64,7 @@ def read_environment(auth: Auth | None = None) -> Settings:
     """
     url = environment_url()
     if url is None:
-        missing = [URL] if auth or _get(TOKEN) or _get(OAUTH_ID) else [URL, TOKEN]
+        missing = [URL] if auth or any(map(_get, (TOKEN, OAUTH_ID, OAUTH_FILE))) else [URL, TOKEN]
         msg = (
             f"No connection: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not "
             f"set. {HOW_TO_CONNECT}"
@@ -84,47 +92,72 @@ def environment_url() -> str | None:
 
 
 def environment_auth(*, url: str | None = None) -> Auth:
-    """The key in ``CELONIS_API_TOKEN``, as ``CELONIS_KEY_TYPE`` says.
+    """The key, OAuth client or token file of the environment, in this order.
+
+    No secret is ever a local here: a traceback may show locals.
 
     Args:
         url: The base address it is to be sent to, when that does not come from the environment.
 
     Raises:
-        ConfigError: There is no usable key, or it belongs to another host than `url`.
+        ConfigError: There is nothing usable, or it belongs to another host than `url`.
     """
-    token = _get(TOKEN)
-    if token is None:
-        if _get(OAUTH_ID) is not None:
-            msg = (
-                f"{OAUTH_ID} is set, but this version takes user API keys and application keys "
-                f"only. Set {TOKEN} and {KEY_TYPE} instead, or give auth=."
-            )
-            raise ConfigError(msg)
+    found = next((name for name in (TOKEN, OAUTH_ID, OAUTH_FILE) if _get(name) is not None), None)
+    if found is None:
         msg = (
             f"No key: {TOKEN} is not set and no auth= is given. Set {TOKEN} to the key and "
-            f'{KEY_TYPE} to APP_KEY or BEARER, or give auth=celonis_frames.AppKey("…") or '
-            'auth=celonis_frames.ApiKey("…").'
+            f"{KEY_TYPE} to APP_KEY or BEARER, or {OAUTH_ID} and {OAUTH_SECRET}, or give "
+            'auth=celonis_frames.AppKey("…"), ApiKey("…") or OAuth2("…", "…").'
         )
         raise ConfigError(msg)
     home = environment_url()
     if url is not None and home is not None and home != url:
         msg = (
-            f"{TOKEN} belongs to {URL}, which is {home}; it is not sent to {url}. Give the key for "
+            f"{found} belongs to {URL}, which is {home}; it is not sent to {url}. Give the key for "
             "that host as auth=."
         )
         raise ConfigError(msg)
-    check_token(token, TOKEN)
+    if found == OAUTH_ID:
+        return _client()
+    if found == OAUTH_FILE:
+        return TokenFile(Path(_get(OAUTH_FILE) or ""))
+    problem = token_problem(_get(TOKEN), TOKEN)
+    if problem is not None:
+        raise ConfigError(problem)
+    return _key_type()(_get(TOKEN) or "")
+
+
+def _key_type() -> type[ApiKey | AppKey]:
     kind = (_get(KEY_TYPE) or "").upper()
     if kind == "APP_KEY":
-        return AppKey(token)
+        return AppKey
     if kind not in ("", "BEARER", "USER_KEY"):
         # The value is not repeated: it may be a key in the wrong variable.
+        del kind
         msg = (
             f"{KEY_TYPE} must be APP_KEY (application key) or BEARER (a user's API key; the older "
             "USER_KEY means the same)."
         )
         raise ConfigError(msg)
-    return ApiKey(token)
+    return ApiKey
+
+
+def _client() -> OAuth2:
+    if _get(OAUTH_SECRET) is None:
+        msg = f"{OAUTH_ID} is set, but {OAUTH_SECRET} is not: set it to the client's secret."
+        raise ConfigError(msg)
+    if (_get(OAUTH_METHOD) or "BASIC").upper() not in ("BASIC", "POST"):
+        msg = f"{OAUTH_METHOD} must be BASIC or POST: how the client shows its secret."
+        raise ConfigError(msg)
+    method: Literal["basic", "post"] = (
+        "post" if (_get(OAUTH_METHOD) or "").upper() == "POST" else "basic"
+    )
+    return OAuth2(
+        _get(OAUTH_ID) or "",
+        _get(OAUTH_SECRET) or "",
+        scopes=_get(OAUTH_SCOPES) or (DATA_PUSH,),
+        method=method,
+    )
 
 
 def _get(name: str) -> str | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http.client
 import http.cookiejar
 import json as json_
 import logging
 import os
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -23,13 +25,14 @@ import urllib3.exceptions
 
 from celonis_frames._abort import Adapter
 from celonis_frames._address import base_url, is_loopback
+from celonis_frames._auth import Secret
 from celonis_frames._breaks import translate
-from celonis_frames._refusals import Call, plain, redirect, refusal, unreadable
+from celonis_frames._refusals import Call, Reply, hidden, plain, redirect, refusal, unreadable
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import ApiConnectionError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from celonis_frames._abort import Abort
     from celonis_frames._auth import Auth
@@ -42,7 +45,18 @@ DEFAULT_CONNECT_SECONDS = 10.0
 DEFAULT_READ_SECONDS = 60.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Largest answer that is read: a pool's whole list of jobs, with logs, is far below."""
+MAX_REFUSAL_BYTES = 1024 * 1024
+"""Largest refusal that is read; a part of it is quoted."""
 _START = 200
+_HEADERS = ("Content-Type", "Location", "Retry-After", "x-ratelimit-reset")
+"""The answer's headers that matter; no other is kept."""
+_NETWORK = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    UnicodeError,
+)
 
 _log = logging.getLogger("celonis_frames")
 
@@ -94,9 +108,15 @@ class Answer:
             ApiStatusError: If it is no JSON; the message quotes its beginning.
         """
         try:
-            return json_.loads(self.content)
+            value = json_.loads(self.content)
+            if b"\\ud" in self.content.lower():
+                # Half of a pair of escapes is no text, and would break wherever it is written to.
+                whole = json_.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
+                value = json_.loads(whole.decode("utf-16", "replace"))
         except (ValueError, RecursionError):
             pass
+        else:
+            return value
         raise self.unreadable("the answer is no JSON")
 
     def unreadable(self, problem: str) -> ApiStatusError:
@@ -107,22 +127,28 @@ class Answer:
 class _Header(requests.auth.AuthBase):
     """Sets the header, and by being there keeps ``.netrc`` from setting another."""
 
-    def __init__(self, auth: Auth) -> None:
-        self._auth = auth
-        self.secret = ""
+    def __init__(self, value: str) -> None:
+        self._value = Secret(value)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        value = self._auth.authorization()
-        self.secret = value.rpartition(" ")[2]
-        request.headers["Authorization"] = value
+        if self._value.reveal():
+            request.headers["Authorization"] = self._value.reveal()
         return request
+
+    def reveal(self) -> str:
+        return self._value.reveal()
+
+    def secret(self) -> str:
+        """The header without its scheme."""
+        return self.reveal().rpartition(" ")[2]
 
 
 class Transport:
     """Calls to one host, over pooled connections; any number of threads may share it.
 
-    Nothing is retried here, and no redirect is followed. Proxies come from the environment
-    (``HTTPS_PROXY``, ``NO_PROXY``), but never for this machine.
+    No redirect is followed. Nothing is repeated here but for one case: a call that was answered 401
+    is sent once more when there is a newer token, for a refused call has done nothing. Proxies come
+    from the environment (``HTTPS_PROXY``, ``NO_PROXY``), but never for this machine.
 
     Args:
         url: Any address of the team.
@@ -130,6 +156,7 @@ class Transport:
         verify: True, or the path of a CA file or directory to trust instead.
         timeouts: How long to wait for the server.
         connections: Connections kept open for reuse.
+        clock: Tells seconds, for tokens that expire.
 
     Attributes:
         url: The base address.
@@ -146,10 +173,13 @@ class Transport:
         verify: bool | str | os.PathLike[str] = True,
         timeouts: Timeouts | None = None,
         connections: int = 8,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url = base_url(url)
         self._host = urlsplit(self.url).hostname or ""
         self._auth = auth
+        self._clock = clock
+        self._credentials = auth.credentials(self._ask, clock)
         self._verify = _verify(verify)
         self._timeouts = timeouts or Timeouts()
         self._connections = connections
@@ -193,28 +223,69 @@ class Transport:
         """
         call = Call(method, self.url + path, job_id)
         headers: dict[str, str] = {}
-        data: Any = None
+        data: bytes | None = None
         if body is not None:
-            data, headers["Content-Type"] = body, body.content_type
+            headers["Content-Type"] = body.content_type
         elif json is not None:
             data, headers["Content-Type"] = _encode(json), "application/json"
+        self._open()
+        credentials = self._credentials
+        header = _Header(credentials.authorization())
+        reply = self._exchange(call, header, params, headers, data, body, read_timeout, abort)
+        if reply.status == 401 and credentials.renew(header.reveal()):
+            header = _Header(credentials.authorization())
+            reply = self._exchange(call, header, params, headers, data, body, read_timeout, abort)
+        return self._judged(reply, body)
+
+    def _ask(
+        self, path: str, form: Secret, authorization: Secret | None, hide: Sequence[Secret]
+    ) -> Reply:
+        """Post a form of credentials; the answer comes back whatever its status."""
+        reply = self._exchange(
+            Call("POST", self.url + path),
+            _Header("" if authorization is None else authorization.reveal()),
+            None,
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            form,
+            None,
+            None,
+            None,
+            hide,
+        )
+        if 300 <= reply.status < 400:
+            raise redirect(reply.call, reply.status, reply.headers.get("Location", ""))
+        return reply
+
+    def _exchange(
+        self,
+        call: Call,
+        header: _Header,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        data: bytes | Secret | None,
+        body: MultipartFile | None,
+        read_timeout: float | None,
+        abort: Abort | None,
+        hide: Sequence[Secret] = (),
+    ) -> Reply:
+        """Send a request and read what comes back, once."""
         read = self._timeouts.read if read_timeout is None else read_timeout
         # The socket's limit while a body is sent is the one for connecting: a slow line needs more.
         connect = self._timeouts.connect if body is None else max(self._timeouts.connect, read)
-        header = _Header(self._auth)
         session = self._open()
         begin = time.monotonic()
         status, received = 0, b""
         seen: Mapping[str, str] = {}
         failure: ApiError | None = None
+        other: BaseException | None = None
         try:
             with (
                 abort or contextlib.nullcontext(),
                 session.request(
-                    method,
+                    call.method,
                     call.url,
                     params=params,
-                    data=data,
+                    data=_payload(data, body),
                     headers=headers,
                     auth=header,
                     timeout=(connect, read),
@@ -223,33 +294,44 @@ class Transport:
                     stream=True,
                 ) as response,
             ):
-                status, seen = response.status_code, response.headers
-                received = _read(response)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
+                status = response.status_code
+                # The secrets are no locals here: an error is raised from this frame.
+                seen, received = _read(response, [header.secret(), *(s.reveal() for s in hide)])
+        except _NETWORK as error:
             failure = translate(error, call, read)
-        # From here on no error of the HTTP library is in sight: none can become a context.
+        except BaseException as error:  # raised again below, without its frames
+            other = error
+        # From here on no error of the HTTP library is in sight: none can become a context, and no
+        # frame of it, with the request in its locals, is in a traceback.
         _log.debug(
             "%s %s -> %s in %.3f s, %d bytes sent, %d received",
-            method,
-            path,
-            status or type(failure).__name__,
+            call.method,
+            call.url.removeprefix(self.url),
+            status or type(failure or other).__name__,
             time.monotonic() - begin,
-            len(data) if data is not None else 0,
+            len(body) if body is not None else len(data) if isinstance(data, bytes) else 0,
             len(received),
         )
+        if body is not None and body.failure is not None:
+            raise body.failure.with_traceback(body.trace)
+        if other is not None:
+            other.__context__ = None
+            raise other.with_traceback(None)
         if failure is not None:
-            if body is not None and body.failure is not None:
-                raise body.failure
             # A file that did not leave whole cannot have been stored.
             failure.sent = failure.sent and (body is None or body.finished)
             raise failure
+        return Reply(call, status, seen, received)
+
+    def _judged(self, reply: Reply, body: MultipartFile | None) -> Answer:
+        """The answer, if it is a success."""
+        call, status, received = reply.call, reply.status, reply.content
         if 300 <= status < 400:
-            raise redirect(call, status, seen.get("Location", ""))
+            raise redirect(call, status, reply.headers.get("Location", ""))
         if not 200 <= status < 300:
-            raise refusal(call, status, seen, received, self._auth, header.secret)
-        start = plain(received[: _START * 8], header.secret, _START)
-        answer = Answer(status, received, call, start)
-        kind = seen.get("Content-Type", "").strip().lower()
+            raise refusal(reply, self._auth)
+        answer = Answer(status, received, call, plain(received, _START))
+        kind = reply.headers.get("Content-Type", "").strip().lower()
         if kind.startswith("text/html") or received.lstrip()[:1] == b"<":
             # Also where no content is expected: a login page is not a stored chunk.
             raise answer.unreadable("the answer is a web page")
@@ -275,6 +357,7 @@ class Transport:
         if self._pid != os.getpid():
             # A forked child must not speak on its parent's sockets, nor wait for its threads' lock.
             self._pid, self._lock, self._session = os.getpid(), threading.Lock(), None
+            self._credentials = self._auth.credentials(self._ask, self._clock)
         with self._lock:
             if self._closed:
                 msg = f"The connection to {self.url} is closed. Open one with connect()."
@@ -309,20 +392,45 @@ def _close(session: requests.Session) -> None:
     session.close()
 
 
+def _payload(data: bytes | Secret | None, body: MultipartFile | None) -> Any:
+    if body is not None:
+        return body
+    return data.reveal() if isinstance(data, Secret) else data
+
+
 def _verify(verify: object) -> bool | str:
+    """What to trust, checked before the first call."""
     if verify is True:
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            path = os.environ.get(name)
+            if path:
+                _check_authorities(path, f"{name}={path}")
+                break
         return True
     if isinstance(verify, (str, os.PathLike)):
         path = os.fspath(verify)
-        if isinstance(path, str) and os.path.exists(path):  # noqa: PTH110
+        if isinstance(path, str):
+            _check_authorities(path, f"verify={path!r}")
             return path
-        msg = f"verify={path!r}: there is no such CA file or directory."
-        raise ConfigError(msg)
     msg = (
         "verify takes True or the path of a CA file. Certificates are always checked: for a "
         "company's own authority give verify='company-ca.pem', or set REQUESTS_CA_BUNDLE."
     )
     raise ConfigError(msg)
+
+
+def _check_authorities(path: str, given: str) -> None:
+    if os.path.isdir(path):  # noqa: PTH112
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except FileNotFoundError:
+        problem = "there is no such CA file or directory"
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        problem = f"it cannot be read as certificates in PEM form ({type(error).__name__})"
+    else:
+        return
+    raise ConfigError(f"{given}: {problem}.")
 
 
 def _encode(value: Any) -> bytes:
@@ -334,12 +442,19 @@ def _encode(value: Any) -> bytes:
     raise ConfigError(msg)
 
 
-def _read(response: requests.Response) -> bytes:
+def _read(response: requests.Response, secrets: Sequence[str]) -> tuple[Mapping[str, str], bytes]:
+    """The answer's headers and content, without what was sent to open the door."""
     parts: list[bytes] = []
     size = 0
     for part in response.iter_content(64 * 1024):
         parts.append(part)
         size += len(part)
-        if size > MAX_ANSWER_BYTES:
+        if size > (MAX_ANSWER_BYTES if response.ok else MAX_REFUSAL_BYTES):
             break
-    return b"".join(parts)
+    headers = {
+        name: hidden(response.headers.get(name, "").encode("latin-1", "replace"), secrets).decode(
+            "latin-1"
+        )
+        for name in _HEADERS
+    }
+    return headers, hidden(b"".join(parts), secrets)

@@ -1,12 +1,14 @@
 """What the API answers with, and how it is read.
 
 Readers are tolerant: fields they do not know pass by, fields they can do without may be missing.
-What must be there and is not raises `ApiStatusError`, which names the field.
+What must be there and is not raises `ApiStatusError`, which names the field. Texts lose their
+control characters here, once: they end in terminals, logs and notebooks.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 if TYPE_CHECKING:
@@ -30,6 +32,11 @@ __all__ = [
     "read_pool",
     "read_table",
 ]
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and line feed, and those that turn the direction of a line."""
+MAX_LINE = 100_000
+"""Characters of a log line that are kept."""
 
 JobState = Literal["NEW", "QUEUED", "RUNNING", "DONE", "ERROR", "CANCELED"]
 
@@ -106,12 +113,23 @@ def _text(answer: Answer, item: Any, field: str) -> str:
     value = item.get(field) if isinstance(item, dict) else None
     if not isinstance(value, str) or not value:
         raise answer.unreadable(f"its field {field!r} is missing or no text")
+    return _clean(value)
+
+
+def _id(answer: Answer, item: Any) -> str:
+    value = _text(answer, item, "id")
+    if value != item["id"] or not value.isprintable():
+        raise answer.unreadable("its field 'id' is no id")
     return value
 
 
 def _maybe(item: Any, field: str) -> str | None:
     value = item.get(field)
-    return value if isinstance(value, str) and value else None
+    return _clean(value) if isinstance(value, str) and value else None
+
+
+def _clean(text: str) -> str:
+    return _CONTROL.sub(" ", text[:MAX_LINE])
 
 
 def _number(item: Any, field: str) -> int | None:
@@ -122,19 +140,23 @@ def _number(item: Any, field: str) -> int | None:
 def _texts(item: Any, field: str) -> tuple[str, ...]:
     value = item.get(field)
     if isinstance(value, str):
-        return tuple(value.splitlines())
-    return tuple(str(part) for part in value) if isinstance(value, list) else ()
+        return tuple(_clean(line) for line in value.splitlines())
+    return tuple(_clean(str(part)) for part in value) if isinstance(value, list) else ()
 
 
 def read_pool(answer: Answer, item: Any) -> Pool:
     """A pool."""
-    return Pool(id=_text(answer, item, "id"), name=_maybe(item, "name") or "")
+    return Pool(id=_id(answer, item), name=_maybe(item, "name") or "")
 
 
 def read_job(answer: Answer, item: Any, pool_id: str) -> Job:
     """A job; `pool_id` is used where the answer does not name its pool."""
-    job_id = _text(answer, item, "id")
-    state = "NEW" if item.get("status") is None else str(item["status"]).upper()
+    job_id = _id(answer, item)
+    state = (
+        (_maybe(item, "status") or "NEW").upper()
+        if isinstance(item.get("status"), (str, type(None)))
+        else ""
+    )
     state = "CANCELED" if state == "CANCELLED" else state
     if state not in get_args(JobState):
         raise answer.unreadable("its field 'status' is no state of a job")
@@ -155,7 +177,7 @@ def read_job(answer: Answer, item: Any, pool_id: str) -> Job:
 def read_chunk(answer: Answer, item: Any) -> Chunk:
     """A file in a job."""
     return Chunk(
-        id=_text(answer, item, "id"),
+        id=_id(answer, item),
         type=(_maybe(item, "type") or "").upper(),
         checksum=_maybe(item, "checksum"),
         created=_number(item, "creationDate"),
@@ -164,7 +186,7 @@ def read_chunk(answer: Answer, item: Any) -> Chunk:
 
 def read_connection(answer: Answer, item: Any) -> DataConnection:
     """A data connection."""
-    return DataConnection(id=_text(answer, item, "id"), name=_maybe(item, "name") or "")
+    return DataConnection(id=_id(answer, item), name=_maybe(item, "name") or "")
 
 
 def read_table(answer: Answer, item: Any) -> Table:

@@ -1,15 +1,18 @@
 """What a refusal means: from an answer's status and text to the error to raise.
 
-The status decides, never the text. The text is quoted, shortened, without control characters, and
-without the key, should a server send it back.
+The status decides, never the text. The text is quoted, shortened and without control characters;
+a key that a server sends back is hidden before anything else is done with the answer.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import email.utils
+import functools
+import html
 import json
 import math
+import re
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -26,12 +29,14 @@ from celonis_frames.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from celonis_frames._auth import Auth
 
-__all__ = ["Call", "plain", "redirect", "refusal", "unreadable"]
+__all__ = ["Call", "Reply", "hidden", "plain", "redirect", "refusal", "retry_after", "unreadable"]
 
+MASK = "********"
+MIN_SECRET = 6
 MAX_TEXT = 500
 """Characters of a server's text in a message."""
 _KINDS: dict[int, type[ApiStatusError]] = {
@@ -56,24 +61,85 @@ class Call:
         return f"{self.method} {self.url}"
 
 
-def plain(text: bytes | str, secret: str = "", limit: int = MAX_TEXT) -> str:
-    """A server's text, fit for a message: one line, printable, short, without the key."""
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """What came back, whatever its status: no secret that was sent is left in it."""
+
+    call: Call
+    status: int
+    headers: Mapping[str, str] = dataclasses.field(repr=False)
+    content: bytes = dataclasses.field(repr=False)
+
+
+def hidden(content: bytes, secrets: Iterable[str]) -> bytes:
+    """The content with ``********`` for each secret, also where it is escaped.
+
+    Gateways echo headers into their pages: as they are, or escaped for HTML, JSON or addresses.
+
+    Args:
+        content: What the server sent.
+        secrets: What must not be seen. Those of fewer than six characters pass: they would be
+            found everywhere, and no key is so short.
+    """
+    for secret in secrets:
+        if len(secret) >= MIN_SECRET:
+            content = re.sub(b"".join(map(_escaped, secret.encode())), MASK.encode(), content)
+    return content
+
+
+def _coded(char: bytes) -> bytes:
+    """A pattern for a character as it is, or escaped for an address or JSON."""
+    return rb"(?:%%(?:25){0,4}%02x|\\{1,8}u00%02x|%b)" % (ord(char), ord(char), re.escape(char))
+
+
+_AND = _coded(b"&") + b"(?:amp%b){0,4}" % _coded(b";")
+"""How an entity of HTML begins."""
+_BACKSLASH = b"(?:%b|%b#(?:0{0,4}92|x0{0,4}5c);)" % (_coded(b"\\"), _AND)
+
+
+@functools.cache
+def _escaped(byte: int) -> bytes:
+    """A pattern for one byte of a secret, in every form in which it may come back.
+
+    Escaped once or several times over: a header in Python's quotes, inside JSON, inside a page.
+    Repetitions are bounded, for the text is a stranger's.
+    """
+    char = bytes([byte])
+    if char.isalnum():
+        return char
+    if char == b"\\":
+        return b"(?i:%b{1,16})" % _BACKSLASH
+    named = html.escape(char.decode("latin-1")).encode("latin-1")
+    entity = b"%b(?:0{0,4}%d|x0{0,4}%02x)" % (_coded(b"#"), byte, byte)
+    if named[:1] == b"&" and named[1:2] not in (b"", b"#"):
+        entity = b"(?:%b|%b)" % (entity, named[1:-1])
+    forms = (_coded(char), b"%b%b%b" % (_AND, entity, _coded(b";")))
+    return b"(?i:%b{0,16}+(?:%b))" % (_BACKSLASH, b"|".join((*forms, b"u00%02x" % byte)))
+
+
+def plain(text: bytes | str, limit: int = MAX_TEXT) -> str:
+    """A server's text, fit for a message: one line, printable, short."""
     if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    if secret:
-        text = text.replace(secret, "********")
+        text = text[: limit * 32].decode("utf-8", "replace")
     text = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 8]).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def unreadable(call: Call, status: int, problem: str, start: str) -> ApiStatusError:
-    """The error for an answer that says success, but cannot be understood."""
-    quoted = f" It begins: {start}" if start else " It is empty."
+def unreadable(call: Call, status: int, problem: str, start: str | None) -> ApiStatusError:
+    """The error for an answer that says success, but cannot be understood.
+
+    Args:
+        call: What was asked.
+        status: The HTTP status.
+        problem: What is wrong with it.
+        start: Its beginning, to be quoted; None when it may hold a secret.
+    """
+    quoted = "" if start is None else f" It begins: {start}" if start else " It is empty."
     return ApiStatusError(
         f"{call} answered {status}, but {problem}.{quoted} Check that the address is that of your "
         "Celonis team, and that no proxy or login page answers in its place.",
         status_code=status,
-        body=start,
+        body=start or "",
         **dataclasses.asdict(call),
     )
 
@@ -94,29 +160,24 @@ def redirect(call: Call, status: int, location: str) -> ApiStatusError:
     )
 
 
-def refusal(
-    call: Call, status: int, headers: Mapping[str, str], content: bytes, auth: Auth, secret: str
-) -> ApiStatusError:
+def refusal(reply: Reply, auth: Auth) -> ApiStatusError:
     """The error for an answer of 400 and above, ready to be raised.
 
     Args:
-        call: What was asked.
-        status: The HTTP status.
-        headers: The answer's headers, of which only the waiting times are read.
-        content: The answer's body.
+        reply: The answer; of its headers only the waiting times are read.
         auth: What was sent, to name its kind.
-        secret: The text to keep out of the message.
     """
-    said, codes = _said(content)
-    said = plain(said, secret)
+    call, status = reply.call, reply.status
+    said, codes = _said(reply.content)
+    said = plain(said)
     kind = _KINDS.get(status, ServerError if status >= 500 else ApiStatusError)
-    wait = _retry_after(headers) if status in (429, 503) else None
+    wait = retry_after(reply.headers) if status in (429, 503) else None
     quoted = f" The server says: {said}" if said else ""
     error = kind(
         f"{call} answered {status}: {_advice(status, auth, wait)}{quoted}",
         status_code=status,
-        body=plain(content, secret),
-        error_codes=tuple(plain(code, secret, 100) for code in codes),
+        body=plain(reply.content),
+        error_codes=tuple(plain(code, 100) for code in codes),
         **dataclasses.asdict(call),
     )
     error.retry_after = wait
@@ -133,7 +194,7 @@ def _advice(status: int, auth: Auth, wait: float | None) -> str:
         return (
             "the key is known, but may not do this. It needs the permission 'Data Push API' on "
             "the pool: Admin & Settings → Permissions → Data Integration, or the three dots at "
-            "the right of the Data Pool."
+            f"the right of the Data Pool. {auth.permission}".rstrip()
         )
     if status == 429:
         when = "in a while" if wait is None else f"in {wait:,.0f} s"
@@ -183,7 +244,7 @@ def _one(error: dict[str, Any]) -> str:
     return " · ".join(str(error[name]) for name in names if error.get(name))
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, from ``Retry-After`` (seconds or date), else ``x-ratelimit-reset``."""
     for name in ("Retry-After", "x-ratelimit-reset"):
         value = headers.get(name, "").strip()

@@ -32,7 +32,7 @@ DATA = {
 }
 WIRE = {
     "_address", "_auth", "_config", "_http", "_breaks", "_refusals", "_body", "_records", "_api",
-    "_jobs", "_lookup", "_abort", "_retry", "_uploads", "_submissions", "_deliver",
+    "_jobs", "_lookup", "_abort", "_retry", "_uploads", "_submissions", "_deliver", "_oauth",
 }  # fmt: skip
 
 
@@ -60,6 +60,8 @@ def test_one_room_each_knows_http_paths_and_frames() -> None:
         top = {name.partition(".")[0] for name in _imports(path)}
         if path.stem not in ("_http", "_breaks", "_abort"):
             assert not {"requests", "urllib3"} & top, path
+        if path.stem != "_oauth":
+            assert "oauthlib" not in top, path
         if path.stem not in ("_api", "_config", "_doors", "_client"):
             assert "data-push/" not in path.read_text(), path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,14 @@ from celonis_frames.local._faults import Faults
 from celonis_frames.local._limits import Limiter
 from celonis_frames.local._parquet import check
 from celonis_frames.local._store import CHANGE_DATE, Row, Store, now
+from celonis_frames.local._tokens import (
+    BROAD,
+    DATA_PUSH,
+    MAX_FORM_BYTES,
+    READ,
+    TokenRefused,
+    Tokens,
+)
 from celonis_frames.local._upload import Refused, receive
 from celonis_frames.local._worker import ACTIVE, Worker
 
@@ -32,7 +41,13 @@ BASES = ("/data-ingestion/api", "/integration/api")
 JOBS = "/v1/data-push/{pool}/jobs"
 POOLS = "/integration/api/pools"
 MAX_JSON_BYTES = 10_000_000
+MAX_JSON_DEPTH = 50
 
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Were something on the page not escaped, it still could not run."""
 _SHOWN = {"STRING": "STRING", "INTEGER": "INTEGER", "FLOAT": "FLOAT", "DATETIME": "DATE",
           "DATE": "DATE", "BOOLEAN": "INTEGER", "TIME": "STRING"}  # fmt: skip
 _FIELDS: dict[str, Any] = {
@@ -81,6 +96,7 @@ class State:
     limiter: Limiter | None
     api_key: str
     app_key: str
+    tokens: Tokens
     strict_pools: bool
     lenient: bool
     max_chunk_bytes: int
@@ -117,6 +133,12 @@ class Endpoint:
     answer: str
     body: str | None = None
     query: tuple[str, ...] = ()
+    scopes: frozenset[str] | None = frozenset()
+    """Scopes of which an access token needs one; empty: any token; None: no key is asked for."""
+
+
+_PUSH = frozenset({BROAD, DATA_PUSH})
+_READ = frozenset({BROAD, READ})
 
 
 def _create(state: State, request: Request, body: Any) -> Response:
@@ -127,11 +149,11 @@ def _create(state: State, request: Request, body: Any) -> Response:
         name: default if body.get(name) is None else body[name] for name, default in _FIELDS.items()
     }
     _validate(job)
-    if (
-        job["connectionId"] is not None
-        and state.store.connection(pool["id"], str(job["connectionId"])) is None
-    ):
-        raise Problem(400, "There is no such data connection", attribute="connectionId")
+    if job["connectionId"] is not None:
+        connection = state.store.connection(pool["id"], str(job["connectionId"]))
+        if connection is None:
+            raise Problem(400, "There is no such data connection", attribute="connectionId")
+        job["connectionId"] = connection["id"]
     job |= {"id": str(uuid.uuid4()), "dataPoolId": pool["id"], "changeDate": now()}
     return JSONResponse(state.store.add_job(job))
 
@@ -150,7 +172,7 @@ def _validate(job: Row) -> None:
     if not isinstance(keys, list) or not all(isinstance(k, str) and k for k in keys):
         raise Problem(400, "must be a list of column names", attribute="keys")
     length = job["fallbackVarcharLength"]
-    if length is not None and not (isinstance(length, int) and 1 <= length <= 65_000):
+    if length is not None and not _is_length(length):
         raise Problem(400, "must be between 1 and 65000", attribute="fallbackVarcharLength")
     for option in ("tableSchema", "csvParsingOptions"):
         if job[option] is not None and not isinstance(job[option], dict):
@@ -167,7 +189,7 @@ def _validate(job: Row) -> None:
                 400, f"Unknown columnType of {column['columnName']}", attribute="tableSchema"
             )
         size = column.get("fieldLength")
-        if size is not None and not (isinstance(size, int) and 1 <= size <= 65_000):
+        if size is not None and not _is_length(size):
             raise Problem(400, f"fieldLength of {column['columnName']} must be 1 to 65000",
                           attribute="tableSchema")  # fmt: skip
         if column["columnName"].lower() in seen:
@@ -178,6 +200,10 @@ def _validate(job: Row) -> None:
         value = (job["csvParsingOptions"] or {}).get(text)
         if value is not None and (not isinstance(value, str) or not value):
             raise Problem(400, "must be a text", attribute=f"csvParsingOptions.{text}")
+
+
+def _is_length(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= 65_000
 
 
 def _list(state: State, request: Request, _: Any) -> Response:
@@ -331,11 +357,10 @@ def _tables(state: State, request: Request, _: Any) -> Response:
 def _columns(state: State, request: Request, _: Any) -> Response:
     pool = state.pool(request.path_params["pool"], make=False)
     source = request.query_params.get("schemaName") or None
-    if source is not None and state.store.connection(pool["id"], source) is None:
+    place = pool if source is None else state.store.connection(pool["id"], source)
+    if place is None:
         raise Problem(404)
-    table = state.store.table(
-        state.store.space(pool["id"], source), request.query_params.get("tableName", "")
-    )
+    table = state.store.table(place["space"], request.query_params.get("tableName", ""))
     if table is None:
         raise Problem(404)
     columns = [
@@ -355,35 +380,58 @@ def _identity(_state: State, request: Request, _: Any) -> Response:
     return JSONResponse({"id": "local", "name": "local", "domain": "local"})
 
 
+def _token(state: State, request: Request, body: bytes) -> Response:
+    answer = state.tokens.grant(
+        body, request.headers.get("content-type", ""), request.headers.get("authorization", "")
+    )
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
 def _both(tail: str) -> tuple[str, ...]:
     return tuple(base + tail for base in BASES)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("create", ("POST",), (*_both(JOBS), *_both(JOBS + "/")), _create,
-             "Create a job", "Job", body="json"),
-    Endpoint("jobs", ("GET",), (*_both(JOBS), *_both(JOBS + "/")), _list, "List jobs", "Job[]"),
-    Endpoint("job", ("GET",), _both(JOBS + "/{job}"), _get, "Get a job", "Job"),
+             "Create a job", "Job", body="json",
+             scopes=_PUSH),
+    Endpoint("jobs", ("GET",), (*_both(JOBS), *_both(JOBS + "/")), _list, "List jobs", "Job[]",
+             scopes=_PUSH),
+    Endpoint("job", ("GET",), _both(JOBS + "/{job}"), _get, "Get a job", "Job",
+             scopes=_PUSH),
     Endpoint("execute", ("POST",), _both(JOBS + "/{job}"), _execute, "Execute a job", "",
-             query=("duplicateRemovalColumn",)),
-    Endpoint("delete_job", ("DELETE",), _both(JOBS + "/{job}"), _delete, "Delete a job", ""),
+             query=("duplicateRemovalColumn",),
+             scopes=_PUSH),
+    Endpoint("delete_job", ("DELETE",), _both(JOBS + "/{job}"), _delete, "Delete a job", "",
+             scopes=_PUSH),
     Endpoint("upload", ("POST",), _both(JOBS + "/{job}/chunks/upserted"), _upsert,
-             "Add a chunk of rows to upsert", "", body="file"),
+             "Add a chunk of rows to upsert", "", body="file",
+             scopes=_PUSH),
     Endpoint("upload_deleted", ("POST",), _both(JOBS + "/{job}/chunks/deleted"), _remove,
-             "Add a chunk of keys to delete", "", body="file"),
-    Endpoint("chunks", ("GET",), _both(JOBS + "/{job}/chunks"), _chunks, "List chunks", "Chunk[]"),
+             "Add a chunk of keys to delete", "", body="file",
+             scopes=_PUSH),
+    Endpoint("chunks", ("GET",), _both(JOBS + "/{job}/chunks"), _chunks, "List chunks", "Chunk[]",
+             scopes=_PUSH),
     Endpoint("cancel", ("POST", "GET"), _both(JOBS + "/{job}/cancel"), _cancel,
-             "Cancel a job", "Job"),
-    Endpoint("pools", ("GET",), (POOLS,), _pools, "List Data Pools", "Pool[]"),
-    Endpoint("pool", ("GET",), (POOLS + "/{pool}",), _pool, "Get a Data Pool", "Pool"),
+             "Cancel a job", "Job",
+             scopes=_PUSH),
+    Endpoint("pools", ("GET",), (POOLS,), _pools, "List Data Pools", "Pool[]",
+             scopes=_READ),
+    Endpoint("pool", ("GET",), (POOLS + "/{pool}",), _pool, "Get a Data Pool", "Pool",
+             scopes=_READ),
     Endpoint("connections", ("GET",),
              (POOLS + "/{pool}/data-sources", POOLS + "/{pool}/data-sources/"), _connections,
-             "List data connections", "DataConnection[]"),
-    Endpoint("tables", ("GET",), (POOLS + "/{pool}/tables",), _tables, "List tables", "Table[]"),
+             "List data connections", "DataConnection[]",
+             scopes=_READ),
+    Endpoint("tables", ("GET",), (POOLS + "/{pool}/tables",), _tables, "List tables", "Table[]",
+             scopes=_READ),
     Endpoint("columns", ("GET",), (POOLS + "/{pool}/columns",), _columns,
-             "List a table's columns", "TableColumn[]", query=("tableName", "schemaName")),
+             "List a table's columns", "TableColumn[]", query=("tableName", "schemaName"),
+             scopes=_READ),
     Endpoint("identity", ("GET",), ("/api/cloud", "/api/cloud/permissions", "/api/team"),
              _identity, "Who and where", ""),
+    Endpoint("token", ("POST",), ("/oauth2/token",), _token, "Get an access token", "Token",
+             body="form", scopes=None),
 )  # fmt: skip
 
 
@@ -400,10 +448,14 @@ def create_app(state: State) -> Starlette:
         return JSONResponse(_openapi.describe(ENDPOINTS))
 
     async def page(request: Request) -> Response:
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        try:
+            host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        except ValueError:
+            host = None
         if host not in ("127.0.0.1", "localhost", "::1"):
             return Response("This page answers under a loopback name only.", status_code=403)
-        return HTMLResponse(await run_in_threadpool(_page.render, state.store))
+        shown = await run_in_threadpool(_page.render, state.store)
+        return HTMLResponse(shown, headers=_PAGE_HEADERS)
 
     routes += [Route("/openapi.json", openapi), Route("/", page)]
     return Starlette(routes=routes)
@@ -422,15 +474,25 @@ def _guarded(state: State, endpoint: Endpoint) -> Callable[[Request], Any]:
 
 async def _answer(state: State, endpoint: Endpoint, request: Request) -> Response:
     try:
-        header = request.headers.get("authorization", "")
-        if header not in (f"Bearer {state.api_key}", f"AppKey {state.app_key}"):
-            return Response(status_code=401)
-        body = await _json(request) if endpoint.body == "json" else None
+        if endpoint.scopes is not None:
+            _authorize(state, endpoint.scopes, request.headers.get("authorization", ""))
+        body: Any = None
+        if endpoint.body == "json":
+            body = _json(await _bounded(request, MAX_JSON_BYTES))
+        elif endpoint.body == "form":
+            body = await _bounded(request, MAX_FORM_BYTES)
         if inspect.iscoroutinefunction(endpoint.handler):
             return await endpoint.handler(state, request, body)  # type: ignore[no-any-return]
         return await run_in_threadpool(endpoint.handler, state, request, body)
     except Problem as problem:
         return problem.response()
+    except TokenRefused as refused:
+        return JSONResponse(
+            {"error": refused.code, "error_description": refused.description},
+            status_code=refused.status,
+            headers={"Cache-Control": "no-store"}
+            | ({"WWW-Authenticate": 'Basic realm="oauth2"'} if refused.basic else {}),
+        )
     except ClientDisconnect:
         return Response(status_code=400)
     except Exception:
@@ -446,13 +508,47 @@ async def _answer(state: State, endpoint: Endpoint, request: Request) -> Respons
         )
 
 
-async def _json(request: Request) -> Any:
-    body = b""
+def _authorize(state: State, scopes: frozenset[str], header: str) -> None:
+    """Let pass who has a key, or a token with one of the scopes.
+
+    It happens when the header has arrived: an upload may outlast its token.
+    """
+    given = header.encode("utf-8", "replace")
+    for key in (f"Bearer {state.api_key}", f"AppKey {state.app_key}"):
+        if secrets.compare_digest(given, key.encode()):
+            return
+    granted = state.tokens.scopes(header.removeprefix("Bearer "))
+    if granted is None or not header.startswith("Bearer "):
+        raise Problem(401)
+    if scopes and not scopes & granted:
+        raise Problem(403)
+
+
+async def _bounded(request: Request, limit: int) -> bytes:
+    body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MAX_JSON_BYTES:
+        if len(body) > limit:
             raise Problem(413)
+    return bytes(body)
+
+
+def _json(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        # Half a surrogate pair is no text, and NaN and 1e999 are no JSON.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise Problem(400, "The body is not JSON") from error
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_JSON_DEPTH:
+            raise Problem(400, f"The body is nested deeper than {MAX_JSON_DEPTH} levels")
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return value

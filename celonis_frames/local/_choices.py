@@ -31,5 +31,8 @@ CHOICES: tuple[tuple[str, str], ...] = (
     ("Time of load", "_CELONIS_CHANGE_DATE is the UTC time at which the job ran, the same for all its rows."),
     ("Restart", "After a restart a job that was RUNNING is in ERROR, a QUEUED one runs, a NEW one keeps its chunks."),
     ("429", "An answer to too many submissions has Retry-After in seconds and no body."),
+    ("Access tokens", "/oauth2/token takes client credentials, form-encoded in the header or as fields; a token lives 900 seconds, unless token_seconds says otherwise, and is checked when a request's header has arrived."),
+    ("Scopes", "Calls on jobs need integration.data-pools:data_push, look-ups of pools, data connections, tables and columns integration.data-pools:read, else 403; integration.data-pools opens both; without a scope in the request the token has all."),
+    ("JSON", "A body that is nested deeper than 50 levels, or holds NaN or half a surrogate pair, is refused with 400; beyond 10,000,000 bytes with 413."),
     ("The page", "The page at / needs no key; it answers only under a loopback name."),
 )  # fmt: skip

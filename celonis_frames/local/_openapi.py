@@ -7,19 +7,111 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from celonis_frames._version import __version__
+from celonis_frames.local._tokens import BROAD, DATA_PUSH, READ, SCOPES
 
 if TYPE_CHECKING:
     from celonis_frames.local._app import Endpoint
 
-_SCHEMAS: dict[str, list[str]] = {
-    "Job": ["id", "targetName", "type", "fileType", "dataPoolId", "connectionId", "keys", "status",
-            "logs", "tableSchema", "lastModified"],
-    "Chunk": ["id", "creationDate", "type", "pushJobId", "checksum"],
-    "Pool": ["id", "name"],
-    "DataConnection": ["id", "name", "poolId", "type"],
-    "Table": ["name", "dataSourceId", "dataSourceName", "type", "schemaName"],
-    "TableColumn": ["name", "type", "length"],
+_TEXT = {"type": "string"}
+_MAYBE_TEXT = {"type": ["string", "null"]}
+_NAME = {"type": "string", "minLength": 1}
+_NUMBER = {"type": "integer"}
+_TYPES = ["STRING", "INTEGER", "FLOAT", "DATETIME", "DATE", "BOOLEAN", "TIME"]
+
+_NEW_JOB: dict[str, Any] = {
+    "type": "object",
+    "required": ["targetName", "type"],
+    "properties": {
+        "targetName": {"type": "string", "minLength": 1, "maxLength": 128},
+        "type": {"enum": ["REPLACE", "DELTA"]},
+        "fileType": {"enum": ["PARQUET", "CSV", None]},
+        "connectionId": _MAYBE_TEXT,
+        "keys": {"type": ["array", "null"], "items": _NAME},
+        "fallbackVarcharLength": {"type": ["integer", "null"], "minimum": 1, "maximum": 65_000},
+        "upsertStrategy": {
+            "enum": ["UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION", None]
+        },
+        "tableSchema": {
+            "type": ["object", "null"],
+            "properties": {
+                "tableName": _MAYBE_TEXT,
+                "columns": {
+                    "type": ["array", "null"],
+                    "items": {
+                        "type": "object",
+                        "required": ["columnName"],
+                        "properties": {
+                            "columnName": _NAME,
+                            "columnType": {"enum": [*_TYPES, None]},
+                            "fieldLength": {
+                                "type": ["integer", "null"],
+                                "minimum": 1,
+                                "maximum": 65_000,
+                            },
+                        },
+                    },
+                },
+            },
+        },
+        "csvParsingOptions": {
+            "type": ["object", "null"],
+            "properties": {
+                name: {"type": ["string", "null"], "minLength": 1}
+                for name in (
+                    "separatorSequence", "quoteSequence", "escapeSequence", "decimalSeparator",
+                    "thousandSeparator", "dateFormat", "charSet", "lineEnding",
+                )
+            },
+        },
+    },
 }  # fmt: skip
+
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "NewJob": _NEW_JOB,
+    "Job": {
+        "id": _TEXT, "targetName": _TEXT, "type": {"enum": ["REPLACE", "DELTA"]},
+        "fileType": {"enum": ["PARQUET", "CSV"]}, "dataPoolId": _TEXT, "connectionId": _MAYBE_TEXT,
+        "keys": {"type": "array", "items": _TEXT},
+        "status": {"enum": ["NEW", "QUEUED", "RUNNING", "DONE", "ERROR", "CANCELED"]},
+        "logs": {"type": "array", "items": _TEXT}, "lastModified": _NUMBER,
+    },
+    "Chunk": {"id": _TEXT, "creationDate": _NUMBER, "type": {"enum": ["UPSERT", "DELETE"]},
+              "pushJobId": _TEXT, "checksum": _TEXT},
+    "Pool": {"id": _TEXT, "name": _TEXT},
+    "DataConnection": {"id": _TEXT, "name": _TEXT, "poolId": _TEXT, "type": _TEXT},
+    "Table": {"name": _TEXT, "dataSourceId": _MAYBE_TEXT, "dataSourceName": _MAYBE_TEXT,
+              "type": _TEXT, "schemaName": _MAYBE_TEXT},
+    "TableColumn": {"name": _TEXT, "type": {"enum": ["STRING", "DATE", "FLOAT", "INTEGER"]},
+                    "length": {"type": ["integer", "null"]}},
+    "Token": {"access_token": _TEXT, "token_type": {"enum": ["Bearer"]}, "expires_in": _NUMBER,
+              "scope": _TEXT},
+    "TokenError": {"error": _TEXT, "error_description": _TEXT},
+    "Errors": {"errors": {"type": "array", "items": {"type": "object"}}},
+}  # fmt: skip
+
+_SECURITY = {
+    "key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "Bearer <user API key> or AppKey <application key>",
+    },
+    "oauth2": {
+        "type": "oauth2",
+        "flows": {
+            "clientCredentials": {
+                "tokenUrl": "/oauth2/token",
+                "scopes": {
+                    DATA_PUSH: "The Data Push API",
+                    READ: "Pools, data connections and tables",
+                    BROAD: "Both",
+                    **{scope: "" for scope in SCOPES if scope not in (DATA_PUSH, READ, BROAD)},
+                },
+            }
+        },
+    },
+    "client": {"type": "http", "scheme": "basic"},
+}
 
 
 def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
@@ -40,17 +132,12 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "security": [{"key": []}],
         "paths": paths,
         "components": {
-            "securitySchemes": {
-                "key": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "Authorization",
-                    "description": "Bearer <user API key> or AppKey <application key>",
-                }
-            },
+            "securitySchemes": _SECURITY,
             "schemas": {
-                name: {"type": "object", "properties": {field: {} for field in fields}}
-                for name, fields in _SCHEMAS.items()
+                name: schema
+                if schema.get("type") == "object"
+                else {"type": "object", "properties": schema, "required": list(schema)}
+                for name, schema in _SCHEMAS.items()
             },
         },
     }
@@ -58,37 +145,74 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint, path: str, operation_id: str) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": _NAME}
         for name in re.findall(r"{(\w+)}", path)
     ]
-    parameters += [
-        {"name": name, "in": "query", "schema": {"type": "string"}} for name in endpoint.query
-    ]
+    parameters += [{"name": name, "in": "query", "schema": _TEXT} for name in endpoint.query]
     success: dict[str, Any] = {"description": "Done"}
     if endpoint.answer:
-        name = endpoint.answer.removesuffix("[]")
-        schema: dict[str, Any] = {"$ref": f"#/components/schemas/{name}"}
+        schema = _reference(endpoint.answer.removesuffix("[]"))
         if endpoint.answer.endswith("[]"):
             schema = {"type": "array", "items": schema}
         success["content"] = {"application/json": {"schema": schema}}
-    refused = {str(status): {"description": "Refused"} for status in (400, 401, 404)}
+    elif endpoint.name == "identity":
+        success["content"] = {"application/json": {}}
     done = "204" if endpoint.name == "delete_job" else "200"
     operation: dict[str, Any] = {
         "operationId": operation_id,
         "summary": endpoint.summary,
         "parameters": parameters,
-        "responses": {done: success, **refused},
+        "security": _security(endpoint),
+        "responses": {done: success, **_refusals(endpoint)},
     }
-    if endpoint.body == "json":
-        reference = {"$ref": "#/components/schemas/Job"}
-        operation["requestBody"] = {"content": {"application/json": {"schema": reference}}}
-    elif endpoint.body == "file":
+    if endpoint.body is not None:
+        operation["requestBody"] = {"required": True, "content": _body(endpoint.body)}
+    return operation
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
+    if endpoint.scopes is None:
+        return [{"client": []}, {}]  # the client may also stand in the form
+    if not endpoint.scopes:
+        return [{"key": []}, {"oauth2": []}]
+    return [{"key": []}, *({"oauth2": [scope]} for scope in sorted(endpoint.scopes))]
+
+
+def _refusals(endpoint: Endpoint) -> dict[str, Any]:
+    shape = _reference("TokenError" if endpoint.scopes is None else "Errors")
+    told = {"content": {"application/json": {"schema": shape}}}
+    refusals: dict[str, Any] = {
+        "400": {"description": "Refused", **told},
+        "401": {"description": "Unknown key, token or client"},
+    }
+    if endpoint.scopes is None:
+        refusals["401"] |= told
+    else:
+        refusals["403"] = {"description": "The access token lacks a scope"}
+        refusals["404"] = {"description": "No such pool, data connection, table or job"}
+    if endpoint.body is not None:
+        refusals["413"] = {"description": "Too large"}
+    if endpoint.name == "execute":
+        refusals["429"] = {"description": "Too many submissions; see Retry-After"}
+    return refusals
+
+
+def _body(kind: str) -> dict[str, Any]:
+    if kind == "json":
+        return {"application/json": {"schema": _reference("NewJob")}}
+    if kind == "form":
+        names = ("grant_type", "scope", "client_id", "client_secret")
         form = {
             "type": "object",
-            "properties": {
-                "file": {"type": "string", "contentMediaType": "application/octet-stream"}
-            },
+            "required": ["grant_type"],
+            "properties": dict.fromkeys(names, _TEXT)
+            | {"grant_type": {"enum": ["client_credentials"]}},
         }
-        operation["requestBody"] = {"content": {"multipart/form-data": {"schema": form}}}
-        operation["responses"]["413"] = {"description": "Too large"}
-    return operation
+        return {"application/x-www-form-urlencoded": {"schema": form}}
+    file = {"type": "string", "contentMediaType": "application/octet-stream"}
+    form = {"type": "object", "required": ["file"], "properties": {"file": file}}
+    return {"multipart/form-data": {"schema": form}}

@@ -6,6 +6,8 @@ import time
 from html import escape
 from typing import Any
 
+import duckdb
+
 from celonis_frames.local._store import Row, Store, quote
 
 ROWS = 10
@@ -49,8 +51,11 @@ def render(store: Store) -> str:
 def _table(store: Store, label: str, space: str, table: Row) -> str:
     name = f"{quote(space)}.{quote(table['name'])}"
     cursor = store.cursor()
-    count = cursor.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
-    rows = cursor.execute(f"SELECT * FROM {name} LIMIT {ROWS}").fetchall()
+    try:
+        count = cursor.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+        rows = cursor.execute(f"SELECT * FROM {name} LIMIT {ROWS}").fetchall()
+    except duckdb.Error:  # a job has replaced it since it was listed
+        return f"<p class='quiet'>{escape(label + table['name'])} is being replaced.</p>"
     heads = "".join(
         f"<th>{escape(c['name'])}<br><small>{c['type']}"
         f"{'(' + str(c['length']) + ')' if c['length'] else ''}</small></th>"

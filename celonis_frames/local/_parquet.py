@@ -26,6 +26,8 @@ def check(path: Path, *, keys: list[str], lenient: bool) -> str | None:
         with pq.ParquetFile(path) as file:
             metadata, schema = file.metadata, file.schema
             names = {schema.column(i).path.partition(".")[0].lower() for i in range(len(schema))}
+            if any("\x00" in name for name in names):
+                return "A column's name has a character that no database takes (NUL)"
             missing = [key for key in keys if key.lower() not in names]
             if missing:
                 return f"Key column(s) missing from the file: {', '.join(missing)}"

@@ -16,6 +16,7 @@ from celonis_frames.local._app import State, create_app
 from celonis_frames.local._faults import Faults
 from celonis_frames.local._limits import Limiter
 from celonis_frames.local._store import CHANGE_DATE, Row, Store, quote
+from celonis_frames.local._tokens import DEFAULT_SECONDS, Tokens
 from celonis_frames.local._wire import Wire
 from celonis_frames.local._worker import Worker
 
@@ -32,6 +33,7 @@ class LocalCelonis:
         url: Its address, such as ``http://127.0.0.1:40213``.
         token: A user API key that it takes (``Bearer``).
         app_key: An application key that it takes (``AppKey``).
+        oauth_client: Id and secret of an OAuth client, for ``OAuth2(*celonis.oauth_client)``.
         faults: What is to go wrong, for tests.
         path: The DuckDB file, or None for memory.
     """
@@ -40,6 +42,7 @@ class LocalCelonis:
         self._state, self._store = state, store
         self.faults = state.faults
         self.token, self.app_key = state.api_key, state.app_key
+        self.oauth_client = (state.tokens.client_id, state.tokens.client_secret)
         self.path = store.path
         host, port = sock.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -113,6 +116,10 @@ class LocalCelonis:
         found = self._store.pool(pool) or self._store.add_pool(pool)
         return str(self._store.add_connection(found, name)["id"])
 
+    def expire_tokens(self) -> None:
+        """Let every access token issued so far expire now, as if its time were up."""
+        self._state.tokens.expire()
+
     def close(self) -> None:
         """Stop the server and close the file. Twice does no harm."""
         if self._closed:
@@ -146,6 +153,7 @@ def start(
     lenient: bool = False,
     limits: bool = True,
     token: str | None = None,
+    token_seconds: float = DEFAULT_SECONDS,
     max_chunk_bytes: int = MAX_CHUNK_BYTES,
 ) -> LocalCelonis:
     """Starts a local Celonis in this process.
@@ -159,6 +167,7 @@ def start(
             likely to take.
         limits: Enforce the limits on submissions: 10 a second and 250 an hour.
         token: The user API key to take; None makes one.
+        token_seconds: How long an access token of ``/oauth2/token`` lives.
         max_chunk_bytes: Largest chunk, in bytes.
 
     Raises:
@@ -180,6 +189,7 @@ def start(
         limiter=Limiter() if limits else None,
         api_key=token or secrets.token_urlsafe(24),
         app_key=secrets.token_urlsafe(24),
+        tokens=Tokens(seconds=token_seconds),
         strict_pools=strict_pools,
         lenient=lenient,
         max_chunk_bytes=max_chunk_bytes,

@@ -6,8 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_FORM_BYTES = 100_000
+"""What a form may have besides its file."""
 
 
 class Refused(Exception):
@@ -30,6 +34,7 @@ class _File:
         self._headers: dict[bytes, bytes] = {}
         self._field, self._value = b"", b""
         self._wanted = False
+        self._header_bytes = 0
         self._sink = path.open("wb")
         self.digest = hashlib.md5(usedforsecurity=False)
         self.size = 0
@@ -50,10 +55,17 @@ class _File:
         self._sink.close()
 
     def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._bound_header(end - start)
         self._field += data[start:end]
 
     def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._bound_header(end - start)
         self._value += data[start:end]
+
+    def _bound_header(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise Refused(400, "The form's headers are too long")
 
     def _on_header_end(self) -> None:
         self._headers[self._field.lower()] = self._value
@@ -89,15 +101,19 @@ async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
     if kind != b"multipart/form-data" or not boundary:
         raise Refused(400, "The body must be multipart/form-data with the field 'file'")
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit + 100_000:
+    if announced.isdecimal() and int(announced) > limit + MAX_FORM_BYTES:
         raise Refused(413, f"The chunk is larger than {limit:,} bytes")
     file = _File(path, limit)
     try:
         parser = MultipartParser(boundary, file.callbacks())
+        received = 0
         async for data in request.stream():
+            received += len(data)
+            if received > limit + MAX_FORM_BYTES:
+                raise Refused(413, f"The form is larger than {limit + MAX_FORM_BYTES:,} bytes")
             parser.write(data)
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise Refused(400, f"The form cannot be read: {error}") from error
     finally:
         file.close()

@@ -1,0 +1,155 @@
+"""TLS end to end: the local Celonis behind a certificate of an authority made for the test."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import trustme
+
+from celonis_frames import ApiKey, Celonis, OAuth2
+from celonis_frames._http import Timeouts
+from celonis_frames.exceptions import ApiConnectionError, ConfigError
+
+from .conftest import SCOPES
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """An authority that nobody else trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    """Its certificate."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    for side in (source, sink):
+        with contextlib.suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def behind_tls(authority: trustme.CA, celonis: Any) -> Iterator[Callable[..., str]]:
+    """Puts a TLS terminator before the local Celonis, with a certificate for these names."""
+    target = ("127.0.0.1", int(celonis.url.rpartition(":")[2]))
+    listeners: list[socket.socket] = []
+
+    def start(*names: str) -> str:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(*names).configure_cert(context)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve() -> None:
+            while True:
+                try:
+                    plain, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=shake, args=(plain,), daemon=True).start()
+
+        def shake(plain: socket.socket) -> None:
+            try:
+                outer = context.wrap_socket(plain, server_side=True)
+            except (OSError, ssl.SSLError):
+                plain.close()  # the client does not trust us
+                return
+            inner = socket.create_connection(target)
+            back = threading.Thread(target=_pump, args=(inner, outer), daemon=True)
+            back.start()
+            _pump(outer, inner)
+            back.join()
+            inner.close()
+            outer.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for listener in listeners:
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+TIMEOUTS = Timeouts(connect=5.0, read=10.0)
+
+
+@pytest.mark.parametrize("way", ["verify", "folder-path", "key", "oauth"])
+def test_a_push_over_tls_with_an_authority_of_ones_own(
+    celonis: Any, behind_tls: Callable[..., str], ca_file: Path, way: str
+) -> None:
+    """verify='ca.pem' is all it takes, for the token endpoint as well."""
+    url = behind_tls("127.0.0.1")
+    verify: Any = ca_file if way == "folder-path" else str(ca_file)
+    auth: Any = ApiKey(celonis.token)
+    if way == "oauth":
+        auth = OAuth2(*celonis.oauth_client, scopes=SCOPES)
+    with Celonis(url, auth=auth, verify=verify, timeouts=TIMEOUTS) as connection:
+        assert connection.push(pa.table({"A": [1, 2]}), "P", "T", mode="REPLACE").ok
+    assert celonis.table("P", "T").to_pydict() == {"A": [1, 2]}
+    assert celonis._state.tokens.issued == (1 if way == "oauth" else 0)
+
+
+@pytest.mark.parametrize("oauth", [False, True])
+def test_an_unknown_authority_is_refused(
+    celonis: Any, behind_tls: Callable[..., str], oauth: bool
+) -> None:
+    """Without verify= nothing is sent, and the message says what to give."""
+    auth: Any = OAuth2(*celonis.oauth_client) if oauth else ApiKey(celonis.token)
+    with (
+        Celonis(behind_tls("127.0.0.1"), auth=auth, timeouts=TIMEOUTS) as connection,
+        pytest.raises(ApiConnectionError, match=r"cannot be trusted.*verify='company-ca.pem'"),
+    ):
+        connection.push(pa.table({"A": [1]}), "P", "T")
+    assert celonis.jobs == []
+    assert celonis._state.tokens.issued == 0
+
+
+def test_another_hosts_certificate_is_refused(
+    celonis: Any, behind_tls: Callable[..., str], ca_file: Path
+) -> None:
+    """A trusted authority is not enough: the certificate must be for the host that was called."""
+    url = behind_tls("team.eu-1.celonis.cloud", "10.0.0.1")
+    for address in (url, url.replace("127.0.0.1", "localhost")):
+        with (
+            Celonis(
+                address, auth=ApiKey(celonis.token), verify=str(ca_file), timeouts=TIMEOUTS
+            ) as connection,
+            pytest.raises(ApiConnectionError, match="another host's"),
+        ):
+            connection.push(pa.table({"A": [1]}), "P", "T")
+    assert celonis.jobs == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no certificate", b"\x00\xff"])
+def test_a_file_without_certificates_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """verify= and REQUESTS_CA_BUNDLE are checked when the connection is made."""
+    path = tmp_path / "ca.pem"
+    path.write_bytes(content)
+    url = "https://team.eu-1.celonis.cloud"
+    with pytest.raises(ConfigError, match="verify="):
+        Celonis(url, auth=ApiKey("key"), verify=path)
+    for name, value in (("REQUESTS_CA_BUNDLE", path), ("CURL_CA_BUNDLE", tmp_path / "none")):
+        monkeypatch.setenv(name, str(value))
+        with pytest.raises(ConfigError, match=name):
+            Celonis(url, auth=ApiKey("key"))
+        monkeypatch.delenv(name)

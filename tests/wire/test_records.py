@@ -1,0 +1,146 @@
+"""The answer parser, fed with whatever a server may send."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from celonis_frames import ApiKey, OAuth2, _records
+from celonis_frames._api import _part
+from celonis_frames._http import Answer
+from celonis_frames._oauth import _refused
+from celonis_frames._refusals import Call, Reply, hidden, plain, refusal
+from celonis_frames._status import PushStatus
+from celonis_frames.exceptions import ApiStatusError, ConfigError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+FIELDS = ("id", "name", "status", "logs", "keys", "targetName", "type", "fileType", "dataPoolId",
+          "connectionId", "creationDate", "checksum", "dataSourceId", "length")  # fmt: skip
+STATES = st.sampled_from(["NEW", "queued", "RUNNING", "DONE", "CANCELLED", "ERROR"])
+ITEMS = JSON | st.fixed_dictionaries(
+    {"id": st.text(min_size=1)}, optional=dict.fromkeys(FIELDS[1:], JSON | STATES)
+)
+READERS = {
+    "job": lambda answer, item: _records.read_job(answer, item, "p"),
+    "chunk": _records.read_chunk,
+    "pool": _records.read_pool,
+    "connection": _records.read_connection,
+    "table": _records.read_table,
+    "column": _records.read_column,
+}
+
+
+def _answer(content: bytes) -> Answer:
+    return Answer(
+        200, content, Call("GET", "https://team.eu-1.celonis.cloud/x"), plain(content, 200)
+    )
+
+
+def _check_shown(error: ApiStatusError) -> None:
+    assert str(error).isprintable()
+    assert len(error.body) <= 200
+
+
+@pytest.mark.parametrize("reader", READERS)
+@given(item=ITEMS)
+def test_any_answer_is_a_record_or_an_api_error(reader: str, item: Any) -> None:
+    """Fields of any type and value: a record that can be shown and used, or ApiStatusError."""
+    answer = _answer(json.dumps(item).encode())
+    try:
+        found = READERS[reader](answer, answer.json())
+    except ApiStatusError as refused:
+        _check_shown(refused)
+        return
+    str(found).encode()
+    if hasattr(found, "id"):
+        try:
+            path = _part(found.id)
+        except ConfigError:
+            path = ""  # a dot segment: refused, never sent
+        assert "/" not in path
+        assert path not in (".", "..")
+    if reader == "job":
+        status = PushStatus(None, found)
+        for text in (repr(status), status._repr_html_(), str(status.to_dict()), *status.logs):
+            text.encode()
+            assert "\x1b" not in text
+            assert "\x00" not in text
+
+
+@given(
+    content=st.binary()
+    | st.text().map(str.encode)
+    | JSON.map(lambda v: json.dumps(v)[:-1].encode())
+)
+def test_any_bytes_are_json_or_an_api_error(content: bytes) -> None:
+    """What is no JSON is an ApiStatusError with a short, printable text."""
+    try:
+        found = _records.read_list(_answer(content))
+    except ApiStatusError as refused:
+        _check_shown(refused)
+    else:
+        assert found == json.loads(content)
+
+
+@given(
+    content=st.binary()
+    | JSON.map(lambda value: json.dumps({"errors": value, "error": value}).encode()),
+    status=st.integers(400, 599),
+    header=st.text(),
+)
+def test_any_refusal_is_an_api_error(content: bytes, status: int, header: str) -> None:
+    """Any body, status and waiting time, from the API and from the token endpoint."""
+    reply = Reply(Call("GET", "u"), status, {"Retry-After": header}, content)
+    for error in (refusal(reply, ApiKey("key")), _refused(reply, OAuth2("id", "secret"))):
+        assert error.status_code == status
+        assert len(error.body) <= 500
+        assert error.body.isprintable()
+        assert len(str(error)) < 2_000
+
+
+SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6, max_size=40)
+
+
+@given(secret=SECRETS, before=st.text(max_size=20), after=st.text(max_size=20))
+def test_a_secret_is_hidden_however_it_is_escaped(secret: str, before: str, after: str) -> None:
+    """As it is, in JSON, in HTML, in an address, in Python's quotes, in two at once."""
+    ways = (str, lambda t: json.dumps(t)[1:-1], html.escape, lambda t: quote(t, safe=""), repr)
+    for inner in ways:
+        for outer in ways:
+            shown = outer(inner(secret))
+            if inner is repr or outer is repr:
+                continue  # Python's quotes depend on the neighbours; below
+            content = f"{before} {shown} {after}".encode("utf-8", "replace")
+            left = hidden(content, [secret])
+            assert shown.encode() not in left, (inner, outer)
+            assert b"********" in left
+    whole = repr({"Authorization": f"Bearer {secret}"}).encode()
+    assert hidden(whole, [secret]).endswith(b"********'}") or b"********" in hidden(whole, [secret])
+
+
+def test_control_characters_of_logs_reach_no_terminal() -> None:
+    """An escape sequence in a job's log or name is only text."""
+    line = "a\x1b[31mb\x00c\u202ed\te"
+    item = {"id": "j", "status": "ERROR", "targetName": line, "logs": [line, {"x": "\x1b"}]}
+    answer = _answer(json.dumps(item).encode())
+    job = _records.read_job(answer, answer.json(), "p")
+    assert job.logs[0] == "a [31mb c d\te"
+    assert job.table == "a [31mb c d\te"
+    assert "\x1b" not in str(job.logs)
+
+
+def test_half_a_character_does_no_harm() -> None:
+    """A lone surrogate in an answer is replaced, and the rest is read."""
+    job = _records.read_job(answer := _answer(b'{"id":"j","logs":["a\\ud800b \\ud83d\\ude00"]}'),
+                            answer.json(), "p")  # fmt: skip
+    assert job.logs == ("a\ufffdb \U0001f600",)
