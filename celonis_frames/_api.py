@@ -88,7 +88,7 @@ class Api:
         answer = self._transport.request("POST", _jobs(pool_id), json=dict(job))
         return read_job(answer, answer.json(), pool_id)
 
-    def jobs(self, pool_id: str) -> list[Job]:
+    def jobs(self, pool_id: str, *, patience: Patience | None = None) -> list[Job]:
         """All jobs of a pool.
 
         Raises:
@@ -97,6 +97,7 @@ class Api:
         return self._ask(
             lambda answer: [read_job(answer, item, pool_id) for item in read_list(answer)],
             _jobs(pool_id),
+            patience=patience,
         )
 
     def job(self, pool_id: str, job_id: str, *, patience: Patience | None = None) -> Job:

@@ -10,12 +10,14 @@ import atexit
 import contextlib
 import dataclasses
 import logging
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from celonis_frames._body import Payload
 from celonis_frames._jobs import ENDED, wait_for
+from celonis_frames._retry import Stopped
 from celonis_frames._submissions import Orphans, cancel, submit
 from celonis_frames._uploads import Meter, Unsettled, Uploads
 from celonis_frames.exceptions import CelonisFramesError, JobTimeout, NotFound, UploadUncertain
@@ -129,6 +131,7 @@ def deliver(
     job_id: str | None = None,
     orphaned: bool = False,
     timings: dict[str, float] | None = None,
+    stop: threading.Event | None = None,
 ) -> Delivered:
     """Send chunks as one job and submit it.
 
@@ -145,9 +148,11 @@ def deliver(
         job_id: A job in NEW that an earlier process left behind, to be filled on.
         orphaned: Whether an earlier process may have left a job behind that nobody knows.
         timings: Where the seconds of each stage are added.
+        stop: Ends it when another thread sets it.
 
     Raises:
         FrameError: A chunk cannot be made or read.
+        Stopped: `stop` was set. The job is cancelled.
         ApiError: A call failed for good. The job is cancelled.
         JobTimeout: The deadline has passed. The job is cancelled.
         UploadUncertain: What arrived could not be settled, with several jobs.
@@ -157,6 +162,8 @@ def deliver(
     try:
         for number in range(1, MAX_JOBS + 1):
             begin = time.monotonic()
+            if stop is not None and stop.is_set():
+                raise Stopped
             if job_id is None:
                 job_id = orphans.create(api.patience)
                 begin = _lap(times, "create", begin)
@@ -167,7 +174,7 @@ def deliver(
                 left_behind = True
             uploads = Uploads(
                 api, pool_id, job_id, workers=workers, meter=report, deadline=deadline,
-                patience=api.patience,
+                patience=api.patience, stop=stop,
             )  # fmt: skip
             attempt = _Attempt(api, pool_id, job_id, uploads)
             _live.add(attempt)
@@ -244,7 +251,7 @@ def _cancelled(attempt: _Attempt, error: BaseException) -> bool:
     ours = isinstance(error, CelonisFramesError)
     if ours and not getattr(error, "job_id", None):
         error.job_id = job_id  # type: ignore[attr-defined]  # names the job on any error
-    hurried = not isinstance(error, Exception) or isinstance(error, JobTimeout)
+    hurried = not isinstance(error, Exception) or isinstance(error, JobTimeout | Stopped)
     try:
         state = attempt.give_up(seconds=HURRIED_SECONDS if hurried else None)
     except NotFound:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from celonis_frames._records import Job
 from celonis_frames._retry import MAX_RETRY_AFTER, Patience, outcome, pause
 from celonis_frames.exceptions import ApiError, JobFailed, JobTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from celonis_frames._api import Api, Job
+    from celonis_frames._api import Api
 
-__all__ = ["ENDED", "failure", "wait_for"]
+__all__ = ["ENDED", "failure", "wait_for", "wait_for_all"]
 
 ENDED = frozenset({"DONE", "ERROR", "CANCELED"})
 """The states a job does not leave."""
@@ -29,6 +30,7 @@ MAX_LINES = 5
 MAX_LINE = 500
 
 _log = logging.getLogger("celonis_frames")
+_T = TypeVar("_T")
 
 
 def wait_for(
@@ -60,37 +62,88 @@ def wait_for(
         JobTimeout: If the time is up; the job goes on at the server.
         ApiError: If the server cannot be asked.
     """
+
+    def look() -> Job:
+        job = api.job(pool_id, job_id, patience=_ONCE)
+        if on_job is not None:
+            on_job(job)
+        return job
+
+    return _watch(look, lambda job: job.state in ENDED, job_id, timeout, sleep, clock)
+
+
+def wait_for_all(
+    api: Api,
+    pool_id: str,
+    job_ids: Sequence[str],
+    *,
+    timeout: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Job]:
+    """The jobs of a pool by id, once they all have ended, with one question a round for all.
+
+    Raises:
+        JobTimeout: If the time is up; the jobs go on at the server.
+        NotFound: If one of them is not there any more.
+        ApiError: If the server cannot be asked.
+    """
+    ended: dict[str, Job] = {}
+
+    def look() -> dict[str, Job]:
+        there = {job.id: job for job in api.jobs(pool_id, patience=_ONCE)}
+        for job_id in job_ids:
+            if job_id in ended:
+                continue
+            # A list may be shorter than it should be: the job itself is asked for before it is
+            # taken for gone.
+            job = there.get(job_id) or api.job(pool_id, job_id, patience=_ONCE)
+            if job.state in ENDED:
+                ended[job_id] = job
+        return ended
+
+    return _watch(
+        look, lambda found: len(found) == len(job_ids), ", ".join(job_ids), timeout, None, clock
+    )
+
+
+def _watch(
+    look: Callable[[], _T],
+    over: Callable[[_T], bool],
+    names: str,
+    timeout: float | None,
+    sleep: Callable[[float], None] | None,
+    clock: Callable[[], float],
+) -> _T:
+    """What is seen when it is over; how often is looked, and what is borne, as in `wait_for`."""
     end = None if timeout is None else clock() + timeout
     delay = FIRST_DELAY
     silent_since: float | None = None
-    job: Job | None = None
+    seen: _T | None = None
     while True:
         wait = delay
         try:
-            job = api.job(pool_id, job_id, patience=_ONCE)
+            seen = look()
         except ApiError as error:
             if outcome(error) == "refused":
                 raise
             silent_since = clock() if silent_since is None else silent_since
             if end is None and clock() - silent_since > MAX_SILENCE:
                 error.add_note(
-                    f"Job {job_id} was submitted; what became of it is not known. Look at it with "
+                    f"Submitted were: {names}. What became of it is not known: look with "
                     "celonis.job(pool, id) before you push again."
                 )
                 raise
             asked = getattr(error, "retry_after", None)
             wait = max(delay, min(asked or 0.0, MAX_RETRY_AFTER))
-            _log.warning("job %s: asking for its state failed (%s)", job_id, type(error).__name__)
+            _log.warning("job %s: asking for its state failed (%s)", names, type(error).__name__)
         else:
             silent_since = None
-            if on_job is not None:
-                on_job(job)
-            if job.state in ENDED:
-                return job
+            if over(seen):
+                return seen
         if end is not None:
             left = end - clock()
             if left <= 0:
-                raise _timeout(job_id, job, timeout or 0.0)
+                raise _timeout(names, seen if isinstance(seen, Job) else None, timeout or 0.0)
             wait = min(wait, left)
         (sleep or pause)(wait)
         delay = min(delay * GROWTH, LAST_DELAY)

@@ -6,6 +6,7 @@ frame → arrow → schema → chunks → upload → job → status
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -48,6 +49,7 @@ def push_frame(
     options: PushOptions,
     *,
     deleted: bool = False,
+    stop: threading.Event | None = None,
 ) -> PushStatus:
     """Send a frame and, unless told otherwise, wait until Celonis has it.
 
@@ -58,13 +60,14 @@ def push_frame(
         table: Name of the table.
         options: Checked options.
         deleted: Send the frame's keys as rows to delete.
+        stop: Ends the push when another thread sets it; `Stopped` is raised.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push`.
     """
     begin = time.monotonic()
     prepared = prepare(frame, table, options, deleted=deleted)
-    return push_prepared(connection, [prepared], pool, table, options, begin=begin)
+    return push_prepared(connection, [prepared], pool, table, options, begin=begin, stop=stop)
 
 
 def push_prepared(
@@ -76,6 +79,7 @@ def push_prepared(
     *,
     begin: float,
     checked: bool = False,
+    stop: threading.Event | None = None,
 ) -> PushStatus:
     """Send frames as one job, in their order.
 
@@ -87,6 +91,7 @@ def push_prepared(
         options: Checked options.
         begin: When the push began, in seconds of `time.monotonic`.
         checked: Whether `Prepared.check` was called for them already.
+        stop: Ends the push when another thread sets it; `Stopped` is raised.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push`.
@@ -134,6 +139,7 @@ def push_prepared(
                 deadline=deadline,
                 journal=stage,
                 timings=timings,
+                stop=stop,
             )
             job = follow(
                 api, pool_id, delivered, progress, wait=options.wait, deadline=deadline,

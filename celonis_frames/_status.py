@@ -138,7 +138,7 @@ class PushStatus:
             ConfigError: If the status has lost its connection, as after unpickling.
         """
         if not self.done:
-            wait_for(self._asked(), self.pool_id, self.job_id, timeout=timeout, on_job=self._saw)
+            wait_for(self._asked(), self.pool_id, self.job_id, timeout=timeout, on_job=self.saw)
         return self
 
     def cancel(self) -> PushStatus:
@@ -208,7 +208,8 @@ class PushStatus:
             facts.append(f"{total:,.1f} s")
         return facts
 
-    def _saw(self, job: Job) -> None:
+    def saw(self, job: Job) -> None:
+        """Take the job as it was seen elsewhere."""
         self._job = job
 
     def _asked(self) -> Api:

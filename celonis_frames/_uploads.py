@@ -77,6 +77,7 @@ class Uploads:
         meter: Counts bytes and chunks.
         patience: How much trouble each chunk may make.
         deadline: When to give up, in seconds of `time.monotonic`; None: never.
+        stop: Ends everything when another thread sets it.
 
     Attributes:
         chunks: How many chunks were taken.
@@ -92,12 +93,13 @@ class Uploads:
         meter: Meter,
         patience: Patience,
         deadline: float | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         self._api, self._pool_id, self._job_id = api, pool_id, job_id
         self._workers, self._meter = workers, meter
         self._patience, self._deadline = patience, deadline
         self._changed = threading.Condition()
-        self._stop = threading.Event()
+        self._stop, self._outer = threading.Event(), stop
         self._running: dict[_Item, threading.Thread] = {}
         self._unsettled: list[_Item] = []
         self._failure: BaseException | None = None
@@ -311,6 +313,8 @@ class Uploads:
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
+        if self._outer is not None and self._outer.is_set():
+            raise Stopped
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise JobTimeout(
                 f"The time was up while job {self._job_id} was being filled ({self.chunks} chunks "
