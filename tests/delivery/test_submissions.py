@@ -1,0 +1,193 @@
+"""The team's quota of submissions, kept without a server's help and with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import polars as pl
+import pytest
+
+import celonis_frames
+from celonis_frames import ApiKey, Celonis, _retry, _submissions, exceptions, local
+from celonis_frames._submissions import PER_HOUR, PER_SECOND, SubmissionLimit
+
+HOUR = 3600.0
+
+
+class Clock:
+    """A time that passes only by waiting."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
+        self.now = now
+        self.waits: list[float] = []
+        monkeypatch.setattr(_retry, "_sleep", self._sleep)
+
+    def _sleep(self, seconds: float, _stop: threading.Event | None) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_ten_a_second_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The eleventh submission waits until a second after the first has passed."""
+    clock = Clock(monkeypatch, 10 * HOUR + 5)
+    limit = SubmissionLimit(clock)
+    times = []
+    for _ in range(3 * PER_SECOND):
+        limit.wait(left=None, announce=lambda _: None)
+        times.append(clock.now)
+    for i in range(len(times) - PER_SECOND):
+        assert times[i + PER_SECOND] - times[i] >= 1.0
+
+
+def test_the_hour_begins_anew_at_the_full_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 250 submissions the next one waits for the full hour, UTC, and says so."""
+    clock = Clock(monkeypatch, 10 * HOUR + 1800)
+    limit = SubmissionLimit(clock)
+    said: list[str] = []
+    for _ in range(PER_HOUR):
+        limit.wait(left=None, announce=said.append)
+        clock.now += 1
+    assert not said
+    limit.wait(left=None, announce=said.append)
+    assert clock.now == pytest.approx(11 * HOUR)
+    assert said == ["waiting until 11:00:00 UTC, when submissions are taken again"]
+
+
+def test_a_timeout_is_not_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the quota opens later than timeout= allows, the error says at what time."""
+    clock = Clock(monkeypatch, 10 * HOUR + 1800)
+    limit = SubmissionLimit(clock)
+    for _ in range(PER_HOUR):
+        limit.wait(left=None, announce=lambda _: None)
+    clock.waits.clear()
+    with pytest.raises(exceptions.RateLimited, match="11:00:00 UTC"):
+        limit.wait(left=60.0, announce=lambda _: None)
+    assert clock.waits == []
+
+
+def test_refusals_are_waited_for_as_the_server_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry-After is obeyed, an absurd one capped to an hour; all submissions wait for it."""
+    for asked, waited in ((30.0, 30.0), (1e9, HOUR)):
+        clock = Clock(monkeypatch, 10 * HOUR)
+        limit = SubmissionLimit(clock)
+        refusal = exceptions.RateLimited("", status_code=429)
+        refusal.retry_after = asked
+        limit.refused(refusal)
+        limit.wait(left=None, announce=lambda _: None)
+        assert clock.now - 10 * HOUR == pytest.approx(waited)
+
+
+def test_refusals_without_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the second's limit is supposed, then the hour's, then it is an error."""
+    clock = Clock(monkeypatch, 10 * HOUR + 60)
+    limit = SubmissionLimit(clock)
+    refusal = exceptions.RateLimited("no more", status_code=429)
+    times = []
+    with pytest.raises(exceptions.RateLimited, match="no more"):
+        for _ in range(20):
+            limit.refused(refusal)
+            limit.wait(left=None, announce=lambda _: None)
+            times.append(clock.now)
+    assert times[0] - 10 * HOUR < 65
+    assert times[-2:] == [11 * HOUR, 12 * HOUR]
+    limit.accepted()
+    limit.refused(refusal)
+    limit.wait(left=None, announce=lambda _: None)
+    assert clock.now < 12 * HOUR + 10
+
+
+def test_a_push_waits_for_the_quota_of_the_server(
+    caplog: pytest.LogCaptureFixture, table: str
+) -> None:
+    """429 on submission is waited for, announced when it is long, and nothing is sent twice."""
+    with local.start(limits=False) as server, server.connect() as connection:
+        server.faults.answer("execute", 429, times=2, headers={"Retry-After": "17"})
+        with caplog.at_level(logging.WARNING, "celonis_frames"):
+            status = connection.push(pl.DataFrame({"A": [1]}), "P", table)
+        assert status.ok
+        assert server.table("P", table).num_rows == 1
+        assert "when submissions are taken again" in caplog.text
+
+
+def test_timeout_bounds_the_wait_for_the_quota(table: str) -> None:
+    """With timeout= a long wait is RateLimited at once; the job is cancelled."""
+    with local.start(limits=False) as server, server.connect() as connection:
+        server.faults.answer("execute", 429, times=None, headers={"Retry-After": "1700"})
+        with pytest.raises(exceptions.RateLimited, match="UTC") as caught:
+            connection.push(pl.DataFrame({"A": [1]}), "P", table, timeout=30)
+        assert caught.value.retry_after
+        assert caught.value.retry_after > 1600
+        assert [job["status"] for job in server.jobs] == ["CANCELED"]
+
+
+def test_many_tables_keep_to_ten_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a server that enforces the limit, many pushes at once all go through."""
+    monkeypatch.undo()  # real waits
+    with local.start() as server, Celonis(server.url, auth=ApiKey(server.token)) as connection:
+        monkeypatch.setattr(_submissions, "_limits", {})
+        frames = {f"T{n}": pl.DataFrame({"A": [n]}) for n in range(25)}
+        statuses = celonis_frames.push_many(frames, "P", client=connection, at_once=8)
+        assert all(status.ok for status in statuses.values())
+        for n in range(25):
+            assert server.table("P", f"T{n}")["A"].to_pylist() == [n]
+
+
+@pytest.fixture
+def counted(server: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the calls that the server gets."""
+    calls: list[str] = []
+    real = server.faults.take
+    monkeypatch.setattr(server.faults, "take", lambda route: (calls.append(route), real(route))[1])
+    return calls
+
+
+def test_many_tables_are_asked_for_together(
+    counted: list[str], server: Any, connection: Celonis, table: str
+) -> None:
+    """All jobs are followed with one list call a round, and none by itself."""
+    server.faults.slow_jobs(running=0.3)
+    try:
+        frames = {f"{table}{n}": pl.DataFrame({"A": range(n + 1)}) for n in range(6)}
+        statuses = connection.push_many(frames, "Tests", mode="REPLACE")
+    finally:
+        server.faults.clear()
+    assert {name: status.rows for name, status in statuses.items()} == {
+        f"{table}{n}": n + 1 for n in range(6)
+    }
+    assert all(status.ok for status in statuses.values())
+    assert counted.count("job") == 6  # once each, right after the submission
+    assert counted.count("jobs") >= 1
+
+
+def test_one_table_that_fails_does_not_stop_the_others(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """The error is the failed table's own and tells what became of the others."""
+    frames = {
+        f"{table}_good": pl.DataFrame({"A": [1]}),
+        f"{table}_bad": pl.DataFrame({"A": [[1]]}),
+        f"{table}_fine": pl.DataFrame({"A": [2]}),
+    }
+    with pytest.raises(exceptions.ColumnTypeError) as caught:
+        connection.push_many(frames, "Tests")
+    notes = "\n".join(caught.value.__notes__)
+    assert f"{table}_bad" in notes
+    assert f"{table}_good, {table}_fine" in notes or f"{table}_fine, {table}_good" in notes
+    assert server.table("Tests", f"{table}_good").num_rows == 1
+    assert server.table("Tests", f"{table}_fine").num_rows == 1
+
+
+def test_keys_by_table(server: Any, connection: Celonis, table: str) -> None:
+    """keys= of push_many may say other keys for each table."""
+    frames = {f"{table}_A": pl.DataFrame({"K": [1]}), f"{table}_B": pl.DataFrame({"L": [1]})}
+    for _ in range(2):
+        connection.push_many(frames, "Tests", keys={f"{table}_A": "K", f"{table}_B": ["L"]})
+    assert server.table("Tests", f"{table}_A").num_rows == 1
+    assert server.table("Tests", f"{table}_B").num_rows == 1
+    with pytest.raises(exceptions.ConfigError, match="keys="):
+        connection.push_many(frames, "Tests", keys={"NOPE": "K"})
