@@ -117,7 +117,9 @@ def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = Fal
         columns=options.columns,
         rename=options.rename,
         nested=options.nested,
-        coarse=options.file_type == "CSV",
+        binary=options.binary,
+        infinity=options.infinity,
+        csv=options.file_type == "CSV",
     )
     by = options.deduplicate_by
     if by is not None and by not in [column.name for column in shape.columns]:
