@@ -206,7 +206,7 @@ def inexact(source: Any, floats: Any) -> int:
     """How many numbers are not the same again when the float is read back.
 
     Args:
-        source: Integers, decimals, durations, or the texts of 128-bit integers.
+        source: Integers, decimals, durations, or the texts of wider integers.
         floats: The same as 64-bit floats.
     """
     kind = source.type
@@ -226,15 +226,18 @@ def inexact(source: Any, floats: Any) -> int:
     if not pc.any(beyond).as_py():
         return 0
     exact = pa.decimal256(76, 0)
-    return _different(source.filter(beyond).cast(exact), floats.filter(beyond).cast(exact))
+    try:
+        return _different(source.filter(beyond).cast(exact), floats.filter(beyond).cast(exact))
+    except pa.ArrowInvalid:  # more than 76 digits
+        return int(pc.sum(beyond).as_py())
 
 
 def furthest(array: Any) -> int | None:
     """The whole number furthest from zero, or None where the values are no whole numbers."""
+    values = unpacked(array)
+    if not (_is.is_integer(values.type) or isinstance(array.type, pa.BaseExtensionType)):
+        return None
     try:
-        values = unpacked(array)
-        if not (_is.is_integer(values.type) or _is.is_large_string(values.type)):
-            return None
         limits = pc.min_max(values.cast(pa.decimal256(76, 0))).as_py()
     except pa.ArrowException:
         return None

@@ -127,7 +127,12 @@ def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = Fal
             f"deduplicate_by={by!r} is not a column of the frame. It has "
             f"{[column.name for column in shape.columns]}."
         )
-    return Prepared(source, shape, Measure(shape), source.notes)
+    measure = Measure(
+        shape,
+        empty=options.mode == "REPLACE" and not deleted,
+        unique=by is None and not deleted,
+    )
+    return Prepared(source, shape, measure, source.notes)
 
 
 def push_frame(
@@ -300,7 +305,7 @@ def _encode(prepared: Prepared, store: Store, options: PushOptions) -> Iterator[
     A source that is not held in memory (a query, files) may say something else at the second
     reading: that is found out here, before the job is executed.
     """
-    again = None if prepared.source.settled else Measure(prepared.layout)
+    again = None if prepared.source.settled else Measure(prepared.layout, prepared.measure.empty)
     for chunk in encode(
         _converted(prepared, again),
         prepared.layout.wire,

@@ -75,11 +75,11 @@ class TypeRule:
     choice: str = ""
 
 
-class Integer128(pa.ExtensionType):  # type: ignore[misc]  # Any at this border
-    """128-bit integers, which Arrow does not have, as the digits they are written with."""
+class WideInteger(pa.ExtensionType):  # type: ignore[misc]  # Any at this border
+    """Integers of more than 64 bits, which Arrow does not have, as the digits they are written with."""
 
     def __init__(self) -> None:
-        super().__init__(pa.large_string(), "celonis_frames.integer128")
+        super().__init__(pa.large_string(), "celonis_frames.wide_integer")
 
     def __arrow_ext_serialize__(self) -> bytes:
         return b""
@@ -87,7 +87,7 @@ class Integer128(pa.ExtensionType):  # type: ignore[misc]  # Any at this border
     @classmethod
     def __arrow_ext_deserialize__(
         cls, storage: pa.DataType, serialized: bytes
-    ) -> Integer128:
+    ) -> WideInteger:
         del storage, serialized
         return cls()
 
@@ -107,7 +107,7 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
         "64-bit integer, nulls kept as nulls; as FLOAT with a warning that counts what is not exact",
     ),
     TypeRule(
-        "uint64, 128-bit integers", lambda t: _is.is_uint64(t) or isinstance(t, Integer128),
+        "uint64, integers of more than 64 bits", lambda t: _is.is_uint64(t) or isinstance(t, WideInteger),
         "INTEGER", ("FLOAT", "STRING"),
         "64-bit signed integer; a value beyond it is an error that names the largest",
     ),
@@ -189,7 +189,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     values = kind
     while _is.is_dictionary(values) or _is.is_run_end_encoded(values):
         values = values.value_type
-    named = isinstance(values, Integer128) or _named("pandas.period")(values)
+    named = isinstance(values, WideInteger) or _named("pandas.period")(values)
     return values if named else storage_type(values)
 
 
@@ -288,9 +288,9 @@ def _dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
 
 
 def register() -> None:
-    """Make 128-bit integers known to Arrow, so that they survive a file."""
+    """Make wide integers known to Arrow, so that they survive a file."""
     try:
-        pa.register_extension_type(Integer128())
+        pa.register_extension_type(WideInteger())
     except pa.ArrowKeyError:
         pass  # a second import of this module in one process
 
