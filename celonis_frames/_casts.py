@@ -197,9 +197,13 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def seconds(array: Any) -> Any:
-    """Durations in seconds."""
-    counts = array.cast(pa.int64()).cast(pa.float64(), safe=False)
-    return pc.divide(counts, float(PER_SECOND[array.type.unit]))
+    """Durations in seconds, each the nearest 64-bit float."""
+    counts, per_second = array.cast(pa.int64()), PER_SECOND[array.type.unit]
+    limits = pc.min_max(counts).as_py()
+    if limits["min"] is None or max(abs(n) for n in limits.values()) <= _EXACT:
+        return pc.divide(counts.cast(pa.float64()), float(per_second))
+    scale = len(str(per_second)) - 1
+    return as_floats(counts.cast(pa.decimal128(19, 0)).view(pa.decimal128(19, scale)))
 
 
 def inexact(source: Any, floats: Any) -> int:

@@ -81,6 +81,9 @@ class WideInteger(pa.ExtensionType):  # type: ignore[misc]  # Any at this border
     def __init__(self) -> None:
         super().__init__(pa.large_string(), "celonis_frames.wide_integer")
 
+    def __str__(self) -> str:
+        return "integer of more than 64 bits"
+
     def __arrow_ext_serialize__(self) -> bytes:
         return b""
 
