@@ -171,7 +171,7 @@ POLARS = [
          options=JSON),
     Case("Struct", _p([{"a": NOON, "b": D("0.10")}, None]),
          ['{"a": "2024-02-29T12:00:00.000005", "b": "0.10"}',
-          None if pl.__version__ >= "1" else ""], options=JSON),
+          None], options=JSON),
     Case("Object", lambda: pl.Series([object()], dtype=pl.Object), None, "Python objects"),
 ]  # fmt: skip
 
@@ -269,10 +269,11 @@ def possible(case: Case) -> bool:
     return not case.needs or hasattr(pa, case.needs)
 
 
-def frame(library: str, column: Any) -> Any:
-    """A frame with a column C of the library, and numbers N for the order of rows."""
+def frame(library: str, columns: dict[str, Any]) -> Any:
+    """A frame of the library, with numbers N for the order of rows."""
+    rows = range(len(next(iter(columns.values()))))
     if library == "pandas":
-        return pd.DataFrame({"N": range(len(column)), "C": column})
+        return pd.DataFrame({"N": rows} | columns)
     if library == "polars":
-        return pl.DataFrame([pl.Series("N", range(len(column))), column.alias("C")])
-    return pa.table({"N": pa.array(range(len(column))), "C": column})
+        return pl.DataFrame([pl.Series("N", rows), *(c.alias(n) for n, c in columns.items())])
+    return pa.table({"N": pa.array(rows)} | columns)

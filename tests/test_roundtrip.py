@@ -31,10 +31,7 @@ PROPERTY = {
 }
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The local Celonis is done in milliseconds: ask sooner than one asks the real one."""
-    monkeypatch.setattr("celonis_frames._jobs.FIRST_DELAY", 0.005)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def physical(column: Any) -> list[Any]:
