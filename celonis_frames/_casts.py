@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 _is = pa.types
 
-FIRST_TIME, LAST_TIME = -210_866_803_200_000_000, 9_223_372_036_854_775_806
-"""Microseconds since 1970 that INT96 and its readers hold: from day 0 of the Julian calendar
-(24 November of -4713) on."""
+FIRST_TIME, LAST_TIME = -210_866_716_800_000_000, 9_223_372_036_854_775_806
+"""Microseconds since 1970 that INT96 and its readers hold: from day 1 of the Julian calendar
+(25 November of -4713) on; some readers take day 0 for no day."""
 
 _EXACT = 2**53
 """Whole numbers up to this are all exact in a 64-bit float."""
