@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
+from celonis_frames._csvfile import CSV_OPTIONS, CsvWriter
 from celonis_frames.exceptions import FrameError
 
 MAX_CHUNK_BYTES = 1_000_000_000
@@ -23,17 +23,6 @@ DEFAULT_CHUNK_BYTES = 64_000_000
 """Large enough that chunks are few, small enough that upload and encoding overlap."""
 
 COMPRESSIONS = ("snappy", "none", "zstd", "gzip", "lz4")
-
-CSV_OPTIONS = {
-    "separatorSequence": ",",
-    "quoteSequence": '"',
-    "escapeSequence": '"',
-    "lineEnding": "\n",
-    "charSet": "UTF-8",
-    "decimalSeparator": ".",
-    "dateFormat": "yyyy-MM-dd HH:mm:ss.SSSSSS",
-}
-"""The dialect of our CSV files, as ``csvParsingOptions``: texts quoted, nulls empty, UTF-8."""
 
 BLOCK_BYTES = 1_048_576
 """Bytes of the blocks that a file is kept in: what a socket or a file takes well at a time."""
@@ -119,6 +108,8 @@ def encode(
             if file.full:
                 yield file.finish(number, deleted=deleted)
                 weight, file = file.weight, None
+    if number < first:  # an empty frame is one file of no rows: it says what the columns are
+        file, number = _File(schema, file_type, compression, [], chunk_bytes, None), first
     if file is not None:
         yield file.finish(number, deleted=deleted)
 
@@ -258,8 +249,7 @@ def _writer(
     sink: Any, schema: pa.Schema, file_type: str, compression: str, dictionary: list[str]
 ) -> Any:
     if file_type == "CSV":
-        options = pcsv.WriteOptions(include_header=True, delimiter=",", quoting_style="needed")
-        return pcsv.CSVWriter(sink, schema, write_options=options)
+        return CsvWriter(sink, schema)
     return pq.ParquetWriter(
         sink,
         schema,
@@ -284,3 +274,13 @@ def _dictionary_columns(batch: pa.RecordBatch) -> list[str]:
             if distinct <= _DICTIONARY_SHARE * sample.num_rows:
                 names.append(field.name)
     return names
+
+
+__all__ = [
+    "COMPRESSIONS",
+    "CSV_OPTIONS",
+    "DEFAULT_CHUNK_BYTES",
+    "MAX_CHUNK_BYTES",
+    "EncodedChunk",
+    "encode",
+]

@@ -24,6 +24,8 @@ def push(
     index: bool | None = None,
     rename: Rename | None = None,
     nested: str = "error",
+    binary: str = "error",
+    infinity: str = "error",
     file_type: FileType = "PARQUET",
     compression: Compression = "snappy",
     chunk_bytes: int | str | None = None,
@@ -60,6 +62,9 @@ def push(
             False force it.
         rename: New names by old ones, or ``"snake"`` / ``"upper_snake"``.
         nested: ``"error"`` refuses lists, structs and maps; ``"json"`` sends them as JSON text.
+        binary: ``"error"`` refuses bytes; ``"hex"`` and ``"base64"`` send them as text.
+        infinity: ``"error"`` refuses infinite numbers; ``"null"`` sends them as null, counted in
+            a warning.
         file_type: ``"PARQUET"`` or ``"CSV"``.
         compression: Parquet codec. Only ``"snappy"`` and ``"none"`` are known to be accepted.
         chunk_bytes: Size of a finished chunk, in bytes or as ``"256 MB"``, at most 1 GB. None is
@@ -101,6 +106,8 @@ def push(
         index=index,
         rename=rename,
         nested=nested,
+        binary=binary,
+        infinity=infinity,
         file_type=file_type,
         compression=compression,
         chunk_bytes=chunk_bytes,
@@ -125,6 +132,7 @@ def delete(
     columns: Mapping[str, ColumnOverride] | None = None,
     index: bool | None = None,
     rename: Rename | None = None,
+    binary: str = "error",
     file_type: FileType = "PARQUET",
     compression: Compression = "snappy",
     chunk_bytes: int | str | None = None,
@@ -149,6 +157,7 @@ def delete(
         columns: As for `push`.
         index: As for `push`.
         rename: As for `push`.
+        binary: As for `push`.
         file_type: As for `push`.
         compression: As for `push`.
         chunk_bytes: As for `push`.
@@ -173,6 +182,7 @@ def delete(
         columns=columns,
         index=index,
         rename=rename,
+        binary=binary,
         file_type=file_type,
         compression=compression,
         chunk_bytes=chunk_bytes,
@@ -230,6 +240,8 @@ def plan(
     index: bool | None = None,
     rename: Rename | None = None,
     nested: str = "error",
+    binary: str = "error",
+    infinity: str = "error",
     file_type: FileType = "PARQUET",
     compression: Compression = "snappy",
     chunk_bytes: int | str | None = None,
@@ -252,6 +264,8 @@ def plan(
         index: As for `push`.
         rename: As for `push`.
         nested: As for `push`.
+        binary: As for `push`.
+        infinity: As for `push`.
         file_type: As for `push`.
         compression: As for `push`.
         chunk_bytes: As for `push`.
@@ -270,6 +284,8 @@ def plan(
         index=index,
         rename=rename,
         nested=nested,
+        binary=binary,
+        infinity=infinity,
         file_type=file_type,
         compression=compression,
         chunk_bytes=chunk_bytes,

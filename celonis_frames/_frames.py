@@ -15,9 +15,10 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
+from celonis_frames._iterable import read_frames
 from celonis_frames._pandas import read_pandas
 from celonis_frames._polars import read_lazy, read_polars
-from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError
+from celonis_frames.exceptions import ConfigError, FrameError
 
 BATCH_BYTES = 16_000_000
 """Arrow bytes of a batch: enough to keep the encoder busy, few enough to hold several."""
@@ -162,42 +163,14 @@ def _read_iterable(frames: Iterable[Any]) -> Source:
         raise FrameError(f"The frame is a {_kind(frames)} of {_kind(first)}; it must be {KINDS}.")
     head = read(first)
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield from head.batches()
-        for number, frame in enumerate(iterator, start=2):
-            for batch in read(frame).batches():
-                yield _aligned(batch, head.schema, number)
+    def each() -> Iterator[tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]]:
+        yield head.schema, head.batches
+        for frame in iterator:
+            source = read(frame)
+            yield source.schema, source.batches
 
-    return Source(f"iterator of {head.kind}s", head.schema, None, False, False, batches, head.notes)
-
-
-def _aligned(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.RecordBatch:
-    """The batch with the first frame's columns, in their order and types, or an error."""
-    names = batch.schema.names
-    if sorted(names) != sorted(schema.names):
-        missing = [name for name in schema.names if name not in names]
-        extra = [name for name in names if name not in schema.names]
-        raise FrameError(
-            f"Frame {number} of the iterator has other columns than the first: missing {missing}, "
-            f"new {extra}. All frames of one push need the same columns."
-        )
-    arrays = []
-    for field in schema:
-        array = batch.column(names.index(field.name))
-        if array.type != field.type:
-            try:
-                if pa.types.is_temporal(array.type) and str(array.type) != str(field.type):
-                    raise pa.ArrowInvalid("times, dates and zones are not brought together")
-                array = array.cast(field.type)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise ColumnTypeError(
-                    f"Column {field.name!r} is {array.type} in frame {number} of the iterator and "
-                    f"{field.type} in the first, and its values do not fit: give all frames the "
-                    "same type.",
-                    column=field.name,
-                ) from error
-        arrays.append(array)
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    schema, batches = read_frames(each())
+    return Source(f"iterator of {head.kind}s", schema, None, False, False, batches, head.notes)
 
 
 def _open_files(patterns: list[str]) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from celonis_frames import _casts as casts
+from celonis_frames._findings import Findings
+from celonis_frames._keys import KeyCounter
 from celonis_frames._schema import MAX_TEXT, Layout, PlannedColumn, convert, text_length
 from celonis_frames.exceptions import (
     ColumnTypeError,
@@ -16,23 +18,6 @@ from celonis_frames.exceptions import (
     TruncationError,
 )
 
-FIRST_DAY, LAST_DAY = dt.datetime(1400, 1, 1), dt.datetime(10000 - 1, 12, 31, 23, 59, 59, 999999)
-"""Range of dates that Celonis analyses; others become NULL there."""
-
-
-@dataclass
-class Findings:
-    """What one column's values have shown so far."""
-
-    longest: int = 0
-    longest_bytes: int = 0
-    too_long: int = 0
-    nulls: int = 0
-    nul_characters: int = 0
-    infinite: int = 0
-    inexact: int = 0
-    out_of_range: int = 0
-
 
 @dataclass
 class Measure:
@@ -40,12 +25,18 @@ class Measure:
 
     Attributes:
         layout: The table to be.
+        empty: Whether a frame without rows may be sent: it makes an empty table.
+        unique: Whether rows that share a key are counted and warned about.
         rows: Rows seen.
     """
 
     layout: Layout
+    empty: bool = False
+    unique: bool = False
     rows: int = 0
     _columns: dict[str, Findings] = field(default_factory=dict)
+    _keys: KeyCounter = field(default_factory=KeyCounter)
+    _empty_lines: int = 0
 
     def __post_init__(self) -> None:
         self._columns = {column.name: Findings() for column in self.layout.columns}
@@ -61,19 +52,33 @@ class Measure:
             ColumnTypeError: A value does not fit its column's type.
         """
         self.rows += batch.num_rows
+        keys = []
         for position, column in enumerate(self.layout.columns):
-            findings = self._columns[column.name]
+            source = batch.column(column.position)
+            array = source
+            if not _tells_nothing(column):
+                array = convert(column, batch) if wire is None else wire.column(position)
+                self._look(column, source, array)
             if column.key:
-                findings.nulls += _nulls(batch.column(column.position))
-            if _tells_nothing(column):
-                continue
-            array = convert(column, batch) if wire is None else wire.column(position)
-            if column.target.celonis == "STRING":
-                _text(array, findings, column.length or MAX_TEXT)
-            elif column.target.celonis in ("DATETIME", "DATE"):
-                _dates(array, findings)
-            elif column.target.celonis == "FLOAT":
-                _floats(batch.column(column.position), array, findings)
+                self._columns[column.name].nulls += casts.nulls(source)
+                keys.append(array)
+        if self.layout.choices.csv and len(self.layout.columns) == 1:
+            self._empty_lines += casts.nulls(array)
+        if self.unique and keys:
+            self._keys.update(keys)
+
+    def _look(self, column: PlannedColumn, source: Any, array: Any) -> None:
+        found, kind = self._columns[column.name], casts.storage_type(column.arrow)
+        if column.target.celonis == "STRING":
+            found.texts(array, column.length or MAX_TEXT)
+        elif pa.types.is_timestamp(array.type):
+            found.times(array, csv=self.layout.choices.csv)
+        elif column.target.celonis == "FLOAT" and not pa.types.is_floating(kind):
+            found.numbers(source, array)
+        if pa.types.is_floating(kind) and (
+            column.target.celonis == "FLOAT" or self.layout.choices.infinity == "null"
+        ):
+            found.infinities(source)
 
     def lengths(self) -> dict[str, int]:
         """Length in characters of every text column, by name."""
@@ -92,28 +97,47 @@ class Measure:
         """Warnings about what will be seen differently in Celonis.
 
         Raises:
-            FrameError: No rows.
+            FrameError: No rows, or rows of nothing that CSV cannot show.
             KeyColumnError: Nulls in a key column.
             TruncationError: Texts that would be cut.
-            ColumnTypeError: Infinities, or NUL characters in texts.
+            ColumnTypeError: Infinities, texts that are not UTF-8 or have NUL characters, times
+                that the file cannot hold.
         """
-        if self.rows == 0:
+        if self.rows == 0 and not self.empty:
             raise FrameError(
                 "The frame has no rows: there is nothing to push. (If an empty result is normal "
-                "in your pipeline, test for it before the push.)"
+                'in your pipeline, test for it before the push; mode="REPLACE" makes an empty '
+                "table.)"
+            )
+        if self._empty_lines:
+            raise FrameError(
+                f"The only column {self.layout.columns[0].source!r} has {self._empty_lines:,} "
+                "nulls, and a null alone in its row is an empty line of a CSV file, which readers "
+                "skip: push as Parquet, or with another column."
             )
         warnings = []
         for column in self.layout.columns:
-            self._check_column(column, self._columns[column.name])
-            warnings += _warnings(column, self._columns[column.name])
-        return tuple(warnings)
+            found = self._columns[column.name]
+            self._check_key(column, found)
+            self._check_values(column, found)
+            warnings += self._warnings(column, found)
+        return (*warnings, *self._repeated_keys())
 
-    def _check_column(self, column: PlannedColumn, found: Findings) -> None:
-        name = column.source
-        if found.nulls and column.key:
+    def _check_key(self, column: PlannedColumn, found: Findings) -> None:
+        lost = found.infinite if self.layout.choices.infinity == "null" else 0
+        if column.key and (found.nulls or lost):
             raise KeyColumnError(
-                f"Key column {name!r} has {found.nulls:,} nulls in {self.rows:,} rows: fill or "
-                "drop them, since a null never equals the key of an existing row.",
+                f"Key column {column.source!r} has {found.nulls + lost:,} nulls in {self.rows:,} "
+                "rows: fill or drop them, since a null never equals the key of an existing row.",
+                column=column.source,
+            )
+
+    def _check_values(self, column: PlannedColumn, found: Findings) -> None:
+        name = column.source
+        if found.not_utf8:
+            raise ColumnTypeError(
+                f"Column {name!r} has text that is not UTF-8, such as bytes of another encoding: "
+                "read its source with the encoding it has.",
                 column=name,
             )
         if found.too_long:
@@ -134,21 +158,69 @@ class Measure:
                 "with .str.replace('\\x00', '').",
                 column=name,
             )
-        if found.infinite:
+        if found.infinite and self.layout.choices.infinity == "error":
             raise ColumnTypeError(
                 f"Column {name!r} has {found.infinite:,} infinite values, which Celonis cannot "
-                "store: replace them, for example by null.",
+                'store: replace them, or push with infinity="null" to send them as null.',
+                column=name,
+            )
+        if found.unwritable:
+            csv = self.layout.choices.csv
+            holds = "years 1 to 9999 of a CSV file" if csv else "range of Parquet's times (INT96)"
+            raise ColumnTypeError(
+                f"Column {name!r} has {found.unwritable:,} times outside the {holds}: replace "
+                "them, for example by null.",
                 column=name,
             )
 
+    def _warnings(self, column: PlannedColumn, found: Findings) -> list[str]:
+        name = column.source
+        warnings = []
+        if found.inexact:
+            warnings.append(
+                f"Column {name!r} ({column.arrow}): {found.inexact:,} values are not exact as "
+                f'64-bit floats; columns={{{name!r}: "STRING"}} keeps every digit.'
+            )
+        if found.out_of_range:
+            warnings.append(
+                f"Column {name!r}: {found.out_of_range:,} dates lie outside the years 1400 to "
+                "9999; Celonis stores them, but analyses show NULL."
+            )
+        if found.nanoseconds:
+            warnings.append(
+                f"Column {name!r}: {found.nanoseconds:,} times have nanoseconds; the file holds "
+                "them, but Celonis analyses milliseconds, and the local Celonis keeps microseconds."
+            )
+        if found.infinite:
+            warnings.append(
+                f"Column {name!r}: {found.infinite:,} infinite values were sent as null."
+            )
+        if pa.types.is_null(column.arrow):
+            warnings.append(
+                f"Column {name!r} has only nulls and no type: it becomes "
+                f"{column.target.celonis}; columns= can say another."
+            )
+        return warnings
 
-def _nulls(array: pa.Array) -> int:
-    """Nulls as a reader sees them, also those among a dictionary's or a run's values."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    elif pa.types.is_run_end_encoded(array.type):
-        array = pc.run_end_decode(array)
-    return int(array.null_count)
+    def _repeated_keys(self) -> list[str]:
+        if not self.unique or not self.layout.keys:
+            return []
+        repeated = self._keys.repeated
+        if not repeated and self._keys.complete:
+            return []
+        some = "" if self._keys.complete else f"the first {self._keys.rows:,} of "
+        text = (
+            f"Key {', '.join(self.layout.keys)}: in {some}{self.rows:,} rows, {repeated:,} have "
+            "the key of another row"
+        )
+        if not self._keys.complete:
+            text += "; the others were not counted, to keep the memory bounded"
+        if repeated:
+            text += (
+                ". Of rows with one key the last is kept; deduplicate_by= chooses another, and "
+                "unique keys keep all"
+            )
+        return [f"{text}."]
 
 
 def _tells_nothing(column: PlannedColumn) -> bool:
@@ -157,60 +229,3 @@ def _tells_nothing(column: PlannedColumn) -> bool:
     return column.target.celonis == "BOOLEAN" or (
         column.target.celonis == "INTEGER" and pa.types.is_integer(kind) and kind != pa.uint64()
     )
-
-
-def _text(array: pa.Array, found: Findings, limit: int) -> None:
-    # A dictionary's values stand for all rows; only when one is too long are the rows counted.
-    values = array.dictionary if pa.types.is_dictionary(array.type) else array
-    size = pc.max(pc.binary_length(values)).as_py() or 0
-    found.longest_bytes = max(found.longest_bytes, size)
-    if size > found.longest:
-        found.longest = max(found.longest, pc.max(pc.utf8_length(values)).as_py() or 0)
-    if size > limit and (pc.max(pc.utf8_length(values)).as_py() or 0) > limit:
-        rows = array.dictionary_decode() if values is not array else array
-        found.too_long += pc.sum(pc.greater(pc.utf8_length(rows), limit)).as_py() or 0
-    found.nul_characters += pc.sum(pc.match_substring(values, "\0")).as_py() or 0
-
-
-def _dates(array: pa.Array, found: Findings) -> None:
-    if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
-        return  # 64 bits of nanoseconds reach from 1677 to 2262
-    limits = pc.min_max(array)
-    first, last = (pa.scalar(day, array.type) for day in (FIRST_DAY, LAST_DAY))
-    if limits["min"].is_valid and (
-        pc.less(limits["min"], first).as_py() or pc.greater(limits["max"], last).as_py()
-    ):
-        outside = pc.or_(pc.less(array, first), pc.greater(array, last))
-        found.out_of_range += pc.sum(outside).as_py() or 0
-
-
-def _floats(source: pa.Array, array: pa.Array, found: Findings) -> None:
-    found.infinite += pc.sum(pc.is_inf(array)).as_py() or 0
-    if pa.types.is_decimal(source.type):
-        # The widest decimal of the same scale holds what the float says, digit by digit.
-        exact = pa.decimal256(76, source.type.scale)
-        back = array.cast(exact, safe=False)
-        found.inexact += pc.sum(pc.not_equal(source.cast(exact), back)).as_py() or 0
-    elif pa.types.is_integer(source.type):
-        beyond = pc.greater(pc.abs(array), float(2**53))
-        found.inexact += pc.sum(beyond).as_py() or 0
-
-
-def _warnings(column: PlannedColumn, found: Findings) -> list[str]:
-    warnings = []
-    if found.inexact:
-        warnings.append(
-            f"Column {column.source!r} ({column.arrow}): {found.inexact:,} values are not exact as "
-            f'64-bit floats; columns={{{column.source!r}: "STRING"}} keeps every digit.'
-        )
-    if found.out_of_range:
-        warnings.append(
-            f"Column {column.source!r}: {found.out_of_range:,} dates lie outside the years 1400 to "
-            "9999; Celonis stores them, but analyses show NULL."
-        )
-    if pa.types.is_null(column.arrow):
-        warnings.append(
-            f"Column {column.source!r} has only nulls and no type: it becomes "
-            f"{column.target.celonis}; columns= can say another."
-        )
-    return warnings

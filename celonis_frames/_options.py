@@ -53,6 +53,8 @@ class PushOptions:
     index: bool | None = None
     rename: Rename | None = None
     nested: str = "error"
+    binary: str = "error"
+    infinity: str = "error"
     file_type: str = "PARQUET"
     compression: str = "snappy"
     chunk_bytes: int | str | None = None
@@ -69,6 +71,8 @@ class PushOptions:
         self._set("mode", _word("mode", self.mode, ("DELTA", "REPLACE")))
         self._set("file_type", _word("file_type", self.file_type, ("PARQUET", "CSV")))
         self._set("nested", _word("nested", self.nested, ("error", "json")))
+        self._set("binary", _word("binary", self.binary, ("error", "hex", "base64")))
+        self._set("infinity", _word("infinity", self.infinity, ("error", "null")))
         self._set("compression", _word("compression", self.compression, COMPRESSIONS))
         self._set("chunk_bytes", parse_bytes(self.chunk_bytes))
         self._set("job_options", dict(self.job_options or {}))

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from celonis_frames._objects import object_type, surrogate
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]
-
-_OBJECT_TYPES = {
-    "boolean": pa.bool_(),
-    "bytes": pa.binary(),
-    "date": pa.date32(),
-    "empty": pa.null(),
-    "string": pa.string(),
-    "time": pa.time64("us"),
-}
-"""Arrow types of object columns by what `pandas.api.types.infer_dtype` finds in all their rows."""
 
 _NOT_NUMPY_KINDS = "cV"
 
@@ -37,16 +27,12 @@ class _Column:
     prepare: Callable[[Any], Any]
 
     def slice(self, start: int, stop: int) -> pa.Array:
-        part = self.prepare(self.series.iloc[start:stop])
         try:
-            array = pa.array(part, type=self.type, from_pandas=True)
+            array = self.prepare(self.series.iloc[start:stop])
+            if not isinstance(array, pa.Array):
+                array = pa.array(array, type=self.type, from_pandas=True)
         except UnicodeEncodeError as error:
-            raise ColumnTypeError(
-                f"Column {self.name!r} has a text with a lone surrogate (half of a character) "
-                f"between rows {start} and {stop}, which UTF-8 cannot store: clean it, for example "
-                "with .str.encode('utf-8', 'replace').str.decode('utf-8').",
-                column=self.name,
-            ) from error
+            raise surrogate(self.name, f" between rows {start} and {stop}") from error
         except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
             raise ColumnTypeError(
                 f"Column {self.name!r} has a value between rows {start} and {stop} that does not "
@@ -135,89 +121,37 @@ def _column(name: str, series: Any) -> _Column:
     dtype = series.dtype
     if isinstance(dtype, pandas.SparseDtype):
         dense = dtype.subtype
-        return _Column(
-            name,
-            series,
-            _arrow_type(name, series.iloc[:0].sparse.to_dense()),
-            lambda part: part.astype(dense),
-        )
+        if dense == object:
+            return _column(name, series.sparse.to_dense())
+        kind = _arrow_type(name, series.iloc[:0].sparse.to_dense())
+        return _Column(name, series, kind, lambda part: part.astype(dense))
     if isinstance(dtype, pandas.PeriodDtype | pandas.IntervalDtype):
         return _Column(name, series, pa.string(), lambda part: part.astype("string"))
+    if isinstance(dtype, pandas.CategoricalDtype):
+        return _category(name, series)
     if pandas.api.types.is_object_dtype(dtype):
-        return _object_column(name, series)
+        return _Column(name, series, *object_type(name, series))
     return _Column(name, series, _arrow_type(name, series.iloc[:0]), _same)
 
 
-def _object_column(name: str, series: Any) -> _Column:
+def _category(name: str, series: Any) -> _Column:
+    """Categories become a dictionary: whatever they are, they are converted once, not per row."""
     pandas = sys.modules["pandas"]
-    label = pandas.api.types.infer_dtype(series, skipna=True)
-    if label in ("date", "datetime"):
-        # A datetime is a date to Python, and Arrow would cut its time or take a naive one for UTC.
-        kinds = _time_kinds(series)
-        if len(kinds) > 1:
-            raise ColumnTypeError(
-                f"Column {name!r} mixes {' and '.join(sorted(kinds))}: convert it to one of them, "
-                "for example with pd.to_datetime.",
-                column=name,
-            )
-    if label in _OBJECT_TYPES:
-        return _Column(name, series, _OBJECT_TYPES[label], _same)
-    values = series.dropna()
-    if values.empty:
-        return _Column(name, series, pa.null(), _same)
-    first = values.iloc[0]
-    if isinstance(first, uuid.UUID):
-        return _Column(name, series, pa.string(), _uuid_text)
+    categories = pandas.Series(series.cat.categories)
     try:
-        # Integers, decimals, times and nested values: Arrow looks at every value to find a type
-        # that holds them all.
-        inferred = pa.array(series, from_pandas=True).type
-    except OverflowError as error:
-        raise ColumnTypeError(
-            f"Column {name!r} holds an integer beyond the 64 bits of Celonis: convert it to str "
-            "or float.",
-            column=name,
-        ) from error
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise _mixed(name, series) from error
-    if label in ("mixed-integer", "mixed-integer-float"):
-        raise _mixed(name, series)
-    return _Column(name, series, inferred, _same)
+        dictionary = _column(name, categories).slice(0, len(categories))
+    except ColumnTypeError:
+        # A category that no row has is no reason to refuse the column.
+        used = series.cat.remove_unused_categories()
+        if len(used.cat.categories) == len(categories):
+            raise
+        return _category(name, used)
 
+    def prepare(part: Any) -> Any:
+        codes = part.array.codes
+        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), dictionary)
 
-def _time_kinds(series: Any) -> set[str]:
-    """Which of dates, naive times and times with a zone an object column holds."""
-    return set(
-        series.dropna().map(
-            lambda value: (
-                "dates"
-                if not hasattr(value, "tzinfo")
-                else "times without zone"
-                if value.tzinfo is None
-                else "times with zone"
-            )
-        )
-    )
-
-
-def _mixed(name: str, series: Any) -> ColumnTypeError:
-    """The error for a column of several types: where the second one begins, never what it is."""
-    values = series.dropna()
-    types = values.map(type)
-    expected = types.iloc[0]
-    others = types[types != expected]
-    if others.empty:
-        return ColumnTypeError(
-            f"Column {name!r} holds {expected.__name__} objects, which Arrow cannot convert: make "
-            "them text, numbers or times first.",
-            column=name,
-        )
-    row = int((series.notna() & series.map(type).ne(expected)).to_numpy().argmax())
-    return ColumnTypeError(
-        f"Column {name!r} mixes types: {expected.__name__} at first, {others.iloc[0].__name__} "
-        f"from row {row} on. Convert it to one type, for example df[{name!r}].astype(str).",
-        column=name,
-    )
+    return _Column(name, series, prepare(series.iloc[:0]).type, prepare)
 
 
 def _arrow_type(name: str, empty: Any) -> pa.DataType:
@@ -234,10 +168,6 @@ def _arrow_type(name: str, empty: Any) -> pa.DataType:
 
 def _same(part: Any) -> Any:
     return part
-
-
-def _uuid_text(part: Any) -> Any:
-    return part.map(str, na_action="ignore")
 
 
 def _width(kind: pa.DataType) -> int:

@@ -176,7 +176,7 @@ def _estimate(prepared: Prepared, options: PushOptions) -> int:
         compression=options.compression,
     )
     size = sum(chunk.size for chunk in encoded)
-    return int(size * prepared.measure.rows / rows)
+    return int(size * prepared.measure.rows / max(rows, 1))
 
 
 def _fit(cell: str, width: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from celonis_frames._types import WideInteger
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]
@@ -19,7 +20,7 @@ def read_polars(
     """The Arrow schema of a DataFrame and a function that yields its rows.
 
     Raises:
-        ColumnTypeError: A column of Python objects, or 128-bit integers beyond 64 bits.
+        ColumnTypeError: A column of Python objects.
     """
     schema = _to_arrow(frame.head(0)).schema
     rows = batch_rows(schema, int(frame.estimated_size()), frame.height)
@@ -65,6 +66,7 @@ def read_lazy(
 
 def _to_arrow(frame: Any) -> pa.Table:
     pl = sys.modules["polars"]
+    wide = []
     for name, dtype in frame.schema.items():
         if dtype == pl.Object:
             raise ColumnTypeError(
@@ -72,14 +74,16 @@ def _to_arrow(frame: Any) -> pa.Table:
                 "store: convert it to a polars type first.",
                 column=name,
             )
-        # 128-bit integers have no Arrow type: they travel as 64 bits where every value fits.
         if dtype in (pl.Int128, getattr(pl, "UInt128", pl.Int128)):
-            try:
-                frame = frame.with_columns(pl.col(name).cast(pl.Int64, strict=True))
-            except pl.exceptions.InvalidOperationError as error:
-                raise ColumnTypeError(
-                    f"Column {name!r} ({dtype}) holds {frame[name].abs().max()}, beyond the "
-                    "64-bit integers of Celonis: cast it to String or Float64 first.",
-                    column=name,
-                ) from error
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+            wide.append(name)
+    if wide:
+        frame = frame.with_columns(pl.col(wide).cast(pl.String))
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    for name in wide:
+        place = table.schema.get_field_index(name)
+        digits = [
+            pa.ExtensionArray.from_storage(WideInteger(), chunk)
+            for chunk in table.column(place).chunks
+        ]
+        table = table.set_column(place, name, pa.chunked_array(digits, WideInteger()))
+    return table

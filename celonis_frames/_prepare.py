@@ -81,7 +81,7 @@ class Prepared:
         if self._waiting is not None:
             yield from self._waiting
             return
-        again = None if self.source.settled else Measure(self.layout)
+        again = None if self.source.settled else Measure(self.layout, self.measure.empty)
         # map, and not a loop: its variable would hold a chunk while the next one is made.
         yield from map(self._store.put, self._encode(again))
         if again is not None:
@@ -134,7 +134,9 @@ def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = Fal
         columns=options.columns,
         rename=options.rename,
         nested=options.nested,
-        coarse=options.file_type == "CSV",
+        binary=options.binary,
+        infinity=options.infinity,
+        csv=options.file_type == "CSV",
     )
     by = options.deduplicate_by
     if by is not None and by not in [column.name for column in shape.columns]:
@@ -142,7 +144,12 @@ def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = Fal
             f"deduplicate_by={by!r} is not a column of the frame. It has "
             f"{[column.name for column in shape.columns]}."
         )
-    return Prepared(source, shape, Measure(shape), options, deleted, source.notes)
+    measure = Measure(
+        shape,
+        empty=options.mode == "REPLACE" and not deleted,
+        unique=by is None and not deleted,
+    )
+    return Prepared(source, shape, measure, options, deleted, source.notes)
 
 
 def job_body(

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from celonis_frames._casts import Unfit, furthest
 from celonis_frames._types import (
     COLUMN_TYPES,
+    Choices,
     ColumnType,
     Target,
-    coarser,
-    json_target,
+    chosen_target,
     rule_for,
     target,
 )
@@ -86,10 +87,11 @@ class PlannedColumn:
 
 @dataclass(frozen=True)
 class Layout:
-    """The table to be: its columns, in the frame's order."""
+    """The table to be: its columns, in the frame's order, and what the caller chose for them."""
 
     columns: tuple[PlannedColumn, ...]
     wire: pa.Schema
+    choices: Choices
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -132,7 +134,7 @@ def convert(column: PlannedColumn, batch: pa.RecordBatch) -> pa.Array:
     try:
         return column.target.convert(array)
     except (pa.ArrowException, ValueError, OverflowError, TypeError) as error:
-        raise _misfit(column, array) from error
+        raise _misfit(column, array, error) from error
 
 
 def layout(
@@ -142,7 +144,9 @@ def layout(
     columns: Mapping[str, ColumnOverride] | None = None,
     rename: Rename | None = None,
     nested: str = "error",
-    coarse: bool = False,
+    binary: str = "error",
+    infinity: str = "error",
+    csv: bool = False,
 ) -> Layout:
     """The table that a frame of this schema becomes.
 
@@ -152,7 +156,9 @@ def layout(
         columns: Overrides by name: a `Column`, a Celonis type, or a text length in characters.
         rename: New names by old ones, or ``"snake"`` / ``"upper_snake"``.
         nested: ``"error"``, or ``"json"`` to send lists and structs as JSON text.
-        coarse: Times go no finer than microseconds (CSV); finer ones do not fit.
+        binary: ``"error"``, or ``"hex"`` / ``"base64"`` to send bytes as text.
+        infinity: ``"error"``, or ``"null"`` to send infinities as null.
+        csv: The file will be CSV, which holds less than Parquet; see docs/types.md.
 
     Raises:
         FrameError: No columns.
@@ -165,12 +171,11 @@ def layout(
     both = dict(zip(schema.names, names, strict=True))
     overrides = _by_position(columns or {}, schema.names, both)
     key_positions = _keys(keys, schema.names, both)
+    choices = Choices(nested, binary, infinity, csv)
     planned = []
     for position, field in enumerate(schema):
         override = overrides.get(position, Column())
-        goal = _target(field, override, nested)
-        if coarse and goal.wire == pa.timestamp("ns"):
-            goal = coarser(goal)
+        goal = _target(field, override, choices)
         if override.length is not None and goal.celonis != "STRING":
             raise ConfigError(
                 f"columns= gives column {field.name!r} a length, but it becomes {goal.celonis}: "
@@ -188,7 +193,7 @@ def layout(
             )
         )
     wire = pa.schema([pa.field(column.name, column.target.wire) for column in planned])
-    return Layout(tuple(planned), wire)
+    return Layout(tuple(planned), wire, choices)
 
 
 def only_keys(schema: pa.Schema, keys: Sequence[str] | str, rename: Rename | None) -> list[str]:
@@ -317,35 +322,43 @@ def _by_position(
     return found
 
 
-def _target(field: pa.Field, override: Column, nested: str) -> Target:
+def _target(field: pa.Field, override: Column, choices: Choices) -> Target:
     rule = rule_for(field.type)
-    if rule is None or rule.default is None:
-        if rule is not None and nested == "json" and pa.types.is_nested(field.type):
-            return json_target(field.type)
+    chosen = None if rule is None else chosen_target(field.type, rule, choices)
+    if rule is None or (rule.default is None and chosen is None):
         advice = rule.advice if rule is not None else "convert it first"
         raise ColumnTypeError(
             f"Column {field.name!r} is {field.type}, which Celonis cannot store: {advice}.",
             column=field.name,
         )
-    wanted = override.type or rule.default
-    if wanted != rule.default and wanted not in rule.others:
-        possible = ", ".join((rule.default, *rule.others))
+    default: ColumnType = rule.default or "STRING"
+    wanted = override.type or default
+    if wanted == "TIME" and "TIME" in rule.others and not choices.csv:
+        raise ColumnTypeError(
+            f"Column {field.name!r} is to be TIME, but Celonis is not known to take times of day "
+            'from a Parquet file: push with file_type="CSV", or send it as STRING.',
+            column=field.name,
+        )
+    if wanted != default and wanted not in rule.others:
+        possible = ", ".join((default, *rule.others))
         raise ColumnTypeError(
             f"Column {field.name!r} is {field.type} and cannot be sent as {wanted}; possible: "
             f"{possible}. Convert it in the frame first.",
             column=field.name,
         )
-    return target(field.type, wanted)
+    return chosen or target(field.type, wanted, choices)
 
 
-def _misfit(column: PlannedColumn, array: pa.Array) -> ColumnTypeError:
-    hint = ""
-    if pa.types.is_integer(array.type):
-        largest = pa.compute.max(array).as_py()
-        hint = f" (largest value {largest})"
+def _misfit(column: PlannedColumn, array: pa.Array, error: Exception) -> ColumnTypeError:
+    start = f"Column {column.source!r} ({column.arrow}) has values "
+    if isinstance(error, Unfit):
+        return ColumnTypeError(f"{start}{error}.", column=column.source)
+    number = furthest(array)
+    hint = "" if number is None else f" (up to {number})"
+    rule = rule_for(column.arrow)
+    text = rule is not None and "STRING" in rule.others and column.target.celonis != "STRING"
+    advice = f', or send it as text with columns={{{column.source!r}: "STRING"}}' if text else ""
     return ColumnTypeError(
-        f"Column {column.source!r} ({column.arrow}) has values that do not fit "
-        f"{column.target.celonis}{hint}: convert it, or send it as text with "
-        f'columns={{{column.source!r}: "STRING"}}.',
+        f"{start}that do not fit {column.target.celonis}{hint}: convert it in the frame{advice}.",
         column=column.source,
     )

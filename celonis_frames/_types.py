@@ -7,13 +7,15 @@ and UTF-8 text (see docs/local.md for how sure each is), so everything is brough
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from celonis_frames import _casts as casts
+from celonis_frames._casts import storage_type
+from celonis_frames._nested import json_text
 
 ColumnType = Literal["INTEGER", "DATE", "TIME", "DATETIME", "FLOAT", "BOOLEAN", "STRING"]
 """Column types of the Data Push API."""
@@ -22,6 +24,23 @@ COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
 
 Convert = Callable[[Any], Any]
 """Turns an array of one Arrow type into an array of the wire's type. Raises ArrowInvalid."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the caller chose for values that Celonis has no type for.
+
+    Attributes:
+        nested: ``"error"``, or ``"json"``.
+        binary: ``"error"``, ``"hex"`` or ``"base64"``.
+        infinity: ``"error"`` or ``"null"``.
+        csv: Whether the file is CSV: times in microseconds, and TIME is possible.
+    """
+
+    nested: str = "error"
+    binary: str = "error"
+    infinity: str = "error"
+    csv: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,7 @@ class TypeRule:
         others: Celonis types that `columns=` may ask for instead.
         how: What happens to the values, for the documentation.
         advice: For refused types, what the user can do.
+        choice: The parameter and word that send a refused type as STRING.
     """
 
     arrow: str
@@ -52,182 +72,229 @@ class TypeRule:
     others: tuple[ColumnType, ...]
     how: str
     advice: str = ""
+    choice: str = ""
+
+
+class WideInteger(pa.ExtensionType):  # type: ignore[misc]  # Any at this border
+    """Integers of more than 64 bits, which Arrow does not have, as the digits they are written with."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.large_string(), "celonis_frames.wide_integer")
+
+    def __str__(self) -> str:
+        return "integer of more than 64 bits"
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: pa.DataType, serialized: bytes) -> WideInteger:
+        del storage, serialized
+        return cls()
 
 
 _is = pa.types
+
+
+def _named(*names: str) -> Callable[[pa.DataType], bool]:
+    return lambda t: getattr(t, "extension_name", None) in names
+
 
 TYPE_TABLE: tuple[TypeRule, ...] = (
     TypeRule(
         "int8, int16, int32, int64, uint8, uint16, uint32",
         lambda t: _is.is_integer(t) and t != pa.uint64(),
         "INTEGER", ("FLOAT", "STRING"),
-        "64-bit integer, nulls kept as nulls",
+        "64-bit integer, nulls kept as nulls; as FLOAT with a warning that counts what is not exact",
     ),
     TypeRule(
-        "uint64", _is.is_uint64, "INTEGER", ("FLOAT", "STRING"),
-        "64-bit signed integer; a value beyond it is an error",
+        "uint64, integers of more than 64 bits", lambda t: _is.is_uint64(t) or isinstance(t, WideInteger),
+        "INTEGER", ("FLOAT", "STRING"),
+        "64-bit signed integer; a value beyond it is an error that names the largest",
     ),
     TypeRule(
         "float16, float32, float64", _is.is_floating, "FLOAT", ("INTEGER", "STRING"),
         "64-bit float; NaN stays NaN where the frame has nulls apart from it; infinities are an "
-        "error; as INTEGER only whole numbers pass",
+        'error, or null with infinity="null"; as INTEGER only whole numbers pass; as STRING the '
+        "shortest text that reads back the same, whole numbers as all their digits (45, not 45.0)",
     ),
     TypeRule(
         "decimal32, decimal64, decimal128, decimal256", _is.is_decimal, "FLOAT",
         ("INTEGER", "STRING"),
-        "64-bit float, with a warning that counts the values that are not exact in it; as STRING "
-        "every digit is kept",
+        "the nearest 64-bit float, with a warning that counts the values that are not exact in it; "
+        "as INTEGER only whole numbers pass; as STRING every digit is kept, none as an exponent",
     ),
-    TypeRule("bool", _is.is_boolean, "BOOLEAN", ("INTEGER", "STRING"), "true, false or null"),
+    TypeRule("bool, arrow.bool8", _is.is_boolean, "BOOLEAN", ("INTEGER", "STRING"),
+        "true, false or null; as INTEGER 1 and 0"),
     TypeRule(
-        "string, large_string, string_view",
+        "string, large_string, string_view, arrow.uuid, arrow.json",
         lambda t: _is.is_string(t) or _is.is_large_string(t) or _is.is_string_view(t),
         "STRING", (),
         "text, with a length measured over all rows; up to 16,250 characters",
     ),
     TypeRule(
         "date32, date64", _is.is_date, "DATETIME", ("DATE", "STRING"),
-        "midnight of that day, since a Parquet date is not known to be accepted; DATE sends it as "
-        "a Parquet date",
+        "midnight of that day (INT96), since a Parquet date is not known to be accepted; as DATE "
+        "the same, declared as DATE",
     ),
     TypeRule(
         "timestamp[s, ms, us, ns]", lambda t: _is.is_timestamp(t) and t.tz is None, "DATETIME",
         ("DATE", "STRING"),
-        "the same date and time (INT96); DATE only where every time is midnight",
+        "the same date and time (INT96), nanoseconds included, with a warning that counts those; as "
+        "DATE only where every time is midnight; as STRING 2024-02-29 09:30:00.000000",
     ),
     TypeRule(
         "timestamp[s, ms, us, ns, tz]", lambda t: _is.is_timestamp(t) and t.tz is not None,
         "DATETIME", ("DATE", "STRING"),
-        "the UTC instant (INT96); Celonis keeps no zone",
+        "the UTC instant (INT96); Celonis keeps no zone; as DATE only where every time is midnight "
+        "in UTC; as STRING in UTC with a Z at the end",
     ),
     TypeRule(
         "time32, time64", _is.is_time, "STRING", ("TIME",),
-        "text such as 09:30:00.000000; TIME sends it as a Parquet time",
+        "text such as 09:30:00.000000, with nine digits where nanoseconds need them; TIME with "
+        'file_type="CSV" only, and no finer than microseconds',
     ),
     TypeRule("duration", _is.is_duration, "FLOAT", ("INTEGER", "STRING"),
-        "seconds; as INTEGER and STRING the count of the frame's own unit"),
-    TypeRule("null", _is.is_null, "STRING", ("INTEGER", "FLOAT", "BOOLEAN", "DATETIME"),
+        "seconds, with a warning that counts what is not exact; as INTEGER and STRING the count of "
+        "the frame's own unit"),
+    TypeRule("null", _is.is_null, "STRING", ("INTEGER", "FLOAT", "BOOLEAN", "DATETIME", "DATE"),
         "a text column of nulls, unless columns= says another type"),
     TypeRule(
         "binary, large_binary, binary_view, fixed_size_binary",
         lambda t: _is.is_binary(t) or _is.is_large_binary(t) or _is.is_binary_view(t)
         or _is.is_fixed_size_binary(t),
-        None, (), "refused", "turn it into text first, for example as hex or base64",
+        None, (), 'refused, unless binary="hex" or binary="base64" makes it text',
+        'push with binary="hex" or binary="base64" to send it as text', "binary",
     ),
+    TypeRule("extension pandas.period", _named("pandas.period"), None, (), "refused",
+        "turn the periods into text or times first (a pandas DataFrame with periods can be pushed "
+        "as it is)"),
     TypeRule(
         "list, large_list, fixed_size_list, list_view, struct, map, union", _is.is_nested, None, (),
         'refused, unless nested="json" turns each value into JSON text',
-        'flatten it, or push with nested="json" to send each value as JSON text',
+        'flatten it, or push with nested="json" to send each value as JSON text', "nested",
     ),
     TypeRule("interval", _is.is_interval, None, (), "refused",
         "convert it to a duration or to text first"),
 )  # fmt: skip
 """First match wins. Dictionaries and run-end encoded columns follow the type of their values,
-extension types that of their storage (UUIDs are sent as text)."""
-
-
-def storage_type(kind: pa.DataType) -> pa.DataType:
-    """The type of the values, behind dictionaries, run-ends and extensions."""
-    if isinstance(kind, pa.BaseExtensionType):
-        if kind.extension_name == "arrow.uuid":
-            return pa.string()
-        return storage_type(kind.storage_type)
-    if _is.is_dictionary(kind) or _is.is_run_end_encoded(kind):
-        return storage_type(kind.value_type)
-    return kind
+other extension types that of their storage."""
 
 
 def rule_for(kind: pa.DataType) -> TypeRule | None:
     """The row of the table for an Arrow type, or None for one that Arrow may add later."""
-    values = storage_type(kind)
-    return next((rule for rule in TYPE_TABLE if rule.matches(values)), None)
+    return next((rule for rule in TYPE_TABLE if rule.matches(_plain(kind))), None)
 
 
-def target(kind: pa.DataType, celonis: ColumnType) -> Target:
+def _plain(kind: pa.DataType) -> pa.DataType:
+    values = kind
+    while _is.is_dictionary(values) or _is.is_run_end_encoded(values):
+        values = values.value_type
+    named = isinstance(values, WideInteger) or _named("pandas.period")(values)
+    return values if named else storage_type(values)
+
+
+def target(kind: pa.DataType, celonis: ColumnType, choices: Choices) -> Target:
     """How values of an Arrow type get into a Celonis type that its rule allows."""
-    plain = storage_type(kind)
+    plain = _plain(kind)
     if celonis == "STRING":
         if _is.is_dictionary(kind) and _text(kind.value_type):
             return Target("STRING", pa.dictionary(pa.int32(), pa.large_string()), _dictionary)
-        return Target("STRING", pa.large_string(), _chain(kind, _to_text(plain)))
+        return Target("STRING", pa.large_string(), _after(kind, _to_text(plain, choices)))
+    if celonis == "TIME":
+        return Target("TIME", pa.large_string(), _after(kind, _to_microseconds_text))
+    if celonis == "DATE":
+        return Target("DATE", pa.timestamp("us"), _after(kind, _to_midnight(plain)))
     if celonis == "DATETIME":
-        unit = "ns" if _is.is_timestamp(plain) and plain.unit == "ns" else "us"
-        return Target("DATETIME", pa.timestamp(unit), _chain(kind, _cast(pa.timestamp(unit))))
-    if celonis == "FLOAT" and _is.is_duration(plain):
-        return Target("FLOAT", pa.float64(), _chain(kind, _seconds))
-    wire = {
-        "INTEGER": pa.int64(),
-        "FLOAT": pa.float64(),
-        "BOOLEAN": pa.bool_(),
-        "DATE": pa.date32(),
-        "TIME": pa.time64("us"),
-    }[celonis]
-    return Target(celonis, wire, _chain(kind, _cast(wire)))
+        fine = _is.is_timestamp(plain) and plain.unit == "ns"
+        if fine and choices.csv:
+            return Target("DATETIME", pa.timestamp("us"), _after(kind, casts.microseconds))
+        wire = pa.timestamp("ns" if fine else "us")
+        return Target("DATETIME", wire, _after(kind, _cast(wire)))
+    finite = casts.without_infinity if _may_be_null(plain, choices) else _same
+    if celonis == "FLOAT":
+        return Target(
+            "FLOAT", pa.float64(), _after(kind, lambda array: finite(casts.as_floats(array)))
+        )
+    wire = {"INTEGER": pa.int64(), "BOOLEAN": pa.bool_()}[celonis]
+    cast = _cast(wire)
+    return Target(celonis, wire, _after(kind, lambda array: cast(finite(array))))
 
 
-def coarser(goal: Target) -> Target:
-    """The same times in microseconds; a nanosecond that would be lost does not fit."""
-    wire = pa.timestamp("us")
-    return Target(goal.celonis, wire, lambda array: goal.convert(array).cast(wire))
+def chosen_target(kind: pa.DataType, rule: TypeRule, choices: Choices) -> Target | None:
+    """How values of a refused type become text, where the caller asked for it."""
+    if rule.choice == "nested" and choices.nested == "json":
 
-
-def json_target(kind: pa.DataType) -> Target:
-    """Nested values as JSON text, one document a value."""
-
-    def to_json(array: pa.Array) -> pa.Array:
-        texts = [
-            None if value is None else json.dumps(value, default=str, ensure_ascii=False)
-            for value in array.to_pylist()
-        ]
-        return pa.array(texts, pa.large_string())
-
-    return Target("STRING", pa.large_string(), _chain(kind, to_json))
+        def convert(array: Any) -> Any:
+            return json_text(array, binary=choices.binary, infinity=choices.infinity)
+    elif rule.choice == "binary" and choices.binary != "error":
+        convert = casts.hex_text if choices.binary == "hex" else casts.base64_text
+    else:
+        return None
+    return Target("STRING", pa.large_string(), _after(kind, convert))
 
 
 def _text(kind: pa.DataType) -> bool:
     return bool(_is.is_string(kind) or _is.is_large_string(kind) or _is.is_string_view(kind))
 
 
-def _chain(kind: pa.DataType, convert: Convert) -> Convert:
+def _may_be_null(plain: pa.DataType, choices: Choices) -> bool:
+    return bool(_is.is_floating(plain)) and choices.infinity == "null"
+
+
+def _after(kind: pa.DataType, convert: Convert) -> Convert:
     """First out of dictionaries, run-ends and extensions, then to the target."""
-    if isinstance(kind, pa.BaseExtensionType):
-        if kind.extension_name == "arrow.uuid":
-            return lambda array: pa.array(
-                [None if value is None else str(value) for value in array.to_pylist()],
-                pa.large_string(),
-            )
-        inner = _chain(kind.storage_type, convert)
-        return lambda array: inner(array.storage)
-    if _is.is_dictionary(kind):
-        inner = _chain(kind.value_type, convert)
-        return lambda array: inner(array.dictionary_decode())
-    if _is.is_run_end_encoded(kind):
-        inner = _chain(kind.value_type, convert)
-        return lambda array: inner(pc.run_end_decode(array))
-    return convert
+    packed = (
+        _is.is_dictionary(kind) or _is.is_run_end_encoded(kind)
+        or isinstance(kind, pa.BaseExtensionType)
+        or _is.is_string_view(kind) or _is.is_binary_view(kind)
+    )  # fmt: skip
+    return (lambda array: convert(casts.unpacked(array))) if packed else convert
+
+
+def _same(array: Any) -> Any:
+    return array
 
 
 def _cast(wire: pa.DataType) -> Convert:
     return lambda array: array if array.type == wire else array.cast(wire)
 
 
-def _to_text(kind: pa.DataType) -> Convert:
+def _to_text(kind: pa.DataType, choices: Choices) -> Convert:
     if _is.is_duration(kind):
         return lambda array: array.cast(pa.int64()).cast(pa.large_string())
-    if _is.is_time(kind):
-        return lambda array: array.cast(pa.time64("us")).cast(pa.large_string())
+    if _is.is_time(kind) or _is.is_timestamp(kind):
+        return casts.time_text
     if _is.is_floating(kind):
-        return lambda array: array.cast(pa.float64()).cast(pa.large_string())
+        if choices.infinity == "null":
+            return lambda array: casts.float_text(casts.without_infinity(array))
+        return casts.float_text
+    if _is.is_decimal(kind):
+        return casts.decimal_text
     return _cast(pa.large_string())
 
 
+def _to_midnight(kind: pa.DataType) -> Convert:
+    return _cast(pa.timestamp("us")) if _is.is_null(kind) else casts.midnights
+
+
+def _to_microseconds_text(array: Any) -> Any:
+    return array.cast(pa.time64("us")).cast(pa.large_string())
+
+
 def _dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
-    if array.dictionary.null_count:
-        array = array.dictionary_decode().dictionary_encode()
-    indices = array.indices.cast(pa.int32())
-    return pa.DictionaryArray.from_arrays(indices, array.dictionary.cast(pa.large_string()))
+    values = casts.unpacked(array.dictionary).cast(pa.large_string())
+    if values.null_count:
+        return values.take(array.indices).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), values)
 
 
-def _seconds(array: pa.Array) -> pa.Array:
-    per_second = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[array.type.unit]
-    return pc.divide(array.cast(pa.int64()).cast(pa.float64()), per_second)
+def register() -> None:
+    """Make wide integers known to Arrow, so that they survive a file."""
+    try:
+        pa.register_extension_type(WideInteger())
+    except pa.ArrowKeyError:
+        pass  # a second import of this module in one process
+
+
+register()

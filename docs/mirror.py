@@ -1,14 +1,22 @@
-"""Write the tables that mirror code into the documentation."""
+"""Write the tables that mirror code into the documentation.
+
+The tables of types are made by planning a push of every case in tests/cases.py.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
+import celonis_frames
 from celonis_frames._types import TYPE_TABLE
 from celonis_frames.local._choices import CHOICES
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "tests"))
+
+import cases  # noqa: E402  # the tests' own list
 
 
 def types_table() -> str:
@@ -20,6 +28,28 @@ def types_table() -> str:
         for rule in TYPE_TABLE
     ]
     return "\n".join(rows)
+
+
+def library_table(library: str) -> str:
+    """What the types of one library become, as Markdown."""
+    rows = [f"| {library} | asked for | Celonis | for example | note |", "|---|---|---|---|---|"]
+    for case in cases.LIBRARIES[library]:
+        asked = ", ".join(f"`{name}={value!r}`" for name, value in case.options.items())
+        frame = cases.frame(library, {"C": case.make()})
+        try:
+            plan = celonis_frames.plan(frame, "Pool", "TABLE", **case.options)
+        except celonis_frames.exceptions.FrameError as error:
+            celonis, shown = "refused", str(error).replace("|", "\\|").replace("<", "\\<")
+        else:
+            celonis = next(column.type for column in plan.columns if column.name == "C")
+            shown = ", ".join(_shown(value) for value in case.stored or [])
+        rows.append(f"| {case.type} | {asked} | {celonis} | {shown} | {case.note} |")
+    return "\n".join(rows)
+
+
+def _shown(value: object) -> str:
+    text = "null" if value is None else str(value) if not isinstance(value, str) else f'"{value}"'
+    return f"`{text}`"
 
 
 def choices_table() -> str:
@@ -36,7 +66,13 @@ def mirrored(page: str, name: str, table: str) -> str:
     return pattern.sub(lambda _: f"{begin}\n{table}\n{end}", page)
 
 
-PAGES = (("types.md", "types", types_table), ("local.md", "choices", choices_table))
+PAGES = (
+    ("types.md", "types", types_table),
+    ("types.md", "pandas", lambda: library_table("pandas")),
+    ("types.md", "polars", lambda: library_table("polars")),
+    ("types.md", "arrow", lambda: library_table("Arrow")),
+    ("local.md", "choices", choices_table),
+)
 
 if __name__ == "__main__":
     for file, name, table in PAGES:

@@ -80,3 +80,9 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(celonis_frames._client, "_connected", None)
     monkeypatch.setattr(celonis_frames._client, "_from_env", None)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local Celonis is done in milliseconds: ask sooner than one asks the real one."""
+    monkeypatch.setattr("celonis_frames._jobs.FIRST_DELAY", 0.005)

@@ -19,17 +19,10 @@ from celonis_frames import Celonis
 
 PACKAGE = Path(celonis_frames.__file__).parent
 DATA = {
-    "_frames",
-    "_pandas",
-    "_polars",
-    "_types",
-    "_schema",
-    "_measure",
-    "_chunks",
-    "_staging",
-    "_manifest",
-    "_claims",
-}
+    "_frames", "_iterable", "_pandas", "_objects", "_polars", "_types", "_casts", "_nested", "_schema",
+    "_measure", "_findings", "_keys", "_chunks", "_csvfile", "_staging",
+    "_manifest", "_claims",
+}  # fmt: skip
 WIRE = {
     "_address", "_auth", "_config", "_http", "_breaks", "_refusals", "_body", "_records", "_api",
     "_jobs", "_lookup", "_abort", "_retry", "_uploads", "_submissions", "_deliver", "_oauth",

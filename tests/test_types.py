@@ -1,75 +1,80 @@
-"""Each row of the type table: what the values become, through the wire and back."""
+"""Each row of the type tables: what the values become, through the wire and back."""
 
 from __future__ import annotations
 
 import datetime as dt
 import decimal
+import math
 from typing import Any
 
-import pandas as pd
+import cases
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._chunks import encode
-from celonis_frames._eventlog import purchase_to_pay
 from celonis_frames._schema import MAX_TEXT, text_length
 from celonis_frames._types import TYPE_TABLE, rule_for
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 DAY = dt.date(2024, 2, 29)
 NOON = dt.datetime(2024, 2, 29, 12, 0, 0, 5)
-CASES: list[tuple[pa.Array, str, list[Any]]] = [
-    (pa.array([1, None], pa.int8()), "INTEGER", [1, None]),
-    (pa.array([2**63 - 1, None], pa.uint64()), "INTEGER", [2**63 - 1, None]),
-    (pa.array([2**53 + 1, None, -(2**63)], pa.int64()), "INTEGER", [2**53 + 1, None, -(2**63)]),
-    (pa.array([1.5, None], pa.float32()), "FLOAT", [1.5, None]),
-    (pa.array([decimal.Decimal("1.25"), None], pa.decimal128(9, 2)), "FLOAT", [1.25, None]),
-    (pa.array([True, None, False]), "BOOLEAN", [True, None, False]),
-    (pa.array(["ä", None, ""], pa.large_string()), "STRING", ["ä", None, ""]),
-    (pa.array(["ä", None], pa.string_view()), "STRING", ["ä", None]),
-    (pa.array(["x", None, "x"]).dictionary_encode(), "STRING", ["x", None, "x"]),
-    (pa.array([7, None]).dictionary_encode(), "INTEGER", [7, None]),
-    (pa.array([DAY, None], pa.date32()), "DATETIME", [dt.datetime(2024, 2, 29), None]),
-    (pa.array([NOON, None], pa.timestamp("us")), "DATETIME", [NOON, None]),
-    (pa.array([dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)], pa.timestamp("ms")), "DATETIME",
-     [dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)]),
-    (pa.array([NOON, None], pa.timestamp("us", "Europe/Berlin")), "DATETIME", [NOON, None]),
-    (pa.array([dt.time(9, 30), None], pa.time32("s")), "STRING", ["09:30:00.000000", None]),
-    (pa.array([dt.timedelta(seconds=90, milliseconds=5), None]), "FLOAT", [90.005, None]),
-    (pa.nulls(2), "STRING", [None, None]),
-]  # fmt: skip
+
+REFUSED = [
+    pytest.param(library, case, id=f"{library}: {case.type}, {case.options}")
+    for library, listed in cases.LIBRARIES.items()
+    for case in listed
+    if cases.possible(case) and case.stored is None
+]
 
 
-@pytest.mark.parametrize(("array", "celonis", "stored"), CASES, ids=[str(c[0].type) for c in CASES])
-def test_a_type_arrives_as_the_table_says(
-    array: pa.Array, celonis: str, stored: list[Any], server: Any, connection: Celonis, table: str
+@pytest.mark.parametrize("library", cases.LIBRARIES)
+def test_types_arrive_as_the_tables_say(
+    library: str, server: Any, connection: Celonis, table: str
 ) -> None:
-    """The column gets the type of its rule, and the values are those the rule tells."""
-    frame = pa.table({"N": pa.array(range(len(array))), "C": array})
-    assert {c.name: c.type for c in plan(frame, "P", "T").columns}["C"] == celonis
-    connection.push(frame, "Types", table, mode="REPLACE")
-    assert server.table("Types", table).sort_by("N")["C"].to_pylist() == stored
+    """The values of every type of every library are stored as its case says."""
+    groups: dict[str, list[cases.Case]] = {}
+    for case in cases.LIBRARIES[library]:
+        if cases.possible(case) and case.stored is not None:
+            groups.setdefault(f"{case.options} {len(case.stored)}", []).append(case)
+    for group in groups.values():
+        options = dict(group[0].options)
+        names = [f"C{place}" for place in range(len(group))]
+        if "columns" in options:
+            options["columns"] = dict.fromkeys(names, options["columns"]["C"])
+        frame = cases.frame(library, dict(zip(names, [c.make() for c in group], strict=True)))
+        connection.push(frame, "Types", table, mode="REPLACE", **options)
+        back = server.table("Types", table).sort_by("N")
+        for name, case in zip(names, group, strict=True):
+            stored = [_plain(value) for value in back[name].to_pylist()]
+            assert stored == [_plain(value) for value in case.stored], (case.type, options)
 
 
-def test_every_rule_has_a_case_or_refuses() -> None:
-    """No row of the table goes untested."""
-    tested = {id(rule_for(case[0].type)) for case in CASES}
-    assert all(id(rule) in tested for rule in TYPE_TABLE if rule.default is not None)
+@pytest.mark.parametrize(("library", "case"), REFUSED)
+def test_what_cannot_be_stored_is_refused(
+    library: str, case: cases.Case, server: Any, connection: Celonis, table: str
+) -> None:
+    """A message says which column, why, and what to do, and no job is made."""
+    jobs = len(server.jobs)
+    with pytest.raises(exceptions.FrameError, match=case.refusal) as caught:
+        connection.push(cases.frame(library, {"C": case.make()}), "Types", table, **case.options)
+    assert "'C'" in str(caught.value)
+    assert caught.value.column == "C"
+    assert len(server.jobs) == jobs
 
 
-@pytest.mark.parametrize(
-    "array",
-    [pa.array([b"x"]), pa.array([[1]]), pa.array([{"a": 1}]),
-     pa.array([pa.MonthDayNano([1, 2, 3])])],
-    ids=lambda array: str(array.type),
-)  # fmt: skip
-def test_refused_types_say_what_to_do(array: pa.Array) -> None:
-    """A type that Celonis cannot store is refused with its column and advice."""
-    with pytest.raises(exceptions.ColumnTypeError, match=r"'C'.*cannot store"):
-        plan(pa.table({"C": array}), "P", "T")
+def _plain(value: Any) -> Any:
+    """A value that equals only itself: not 1 and True, and NaN too."""
+    return "NaN" if isinstance(value, float) and math.isnan(value) else (type(value), value)
+
+
+def test_every_rule_has_a_case() -> None:
+    """No row of the table goes untested, none is there for nothing."""
+    tested = {id(rule_for(case.make().type)) for case in cases.ARROW if cases.possible(case)}
+    assert all(id(rule) in tested for rule in TYPE_TABLE)
 
 
 def test_nested_values_as_json(server: Any, connection: Celonis, table: str) -> None:
@@ -106,6 +111,8 @@ def test_a_text_length_holds_the_longest(longest: int) -> None:
 @given(st.integers(1, 400), st.integers(1, 5_000), st.integers(1, 700))
 def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> None:
     """Whatever the sizes, the chunks hold all rows in order, and none is empty."""
+    import pyarrow.parquet as pq
+
     table = pa.table({"A": range(rows), "S": [f"text {i}" for i in range(rows)]})
     chunks = list(
         encode(table.to_batches(max_chunksize=batch_rows), table.schema, chunk_bytes=chunk_bytes)
@@ -121,6 +128,8 @@ def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> 
 
 def test_chunks_meet_the_wished_size() -> None:
     """All chunks but the last are within 20 % of chunk_bytes on an event log."""
+    from celonis_frames._eventlog import purchase_to_pay
+
     log = purchase_to_pay(8_000).drop(["DUE_DATE"])
     log = pa.concat_tables([log] * 4)
     for wish in (100_000, 500_000):
@@ -130,7 +139,9 @@ def test_chunks_meet_the_wished_size() -> None:
 
 
 def test_times_are_never_cut_or_shifted_by_a_mixture() -> None:
-    """Dates with times, and naive times with zoned ones, are refused, not brought together."""
+    """Dates with times, and naive times with zoned ones, are refused instead of brought together."""
+    import pandas as pd
+
     zone = dt.timezone(dt.timedelta(hours=2))
     for values in ([DAY, NOON], [NOON, NOON.replace(tzinfo=zone)]):
         with pytest.raises(exceptions.ColumnTypeError, match="'A' mixes"):
@@ -160,6 +171,6 @@ def test_nanoseconds_in_csv(server: Any, connection: Celonis, table: str) -> Non
     good = pa.table({"A": pa.array([1_577_836_800_123_456_000], pa.timestamp("ns"))})
     connection.push(good, "Types", table, file_type="CSV")
     assert server.table("Types", table)["A"].to_pylist()[0].microsecond == 123_456
-    fine = pa.table({"A": pa.array([1], pa.timestamp("ns"))})
     with pytest.raises(exceptions.ColumnTypeError):
+        fine = pa.table({"A": pa.array([1], pa.timestamp("ns"))})
         connection.push(fine, "Types", table, file_type="CSV")

@@ -60,19 +60,27 @@ def source(
         for column in (options.get("additionalColumnOptions") or [])
         if column.get("columnName")
     }
-    columns = []
+    columns, checks = [], []
     for name in names:
         kind = (declared.get(name.lower()) or {}).get("columnType") or "STRING"
         own = {k: v for k, v in special.get(name.lower(), {}).items() if v is not None}
         expression = _parse(name, kind, options | own)
         if kind != "STRING":
-            bad = cursor.execute(
-                f"SELECT count(*) FROM {table} WHERE {_name(name)} IS NOT NULL AND "
-                f"TRY_CAST({expression} AS {STORED[kind]}) IS NULL"
-            ).fetchone()[0]
+            checks.append(
+                (
+                    name,
+                    kind,
+                    f"count({_name(name)}) - count(TRY_CAST({expression} AS {STORED[kind]}))",
+                )
+            )
+        columns.append((name, kind, expression))
+    if checks:
+        counts = cursor.execute(
+            f"SELECT {', '.join(check for _, _, check in checks)} FROM {table}"
+        ).fetchone()
+        for (name, kind, _), bad in zip(checks, counts, strict=True):
             if bad:
                 raise JobError(f"Column {name} has {bad} value(s) that are no {kind}")
-        columns.append((name, kind, expression))
     return table, columns
 
 

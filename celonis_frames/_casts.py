@@ -1,0 +1,329 @@
+"""How values get from one Arrow type into another without a word lost: exact, or an error.
+
+Everything here is done by Arrow on whole arrays; no row is looked at in Python.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_is = pa.types
+
+FIRST_TIME, LAST_TIME = -210_866_716_800_000_000, 9_223_372_036_854_775_806
+"""Microseconds since 1970 that INT96 and its readers hold: from day 1 of the Julian calendar
+(25 November of -4713) on; some readers take day 0 for no day."""
+
+_EXACT = 2**53
+"""Whole numbers up to this are all exact in a 64-bit float."""
+
+_LONG = float(2**63)
+
+
+class Unfit(ValueError):
+    """Values cannot be brought to the type; the text says why, as the end of a sentence."""
+
+
+def storage_type(kind: pa.DataType) -> pa.DataType:
+    """The type of the values, behind dictionaries, run-ends and extensions."""
+    if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name == "arrow.uuid":
+            return pa.string()
+        if kind.extension_name == "arrow.bool8":
+            return pa.bool_()
+        return storage_type(kind.storage_type)
+    if _is.is_dictionary(kind) or _is.is_run_end_encoded(kind):
+        return storage_type(kind.value_type)
+    return kind
+
+
+def unpacked(array: Any) -> Any:
+    """The values themselves, out of dictionaries, run-ends, extensions and views."""
+    kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name == "arrow.uuid":
+            return uuid_text(array.storage)
+        if kind.extension_name == "arrow.bool8":
+            return pc.not_equal(array.storage, pa.scalar(0, pa.int8()))
+        return unpacked(array.storage)
+    if _is.is_dictionary(kind):
+        return unpacked(array.dictionary).take(array.indices)
+    if _is.is_run_end_encoded(kind):
+        return _run_ends_decoded(array)
+    if _is.is_string_view(kind):
+        return array.cast(pa.large_string())
+    if _is.is_binary_view(kind):
+        return array.cast(pa.large_binary())
+    return array
+
+
+def _run_ends_decoded(array: Any) -> Any:
+    first, runs = array.find_physical_offset(), array.find_physical_length()
+    values = unpacked(array.values.slice(first, runs))
+    ends = array.run_ends.slice(first, runs).cast(pa.int64())
+    ends = pc.min_element_wise(pc.subtract(ends, array.offset), len(array))
+    if not len(array):
+        return values.slice(0, 0)
+    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, values))
+
+
+def nulls(array: Any) -> int:
+    """Nulls as a reader sees them, also those among a dictionary's or a run's values."""
+    kind = array.type
+    if _is.is_dictionary(kind) and not array.dictionary.null_count:
+        return int(array.indices.null_count)
+    if _is.is_dictionary(kind) or _is.is_run_end_encoded(kind):
+        array = unpacked(array)
+    return int(array.null_count)
+
+
+def without_infinity(array: Any) -> Any:
+    """Floats with null in the place of infinities."""
+    return pc.if_else(pc.is_inf(array), pa.scalar(None, array.type), array)
+
+
+def as_floats(array: Any) -> Any:
+    """Any number as the nearest 64-bit float."""
+    kind = array.type
+    if _is.is_decimal(kind):
+        return _decimal_floats(array)
+    if _is.is_floating(kind):
+        return array.cast(pa.float64())
+    return array.cast(pa.float64(), safe=False) if _is.is_integer(kind) else _other_floats(array)
+
+
+def _other_floats(array: Any) -> Any:
+    if _is.is_duration(array.type):
+        return seconds(array)
+    return array.cast(pa.float64())
+
+
+def _unscaled(array: Any) -> Any:
+    """Decimals as the whole numbers they are stored as, and their scale."""
+    kind = array.type
+    if kind.scale < 0:
+        array = array.cast(pa.decimal256(76, 0))
+    elif kind.bit_width < 128:
+        array = array.cast(pa.decimal128(38, kind.scale))
+    wide = pa.decimal256(76, 0) if array.type.bit_width == 256 else pa.decimal128(38, 0)
+    return array.view(wide), array.type.scale
+
+
+def digits(array: Any) -> int:
+    """Most digits that any of the decimals has, counted without their point."""
+    whole, _ = _unscaled(array)
+    limits = pc.min_max(whole)
+    if not limits["min"].is_valid:
+        return 0
+    return max(len(str(abs(int(limits[side].as_py())))) for side in ("min", "max"))
+
+
+def _decimal_floats(array: Any) -> Any:
+    # Arrow's own cast is often one unit in the last place off. The quotient of two exact floats
+    # is the nearest one; longer decimals go through text, which Arrow parses to the nearest.
+    whole, scale = _unscaled(array)
+    if scale <= 22 and digits(array) <= 15:
+        return pc.divide(whole.cast(pa.int64()).cast(pa.float64()), float(10**scale))
+    return decimal_text(array).cast(pa.float64())
+
+
+def decimal_text(array: Any) -> Any:
+    """Decimals as plain digits, all of the scale's, never with an exponent."""
+    whole, scale = _unscaled(array)
+    text = whole.cast(pa.large_string())
+    if not scale:
+        return text
+    sign = pc.if_else(
+        pc.starts_with(text, "-"), pa.scalar("-", text.type), pa.scalar("", text.type)
+    )
+    figures = pc.utf8_lpad(pc.utf8_ltrim(text, "-"), scale + 1, "0")
+    units = pc.utf8_slice_codeunits(figures, 0, -scale)
+    rest = pc.utf8_slice_codeunits(figures, -scale)
+    return _joined(sign, units, pa.scalar(".", text.type), rest)
+
+
+def float_text(array: Any) -> Any:
+    """Floats as the shortest text that reads back the same; whole ones as all their digits."""
+    array = array.cast(pa.float64())
+    text = array.cast(pa.large_string())
+    whole = pc.and_(
+        pc.and_(pc.less(array, _LONG), pc.greater_equal(array, -_LONG)),
+        pc.and_(pc.equal(pc.floor(array), array), pc.not_equal(array, 0.0)),
+    )
+    if not pc.any(whole).as_py():
+        return text
+    plain = pc.if_else(whole, array, pa.scalar(None, pa.float64()))
+    return pc.coalesce(plain.cast(pa.int64(), safe=False).cast(pa.large_string()), text)
+
+
+def time_text(array: Any) -> Any:
+    """Times, with or without a day: six digits after the second, nine where that loses some.
+
+    A zone becomes UTC and a Z at the end.
+    """
+    kind = array.type
+    zone = getattr(kind, "tz", None)
+    if _is.is_timestamp(kind):
+        array = array.cast(pa.timestamp("ns" if kind.unit == "ns" else "us"))
+    elif kind != pa.time64("ns"):
+        array = array.cast(pa.time64("us"))
+    text = array.cast(pa.large_string())
+    if "ns" in str(array.type):
+        shorter = pc.utf8_slice_codeunits(text, 0, -3)
+        text = pc.if_else(pc.ends_with(text, "000"), shorter, text)
+    return text if zone is None else _joined(text, pa.scalar("Z", text.type))
+
+
+def midnights(array: Any) -> Any:
+    """Days as the times they begin at, in microseconds.
+
+    Raises:
+        Unfit: A time that is not midnight.
+    """
+    times = array.cast(pa.timestamp("us" if getattr(array.type, "unit", "") != "ns" else "ns"))
+    days = times.cast(pa.date32()).cast(times.type)
+    late = pc.sum(pc.not_equal(days, times)).as_py() or 0
+    if late:
+        raise Unfit(
+            f"of which {late:,} are not midnight (UTC), but it is to be DATE: send it as DATETIME, "
+            "or cut the times in the frame"
+        )
+    return times.cast(pa.timestamp("us"))
+
+
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def seconds(array: Any) -> Any:
+    """Durations in seconds, each the nearest 64-bit float."""
+    counts, per_second = array.cast(pa.int64()), PER_SECOND[array.type.unit]
+    limits = pc.min_max(counts).as_py()
+    if limits["min"] is None or max(abs(n) for n in limits.values()) <= _EXACT:
+        return pc.divide(counts.cast(pa.float64()), float(per_second))
+    scale = len(str(per_second)) - 1
+    return as_floats(counts.cast(pa.decimal128(19, 0)).view(pa.decimal128(19, scale)))
+
+
+def inexact(source: Any, floats: Any) -> int:
+    """How many numbers are not the same again when the float is read back.
+
+    Args:
+        source: Integers, decimals, durations, or the texts of wider integers.
+        floats: The same as 64-bit floats.
+    """
+    kind = source.type
+    if _is.is_decimal(kind):
+        # Fifteen digits always survive. For more, the widest decimal of the same scale holds
+        # what the float says, digit by digit.
+        if digits(source) <= 15:
+            return 0
+        exact = pa.decimal256(76, max(kind.scale, 0))
+        return _different(source.cast(exact), floats.cast(exact, safe=False))
+    beyond = pc.greater(pc.abs(floats), float(_EXACT // 4))
+    if _is.is_duration(kind):
+        if not pc.any(pc.greater(pc.abs(floats), _EXACT / 4 / PER_SECOND[kind.unit])).as_py():
+            return 0
+        back = pc.round(pc.multiply(floats, float(PER_SECOND[kind.unit])))
+        return _different(source.cast(pa.int64()), back.cast(pa.int64(), safe=False))
+    if not pc.any(beyond).as_py():
+        return 0
+    exact = pa.decimal256(76, 0)
+    try:
+        return _different(source.filter(beyond).cast(exact), floats.filter(beyond).cast(exact))
+    except pa.ArrowInvalid:  # more than 76 digits
+        return int(pc.sum(beyond).as_py())
+
+
+def furthest(array: Any) -> int | None:
+    """The whole number furthest from zero, or None where the values are no whole numbers."""
+    values = unpacked(array)
+    if not (_is.is_integer(values.type) or isinstance(array.type, pa.BaseExtensionType)):
+        return None
+    try:
+        limits = pc.min_max(values.cast(pa.decimal256(76, 0))).as_py()
+    except pa.ArrowException:
+        return None
+    return None if limits["min"] is None else int(max(limits.values(), key=abs))
+
+
+def microseconds(array: Any) -> Any:
+    """Times without nanoseconds.
+
+    Raises:
+        Unfit: A time that has some.
+    """
+    try:
+        return array.cast(pa.timestamp("us"))
+    except pa.ArrowInvalid as error:
+        raise Unfit(
+            "with nanoseconds, which CSV does not hold: push as Parquet, or round them in the "
+            "frame, or send them as STRING"
+        ) from error
+
+
+def _different(one: Any, other: Any) -> int:
+    return pc.sum(pc.not_equal(one, other)).as_py() or 0
+
+
+def hex_text(array: Any) -> Any:
+    """Binary values as hexadecimal digits, two a byte, small letters."""
+    data, offsets, valid = _bytes(array)
+    doubled = pc.multiply(offsets, 2)
+    return _from_bytes(data.hex().encode(), doubled, valid)
+
+
+def uuid_text(array: Any) -> Any:
+    """16-byte values as UUIDs are written: 8-4-4-4-12 digits."""
+    text = hex_text(array)
+    ends = (0, 8, 12, 16, 20, 32)
+    parts = [pc.utf8_slice_codeunits(text, a, b) for a, b in zip(ends, ends[1:], strict=False)]
+    return pc.binary_join_element_wise(*parts, pa.scalar("-", text.type))
+
+
+def base64_text(array: Any) -> Any:
+    """Binary values as base64 with padding."""
+    from base64 import b64encode  # noqa: PLC0415  # for the few who ask for it
+
+    array = array.cast(pa.large_binary())
+    lengths = pc.binary_length(array)
+    # Each value is filled up to a multiple of three bytes, so that all are encoded at once; then
+    # the letters that stand for the filling give way to the signs that say so.
+    over = pc.subtract(lengths, pc.multiply(pc.divide(lengths, 3), 3))
+    fill = pa.array([b"", b"\0\0", b"\0"], pa.large_binary()).take(over)
+    nothing = pa.scalar(b"", pa.large_binary())
+    data, offsets, valid = _bytes(pc.binary_join_element_wise(array, fill, nothing))
+    text = _from_bytes(b64encode(data), pc.multiply(pc.divide(offsets, 3), 4), valid)
+    whole = pa.array([4, 2, 3], pa.int64()).take(over)
+    if not len(text) or pc.min(whole).as_py() in (4, None):
+        return text
+    two, one = (
+        _joined(pc.utf8_slice_codeunits(text, 0, -len(signs)), pa.scalar(signs, text.type))
+        for signs in ("==", "=")
+    )
+    return pc.if_else(pc.equal(whole, 2), two, pc.if_else(pc.equal(whole, 3), one, text))
+
+
+def _bytes(array: Any) -> tuple[bytes, Any, Any]:
+    """All bytes of an array one after the other, the offsets between them, and what is no null."""
+    array = array.cast(pa.large_binary())
+    valid = array.is_valid() if array.null_count else None
+    _, offsets_buffer, data_buffer = array.buffers()
+    offsets = pa.Array.from_buffers(
+        pa.int64(), len(array) + 1, [None, offsets_buffer], 0, array.offset
+    )
+    start, stop = offsets[0].as_py(), offsets[len(array)].as_py()
+    data = data_buffer.slice(start, stop - start).to_pybytes() if data_buffer else b""
+    return data, pc.subtract(offsets, start), valid
+
+
+def _from_bytes(data: bytes, offsets: Any, valid: Any) -> Any:
+    text = pa.Array.from_buffers(
+        pa.large_string(), len(offsets) - 1, [None, offsets.buffers()[1], pa.py_buffer(data)], 0
+    )
+    return text if valid is None else pc.if_else(valid, text, pa.scalar(None, text.type))
+
+
+def _joined(*parts: Any) -> Any:
+    return pc.binary_join_element_wise(*parts, pa.scalar("", pa.large_string()))

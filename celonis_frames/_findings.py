@@ -1,0 +1,128 @@
+"""What the values of one column show when they are looked at: lengths, ranges, what is lost.
+
+The measuring pass reads every row of a push, so each look is a few Arrow kernels, and what is
+dear (counting rows, looking for used categories) is done only where a cheap look calls for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from celonis_frames import _casts as casts
+
+_YEAR_1, _YEAR_1400, _YEAR_10000 = (
+    -62_135_596_800_000_000,
+    -17_987_443_200_000_000,
+    253_402_300_800_000_000,
+)
+"""Microseconds from 1970 to the first of January."""
+
+
+@dataclass
+class Findings:
+    """What one column's values have shown so far.
+
+    Attributes:
+        longest: Characters of the longest text.
+        longest_bytes: UTF-8 bytes of the text that has most.
+        too_long: Texts longer than the column may become.
+        not_utf8: Whether a text is not valid UTF-8.
+        nul_characters: Texts with a NUL character.
+        nulls: Nulls, in key columns.
+        infinite: Infinite numbers.
+        inexact: Numbers that a 64-bit float does not hold exactly.
+        out_of_range: Times outside the years that Celonis analyses, 1400 to 9999.
+        unwritable: Times that the file cannot hold.
+        nanoseconds: Times that microseconds would cut.
+    """
+
+    longest: int = 0
+    longest_bytes: int = 0
+    too_long: int = 0
+    not_utf8: bool = False
+    nul_characters: int = 0
+    nulls: int = 0
+    infinite: int = 0
+    inexact: int = 0
+    out_of_range: int = 0
+    unwritable: int = 0
+    nanoseconds: int = 0
+
+    def texts(self, array: Any, limit: int) -> None:
+        """Look at texts, plain or in a dictionary, of which none may be longer than `limit`."""
+        values = array
+        if pa.types.is_dictionary(array.type):
+            values = array.dictionary
+            # Its values stand for all rows, but a value that no row uses counts for nothing.
+            if self._remarkable(values):
+                values = values.take(pc.unique(array.indices).drop_null())
+        if not _is_utf8(values):
+            self.not_utf8 = True
+            return
+        size = pc.max(pc.binary_length(values)).as_py() or 0
+        self.longest_bytes = max(self.longest_bytes, size)
+        longest = 0
+        if size > self.longest:
+            longest = pc.max(pc.utf8_length(values)).as_py() or 0
+            self.longest = max(self.longest, longest)
+        if longest > limit:
+            self.too_long += _count(pc.greater(pc.utf8_length(_rows(array)), limit))
+        if pc.any(pc.match_substring(values, "\0")).as_py():
+            self.nul_characters += _count(pc.match_substring(_rows(array), "\0"))
+
+    def _remarkable(self, values: Any) -> bool:
+        return (
+            not _is_utf8(values)
+            or (pc.max(pc.binary_length(values)).as_py() or 0) > self.longest_bytes
+            or bool(pc.any(pc.match_substring(values, "\0")).as_py())
+        )
+
+    def times(self, array: Any, *, csv: bool) -> None:
+        """Look at times, of which INT96 holds almost all and CSV four digits of the year."""
+        if array.type.unit == "ns":  # 64 bits of nanoseconds reach from 1677 to 2262
+            try:
+                array.cast(pa.timestamp("us"))
+            except pa.ArrowInvalid:
+                cut = array.cast(pa.timestamp("us"), safe=False).cast(array.type)
+                self.nanoseconds += _count(pc.not_equal(cut, array))
+            return
+        moments = array.cast(pa.int64())
+        limits = pc.min_max(moments).as_py()
+        first, last = limits["min"], limits["max"]
+        if first is None or (first >= _YEAR_1400 and last < _YEAR_10000):
+            return
+        least, most = (_YEAR_1, _YEAR_10000 - 1) if csv else (casts.FIRST_TIME, casts.LAST_TIME)
+        self.out_of_range += _count(_outside(moments, _YEAR_1400, _YEAR_10000 - 1))
+        self.unwritable += _count(_outside(moments, least, most))
+
+    def infinities(self, source: Any) -> None:
+        """Look at floats as the frame has them."""
+        self.infinite += _count(pc.is_inf(casts.as_floats(casts.unpacked(source))))
+
+    def numbers(self, source: Any, floats: Any) -> None:
+        """Look at what other numbers have become as floats."""
+        self.inexact += casts.inexact(casts.unpacked(source), floats)
+
+
+def _rows(array: Any) -> Any:
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def _is_utf8(array: Any) -> bool:
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _outside(moments: Any, first: int, last: int) -> Any:
+    return pc.or_(pc.less(moments, first), pc.greater(moments, last))
+
+
+def _count(mask: Any) -> int:
+    return int(pc.sum(mask).as_py() or 0)

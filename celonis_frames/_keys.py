@@ -1,0 +1,71 @@
+"""Whether rows of a frame share their key, counted exactly within bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from celonis_frames._casts import unpacked
+
+LIMIT_BYTES = 32_000_000
+"""Arrow bytes of different keys that are remembered; about two million keys of two numbers."""
+
+_FIRST_ROWS = 262_144
+
+
+class KeyCounter:
+    """Counts rows whose key came before.
+
+    The different keys seen so far are kept, and are looked through again each time as many new
+    rows have come as there are keys: that reads every key about twice. When they outgrow
+    `LIMIT_BYTES`, counting stops and the memory is given back.
+
+    Attributes:
+        rows: Rows counted.
+        complete: Whether all rows were counted.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.complete = True
+        self._known: pa.Table | None = None
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
+        self._repeated = 0
+
+    def update(self, keys: Sequence[Any]) -> None:
+        """Look at further rows, given as the arrays of their key columns."""
+        if not self.complete:
+            return
+        arrays = [_groupable(array) for array in keys]
+        part = pa.table(arrays, names=[str(place) for place in range(len(arrays))])
+        self._waiting.append(part)
+        self._waiting_rows += part.num_rows
+        known = 0 if self._known is None else self._known.num_rows
+        if self._waiting_rows >= max(known, _FIRST_ROWS):
+            self._merge()
+
+    @property
+    def repeated(self) -> int:
+        """Rows, of those counted, whose key other rows before them have."""
+        if self._waiting:
+            self._merge()
+        return self._repeated
+
+    def _merge(self) -> None:
+        parts = self._waiting if self._known is None else [self._known, *self._waiting]
+        together = pa.concat_tables(parts)
+        self._known = together.group_by(together.column_names, use_threads=False).aggregate([])
+        self._repeated += together.num_rows - self._known.num_rows
+        self.rows += self._waiting_rows
+        self._waiting, self._waiting_rows = [], 0
+        if self._known.nbytes > LIMIT_BYTES:
+            self._known, self.complete = None, False
+
+
+def _groupable(array: Any) -> Any:
+    array = unpacked(array)
+    # A copy, so that a waiting key does not hold the whole batch it came with.
+    return pa.concat_arrays([array.slice(0, 0), array])

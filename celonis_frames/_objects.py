@@ -1,0 +1,205 @@
+"""What a pandas column of Python objects holds: one Arrow type for all its rows, or an error.
+
+Arrow brings together what it can: a date and a datetime, a Timestamp with nanoseconds and one
+without, text and bytes. Each would lose something in silence, so all rows are looked at first.
+These looks are Python loops over the values; there is no other way to see a Python object.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from celonis_frames._types import WideInteger
+from celonis_frames.exceptions import ColumnTypeError
+
+Prepare = Callable[[Any], Any]
+
+_CERTAIN = {
+    "boolean": pa.bool_(),
+    "bytes": pa.binary(),
+    "date": pa.date32(),
+    "empty": pa.null(),
+    "string": pa.string(),
+    "time": pa.time64("us"),
+}
+"""Arrow types by what `pandas.api.types.infer_dtype` finds in all rows."""
+
+
+def object_type(name: str, series: Any) -> tuple[pa.DataType, Prepare]:
+    """The Arrow type of an object column, found over all rows, and how a slice is made ready.
+
+    Raises:
+        ColumnTypeError: Several types, or one that has no Arrow counterpart. The message names
+            the first row that differs and both types, and no value.
+    """
+    label = sys.modules["pandas"].api.types.infer_dtype(series, skipna=True)
+    if label in ("mixed-integer", "mixed-integer-float", "mixed", "date", "datetime", "time"):
+        _one_family(name, series)
+    if label in _CERTAIN:
+        return _CERTAIN[label], _same
+    first = next(iter(series.dropna()), None)
+    if first is None:
+        return pa.null(), _same
+    if isinstance(first, uuid.UUID) or label in ("period", "interval"):
+        return pa.string(), _text
+    if _family(first) in ("Period", "Interval"):
+        return pa.string(), _text
+    if _family(first) in ("dict", "list"):
+        _one_family_inside(name, series)
+    try:
+        if isinstance(first, set | frozenset):
+            raise TypeError  # Arrow would take one for a list, in an order that means nothing
+        kind = pa.array(series, from_pandas=True).type
+    except UnicodeEncodeError as error:
+        raise surrogate(name, "") from error
+    except OverflowError:
+        return WideInteger(), _wide
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise _without_type(name, label, first) from error
+    if label in ("datetime", "timedelta") and _has_nanoseconds(series):
+        # Arrow takes the unit of Python's own times, microseconds, and would cut these.
+        kind = pa.timestamp("ns", kind.tz) if label == "datetime" else pa.duration("ns")
+    return kind, _same
+
+
+def surrogate(name: str, where: str) -> ColumnTypeError:
+    """The error for half a character."""
+    return ColumnTypeError(
+        f"Column {name!r} has a text with a lone surrogate (half of a character){where}, which "
+        "UTF-8 cannot store: clean it, for example with .str.encode('utf-8', 'replace')"
+        ".str.decode('utf-8').",
+        column=name,
+    )
+
+
+def _family(value: Any) -> str:
+    """What a value is, as far as Celonis tells values apart."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, dt.datetime):
+        return "datetime without zone" if value.tzinfo is None else "datetime with zone"
+    if isinstance(value, dt.time):
+        return "time" if value.tzinfo is None else "time with zone"
+    for family, kinds in _FAMILIES:
+        if isinstance(value, kinds):
+            return family
+    # NumPy's scalars say their kind; other objects are of their own class only.
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind and hasattr(value, "__len__"):
+        return "list"
+    return _NUMPY.get(kind, type(value).__name__)
+
+
+_FAMILIES: tuple[tuple[str, Any], ...] = (
+    ("str", str),
+    ("int", int),
+    ("float", float),
+    ("date", dt.date),
+    ("timedelta", dt.timedelta),
+    ("Decimal", decimal.Decimal),
+    ("bytes", (bytes, bytearray, memoryview)),
+    ("dict", dict),
+    ("list", (list, tuple)),
+    ("UUID", uuid.UUID),
+)
+_NUMPY = {"i": "int", "u": "int", "f": "float", "b": "bool", "M": "datetime64", "m": "timedelta64"}
+
+
+def _one_family(name: str, series: Any) -> None:
+    expected = None
+    for row, value in _present(series):
+        found = _family(value)
+        if found == "time with zone":
+            raise ColumnTypeError(
+                f"Column {name!r} has a time of day with a zone in row {row}; Celonis keeps no "
+                "zone: remove it with .replace(tzinfo=None), or make it text.",
+                column=name,
+            )
+        expected = expected or found
+        if found != expected:
+            raise ColumnTypeError(
+                f"Column {name!r} mixes types: {expected} at first, {found} from row {row} on. "
+                f"Convert it to one type, for example df[{name!r}].astype(str).",
+                column=name,
+            )
+
+
+def _one_family_inside(name: str, series: Any) -> None:
+    """The same for what stands at each place inside lists and dicts."""
+    families: dict[tuple[str, ...], str] = {}
+    for row, value in _present(series):
+        for place, inner in _leaves(value, ()):
+            found = _family(inner)
+            expected = families.setdefault(place, found)
+            problem = ""
+            if found != expected:
+                problem = f"{expected} at first, {found} in row {row}"
+            elif found == "time with zone" or _nanosecond(inner):
+                problem = f"in row {row} a {found}{' with nanoseconds' * _nanosecond(inner)}"
+            if problem:
+                raise ColumnTypeError(
+                    f"Column {name!r} holds values inside its {_family(value)}s that cannot be "
+                    f"sent as they are: {problem}. Give them one type, or make the column JSON "
+                    "text yourself.",
+                    column=name,
+                )
+
+
+def _leaves(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124  # NaN
+        return
+    family = _family(value)
+    yield place, value
+    if family == "dict":
+        for key, inner in value.items():
+            yield from _leaves(inner, (*place, str(key)))
+    elif family == "list":
+        for inner in value:
+            yield from _leaves(inner, (*place, "[]"))
+
+
+def _present(series: Any) -> Iterator[tuple[int, Any]]:
+    missing = series.isna().to_numpy()
+    return ((row, value) for row, value in enumerate(series) if not missing[row])
+
+
+def _nanosecond(value: Any) -> bool:
+    return bool(getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0))
+
+
+def _has_nanoseconds(series: Any) -> bool:
+    return any(_nanosecond(value) for value in series)
+
+
+def _without_type(name: str, label: str, first: Any) -> ColumnTypeError:
+    if label == "decimal":
+        return ColumnTypeError(
+            f"Column {name!r} holds decimals without a fixed number of digits (infinities, or more "
+            "than 76 digits): convert them to float or str first.",
+            column=name,
+        )
+    return ColumnTypeError(
+        f"Column {name!r} holds {type(first).__name__} objects, which Arrow cannot convert: make "
+        "them text, numbers or times first.",
+        column=name,
+    )
+
+
+def _same(part: Any) -> Any:
+    return part
+
+
+def _text(part: Any) -> Any:
+    return part.map(str, na_action="ignore")
+
+
+def _wide(part: Any) -> Any:
+    texts = pa.array(_text(part), pa.large_string(), from_pandas=True)
+    return pa.ExtensionArray.from_storage(WideInteger(), texts)
