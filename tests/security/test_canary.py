@@ -11,6 +11,7 @@ import base64
 import contextlib
 import html
 import http.server
+import itertools
 import json
 import logging
 import os
@@ -218,14 +219,19 @@ FAILURES: dict[str, Callable[[Handler, str], None]] = {
     "nonsense": _nonsense,
     "silent": _silent,
 }
+OFTEN = ("401", "502-page", "truncated", "odd")
+TURNS = list(zip(FAILURES, itertools.cycle(KINDS), strict=False))
 CASES = [
-    *(("create", name, kind) for name in FAILURES for kind in KINDS),
-    *(("token", name, kind) for name in FAILURES for kind in ("oauth-basic", "oauth-post")),
-    *(("upload", name, kind) for name in FAILURES for kind in ("app-key", "oauth-basic")),
+    *(("create", name, kind) for name, kind in TURNS if name not in OFTEN),
+    *(("create", name, kind) for name in OFTEN for kind in KINDS),
+    *(("token", name, "oauth-basic") for name in FAILURES),
+    *(("token", name, "oauth-post") for name in OFTEN),
+    *(("upload", name, kind) for name, kind in TURNS),
     *((step, name, "oauth-post") for step in ("chunks", "execute", "poll")
       for name in ("403", "502-page", "odd")),
-    *(("poll", "failed-job", kind) for kind in KINDS),
+    *(("poll", "failed-job", kind) for kind in ("app-key", "oauth-basic")),
 ]  # fmt: skip
+"""Every failure of every call; those that tell most, with every kind of key."""
 
 
 class Everything:
@@ -544,7 +550,7 @@ def test_the_command_line_shows_no_secret(
     arguments = cmdline.read_text() if cmdline.exists() else " ".join(process.args)  # type: ignore[arg-type]
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "Error" in err or "Denied" in err
+    assert "answered" in err
     assert leaks("".join(str(seen.headers) for seen in server.seen))
     for text in (out, err, arguments):
         assert not leaks(text)
