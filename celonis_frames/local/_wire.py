@@ -25,8 +25,12 @@ class Wire(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, sock: socket.socket) -> None:
         super().__init__(config)
-        self._socket = sock
-        self._address, self._family = sock.getsockname(), sock.family
+        # Only on sockets that say they are TCP does asyncio send small answers at once; on others
+        # each waits some 40 ms for the client to acknowledge its headers.
+        self._socket = socket.socket(
+            sock.family, sock.type, socket.IPPROTO_TCP, fileno=sock.detach()
+        )
+        self._address, self._family = self._socket.getsockname(), sock.family
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -103,7 +107,7 @@ class Wire(uvicorn.Server):
                 server.close()
             self.servers = []
             # Bound, but not listening: connections are refused, and nobody else gets the port.
-            self._socket = socket.socket(self._family, socket.SOCK_STREAM)
+            self._socket = socket.socket(self._family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind(self._address)
         for protocol in list(self.server_state.connections):
