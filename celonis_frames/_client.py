@@ -13,6 +13,7 @@ from celonis_frames._address import base_url, team_url
 from celonis_frames._api import Api
 from celonis_frames._auth import ApiKey, Auth
 from celonis_frames._http import Timeouts, Transport
+from celonis_frames._many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._options import PushOptions
 from celonis_frames._plan import plan_frame
 from celonis_frames._push import push_frame
@@ -233,6 +234,67 @@ class Celonis:
             progress=progress,
         )
         return push_frame(client or self, frame, pool, table, options)
+
+    def push_many(
+        self,
+        frames: Mapping[str, Any],
+        pool: str,
+        *,
+        mode: Mode = "DELTA",
+        keys: Sequence[str] | str | Mapping[str, Sequence[str] | str] | None = None,
+        connection: str | None = None,
+        columns: Mapping[str, ColumnOverride] | None = None,
+        index: bool | None = None,
+        rename: Rename | None = None,
+        nested: str = "error",
+        binary: str = "error",
+        infinity: str = "error",
+        file_type: FileType = "PARQUET",
+        compression: Compression = "snappy",
+        chunk_bytes: int | str | None = None,
+        staging: str | None = None,
+        workers: int | None = None,
+        deduplicate_by: str | None = None,
+        upsert_strategy: UpsertStrategy | None = None,
+        job_options: Mapping[str, Any] | None = None,
+        wait: bool = True,
+        timeout: float | None = None,
+        progress: bool | None = None,
+        at_once: int = AT_ONCE,
+        client: Celonis | None = None,
+    ) -> dict[str, PushStatus]:
+        """Pushes many frames over this connection; all as `celonis_frames.push_many`.
+
+        Raises:
+            ConfigError, FrameError, ApiError, JobError: As `celonis_frames.push_many`.
+        """
+        keys_of = keys_by_table(keys, frames)
+
+        def options(table: str) -> PushOptions:
+            return PushOptions(
+                mode=mode,
+                keys=keys_of(table),
+                connection=connection,
+                columns=columns,
+                index=index,
+                rename=rename,
+                nested=nested,
+                binary=binary,
+                infinity=infinity,
+                file_type=file_type,
+                compression=compression,
+                chunk_bytes=chunk_bytes,
+                staging=staging,
+                workers=workers,
+                deduplicate_by=deduplicate_by,
+                upsert_strategy=upsert_strategy,
+                job_options=job_options,
+                wait=wait,
+                timeout=timeout,
+                progress=progress,
+            )
+
+        return push_tables(client or self, frames, pool, options, at_once=at_once)
 
     def delete(
         self,

@@ -1,4 +1,4 @@
-"""The functions users call: `push`, `delete`, `resume` and `plan`."""
+"""The functions users call: `push`, `push_many`, `delete`, `resume` and `plan`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celonis_frames._client import Celonis, current
+from celonis_frames._many import AT_ONCE
 from celonis_frames._options import Compression, FileType, Mode, PushOptions, UpsertStrategy
 from celonis_frames._plan import PushPlan, plan_frame
 from celonis_frames._schema import ColumnOverride, Rename
@@ -119,6 +120,97 @@ def push(
         wait=wait,
         timeout=timeout,
         progress=progress,
+    )
+
+
+def push_many(
+    frames: Mapping[str, Any],
+    pool: str,
+    *,
+    mode: Mode = "DELTA",
+    keys: Sequence[str] | str | Mapping[str, Sequence[str] | str] | None = None,
+    connection: str | None = None,
+    columns: Mapping[str, ColumnOverride] | None = None,
+    index: bool | None = None,
+    rename: Rename | None = None,
+    nested: str = "error",
+    binary: str = "error",
+    infinity: str = "error",
+    file_type: FileType = "PARQUET",
+    compression: Compression = "snappy",
+    chunk_bytes: int | str | None = None,
+    staging: str | None = None,
+    workers: int | None = None,
+    deduplicate_by: str | None = None,
+    upsert_strategy: UpsertStrategy | None = None,
+    job_options: Mapping[str, Any] | None = None,
+    wait: bool = True,
+    timeout: float | None = None,
+    progress: bool | None = None,
+    at_once: int = AT_ONCE,
+    client: Celonis | None = None,
+) -> dict[str, PushStatus]:
+    """Pushes many frames, each into the table of its name, and returns their status by table.
+
+    Some tables are made ready and uploaded at a time; submissions keep to the team's quota, and all
+    jobs are followed with one question a round. One that fails does not stop the others.
+
+    Args:
+        frames: Frames by the names of their tables; each as for `push`.
+        pool: As for `push`.
+        mode: As for `push`; the same for all.
+        keys: As for `push`; or a mapping from tables to their keys, for those that have any.
+        connection: As for `push`.
+        columns: As for `push`; every table must have the columns named.
+        index: As for `push`.
+        rename: As for `push`; a mapping must fit every table.
+        nested: As for `push`.
+        binary: As for `push`.
+        infinity: As for `push`.
+        file_type: As for `push`.
+        compression: As for `push`.
+        chunk_bytes: As for `push`.
+        staging: As for `push`.
+        workers: As for `push`, for each table.
+        deduplicate_by: As for `push`.
+        upsert_strategy: As for `push`.
+        job_options: As for `push`.
+        wait: As for `push`.
+        timeout: Seconds for all of them.
+        progress: As for `push`.
+        at_once: Tables at the same time. 3 keeps two cores busy while others wait for the line;
+            memory grows with it.
+        client: As for `push`.
+
+    Raises:
+        ConfigError, FrameError, ApiError, JobFailed, JobTimeout, UploadUncertain: As for `push`, of
+            the first table that failed; its notes tell of the others, and which were pushed.
+    """
+    connected = client if client is not None else current()
+    return connected.push_many(
+        frames,
+        pool,
+        mode=mode,
+        keys=keys,
+        connection=connection,
+        columns=columns,
+        index=index,
+        rename=rename,
+        nested=nested,
+        binary=binary,
+        infinity=infinity,
+        file_type=file_type,
+        compression=compression,
+        chunk_bytes=chunk_bytes,
+        staging=staging,
+        workers=workers,
+        deduplicate_by=deduplicate_by,
+        upsert_strategy=upsert_strategy,
+        job_options=job_options,
+        wait=wait,
+        timeout=timeout,
+        progress=progress,
+        at_once=at_once,
     )
 
 

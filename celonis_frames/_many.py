@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from celonis_frames._jobs import failure, wait_for_all
@@ -63,6 +63,22 @@ def push_tables(
     if crew.errors:
         raise _all_in_one(crew)
     return {table: crew.statuses[table] for table in frames}
+
+
+def keys_by_table(
+    keys: Sequence[str] | str | Mapping[str, Sequence[str] | str] | None, frames: Mapping[str, Any]
+) -> Callable[[str], Sequence[str] | str | None]:
+    """A function that tells the keys of a table.
+
+    Raises:
+        ConfigError: Keys for a table that is not pushed.
+    """
+    if not isinstance(keys, Mapping):
+        return lambda _: keys
+    unknown = [table for table in keys if table not in frames]
+    if unknown:
+        raise ConfigError(f"keys= names tables that are not pushed: {unknown}.")
+    return keys.get
 
 
 class _Crew:

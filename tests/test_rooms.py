@@ -70,6 +70,13 @@ def test_all_doors_have_one_signature(name: str) -> None:
         assert list(accessor.parameters.values()) == function[1:]
 
 
+@pytest.mark.parametrize("name", ["push_many", "resume"])
+def test_doors_without_an_accessor_have_one_signature(name: str) -> None:
+    """Function and method take the same parameters with the same defaults."""
+    function = list(inspect.signature(getattr(celonis_frames, name)).parameters.values())
+    assert list(inspect.signature(getattr(Celonis, name)).parameters.values())[1:] == function
+
+
 def test_all_is_sorted_and_complete() -> None:
     """Every public name is there, in order."""
     assert celonis_frames.__all__ == sorted(celonis_frames.__all__)
