@@ -238,7 +238,12 @@ class Api:
         )
 
     def columns(
-        self, pool_id: str, table: str, connection_id: str | None = None
+        self,
+        pool_id: str,
+        table: str,
+        connection_id: str | None = None,
+        *,
+        patience: Patience | None = None,
     ) -> list[TableColumn]:
         """The columns of a table.
 
@@ -252,6 +257,7 @@ class Api:
             lambda answer: [read_column(answer, item) for item in read_list(answer)],
             f"{_POOLS}/{_part(pool_id)}/columns",
             params=query,
+            patience=patience,
         )
 
 

@@ -13,6 +13,7 @@ from celonis_frames._address import base_url, team_url
 from celonis_frames._api import Api
 from celonis_frames._auth import ApiKey, Auth
 from celonis_frames._http import Timeouts, Transport
+from celonis_frames._changes import Changes
 from celonis_frames._many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._options import PushOptions
 from celonis_frames._plan import plan_frame
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from celonis_frames._api import DataConnection, Pool
-    from celonis_frames._options import Compression, FileType, Mode, UpsertStrategy
+    from celonis_frames._options import Compression, FileType, Mode, UpsertStrategy, Verify
     from celonis_frames._plan import PushPlan
     from celonis_frames._schema import ColumnOverride, Rename
 
@@ -201,6 +202,7 @@ class Celonis:
         deduplicate_by: str | None = None,
         upsert_strategy: UpsertStrategy | None = None,
         job_options: Mapping[str, Any] | None = None,
+        verify: Sequence[Verify] | Verify | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -229,6 +231,7 @@ class Celonis:
             deduplicate_by=deduplicate_by,
             upsert_strategy=upsert_strategy,
             job_options=job_options,
+            verify=verify,
             wait=wait,
             timeout=timeout,
             progress=progress,
@@ -257,6 +260,7 @@ class Celonis:
         deduplicate_by: str | None = None,
         upsert_strategy: UpsertStrategy | None = None,
         job_options: Mapping[str, Any] | None = None,
+        verify: Sequence[Verify] | Verify | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -289,12 +293,73 @@ class Celonis:
                 deduplicate_by=deduplicate_by,
                 upsert_strategy=upsert_strategy,
                 job_options=job_options,
+                verify=verify,
                 wait=wait,
                 timeout=timeout,
                 progress=progress,
             )
 
         return push_tables(client or self, frames, pool, options, at_once=at_once)
+
+    def changes(
+        self,
+        pool: str,
+        table: str,
+        *,
+        keys: Sequence[str] | str,
+        connection: str | None = None,
+        columns: Mapping[str, ColumnOverride] | None = None,
+        index: bool | None = None,
+        rename: Rename | None = None,
+        nested: str = "error",
+        binary: str = "error",
+        infinity: str = "error",
+        file_type: FileType = "PARQUET",
+        compression: Compression = "snappy",
+        chunk_bytes: int | str | None = None,
+        staging: str | None = None,
+        upsert_strategy: UpsertStrategy | None = None,
+        job_options: Mapping[str, Any] | None = None,
+        verify: Sequence[Verify] | Verify | None = None,
+        wait: bool = True,
+        timeout: float | None = None,
+        progress: bool | None = None,
+    ) -> Changes:
+        """Collects upserts and deletes that come into effect together, as one job.
+
+        >>> with celonis.changes("Purchasing", "EVENTS", keys="EVENT_ID") as changes:  # doctest: +SKIP
+        ...     changes.upsert(new)
+        ...     changes.delete(gone)
+
+        They are sent when the block ends, and applied in the order given; the status is then
+        ``changes.status``. All parameters are those of `celonis_frames.push`.
+
+        Raises:
+            ConfigError: A parameter that makes no sense.
+        """
+        options = PushOptions(
+            mode="DELTA",
+            keys=keys,
+            connection=connection,
+            columns=columns,
+            index=index,
+            rename=rename,
+            nested=nested,
+            binary=binary,
+            infinity=infinity,
+            file_type=file_type,
+            compression=compression,
+            chunk_bytes=chunk_bytes,
+            staging=staging,
+            workers=1,
+            upsert_strategy=upsert_strategy,
+            job_options=job_options,
+            verify=verify,
+            wait=wait,
+            timeout=timeout,
+            progress=progress,
+        )
+        return Changes(self, pool, table, options)
 
     def delete(
         self,
@@ -314,6 +379,7 @@ class Celonis:
         staging: str | None = None,
         workers: int | None = None,
         job_options: Mapping[str, Any] | None = None,
+        verify: Sequence[Verify] | Verify | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -338,6 +404,7 @@ class Celonis:
             staging=staging,
             workers=workers,
             job_options=job_options,
+            verify=verify,
             wait=wait,
             timeout=timeout,
             progress=progress,

@@ -7,7 +7,7 @@ from typing import Any
 
 from celonis_frames._client import Celonis, current
 from celonis_frames._many import AT_ONCE
-from celonis_frames._options import Compression, FileType, Mode, PushOptions, UpsertStrategy
+from celonis_frames._options import Compression, FileType, Mode, PushOptions, UpsertStrategy, Verify
 from celonis_frames._plan import PushPlan, plan_frame
 from celonis_frames._schema import ColumnOverride, Rename
 from celonis_frames._status import PushStatus
@@ -35,6 +35,7 @@ def push(
     deduplicate_by: str | None = None,
     upsert_strategy: UpsertStrategy | None = None,
     job_options: Mapping[str, Any] | None = None,
+    verify: Sequence[Verify] | Verify | None = None,
     wait: bool = True,
     timeout: float | None = None,
     progress: bool | None = None,
@@ -78,6 +79,11 @@ def push(
             this column wins (the API's ``duplicateRemovalColumn``).
         upsert_strategy: What happens to columns that the frame does not have, as the API names it.
         job_options: Further fields of the job by their API names.
+        verify: ``"schema"`` compares types, text lengths and keys with the table before anything is
+            sent, and says where it may not look; ``"rows"`` counts the table's rows after the
+            job, where the server tells them (the local Celonis does). None compares the text
+            lengths of a DELTA where the key may look, since a table keeps the lengths it was made
+            with; ``"none"`` does not.
         wait: Wait for the job's end; False returns once it is submitted.
         timeout: Seconds for all of it. While uploading, the job is cancelled; after that it goes
             on at the server.
@@ -117,6 +123,7 @@ def push(
         deduplicate_by=deduplicate_by,
         upsert_strategy=upsert_strategy,
         job_options=job_options,
+        verify=verify,
         wait=wait,
         timeout=timeout,
         progress=progress,
@@ -144,6 +151,7 @@ def push_many(
     deduplicate_by: str | None = None,
     upsert_strategy: UpsertStrategy | None = None,
     job_options: Mapping[str, Any] | None = None,
+    verify: Sequence[Verify] | Verify | None = None,
     wait: bool = True,
     timeout: float | None = None,
     progress: bool | None = None,
@@ -175,6 +183,7 @@ def push_many(
         deduplicate_by: As for `push`.
         upsert_strategy: As for `push`.
         job_options: As for `push`.
+        verify: As for `push`.
         wait: As for `push`.
         timeout: Seconds for all of them.
         progress: As for `push`.
@@ -207,6 +216,7 @@ def push_many(
         deduplicate_by=deduplicate_by,
         upsert_strategy=upsert_strategy,
         job_options=job_options,
+        verify=verify,
         wait=wait,
         timeout=timeout,
         progress=progress,
@@ -231,6 +241,7 @@ def delete(
     staging: str | None = None,
     workers: int | None = None,
     job_options: Mapping[str, Any] | None = None,
+    verify: Sequence[Verify] | Verify | None = None,
     wait: bool = True,
     timeout: float | None = None,
     progress: bool | None = None,
@@ -256,6 +267,7 @@ def delete(
         staging: As for `push`.
         workers: As for `push`.
         job_options: As for `push`.
+        verify: As for `push`.
         wait: As for `push`.
         timeout: As for `push`.
         progress: As for `push`.
@@ -281,6 +293,7 @@ def delete(
         staging=staging,
         workers=workers,
         job_options=job_options,
+        verify=verify,
         wait=wait,
         timeout=timeout,
         progress=progress,

@@ -16,6 +16,8 @@ FileType = Literal["PARQUET", "CSV", "parquet", "csv"]
 Compression = Literal["snappy", "none", "zstd", "gzip", "lz4"]
 UpsertStrategy = Literal["UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"]
 
+Verify = Literal["schema", "rows", "none"]
+
 UPSERT_STRATEGIES = ("UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION")
 
 DEFAULT_WORKERS = 2
@@ -63,6 +65,7 @@ class PushOptions:
     deduplicate_by: str | None = None
     upsert_strategy: str | None = None
     job_options: Mapping[str, Any] | None = None
+    verify: Sequence[str] | str | None = None
     wait: bool = True
     timeout: float | None = None
     progress: bool | None = None
@@ -76,6 +79,8 @@ class PushOptions:
         self._set("compression", _word("compression", self.compression, COMPRESSIONS))
         self._set("chunk_bytes", parse_bytes(self.chunk_bytes))
         self._set("job_options", dict(self.job_options or {}))
+        asked = [self.verify] if isinstance(self.verify, str) else list(self.verify or ())
+        self._set("verify", tuple(_word("verify", a, ("schema", "rows", "none")) for a in asked))
         if self.upsert_strategy is not None:
             strategy = _word("upsert_strategy", self.upsert_strategy, UPSERT_STRATEGIES)
             self._set("upsert_strategy", strategy)
@@ -108,6 +113,11 @@ class PushOptions:
         if self.workers is not None:
             return self.workers
         return 1 if self.keys else DEFAULT_WORKERS
+
+    @property
+    def verified(self) -> tuple[str, ...]:
+        """What `verify` asks for."""
+        return tuple(self.verify or ())
 
     @property
     def chunk_size(self) -> int:

@@ -23,6 +23,7 @@ from celonis_frames._progress import Progress
 from celonis_frames._signals import termination_raises
 from celonis_frames._staging import Stage, StoredChunk
 from celonis_frames._status import PushStatus
+from celonis_frames._verify import Verification
 from celonis_frames.exceptions import FrameError
 
 logger = logging.getLogger("celonis_frames")
@@ -121,6 +122,8 @@ def push_prepared(
         if not checked:
             _check(frames, stage)
         timings["check"] = time.monotonic() - checking
+        verification = Verification(api, pool_id, table, connection_id, options)
+        verification.before(frames)
         warnings = tuple(chain.from_iterable(prepared.warnings for prepared in frames))
         for warning in warnings:
             logger.warning("%s: %s", table, warning)
@@ -147,7 +150,9 @@ def push_prepared(
             )  # fmt: skip
             if stage is not None:
                 stage.finished = True
+            verification.after(delivered, job.state, frames)
     timings["total"] = time.monotonic() - begin
+    warnings += verification.notes
     return status_of(api, job, delivered, warnings=warnings, timings=timings, raises=options.wait)
 
 

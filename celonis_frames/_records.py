@@ -85,11 +85,15 @@ class DataConnection:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of a pool. `connection_id` None means the pool's global schema."""
+    """A table of a pool. `connection_id` None means the pool's global schema.
+
+    `rows` is told by the local Celonis only.
+    """
 
     name: str
     connection_id: str | None
     type: str
+    rows: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +199,7 @@ def read_table(answer: Answer, item: Any) -> Table:
         name=_text(answer, item, "name"),
         connection_id=_maybe(item, "dataSourceId"),
         type=(_maybe(item, "type") or "TABLE").upper(),
+        rows=_number(item, "rowCount"),
     )
 
 

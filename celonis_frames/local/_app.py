@@ -347,6 +347,7 @@ def _tables(state: State, request: Request, _: Any) -> Response:
                 "columns": [],
                 "type": "TABLE",
                 "schemaName": source,
+                "rowCount": state.store.count(space, table["name"]),
             }
             for source, name, space in places
             for table in state.store.tables(space)

@@ -24,6 +24,7 @@ CHOICES: tuple[tuple[str, str], ...] = (
     ("Lengths in DELTA", "A column keeps the length the table was made with; longer texts are cut without a word."),
     ("Declared types", "A type in tableSchema may differ from the file's only from INTEGER to FLOAT and between DATE and DATETIME at midnight."),
     ("Column types shown", "The columns call shows DATETIME as DATE, BOOLEAN as INTEGER and TIME as STRING."),
+    ("Rows of a table", "The tables call also tells a table's rows, as rowCount."),
     ("Parquet", "Only what is certain or likely is taken: SNAPPY or no compression, data page v1, booleans, signed integers, floats, text, INT96 and TIMESTAMP_MILLIS; lenient=True takes what DuckDB reads."),
     ("Nanoseconds", "INT96 holds nanoseconds; they are cut to microseconds, rounding down, since a DuckDB TIMESTAMP ends there."),
     ("No rows", "A chunk without rows is taken: REPLACE makes an empty table of its columns."),

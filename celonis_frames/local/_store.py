@@ -218,6 +218,18 @@ class Store:
         )
         return [{"name": n, "type": t, "length": size} for n, t, size in result.fetchall()]
 
+    def count(self, space: str, table: str) -> int:
+        """Rows of a table; 0 for one that is dropped at this moment."""
+        try:
+            counted = (
+                self.cursor()
+                .execute(f"SELECT count(*) FROM {quote(space)}.{quote(table)}")
+                .fetchone()
+            )
+        except duckdb.CatalogException:
+            return 0
+        return int(counted[0])
+
     # Jobs and chunks
 
     def add_job(self, body: Row) -> Row:

@@ -1,0 +1,121 @@
+"""Upserts and deletes in one job: they come into effect together, or not at all."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from celonis_frames._options import PushOptions
+from celonis_frames._prepare import Prepared, prepare
+from celonis_frames._push import Connection, push_prepared
+from celonis_frames._status import PushStatus
+from celonis_frames.exceptions import ConfigError, FrameError
+
+
+class Changes:
+    """Rows to upsert and keys to delete, collected and then sent as one job. See `Celonis.changes`.
+
+    Frames are checked when they are given and sent when the ``with`` block ends; when it ends in an
+    error nothing is sent. They are applied in the order in which they were given.
+    """
+
+    def __init__(self, connection: Connection, pool: str, table: str, options: PushOptions) -> None:
+        self._connection, self._pool, self._table = connection, pool, table
+        self._options = options
+        self._frames: list[Prepared] = []
+        self._begin = time.monotonic()
+        self._status: PushStatus | None = None
+        self._open = True
+
+    @property
+    def status(self) -> PushStatus:
+        """The job's status, after the ``with`` block.
+
+        Raises:
+            ConfigError: Nothing was sent: the block has not ended, or no frame was given.
+        """
+        if self._status is None:
+            raise ConfigError(
+                "There is no status: the changes are sent when the with block ends, and only if a "
+                "frame was given."
+            )
+        return self._status
+
+    def upsert(self, frame: Any) -> None:
+        """Add rows that replace those with the same keys, or are new.
+
+        Args:
+            frame: As for `celonis_frames.push`; all frames to upsert have the same columns.
+
+        Raises:
+            FrameError, ConfigError: The frame cannot be sent; see `celonis_frames.push`.
+        """
+        self._add(frame, deleted=False)
+
+    def delete(self, frame: Any) -> None:
+        """Add keys of rows that are to go.
+
+        Args:
+            frame: As for `celonis_frames.push`; other columns than the keys are ignored.
+
+        Raises:
+            FrameError, ConfigError: The frame cannot be sent; see `celonis_frames.delete`.
+        """
+        self._add(frame, deleted=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open = False
+        if error is not None or not self._frames:
+            for prepared in self._frames:
+                prepared.close()
+            return
+        self._status = push_prepared(
+            self._connection,
+            self._frames,
+            self._pool,
+            self._table,
+            self._options,
+            begin=self._begin,
+            checked=self._options.staging is None,
+        )
+
+    def _add(self, frame: Any, *, deleted: bool) -> None:
+        if not self._open:
+            raise ConfigError("These changes were sent already: begin new ones.")
+        prepared = prepare(frame, self._table, self._options, deleted=deleted)
+        self._agree(prepared)
+        if self._options.staging is None:
+            try:
+                prepared.check()
+            except BaseException:
+                prepared.close()
+                raise
+        self._frames.append(prepared)
+
+    def _agree(self, prepared: Prepared) -> None:
+        """One job has one type for each column, and one set of columns for its upserts."""
+        mine = {column.name: column.target.celonis for column in prepared.layout.columns}
+        for other in self._frames:
+            theirs = {column.name: column.target.celonis for column in other.layout.columns}
+            common = mine.keys() & theirs.keys()
+            different = sorted(name for name in common if mine[name] != theirs[name])
+            if different:
+                raise FrameError(
+                    f"Columns {different} have other types than in the frames given before: all "
+                    "frames of one job need the same (columns= can say which)."
+                )
+            if not prepared.deleted and not other.deleted and mine.keys() != theirs.keys():
+                raise FrameError(
+                    "The frames to upsert have different columns: "
+                    f"{sorted(mine.keys() ^ theirs.keys())} are not in all of them. One job needs "
+                    "the same columns in each."
+                )

@@ -1,0 +1,185 @@
+"""A push compared with the table it goes into: before it is sent, and after its job is done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from celonis_frames._api import Api, TableColumn
+from celonis_frames._deliver import Delivered
+from celonis_frames._options import PushOptions
+from celonis_frames._prepare import Prepared
+from celonis_frames._retry import Patience
+from celonis_frames.exceptions import (
+    ApiError,
+    ColumnTypeError,
+    JobError,
+    KeyColumnError,
+    NotFound,
+    TruncationError,
+)
+
+_log = logging.getLogger("celonis_frames")
+
+_SHOWN = {
+    "STRING": ("STRING",),
+    "INTEGER": ("INTEGER",),
+    "FLOAT": ("FLOAT",),
+    "BOOLEAN": ("BOOLEAN", "INTEGER"),
+    "DATE": ("DATE", "DATETIME"),
+    "DATETIME": ("DATE", "DATETIME"),
+    "TIME": ("TIME", "STRING"),
+}
+"""As what the columns call may show a column of each type (it knows STRING, DATE, FLOAT and
+INTEGER; the official client)."""
+
+BYTES_A_CHARACTER = 4
+"""The columns call tells lengths in bytes, four for a character (the official client)."""
+
+
+class Verification:
+    """What is compared, for one push.
+
+    A DELTA is always compared with the lengths of the table's text columns, where the server tells
+    them: a table keeps the lengths it was made with, and longer texts would be cut in silence.
+
+    Args:
+        api: The calls.
+        pool_id: The pool.
+        table: Name of the table.
+        connection_id: The data connection, or None.
+        options: Of the push.
+
+    Attributes:
+        notes: What could not be compared, for the user.
+    """
+
+    def __init__(
+        self, api: Api, pool_id: str, table: str, connection_id: str | None, options: PushOptions
+    ) -> None:
+        self._api, self._pool_id = api, pool_id
+        self._table, self._connection_id = table, connection_id
+        self._options = options
+        self._before: int | None = None
+        self.notes: tuple[str, ...] = ()
+
+    def before(self, frames: Sequence[Prepared]) -> None:
+        """Compare the frames with the table as it is, if there is one that stays.
+
+        Raises:
+            TruncationError: A text is longer than the table's column.
+            ColumnTypeError: A column has another type in the table (``verify="schema"``).
+            KeyColumnError: The table lacks a key column (``verify="schema"``).
+        """
+        if "rows" in self._options.verified:
+            self._before = self._count()
+        if self._options.mode != "DELTA" or "none" in self._options.verified:
+            return
+        asked = "schema" in self._options.verified
+        try:
+            # Without being asked for, it must cost a moment only when the server has trouble.
+            there = self._api.columns(
+                self._pool_id,
+                self._table,
+                self._connection_id,
+                patience=None if asked else Patience(tries=1),
+            )
+        except NotFound:
+            return
+        except ApiError as error:
+            _log.info("table %s cannot be looked at: %s", self._table, type(error).__name__)
+            if asked:
+                self._note(
+                    f"The table could not be compared before the push ({error.message}): whether "
+                    "its columns fit is seen only by the job."
+                )
+            return
+        columns = {column.name.casefold(): column for column in there}
+        if not columns:
+            return
+        for frame in frames:
+            # Keys to delete that are too long match no row, and cut none.
+            if asked or not frame.deleted:
+                self._compare(frame, columns, asked)
+
+    def after(self, delivered: Delivered, state: str, frames: Sequence[Prepared]) -> None:
+        """Count the table's rows, once the job is done.
+
+        Raises:
+            JobError: There are more or fewer than there can be.
+        """
+        if "rows" not in self._options.verified:
+            return
+        if state != "DONE":
+            self._note("The table's rows were not counted, since the job was not waited for.")
+            return
+        there = self._count()
+        if there is None:
+            self._note("The table's rows were not counted: this server does not tell how many.")
+            return
+        upserted = sum(frame.measure.rows for frame in frames if not frame.deleted)
+        deleted = delivered.rows - upserted
+        before = 0 if self._options.mode == "REPLACE" else self._before or 0
+        most = before + upserted
+        # With keys a row may take the place of another; a deleted key may be none of the table's.
+        least = (before if self._options.keys else most) - deleted
+        if self._options.keys and upserted and not deleted:
+            least = max(least, 1)
+        if not least <= there <= most:
+            expected = f"{most:,}" if least == most else f"{max(least, 0):,} to {most:,}"
+            raise JobError(
+                f"The job {delivered.job_id} is DONE, but table {self._table!r} has {there:,} rows "
+                f"where {expected} were expected ({before:,} before, {upserted:,} sent"
+                f"{f', {deleted:,} keys deleted' if deleted else ''}). Look at the table, and "
+                "whether somebody else wrote to it meanwhile.",
+                job_id=delivered.job_id,
+            )
+
+    def _compare(self, frame: Prepared, columns: dict[str, TableColumn], asked: bool) -> None:
+        for column in frame.layout.columns:
+            mine = columns.get(column.name.casefold())
+            if mine is None:
+                if column.key and asked:
+                    raise KeyColumnError(
+                        f"Key column {column.source!r} is not in table {self._table!r}, which has "
+                        f"{[found.name for found in columns.values()]}.",
+                        column=column.source,
+                    )
+                continue
+            kind = column.target.celonis
+            if asked and mine.type not in _SHOWN[kind]:
+                raise ColumnTypeError(
+                    f"Column {column.source!r} would be sent as {kind}, but is {mine.type} in "
+                    f"table {self._table!r}: convert it, give another type in columns=, or make "
+                    'the table anew with mode="REPLACE".',
+                    column=column.source,
+                )
+            if kind == "STRING" and mine.type == "STRING" and mine.length:
+                self._fit(frame, column.name, column.source, mine.length // BYTES_A_CHARACTER)
+
+    def _fit(self, frame: Prepared, name: str, source: str, room: int) -> None:
+        longest = frame.measure.longest(name)[0]
+        if longest > room:
+            raise TruncationError(
+                f"Column {source!r} has a text of {longest:,} characters, but in table "
+                f"{self._table!r} it holds {room:,}, the length it was made with: longer texts "
+                'would be cut in silence. Make the table anew with mode="REPLACE" (a length in '
+                "columns= leaves room for later), or shorten them.",
+                column=source,
+                longest=longest,
+            )
+
+    def _count(self) -> int | None:
+        try:
+            tables = self._api.tables(self._pool_id)
+        except ApiError as error:
+            _log.info("the tables cannot be listed: %s", type(error).__name__)
+            return None
+        for table in tables:
+            same = table.name.casefold() == self._table.casefold()
+            if same and table.connection_id == self._connection_id:
+                return table.rows
+        return None
+
+    def _note(self, text: str) -> None:
+        self.notes += (text,)
