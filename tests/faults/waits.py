@@ -18,6 +18,10 @@ SILENCE_SECONDS = 1.0
 """For how long without an answer a job is watched."""
 
 
+SILENCE = 25.0
+"""Seconds of silence, times the scale, after which the client stops asking for a job's state."""
+
+
 def shorten(
     put: Callable[[object, str, object], None] = setattr, scale: float = SCALE
 ) -> list[float]:
@@ -35,6 +39,7 @@ def shorten(
         real(seconds * scale, stop)
 
     put(_retry, "_sleep", sleep)
+    put(_jobs, "MAX_SILENCE", SILENCE * scale)
     put(_submissions, "PER_HOUR", 1_000_000)
     put(_jobs, "MAX_SILENCE", SILENCE_SECONDS)
     return meant
