@@ -315,8 +315,8 @@ def _one(plan: Plan, client: Client, server: Server, journal: Journal) -> None:
         kill, plan.kill_resume = plan.kill_resume, None
         plan.resumed.append(client.do({"resume": staging}, kill))
         journal.write(push=plan.order["push"], resumed=plan.resumed[-1])
-        if "resumed" in plan.resumed[-1]:
-            break
+        if "resumed" in plan.resumed[-1] or plan.resumed[-1].get("error") == "ConfigError":
+            break  # ConfigError: it was killed before anything was staged
 
 
 def judge(todo: list[Plan], file: Path) -> Report:
@@ -385,6 +385,7 @@ def _end(plan: Plan) -> str:
             return "killed"
         states = {one["state"] for one in last.get("resumed", [])}
         return "killed, " + (
+            "nothing to resume" if last.get("error") == "ConfigError" else
             last["error"] if "error" in last else
             f"resumed {'/'.join(sorted(states))}" if states else "nothing to resume"
         )  # fmt: skip

@@ -85,5 +85,5 @@ def test_retry_after_is_obeyed(
         done = client.push(cells.frame(), pool, "T")
     assert fault.hits == 1
     assert done.ok
-    assert max(short_waits) >= 7
+    assert max(short_waits) > 6.9  # less the time since the answer
     assert faulty.table(pool, "T").num_rows == cells.ROWS

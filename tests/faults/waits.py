@@ -14,8 +14,8 @@ from celonis_frames import _jobs, _retry, _submissions
 SCALE = 0.02
 """What becomes of a pause of one second: the tries of a push are over in a quarter of a second."""
 
-SILENCE_SECONDS = 1.0
-"""For how long without an answer a job is watched."""
+SILENCE = 25.0
+"""Seconds of silence, times the scale, after which the client stops asking for a job's state."""
 
 
 def shorten(
@@ -35,6 +35,6 @@ def shorten(
         real(seconds * scale, stop)
 
     put(_retry, "_sleep", sleep)
+    put(_jobs, "MAX_SILENCE", SILENCE * scale)
     put(_submissions, "PER_HOUR", 1_000_000)
-    put(_jobs, "MAX_SILENCE", SILENCE_SECONDS)
     return meant

@@ -219,7 +219,7 @@ def test_a_dripping_answer_comes_whole(client: Client) -> None:
 
 
 def test_a_repeated_call_is_carried_out_twice(client: Client) -> None:
-    """One upload leaves two chunks; a second submission is refused, and that is what is answered."""
+    """One upload leaves two chunks; a second submission is refused, and so answered."""
     job = client.job()
     client.celonis.faults.repeat("upload")
     assert client.upload(job).status_code == 200
