@@ -40,7 +40,20 @@ CREATE TABLE IF NOT EXISTS _celonis.chunks (
     created BIGINT);
 """
 
-_RESERVED = {"main", "temp", "_celonis", "information_schema", "pg_catalog"}
+_CATALOG = "_celonis_catalog"
+"""The database's own name. By default DuckDB takes that of the file, and a pool of the same name
+could then not be told from it."""
+
+_RESERVED = {
+    _CATALOG,
+    "memory",
+    "system",
+    "main",
+    "temp",
+    "_celonis",
+    "information_schema",
+    "pg_catalog",
+}
 
 Row = dict[str, Any]
 
@@ -70,13 +83,15 @@ class Store:
         self._lock = threading.RLock()
         self._numbers = 0
         try:
-            self.database: Any = duckdb.connect(self.path or ":memory:")
+            self.database: Any = duckdb.connect()
+            attached = (self.path or ":memory:").replace("'", "''")
+            self.database.execute(f"ATTACH '{attached}' AS {_CATALOG}")
         except duckdb.Error as error:
             raise ConfigError(
                 f"The DuckDB file {self.path!r} cannot be opened ({error}): is another local "
                 "Celonis running on it?"
             ) from error
-        self.database.execute("SET TimeZone = 'UTC'")
+        self._set_up(self.database)
         self.database.execute(_CATALOGUE)
         if self.path is None:
             self.folder = Path(tempfile.mkdtemp(prefix="local-celonis-"))
@@ -97,8 +112,13 @@ class Store:
     def cursor(self) -> Any:
         """A cursor for another thread."""
         cursor = self.database.cursor()
-        cursor.execute("SET TimeZone = 'UTC'")
+        self._set_up(cursor)
         return cursor
+
+    @staticmethod
+    def _set_up(cursor: Any) -> None:
+        cursor.execute(f"USE {_CATALOG}")
+        cursor.execute("SET TimeZone = 'UTC'")
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -211,7 +231,7 @@ class Store:
 
     def columns(self, space: str, table: str, cursor: Any = None) -> list[Row]:
         """Columns of a table as ``name``, ``type``, ``length``, in order."""
-        result = (cursor or self.database.cursor()).execute(
+        result = (cursor or self.cursor()).execute(
             "SELECT name, type, length FROM _celonis.columns WHERE space = ? "
             "AND lower(table_name) = lower(?) ORDER BY place",
             (space, table),

@@ -462,3 +462,13 @@ def test_the_fixture_is_a_local_celonis_of_its_own(local_celonis: Any, celonis: 
     end = Client(local_celonis).push("P", pa.table({"A": [1]}), targetName="T", type="REPLACE")
     assert end["status"] == "DONE"
     assert local_celonis.table("P", "T").to_pylist() == [{"A": 1}]
+
+
+@pytest.mark.parametrize("pool", ["soak", "memory", "_celonis_catalog", "main", "system"])
+def test_a_pool_may_have_any_name(pool: str, tmp_path: Path) -> None:
+    """Also that of the file, or of something DuckDB knows, for the file or in memory."""
+    for path in (tmp_path / "soak.duckdb", None):
+        with local.start(path) as running, running.connect() as connection:
+            connection.push(pa.table({"A": [1]}), pool, pool)
+            connection.push(pa.table({"A": [2]}), pool, pool)
+            assert sorted(running.table(pool, pool)["A"].to_pylist()) == [1, 2]
