@@ -12,8 +12,8 @@ from celonis_frames import _lookup as lookup
 from celonis_frames._address import base_url, team_url
 from celonis_frames._api import Api
 from celonis_frames._auth import ApiKey, Auth
-from celonis_frames._http import Timeouts, Transport
 from celonis_frames._changes import Changes
+from celonis_frames._http import Timeouts, Transport
 from celonis_frames._many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._options import PushOptions
 from celonis_frames._plan import plan_frame
@@ -327,9 +327,11 @@ class Celonis:
     ) -> Changes:
         """Collects upserts and deletes that come into effect together, as one job.
 
-        >>> with celonis.changes("Purchasing", "EVENTS", keys="EVENT_ID") as changes:  # doctest: +SKIP
-        ...     changes.upsert(new)
-        ...     changes.delete(gone)
+        ::
+
+            with celonis.changes("Purchasing", "EVENTS", keys="EVENT_ID") as changes:
+                changes.upsert(new)
+                changes.delete(gone)
 
         They are sent when the block ends, and applied in the order given; the status is then
         ``changes.status``. All parameters are those of `celonis_frames.push`.

@@ -158,8 +158,8 @@ def _plan(
         rows=prepared.measure.rows if known else None,
         chunks=chunks,
         bytes=size,
-        # create, one for each chunk, list the chunks, execute
-        requests=None if chunks is None else chunks + 3,
+        # create, one for each chunk, list the chunks, execute; a DELTA looks at the table first
+        requests=None if chunks is None else chunks + 3 + (options.mode == "DELTA"),
         warnings=warnings,
     )
 

@@ -65,10 +65,14 @@ def _table(store: Store, label: str, space: str, table: Row) -> str:
         "<tr>" + "".join(map(_cell, row[: len(table["columns"])])) + "</tr>" for row in rows
     )
     return (
-        f"<details open><summary>{escape(label + table['name'])} <small>{count:,} rows, "
-        f"{len(table['columns'])} columns</small></summary><div class='scroll'>"
+        f"<details open><summary>{escape(label + table['name'])} <small>{_many(count, 'row')}, "
+        f"{_many(len(table['columns']), 'column')}</small></summary><div class='scroll'>"
         f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></details>"
     )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _cell(value: Any) -> str:

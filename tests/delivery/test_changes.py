@@ -47,18 +47,17 @@ def test_texts_of_all_frames_are_measured(connection: Celonis, server: Any, tabl
 
 def test_an_error_in_the_block_sends_nothing(server: Any, connection: Celonis, table: str) -> None:
     """Neither the user's own error nor a bad frame leaves a job."""
-    with (
-        pytest.raises(ZeroDivisionError),
-        connection.changes(POOL, table, keys="K") as changes,
-    ):
-        changes.upsert(FIRST)
-        raise ZeroDivisionError
-    with (
-        pytest.raises(exceptions.KeyColumnError, match="1 null"),
-        connection.changes(POOL, table, keys="K") as changes,
-    ):
-        changes.upsert(FIRST)
-        changes.delete(pl.DataFrame({"K": [None]}, schema={"K": pl.Int64}))
+    nulls = pl.DataFrame({"K": [None]}, schema={"K": pl.Int64})
+
+    def change(last: Any) -> None:
+        with connection.changes(POOL, table, keys="K") as changes:
+            changes.upsert(FIRST)
+            last(changes)
+
+    with pytest.raises(ZeroDivisionError):
+        change(lambda _: 1 / 0)
+    with pytest.raises(exceptions.KeyColumnError, match="1 null"):
+        change(lambda changes: changes.delete(nulls))
     assert not [job for job in server.jobs if job["targetName"] == table]
 
 
@@ -123,7 +122,7 @@ def test_verify_schema_tells_before_sending(
 def test_verify_schema_finds_missing_keys(connection: Celonis, table: str) -> None:
     """A key that the table lacks is told, with the columns it has."""
     connection.push(FIRST, POOL, table, mode="REPLACE")
-    with pytest.raises(exceptions.KeyColumnError, match="'OTHER'.*'K', 'V'"):
+    with pytest.raises(exceptions.KeyColumnError, match=r"'OTHER'.*'K', 'V'"):
         connection.push(pl.DataFrame({"OTHER": [1]}), POOL, table, keys="OTHER", verify=["schema"])
 
 

@@ -17,7 +17,7 @@ HOUR = 3600.0
 
 
 @pytest.fixture(autouse=True)
-def quota(short_waits: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def quota(short_waits: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  # after it
     """The quota as it is, which other tests lift."""
     monkeypatch.setattr(_submissions, "PER_HOUR", PER_HOUR)
 
@@ -93,12 +93,16 @@ def test_refusals_without_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, 10 * HOUR + 60)
     limit = SubmissionLimit(clock)
     refusal = exceptions.RateLimited("no more", status_code=429)
-    times = []
-    with pytest.raises(exceptions.RateLimited, match="no more"):
+    times: list[float] = []
+
+    def be_refused() -> None:
         for _ in range(20):
             limit.refused(refusal)
             limit.wait(left=None, announce=lambda _: None)
             times.append(clock.now)
+
+    with pytest.raises(exceptions.RateLimited, match="no more"):
+        be_refused()
     assert times[0] - 10 * HOUR < 65
     assert times[-2:] == [11 * HOUR, 12 * HOUR]
     limit.accepted()
