@@ -5,6 +5,7 @@ Everything here is done by Arrow on whole arrays; no row is looked at in Python.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pyarrow as pa
@@ -278,7 +279,7 @@ def uuid_text(array: Any) -> Any:
     """16-byte values as UUIDs are written: 8-4-4-4-12 digits."""
     text = hex_text(array)
     ends = (0, 8, 12, 16, 20, 32)
-    parts = [pc.utf8_slice_codeunits(text, a, b) for a, b in zip(ends, ends[1:], strict=False)]
+    parts = [pc.utf8_slice_codeunits(text, a, b) for a, b in itertools.pairwise(ends)]
     return pc.binary_join_element_wise(*parts, pa.scalar("-", text.type))
 
 

@@ -35,7 +35,11 @@ PROPERTY = {
 }
 
 
-pytestmark = pytest.mark.usefixtures("impatient")
+pytestmark = [
+    pytest.mark.usefixtures("impatient"),
+    # It would hide the failure that is being reported.
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+]
 
 
 def physical(column: Any) -> list[Any]:

@@ -26,7 +26,7 @@ CHOICES: tuple[tuple[str, str], ...] = (
     ("Column types shown", "The columns call shows DATETIME as DATE, BOOLEAN as INTEGER and TIME as STRING."),
     ("Rows of a table", "The tables call also tells a table's rows, as rowCount."),
     ("Parquet", "Only what is certain or likely is taken: SNAPPY or no compression, data page v1, booleans, signed integers, floats, text, INT96 and TIMESTAMP_MILLIS; lenient=True takes what DuckDB reads."),
-    ("Nanoseconds", "INT96 holds nanoseconds; they are cut to microseconds, rounding down, since a DuckDB TIMESTAMP ends there."),
+    ("Nanoseconds", "INT96 holds nanoseconds; they are cut to the microseconds of a DuckDB TIMESTAMP, downwards with DuckDB 2 and towards 1970 with DuckDB 1."),
     ("No rows", "A chunk without rows is taken: REPLACE makes an empty table of its columns."),
     ("DECIMAL", "With lenient=True a decimal is stored as FLOAT."),
     ("CSV nulls", "An empty field is NULL, a quoted empty field is an empty text; an empty line is skipped."),
