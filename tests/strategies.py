@@ -41,7 +41,7 @@ class Kind:
 
     Attributes:
         id: Library and type, for messages.
-        values: One value, as `stored` understands it; nulls are added by `columns`.
+        each: One value, as `stored` understands it; nulls are added by `columns`.
         build: A column of the library from a list of values and None.
         stored: The stored value, or REFUSED.
         csv: The same where the file is CSV; None as `stored`.
@@ -49,7 +49,7 @@ class Kind:
     """
 
     id: str
-    values: st.SearchStrategy[Any]
+    each: st.SearchStrategy[Any]
     build: Callable[[list[Any]], Any]
     stored: Callable[[Any], Any]
     csv: Callable[[Any], Any] | None = None
@@ -72,7 +72,7 @@ class Drawn:
 
 def columns(kind: Kind, rows: int) -> st.SearchStrategy[Drawn]:
     """Columns of a kind."""
-    value = st.one_of(st.none(), kind.values) if kind.nulls else kind.values
+    value = st.one_of(st.none(), kind.each) if kind.nulls else kind.each
     return st.lists(value, min_size=rows, max_size=rows).map(lambda values: _drawn(kind, values))
 
 
