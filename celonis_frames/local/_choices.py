@@ -29,7 +29,7 @@ CHOICES: tuple[tuple[str, str], ...] = (
     ("Nanoseconds", "INT96 holds nanoseconds; they are cut to the microseconds of a DuckDB TIMESTAMP, downwards with DuckDB 2 and towards 1970 with DuckDB 1."),
     ("No rows", "A chunk without rows is taken: REPLACE makes an empty table of its columns."),
     ("DECIMAL", "With lenient=True a decimal is stored as FLOAT."),
-    ("CSV nulls", "An empty field is NULL, a quoted empty field is an empty text; an empty line is skipped."),
+    ("CSV nulls", "An empty field is NULL, a quoted empty field is an empty text."),
     ("CSV types", "A column that tableSchema does not name is STRING."),
     ("Time of load", "_CELONIS_CHANGE_DATE is the UTC time at which the job ran, the same for all its rows."),
     ("Restart", "After a restart a job that was RUNNING is in ERROR, a QUEUED one runs, a NEW one keeps its chunks."),
