@@ -5,6 +5,7 @@ Everything here is done by Arrow on whole arrays; no row is looked at in Python.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pyarrow as pa
@@ -202,8 +203,12 @@ def seconds(array: Any) -> Any:
     limits = pc.min_max(counts).as_py()
     if limits["min"] is None or max(abs(n) for n in limits.values()) <= _EXACT:
         return pc.divide(counts.cast(pa.float64()), float(per_second))
-    scale = len(str(per_second)) - 1
-    return as_floats(counts.cast(pa.decimal128(19, 0)).view(pa.decimal128(19, scale)))
+    return as_floats(_seconds_as_decimals(array))
+
+
+def _seconds_as_decimals(array: Any) -> Any:
+    scale = len(str(PER_SECOND[array.type.unit])) - 1
+    return array.cast(pa.int64()).cast(pa.decimal128(19, 0)).view(pa.decimal128(19, scale))
 
 
 def inexact(source: Any, floats: Any) -> int:
@@ -213,20 +218,16 @@ def inexact(source: Any, floats: Any) -> int:
         source: Integers, decimals, durations, or the texts of wider integers.
         floats: The same as 64-bit floats.
     """
-    kind = source.type
-    if _is.is_decimal(kind):
+    if _is.is_duration(source.type):
+        source = _seconds_as_decimals(source)
+    if _is.is_decimal(source.type):
         # Fifteen digits always survive. For more, the widest decimal of the same scale holds
         # what the float says, digit by digit.
         if digits(source) <= 15:
             return 0
-        exact = pa.decimal256(76, max(kind.scale, 0))
+        exact = pa.decimal256(76, max(source.type.scale, 0))
         return _different(source.cast(exact), floats.cast(exact, safe=False))
-    beyond = pc.greater(pc.abs(floats), float(_EXACT // 4))
-    if _is.is_duration(kind):
-        if not pc.any(pc.greater(pc.abs(floats), _EXACT / 4 / PER_SECOND[kind.unit])).as_py():
-            return 0
-        back = pc.round(pc.multiply(floats, float(PER_SECOND[kind.unit])))
-        return _different(source.cast(pa.int64()), back.cast(pa.int64(), safe=False))
+    beyond = pc.greater_equal(pc.abs(floats), float(_EXACT))
     if not pc.any(beyond).as_py():
         return 0
     exact = pa.decimal256(76, 0)
@@ -278,7 +279,7 @@ def uuid_text(array: Any) -> Any:
     """16-byte values as UUIDs are written: 8-4-4-4-12 digits."""
     text = hex_text(array)
     ends = (0, 8, 12, 16, 20, 32)
-    parts = [pc.utf8_slice_codeunits(text, a, b) for a, b in zip(ends, ends[1:], strict=False)]
+    parts = [pc.utf8_slice_codeunits(text, a, b) for a, b in itertools.pairwise(ends)]
     return pc.binary_join_element_wise(*parts, pa.scalar("-", text.type))
 
 

@@ -1,8 +1,8 @@
 """Frames that come one after the other: their common columns, and rows brought to one type.
 
-A column's type is that of the first frame with a value in it: an empty first frame, or a column that
-begins with nulls, decides nothing. Frames that come before the types are known wait in a file, so
-that the memory stays bounded.
+A column's type is that of the first frame with a value in it: an empty first frame, or a column
+that begins with nulls, decides nothing. Frames that come before the types are known wait in a file,
+so that the memory stays bounded.
 """
 
 from __future__ import annotations

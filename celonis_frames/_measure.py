@@ -112,8 +112,8 @@ class Measure:
         if self._empty_lines:
             raise FrameError(
                 f"The only column {self.layout.columns[0].source!r} has {self._empty_lines:,} "
-                "nulls, and a null alone in its row is an empty line of a CSV file, which readers "
-                "skip: push as Parquet, or with another column."
+                "nulls, and a null alone in its row is an empty line of a CSV file, which many "
+                "readers skip: push as Parquet, or with another column."
             )
         warnings = []
         for column in self.layout.columns:

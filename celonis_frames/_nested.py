@@ -51,7 +51,8 @@ def _other(binary: str) -> Callable[[Any], Any]:
         if isinstance(value, bytes):
             if binary == "error":
                 raise Unfit(
-                    'of which some hold bytes: say binary="hex" or binary="base64" to send them as text'
+                    'of which some hold bytes: say binary="hex" or binary="base64" to send them '
+                    "as text"
                 )
             return value.hex() if binary == "hex" else b64encode(value).decode()
         if isinstance(value, dt.date | dt.time):

@@ -121,7 +121,7 @@ def _column(name: str, series: Any) -> _Column:
     dtype = series.dtype
     if isinstance(dtype, pandas.SparseDtype):
         dense = dtype.subtype
-        if dense == object:
+        if pandas.api.types.is_object_dtype(dense):
             return _column(name, series.sparse.to_dense())
         kind = _arrow_type(name, series.iloc[:0].sparse.to_dense())
         return _Column(name, series, kind, lambda part: part.astype(dense))

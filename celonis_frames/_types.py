@@ -7,6 +7,7 @@ and UTF-8 text (see docs/local.md for how sure each is), so everything is brough
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -289,12 +290,6 @@ def _dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), values)
 
 
-def register() -> None:
-    """Make wide integers known to Arrow, so that they survive a file."""
-    try:
-        pa.register_extension_type(WideInteger())
-    except pa.ArrowKeyError:
-        pass  # a second import of this module in one process
-
-
-register()
+# So that these survive a file; a second import of this module in one process finds them known.
+with contextlib.suppress(pa.ArrowKeyError):
+    pa.register_extension_type(WideInteger())

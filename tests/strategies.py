@@ -10,12 +10,12 @@ import datetime as dt
 import decimal
 import itertools
 import math
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import duckdb
 import pandas as pd
 import polars as pl
 import polars.testing.parametric as plp
@@ -31,6 +31,7 @@ MAX_TEXT = 16_250
 EPOCH = dt.datetime(1970, 1, 1)
 CSV_FIRST, CSV_LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 INT96_FIRST = -210_866_716_800_000_000
+DUCKDB_CUTS_TOWARDS_1970 = duckdb.__version__.startswith("1.")
 I64 = (-(2**63), 2**63 - 1)
 
 
@@ -40,7 +41,7 @@ class Kind:
 
     Attributes:
         id: Library and type, for messages.
-        values: One value, as `stored` understands it; nulls are added by `columns`.
+        each: One value, as `stored` understands it; nulls are added by `columns`.
         build: A column of the library from a list of values and None.
         stored: The stored value, or REFUSED.
         csv: The same where the file is CSV; None as `stored`.
@@ -48,7 +49,7 @@ class Kind:
     """
 
     id: str
-    values: st.SearchStrategy[Any]
+    each: st.SearchStrategy[Any]
     build: Callable[[list[Any]], Any]
     stored: Callable[[Any], Any]
     csv: Callable[[Any], Any] | None = None
@@ -71,7 +72,7 @@ class Drawn:
 
 def columns(kind: Kind, rows: int) -> st.SearchStrategy[Drawn]:
     """Columns of a kind."""
-    value = st.one_of(st.none(), kind.values) if kind.nulls else kind.values
+    value = st.one_of(st.none(), kind.each) if kind.nulls else kind.each
     return st.lists(value, min_size=rows, max_size=rows).map(lambda values: _drawn(kind, values))
 
 
@@ -113,10 +114,12 @@ def midnight(value: dt.date) -> int:
 
 
 def moment(unit: str) -> Callable[[int], Any]:
-    """Microseconds, rounded down; refused where INT96 does not reach."""
+    """Microseconds, cut as DuckDB cuts INT96; refused where INT96 does not reach."""
 
     def stored(count: int) -> Any:
         micros = count * 10**6 // PER_SECOND[unit]
+        if DUCKDB_CUTS_TOWARDS_1970 and count < 0:
+            micros = -(-count * 10**6 // PER_SECOND[unit])
         return micros if INT96_FIRST <= micros < I64[1] else REFUSED
 
     return stored
@@ -238,7 +241,8 @@ ARROW = [
     *(Kind(f"arrow int{b}", numbers(b), arrow(getattr(pa, f"int{b}")()), same) for b in (8, 16, 32, 64)),
     *(Kind(f"arrow uint{b}", numbers(b, signed=False), arrow(getattr(pa, f"uint{b}")()), long)
       for b in (8, 16, 32, 64)),
-    Kind("arrow float16", st.floats(width=16), arrow(pa.float16()), finite),
+    Kind("arrow float16", st.floats(width=16),
+         lambda values: pa.array(values, pa.float32()).cast(pa.float16()), finite),
     Kind("arrow float32", st.floats(width=32), arrow(pa.float32()), finite),
     Kind("arrow float64", st.floats(), arrow(pa.float64()), finite),
     *(Kind(f"arrow decimal128({p},{s})", decimals(p, s), arrow(pa.decimal128(p, s)), float)
@@ -471,6 +475,3 @@ def frame(library: str, named: dict[str, Any]) -> Any:
     if library == "pandas":
         return pd.concat(list(named.values()), axis=1, keys=list(named))
     return pa.table(named)
-
-
-_ = uuid

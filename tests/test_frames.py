@@ -69,8 +69,8 @@ def _rich(kind: str, folder: Path) -> Any:
         "pandas": lambda: RICH.to_pandas(types_mapper=NULLABLE.get),
         "pandas Arrow": lambda: RICH.to_pandas(types_mapper=pd.ArrowDtype),
         "polars": lambda: frame,
-        "LazyFrame": lambda: frame.lazy(),
-        "Arrow": lambda: RICH,
+        "LazyFrame": frame.lazy,
+        "Arrow": lambda: RICH.slice(0),
         "chunked": lambda: pa.concat_tables([RICH.slice(0, 1), RICH.slice(1, 3), RICH.slice(4)]),
         "sliced": lambda: pa.concat_tables([RICH, RICH.slice(0, 2)]).slice(0, 6),
         "DuckDB": lambda: duckdb.sql("FROM RICH"),
@@ -115,7 +115,7 @@ def _pandas_frames() -> dict[str, pd.DataFrame]:
 
 def _locked(frame: pd.DataFrame) -> pd.DataFrame:
     for block in frame._mgr.blocks:
-        block.values.flags.writeable = False
+        block.values.flags.writeable = False  # noqa: PD011
     return frame
 
 
@@ -206,7 +206,7 @@ def test_an_empty_frame_makes_an_empty_table(
     back = server.table(POOL, table)
     assert (back.num_rows, back.schema.names) == (0, RICH.schema.names)
     assert plan(RICH.slice(0, 0), POOL, table, mode="REPLACE", binary="hex").rows == 0
-    with pytest.raises(exceptions.FrameError, match="no rows.*REPLACE"):
+    with pytest.raises(exceptions.FrameError, match=r"no rows.*REPLACE"):
         connection.push(RICH.slice(0, 0), POOL, table, binary="hex")
     with pytest.raises(exceptions.FrameError, match="no rows"):
         connection.delete(RICH.slice(0, 0), POOL, table, keys="N")
@@ -226,7 +226,8 @@ FIRST: list[tuple[str, list[Any], str, list[Any]]] = [
      "large_string", [None, "x"]),
     ("nothing but nulls", [pd.DataFrame({"A": [None]}), pd.DataFrame({"A": [None]})], "null",
      [None, None]),
-    ("nulls of one type", [pl.DataFrame({"A": [None]}), pl.DataFrame({"A": [None]}, {"A": pl.Int8})],
+    ("nulls of one type", [pl.DataFrame({"A": [None]}),
+                           pl.DataFrame({"A": [None]}, {"A": pl.Int8})],
      "int8", [None, None]),
     ("whole floats after integers", [pd.DataFrame({"A": [1]}), pd.DataFrame({"A": [2, None]})],
      "int64", [1, 2, None]),
@@ -279,12 +280,12 @@ def test_frames_that_wait_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch
 )  # fmt: skip
 def test_frames_of_types_that_do_not_fit_are_refused(frames: list[Any]) -> None:
     """No value is parsed, rounded or shifted to fit the frames before."""
-    with pytest.raises(exceptions.ColumnTypeError, match="'A'.*frame 2"):
+    with pytest.raises(exceptions.ColumnTypeError, match=r"'A'.*frame 2"):
         _types(frames)
 
 
 def test_repeated_keys_are_counted(connection: Celonis, table: str) -> None:
-    """Rows that will not be there for want of a key of their own are a warning with their number."""
+    """Rows that share a key, of which one stays, are a warning with their number."""
     frame = pl.DataFrame({"A": [1, 1, 2, 1], "B": ["x", "x", "x", "y"], "V": [1, 2, 3, 4]})
     status = connection.push(frame, POOL, table, keys=["A", "B"])
     assert [w for w in status.warnings if "4 rows, 1 have the key of another row" in w]

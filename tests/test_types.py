@@ -8,13 +8,17 @@ import math
 from typing import Any
 
 import cases
+import pandas as pd
+import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._chunks import encode
+from celonis_frames._eventlog import purchase_to_pay
 from celonis_frames._schema import MAX_TEXT, text_length
 from celonis_frames._types import TYPE_TABLE, rule_for
 
@@ -22,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("impatient")
 
 DAY = dt.date(2024, 2, 29)
 NOON = dt.datetime(2024, 2, 29, 12, 0, 0, 5)
+D = decimal.Decimal
 
 REFUSED = [
     pytest.param(library, case, id=f"{library}: {case.type}, {case.options}")
@@ -111,8 +116,6 @@ def test_a_text_length_holds_the_longest(longest: int) -> None:
 @given(st.integers(1, 400), st.integers(1, 5_000), st.integers(1, 700))
 def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> None:
     """Whatever the sizes, the chunks hold all rows in order, and none is empty."""
-    import pyarrow.parquet as pq
-
     table = pa.table({"A": range(rows), "S": [f"text {i}" for i in range(rows)]})
     chunks = list(
         encode(table.to_batches(max_chunksize=batch_rows), table.schema, chunk_bytes=chunk_bytes)
@@ -128,8 +131,6 @@ def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> 
 
 def test_chunks_meet_the_wished_size() -> None:
     """All chunks but the last are within 20 % of chunk_bytes on an event log."""
-    from celonis_frames._eventlog import purchase_to_pay
-
     log = purchase_to_pay(8_000).drop(["DUE_DATE"])
     log = pa.concat_tables([log] * 4)
     for wish in (100_000, 500_000):
@@ -139,9 +140,7 @@ def test_chunks_meet_the_wished_size() -> None:
 
 
 def test_times_are_never_cut_or_shifted_by_a_mixture() -> None:
-    """Dates with times, and naive times with zoned ones, are refused instead of brought together."""
-    import pandas as pd
-
+    """Dates with times, and naive times with zoned ones, are refused, not brought together."""
     zone = dt.timezone(dt.timedelta(hours=2))
     for values in ([DAY, NOON], [NOON, NOON.replace(tzinfo=zone)]):
         with pytest.raises(exceptions.ColumnTypeError, match="'A' mixes"):
@@ -171,6 +170,170 @@ def test_nanoseconds_in_csv(server: Any, connection: Celonis, table: str) -> Non
     good = pa.table({"A": pa.array([1_577_836_800_123_456_000], pa.timestamp("ns"))})
     connection.push(good, "Types", table, file_type="CSV")
     assert server.table("Types", table)["A"].to_pylist()[0].microsecond == 123_456
-    with pytest.raises(exceptions.ColumnTypeError):
-        fine = pa.table({"A": pa.array([1], pa.timestamp("ns"))})
+    fine = pa.table({"A": pa.array([1], pa.timestamp("ns"))})
+    with pytest.raises(exceptions.ColumnTypeError, match="with nanoseconds, which CSV"):
         connection.push(fine, "Types", table, file_type="CSV")
+
+
+OTHERS: list[tuple[pa.Array, str, str, list[Any]]] = [
+    (pa.array([1, None], pa.int8()), "FLOAT", "PARQUET", [1.0, None]),
+    (pa.array([10**17, None]), "STRING", "PARQUET", ["1" + "0" * 17, None]),
+    (pa.array([2**64 - 1, None], pa.uint64()), "STRING", "PARQUET", [str(2**64 - 1), None]),
+    (pa.array([2**64 - 1, None], pa.uint64()), "FLOAT", "PARQUET", [float(2**64), None]),
+    (pa.array([45.0, None]), "INTEGER", "PARQUET", [45, None]),
+    (pa.array([45.0, None, 1e17, 0.5, 1e-7, -0.0]), "STRING", "PARQUET",
+     ["45", None, "1" + "0" * 17, "0.5", "1e-7", "-0"]),
+    (pa.array([D("45.00"), None]), "INTEGER", "PARQUET", [45, None]),
+    (pa.array([D("1E-20"), None], pa.decimal128(38, 20)), "STRING", "PARQUET",
+     ["0." + "0" * 19 + "1", None]),
+    (pa.array([True, None]), "INTEGER", "PARQUET", [1, None]),
+    (pa.array([True, None]), "STRING", "PARQUET", ["true", None]),
+    (pa.array([DAY, None]), "DATE", "CSV", [DAY, None]),
+    (pa.array([DAY, None]), "STRING", "PARQUET", ["2024-02-29", None]),
+    (pa.array([dt.datetime(2024, 2, 29), None]), "DATE", "PARQUET", [DAY, None]),
+    (pa.array([NOON, None]), "STRING", "PARQUET", ["2024-02-29 12:00:00.000005", None]),
+    (pa.array([1, None], pa.timestamp("ns")), "STRING", "PARQUET",
+     ["1970-01-01 00:00:00.000000001", None]),
+    (pa.array([dt.datetime(2024, 2, 29), None], pa.timestamp("ms", "Asia/Kolkata")), "DATE",
+     "PARQUET", [DAY, None]),
+    (pa.array([dt.time(9, 30), None]), "TIME", "CSV", [dt.time(9, 30), None]),
+    (pa.array([dt.timedelta(seconds=90), None]), "INTEGER", "PARQUET", [90_000_000, None]),
+    (pa.array([dt.timedelta(seconds=90), None]), "STRING", "PARQUET", ["90000000", None]),
+    *((pa.nulls(2), kind, "PARQUET", [None, None])
+      for kind in ("INTEGER", "FLOAT", "BOOLEAN", "DATETIME", "DATE")),
+]  # fmt: skip
+
+
+def test_columns_gives_the_other_types_of_the_table(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """Each type that `columns=` may ask for instead is stored as such, exactly."""
+    told = {(id(rule_for(array.type)), kind) for array, kind, _, _ in OTHERS}
+    assert {(id(rule), kind) for rule in TYPE_TABLE for kind in rule.others} <= told | {
+        (id(rule), kind)
+        for rule in TYPE_TABLE
+        for kind in rule.others
+        if "tz" in rule.arrow or "uint64" in rule.arrow
+    }
+    for array, kind, file_type, stored in OTHERS:
+        frame = pa.table({"N": pa.array(range(len(array))), "C": array})
+        options = {"columns": {"C": kind}, "file_type": file_type}
+        (column,) = [c for c in plan(frame, "P", "T", **options).columns if c.name == "C"]
+        assert column.type == kind
+        connection.push(frame, "Types", table, mode="REPLACE", **options)
+        back = server.table("Types", table).sort_by("N")["C"].to_pylist()
+        assert [_plain(v) for v in back] == [_plain(v) for v in stored], (array.type, kind)
+
+
+COUNTED: list[tuple[pa.Array, dict[str, Any], str]] = [
+    (pa.array([2**53, 2**53 + 1, 2**63 - 1]), {"columns": {"C": "FLOAT"}}, "2 values are not"),
+    (pa.array([2**64 - 1, 2**63], pa.uint64()), {"columns": {"C": "FLOAT"}}, "1 values are not"),
+    (pa.array([2**62 + 1, 5], pa.duration("ns")), {}, "1 values are not exact"),
+    (pa.array([float("inf"), 1.0, float("-inf")]), {"infinity": "null"}, "2 infinite values were"),
+    (pa.array([float("inf"), 1.0]), {"infinity": "null", "columns": {"C": "STRING"}}, "1 infinite"),
+    (pa.array([dt.date(1399, 12, 31), DAY]), {}, "1 dates lie outside"),
+    (pa.array([1, 1000], pa.timestamp("ns")), {}, "1 times have nanoseconds"),
+    (pa.nulls(2), {}, "only nulls and no type: it becomes STRING"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("array", "options", "warning"), COUNTED, ids=[c[2] for c in COUNTED])
+def test_what_is_seen_differently_is_counted(
+    array: pa.Array, options: dict[str, Any], warning: str
+) -> None:
+    """Nothing is rounded or dropped without a warning that names the column and the count."""
+    (found,) = plan(pa.table({"C": array}), "P", "T", **options).warnings
+    assert "'C'" in found
+    assert warning in found
+
+
+@given(st.lists(st.integers(-(10**25), 10**25), min_size=1), st.integers(0, 12))
+def test_exactness_is_what_the_documentation_says(numbers: list[int], scale: int) -> None:
+    """A decimal is exact when its float, rounded to the scale, is the decimal again."""
+    decimals = [decimal.Decimal(n).scaleb(-scale, decimal.Context(prec=60)) for n in numbers]
+    unit = decimal.Decimal(1).scaleb(-scale)
+    wrong = sum(D(float(d)).quantize(unit, context=decimal.Context(prec=90)) != d for d in decimals)
+    warnings = plan(
+        pa.table({"C": pa.array(decimals, pa.decimal128(38, scale))}), "P", "T"
+    ).warnings
+    assert [w for w in warnings if f" {wrong:,} values" in w] == list(warnings)
+    assert bool(warnings) == bool(wrong)
+
+
+def _objects(*values: Any) -> pd.DataFrame:
+    return pd.DataFrame({"C": pd.Series(values, dtype=object)})
+
+
+BROKEN = pa.Array.from_buffers(
+    pa.string(), 1, [None, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe")]
+)
+UNFIT: list[tuple[str, Any, dict[str, Any], str]] = [
+    ("bytes that are no text", pa.table({"C": BROKEN}), {}, "not UTF-8"),
+    ("the same in a dictionary",
+     pa.table({"C": pa.DictionaryArray.from_arrays([0], BROKEN)}), {}, "not UTF-8"),
+    ("half a character in a category", pd.DataFrame({"C": pd.Categorical.from_codes(
+        [0], pd.Index(["\ud800", "a"], dtype=object))}), {}, "surrogate"),
+    ("half a character inside a list", _objects(["\ud800"]), {"nested": "json"}, "surrogate"),
+    ("broken numbers as INTEGER", pl.DataFrame({"C": [1.5]}), {"columns": {"C": "INTEGER"}},
+     "do not fit INTEGER"),
+    ("types at one place of dicts", _objects({"a": 1}, {"a": "x"}), {"nested": "json"},
+     "int at first, str in row 1"),
+    ("dates and times in a list", _objects([DAY, NOON]), {"nested": "json"}, "date at first"),
+    ("nanoseconds in a list", _objects([pd.Timestamp(1)]), {"nested": "json"}, "nanoseconds"),
+    ("a zone of a time in a dict", _objects({"a": dt.time(1, tzinfo=dt.UTC)}),
+     {"nested": "json"}, "time with zone"),
+    ("text and bytes", _objects("x", b"y"), {"binary": "hex"}, "str at first, bytes from row 1"),
+    ("numbers and truths", _objects(1, True), {}, "int at first, bool from row 1"),
+    ("a set", _objects({1}), {"nested": "json"}, "set objects"),
+    ("another type than text for JSON", pl.DataFrame({"C": [[1]]}),
+     {"nested": "json", "columns": {"C": "INTEGER"}}, "cannot be sent as INTEGER"),
+    ("TIME finer than it is", pa.table({"C": pa.array([1], pa.time64("ns"))}),
+     {"columns": {"C": "TIME"}, "file_type": "CSV"}, "do not fit TIME"),
+    ("the year 0 in CSV", pa.table({"C": pa.array([-62_135_596_800_001], pa.timestamp("ms"))}),
+     {"file_type": "CSV"}, "years 1 to 9999"),
+    ("times beyond microseconds", pa.table({"C": pa.array([2**60], pa.timestamp("s"))}), {},
+     "do not fit DATETIME"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "message"), [case[1:] for case in UNFIT], ids=[case[0] for case in UNFIT]
+)
+def test_values_that_do_not_fit_are_refused(
+    frame: Any, options: dict[str, Any], message: str
+) -> None:
+    """What would be cut, shifted or mixed is an error that names the column."""
+    with pytest.raises(exceptions.ColumnTypeError, match=message) as caught:
+        plan(frame, "P", "T", **options)
+    assert caught.value.column == "C"
+
+
+def test_an_infinite_key_is_no_key() -> None:
+    """infinity="null" makes no null keys."""
+    frame = pl.DataFrame({"K": [float("inf"), 1.0]})
+    with pytest.raises(exceptions.KeyColumnError, match="1 nulls"):
+        plan(frame, "P", "T", keys="K", infinity="null")
+
+
+def test_unused_categories_count_for_nothing(server: Any, connection: Celonis, table: str) -> None:
+    """A category that no row has is neither measured nor refused."""
+    categories = pd.Index(["a", "x" * 20_000, "n\0l", "\ud800"], dtype=object)
+    frame = pd.DataFrame({"C": pd.Categorical.from_codes([0, -1, 0], categories)})
+    assert [c.length for c in plan(frame, "P", "T").columns] == [80]
+    connection.push(frame, "Types", table)
+    assert sorted(server.table("Types", table)["C"].to_pylist(), key=str) == [None, "a", "a"]
+
+
+@pytest.mark.parametrize("option", ["nested", "binary", "infinity"])
+def test_choices_are_checked(option: str) -> None:
+    """An unknown word for a choice is refused with those that are known."""
+    with pytest.raises(exceptions.ConfigError, match=f"{option}='some'.*'error'"):
+        plan(pa.table({"C": [1]}), "P", "T", **{option: "some"})
+
+
+def test_binary_keys_delete_what_they_pushed(server: Any, connection: Celonis, table: str) -> None:
+    """Rows pushed with binary keys as text are deleted with the same."""
+    frame = pl.DataFrame({"K": [b"\x00\x01", b"\x02"], "V": [1, 2]})
+    connection.push(frame, "Types", table, keys="K", binary="hex")
+    connection.delete(frame.head(1), "Types", table, keys="K", binary="hex")
+    assert server.table("Types", table).to_pydict() == {"K": ["02"], "V": [2]}
