@@ -27,7 +27,7 @@ def test_a_skip_fails_in_ci_and_nowhere_else(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull,
              "--rootdir", str(tmp_path), "--continue-on-collection-errors", str(tmp_path)],
-            capture_output=True, text=True, check=False, 
+            capture_output=True, text=True, check=False,
             env=os.environ | {"CI": ci, "PYTHONPATH": str(Path(__file__).parent)},
         )  # fmt: skip
         said = re.findall(r"test_(\w+)\.py.*: no test may be skipped in CI: .*no r", done.stdout)
