@@ -32,22 +32,24 @@ class Leaks:
         """Threads, files and sockets that were not there and stay."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            new = self._now() - self._before
+            # By what they are, not by how they are: an old connection may just have been closed
+            # at its other end.
+            new = {key: text for key, text in self._now().items() if key not in self._before}
             if not new or time.monotonic() > deadline:
-                return sorted(text for _, text in new)
+                return sorted(new.values())
             gc.collect()
             time.sleep(0.01)
 
-    def _now(self) -> set[tuple[object, str]]:
-        found: set[tuple[object, str]] = {
-            (thread.ident, f"thread {thread.name}")
+    def _now(self) -> dict[object, str]:
+        found: dict[object, str] = {
+            thread.ident: f"thread {thread.name}"
             for thread in threading.enumerate()
             if not thread.name.startswith(_SERVERS + _LIBRARIES)
         }
-        found |= {(file.fd, f"file {file.path}") for file in self._process.open_files()}
+        found |= {(file.fd, file.path): f"file {file.path}" for file in self._process.open_files()}
         if self._sockets:
             found |= {
-                ((c.laddr, c.raddr), f"socket {c.laddr} to {c.raddr}, {c.status}")
+                (c.laddr, c.raddr): f"socket {c.laddr} to {c.raddr}, {c.status}"
                 for c in self._process.net_connections("inet")
                 if c.raddr
             }
