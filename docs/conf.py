@@ -14,7 +14,7 @@ author = "The celonis_frames authors"
 copyright = "The celonis_frames authors"  # noqa: A001  # Sphinx's name
 version = release = __version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "mirror.py"]
+exclude_patterns = ["_build", "jupyter_execute", "mirror.py"]
 html_theme = "pydata_sphinx_theme"
 html_title = "celonis_frames"
 html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
@@ -28,3 +28,6 @@ suppress_warnings = ["myst.xref_missing"]
 
 # The notebook lives at the top level, where users look for it; the build takes a copy.
 shutil.copy(HERE.parent / "notebooks" / "01_quickstart.ipynb", HERE / "notebook.ipynb")
+
+html_sidebars = {"**": []}  # the pages are few, and tables need the room
+nb_output_stderr = "remove"  # a progress bar, printed line by line where it cannot move
