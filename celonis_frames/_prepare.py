@@ -8,13 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from celonis_frames._casts import furthest
 from celonis_frames._chunks import CSV_OPTIONS, EncodedChunk, encode
 from celonis_frames._frames import Source, read
 from celonis_frames._measure import Measure
 from celonis_frames._options import PushOptions
-from celonis_frames._schema import Layout, check_name, layout, only_keys
+from celonis_frames._schema import Layout, check_name, layout, misfit, only_keys
 from celonis_frames._staging import MemoryStore, SpoolStore, Stage, Store, StoredChunk
-from celonis_frames.exceptions import FrameError, KeyColumnError
+from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError
 
 
 @dataclass
@@ -54,13 +55,16 @@ class Prepared:
             FrameError: The frame cannot be sent as it is.
         """
         self._first = first
-        if stage is None and self.source.rereadable:
-            self._store = MemoryStore()
-            for batch in self.source.batches():
-                self.measure.update(batch)
-        else:
-            self._store = stage or SpoolStore()
-            self._waiting = list(map(self._store.put, self._encode(self.measure)))
+        try:
+            if stage is None and self.source.rereadable:
+                self._store = MemoryStore()
+                for batch in self.source.batches():
+                    self.measure.update(batch)
+            else:
+                self._store = stage or SpoolStore()
+                self._waiting = list(map(self._store.put, self._encode(self.measure)))
+        except ColumnTypeError as error:
+            raise self._with_largest(error) from error.__cause__
         self.warnings += self.measure.check()
 
     @property
@@ -97,6 +101,19 @@ class Prepared:
         """Give free what was spooled."""
         if self._store is not None and not isinstance(self._store, Stage):
             self._store.close()
+
+    def _with_largest(self, error: ColumnTypeError) -> ColumnTypeError:
+        """The error with the largest number of all rows, where they can be read again."""
+        column = next((c for c in self.layout.columns if c.source == error.column), None)
+        if (
+            column is None
+            or not self.source.rereadable
+            or not isinstance(error.__cause__, Exception)
+        ):
+            return error
+        numbers = [furthest(batch.column(column.position)) for batch in self.source.batches()]
+        largest = max((n for n in numbers if n is not None), key=abs, default=None)
+        return error if largest is None else misfit(column, error.__cause__, largest)
 
     def _encode(self, measure: Measure | None) -> Iterator[EncodedChunk]:
         return encode(

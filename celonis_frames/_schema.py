@@ -134,7 +134,7 @@ def convert(column: PlannedColumn, batch: pa.RecordBatch) -> pa.Array:
     try:
         return column.target.convert(array)
     except (pa.ArrowException, ValueError, OverflowError, TypeError) as error:
-        raise _misfit(column, array, error) from error
+        raise misfit(column, error, furthest(array)) from error
 
 
 def layout(
@@ -349,11 +349,17 @@ def _target(field: pa.Field, override: Column, choices: Choices) -> Target:
     return chosen or target(field.type, wanted, choices)
 
 
-def _misfit(column: PlannedColumn, array: pa.Array, error: Exception) -> ColumnTypeError:
+def misfit(column: PlannedColumn, error: Exception, number: int | None) -> ColumnTypeError:
+    """The error for values that cannot be converted.
+
+    Args:
+        column: Theirs.
+        error: What converting them raised.
+        number: The whole number among them that is furthest from zero, or None.
+    """
     start = f"Column {column.source!r} ({column.arrow}) has values "
     if isinstance(error, Unfit):
         return ColumnTypeError(f"{start}{error}.", column=column.source)
-    number = furthest(array)
     hint = "" if number is None else f" (up to {number})"
     rule = rule_for(column.arrow)
     text = rule is not None and "STRING" in rule.others and column.target.celonis != "STRING"

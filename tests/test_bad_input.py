@@ -207,3 +207,17 @@ def test_an_exception_in_the_users_generator_surfaces(
     with pytest.raises(ZeroDivisionError):
         connection.push(frames(), "Tests", table)
     assert not [j for j in server.jobs if j["targetName"] == table]
+
+
+@pytest.mark.parametrize("kind", ["table", "polars", "lazy"])
+def test_the_largest_number_of_all_rows_is_named(
+    kind: str, connection: Celonis, table: str
+) -> None:
+    """A number too large for 64 bits is told with the largest of the whole frame."""
+    numbers = pl.Series("U", [1] * 300_000 + [2**63], dtype=pl.UInt64)
+    frame: Any = pl.DataFrame(
+        {"U": pl.concat([numbers, numbers, pl.Series([2**64 - 2], dtype=pl.UInt64)])}
+    )
+    frame = {"table": frame.to_arrow, "polars": lambda: frame, "lazy": frame.lazy}[kind]()
+    with pytest.raises(exceptions.ColumnTypeError, match=r"'U'.*18446744073709551614"):
+        connection.push(frame, "Tests", table)
