@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from celonis_frames import _accessor, exceptions
 from celonis_frames._auth import ApiKey, AppKey
-from celonis_frames._client import Celonis, connect
+from celonis_frames._client import Celonis
+from celonis_frames._default import connect
 from celonis_frames._doors import delete, plan, push, push_many, resume
 from celonis_frames._oauth import OAuth2
 from celonis_frames._plan import PushPlan

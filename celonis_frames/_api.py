@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from celonis_frames._abort import Abort
+    from celonis_frames._answers import Answer
     from celonis_frames._body import Payload
-    from celonis_frames._http import Answer, Transport
+    from celonis_frames._http import Transport
 
 __all__ = [
     "Api",

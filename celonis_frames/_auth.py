@@ -26,6 +26,7 @@ __all__ = [
     "Credentials",
     "Secret",
     "Unpicklable",
+    "checked",
     "token_problem",
 ]
 
@@ -191,6 +192,21 @@ class AppKey(_Key):
     scheme = "AppKey"
     kind = "an application key (AppKey)"
     advice = "Users' API keys look alike: if it is one, give ApiKey(…), or CELONIS_KEY_TYPE=BEARER."
+
+
+def checked(auth: object) -> Auth:
+    """What was given as ``auth=``, if it can be one.
+
+    Raises:
+        ConfigError: If it is anything else, such as a bare key.
+    """
+    if isinstance(auth, Auth):
+        return auth
+    msg = (
+        f"auth takes ApiKey(...) for a user's API key, AppKey(...) for an application key, or "
+        f"OAuth2(...), not {type(auth).__name__}: keys look alike, so say which one it is."
+    )
+    raise ConfigError(msg)
 
 
 def token_problem(token: object, what: str) -> str | None:

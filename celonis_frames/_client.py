@@ -1,17 +1,15 @@
-"""The connection: what a user opens, and the default one that needs no opening."""
+"""The connection: what a user opens, and pushes over."""
 
 from __future__ import annotations
 
 import atexit
 import importlib
-import threading
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from celonis_frames import _config
 from celonis_frames import _lookup as lookup
-from celonis_frames._address import base_url, team_url
 from celonis_frames._api import Api
-from celonis_frames._auth import ApiKey, Auth
+from celonis_frames._auth import ApiKey, Auth, checked
 from celonis_frames._changes import Changes
 from celonis_frames._http import Timeouts, Transport
 from celonis_frames._many import AT_ONCE, keys_by_table, push_tables
@@ -21,7 +19,6 @@ from celonis_frames._push import push_frame
 from celonis_frames._resume import resume_staged
 from celonis_frames._retry import Patience
 from celonis_frames._status import PushStatus
-from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from celonis_frames._plan import PushPlan
     from celonis_frames._schema import ColumnOverride, Rename
 
-__all__ = ["Celonis", "connect", "current"]
+__all__ = ["Celonis"]
 
 
 class Celonis:
@@ -61,7 +58,7 @@ class Celonis:
         verify: bool | str | os.PathLike[str] = True,
         timeouts: Timeouts | None = None,
     ) -> None:
-        self._transport = Transport(url, _checked(auth), verify=verify, timeouts=timeouts)
+        self._transport = Transport(url, checked(auth), verify=verify, timeouts=timeouts)
         self._api = Api(self._transport, patience=Patience())
         self.url = self._transport.url
         self.local: Any = None
@@ -509,83 +506,3 @@ class Celonis:
 
     def __repr__(self) -> str:
         return f"<Celonis {self.url}{' (closed)' if self._closed else ''}>"
-
-
-_lock = threading.RLock()
-_connected: Celonis | None = None
-_from_env: Celonis | None = None
-
-
-def connect(
-    url: str | None = None,
-    *,
-    team: str | None = None,
-    cluster: str | None = None,
-    auth: Auth | None = None,
-    verify: bool | str | os.PathLike[str] = True,
-    timeouts: Timeouts | None = None,
-) -> Celonis:
-    """Open a connection and make it the default.
-
-    Args:
-        url: Any address of the team, pasted from the browser; ``"local"`` or
-            ``"local:PATH.duckdb"`` for the embedded local Celonis, in memory or in a file. Without
-            `url` and `team`: the environment.
-        team: With `cluster`, instead of `url`: ``https://<team>.<cluster>.celonis.cloud``.
-        cluster: See `team`.
-        auth: `ApiKey`, `AppKey` or `OAuth2`; None takes it from the environment, unless it belongs
-            to another host.
-        verify: True, or the path of a CA file to trust instead; certificates are always checked.
-        timeouts: How long to wait for the server.
-
-    Raises:
-        ConfigError: If something is missing or wrong; nothing was sent.
-        ImportError: If the local Celonis is asked for and its extra is not installed.
-    """
-    global _connected
-    if auth is not None:
-        _checked(auth)
-    if team is not None or cluster is not None:
-        if url is not None or team is None or cluster is None:
-            msg = "Give url, or team and cluster together, such as team='dev', cluster='us-2'."
-            raise ConfigError(msg)
-        url = team_url(team, cluster)
-    if url is None:
-        found = _config.read_environment(auth)
-        url, auth = found.url, found.auth
-    if _config.is_local(url):
-        if auth is not None:
-            msg = "The local Celonis brings its own key: leave out auth."
-            raise ConfigError(msg)
-        client = Celonis._start_local(url, verify=verify, timeouts=timeouts)  # noqa: SLF001
-    else:
-        key = _config.environment_auth(url=base_url(url)) if auth is None else auth
-        client = Celonis(url, auth=key, verify=verify, timeouts=timeouts)
-    with _lock:
-        _connected = client
-    return client
-
-
-def current() -> Celonis:
-    """The connection to use when none is given: the last `connect`, else the environment's.
-
-    Raises:
-        ConfigError: If there is neither; the message says what to set.
-    """
-    global _from_env
-    with _lock:
-        if _connected is not None and not _connected.closed:
-            return _connected
-        if _from_env is None or _from_env.closed:
-            _from_env = Celonis.from_env()
-        return _from_env
-
-
-def _checked(auth: object) -> Auth:
-    if isinstance(auth, Auth):
-        return auth
-    msg = (
-        f"auth takes ApiKey(...) for a user's API key, AppKey(...) for an application key, or "
-        f"OAuth2(...), not {type(auth).__name__}: keys look alike, so say which one it is."
-    )
-    raise ConfigError(msg)

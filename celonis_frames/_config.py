@@ -13,7 +13,8 @@ from typing import Literal
 
 from celonis_frames._address import parse_address
 from celonis_frames._auth import ApiKey, AppKey, Auth, token_problem
-from celonis_frames._oauth import DATA_PUSH, OAuth2, TokenFile
+from celonis_frames._oauth import DATA_PUSH, OAuth2
+from celonis_frames._tokenfile import TokenFile
 from celonis_frames.exceptions import ConfigError
 
 URL = "CELONIS_URL"

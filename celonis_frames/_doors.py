@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from celonis_frames._client import Celonis, current
+from celonis_frames._client import Celonis
+from celonis_frames._default import current
 from celonis_frames._many import AT_ONCE
 from celonis_frames._options import Compression, FileType, Mode, PushOptions, UpsertStrategy, Verify
 from celonis_frames._plan import PushPlan, plan_frame

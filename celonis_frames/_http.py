@@ -1,4 +1,4 @@
-"""The HTTP border: the only room that knows the HTTP library.
+"""The HTTP border: every call goes through here.
 
 What goes wrong there is translated here, once, by type and status. The library's own errors carry
 the request, and with it the key: none of them leaves this room, not even as another's cause.
@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import http.client
-import http.cookiejar
 import json as json_
 import logging
 import os
-import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -23,13 +21,13 @@ import requests
 import requests.auth
 import urllib3.exceptions
 
-from celonis_frames._abort import Adapter
-from celonis_frames._address import base_url, is_loopback
+from celonis_frames import _answers as answers
+from celonis_frames._address import base_url
 from celonis_frames._auth import Secret
 from celonis_frames._breaks import translate
-from celonis_frames._refusals import Call, Reply, hidden, plain, redirect, refusal, unreadable
-from celonis_frames._version import __version__
-from celonis_frames.exceptions import ApiConnectionError, ConfigError
+from celonis_frames._refusals import Call, Reply, hidden, redirect
+from celonis_frames._session import authorities, close_session, new_session
+from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,17 +35,14 @@ if TYPE_CHECKING:
     from celonis_frames._abort import Abort
     from celonis_frames._auth import Auth
     from celonis_frames._body import MultipartFile
-    from celonis_frames.exceptions import ApiError, ApiStatusError
+    from celonis_frames.exceptions import ApiError
 
-__all__ = ["Answer", "Timeouts", "Transport"]
+__all__ = ["Timeouts", "Transport"]
 
 DEFAULT_CONNECT_SECONDS = 10.0
 DEFAULT_READ_SECONDS = 60.0
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""Largest answer that is read: a pool's whole list of jobs, with logs, is far below."""
 MAX_REFUSAL_BYTES = 1024 * 1024
 """Largest refusal that is read; a part of it is quoted."""
-_START = 200
 _HEADERS = ("Content-Type", "Location", "Retry-After", "x-ratelimit-reset")
 """The answer's headers that matter; no other is kept."""
 _NETWORK = (
@@ -83,45 +78,6 @@ class Timeouts:
             if not isinstance(value, (int, float)) or not 0 < value < threading.TIMEOUT_MAX:
                 msg = f"Timeouts({name}={value!r}) must be seconds above zero."
                 raise ConfigError(msg)
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """A successful answer.
-
-    Attributes:
-        status: The HTTP status, 2xx.
-        content: The body.
-        call: What was asked.
-        start: The body's beginning, fit for a message.
-    """
-
-    status: int
-    content: bytes = dataclasses.field(repr=False)
-    call: Call
-    start: str
-
-    def json(self) -> Any:
-        """The body, read as JSON.
-
-        Raises:
-            ApiStatusError: If it is no JSON; the message quotes its beginning.
-        """
-        try:
-            value = json_.loads(self.content)
-            if b"\\ud" in self.content.lower():
-                # Half of a pair of escapes is no text, and would break wherever it is written to.
-                whole = json_.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
-                value = json_.loads(whole.decode("utf-16", "replace"))
-        except (ValueError, RecursionError):
-            pass
-        else:
-            return value
-        raise self.unreadable("the answer is no JSON")
-
-    def unreadable(self, problem: str) -> ApiStatusError:
-        """The error to raise when the body is not what the API promises."""
-        return unreadable(self.call, self.status, problem, self.start)
 
 
 class _Header(requests.auth.AuthBase):
@@ -180,7 +136,7 @@ class Transport:
         self._auth = auth
         self._clock = clock
         self._credentials = auth.credentials(self._ask, clock)
-        self._verify = _verify(verify)
+        self._verify = authorities(verify)
         self._timeouts = timeouts or Timeouts()
         self._connections = connections
         self._lock = threading.Lock()
@@ -202,7 +158,7 @@ class Transport:
         job_id: str | None = None,
         read_timeout: float | None = None,
         abort: Abort | None = None,
-    ) -> Answer:
+    ) -> answers.Answer:
         """Make one call.
 
         Args:
@@ -235,7 +191,7 @@ class Transport:
         if reply.status == 401 and credentials.renew(header.reveal()):
             header = _Header(credentials.authorization())
             reply = self._exchange(call, header, params, headers, data, body, read_timeout, abort)
-        return self._judged(reply, body)
+        return answers.judged(reply, self._auth, body)
 
     def _ask(
         self, path: str, form: Secret, authorization: Secret | None, hide: Sequence[Secret]
@@ -323,35 +279,13 @@ class Transport:
             raise failure
         return Reply(call, status, seen, received)
 
-    def _judged(self, reply: Reply, body: MultipartFile | None) -> Answer:
-        """The answer, if it is a success."""
-        call, status, received = reply.call, reply.status, reply.content
-        if 300 <= status < 400:
-            raise redirect(call, status, reply.headers.get("Location", ""))
-        if not 200 <= status < 300:
-            raise refusal(reply, self._auth)
-        answer = Answer(status, received, call, plain(received, _START))
-        kind = reply.headers.get("Content-Type", "").strip().lower()
-        if kind.startswith("text/html") or received.lstrip()[:1] == b"<":
-            # Also where no content is expected: a login page is not a stored chunk.
-            raise answer.unreadable("the answer is a web page")
-        if body is not None and not body.finished:
-            msg = (
-                f"{call} answered {status} before the file was sent to its end. Nothing tells what "
-                "the server has stored."
-            )
-            raise ApiConnectionError(msg, **dataclasses.asdict(call))
-        if len(received) > MAX_ANSWER_BYTES:
-            raise answer.unreadable(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
-        return answer
-
     def close(self) -> None:
         """Close the connections; later calls raise ConfigError."""
         with self._lock:
             session, self._session = self._session, None
             self._closed = True
         if session is not None:
-            _close(session)
+            close_session(session)
 
     def _open(self) -> requests.Session:
         if self._pid != os.getpid():
@@ -363,74 +297,14 @@ class Transport:
                 msg = f"The connection to {self.url} is closed. Open one with connect()."
                 raise ConfigError(msg)
             if self._session is None:
-                self._session = self._new_session()
+                self._session = new_session(self._host, self._connections)
             return self._session
-
-    def _new_session(self) -> requests.Session:
-        session = requests.Session()
-        session.headers.update(
-            {"User-Agent": f"celonis-frames/{__version__}", "Accept": "application/json"}
-        )
-        session.trust_env = not is_loopback(self._host)
-        # Every call stands alone: a cookie would make the server ask for more than the key.
-        session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        adapter = Adapter(pool_connections=1, pool_maxsize=self._connections, max_retries=0)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        return session
-
-
-def _close(session: requests.Session) -> None:
-    # urllib3 leaves the closing of idle connections to the garbage collector, and an error that is
-    # kept anywhere, in a log record or a notebook, would hold them open.
-    for adapter in session.adapters.values():
-        if isinstance(adapter, Adapter):
-            for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
-                for key in manager.pools.keys():  # noqa: SIM118  # it cannot be iterated
-                    with contextlib.suppress(KeyError):
-                        manager.pools[key].close()
-    session.close()
 
 
 def _payload(data: bytes | Secret | None, body: MultipartFile | None) -> Any:
     if body is not None:
         return body
     return data.reveal() if isinstance(data, Secret) else data
-
-
-def _verify(verify: object) -> bool | str:
-    """What to trust, checked before the first call."""
-    if verify is True:
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            path = os.environ.get(name)
-            if path:
-                _check_authorities(path, f"{name}={path}")
-                break
-        return True
-    if isinstance(verify, (str, os.PathLike)):
-        path = os.fspath(verify)
-        if isinstance(path, str):
-            _check_authorities(path, f"verify={path!r}")
-            return path
-    msg = (
-        "verify takes True or the path of a CA file. Certificates are always checked: for a "
-        "company's own authority give verify='company-ca.pem', or set REQUESTS_CA_BUNDLE."
-    )
-    raise ConfigError(msg)
-
-
-def _check_authorities(path: str, given: str) -> None:
-    if os.path.isdir(path):  # noqa: PTH112
-        return
-    try:
-        ssl.create_default_context(cafile=path)
-    except FileNotFoundError:
-        problem = "there is no such CA file or directory"
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        problem = f"it cannot be read as certificates in PEM form ({type(error).__name__})"
-    else:
-        return
-    raise ConfigError(f"{given}: {problem}.")
 
 
 def _encode(value: Any) -> bytes:
@@ -449,7 +323,7 @@ def _read(response: requests.Response, secrets: Sequence[str]) -> tuple[Mapping[
     for part in response.iter_content(64 * 1024):
         parts.append(part)
         size += len(part)
-        if size > (MAX_ANSWER_BYTES if response.ok else MAX_REFUSAL_BYTES):
+        if size > (answers.MAX_ANSWER_BYTES if response.ok else MAX_REFUSAL_BYTES):
             break
     headers = {
         name: hidden(response.headers.get(name, "").encode("latin-1", "replace"), secrets).decode(

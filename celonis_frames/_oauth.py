@@ -1,4 +1,4 @@
-"""Tokens that do not last: OAuth 2.0 client credentials, and a token in a file.
+"""Tokens that do not last: OAuth 2.0 client credentials.
 
 The OAuth library builds the token request and reads its answer; the connection's own transport
 carries both, so that one set of rules holds for certificates, proxies, redirects and timeouts.
@@ -15,7 +15,6 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote_plus
 
@@ -41,7 +40,7 @@ from celonis_frames.exceptions import (
     ServerError,
 )
 
-__all__ = ["DATA_PUSH", "OAuth2", "TokenFile"]
+__all__ = ["DATA_PUSH", "OAuth2"]
 
 if TYPE_CHECKING:
     Method = Literal["basic", "post"]
@@ -61,7 +60,6 @@ PAUSES = (0.5,)
 """Seconds before a token request that failed for want of a connection is repeated."""
 RETRY_SECONDS = 5.0
 """After a failed renewal, a token that still lives is used for this long before the next try."""
-MAX_FILE_BYTES = 64 * 1024
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
 _METHODS = ("basic", "post")
@@ -142,33 +140,6 @@ class OAuth2(Unpicklable, Auth):
         )
 
 
-@dataclass(frozen=True)
-class TokenFile(Auth):
-    """An access token in a file that another program keeps fresh.
-
-    The file is read again whenever it has changed, and once when the server answers 401.
-
-    Args:
-        path: The file; it holds the token and nothing else.
-
-    Raises:
-        ConfigError: When the connection is used: the file cannot be read, or holds no token.
-    """
-
-    path: Path
-
-    kind = "the access token in the file of OAUTH_ACCESS_TOKEN_PATH (sent as Bearer)"
-    advice = (
-        "The file was read again and has no newer one: check that whatever writes it still runs."
-    )
-    permission = f"The token needs the scope {DATA_PUSH} besides."
-
-    def credentials(self, ask: Ask, clock: Callable[[], float]) -> Credentials:
-        """The file, watched for one connection."""
-        del ask, clock
-        return _WatchedFile(self.path)
-
-
 class _Tokens(Credentials):
     """The tokens of one connection: all threads wait for the one that fetches."""
 
@@ -243,53 +214,6 @@ class _Tokens(Credentials):
                     return reply
             pause(seconds)
         return self._ask(TOKEN_PATH, form, header, hide)
-
-
-class _WatchedFile(Credentials):
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._seen: tuple[int, int, int] | None = None
-        self._token: Secret | None = None
-
-    def authorization(self) -> str:
-        with self._lock:
-            self._look()
-            return self._present()
-
-    def renew(self, refused: str) -> bool:
-        header = Secret(refused)
-        del refused
-        with self._lock:
-            self._seen = None
-            self._look()
-            return self._present() != header.reveal()
-
-    def _present(self) -> str:
-        return f"Bearer {'' if self._token is None else self._token.reveal()}"
-
-    def _look(self) -> None:
-        failure = ""
-        try:
-            stat = self._path.stat()
-            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if seen == self._seen:
-                return
-            with self._path.open("rb") as file:
-                found = Secret(file.read(MAX_FILE_BYTES).decode("utf-8", "replace").strip())
-        except OSError as error:
-            failure = error.strerror or type(error).__name__
-        if failure:
-            raise ConfigError(
-                f"OAUTH_ACCESS_TOKEN_PATH: {self._path} cannot be read ({failure}). It must name a "
-                "file with an access token."
-            )
-        if not found.reveal() and self._token is not None:
-            return  # caught between emptying and writing: the token so far is good for now
-        problem = token_problem(found.reveal(), f"The file {self._path}")
-        if problem is not None:
-            raise ConfigError(problem)
-        self._seen, self._token = seen, found
 
 
 def _scopes(scopes: object) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from celonis_frames._version import __version__
 from celonis_frames.local._tokens import BROAD, DATA_PUSH, READ, SCOPES
 
 if TYPE_CHECKING:
-    from celonis_frames.local._app import Endpoint
+    from celonis_frames.local._endpoint import Endpoint
 
 _TEXT = {"type": "string"}
 _MAYBE_TEXT = {"type": ["string", "null"]}

@@ -12,7 +12,8 @@ import pyarrow as pa
 import uvicorn
 
 from celonis_frames.exceptions import ConfigError
-from celonis_frames.local._app import State, create_app
+from celonis_frames.local._app import create_app
+from celonis_frames.local._endpoint import State
 from celonis_frames.local._faults import Faults
 from celonis_frames.local._limits import Limiter
 from celonis_frames.local._store import CHANGE_DATE, Row, Store, quote

@@ -29,8 +29,8 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: Any) -> None:
     for skip, block in BLOCK.findall(page.read_text("utf-8")):
         if not skip:
             exec(compile(block, str(page), "exec"), namespace)  # noqa: S102  # our own pages
-    if celonis_frames._client._connected is not None:
-        celonis_frames._client._connected.close()
+    if celonis_frames._default._connected is not None:
+        celonis_frames._default._connected.close()
 
 
 def _mirror() -> Any:

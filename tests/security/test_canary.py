@@ -39,7 +39,7 @@ import celonis_frames
 from celonis_frames import ApiKey, AppKey, Celonis, OAuth2
 from celonis_frames._cli import main
 from celonis_frames._http import Timeouts
-from celonis_frames._oauth import TokenFile
+from celonis_frames._tokenfile import TokenFile
 from celonis_frames.exceptions import CelonisFramesError
 
 Handler = http.server.BaseHTTPRequestHandler

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, OAuth2, _records
+from celonis_frames._answers import Answer
 from celonis_frames._api import _part
-from celonis_frames._http import Answer
 from celonis_frames._oauth import _refused
 from celonis_frames._refusals import Call, Reply, hidden, plain, refusal
 from celonis_frames._status import PushStatus

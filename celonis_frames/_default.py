@@ -1,0 +1,87 @@
+"""The default connection: the last one that `connect` opened, else the environment's."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from celonis_frames import _config
+from celonis_frames._address import base_url, team_url
+from celonis_frames._auth import Auth, checked
+from celonis_frames._client import Celonis
+from celonis_frames._http import Timeouts
+from celonis_frames.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["connect", "current"]
+
+_lock = threading.RLock()
+_connected: Celonis | None = None
+_from_env: Celonis | None = None
+
+
+def connect(
+    url: str | None = None,
+    *,
+    team: str | None = None,
+    cluster: str | None = None,
+    auth: Auth | None = None,
+    verify: bool | str | os.PathLike[str] = True,
+    timeouts: Timeouts | None = None,
+) -> Celonis:
+    """Open a connection and make it the default.
+
+    Args:
+        url: Any address of the team, pasted from the browser; ``"local"`` or
+            ``"local:PATH.duckdb"`` for the embedded local Celonis, in memory or in a file. Without
+            `url` and `team`: the environment.
+        team: With `cluster`, instead of `url`: ``https://<team>.<cluster>.celonis.cloud``.
+        cluster: See `team`.
+        auth: `ApiKey`, `AppKey` or `OAuth2`; None takes it from the environment, unless it belongs
+            to another host.
+        verify: True, or the path of a CA file to trust instead; certificates are always checked.
+        timeouts: How long to wait for the server.
+
+    Raises:
+        ConfigError: If something is missing or wrong; nothing was sent.
+        ImportError: If the local Celonis is asked for and its extra is not installed.
+    """
+    global _connected
+    if auth is not None:
+        checked(auth)
+    if team is not None or cluster is not None:
+        if url is not None or team is None or cluster is None:
+            msg = "Give url, or team and cluster together, such as team='dev', cluster='us-2'."
+            raise ConfigError(msg)
+        url = team_url(team, cluster)
+    if url is None:
+        found = _config.read_environment(auth)
+        url, auth = found.url, found.auth
+    if _config.is_local(url):
+        if auth is not None:
+            msg = "The local Celonis brings its own key: leave out auth."
+            raise ConfigError(msg)
+        client = Celonis._start_local(url, verify=verify, timeouts=timeouts)  # noqa: SLF001
+    else:
+        key = _config.environment_auth(url=base_url(url)) if auth is None else auth
+        client = Celonis(url, auth=key, verify=verify, timeouts=timeouts)
+    with _lock:
+        _connected = client
+    return client
+
+
+def current() -> Celonis:
+    """The connection to use when none is given: the last `connect`, else the environment's.
+
+    Raises:
+        ConfigError: If there is neither; the message says what to set.
+    """
+    global _from_env
+    with _lock:
+        if _connected is not None and not _connected.closed:
+            return _connected
+        if _from_env is None or _from_env.closed:
+            _from_env = Celonis.from_env()
+        return _from_env

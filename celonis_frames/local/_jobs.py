@@ -1,0 +1,238 @@
+"""The endpoints of jobs: made, filled with chunks, executed, watched, cancelled, removed."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from celonis_frames.local._endpoint import Endpoint, Problem, State
+from celonis_frames.local._execute import STORED
+from celonis_frames.local._parquet import check
+from celonis_frames.local._store import Row, now
+from celonis_frames.local._tokens import BROAD, DATA_PUSH
+from celonis_frames.local._upload import Refused, receive
+from celonis_frames.local._worker import ACTIVE
+
+BASES = ("/data-ingestion/api", "/integration/api")
+JOBS = "/v1/data-push/{pool}/jobs"
+
+_PUSH = frozenset({BROAD, DATA_PUSH})
+_FIELDS: dict[str, Any] = {
+    "targetName": None, "type": None, "fileType": "PARQUET", "connectionId": None, "keys": [],
+    "targetSchema": None, "upsertStrategy": None, "fallbackVarcharLength": None,
+    "tableSchema": None, "csvParsingOptions": None, "postExecutionQuery": None,
+    "mirrorTargetNames": None, "changeDate": None, "allowDuplicate": None, "foreignKeys": None,
+    "lastPing": None,
+}  # fmt: skip
+_WORDS = {
+    "type": ("REPLACE", "DELTA"),
+    "fileType": ("PARQUET", "CSV"),
+    "upsertStrategy": (None, "UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"),
+}
+_TYPES = (None, *STORED)
+
+
+def _create(state: State, request: Request, body: Any) -> Response:
+    if not isinstance(body, dict):
+        raise Problem(400, "The body must be a job as a JSON object")
+    pool = state.pool(request.path_params["pool"])
+    job = {
+        name: default if body.get(name) is None else body[name] for name, default in _FIELDS.items()
+    }
+    _validate(job)
+    if job["connectionId"] is not None:
+        connection = state.store.connection(pool["id"], str(job["connectionId"]))
+        if connection is None:
+            raise Problem(400, "There is no such data connection", attribute="connectionId")
+        job["connectionId"] = connection["id"]
+    job |= {"id": str(uuid.uuid4()), "dataPoolId": pool["id"], "changeDate": now()}
+    return JSONResponse(state.store.add_job(job))
+
+
+def _validate(job: Row) -> None:
+    name = job["targetName"]
+    if not isinstance(name, str) or not name.strip():
+        raise Problem(400, "must not be blank", attribute="targetName")
+    if len(name.encode("utf-8", "replace")) > 128 or any(ord(c) < 32 for c in name):
+        raise Problem(400, "The name is too long or has control characters", attribute="targetName",
+                      code="SPECIAL_CHAR_IN_TABLE_NAME")  # fmt: skip
+    for word, allowed in _WORDS.items():
+        if job[word] not in allowed:
+            raise Problem(400, f"must be one of {[a for a in allowed if a]}", attribute=word)
+    keys = job["keys"]
+    if not isinstance(keys, list) or not all(isinstance(k, str) and k for k in keys):
+        raise Problem(400, "must be a list of column names", attribute="keys")
+    length = job["fallbackVarcharLength"]
+    if length is not None and not _is_length(length):
+        raise Problem(400, "must be between 1 and 65000", attribute="fallbackVarcharLength")
+    for option in ("tableSchema", "csvParsingOptions"):
+        if job[option] is not None and not isinstance(job[option], dict):
+            raise Problem(400, "must be an object", attribute=option)
+    columns = (job["tableSchema"] or {}).get("columns") or []
+    seen: set[str] = set()
+    if not isinstance(columns, list):
+        raise Problem(400, "must be a list", attribute="tableSchema.columns")
+    for column in columns:
+        if not isinstance(column, dict) or not isinstance(column.get("columnName"), str):
+            raise Problem(400, "A column needs a columnName", attribute="tableSchema")
+        if column.get("columnType") not in _TYPES:
+            raise Problem(
+                400, f"Unknown columnType of {column['columnName']}", attribute="tableSchema"
+            )
+        size = column.get("fieldLength")
+        if size is not None and not _is_length(size):
+            raise Problem(400, f"fieldLength of {column['columnName']} must be 1 to 65000",
+                          attribute="tableSchema")  # fmt: skip
+        if column["columnName"].lower() in seen:
+            raise Problem(400, f"Column {column['columnName']} is there twice",
+                          attribute="tableSchema", code="DUPLICATE_COLUMN_DETECTED")  # fmt: skip
+        seen.add(column["columnName"].lower())
+    for text in ("separatorSequence", "quoteSequence", "escapeSequence", "dateFormat"):
+        value = (job["csvParsingOptions"] or {}).get(text)
+        if value is not None and (not isinstance(value, str) or not value):
+            raise Problem(400, "must be a text", attribute=f"csvParsingOptions.{text}")
+
+
+def _is_length(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= 65_000
+
+
+def _list(state: State, request: Request, _: Any) -> Response:
+    pool = state.pool(request.path_params["pool"], make=False)
+    return JSONResponse(state.store.jobs(pool["id"]))
+
+
+def _get(state: State, request: Request, _: Any) -> Response:
+    return JSONResponse(state.job(request))
+
+
+def _execute(state: State, request: Request, _: Any) -> Response:
+    with state.store.turn():
+        job = state.job(request)
+        by = request.query_params.get("duplicateRemovalColumn")
+        if job["status"] != "NEW":
+            raise Problem(400, f"The job is {job['status']}, not NEW", attribute="status")
+        if by and not job["keys"]:
+            raise Problem(400, "Removing duplicates needs keys", attribute="keys",
+                          code="REMOVE_DUPLICATE_WITHOUT_PK")  # fmt: skip
+        seconds = state.limiter.wait() if state.limiter else 0.0
+        if seconds:
+            return Response(status_code=429, headers={"Retry-After": str(int(seconds) + 1)})
+        state.worker.submit(job | {"duplicateRemovalColumn": by})
+    return Response(status_code=200)
+
+
+def _delete(state: State, request: Request, _: Any) -> Response:
+    with state.store.turn():
+        job = state.job(request)
+        if job["status"] in ACTIVE:
+            raise Problem(400, f"The job is {job['status']}; cancel it first", attribute="status")
+        state.store.delete_job(job["id"])
+    return Response(status_code=204)
+
+
+def _cancel(state: State, request: Request, _: Any) -> Response:
+    with state.store.turn():
+        job = state.job(request)
+        if job["status"] == "NEW":
+            state.store.set_job(job["id"], "CANCELED", "Job cancelled")
+            state.store.drop_files(job["id"])
+        elif job["status"] in ACTIVE:
+            state.worker.cancel(job["id"])
+        else:
+            raise Problem(400, f"The job is {job['status']} already", attribute="status")
+        return JSONResponse(state.job(request))
+
+
+def _chunks(state: State, request: Request, _: Any) -> Response:
+    job = state.job(request)
+    return JSONResponse(
+        [
+            {
+                "id": chunk["id"],
+                "creationDate": chunk["created"],
+                "type": chunk["type"],
+                "pushJobId": job["id"],
+                "checksum": chunk["checksum"],
+            }
+            for chunk in state.store.chunks(job["id"])
+        ]
+    )
+
+
+async def _upsert(state: State, request: Request, _: Any) -> Response:
+    return await _receive(state, request, "UPSERT")
+
+
+async def _remove(state: State, request: Request, _: Any) -> Response:
+    return await _receive(state, request, "DELETE")
+
+
+async def _receive(state: State, request: Request, kind: str) -> Response:
+    job = await run_in_threadpool(state.job, request)
+    if job["status"] != "NEW":
+        raise Problem(400, f"The job is {job['status']}, not NEW", attribute="status")
+    if kind == "DELETE" and (job["type"] != "DELTA" or not job["keys"]):
+        raise Problem(400, "Deleting needs a DELTA job with keys", attribute="type",
+                      code="DELETE_ONLY_POSSIBLE_FOR_DELTA")  # fmt: skip
+    chunk_id = str(uuid.uuid4())
+    path = state.store.chunk_path(chunk_id)
+    kept = False
+    try:
+        checksum, size = await receive(request, path, state.max_chunk_bytes)
+        if job["fileType"] == "PARQUET":
+            problem = await run_in_threadpool(check, path, keys=job["keys"], lenient=state.lenient)
+            if problem:
+                raise Problem(400, problem, attribute="file", code="INVALID_FILE")
+
+        def keep() -> bool:
+            with state.store.turn():
+                if state.job(request)["status"] != "NEW":
+                    return False
+                state.store.add_chunk(job["id"], chunk_id, kind, checksum, size)
+                return True
+
+        kept = await run_in_threadpool(keep)
+        if not kept:
+            raise Problem(400, "The job is not NEW any more", attribute="status")
+    except Refused as refused:
+        raise Problem(refused.status, str(refused), attribute="file") from refused
+    finally:
+        if not kept:
+            path.unlink(missing_ok=True)
+    return Response(status_code=200)
+
+
+def _both(tail: str) -> tuple[str, ...]:
+    return tuple(base + tail for base in BASES)
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("create", ("POST",), (*_both(JOBS), *_both(JOBS + "/")), _create,
+             "Create a job", "Job", body="json",
+             scopes=_PUSH),
+    Endpoint("jobs", ("GET",), (*_both(JOBS), *_both(JOBS + "/")), _list, "List jobs", "Job[]",
+             scopes=_PUSH),
+    Endpoint("job", ("GET",), _both(JOBS + "/{job}"), _get, "Get a job", "Job",
+             scopes=_PUSH),
+    Endpoint("execute", ("POST",), _both(JOBS + "/{job}"), _execute, "Execute a job", "",
+             query=("duplicateRemovalColumn",),
+             scopes=_PUSH),
+    Endpoint("delete_job", ("DELETE",), _both(JOBS + "/{job}"), _delete, "Delete a job", "",
+             scopes=_PUSH),
+    Endpoint("upload", ("POST",), _both(JOBS + "/{job}/chunks/upserted"), _upsert,
+             "Add a chunk of rows to upsert", "", body="file",
+             scopes=_PUSH),
+    Endpoint("upload_deleted", ("POST",), _both(JOBS + "/{job}/chunks/deleted"), _remove,
+             "Add a chunk of keys to delete", "", body="file",
+             scopes=_PUSH),
+    Endpoint("chunks", ("GET",), _both(JOBS + "/{job}/chunks"), _chunks, "List chunks", "Chunk[]",
+             scopes=_PUSH),
+    Endpoint("cancel", ("POST", "GET"), _both(JOBS + "/{job}/cancel"), _cancel,
+             "Cancel a job", "Job",
+             scopes=_PUSH),
+)  # fmt: skip

@@ -1,0 +1,98 @@
+"""The endpoints of Data Pools: their data connections, tables and columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from celonis_frames.local._endpoint import Endpoint, Problem, State
+from celonis_frames.local._store import CHANGE_DATE
+from celonis_frames.local._tokens import BROAD, READ
+
+POOLS = "/integration/api/pools"
+
+_READ = frozenset({BROAD, READ})
+_SHOWN = {"STRING": "STRING", "INTEGER": "INTEGER", "FLOAT": "FLOAT", "DATETIME": "DATE",
+          "DATE": "DATE", "BOOLEAN": "INTEGER", "TIME": "STRING"}  # fmt: skip
+
+
+def _pools(state: State, _request: Request, _: Any) -> Response:
+    return JSONResponse([{"id": p["id"], "name": p["name"]} for p in state.store.pools()])
+
+
+def _pool(state: State, request: Request, _: Any) -> Response:
+    pool = state.pool(request.path_params["pool"])
+    return JSONResponse({"id": pool["id"], "name": pool["name"]})
+
+
+def _connections(state: State, request: Request, _: Any) -> Response:
+    pool = state.pool(request.path_params["pool"], make=False)
+    return JSONResponse(
+        [
+            {"id": c["id"], "name": c["name"], "poolId": pool["id"], "type": "PUSH"}
+            for c in state.store.connections(pool["id"])
+        ]
+    )
+
+
+def _tables(state: State, request: Request, _: Any) -> Response:
+    pool = state.pool(request.path_params["pool"], make=False)
+    places = [(None, None, pool["space"])] + [
+        (c["id"], c["name"], c["space"]) for c in state.store.connections(pool["id"])
+    ]
+    return JSONResponse(
+        [
+            {
+                "name": table["name"],
+                "loaderSource": "PUSH",
+                "available": True,
+                "dataSourceId": source,
+                "dataSourceName": name,
+                "columns": [],
+                "type": "TABLE",
+                "schemaName": source,
+                "rowCount": state.store.count(space, table["name"]),
+            }
+            for source, name, space in places
+            for table in state.store.tables(space)
+        ]
+    )
+
+
+def _columns(state: State, request: Request, _: Any) -> Response:
+    pool = state.pool(request.path_params["pool"], make=False)
+    source = request.query_params.get("schemaName") or None
+    place = pool if source is None else state.store.connection(pool["id"], source)
+    if place is None:
+        raise Problem(404)
+    table = state.store.table(place["space"], request.query_params.get("tableName", ""))
+    if table is None:
+        raise Problem(404)
+    columns = [
+        {
+            "name": c["name"],
+            "type": _SHOWN[c["type"]],
+            "length": c["length"] * 4 if c["length"] else None,
+        }
+        for c in table["columns"]
+    ]
+    return JSONResponse([*columns, {"name": CHANGE_DATE, "type": "DATE", "length": None}])
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("pools", ("GET",), (POOLS,), _pools, "List Data Pools", "Pool[]",
+             scopes=_READ),
+    Endpoint("pool", ("GET",), (POOLS + "/{pool}",), _pool, "Get a Data Pool", "Pool",
+             scopes=_READ),
+    Endpoint("connections", ("GET",),
+             (POOLS + "/{pool}/data-sources", POOLS + "/{pool}/data-sources/"), _connections,
+             "List data connections", "DataConnection[]",
+             scopes=_READ),
+    Endpoint("tables", ("GET",), (POOLS + "/{pool}/tables",), _tables, "List tables", "Table[]",
+             scopes=_READ),
+    Endpoint("columns", ("GET",), (POOLS + "/{pool}/columns",), _columns,
+             "List a table's columns", "TableColumn[]", query=("tableName", "schemaName"),
+             scopes=_READ),
+)  # fmt: skip
