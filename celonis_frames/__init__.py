@@ -14,6 +14,7 @@ from celonis_frames._auth import ApiKey, AppKey
 from celonis_frames._client import Celonis
 from celonis_frames._default import connect
 from celonis_frames._doors import delete, plan, push, push_many, resume
+from celonis_frames._http import Timeouts
 from celonis_frames._oauth import OAuth2
 from celonis_frames._plan import PushPlan
 from celonis_frames._schema import Column
@@ -31,6 +32,7 @@ __all__ = [
     "OAuth2",
     "PushPlan",
     "PushStatus",
+    "Timeouts",
     "__version__",
     "connect",
     "delete",
