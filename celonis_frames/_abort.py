@@ -63,7 +63,8 @@ class Adapter(requests.adapters.HTTPAdapter):
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
         """The pools of connections over a proxy."""
         manager: urllib3.ProxyManager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        if type(manager) is urllib3.ProxyManager:  # one for SOCKS has pools of its own
+            manager.pool_classes_by_scheme = _POOLS
         return manager
 
 

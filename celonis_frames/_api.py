@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ from celonis_frames._retry import Patience
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
 
     from celonis_frames._abort import Abort
@@ -66,6 +68,11 @@ class Api:
         self._transport = transport
         self.patience = patience or Patience(tries=1)
         self.url = transport.url
+
+    def within(self, *, deadline: float | None, stop: threading.Event | None) -> Api:
+        """The same calls, for something that is over at a time or when another thread says so."""
+        patience = dataclasses.replace(self.patience, deadline=deadline, stop=stop)
+        return Api(self._transport, patience=patience)
 
     def _ask(
         self,

@@ -10,17 +10,16 @@ import atexit
 import contextlib
 import dataclasses
 import logging
-import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from celonis_frames._body import Payload
-from celonis_frames._jobs import ENDED, wait_for
+from celonis_frames._jobs import wait_for
 from celonis_frames._retry import Stopped
 from celonis_frames._submissions import Orphans, cancel, submit
 from celonis_frames._uploads import Meter, Unsettled, Uploads
-from celonis_frames.exceptions import CelonisFramesError, JobTimeout, NotFound, UploadUncertain
+from celonis_frames.exceptions import CelonisFramesError, JobTimeout, UploadUncertain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +32,8 @@ MAX_JOBS = 3
 """Jobs that are begun for one push before it is an error."""
 HURRIED_SECONDS = 5.0
 """What cancelling may take when the user or the system wants the process to end."""
+RECOUNT_SECONDS = 1.0
+"""Age of a count after which it is made anew before the job is submitted."""
 SETTLE_SECONDS = 60.0
 """How long a job that was cancelled while it perhaps ran is watched until it has ended."""
 
@@ -99,7 +100,7 @@ class _Attempt:
         """
         self.uploads.close()
         state = cancel(self.api, self.pool_id, self.job_id, seconds=seconds)
-        if self.submitting and state not in ENDED - {"CANCELED"}:
+        if self.submitting:
             # It may have been running, and may have ended before it heard of this.
             job = wait_for(self.api, self.pool_id, self.job_id, timeout=seconds or SETTLE_SECONDS)
             state = job.state
@@ -126,60 +127,51 @@ def deliver(
     workers: int,
     report: Report,
     duplicate_removal_column: str | None = None,
-    deadline: float | None = None,
     journal: Journal | None = None,
     job_id: str | None = None,
     orphaned: bool = False,
     timings: dict[str, float] | None = None,
-    stop: threading.Event | None = None,
 ) -> Delivered:
     """Send chunks as one job and submit it.
 
     Args:
-        api: The calls.
+        api: The calls; their patience says when all is over.
         pool_id: The pool.
         body: The job's fields by their API names.
         parcels: Gives the chunks from the first, each time it is called.
         workers: Uploads at a time; with one they arrive in order.
         report: Where progress is told.
         duplicate_removal_column: See `Api.execute_job`.
-        deadline: When to give up, in seconds of `time.monotonic`.
         journal: What to keep for another process.
         job_id: A job in NEW that an earlier process left behind, to be filled on.
         orphaned: Whether an earlier process may have left a job behind that nobody knows.
         timings: Where the seconds of each stage are added.
-        stop: Ends it when another thread sets it.
 
     Raises:
         FrameError: A chunk cannot be made or read.
-        Stopped: `stop` was set. The job is cancelled.
+        Stopped: Another thread said so. The job is cancelled.
         ApiError: A call failed for good. The job is cancelled.
         JobTimeout: The deadline has passed. The job is cancelled.
         UploadUncertain: What arrived could not be settled, with several jobs.
     """
     orphans = Orphans(api, pool_id, body, lost=int(orphaned))
     times = timings if timings is not None else {}
+    hurried = False
     try:
         for number in range(1, MAX_JOBS + 1):
+            left_behind = job_id is not None
             begin = time.monotonic()
-            if stop is not None and stop.is_set():
-                raise Stopped
-            if job_id is None:
-                job_id = orphans.create(api.patience)
-                begin = _lap(times, "create", begin)
-                if journal is not None:
-                    journal.created(job_id)
-                left_behind = False
-            else:
-                left_behind = True
+            job_id = job_id or orphans.create()
+            begin = _lap(times, "create", begin)
             uploads = Uploads(
-                api, pool_id, job_id, workers=workers, meter=report, deadline=deadline,
-                patience=api.patience, stop=stop,
-            )  # fmt: skip
+                api, pool_id, job_id, workers=workers, meter=report, patience=api.patience
+            )
             attempt = _Attempt(api, pool_id, job_id, uploads)
             _live.add(attempt)
             delivered = Delivered(job_id)
             try:
+                if journal is not None and not left_behind:
+                    journal.created(job_id)
                 report.stage("uploading")
                 _fill(uploads, parcels(), delivered, left_behind=left_behind)
                 begin = _lap(times, "upload", begin)
@@ -189,18 +181,11 @@ def deliver(
                 attempt.submitting = True
                 submit(
                     api, pool_id, job_id, duplicate_removal_column=duplicate_removal_column,
-                    patience=api.patience, left=lambda: _left(deadline), announce=report.stage,
+                    recount=_recount(uploads), announce=report.stage,
                 )  # fmt: skip
                 _lap(times, "execute", begin)
             except Unsettled as doubt:
-                _abandon(attempt)
-                if number == MAX_JOBS:
-                    raise UploadUncertain(
-                        f"What arrived cannot be settled: {doubt}. Job {job_id} and those before "
-                        "it were cancelled and nothing was executed. Push again; if it stays, "
-                        "something else adds chunks to these jobs.",
-                        job_id=job_id,
-                    ) from None
+                _abandon(attempt, doubt, last=number == MAX_JOBS)
                 _log.warning("job %s is given up (%s); a new one is begun", job_id, str(doubt))
                 report.restart()
                 job_id = None
@@ -213,8 +198,24 @@ def deliver(
             finally:
                 _live.discard(attempt)
         raise AssertionError("the last job returns or raises")
+    except BaseException as error:
+        hurried = _hurries(error)
+        raise
     finally:
-        orphans.sweep()
+        orphans.sweep(seconds=HURRIED_SECONDS if hurried else None)
+
+
+def _recount(uploads: Uploads) -> Callable[[], None]:
+    """Count again before a submission that comes later than right after the last count."""
+    counted = time.monotonic()
+
+    def recount() -> None:
+        nonlocal counted
+        if uploads.doubtful or time.monotonic() - counted > RECOUNT_SECONDS:
+            uploads.count()
+            counted = time.monotonic()
+
+    return recount
 
 
 def _fill(
@@ -234,12 +235,37 @@ def _fill(
     uploads.finish()
 
 
-def _abandon(attempt: _Attempt) -> None:
+def _abandon(attempt: _Attempt, doubt: Unsettled, *, last: bool) -> None:
+    """Give a job up for a new one.
+
+    Raises:
+        UploadUncertain: It was the last one, or it may have been executed.
+    """
+    job_id, state, why = attempt.job_id, "", ""
     try:
-        attempt.give_up()
+        state = attempt.give_up()
     except CelonisFramesError as error:
-        # It stays in NEW: it was never submitted, and nobody will.
-        _log.warning("job %s could not be cancelled: %s", attempt.job_id, error.message)
+        _log.warning("job %s could not be cancelled: %s", job_id, error.message)
+        why = error.message
+    if state != "CANCELED" and attempt.submitting:
+        raise UploadUncertain(
+            f"What arrived in job {job_id} cannot be settled ({doubt}), and it may have been "
+            f"executed: it is {state or f'not known in which state ({why})'}. Look at the table "
+            "before you push again.",
+            job_id=job_id,
+        ) from None
+    if last:
+        raise UploadUncertain(
+            f"What arrived cannot be settled: {doubt}. Job {job_id} and those before it were "
+            "cancelled and nothing was executed. Push again; if it stays, something else adds "
+            "chunks to these jobs, or the frame has parts that are the same, row by row.",
+            job_id=job_id,
+        ) from None
+
+
+def _hurries(error: BaseException) -> bool:
+    """Whether the user or the system wants the push to end."""
+    return not isinstance(error, Exception) or isinstance(error, JobTimeout | Stopped)
 
 
 def _cancelled(attempt: _Attempt, error: BaseException) -> bool:
@@ -251,15 +277,13 @@ def _cancelled(attempt: _Attempt, error: BaseException) -> bool:
     ours = isinstance(error, CelonisFramesError)
     if ours and not getattr(error, "job_id", None):
         error.job_id = job_id  # type: ignore[attr-defined]  # names the job on any error
-    hurried = not isinstance(error, Exception) or isinstance(error, JobTimeout | Stopped)
     try:
-        state = attempt.give_up(seconds=HURRIED_SECONDS if hurried else None)
-    except NotFound:
-        state = "DELETED"
-    except CelonisFramesError as second:
-        _log.warning("job %s could not be cancelled: %s", job_id, second.message)
+        state = attempt.give_up(seconds=HURRIED_SECONDS if _hurries(error) else None)
+    except Exception as second:  # whatever it is, the first error is the one to be seen
+        said = second.message if isinstance(second, CelonisFramesError) else repr(second)
+        _log.warning("job %s could not be cancelled: %s", job_id, said)
         error.add_note(
-            f"Job {job_id} could not be cancelled ({second}). "
+            f"Job {job_id} could not be cancelled ({said}). "
             + (
                 "It may have been executed: look at it before you push again."
                 if attempt.submitting
@@ -281,7 +305,3 @@ def _lap(timings: dict[str, float], name: str, begin: float) -> float:
     now = time.monotonic()
     timings[name] = timings.get(name, 0.0) + now - begin
     return now
-
-
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(0.0, deadline - time.monotonic())

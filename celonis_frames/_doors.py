@@ -313,7 +313,7 @@ def resume(
 
     For after a crash, a kill or a lost network: what `push(…, staging=…)` had written is sent from
     there, without reading the frame again. A job that had been submitted already is not submitted
-    again, only followed. What is finished is cleaned up.
+    again, only followed; one that was cancelled is begun anew. What is finished is cleaned up.
 
     Args:
         staging: The fsspec URL that was given to `push`, or one push's own folder in it.
@@ -326,7 +326,7 @@ def resume(
         ConfigError: Nothing is staged there, it is for another team, or another process is at it.
         FrameError: The stage is not complete: the frame was not read to its end. Nothing was sent.
         ApiError: A call failed; the stage stays.
-        JobFailed: The job ended in ERROR or CANCELED, with the server's logs.
+        JobFailed: The job ended in ERROR, or was canceled while it was followed.
         JobTimeout: The time was up.
         UploadUncertain: What arrived cannot be settled; nothing was executed.
     """

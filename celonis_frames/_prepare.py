@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from celonis_frames._chunks import CSV_OPTIONS, EncodedChunk, encode
 from celonis_frames._frames import Source, read
 from celonis_frames._measure import Measure
 from celonis_frames._options import PushOptions
-from celonis_frames._schema import Layout, check_name, layout, misfit, only_keys
+from celonis_frames._schema import MAX_TEXT, Layout, check_name, layout, misfit, only_keys
 from celonis_frames._staging import MemoryStore, SpoolStore, Stage, Store, StoredChunk
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError
 
@@ -178,6 +179,11 @@ def job_body(
 ) -> dict[str, Any]:
     """The job as the API wants it, with every column's type and length.
 
+    ``fallbackVarcharLength`` is for text columns that have no length of their own. Ours have one;
+    should a server pass it over, the fallback keeps texts from being cut at 80 characters. It may
+    be anything up to 65,000 (Kafka sink), so it is drawn at random from what is long enough, and
+    tells a job of ours from all others, should the answer to its creation get lost.
+
     Args:
         frames: What the job is to hold; those with rows to upsert have the same columns.
         pool_id: The pool.
@@ -199,6 +205,7 @@ def job_body(
         "connectionId": connection_id,
         "keys": list(shown.layout.keys),
         "tableSchema": shown.layout.table_schema(table, lengths),
+        "fallbackVarcharLength": secrets.randbelow(65_000 - MAX_TEXT) + MAX_TEXT + 1,
     }
     if options.file_type == "CSV":
         body["csvParsingOptions"] = dict(CSV_OPTIONS)

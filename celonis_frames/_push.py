@@ -24,7 +24,7 @@ from celonis_frames._signals import termination_raises
 from celonis_frames._staging import Stage, StoredChunk
 from celonis_frames._status import PushStatus
 from celonis_frames._verify import Verification
-from celonis_frames.exceptions import FrameError
+from celonis_frames.exceptions import ApiError, FrameError
 
 logger = logging.getLogger("celonis_frames")
 
@@ -99,7 +99,8 @@ def push_prepared(
     """
     deadline = None if options.timeout is None else begin + options.timeout
     timings: dict[str, float] = {}
-    api = connection._api  # noqa: SLF001  # the one door between the rooms
+    whole = connection._api  # noqa: SLF001  # the one door between the rooms
+    api = whole.within(deadline=deadline, stop=stop)
     with ExitStack() as stack:
         stack.enter_context(termination_raises())
         for prepared in frames:
@@ -139,13 +140,11 @@ def push_prepared(
                 workers=options.uploads,
                 report=progress,
                 duplicate_removal_column=options.deduplicate_by,
-                deadline=deadline,
                 journal=stage,
                 timings=timings,
-                stop=stop,
             )
             job = follow(
-                api, pool_id, delivered, progress, wait=options.wait, deadline=deadline,
+                whole, pool_id, delivered, progress, wait=options.wait, deadline=deadline,
                 timings=timings,
             )  # fmt: skip
             if stage is not None:
@@ -153,7 +152,7 @@ def push_prepared(
             verification.after(delivered, job.state, frames)
     timings["total"] = time.monotonic() - begin
     warnings += verification.notes
-    return status_of(api, job, delivered, warnings=warnings, timings=timings, raises=options.wait)
+    return status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=options.wait)
 
 
 def follow(
@@ -174,27 +173,30 @@ def follow(
     """
     job_id = delivered.job_id
     logger.info("job %s submitted: %d chunks, %d rows", job_id, delivered.chunks, delivered.rows)
-    if not wait:
-        return api.job(pool_id, job_id)
-    progress.stage("waiting for Celonis")
     begin = time.monotonic()
     try:
+        if not wait:
+            return api.job(pool_id, job_id)
+        progress.stage("waiting for Celonis")
         return wait_for(
             api,
             pool_id,
             job_id,
             timeout=None if deadline is None else max(deadline - begin, 0.001),
         )
-    except (KeyboardInterrupt, SystemExit) as error:
+    except (KeyboardInterrupt, SystemExit, ApiError) as error:
         text = (
             f"Job {job_id} was submitted and runs on at the server. Look at it with "
             f"celonis.job({pool_id!r}, {job_id!r}).wait(), or stop it with .cancel()."
         )
         logger.warning(text)
         error.add_note(text)
+        if isinstance(error, ApiError):
+            error.job_id = error.job_id or job_id
         raise
     finally:
-        timings["wait"] = time.monotonic() - begin
+        if wait:
+            timings["wait"] = time.monotonic() - begin
 
 
 def status_of(

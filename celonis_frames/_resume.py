@@ -8,7 +8,6 @@ from contextlib import ExitStack
 
 from celonis_frames._api import Api, Job
 from celonis_frames._deliver import Delivered, deliver
-from celonis_frames._jobs import ENDED
 from celonis_frames._progress import Progress
 from celonis_frames._push import explaining, follow, status_of
 from celonis_frames._signals import termination_raises
@@ -76,17 +75,16 @@ def _resume(
         job = _left_behind(api, stage)
         if job is None or job.state == "NEW":
             delivered = deliver(
-                api,
+                api.within(deadline=deadline, stop=None),
                 manifest.pool_id,
                 manifest.job,
                 lambda: iter(chunks),
                 workers=manifest.workers,
                 report=progress,
                 duplicate_removal_column=manifest.duplicate_removal_column,
-                deadline=deadline,
                 journal=stage,
                 job_id=None if job is None else job.id,
-                orphaned=True,
+                orphaned=manifest.state == "ready",
                 timings=timings,
             )
         else:
@@ -115,6 +113,5 @@ def _left_behind(api: Api, stage: Stage) -> Job | None:
         if manifest.state == "submitting":
             raise  # it may have been executed, and deleted since
         return None
-    if job.state in ENDED and manifest.state == "created":
-        return None  # it was never submitted: cancelled when the earlier process gave up
-    return job
+    # A cancelled job has left the table as it was, however far it had come.
+    return None if job.state == "CANCELED" else job

@@ -40,18 +40,18 @@ class Stopped(Exception):  # not an error: who stopped it has the error
 def outcome(error: ApiError) -> Outcome:
     """What is known of a call that failed.
 
-    - refused: any 4xx but 429, and redirects;
+    - refused: any 4xx but 408, 425 and 429, and redirects;
     - not arrived: no connection, a body that was not sent to its end, 429, and 503 with
       ``Retry-After``;
-    - unknown: the connection broke or the time was up after all was sent, any other 5xx, an
-      answer that cannot be read.
+    - unknown: the connection broke or the time was up after all was sent, 408 and 425 (of a gateway
+      that lost patience), any other 5xx, an answer that cannot be read.
     """
     if isinstance(error, ApiConnectionError | ApiTimeoutError):
         return "unknown" if error.sent else "not arrived"
     if isinstance(error, ApiStatusError):
         if error.status_code == 429 or (error.status_code == 503 and error.retry_after is not None):
             return "not arrived"
-        if 300 <= error.status_code < 500:
+        if 300 <= error.status_code < 500 and error.status_code not in (408, 425):
             return "refused"
     return "unknown"
 
@@ -84,25 +84,42 @@ class Patience:
         first: Seconds before the second try, roughly: each wait is drawn at random between half
             of it and the whole, so that many clients do not come back at the same moment.
         longest: Seconds that a wait, doubled each time, does not exceed.
+        deadline: When no new try begins in any case, in seconds of `time.monotonic`.
+        stop: Ends every wait when another thread sets it.
     """
 
     tries: int = 6
     seconds: float = 300.0
     first: float = 0.5
     longest: float = 30.0
+    deadline: float | None = None
+    stop: threading.Event | None = None
 
-    def budget(self, stop: threading.Event | None = None) -> Budget:
+    def budget(self) -> Budget:
         """A fresh budget, for one thing to get done."""
-        return Budget(self, stop)
+        return Budget(self)
 
-    def ask(self, question: Callable[[], _T], stop: threading.Event | None = None) -> _T:
+    def left(self) -> float | None:
+        """Seconds until the deadline, at least 0; None: there is none."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    def check(self) -> None:
+        """Go no further when it is over.
+
+        Raises:
+            Stopped: `stop` was set.
+        """
+        if self.stop is not None and self.stop.is_set():
+            raise Stopped
+
+    def ask(self, question: Callable[[], _T]) -> _T:
         """The answer to a question, which may be asked as often as need be.
 
         Raises:
             ApiError: The last failure, once patience is at its end, or the first refusal.
             Stopped: `stop` was set.
         """
-        budget = self.budget(stop)
+        budget = self.budget()
         while True:
             try:
                 return question()
@@ -117,7 +134,6 @@ class Budget:
     """The tries and the time left for one thing to get done."""
 
     patience: Patience
-    stop: threading.Event | None = None
     _failures: int = field(default=0, init=False)
     _begin: float = field(default=0.0, init=False)
 
@@ -136,9 +152,11 @@ class Budget:
         asked = getattr(error, "retry_after", None)
         if asked is not None:
             delay = max(delay, min(asked, MAX_RETRY_AFTER))
+        left = self.patience.left()
         if (
             self._failures >= self.patience.tries
             or now - self._begin + delay > self.patience.seconds
+            or (left is not None and delay > left)
         ):
             error.add_note(f"Tried {self._failures} times.")
             raise error
@@ -150,4 +168,4 @@ class Budget:
             f" {error.status_code}" if isinstance(error, ApiStatusError) else "",
             delay,
         )
-        pause(delay, self.stop)
+        pause(delay, self.patience.stop)

@@ -7,6 +7,7 @@ UTC (Getting Started page of the Data Push API).
 from __future__ import annotations
 
 import collections
+import dataclasses
 import datetime as dt
 import logging
 import threading
@@ -20,7 +21,6 @@ from celonis_frames.exceptions import (
     BadRequest,
     CelonisFramesError,
     Conflict,
-    NotFound,
     RateLimited,
     UploadUncertain,
 )
@@ -28,19 +28,20 @@ from celonis_frames.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from celonis_frames._api import Api, Job
+    from celonis_frames._api import Api
 
 __all__ = ["Orphans", "SubmissionLimit", "cancel", "limit_for", "submit"]
 
 PER_SECOND, PER_HOUR = 10, 250
+MAX_REFUSALS = 10
+"""Refusals of one submission in a row that are waited for, where the server says how long."""
+LONGEST_HINTED = 30.0
+"""Seconds that the waits between them grow to, if the server asks for less."""
 SHORT_WAITS = 4
 """Refusals in a row, without a hint of how long, that are taken for the second's limit; after
 that it is taken for the hour's."""
 LONG_WAIT = 5.0
 """Seconds from which on a wait is announced."""
-LOOK_AGAIN = 3.0
-"""Seconds between the two looks at what may be an orphan: another process's job gets its first
-chunk meanwhile."""
 HOURS = 2
 """Full hours that are waited for before a refusal is final."""
 
@@ -72,17 +73,24 @@ class SubmissionLimit:
         self._recent: collections.deque[float] = collections.deque(maxlen=PER_SECOND)
         self._hour, self._in_hour = 0, 0
         self._closed_until = 0.0
-        self._refusals = 0
 
-    def wait(self, *, left: float | None, announce: Callable[[str], None]) -> None:
+    def wait(
+        self,
+        *,
+        left: float | None,
+        announce: Callable[[str], None],
+        stop: threading.Event | None = None,
+    ) -> None:
         """Return when a submission may be made, and count it.
 
         Args:
             left: Seconds that may be waited; None: any.
             announce: Called with a text when the wait is long.
+            stop: Ends the wait when another thread sets it.
 
         Raises:
             RateLimited: It would take longer; the message says when the hour begins anew.
+            Stopped: `stop` was set.
         """
         end = None if left is None else self._clock() + left
         while True:
@@ -99,36 +107,36 @@ class SubmissionLimit:
                 text = f"waiting until {_clock_time(until)} UTC, when submissions are taken again"
                 _log.warning("%s (10 a second and 250 an hour for a team)", text)
                 announce(text)
-            pause(until - now)
+            pause(until - now, stop)
             with self._lock:
-                # The wait is over, whatever the clock says: it may have been set back.
-                self._closed_until = min(self._closed_until, self._clock())
+                # The wait is over, whatever the clock says: it may have been set back. Meanwhile
+                # another submission may have been refused for longer.
+                if self._closed_until == until:
+                    self._closed_until = min(until, self._clock())
 
-    def refused(self, error: RateLimited) -> None:
+    def refused(self, error: RateLimited, number: int) -> None:
         """The server takes none at the moment: all wait, as long as it asks or the rules tell.
 
+        Args:
+            error: The refusal.
+            number: Which one of this submission it is, from 1.
+
         Raises:
-            RateLimited: `error`, when that has been so for hours.
+            RateLimited: `error`, when there were too many.
         """
+        if number > (SHORT_WAITS + HOURS if error.retry_after is None else MAX_REFUSALS):
+            error.add_note(f"It was refused {number} times.")
+            raise error
         with self._lock:
-            self._refusals += 1
             now = self._clock()
             if error.retry_after is not None:
-                if self._refusals > SHORT_WAITS * HOURS:
-                    raise error
-                until = now + min(error.retry_after, 3600.0)
-            elif self._refusals <= SHORT_WAITS:
-                until = now + 2.0 ** (self._refusals - 1)
-            elif self._refusals <= SHORT_WAITS + HOURS:
-                until = _next_hour(now)
+                growing = min(2.0 ** (number - 1), LONGEST_HINTED)
+                until = now + min(max(error.retry_after, growing), 3600.0)
+            elif number <= SHORT_WAITS:
+                until = now + 2.0 ** (number - 1)
             else:
-                raise error
+                until = _next_hour(now)
             self._closed_until = max(self._closed_until, until)
-
-    def accepted(self) -> None:
-        """The server took one."""
-        with self._lock:
-            self._refusals = 0
 
     def _opens(self) -> float:
         now = self._clock()
@@ -149,8 +157,7 @@ def submit(
     job_id: str,
     *,
     duplicate_removal_column: str | None = None,
-    patience: Patience,
-    left: Callable[[], float | None] = lambda: None,
+    recount: Callable[[], None] | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Submit a job exactly once. Returns when the server has it.
@@ -159,26 +166,31 @@ def submit(
     waited for.
 
     Args:
-        api: The calls.
+        api: The calls, with the patience for failures other than 429.
         pool_id: The pool.
         job_id: A job in NEW.
         duplicate_removal_column: See `Api.execute_job`.
-        patience: For failures other than 429.
-        left: Tells the seconds that may still be waited.
+        recount: Called right before every call, to see that the job still holds what was counted.
         announce: Called with a text when there is a long wait.
 
     Raises:
         ApiError: It was refused, or failed for good; the job is still in NEW.
         RateLimited: The quota is used up for longer than may be waited.
+        Stopped: Another thread said so.
         UploadUncertain: Whether it was submitted cannot be found out.
     """
-    limit, budget, doubt = limit_for(api.url), patience.budget(), False
+    patience = api.patience
+    limit, budget, doubt, refusals = limit_for(api.url), patience.budget(), False, 0
     while True:
-        limit.wait(left=left(), announce=announce)
+        limit.wait(left=patience.left(), announce=announce, stop=patience.stop)
+        if recount is not None:
+            recount()
+        patience.check()
         try:
             api.execute_job(pool_id, job_id, duplicate_removal_column=duplicate_removal_column)
         except RateLimited as error:
-            limit.refused(error)
+            refusals += 1
+            limit.refused(error, refusals)
         except ApiError as error:
             known = outcome(error)
             doubt = doubt or known == "unknown"
@@ -188,13 +200,12 @@ def submit(
             if (doubt or isinstance(error, Conflict | BadRequest)) and _state(
                 api, pool_id, job_id, error
             ) != "NEW":
-                break
+                return
             if known == "refused" and not conflict:
                 raise
             budget.spend(error)
         else:
-            break
-    limit.accepted()
+            return
 
 
 def _state(api: Api, pool_id: str, job_id: str, error: ApiError) -> str:
@@ -204,9 +215,8 @@ def _state(api: Api, pool_id: str, job_id: str, error: ApiError) -> str:
         if outcome(second) == "refused":
             raise
         raise UploadUncertain(
-            f"Job {job_id} was submitted, but the answer was lost ({error.message}), and the "
-            "server cannot be asked whether it runs. Look at it with celonis.job(pool, id) before "
-            "you push again.",
+            f"Whether job {job_id} was submitted is not known ({error.message}), and the server "
+            "cannot be asked. Look at it with celonis.job(pool, id) before you push again.",
             job_id=job_id,
         ) from second
 
@@ -223,11 +233,9 @@ def cancel(api: Api, pool_id: str, job_id: str, *, seconds: float | None = None)
     Raises:
         ApiError: The server could not be reached, or refused.
     """
-    patience = api.patience if seconds is None else Patience(tries=2, seconds=seconds)
+    patience = _regardless(api, seconds)
     try:
         patience.ask(lambda: api.cancel_job(pool_id, job_id, read_timeout=seconds))
-    except NotFound:
-        return "DELETED"
     except BadRequest:
         state = api.job(pool_id, job_id, patience=patience).state
         if state not in ENDED:
@@ -236,12 +244,18 @@ def cancel(api: Api, pool_id: str, job_id: str, *, seconds: float | None = None)
     return "CANCELED"
 
 
+def _regardless(api: Api, seconds: float | None) -> Patience:
+    """The patience for what must be done although the push is over."""
+    if seconds is None:
+        return dataclasses.replace(api.patience, deadline=None, stop=None)
+    return Patience(tries=2, seconds=seconds)
+
+
 class Orphans:
     """Makes a job; a lost answer may leave one behind that nobody knows, to be cancelled later.
 
-    The API lets a client give a job no mark of its own. When our push is over, a job is taken for
-    an orphan of ours if it is as we asked for it field by field, was not made known to this
-    process, and is in NEW without a chunk at two looks some seconds apart.
+    The API lets a client give a job no mark of its own; ours are recognised by their
+    ``fallbackVarcharLength``, a number drawn at random (see `job_body`).
 
     Args:
         api: The calls.
@@ -255,14 +269,16 @@ class Orphans:
         self._lost = lost
         self._made: set[str] = set()
 
-    def create(self, patience: Patience) -> str:
+    def create(self) -> str:
         """The id of a new job.
 
         Raises:
             ApiError: It cannot be made.
+            Stopped: Another thread said so.
         """
-        budget = patience.budget()
+        budget = self._api.patience.budget()
         while True:
+            self._api.patience.check()
             try:
                 job = self._api.create_job(self._pool_id, self._body)
             except ApiError as error:
@@ -271,16 +287,23 @@ class Orphans:
                     raise
                 self._lost += known == "unknown"
                 budget.spend(error)
+            except BaseException:
+                self._lost += 1  # interrupted: there may be one
+                raise
             else:
                 self._made.add(job.id)
                 _ours.add(job.id)
                 return job.id
 
-    def sweep(self) -> None:
-        """Cancel what lost answers left behind. Never raises an error of the API."""
+    def sweep(self, *, seconds: float | None = None) -> None:
+        """Cancel what lost answers left behind. Never raises an error of the API.
+
+        Args:
+            seconds: How long it may take; None: the connection's patience.
+        """
         try:
             if self._lost:
-                self._cancel()
+                self._cancel(seconds)
         except CelonisFramesError as error:
             _log.warning(
                 "a job for table %s may be left in NEW, without chunks, in pool %s (%s)",
@@ -289,46 +312,19 @@ class Orphans:
         finally:
             _ours.difference_update(self._made)
 
-    def _cancel(self) -> None:
-        found = self._alike()
-        if found:
-            pause(LOOK_AGAIN)
-            again = {job.id for job in self._alike()}
-            found = [job for job in found if job.id in again]
-        if len(found) > self._lost:
-            _log.warning(
-                "%d jobs in NEW look like the one whose answer was lost, so none was cancelled: %s",
-                len(found), ", ".join(job.id for job in found),
-            )  # fmt: skip
-            return
-        for job in found:
-            cancel(self._api, self._pool_id, job.id)
-            _log.info("job %s, whose answer had been lost, was cancelled", job.id)
-
-    def _alike(self) -> list[Job]:
-        return [
+    def _cancel(self, seconds: float | None) -> None:
+        patience = _regardless(self._api, seconds)
+        marks = ("targetName", "type", "connectionId", "fallbackVarcharLength")
+        found = [
             job
-            for job in self._api.jobs(self._pool_id)
+            for job in self._api.jobs(self._pool_id, patience=patience)
             if job.state == "NEW"
             and job.id not in _ours
-            and _holds(job.raw, self._body)
-            and not self._api.chunks(self._pool_id, job.id)
+            and all(job.raw.get(mark) == self._body.get(mark) for mark in marks)
         ]
-
-
-def _holds(there: Any, asked: Any) -> bool:
-    """Whether a job has all that was asked for; the server may have added fields of its own."""
-    if isinstance(asked, dict):
-        return isinstance(there, dict) and all(
-            value is None or _holds(there.get(name), value) for name, value in asked.items()
-        )
-    if isinstance(asked, list):
-        return (
-            isinstance(there, list)
-            and len(there) == len(asked)
-            and all(_holds(a, b) for a, b in zip(there, asked, strict=True))
-        )
-    return bool(there == asked)
+        for job in found:
+            cancel(self._api, self._pool_id, job.id, seconds=seconds)
+            _log.info("job %s, whose answer had been lost, was cancelled", job.id)
 
 
 def _next_hour(now: float) -> float:

@@ -75,12 +75,11 @@ class Uploads:
         job_id: The job, which nobody else adds chunks to.
         workers: Uploads at a time. With one, chunks arrive in the order in which they are sent.
         meter: Counts bytes and chunks.
-        patience: How much trouble each chunk may make.
-        deadline: When to give up, in seconds of `time.monotonic`; None: never.
-        stop: Ends everything when another thread sets it.
+        patience: How much trouble each chunk may make, and when all is over.
 
     Attributes:
         chunks: How many chunks were taken.
+        doubtful: Whether it was ever unknown what had arrived.
     """
 
     def __init__(
@@ -92,20 +91,21 @@ class Uploads:
         workers: int,
         meter: Meter,
         patience: Patience,
-        deadline: float | None = None,
-        stop: threading.Event | None = None,
     ) -> None:
         self._api, self._pool_id, self._job_id = api, pool_id, job_id
         self._workers, self._meter = workers, meter
-        self._patience, self._deadline = patience, deadline
+        self._stop = threading.Event()
+        self._patience = patience
+        # Uploads stop for their own reasons too, such as another's failure.
+        self._each = dataclasses.replace(patience, stop=self._stop)
         self._changed = threading.Condition()
-        self._stop, self._outer = threading.Event(), stop
         self._running: dict[_Item, threading.Thread] = {}
         self._unsettled: list[_Item] = []
         self._failure: BaseException | None = None
         self._seen: set[str] = set()
         self._acknowledged = 0
-        self._doubtful = False
+        self.doubtful = False
+        self._known_digest = False
         self._doubted: float | None = None
         self.chunks = 0
 
@@ -117,6 +117,7 @@ class Uploads:
         Raises:
             Unsettled: The job holds a chunk that is none of these, or does not tell.
         """
+        self.doubtful = True
         there = self._list()
         lost = list(payloads)
         if there:
@@ -141,8 +142,7 @@ class Uploads:
         """
         self._wait(self._workers - 1)
         self.chunks += 1
-        budget = self._left().budget(self._stop)
-        self._start(_Item(payload, deleted, budget, Abort()))
+        self._start(_Item(payload, deleted, self._each.budget(), Abort()))
 
     def finish(self) -> None:
         """Return when every chunk taken is in the job exactly once.
@@ -152,10 +152,20 @@ class Uploads:
         """
         self._wait(0)
         if self._doubted is not None:
-            pause(max(0.0, self._doubted + QUIET_SECONDS - time.monotonic()), self._stop)
-        there = len(self._list())
-        if there != self.chunks:
-            raise Unsettled(f"the job has {there} chunks, where {self.chunks} were sent")
+            self._rest(max(0.0, self._doubted + QUIET_SECONDS - time.monotonic()))
+        self.count()
+
+    def count(self) -> None:
+        """Make sure that the server has as many chunks as were sent.
+
+        Raises:
+            ApiError, Unsettled, UploadUncertain: As `send`.
+        """
+        there = self._list()
+        if len(there) != self.chunks:
+            raise Unsettled(f"the job has {len(there)} chunks, where {self.chunks} were sent")
+        if self.doubtful:
+            _check_twins(there)
 
     def close(self) -> None:
         """Stop whatever is under way, at once."""
@@ -175,7 +185,11 @@ class Uploads:
         )
         with self._changed:
             self._running[item] = thread
-        thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives no more threads
+                del self._running[item]
+                raise
 
     def _run(self, item: _Item) -> None:
         failure: BaseException | None = None
@@ -243,7 +257,7 @@ class Uploads:
                 if not self._unsettled:
                     return
                 doubtful, self._unsettled = self._unsettled, []
-            self._doubtful = True
+            self.doubtful = True
             for item in self._settle(doubtful):
                 assert item.error is not None  # noqa: S101  # that is why it was in doubt
                 item.budget.spend(item.error)
@@ -252,26 +266,30 @@ class Uploads:
                     self._wait(0)  # the order is kept
 
     def _settle(self, doubtful: list[_Item]) -> list[_Item]:
-        """Those of the uploads in doubt that did not arrive."""
+        """Those of the uploads in doubt that did not arrive.
+
+        The count alone could deceive: a chunk that something on the way sent twice would stand for
+        one that is missing. So no two chunks may be the same, and where the server's checksums are
+        digests that we know, they must agree with the count.
+        """
         for delay in (*SETTLE_PAUSES, None):
             there = self._list()
             fresh = [chunk for chunk in there if chunk.id not in self._seen]
             arrived = len(fresh) - self._acknowledged
             if arrived >= len(doubtful) or delay is None:
                 break
-            pause(delay, self._stop)
+            self._rest(delay)
         if not 0 <= arrived <= len(doubtful):
             raise Unsettled(
                 f"the job has {len(there)} chunks, which does not fit the {self.chunks} sent"
             )
-        if arrived == len(doubtful):
-            lost = []
-        elif arrived == 0:
-            lost = doubtful
-        else:
-            lost = _unrecognised(doubtful, fresh, lambda item: item.payload)
-            if len(doubtful) - len(lost) != arrived:
+        _check_twins(there)
+        lost = _unrecognised(doubtful, fresh, lambda item: item.payload)
+        self._known_digest = self._known_digest or len(lost) < len(doubtful)
+        if len(doubtful) - len(lost) != arrived:
+            if self._known_digest or arrived < len(doubtful):
                 raise Unsettled("it cannot be told which of several chunks arrived")
+            lost = []  # all are there, under checksums of a kind that we do not know
         _log.warning(
             "job %s: %d upload(s) without an answer: %d arrived, %d did not",
             self._job_id, len(doubtful), arrived, len(lost),
@@ -288,9 +306,9 @@ class Uploads:
 
     def _list(self) -> list[Chunk]:
         try:
-            return self._api.chunks(self._pool_id, self._job_id, patience=self._left())
+            return self._api.chunks(self._pool_id, self._job_id, patience=self._patience)
         except ApiError as error:
-            if outcome(error) == "refused" or not self._doubtful:
+            if outcome(error) == "refused" or not self.doubtful:
                 raise
             raise UploadUncertain(
                 f"Which chunks of job {self._job_id} arrived is not known, and the server cannot "
@@ -299,28 +317,37 @@ class Uploads:
                 job_id=self._job_id,
             ) from error
 
-    def _left(self) -> Patience:
-        if self._deadline is None:
-            return self._patience
-        left = max(0.0, self._deadline - time.monotonic())
-        return dataclasses.replace(self._patience, seconds=min(self._patience.seconds, left))
+    def _rest(self, seconds: float) -> None:
+        left = self._patience.left()
+        pause(seconds if left is None else min(seconds, left), self._patience.stop)
+        self._check()
 
     def _tick(self) -> float:
         # In short turns, so that Ctrl-C is heard on every system.
-        left = 0.5 if self._deadline is None else self._deadline - time.monotonic()
-        return max(0.001, min(0.5, left))
+        left = self._patience.left()
+        return 0.5 if left is None else max(0.001, min(0.5, left))
 
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
-        if self._outer is not None and self._outer.is_set():
-            raise Stopped
-        if self._deadline is not None and time.monotonic() > self._deadline:
+        self._patience.check()
+        if self._patience.left() == 0.0:
             raise JobTimeout(
                 f"The time was up while job {self._job_id} was being filled ({self.chunks} chunks "
                 "so far); nothing was executed. Give a longer timeout=.",
                 job_id=self._job_id,
             )
+
+
+def _check_twins(chunks: list[Chunk]) -> None:
+    """Make sure that none is there twice, as far as the server's checksums tell.
+
+    Raises:
+        Unsettled: Two are the same, or have no checksum to tell them apart.
+    """
+    checksums = [chunk.checksum for chunk in chunks]
+    if len(chunks) > 1 and (None in checksums or len(set(checksums)) < len(chunks)):
+        raise Unsettled("two of the job's chunks are the same, or cannot be told apart")
 
 
 def _unrecognised(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from typing import Any
@@ -83,7 +84,7 @@ def test_refusals_are_waited_for_as_the_server_asks(monkeypatch: pytest.MonkeyPa
         limit = SubmissionLimit(clock)
         refusal = exceptions.RateLimited("", status_code=429)
         refusal.retry_after = asked
-        limit.refused(refusal)
+        limit.refused(refusal, 1)
         limit.wait(left=None, announce=lambda _: None)
         assert clock.now - 10 * HOUR == pytest.approx(waited)
 
@@ -96,8 +97,8 @@ def test_refusals_without_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     times: list[float] = []
 
     def be_refused() -> None:
-        for _ in range(20):
-            limit.refused(refusal)
+        for number in range(1, 20):
+            limit.refused(refusal, number)
             limit.wait(left=None, announce=lambda _: None)
             times.append(clock.now)
 
@@ -105,10 +106,47 @@ def test_refusals_without_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
         be_refused()
     assert times[0] - 10 * HOUR < 65
     assert times[-2:] == [11 * HOUR, 12 * HOUR]
-    limit.accepted()
-    limit.refused(refusal)
+
+
+def test_a_hint_that_stays_too_short_is_an_error_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that always says "in a second" is asked less and less often, and not for ever."""
+    clock = Clock(monkeypatch, 10 * HOUR)
+    limit = SubmissionLimit(clock)
+    refusal = exceptions.RateLimited("no more", status_code=429)
+    refusal.retry_after = 1.0
+    times: list[float] = [clock.now]
+
+    def be_refused() -> None:
+        for number in range(1, 20):
+            limit.refused(refusal, number)
+            limit.wait(left=None, announce=lambda _: None)
+            times.append(clock.now)
+
+    with pytest.raises(exceptions.RateLimited, match="no more"):
+        be_refused()
+    waits = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert waits == sorted(waits)
+    assert waits[-1] == pytest.approx(30)
+    assert len(waits) == 10
+
+
+def test_a_short_wait_does_not_end_a_longer_closure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes out of a wait keeps what another submission was told meanwhile."""
+    clock = Clock(monkeypatch, 10 * HOUR)
+    limit = SubmissionLimit(clock)
+    short, long = (exceptions.RateLimited("", status_code=429) for _ in range(2))
+    short.retry_after, long.retry_after = 1.0, 100.0
+    limit.refused(short, 1)
+    real = clock._sleep
+
+    def sleep(seconds: float, stop: threading.Event | None) -> None:
+        monkeypatch.setattr(_retry, "_sleep", real)
+        limit.refused(long, 1)
+        real(seconds, stop)
+
+    monkeypatch.setattr(_retry, "_sleep", sleep)
     limit.wait(left=None, announce=lambda _: None)
-    assert clock.now < 12 * HOUR + 10
+    assert clock.now >= 10 * HOUR + 100
 
 
 def test_a_push_waits_for_the_quota_of_the_server(
