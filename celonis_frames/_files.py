@@ -57,7 +57,7 @@ def open_filesystem(url: str) -> tuple[Any, str]:
         if shown == str(url):
             problem, cause = _problem(error), _cause(error)
         else:  # what cannot be parsed is quoted in parts: a piece of a password for a port
-            problem, cause = getattr(error, "strerror", None) or type(error).__name__, None
+            problem, cause = _bare_problem(error), None
         raise ConfigError(f"staging={shown!r} cannot be used: {problem}") from cause
     return filesystem, str(path)
 
@@ -101,6 +101,15 @@ def _problem(error: BaseException) -> str:
     if isinstance(error, OSError | ImportError | ValueError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _bare_problem(error: BaseException) -> str:
+    """What went wrong, in no words that could quote a part of a URL."""
+    if isinstance(error, ImportError):
+        return str(error)  # which library to install
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"its protocol or address is not understood ({type(error).__name__})"
 
 
 def _cause(error: BaseException) -> BaseException | None:

@@ -21,6 +21,7 @@ import polars as pl
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import known_implementations
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, _claims, _files, exceptions, local
@@ -175,6 +176,17 @@ def test_a_staging_url_with_a_password_is_not_told(client: Celonis, url: str) ->
         assert CANARY not in str(caught.value)
         assert CANARY not in _told(caught.value)
     assert CANARY not in repr(PushOptions(staging=url))
+
+
+def test_a_missing_library_is_named_though_the_url_has_a_password(
+    client: Celonis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to install is told also where nothing else of the error is."""
+    known = {"class": "absent_library.FS", "err": "Install absent_library to use it"}
+    monkeypatch.setitem(known_implementations, "absent", known)
+    with pytest.raises(exceptions.ConfigError, match="Install absent_library") as caught:
+        client.push(FRAME, "P", "T", staging=f"absent://joe:{CANARY}@host/x")
+    assert CANARY not in _told(caught.value)
 
 
 def test_a_filesystem_s_error_with_a_secret_is_not_told(
