@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from fsspec.implementations.local import LocalFileSystem
-
+from celonis_frames._files import address, translated, write_whole
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import ConfigError, FrameError
 
@@ -50,35 +48,46 @@ class Manifest:
 
 
 def write_manifest(filesystem: Any, folder: str, manifest: Manifest) -> None:
-    """Write the manifest so that a reader sees the old or the new one, never half of it."""
+    """Write the manifest, whole and for good."""
     data = json.dumps(asdict(manifest), indent=1).encode()
-    path = f"{folder}/{MANIFEST}"
-    if isinstance(filesystem, LocalFileSystem):
-        filesystem.pipe_file(f"{path}.new", data)
-        Path(f"{path}.new").replace(path)
-    else:  # an object appears whole
-        filesystem.pipe_file(path, data)
+    write_whole(filesystem, f"{folder}/{MANIFEST}", data, durable=True)
 
 
 def read_manifest(filesystem: Any, folder: str) -> Manifest:
     """The manifest of a stage.
 
     Raises:
-        FrameError: There is none that can be read.
-        ConfigError: It is of another version.
+        FrameError: There is none, or it is no manifest.
+        ConfigError: It is of another version, or cannot be read now.
     """
+    shown = address(filesystem, folder)
     try:
-        said = json.loads(filesystem.cat_file(f"{folder}/{MANIFEST}"))
+        with translated(
+            f"The manifest of the stage at {shown} cannot be read",
+            "The stage stays; resume when it can be read again.",
+        ):
+            data = _content(filesystem, f"{folder}/{MANIFEST}")
+        if data is None:
+            raise FrameError(
+                f"The stage at {shown} has no manifest: the process ended before it wrote one, and "
+                "nothing was sent. Delete the folder and push the frame again."
+            )
+        said = json.loads(data)
         if said.get("format") != FORMAT:
             raise ConfigError(
-                f"The stage at {folder} was written by version {said.get('library')} of "
+                f"The stage at {shown} was written by version {said.get('library')} of "
                 "celonis_frames: resume it with that version."
             )
         return Manifest(**said)
-    except FileNotFoundError as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise FrameError(
-            f"The stage at {folder} has no manifest: the process ended before it wrote one, and "
-            "nothing was sent. Delete the folder and push the frame again."
+            f"The manifest of the stage at {shown} is damaged. Delete the folder and push the "
+            "frame again, unless its job was submitted: look at the table's jobs first."
         ) from error
-    except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise FrameError(f"The manifest of the stage at {folder} cannot be read.") from error
+
+
+def _content(filesystem: Any, path: str) -> bytes | None:
+    try:
+        return bytes(filesystem.cat_file(path))
+    except FileNotFoundError:
+        return None

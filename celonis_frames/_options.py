@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from celonis_frames._chunks import COMPRESSIONS, DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
@@ -60,7 +60,7 @@ class PushOptions:
     file_type: str = "PARQUET"
     compression: str = "snappy"
     chunk_bytes: int | str | None = None
-    staging: str | None = None
+    staging: str | None = field(default=None, repr=False)
     workers: int | None = None
     deduplicate_by: str | None = None
     upsert_strategy: str | None = None

@@ -243,7 +243,7 @@ class explaining:  # noqa: N801  # reads as a word
             self._stage.finished = True  # the same chunks would fail again
             return
         error.add_note(
-            f"Its chunks stay at {self._stage.folder}: celonis_frames.resume(…) finishes the push "
+            f"Its chunks stay at {self._stage.url}: celonis_frames.resume(…) finishes the push "
             "without reading the frame again; delete the folder if that is not wanted."
         )
 

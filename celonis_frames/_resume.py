@@ -60,12 +60,12 @@ def _resume(
     if manifest.state == "writing":
         stage.finished = True
         raise FrameError(
-            f"The stage at {stage.folder} is not complete: the process ended while it read the "
+            f"The stage at {stage.url} is not complete: the process ended while it read the "
             "frame. Nothing was sent, and the stage was removed. Push the frame again."
         )
     if manifest.url != api.url:
         raise ConfigError(
-            f"The stage at {stage.folder} is for {manifest.url}, but this connection is to "
+            f"The stage at {stage.url} is for {manifest.url}, but this connection is to "
             f"{api.url}: connect to that team first."
         )
     table, chunks = str(manifest.job["targetName"]), stage.chunks()

@@ -8,20 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
+import re
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol, Self
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._chunks import BLOCK_BYTES, EncodedChunk
 from celonis_frames._claims import Claim
+from celonis_frames._files import (
+    address,
+    masked,
+    open_filesystem,
+    sync,
+    sync_folder,
+    translated,
+)
 from celonis_frames._manifest import Manifest, read_manifest, write_manifest
 from celonis_frames.exceptions import ConfigError, FrameError
+
+logger = logging.getLogger("celonis_frames")
+
+_STAGE = re.compile(r"push-[0-9a-f]{32}")
 
 
 class StoredChunk(Protocol):
@@ -70,7 +84,11 @@ class MemoryStore:
 
 @dataclass(frozen=True)
 class StagedChunk:
-    """A chunk in a file, with the digest of what was written."""
+    """A chunk in a file, with the digest of what was written.
+
+    Attributes:
+        stays: Whether the file outlives this process, so that the push can be resumed.
+    """
 
     name: str
     size: int
@@ -79,28 +97,41 @@ class StagedChunk:
     sha256: str
     filesystem: Any = field(repr=False, compare=False)
     path: str = field(repr=False, compare=False)
+    stays: bool = field(default=True, repr=False, compare=False)
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes from the beginning, in blocks; the last only if all are as they were written.
 
         Raises:
-            FrameError: The file is gone or was changed.
+            ConfigError: The file cannot be read now.
+            FrameError: It was changed; or it cannot be read, and will not stay.
         """
         digest = hashlib.sha256()
         held = b""
-        try:
-            with self.filesystem.open(self.path, "rb") as file:
-                while block := file.read(BLOCK_BYTES):
-                    digest.update(block)
-                    if held:
-                        yield held
-                    held = block
-        except OSError as error:
-            raise FrameError(f"The staged chunk {self.path} cannot be read: {error}") from error
+        shown = address(self.filesystem, self.path)
+        reading = (
+            translated(
+                f"The staged chunk {shown} cannot be read",
+                "It stays: resume when it can be read again. If it is gone for good, delete its "
+                "folder and push the frame again.",
+            )
+            if self.stays
+            else translated(
+                f"The spooled chunk {shown} cannot be read",
+                "Push the frame again.",
+                kind=FrameError,
+            )
+        )
+        with reading, self.filesystem.open(self.path, "rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                digest.update(block)
+                if held:
+                    yield held
+                held = block
         if digest.hexdigest() != self.sha256:
             raise FrameError(
-                f"The staged chunk {self.path} is not as it was written: it was changed or cut. "
-                "Push the frame again."
+                f"The chunk {shown} is not as it was written: it was changed or cut. Push the "
+                "frame again."
             )
         yield held
 
@@ -118,7 +149,7 @@ class SpoolStore:
             FrameError: The disk is full, or the folder is gone.
         """
         try:
-            return _write_chunk(LocalFileSystem(), self._folder, chunk)
+            return _write_chunk(LocalFileSystem(), self._folder, chunk, stays=False)
         except OSError as error:
             raise FrameError(
                 f"The stream is spooled to {self._folder}, which cannot be written: {error}. Make "
@@ -135,6 +166,7 @@ class Stage:
 
     Attributes:
         folder: Its path.
+        url: Where it is, to be shown.
         manifest: What it is about.
         finished: Whether the push is over, so that `close` removes the stage.
     """
@@ -142,6 +174,7 @@ class Stage:
     def __init__(self, filesystem: Any, folder: str, claim: Claim, manifest: Manifest) -> None:
         self._filesystem, self._claim = filesystem, claim
         self.folder, self.manifest = folder, manifest
+        self.url = address(filesystem, folder)
         self.finished = False
 
     @classmethod
@@ -155,25 +188,36 @@ class Stage:
         Raises:
             ConfigError: No such filesystem, or it cannot be written.
         """
-        filesystem, root = _filesystem(url)
+        filesystem, root = open_filesystem(url)
         folder = f"{root.rstrip('/')}/push-{uuid.uuid4().hex}"
-        try:
-            filesystem.makedirs(folder)
-            stage = cls(filesystem, folder, Claim(filesystem, folder), manifest)
-            stage._write()
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"staging={url!r} cannot be written: {error}") from error
-        return stage
+        with translated(f"staging={masked(url)!r} cannot be written"):
+            claim = None
+            try:
+                filesystem.makedirs(folder)
+                claim = Claim(filesystem, folder)
+                write_manifest(filesystem, folder, manifest)
+            except BaseException:
+                if claim is not None:
+                    claim.release()
+                with contextlib.suppress(Exception):  # the first failure is the one to tell
+                    filesystem.rm(folder, recursive=True)
+                raise
+        if isinstance(filesystem, LocalFileSystem):
+            for parent in Path(folder).parents:  # some of them may be new
+                sync_folder(parent)
+        return cls(filesystem, folder, claim, manifest)
 
     @classmethod
     def reopen(cls, filesystem: Any, folder: str) -> Self:
         """A stage that an earlier process left behind.
 
         Raises:
-            ConfigError: Another process works on it, or it is of another version.
-            FrameError: It has no readable manifest.
+            ConfigError: Another process works on it, it is of another version, or it cannot be
+                read or written now.
+            FrameError: It has no manifest, or a damaged one.
         """
-        claim = Claim(filesystem, folder)
+        with translated(f"The stage at {address(filesystem, folder)} cannot be claimed"):
+            claim = Claim(filesystem, folder)
         try:
             return cls(filesystem, folder, claim, read_manifest(filesystem, folder))
         except BaseException:
@@ -186,10 +230,8 @@ class Stage:
         Raises:
             FrameError: It cannot be written.
         """
-        try:
-            staged = _write_chunk(self._filesystem, self.folder, chunk)
-        except OSError as error:
-            raise FrameError(f"A chunk cannot be staged at {self.folder}: {error}") from error
+        with translated(f"A chunk cannot be staged at {self.url}", kind=FrameError):
+            staged = _write_chunk(self._filesystem, self.folder, chunk, stays=True)
         fields = ("name", "size", "rows", "deleted", "sha256")
         self.manifest.chunks.append({name: getattr(staged, name) for name in fields})
         return staged
@@ -202,25 +244,36 @@ class Stage:
         ]
 
     def seal(self, job: dict[str, Any], warnings: tuple[str, ...]) -> None:
-        """All chunks are there and were found good: from now on the push can be resumed."""
-        self.manifest.job, self.manifest.warnings = job, list(warnings)
-        self.manifest.state = "ready"
-        self._write()
+        """All chunks are there and were found good: from now on the push can be resumed.
+
+        Raises:
+            ConfigError: The manifest cannot be written.
+        """
+        with translated(
+            f"The stage at {self.url} cannot be written",
+            "Nothing was sent. Make it writable, and push the frame again.",
+        ):
+            self._write(job=job, warnings=list(warnings), state="ready")
 
     def created(self, job_id: str) -> None:
-        """There is a job."""
-        self.manifest.job_id, self.manifest.state = job_id, "created"
-        self._write()
+        """There is a job.
+
+        Raises:
+            ConfigError: The manifest cannot be written.
+        """
+        with self._unexecuted():
+            self._write(job_id=job_id, state="created")
 
     def submitting(self, job_id: str) -> None:
         """The job is about to be submitted: the last moment to see that nobody else does.
 
         Raises:
             UploadUncertain: Another process has taken over.
+            ConfigError: That cannot be found out, or the manifest cannot be written.
         """
-        self._claim.check()
-        self.manifest.job_id, self.manifest.state = job_id, "submitting"
-        self._write()
+        with self._unexecuted():
+            self._claim.check()
+            self._write(job_id=job_id, state="submitting")
 
     @property
     def resumable(self) -> bool:
@@ -230,55 +283,75 @@ class Stage:
     def close(self) -> None:
         """Remove the stage, unless it can still be resumed; this process claims it no longer."""
         self._claim.release()
-        if not self.resumable and self._filesystem.exists(self.folder):
-            self._filesystem.rm(self.folder, recursive=True)
+        if self.resumable:
+            return
+        try:
+            if self._filesystem.exists(self.folder):
+                self._filesystem.rm(self.folder, recursive=True)
+        except Exception as error:  # the push ended as it ended
+            logger.warning(
+                "the stage at %s could not be removed (%s): delete it",
+                self.url,
+                type(error).__name__,
+            )
 
-    def _write(self) -> None:
-        write_manifest(self._filesystem, self.folder, self.manifest)
+    def _unexecuted(self) -> contextlib.AbstractContextManager[None]:
+        return translated(
+            f"The stage at {self.url} cannot be written",
+            "Nothing was executed. Make it writable, then resume the push.",
+        )
+
+    def _write(self, **changes: Any) -> None:
+        """Change the manifest; when that fails it is as it was."""
+        manifest = replace(self.manifest, **changes)
+        write_manifest(self._filesystem, self.folder, manifest)
+        self.manifest = manifest
 
 
 def staged(url: str) -> tuple[Any, list[str]]:
     """The filesystem and the folders of the stages under an URL, or of the one that it is.
 
     Raises:
-        ConfigError: There is no such filesystem, or nothing is staged there.
+        ConfigError: There is no such filesystem, it cannot be read, or nothing is staged there.
     """
-    filesystem, root = _filesystem(url)
+    filesystem, root = open_filesystem(url)
     root = root.rstrip("/")
-    filesystem.invalidate_cache()
-    if _is_stage(root) and filesystem.isdir(root):
-        return filesystem, [root]
-    found: list[str] = []
-    with contextlib.suppress(FileNotFoundError):
-        found = [str(path).rstrip("/") for path in filesystem.ls(root, detail=False)]
+    with translated(f"staging={masked(url)!r} cannot be read"):
+        filesystem.invalidate_cache()
+        if _is_stage(root) and filesystem.isdir(root):
+            return filesystem, [root]
+        found: list[str] = []
+        with contextlib.suppress(FileNotFoundError):
+            found = [str(path).rstrip("/") for path in filesystem.ls(root, detail=False)]
     folders = sorted(path for path in found if _is_stage(path))
     if not folders:
         raise ConfigError(
-            f"Nothing is staged at {url!r}: the push there was finished and cleaned up, or went to "
-            "another staging=."
+            f"Nothing is staged at {masked(url)!r}: the push there was finished and cleaned up, or "
+            "went to another staging=."
         )
     return filesystem, folders
 
 
 def _is_stage(path: str) -> bool:
-    return path.rpartition("/")[2].startswith("push-")
+    return _STAGE.fullmatch(path.rpartition("/")[2]) is not None
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
-    try:
-        filesystem, path = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError, OSError) as error:
-        raise ConfigError(f"staging={url!r} cannot be used: {error}") from error
-    return filesystem, path
-
-
-def _write_chunk(filesystem: Any, folder: str, chunk: EncodedChunk) -> StagedChunk:
+def _write_chunk(filesystem: Any, folder: str, chunk: EncodedChunk, *, stays: bool) -> StagedChunk:
     path = f"{folder}/{chunk.name}"
     digest = hashlib.sha256()
     with filesystem.open(path, "wb") as file:
         for block in chunk.blocks():
             file.write(block)
             digest.update(block)
+        if stays and isinstance(filesystem, LocalFileSystem):
+            sync(file)
     return StagedChunk(
-        chunk.name, chunk.size, chunk.rows, chunk.deleted, digest.hexdigest(), filesystem, path
+        chunk.name,
+        chunk.size,
+        chunk.rows,
+        chunk.deleted,
+        digest.hexdigest(),
+        filesystem,
+        path,
+        stays,
     )

@@ -21,7 +21,7 @@ PACKAGE = Path(celonis_frames.__file__).parent
 DATA = {
     "_frames", "_iterable", "_pandas", "_objects", "_polars", "_types", "_casts", "_nested",
     "_schema", "_measure", "_findings", "_keys", "_chunks", "_csvfile", "_staging",
-    "_manifest", "_claims",
+    "_manifest", "_claims", "_files",
 }  # fmt: skip
 WIRE = {
     "_address", "_auth", "_config", "_http", "_session", "_answers", "_breaks", "_refusals",
