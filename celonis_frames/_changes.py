@@ -24,7 +24,6 @@ class Changes:
         self._connection, self._pool, self._table = connection, pool, table
         self._options = options
         self._frames: list[Prepared] = []
-        self._begin = time.monotonic()
         self._status: PushStatus | None = None
         self._open = True
 
@@ -84,7 +83,8 @@ class Changes:
             self._pool,
             self._table,
             self._options,
-            begin=self._begin,
+            # The block's own work, which may be the user's, is no part of the push.
+            begin=time.monotonic(),
             checked=self._options.staging is None,
         )
 

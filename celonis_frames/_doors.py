@@ -82,9 +82,11 @@ def push(
         job_options: Further fields of the job by their API names.
         verify: ``"schema"`` compares types, text lengths and keys with the table before anything is
             sent, and says where it may not look; ``"rows"`` counts the table's rows after the
-            job, where the server tells them (the local Celonis does). None compares the text
-            lengths of a DELTA where the key may look, since a table keeps the lengths it was made
-            with; ``"none"`` does not.
+            job, where the server tells them (the local Celonis does): without keys it sees every
+            row lost or doubled, with keys only more rows than were there and sent, or fewer than
+            there are different keys in the frame. None compares the text lengths of a DELTA where
+            the key may look, since a table keeps the lengths it was made with; ``"none"`` does
+            not.
         wait: Wait for the job's end; False returns once it is submitted.
         timeout: Seconds for all of it. While uploading, the job is cancelled; after that it goes
             on at the server.
@@ -186,7 +188,7 @@ def push_many(
         job_options: As for `push`.
         verify: As for `push`.
         wait: As for `push`.
-        timeout: Seconds for all of them.
+        timeout: Seconds for all of them together; a table not begun by then is not begun.
         progress: As for `push`.
         at_once: Tables at the same time. 3 keeps two cores busy while others wait for the line;
             memory grows with it.
@@ -194,7 +196,9 @@ def push_many(
 
     Raises:
         ConfigError, FrameError, ApiError, JobFailed, JobTimeout, UploadUncertain: As for `push`, of
-            the first table that failed; its notes tell of the others, and which were pushed.
+            the first table that failed. Its notes, and those of an interruption or of an error of
+            your own frames, tell of the others: which failed, which were pushed, which jobs run on
+            at the server, and which tables were not begun.
     """
     connected = client if client is not None else current()
     return connected.push_many(

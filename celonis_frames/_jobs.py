@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from celonis_frames._api import Api
 
-__all__ = ["ENDED", "failure", "wait_for", "wait_for_all"]
+__all__ = ["ENDED", "failure", "timed_out", "wait_for", "wait_for_all"]
 
 ENDED = frozenset({"DONE", "ERROR", "CANCELED"})
 """The states a job does not leave."""
@@ -78,9 +78,12 @@ def wait_for_all(
     job_ids: Sequence[str],
     *,
     timeout: float | None = None,
+    on_job: Callable[[Job], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Job]:
     """The jobs of a pool by id, once they all have ended, with one question a round for all.
+
+    `on_job` is called with each job that is seen, and not again once it has ended.
 
     Raises:
         JobTimeout: If the time is up; the jobs go on at the server.
@@ -99,6 +102,8 @@ def wait_for_all(
             job = there.get(job_id) or api.job(pool_id, job_id, patience=_ONCE)
             if job.state in ENDED:
                 ended[job_id] = job
+            if on_job is not None:
+                on_job(job)
         return ended
 
     return _watch(
@@ -143,7 +148,7 @@ def _watch(
         if end is not None:
             left = end - clock()
             if left <= 0:
-                raise _timeout(names, seen if isinstance(seen, Job) else None, timeout or 0.0)
+                raise timed_out(names, seen if isinstance(seen, Job) else None, timeout or 0.0)
             wait = min(wait, left)
         (sleep or pause)(wait)
         delay = min(delay * GROWTH, LAST_DELAY)
@@ -170,7 +175,8 @@ def _line(line: str) -> str:
     return "  " + (line if len(line) <= MAX_LINE else line[: MAX_LINE - 1] + "…")
 
 
-def _timeout(job_id: str, job: Job | None, timeout: float) -> JobTimeout:
+def timed_out(job_id: str, job: Job | None, timeout: float) -> JobTimeout:
+    """The error for a job, as last seen, that has not ended in so many seconds."""
     state = "in an unknown state" if job is None else job.state
     return JobTimeout(
         f"The job {job_id} is still {state} after {timeout:g} s. It goes on at the server: look "

@@ -18,6 +18,9 @@ from celonis_frames.exceptions import (
     TruncationError,
 )
 
+_EXACT = frozenset({"STRING", "INTEGER", "DATE", "DATETIME"})
+"""Types of which two values that are different when they are counted stay so at the server."""
+
 
 @dataclass
 class Measure:
@@ -92,6 +95,23 @@ class Measure:
         """Longest text of a column, in characters and in UTF-8 bytes."""
         findings = self._columns[name]
         return findings.longest, findings.longest_bytes
+
+    @property
+    def different_keys(self) -> int | None:
+        """How many keys there are; None where that is not known exactly.
+
+        Where a server may take two for one, as floats or times with nanoseconds, it is not known.
+        """
+        keys = [column for column in self.layout.columns if column.key]
+        if not self.unique or not keys:
+            return None
+        repeated = self._keys.repeated  # which may be when the keys outgrow their room
+        if not self._keys.complete or any(
+            column.target.celonis not in _EXACT or self._columns[column.name].nanoseconds
+            for column in keys
+        ):
+            return None
+        return self.rows - repeated
 
     def check(self) -> tuple[str, ...]:
         """Warnings about what will be seen differently in Celonis.

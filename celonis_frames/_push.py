@@ -29,6 +29,9 @@ from celonis_frames.exceptions import ApiError, FrameError
 logger = logging.getLogger("celonis_frames")
 
 
+Submitted = Callable[[Delivered, Verification], None]
+
+
 class Connection(Protocol):
     """What a push needs of a `Celonis`."""
 
@@ -51,6 +54,7 @@ def push_frame(
     *,
     deleted: bool = False,
     stop: threading.Event | None = None,
+    submitted: Submitted | None = None,
 ) -> PushStatus:
     """Send a frame and, unless told otherwise, wait until Celonis has it.
 
@@ -62,13 +66,16 @@ def push_frame(
         options: Checked options.
         deleted: Send the frame's keys as rows to delete.
         stop: Ends the push when another thread sets it; `Stopped` is raised.
+        submitted: As for `push_prepared`.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push`.
     """
     begin = time.monotonic()
     prepared = prepare(frame, table, options, deleted=deleted)
-    return push_prepared(connection, [prepared], pool, table, options, begin=begin, stop=stop)
+    return push_prepared(
+        connection, [prepared], pool, table, options, begin=begin, stop=stop, submitted=submitted
+    )
 
 
 def push_prepared(
@@ -81,6 +88,7 @@ def push_prepared(
     begin: float,
     checked: bool = False,
     stop: threading.Event | None = None,
+    submitted: Submitted | None = None,
 ) -> PushStatus:
     """Send frames as one job, in their order.
 
@@ -93,6 +101,8 @@ def push_prepared(
         begin: When the push began, in seconds of `time.monotonic`.
         checked: Whether `Prepared.check` was called for them already.
         stop: Ends the push when another thread sets it; `Stopped` is raised.
+        submitted: Told of the job as soon as it is submitted; who gives it carries out
+            `Verification.after`.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push`.
@@ -143,15 +153,19 @@ def push_prepared(
                 journal=stage,
                 timings=timings,
             )
+            if submitted is not None:
+                submitted(delivered, verification)
             job = follow(
                 whole, pool_id, delivered, progress, wait=options.wait, deadline=deadline,
                 timings=timings,
             )  # fmt: skip
             if stage is not None:
                 stage.finished = True
-            verification.after(delivered, job.state, frames)
+            found: tuple[str, ...] = ()
+            if submitted is None:
+                found = verification.after(delivered.job_id, job.state)
     timings["total"] = time.monotonic() - begin
-    warnings += verification.notes
+    warnings += verification.notes + found
     return status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=options.wait)
 
 

@@ -212,6 +212,15 @@ class PushStatus:
         """Take the job as it was seen elsewhere."""
         self._job = job
 
+    def add_wait(self, seconds: float) -> None:
+        """Count the time in which the job was followed elsewhere."""
+        self._timings["wait"] = seconds
+        self._timings["total"] = self._timings.get("total", 0.0) + seconds
+
+    def add_warnings(self, warnings: Iterable[str]) -> None:
+        """Add what was found out after the status was made."""
+        self._warnings += tuple(warnings)
+
     def _asked(self) -> Api:
         if self._api is None:
             msg = (

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 
 from celonis_frames._api import Api, TableColumn
-from celonis_frames._deliver import Delivered
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared
 from celonis_frames._retry import Patience
@@ -60,7 +59,8 @@ class Verification:
         self._api, self._pool_id = api, pool_id
         self._table, self._connection_id = table, connection_id
         self._options = options
-        self._before: int | None = None
+        self._before: int | None = 0
+        self._upserted = self._deleted = self._different = 0
         self.notes: tuple[str, ...] = ()
 
     def before(self, frames: Sequence[Prepared]) -> None:
@@ -72,7 +72,7 @@ class Verification:
             KeyColumnError: The table lacks a key column (``verify="schema"``).
         """
         if "rows" in self._options.verified:
-            self._before = self._count()
+            self._expect(frames)
         if self._options.mode != "DELTA" or "none" in self._options.verified:
             return
         asked = "schema" in self._options.verified
@@ -102,38 +102,51 @@ class Verification:
             if asked or not frame.deleted:
                 self._compare(frame, columns, asked)
 
-    def after(self, delivered: Delivered, state: str, frames: Sequence[Prepared]) -> None:
-        """Count the table's rows, once the job is done.
+    def after(self, job_id: str, state: str) -> tuple[str, ...]:
+        """Count the table's rows, once the job is done; what could not be compared.
 
         Raises:
             JobError: There are more or fewer than there can be.
         """
         if "rows" not in self._options.verified:
-            return
+            return ()
         if state != "DONE":
-            self._note("The table's rows were not counted, since the job was not waited for.")
-            return
+            return ("The table's rows were not counted, since the job was not waited for.",)
         there = self._count()
         if there is None:
-            self._note("The table's rows were not counted: this server does not tell how many.")
-            return
-        upserted = sum(frame.measure.rows for frame in frames if not frame.deleted)
-        deleted = delivered.rows - upserted
-        before = 0 if self._options.mode == "REPLACE" else self._before or 0
-        most = before + upserted
-        # With keys a row may take the place of another; a deleted key may be none of the table's.
-        least = (before if self._options.keys else most) - deleted
-        if self._options.keys and upserted and not deleted:
-            least = max(least, 1)
-        if not least <= there <= most:
-            expected = f"{most:,}" if least == most else f"{max(least, 0):,} to {most:,}"
-            raise JobError(
-                f"The job {delivered.job_id} is DONE, but table {self._table!r} has {there:,} rows "
-                f"where {expected} were expected ({before:,} before, {upserted:,} sent"
-                f"{f', {deleted:,} keys deleted' if deleted else ''}). Look at the table, and "
-                "whether somebody else wrote to it meanwhile.",
-                job_id=delivered.job_id,
+            return ("The table's rows were not counted: this server does not tell how many.",)
+        keyed = bool(self._options.keys)
+        # With keys a row may take the place of another, but every key that is sent has one after.
+        least = self._different if keyed else self._upserted
+        least = max(least + (0 if keyed else self._before or 0) - self._deleted, 0)
+        if self._before is None:
+            if there < least:
+                raise self._wrong(job_id, there, f"{least:,} or more")
+            return (
+                "The table's rows were counted after the job only: before it this server did not "
+                f"tell how many, so that no more is known than that there are {least:,} or more.",
             )
+        most = self._before + self._upserted
+        if not least <= there <= most:
+            expected = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+            raise self._wrong(job_id, there, expected)
+        if there < self._before - self._deleted:
+            # An upsert or a delete takes all rows with its key.
+            return (
+                f"Table {self._table!r} has {there:,} rows and had {self._before:,}: that is right "
+                "only if it held rows that share a key.",
+            )
+        return ()
+
+    def _wrong(self, job_id: str, there: int, expected: str) -> JobError:
+        before = "an unknown number" if self._before is None else f"{self._before:,}"
+        return JobError(
+            f"The job {job_id} is DONE, but table {self._table!r} has {there:,} rows where "
+            f"{expected} were expected ({before} before, {self._upserted:,} sent"
+            f"{f', {self._deleted:,} keys deleted' if self._deleted else ''}). Look at the table, "
+            "and whether somebody else wrote to it meanwhile.",
+            job_id=job_id,
+        )
 
     def _compare(self, frame: Prepared, columns: dict[str, TableColumn], asked: bool) -> None:
         for column in frame.layout.columns:
@@ -169,7 +182,20 @@ class Verification:
                 longest=longest,
             )
 
-    def _count(self) -> int | None:
+    def _expect(self, frames: Sequence[Prepared]) -> None:
+        for frame in frames:
+            rows = frame.measure.rows
+            if frame.deleted:
+                self._deleted += rows
+                continue
+            self._upserted += rows
+            keys = frame.measure.different_keys
+            self._different = max(self._different, min(rows, 1) if keys is None else keys)
+        if self._options.mode != "REPLACE":
+            self._before = self._count(absent=0)
+
+    def _count(self, *, absent: int | None = None) -> int | None:
+        """Rows of the table; `absent` when the server lists it not, None when it does not tell."""
         try:
             tables = self._api.tables(self._pool_id)
         except ApiError as error:
@@ -179,7 +205,7 @@ class Verification:
             same = table.name.casefold() == self._table.casefold()
             if same and table.connection_id == self._connection_id:
                 return table.rows
-        return None
+        return absent
 
     def _note(self, text: str) -> None:
         self.notes += (text,)

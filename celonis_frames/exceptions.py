@@ -236,7 +236,11 @@ class JobFailed(JobError):
 
 
 class JobTimeout(JobError):
-    """The job had not ended when the time was up; it goes on at the server."""
+    """The job had not ended when the time was up; it goes on at the server.
+
+    One that was still being filled is cancelled instead. Of a table that `push_many` had not begun
+    by then, `job_id` is empty. The message says which it is.
+    """
 
 
 class UploadUncertain(JobError):

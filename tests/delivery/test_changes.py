@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,23 @@ from celonis_frames import Celonis, exceptions, local
 from celonis_frames.exceptions import JobError
 
 POOL = "Tests"
+
+
+@contextmanager
+def _miscounted(server: Any, table: str, by: int) -> Iterator[None]:
+    """The server tells so many rows more, or less, than the table has."""
+    real = server._store.count
+
+    def count(*place: str) -> int:
+        return max(0, real(*place) + (by if place == (POOL, table) else 0))
+
+    server._store.count = count
+    try:
+        yield
+    finally:
+        del server._store.count
+
+
 FIRST = pl.DataFrame({"K": [1, 2, 3], "V": ["a", "b", "c"]})
 
 
@@ -173,6 +193,79 @@ def test_verify_rows_where_the_server_does_not_tell(table: str) -> None:
         server.faults.answer("tables", 403, times=None)
         status = connection.push(FIRST, POOL, table, verify="rows")
         assert "does not tell" in " ".join(status.warnings)
+
+
+def test_a_table_that_could_not_be_counted_is_not_empty(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """Without the count before, a correct push is no error: a note says how little is known."""
+    connection.push(FIRST, POOL, table)
+    server.faults.answer("tables", 403)
+    status = connection.push(FIRST, POOL, table, verify=["rows", "none"])
+    assert "no more is known than that there are 3 or more" in " ".join(status.warnings)
+    assert server.table(POOL, table).num_rows == 6
+
+
+def test_rows_that_cannot_be_right_are_found_without_a_count_before(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """A table with fewer rows than were sent has lost some, whatever it had before."""
+    with _miscounted(server, table, -5):
+        connection.push(FIRST, POOL, table, mode="REPLACE")
+        server.faults.answer("tables", 403)
+        with pytest.raises(JobError, match="1 rows where 3 or more were expected"):
+            connection.push(FIRST, POOL, table, verify=["rows", "none"])
+
+
+@pytest.mark.parametrize(
+    ("keys", "lost", "wrong"),
+    [
+        (pl.Series([1, 2, 3]), 1, True),
+        (pl.Series(["a", "b", "c"]), 1, True),
+        (pl.Series([1, 1, 2]), 0, False),
+        (pl.Series([1, 1, 2]), 1, True),
+        (pl.Series([0.0, 1.0, 2.0]), 1, False),  # two may be one for the server
+        (pl.Series([0.0, 1.0, 2.0]), 3, True),
+        (pl.Series([0, 1, 2]).cast(pl.Datetime("ns")), 0, False),  # one is left of them
+    ],
+)
+@pytest.mark.parametrize("mode", ["REPLACE", "DELTA"])
+def test_lost_keys_are_found(
+    mode: Any,
+    keys: pl.Series,
+    lost: int,
+    wrong: bool,
+    server: Any,
+    connection: Celonis,
+    table: str,
+) -> None:
+    """Every different key that is sent has a row afterwards, where servers agree on different."""
+    frame = pl.DataFrame({"K": keys})
+    with _miscounted(server, table, -lost):
+        if wrong:
+            with pytest.raises(JobError, match="were expected"):
+                connection.push(frame, POOL, table, mode=mode, keys="K", verify="rows")
+        else:
+            assert connection.push(frame, POOL, table, mode=mode, keys="K", verify="rows").ok
+
+
+def test_keys_that_the_table_held_twice_are_no_error(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """An upsert replaces all rows with its key, so that the table may shrink: that is a note."""
+    connection.push(pl.DataFrame({"K": [1, 1, 1, 2]}), POOL, table)
+    status = connection.push(pl.DataFrame({"K": [1]}), POOL, table, keys="K", verify="rows")
+    assert server.table(POOL, table).num_rows == 2
+    (warning,) = status.warnings
+    assert "has 2 rows and had 4" in warning
+
+
+def test_the_time_of_the_block_is_the_users(connection: Celonis, table: str) -> None:
+    """timeout= bounds the sending, which begins when the block ends."""
+    with connection.changes(POOL, table, keys="K", timeout=1.5) as changes:
+        changes.upsert(FIRST)
+        time.sleep(1.6)
+    assert changes.status.ok
 
 
 def test_an_unknown_comparison_is_refused(connection: Celonis, table: str) -> None:

@@ -1,0 +1,311 @@
+"""Many tables at once: whatever ends it, the error says what became of each."""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import polars as pl
+import pytest
+
+from celonis_frames import Celonis, _many, _retry, exceptions
+
+POOL = "Tests"
+GOOD = pl.DataFrame({"A": [1, 2]})
+BAD = pl.DataFrame({"A": [[1]]})
+
+
+@pytest.fixture
+def slow(server: Any) -> Iterator[None]:
+    """Jobs run until the test is over."""
+    server.faults.slow_jobs(running=600.0)
+    yield
+    with server.connect() as celonis:
+        for job in server.jobs:
+            if job["status"] in ("QUEUED", "RUNNING"):
+                with contextlib.suppress(exceptions.BadRequest):  # it has just been cancelled
+                    celonis.job(job["dataPoolId"], job["id"]).cancel()
+    server.faults.clear()
+
+
+def _job(server: Any, table: str) -> Any:
+    (job,) = (job for job in server.jobs if job["targetName"] == table)
+    return job
+
+
+def _until(true: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it does not become true")
+
+
+def _notes(error: BaseException) -> str:
+    return "\n".join(getattr(error, "__notes__", ()))
+
+
+def _then(error: BaseException, ready: threading.Event) -> Iterator[pl.DataFrame]:
+    """A stream that breaks in the user's own code, once another table is submitted."""
+    yield GOOD
+    ready.wait(30)
+    raise error
+
+
+@pytest.fixture
+def submitted(server: Any, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a job's state is asked for, which is after its submission."""
+    event = threading.Event()
+    real = server.faults.take
+
+    def take(route: str) -> Any:
+        if route == "job":
+            event.set()
+        return real(route)
+
+    monkeypatch.setattr(server.faults, "take", take)
+    return event
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_earlier_error_is_not_lost_at_the_timeout(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """The failed table's own error is raised; the one that runs on is in its notes, with its id."""
+    frames = {f"{table}_bad": BAD, f"{table}_slow": GOOD}
+    with pytest.raises(exceptions.ColumnTypeError) as caught:
+        connection.push_many(frames, POOL, timeout=2)
+    job = _job(server, f"{table}_slow")
+    notes = _notes(caught.value)
+    assert f"'{table}_bad', one of 2" in notes
+    assert f"'{table}_slow': JobTimeout: The job {job['id']} is still" in notes
+    assert f"table '{table}_slow' (job {job['id']})" in notes
+
+
+@pytest.mark.usefixtures("slow")
+def test_every_unfinished_table_has_a_timeout_of_its_own(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """JobTimeout names one job, that of its table; the notes name the other's."""
+    frames = {f"{table}_{n}": GOOD for n in range(2)}
+    with pytest.raises(exceptions.JobTimeout, match="after 2 s") as caught:
+        connection.push_many(frames, POOL, timeout=2)
+    ids = {_job(server, name)["id"] for name in frames}
+    assert caught.value.job_id in ids
+    (other,) = ids - {caught.value.job_id}
+    assert f"JobTimeout: The job {other} is still" in _notes(caught.value)
+
+
+def test_a_timeout_keeps_what_ended(server: Any, connection: Celonis, table: str) -> None:
+    """A table whose job was done before the time was up is told as pushed."""
+    fast, slow = f"{table}_fast", f"{table}_slow"
+
+    def later() -> Iterator[pl.DataFrame]:
+        _until(lambda: _job(server, fast)["status"] == "DONE")
+        server.faults.slow_jobs(running=600.0)
+        yield GOOD
+
+    try:
+        with pytest.raises(exceptions.JobTimeout) as caught:
+            connection.push_many({fast: GOOD, slow: later()}, POOL, at_once=1, timeout=3)
+        assert caught.value.job_id == _job(server, slow)["id"]
+    finally:
+        server.faults.clear()
+        connection.job(POOL, _job(server, slow)["id"]).cancel()
+    assert f"These tables were pushed: {fast}." in _notes(caught.value)
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("route", ["jobs", "job"])
+def test_a_refusal_while_following(
+    route: str, server: Any, connection: Celonis, table: str
+) -> None:
+    """When the jobs cannot be asked for, the error names them and the tables that failed."""
+    frames = {f"{table}_bad": BAD, f"{table}_slow": GOOD}
+    server.faults.answer(route, 403)
+    with pytest.raises(exceptions.CelonisFramesError) as caught:
+        connection.push_many(frames, POOL)
+    job = _job(server, f"{table}_slow")
+    said = f"{caught.value}\n{_notes(caught.value)}"
+    assert f"table '{table}_slow' (job {job['id']})" in said
+    assert "list" in said  # what is wrong with the bad one
+    assert "403" in said or "PermissionDenied" in said
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_job_that_was_deleted_does_not_stop_the_following(
+    server: Any, connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NotFound is the error of the table whose job is gone; the others are still followed."""
+    names = [f"{table}_{n}" for n in range(2)]
+    gone: list[Any] = []
+
+    def change(_seconds: float, _stop: object) -> None:
+        if gone:
+            with contextlib.suppress(exceptions.BadRequest):  # it has been cancelled already
+                connection.job(POOL, there["id"]).cancel()
+            return
+        jobs = [_job(server, name) for name in names]
+        for job, other in (jobs, jobs[::-1]):
+            if job["status"] == "RUNNING":
+                gone.append(job)
+                there.update(other)
+                connection.job(POOL, job["id"]).cancel()
+                name = job["targetName"]
+                _until(lambda name=name: _job(server, name)["status"] == "CANCELED")  # type: ignore[misc]
+                connection._api.delete_job(connection.pool_id(POOL), job["id"])
+                return
+
+    there: dict[str, Any] = {}
+    monkeypatch.setattr(_retry, "_sleep", change)
+    with pytest.raises(exceptions.NotFound) as caught:
+        connection.push_many(dict.fromkeys(names, GOOD), POOL, timeout=60)
+    assert caught.value.job_id == gone[0]["id"]
+    assert f"'{gone[0]['targetName']}', one of 2" in _notes(caught.value)
+    assert f"JobFailed: The job {there['id']}" in _notes(caught.value)
+    assert "running on" not in _notes(caught.value)
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_error_of_the_users_own_frame(
+    server: Any, connection: Celonis, table: str, submitted: threading.Event
+) -> None:
+    """It is raised as it is, and says of which table it is and which jobs run on."""
+    frames = {f"{table}_slow": GOOD, f"{table}_own": _then(ValueError("mine"), submitted)}
+    with pytest.raises(ValueError, match="mine") as caught:
+        connection.push_many(frames, POOL)
+    notes = _notes(caught.value)
+    assert f"'{table}_own', one of 1" in notes
+    assert f"table '{table}_slow' (job {_job(server, f'{table}_slow')['id']})" in notes
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_while_following_names_the_jobs(
+    kind: type[BaseException],
+    server: Any,
+    connection: Celonis,
+    table: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Ctrl-C ends the waiting; what runs on at the server is told with its id, and logged."""
+
+    def interrupt(_seconds: float, _stop: object) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        raise kind
+
+    monkeypatch.setattr(_retry, "_sleep", interrupt)
+    frames = {f"{table}_bad": BAD, f"{table}_slow": GOOD}
+    with caplog.at_level(logging.WARNING, "celonis_frames"), pytest.raises(kind) as caught:
+        connection.push_many(frames, POOL)
+    text = f"table '{table}_slow' (job {_job(server, f'{table}_slow')['id']})"
+    assert text in _notes(caught.value)
+    assert text in caplog.text
+    assert f"Table '{table}_bad': ColumnTypeError" in _notes(caught.value)
+
+
+def test_sigterm_is_heard_while_following(
+    server: Any, connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting for the jobs, too, ends by SystemExit, so that the ids are told."""
+
+    def terminate(_seconds: float, _stop: object) -> None:
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        signal.raise_signal(signal.SIGTERM)
+
+    server.faults.slow_jobs(running=0.5)
+    monkeypatch.setattr(_retry, "_sleep", terminate)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            connection.push_many({table: GOOD}, POOL)
+    finally:
+        server.faults.clear()
+    assert _job(server, table)["id"] in _notes(caught.value)
+
+
+def test_an_interruption_names_the_tables_still_at_work(
+    server: Any, connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that hangs in the user's own code is not waited for, but told; none is begun."""
+    monkeypatch.setattr(_many, "STOP_SECONDS", 0.05)
+    go_on = threading.Event()
+
+    def hanging() -> Iterator[pl.DataFrame]:
+        yield GOOD
+        _thread.interrupt_main()
+        go_on.wait(30)
+
+    frames = {f"{table}_hangs": hanging(), f"{table}_later": GOOD}
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            connection.push_many(frames, POOL, at_once=1)
+    finally:
+        go_on.set()
+    assert f"not been given up yet: {table}_hangs." in _notes(caught.value)
+    assert f"not begun: {table}_later." in _notes(caught.value)
+    for thread in threading.enumerate():
+        if thread.name == "celonis-push":
+            thread.join(10)
+    mine = [job for job in server.jobs if job["targetName"] in frames]
+    assert all(job["status"] in ("NEW", "CANCELED") for job in mine)
+
+
+def test_one_timeout_is_for_all_tables(server: Any, connection: Celonis, table: str) -> None:
+    """The second table has what the first one left, and a third one is not begun."""
+    names = [f"{table}_{n}" for n in range(3)]
+    end = time.monotonic() + 2.0
+
+    def long() -> Iterator[pl.DataFrame]:
+        yield GOOD
+        time.sleep(max(0.0, end - time.monotonic()) + 0.05)
+
+    frames = {names[0]: GOOD, names[1]: long(), names[2]: GOOD}
+    with pytest.raises(exceptions.JobTimeout) as caught:
+        connection.push_many(frames, POOL, at_once=1, timeout=end - time.monotonic())
+    assert f"'{names[1]}', one of 2" in _notes(caught.value)
+    assert f"Table '{names[2]}' was not begun: the " in _notes(caught.value)
+    jobs = {job["targetName"]: job["status"] for job in server.jobs}
+    assert names[2] not in jobs
+    assert jobs.get(names[1], "CANCELED") == "CANCELED"
+    assert jobs[names[0]] not in ("NEW", "CANCELED")
+
+
+def test_rows_are_counted_after_each_job(server: Any, connection: Celonis, table: str) -> None:
+    """verify="rows" is carried out for every table, and timings tell how long was waited."""
+    names = [f"{table}_{n}" for n in range(2)]
+    frames = dict.fromkeys(names, GOOD)
+    statuses = connection.push_many(frames, POOL, verify="rows")
+    for status in statuses.values():
+        assert status.ok
+        assert status.warnings == ()
+        assert 0.0 <= status.timings["wait"] <= status.timings["total"]
+    real = server._store.count
+    try:
+        server._store.count = lambda *place: real(*place) + (place == (POOL, names[1]))
+        with pytest.raises(exceptions.JobError, match="3 rows where 2 were expected") as caught:
+            connection.push_many(frames, POOL, mode="REPLACE", verify="rows")
+    finally:
+        del server._store.count
+    assert f"'{names[1]}', one of 1" in _notes(caught.value)
+    assert f"These tables were pushed: {names[0]}." in _notes(caught.value)
+    statuses = connection.push_many(frames, POOL, verify="rows", wait=False)
+    for status in statuses.values():
+        assert "not waited for" in " ".join(status.wait().warnings)
+
+
+def test_jobs_that_fail_are_told_together(server: Any, connection: Celonis, table: str) -> None:
+    """Each failed job is the error of its own table."""
+    frames = {f"{table}_{n}": GOOD for n in range(2)}
+    server.faults.fail_jobs("no room", times=2)
+    with pytest.raises(exceptions.JobFailed, match="no room") as caught:
+        connection.push_many(frames, POOL)
+    ids = {_job(server, name)["id"] for name in frames}
+    (other,) = ids - {caught.value.job_id}
+    assert f"JobFailed: The job {other}" in _notes(caught.value)
