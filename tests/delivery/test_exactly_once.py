@@ -19,20 +19,12 @@ from celonis_frames import (
     _retry,
     _uploads,
     exceptions,
-    local,
 )
 from celonis_frames._options import PushOptions
 from celonis_frames._push import push_frame
 
 ROWS = 20_000
 FRAME = pl.DataFrame({"A": range(ROWS), "B": np.random.default_rng(1).random(ROWS)})
-
-
-@pytest.fixture
-def own() -> Iterator[Any]:
-    """A local Celonis of its own."""
-    with local.start(limits=False) as celonis:
-        yield celonis
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 import celonis_frames
-from celonis_frames import ApiKey, Celonis, exceptions, local
+from celonis_frames import Celonis, exceptions, local
 
 ROWS = 100_000
 PROGRAM = f"""
@@ -27,20 +27,6 @@ celonis = Celonis(os.environ["CELONIS_URL"], auth=ApiKey(os.environ["CELONIS_API
 frame = pl.DataFrame({{"A": range({ROWS})}})
 celonis.push(frame, "P", "T", chunk_bytes=100_000, staging=sys.argv[1])
 """
-
-
-@pytest.fixture
-def own() -> Iterator[Any]:
-    """A local Celonis of its own."""
-    with local.start(limits=False) as celonis:
-        yield celonis
-
-
-@pytest.fixture
-def client(own: Any) -> Iterator[Celonis]:
-    """A connection to it."""
-    with Celonis(own.url, auth=ApiKey(own.token)) as celonis:
-        yield celonis
 
 
 def _until(true: Callable[[], Any]) -> None:

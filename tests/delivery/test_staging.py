@@ -24,7 +24,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 
 import celonis_frames
-from celonis_frames import ApiKey, Celonis, _claims, _files, exceptions, local
+from celonis_frames import Celonis, _claims, _files, exceptions
 from celonis_frames._chunks import encode
 from celonis_frames._claims import Claim
 from celonis_frames._options import PushOptions
@@ -96,20 +96,6 @@ def remote(monkeypatch: pytest.MonkeyPatch) -> type[Remote]:
     monkeypatch.setattr(Remote, "opened", [])
     monkeypatch.setattr(Remote, "fails", lambda _what, _path: None, raising=False)
     return Remote
-
-
-@pytest.fixture
-def own() -> Iterator[Any]:
-    """A local Celonis of its own."""
-    with local.start(limits=False) as celonis:
-        yield celonis
-
-
-@pytest.fixture
-def client(own: Any) -> Iterator[Celonis]:
-    """A connection to it."""
-    with Celonis(own.url, auth=ApiKey(own.token)) as celonis:
-        yield celonis
 
 
 def _told(error: BaseException) -> str:
