@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
@@ -49,10 +50,28 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 @pytest.fixture(autouse=True)
 def no_leaks() -> Iterator[None]:
-    """No test leaves a thread or an open file behind."""
+    """No test leaves a thread, an open file or a dead connection behind."""
     leaks = Leaks(sockets=False)
     yield
     assert leaks.left() == []
+
+
+@pytest.fixture(autouse=True)
+def no_open_jobs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test leaves a job at the shared server that could still be executed."""
+    server = request.getfixturevalue("server") if "server" in request.fixturenames else None
+    yield
+    end = time.monotonic() + 10
+    while True:
+        jobs = getattr(server, "jobs", [])  # the servers of tests/wire have none
+        if time.monotonic() > end or not _with(jobs, "QUEUED", "RUNNING"):
+            break
+        time.sleep(0.01)  # what runs on at the server ends by itself
+    assert _with(jobs, "NEW", "QUEUED", "RUNNING") == []
+
+
+def _with(jobs: list[dict[str, Any]], *states: str) -> list[dict[str, Any]]:
+    return [job for job in jobs if job["status"] in states]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ class Leaks:
     """What is there now; `left` tells what has come since.
 
     Args:
-        sockets: Whether sockets count; not where a connection lives longer than a test.
+        sockets: Whether all sockets count. Else only those whose server has ended, since there are
+            connections that live longer than a test.
     """
 
     def __init__(self, *, sockets: bool) -> None:
@@ -47,10 +48,11 @@ class Leaks:
             if not thread.name.startswith(_SERVERS + _LIBRARIES)
         }
         found |= {(file.fd, file.path): f"file {file.path}" for file in self._process.open_files()}
-        if self._sockets:
-            found |= {
-                (c.laddr, c.raddr): f"socket {c.laddr} to {c.raddr}, {c.status}"
-                for c in self._process.net_connections("inet")
-                if c.raddr
-            }
+        connections = self._process.net_connections("inet")
+        listening = {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
+        found |= {
+            (c.laddr, c.raddr): f"socket {c.laddr} to {c.raddr}, {c.status}"
+            for c in connections
+            if c.raddr and (self._sockets or not {c.laddr.port, c.raddr.port} & listening)
+        }
         return found

@@ -107,7 +107,9 @@ def test_the_client_of_one_host_is_not_sent_to_another(monkeypatch: pytest.Monke
         celonis_frames.connect("https://other.us-2.celonis.cloud")
 
 
-def test_a_long_push_across_expiries(celonis: Any, pool: str) -> None:
+def test_a_long_push_across_expiries(
+    celonis: Any, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Tokens that expire between the chunks are renewed, and every row is there once."""
     rows = 6
 
@@ -118,7 +120,7 @@ def test_a_long_push_across_expiries(celonis: Any, pool: str) -> None:
     expired = threading.Event()
     sent: list[int] = []
     with _celonis(celonis) as connection:
-        original = connection._api.upload_chunk
+        original = Api.upload_chunk
 
         def upload(*arguments: Any, **options: Any) -> None:
             celonis.expire_tokens()
@@ -129,7 +131,7 @@ def test_a_long_push_across_expiries(celonis: Any, pool: str) -> None:
             )
             original(*arguments, **options)
 
-        connection._api.upload_chunk = upload  # type: ignore[method-assign]
+        monkeypatch.setattr(Api, "upload_chunk", upload)
         status = connection.push(batches(), pool, "T", chunk_bytes=1, workers=1)
     assert expired.is_set()
     assert status.ok

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, OAuth2, _records
@@ -114,6 +114,7 @@ SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6
 @given(secret=SECRETS, before=st.text(max_size=20), after=st.text(max_size=20))
 def test_a_secret_is_hidden_however_it_is_escaped(secret: str, before: str, after: str) -> None:
     """As it is, in JSON, in HTML, in an address, in Python's quotes, in two at once."""
+    assume(secret.strip("*"))  # what hides it is made of stars
     ways = (str, lambda t: json.dumps(t)[1:-1], html.escape, lambda t: quote(t, safe=""), repr)
     for inner in ways:
         for outer in ways:
