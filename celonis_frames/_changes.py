@@ -25,7 +25,7 @@ class Changes:
         self._options = options
         self._frames: list[Prepared] = []
         self._status: PushStatus | None = None
-        self._open = True
+        self._entered = self._open = False
 
     @property
     def status(self) -> PushStatus:
@@ -64,6 +64,7 @@ class Changes:
         self._add(frame, deleted=True)
 
     def __enter__(self) -> Self:
+        self._entered = self._open = True
         return self
 
     def __exit__(
@@ -89,6 +90,11 @@ class Changes:
         )
 
     def _add(self, frame: Any, *, deleted: bool) -> None:
+        if not self._entered:
+            raise ConfigError(
+                "Changes are sent when their block ends: use them as "
+                "'with celonis.changes(…) as changes:'."
+            )
         if not self._open:
             raise ConfigError("These changes were sent already: begin new ones.")
         prepared = prepare(frame, self._table, self._options, deleted=deleted)

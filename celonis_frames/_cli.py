@@ -15,7 +15,7 @@ from typing import Any
 
 from celonis_frames import Celonis, _demo, plan
 from celonis_frames._version import __version__
-from celonis_frames.exceptions import CelonisFramesError, JobError
+from celonis_frames.exceptions import CelonisFramesError, ConfigError, JobError
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -37,10 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as error:
         _say(str(error), file=sys.stderr)
         return 1
+    except SystemExit as end:
+        for note in getattr(end, "__notes__", ()):
+            _say(note, file=sys.stderr)
+        raise
     except KeyboardInterrupt as interrupt:
         for note in getattr(interrupt, "__notes__", ()):
             _say(note, file=sys.stderr)
         return 130
+    except BrokenPipeError:  # a reader such as head has seen enough
+        sys.stderr.close()
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -204,7 +211,13 @@ def _cancel(arguments: argparse.Namespace) -> int:
 
 
 def _keys(text: str | None) -> list[str] | None:
-    return [key.strip() for key in text.split(",")] if text else None
+    if text is None:
+        return None
+    keys = [key.strip() for key in text.split(",")]
+    if not all(keys):
+        # An unset variable of a shell: without keys an upsert would be an append.
+        raise ConfigError(f"--keys {text!r} has an empty name: name columns, or leave it out.")
+    return keys
 
 
 def _size(text: str | None) -> int | str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import fsspec
@@ -110,9 +110,9 @@ def _read_arrow(frame: Any) -> Source:
     if isinstance(frame, pa.RecordBatchReader):
         return _read_stream(frame, "pyarrow RecordBatchReader")
     if isinstance(frame, str | os.PathLike):
-        return _read_dataset(_open_files([os.fspath(frame)]), "Parquet files")
+        return _read_files([os.fspath(frame)])
     if isinstance(frame, list) and frame and all(isinstance(f, str | os.PathLike) for f in frame):
-        return _read_dataset(_open_files([os.fspath(f) for f in frame]), "Parquet files")
+        return _read_files([os.fspath(f) for f in frame])
     if hasattr(frame, "__arrow_c_stream__"):
         try:
             reader = pa.RecordBatchReader.from_stream(frame)
@@ -173,9 +173,28 @@ def _read_iterable(frames: Iterable[Any]) -> Source:
     return Source(f"iterator of {head.kind}s", schema, None, False, False, batches, head.notes)
 
 
-def _open_files(patterns: list[str]) -> Any:
-    import pyarrow.dataset as ds  # noqa: PLC0415  # imports pandas where that is installed
+def _read_files(patterns: list[str]) -> Source:
+    """Parquet files: as one data set where all have the same columns and types, else one by one.
 
+    A data set would take the first file's columns and types for those of all.
+    """
+    import pyarrow.dataset as ds  # noqa: PLC0415  # imports pandas where that is installed
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    filesystem, files = _find_files(patterns)
+    try:
+        schemas = [pq.read_schema(file, filesystem=filesystem) for file in files]
+        if all(schema.equals(schemas[0]) for schema in schemas):
+            return _read_dataset(
+                ds.dataset(files, filesystem=filesystem, format="parquet"), "Parquet files"
+            )
+        each = [ds.dataset(file, filesystem=filesystem, format="parquet") for file in files]
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise FrameError(f"{', '.join(patterns)} cannot be read as Parquet: {error}") from error
+    return replace(_read_iterable(each), kind="Parquet files")
+
+
+def _find_files(patterns: list[str]) -> tuple[Any, list[str]]:
     filesystem, files = None, []
     try:
         for pattern in patterns:
@@ -185,9 +204,9 @@ def _open_files(patterns: list[str]) -> Any:
             if not paths or not filesystem.exists(paths[0]):
                 raise FrameError(f"No Parquet file at {pattern!r}: nothing to push.")
             files += sorted(paths)
-        return ds.dataset(files, filesystem=filesystem, format="parquet")
-    except (ImportError, ValueError, OSError, pa.ArrowException) as error:
+    except (ImportError, ValueError, OSError) as error:
         raise FrameError(f"{', '.join(patterns)} cannot be read as Parquet: {error}") from error
+    return filesystem, files
 
 
 def _batch_rows(schema: pa.Schema, nbytes: int, rows: int) -> int:

@@ -61,7 +61,7 @@ def read_frames(
                 for batch in rows:
                     _settle(schema, batch, known, open_names)
                     sink.write_batch(batch)
-    schema = pa.schema([known[name] for name in names])
+    schema = pa.schema([known[name].with_type(_wide(known[name].type)) for name in names])
 
     def all_batches() -> Batches:
         with waiting:
@@ -102,6 +102,19 @@ def _settle(
             known[name] = schema.field(place)
         elif pa.types.is_null(known[name].type):
             known[name] = schema.field(place)
+
+
+def _wide(kind: pa.DataType) -> pa.DataType:
+    """The widest type of the same Celonis type: later frames may be wider than the first."""
+    if pa.types.is_integer(kind) and kind != pa.uint64():
+        return pa.int64()
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    if pa.types.is_timestamp(kind) and kind.unit in ("s", "ms"):
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_duration(kind) and kind.unit in ("s", "ms"):
+        return pa.duration("us")
+    return kind
 
 
 def _same_names(schema: pa.Schema, expected: list[str], number: int) -> None:
@@ -146,7 +159,7 @@ def _cast(array: Any, field: pa.Field, number: int) -> Any:
 
 
 def _sort(kind: pa.DataType) -> str:
-    """What is brought together: whole and broken numbers, texts, times of one zone, and so on.
+    """What is brought together: whole and broken numbers, texts, times with a zone, and so on.
 
     Decimals and floats are not: one would be rounded to the other.
     """
@@ -154,7 +167,7 @@ def _sort(kind: pa.DataType) -> str:
     if isinstance(kind, pa.BaseExtensionType):
         return str(kind)
     if pa.types.is_timestamp(plain):
-        return f"timestamp of zone {plain.tz}"
+        return "timestamp" if plain.tz is None else "timestamp with zone"
     for sort, tests in _SORTS.items():
         if any(test(plain) for test in tests):
             return sort

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, Literal
 
 from celonis_frames._chunks import COMPRESSIONS, DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
@@ -71,6 +73,7 @@ class PushOptions:
     progress: bool | None = None
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         self._set("mode", _word("mode", self.mode, ("DELTA", "REPLACE")))
         self._set("file_type", _word("file_type", self.file_type, ("PARQUET", "CSV")))
         self._set("nested", _word("nested", self.nested, ("error", "json")))
@@ -99,6 +102,28 @@ class PushOptions:
                 raise ConfigError(
                     f"job_options= sets {name!r}, which push sets itself: use {_OWN_FIELDS[name]}."
                 )
+
+    def _check_kinds(self) -> None:
+        """Refuse what is of the wrong kind, before it fails somewhere inside."""
+        names = "a column's name or a list of names"
+        for name, kinds, form in (
+            ("keys", (str, list, tuple, set, frozenset, Sequence, NoneType), names),
+            ("columns", (Mapping, NoneType), "a mapping of column names to types or lengths"),
+            ("rename", (str, Mapping, NoneType), 'a mapping of names, "snake" or "upper_snake"'),
+            ("verify", (str, list, tuple, NoneType), '"schema", "rows", "none" or a list of them'),
+            ("timeout", (int, float, NoneType), "a number of seconds"),
+            ("job_options", (Mapping, NoneType), "a mapping of field names to values"),
+            ("staging", (str, os.PathLike, NoneType), "an fsspec URL or a path"),
+            ("deduplicate_by", (str, NoneType), "a column's name"),
+            ("connection", (str, NoneType), "an id or a name"),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise ConfigError(f"{name}={value!r} must be {form}.")
+        if not all(isinstance(key, str) for key in self.keys or ()):
+            raise ConfigError(f"keys={self.keys!r} must be {names}.")
+        if isinstance(self.staging, os.PathLike):
+            self._set("staging", os.fspath(self.staging))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

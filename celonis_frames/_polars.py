@@ -47,7 +47,7 @@ def read_lazy(
     pl = sys.modules["polars"]
     try:
         schema = _to_arrow(frame.collect_schema().to_frame()).schema
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise FrameError(f"The LazyFrame's query fails: {error}") from error
     rows = batch_rows(schema, 0, 0)
 
@@ -58,7 +58,7 @@ def read_lazy(
             ):
                 for piece in part.iter_slices(rows):
                     yield from _to_arrow(piece).to_batches()
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, OSError) as error:
             raise FrameError(f"The LazyFrame's query fails: {error}") from error
 
     return schema, batches

@@ -9,6 +9,7 @@ from celonis_frames._api import Api, TableColumn
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared
 from celonis_frames._retry import Patience
+from celonis_frames._schema import CHANGE_DATE
 from celonis_frames.exceptions import (
     ApiError,
     ColumnTypeError,
@@ -85,6 +86,7 @@ class Verification:
                 patience=None if asked else Patience(tries=1),
             )
         except NotFound:
+            self._tell_absent(frames)
             return
         except ApiError as error:
             _log.info("table %s cannot be looked at: %s", self._table, type(error).__name__)
@@ -96,11 +98,38 @@ class Verification:
             return
         columns = {column.name.casefold(): column for column in there}
         if not columns:
+            self._tell_absent(frames)
             return
+        self._tell_different(frames, columns)
         for frame in frames:
             # Keys to delete that are too long match no row, and cut none.
             if asked or not frame.deleted:
                 self._compare(frame, columns, asked)
+
+    def _tell_absent(self, frames: Sequence[Prepared]) -> None:
+        if all(frame.deleted for frame in frames):
+            self._note(f"There is no table {self._table!r}: nothing is deleted.")
+
+    def _tell_different(self, frames: Sequence[Prepared], columns: dict[str, TableColumn]) -> None:
+        """Say which columns the rows that are written lack, and which the table gets."""
+        for frame in frames:
+            if frame.deleted:
+                continue
+            mine = {column.name.casefold() for column in frame.layout.columns}
+            missing = [
+                column.name
+                for name, column in columns.items()
+                if name not in mine and name != CHANGE_DATE.casefold()
+            ]
+            new = [c.name for c in frame.layout.columns if c.name.casefold() not in columns]
+            if missing:
+                self._note(
+                    f"Table {self._table!r} has columns that the frame lacks: {missing}. The rows "
+                    "that are written get NULL there, also those that had a value."
+                )
+            if new:
+                self._note(f"Table {self._table!r} gets new columns: {new}.")
+            return
 
     def after(self, job_id: str, state: str) -> tuple[str, ...]:
         """Count the table's rows, once the job is done; what could not be compared.

@@ -221,3 +221,18 @@ def test_the_largest_number_of_all_rows_is_named(
     frame = {"table": frame.to_arrow, "polars": lambda: frame, "lazy": frame.lazy}[kind]()
     with pytest.raises(exceptions.ColumnTypeError, match=r"'U'.*18446744073709551614"):
         connection.push(frame, "Tests", table)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("keys", 3), ("keys", [1]), ("columns", ["K"]), ("rename", 5), ("verify", True),
+        ("timeout", "5"), ("job_options", "x"), ("staging", 7), ("connection", 1),
+    ],
+)  # fmt: skip
+def test_a_parameter_of_the_wrong_kind_is_named(
+    name: str, value: Any, connection: Celonis, table: str
+) -> None:
+    """Not an error from somewhere inside, but one that says which parameter and what it takes."""
+    with pytest.raises(exceptions.ConfigError, match=f"^{name}=.* must be"):
+        connection.push(GOOD, "Tests", table, **{name: value})

@@ -184,3 +184,13 @@ def test_serve_says_what_it_cannot_have(tmp_path: Path) -> None:
             assert done.returncode == 1
             assert "ConfigError" in done.stderr
             assert "Traceback" not in done.stderr
+
+
+def test_an_empty_keys_is_refused(tmp_path: Path) -> None:
+    """An unset variable of a shell does not turn an upsert into an append."""
+    file = tmp_path / "x.parquet"
+    pl.DataFrame({"K": [1]}).write_parquet(file)
+    for keys in ("", "K,"):
+        done = _run("plan", str(file), "--table", "T", "--keys", keys)
+        assert done.returncode == 1
+        assert "--keys" in done.stderr

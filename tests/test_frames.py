@@ -228,7 +228,7 @@ FIRST: list[tuple[str, list[Any], str, list[Any]]] = [
      [None, None]),
     ("nulls of one type", [pl.DataFrame({"A": [None]}),
                            pl.DataFrame({"A": [None]}, {"A": pl.Int8})],
-     "int8", [None, None]),
+     "int64", [None, None]),
     ("whole floats after integers", [pd.DataFrame({"A": [1]}), pd.DataFrame({"A": [2, None]})],
      "int64", [1, 2, None]),
     ("texts of several sorts", [pl.DataFrame({"A": ["x"]}, {"A": pl.Categorical}),
@@ -343,3 +343,57 @@ def test_odd_names_arrive(server: Any, connection: Celonis, table: str) -> None:
         frame = pl.DataFrame({name: ["x", "y"] for name in names})
         connection.push(frame, POOL, table, mode="REPLACE", file_type=file_type)
         assert server.table(POOL, table).schema.names == names
+
+
+FILES: list[tuple[str, Any, Any, list[Any] | None]] = [
+    ("whole numbers and text", [1], ["0045"], None),
+    ("flags and numbers", [True], [5], None),
+    ("dates and times", [dt.date(2024, 1, 2)], [dt.datetime(2024, 1, 2, 13)], None),
+    ("times without and with a zone", pa.array([0], pa.timestamp("us")),
+     pa.array([0], pa.timestamp("us", "UTC")), None),
+    ("short and long floats", pa.array([1.5], pa.float32()), [0.1], [1.5, 0.1]),
+    ("whole and broken numbers", [1], [1.5], None),
+    ("short and long integers", pa.array([1], pa.int32()), [2**40], [1, 2**40]),
+    ("nothing and integers", pa.nulls(1), [7], [None, 7]),
+    ("seconds and microseconds", pa.array([1], pa.timestamp("s")),
+     pa.array([5], pa.timestamp("us")),
+     [dt.datetime(1970, 1, 1, 0, 0, 1), dt.datetime(1970, 1, 1, 0, 0, 0, 5)]),
+    ("two zones", pa.array([0], pa.timestamp("us", "Europe/Berlin")),
+     pa.array([1], pa.timestamp("us", "UTC")),
+     [dt.datetime(1970, 1, 1), dt.datetime(1970, 1, 1, 0, 0, 0, 1)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("as_files", [True, False])
+@pytest.mark.parametrize(
+    ("first", "second", "stored"), [case[1:] for case in FILES], ids=[case[0] for case in FILES]
+)
+def test_parts_of_different_types_are_brought_together_or_refused(
+    first: Any, second: Any, stored: list[Any] | None, as_files: bool, tmp_path: Path,
+    server: Any, connection: Celonis, table: str,
+) -> None:  # fmt: skip
+    """Files, like frames of an iterator: the first one's types are not forced on the others."""
+    parts: Any = [
+        pa.table({"N": [place], "A": values}) for place, values in enumerate((first, second))
+    ]
+    if as_files:
+        for place, part in enumerate(parts):
+            pq.write_table(part, tmp_path / f"{place}.parquet")
+        parts = str(tmp_path / "*.parquet")
+    if stored is None:
+        with pytest.raises(exceptions.ColumnTypeError, match=r"'A'.*frame 2"):
+            connection.push(parts, "Frames", table)
+    else:
+        connection.push(parts, "Frames", table, mode="REPLACE")
+        assert server.table("Frames", table).sort_by("N")["A"].to_pylist() == stored
+
+
+@pytest.mark.parametrize("second", [{"A": [1], "B": [2]}, {"B": [1]}, {"a": [1]}])
+def test_files_of_other_columns_are_refused(
+    second: dict[str, Any], tmp_path: Path, connection: Celonis, table: str
+) -> None:
+    """No column of a file is dropped, or filled with nulls, without a word."""
+    pq.write_table(pa.table({"A": [1]}), tmp_path / "0.parquet")
+    pq.write_table(pa.table(second), tmp_path / "1.parquet")
+    with pytest.raises(exceptions.FrameError, match="other columns"):
+        connection.push([tmp_path / "0.parquet", tmp_path / "1.parquet"], "Frames", table)

@@ -83,12 +83,12 @@ def test_an_error_in_the_block_sends_nothing(server: Any, connection: Celonis, t
 
 def test_frames_of_one_job_must_agree(connection: Celonis, table: str) -> None:
     """Other columns or types than in an earlier frame are refused, with the columns' names."""
-    changes = connection.changes(POOL, table, keys="K")
-    changes.upsert(FIRST)
-    with pytest.raises(exceptions.FrameError, match=r"\['W'\]"):
-        changes.upsert(pl.DataFrame({"K": [1], "V": ["a"], "W": [1]}))
-    with pytest.raises(exceptions.FrameError, match=r"\['K'\].*other types"):
-        changes.delete(pl.DataFrame({"K": ["1"]}))
+    with connection.changes(POOL, table, keys="K") as changes:
+        changes.upsert(FIRST)
+        with pytest.raises(exceptions.FrameError, match=r"\['W'\]"):
+            changes.upsert(pl.DataFrame({"K": [1], "V": ["a"], "W": [1]}))
+        with pytest.raises(exceptions.FrameError, match=r"\['K'\].*other types"):
+            changes.delete(pl.DataFrame({"K": ["1"]}))
 
 
 def test_no_frames_make_no_job(server: Any, connection: Celonis, table: str) -> None:
@@ -272,3 +272,25 @@ def test_an_unknown_comparison_is_refused(connection: Celonis, table: str) -> No
     """verify= takes its words only."""
     with pytest.raises(exceptions.ConfigError, match="verify="):
         connection.push(FIRST, POOL, table, verify="everything")  # type: ignore[arg-type]
+
+
+def test_columns_that_differ_are_told(connection: Celonis, table: str) -> None:
+    """A DELTA that lacks columns of the table, or brings new ones, says so."""
+    connection.push(FIRST, POOL, table, mode="REPLACE", keys="K")
+    status = connection.push(pl.DataFrame({"K": [1], "W": [2]}), POOL, table, keys="K")
+    told = " ".join(status.warnings)
+    assert "lacks: ['V']" in told
+    assert "new columns: ['W']" in told
+    assert connection.push(FIRST, POOL, table, keys="K", verify="none").warnings == ()
+
+
+def test_a_delete_without_a_table_is_told(connection: Celonis, table: str) -> None:
+    """Deleting from a table that is not there succeeds, with a word about it."""
+    status = connection.delete(FIRST, POOL, table, keys="K")
+    assert f"no table {table!r}" in " ".join(status.warnings)
+
+
+def test_changes_outside_their_block_are_refused(connection: Celonis, table: str) -> None:
+    """Frames that would never be sent are not taken."""
+    with pytest.raises(exceptions.ConfigError, match="sent when their block ends"):
+        connection.changes(POOL, table, keys="K").upsert(FIRST)

@@ -1,7 +1,7 @@
 """Every call under every fault: what the documentation promises is what happens.
 
 The whole matrix takes minutes: ``pytest -m "slow or not slow" tests/faults/test_matrix.py``. The
-normal run takes a quarter of it, each pair of call and fault in one of the four ways of pushing.
+normal run takes a part of it (`cells.sample`).
 """
 
 from __future__ import annotations
