@@ -91,7 +91,7 @@ def cells() -> Iterator[Cell]:
 
 
 def sample() -> set[Cell]:
-    """A sixth of the matrix: each call and hazard in one way of pushing, alternately once and always.
+    """A part of the matrix: each call and hazard in one way of pushing, now once, now always.
 
     Of the calls that change something, both.
     """

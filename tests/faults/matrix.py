@@ -2,7 +2,7 @@
 
     python tests/faults/matrix.py [--quick] [--dry]
 
---quick takes a quarter of the cells, as the normal test run does; --dry writes nothing.
+--quick takes a part of the cells, as the normal test run does; --dry writes nothing.
 """
 
 from __future__ import annotations
