@@ -80,8 +80,8 @@ def push(
             this column wins (the API's ``duplicateRemovalColumn``).
         upsert_strategy: What happens to columns that the frame does not have, as the API names it.
         job_options: Further fields of the job by their API names.
-        verify: ``"schema"`` compares types, text lengths and keys with the table before anything is
-            sent, and says where it may not look; ``"rows"`` counts the table's rows after the
+        verify: ``"schema"`` compares types and text lengths with the table, and looks for the key
+            columns there, before anything is sent; it says where it may not look. ``"rows"`` counts the table's rows after the
             job, where the server tells them (the local Celonis does): without keys it sees every
             row lost or doubled, with keys only more rows than were there and sent, or fewer than
             there are different keys in the frame. None compares the text lengths of a DELTA where
