@@ -81,12 +81,12 @@ def push(
         upsert_strategy: What happens to columns that the frame does not have, as the API names it.
         job_options: Further fields of the job by their API names.
         verify: ``"schema"`` compares types and text lengths with the table, and looks for the key
-            columns there, before anything is sent; it says where it may not look. ``"rows"`` counts the table's rows after the
-            job, where the server tells them (the local Celonis does): without keys it sees every
-            row lost or doubled, with keys only more rows than were there and sent, or fewer than
-            there are different keys in the frame. None compares the text lengths of a DELTA where
-            the key may look, since a table keeps the lengths it was made with; ``"none"`` does
-            not.
+            columns there, before anything is sent; it says where it may not look. ``"rows"`` counts
+            the table's rows after the job, where the server tells them (the local Celonis does):
+            without keys it sees every row lost or doubled, with keys only more rows than were there
+            and sent, or fewer than there are different keys in the frame. None compares the text
+            lengths of a DELTA where the key may look, since a table keeps the lengths it was made
+            with; ``"none"`` does not.
         wait: Wait for the job's end; False returns once it is submitted.
         timeout: Seconds for all of it. While uploading, the job is cancelled; after that it goes
             on at the server.
