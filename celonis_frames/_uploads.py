@@ -331,6 +331,8 @@ class Uploads:
         if self._failure is not None:
             raise self._failure
         self._patience.check()
+        if self._stop.is_set():  # closed by another thread: what was cut short is no doubt
+            raise Stopped
         if self._patience.left() == 0.0:
             raise JobTimeout(
                 f"The time was up while job {self._job_id} was being filled ({self.chunks} chunks "
