@@ -31,7 +31,10 @@ class Payload(Protocol):
         """Bytes."""
 
     def blocks(self) -> Iterator[bytes | memoryview]:
-        """The bytes from the beginning, each time it is called."""
+        """The bytes from the beginning, each time it is called; not after `release`."""
+
+    def release(self) -> None:
+        """It is known to have arrived, and is not asked for again."""
 
 
 class MultipartFile:

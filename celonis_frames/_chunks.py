@@ -5,7 +5,7 @@ What is certain about the server decides the defaults: INT96 timestamps, SNAPPY,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,23 +14,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from celonis_frames._csvfile import CSV_OPTIONS, CsvWriter
+from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Sizes
 from celonis_frames.exceptions import FrameError
-
-MAX_CHUNK_BYTES = 1_000_000_000
-"""Most bytes the API takes in one chunk."""
-
-DEFAULT_CHUNK_BYTES = 64_000_000
-"""Large enough that chunks are few, small enough that upload and encoding overlap."""
 
 COMPRESSIONS = ("snappy", "none", "zstd", "gzip", "lz4")
 
 BLOCK_BYTES = 1_048_576
-"""Bytes of the blocks that a file is kept in: what a socket or a file takes well at a time."""
+"""Bytes of the least blocks that a file is kept in."""
 
+_BUFFER_BYTES = 4 * BLOCK_BYTES
 _PROBE_BYTES = 1_000_000
 _GROUP_BYTES = 16_000_000
 _DICTIONARY_SAMPLE = 20_000
 _DICTIONARY_SHARE = 0.3
+_TAIL = 0.2
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class EncodedChunk:
         number: Its place, from 1.
         rows: Rows in it.
         size: Bytes.
-        pieces: The file's bytes, in blocks of about `BLOCK_BYTES`.
+        pieces: The file's bytes, in blocks of a few MiB.
         file_type: ``"PARQUET"`` or ``"CSV"``.
         deleted: Whether its rows are keys of rows to delete.
     """
@@ -67,51 +64,104 @@ def encode(
     batches: Iterable[pa.RecordBatch],
     schema: pa.Schema,
     *,
-    chunk_bytes: int = DEFAULT_CHUNK_BYTES,
+    chunk_bytes: int | None = None,
     file_type: str = "PARQUET",
     compression: str = "snappy",
-    first: int = 1,
-    deleted: bool = False,
 ) -> Iterator[EncodedChunk]:
-    """Finished files of about `chunk_bytes` each, the last one smaller.
+    """Finished files of about `chunk_bytes` each, the last one smaller; in this thread.
+
+    Args:
+        batches: Rows of `schema`, in batches of bounded size.
+        schema: Arrow schema of the wire; the same for all files.
+        chunk_bytes: Wished size of a finished file, in bytes; None: 32 MB.
+        file_type: ``"PARQUET"`` or ``"CSV"``.
+        compression: Parquet codec.
+
+    Raises:
+        FrameError: A file came out larger than the API takes.
+    """
+    style, sizes = Style(schema, file_type, compression), Sizes(chunk_bytes, None, None)
+    number = 0
+    for file in write(batches, style, sizes):
+        number += 1
+        yield file.finish(number)
+    if not number:
+        yield empty(style)
+
+
+def write(
+    batches: Iterable[pa.RecordBatch],
+    style: Style,
+    sizes: Sizes,
+    admit: Callable[[], None] = lambda: None,
+) -> Iterator[ChunkFile]:
+    """Written files, one after the other, for whoever takes them to finish.
 
     A file grows by row groups; how many rows the next one takes follows from what the last one
     weighed in the file, so the size wished for is met whatever the data do.
 
     Args:
-        batches: Rows of `schema`, in batches of bounded size.
-        schema: Arrow schema of the wire; the same for all files.
-        chunk_bytes: Wished size of a finished file, in bytes.
-        file_type: ``"PARQUET"`` or ``"CSV"``.
-        compression: Parquet codec.
-        first: Number of the first file.
-        deleted: Whether the rows are keys of rows to delete.
-
-    Raises:
-        FrameError: A file came out larger than the API takes.
+        batches: Rows of the style's schema, in batches of bounded size.
+        style: What the files are.
+        sizes: How large they should be; several threads may share it.
+        admit: Called before a file is begun; it may wait.
     """
-    file: _File | None = None
-    number = first - 1
-    weight: float | None = None
-    dictionary: list[str] | None = None
+    file: ChunkFile | None = None
     for batch in batches:
+        sizes.take(batch.num_rows)
         start = 0
         while start < batch.num_rows:
             if file is None:
-                number += 1
-                if dictionary is None:
-                    dictionary = _dictionary_columns(batch)
-                file = _File(schema, file_type, compression, dictionary, chunk_bytes, weight)
+                admit()
+                file = ChunkFile(style, sizes, batch)
             part = batch.slice(start, file.room(batch.nbytes / batch.num_rows))
             start += part.num_rows
             file.add(part)
-            if file.full:
-                yield file.finish(number, deleted=deleted)
-                weight, file = file.weight, None
-    if number < first:  # an empty frame is one file of no rows: it says what the columns are
-        file, number = _File(schema, file_type, compression, [], chunk_bytes, None), first
+            if file.full(batch.num_rows - start):
+                done, file = file, None
+                yield done
+                if not done.more and start == batch.num_rows:
+                    return
     if file is not None:
-        yield file.finish(number, deleted=deleted)
+        yield file
+
+
+def empty(style: Style, *, number: int = 1, deleted: bool = False) -> EncodedChunk:
+    """The file of a frame without rows: it says what the columns are."""
+    return ChunkFile(style, Sizes(1, None, None), None).finish(number, deleted=deleted)
+
+
+def weigh(batch: pa.RecordBatch, style: Style) -> float | None:
+    """Bytes that a row has in a file, from the first rows; None where they are few."""
+    width = batch.nbytes / max(batch.num_rows, 1)
+    rows = int(_PROBE_BYTES / max(width, 1))
+    if not 0 < rows < batch.num_rows:
+        return None
+    file = ChunkFile(style, Sizes(DEFAULT_CHUNK_BYTES, None, None), batch)
+    file.add(batch.slice(0, rows))
+    return file.finish(1).size / rows
+
+
+@dataclass
+class Style:
+    """What files are written, the same for all of one push.
+
+    Attributes:
+        schema: Arrow schema of the wire.
+        file_type: ``"PARQUET"`` or ``"CSV"``.
+        compression: Parquet codec.
+        dictionary: Columns that are written with a dictionary; None until rows are seen.
+    """
+
+    schema: pa.Schema
+    file_type: str = "PARQUET"
+    compression: str = "snappy"
+    dictionary: tuple[str, ...] | None = None
+
+    def see(self, batch: pa.RecordBatch) -> None:
+        """Decide, by the first rows, what depends on the values."""
+        if self.dictionary is None and self.file_type == "PARQUET":
+            self.dictionary = tuple(_dictionary_columns(batch))
 
 
 class _Sink:
@@ -128,8 +178,11 @@ class _Sink:
         self._size = 0
 
     def write(self, data: bytes) -> int:
-        self._tail += data
         self._size += len(data)
+        if not self._tail and len(data) >= BLOCK_BYTES:
+            self.pieces.append(data)
+            return len(data)
+        self._tail += data
         if len(self._tail) >= BLOCK_BYTES:
             self.flush()
         return len(data)
@@ -156,50 +209,52 @@ class _Sink:
         self.flush()
 
 
-class _File:
-    """One file in the making: rows wait until they make a row group."""
+class ChunkFile:
+    """One file in the making: rows wait until they make a row group.
 
-    def __init__(
-        self,
-        schema: pa.Schema,
-        file_type: str,
-        compression: str,
-        dictionary: list[str],
-        wish: int,
-        weight: float | None,
-    ) -> None:
+    Attributes:
+        rows: Rows written.
+        more: After `finish`, whether what is left needs another file.
+    """
+
+    def __init__(self, style: Style, sizes: Sizes, first: pa.RecordBatch | None) -> None:
+        if first is not None:
+            style.see(first)
+        self._sizes, self._style = sizes, style
+        self._wish, self._reserved = sizes.begin()
         self._sink = _Sink()
-        self._file_type = file_type
-        self._wish = wish
-        self._footer = 100 * len(schema) if file_type == "PARQUET" else 0
+        self._footer = 100 * len(style.schema) if style.file_type == "PARQUET" else 0
         self._groups = 0
         self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = 0
-        self._waiting_bytes = 0
+        self._waiting_rows = self._waiting_bytes = 0
         self.rows = 0
-        self.weight = weight
-        self._out = pa.PythonFile(self._sink, mode="w")
-        self._writer = _writer(self._out, schema, file_type, compression, dictionary)
+        self.more = True
+        # Few large blocks go from Arrow to Python, since each of them has to wait for the GIL.
+        self._out = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER_BYTES)
+        self._writer = _writer(self._out, style)
 
-    @property
-    def full(self) -> bool:
-        """Whether another row group would overshoot the wish."""
-        remaining = self._wish - self._size()
-        return (
-            not self._waiting
-            and self.rows > 0
-            and remaining < max(self.weight or 0, 0.04 * self._wish)
-        )
+    def full(self, rest: int) -> bool:
+        """Whether the file should end here, with `rest` rows of the last batch still to come."""
+        if self._waiting or not self.rows:
+            return False
+        left = self._wish - self._size()
+        if left >= max(self._sizes.weight or 0, 0.04 * self._wish):
+            return False
+        return left < -_TAIL * self._wish or not self._sizes.nearly_done(rest)
 
     def _size(self) -> int:
-        return self._sink.tell() + self._footer * (self._groups + 1)
+        return int(self._out.tell()) + self._footer * (self._groups + 1)
 
     def _group_rows(self, width: float) -> int:
         """Rows that the row group in the making should have."""
-        if self.weight is None:
+        weight = self._sizes.weight
+        if weight is None:
             return max(1, int(min(_PROBE_BYTES, self._wish / 4) / max(width, 1)))
-        goal = min(max(self._wish / 4, 1), _GROUP_BYTES, max(self._wish - self._size(), 1))
-        by_file = goal / max(self.weight, 0.01)
+        left = self._wish - self._size()
+        if left < 0.04 * self._wish:
+            left = self._wish // 10  # it takes in what would be too little for another file
+        goal = min(max(self._wish / 4, 1), _GROUP_BYTES, max(left, 1))
+        by_file = goal / max(weight, 0.01)
         by_memory = _GROUP_BYTES / max(width, 0.01)
         return max(1, int(min(by_file, by_memory)))
 
@@ -217,24 +272,30 @@ class _File:
             self._flush()
 
     def _flush(self) -> None:
-        before = self._sink.tell()
+        before = self._out.tell()
         table = pa.Table.from_batches(self._waiting)
-        if self._file_type == "PARQUET":
+        if self._style.file_type == "PARQUET":
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
         else:
             self._writer.write_table(table)
         self._groups += 1
         self.rows += self._waiting_rows
-        grown = self._sink.tell() - before + self._footer
-        self.weight = max(grown / self._waiting_rows, 1e-6)
+        grown = self._out.tell() - before + self._footer
+        self._sizes.weight = max(grown / self._waiting_rows, 1e-6)
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
 
-    def finish(self, number: int, *, deleted: bool) -> EncodedChunk:
-        """Close the file and hand it over."""
+    def finish(self, number: int, *, deleted: bool = False) -> EncodedChunk:
+        """Close the file and hand it over.
+
+        Raises:
+            FrameError: It came out larger than the API takes.
+        """
         if self._waiting:
             self._flush()
         self._writer.close()
+        self._out.flush()
         self._sink.flush()
+        self.more = self._sizes.end(self._reserved, self.rows)
         size = self._sink.tell()
         if size > MAX_CHUNK_BYTES:
             raise FrameError(
@@ -242,19 +303,17 @@ class _File:
                 f"the {MAX_CHUNK_BYTES:,} that the API takes: give a smaller chunk_bytes."
             )
         pieces = tuple(self._sink.pieces)
-        return EncodedChunk(number, self.rows, size, pieces, self._file_type, deleted)
+        return EncodedChunk(number, self.rows, size, pieces, self._style.file_type, deleted)
 
 
-def _writer(
-    sink: Any, schema: pa.Schema, file_type: str, compression: str, dictionary: list[str]
-) -> Any:
-    if file_type == "CSV":
-        return CsvWriter(sink, schema)
+def _writer(sink: Any, style: Style) -> Any:
+    if style.file_type == "CSV":
+        return CsvWriter(sink, style.schema)
     return pq.ParquetWriter(
         sink,
-        schema,
-        compression=compression,
-        use_dictionary=dictionary or False,
+        style.schema,
+        compression=style.compression,
+        use_dictionary=list(style.dictionary or ()) or False,
         use_deprecated_int96_timestamps=True,
         data_page_version="1.0",
         store_schema=False,
@@ -277,10 +336,14 @@ def _dictionary_columns(batch: pa.RecordBatch) -> list[str]:
 
 
 __all__ = [
+    "BLOCK_BYTES",
     "COMPRESSIONS",
     "CSV_OPTIONS",
-    "DEFAULT_CHUNK_BYTES",
-    "MAX_CHUNK_BYTES",
+    "ChunkFile",
     "EncodedChunk",
+    "Style",
+    "empty",
     "encode",
+    "weigh",
+    "write",
 ]

@@ -22,6 +22,18 @@ _YEAR_1, _YEAR_1400, _YEAR_10000 = (
 """Microseconds from 1970 to the first of January."""
 
 
+_COUNTS = (
+    "too_long",
+    "nul_characters",
+    "nulls",
+    "infinite",
+    "inexact",
+    "out_of_range",
+    "unwritable",
+    "nanoseconds",
+)
+
+
 @dataclass
 class Findings:
     """What one column's values have shown so far.
@@ -58,28 +70,23 @@ class Findings:
         if pa.types.is_dictionary(array.type):
             values = array.dictionary
             # Its values stand for all rows, but a value that no row uses counts for nothing.
-            if self._remarkable(values):
+            if not _plain(values) or _longest_bytes(values) > self.longest_bytes:
                 values = values.take(pc.unique(array.indices).drop_null())
-        if not _is_utf8(values):
-            self.not_utf8 = True
-            return
-        size = pc.max(pc.binary_length(values)).as_py() or 0
-        self.longest_bytes = max(self.longest_bytes, size)
-        longest = 0
-        if size > self.longest:
-            longest = pc.max(pc.utf8_length(values)).as_py() or 0
-            self.longest = max(self.longest, longest)
+        size = _longest_bytes(values)
+        if _plain(values):
+            self.longest_bytes = max(self.longest_bytes, size)
+            longest = size
+        else:
+            if not _is_utf8(values):
+                self.not_utf8 = True
+                return
+            self.longest_bytes = max(self.longest_bytes, size)
+            longest = (pc.max(pc.utf8_length(values)).as_py() or 0) if size > self.longest else 0
+            if pc.any(pc.match_substring(values, "\0")).as_py():
+                self.nul_characters += _count(pc.match_substring(_rows(array), "\0"))
+        self.longest = max(self.longest, longest)
         if longest > limit:
             self.too_long += _count(pc.greater(pc.utf8_length(_rows(array)), limit))
-        if pc.any(pc.match_substring(values, "\0")).as_py():
-            self.nul_characters += _count(pc.match_substring(_rows(array), "\0"))
-
-    def _remarkable(self, values: Any) -> bool:
-        return (
-            not _is_utf8(values)
-            or (pc.max(pc.binary_length(values)).as_py() or 0) > self.longest_bytes
-            or bool(pc.any(pc.match_substring(values, "\0")).as_py())
-        )
 
     def times(self, array: Any, *, csv: bool) -> None:
         """Look at times, of which INT96 holds almost all and CSV four digits of the year."""
@@ -99,6 +106,14 @@ class Findings:
         self.out_of_range += _count(_outside(moments, _YEAR_1400, _YEAR_10000 - 1))
         self.unwritable += _count(_outside(moments, least, most))
 
+    def add(self, other: Findings) -> None:
+        """Take in what other rows of the same column have shown."""
+        self.longest = max(self.longest, other.longest)
+        self.longest_bytes = max(self.longest_bytes, other.longest_bytes)
+        self.not_utf8 = self.not_utf8 or other.not_utf8
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def infinities(self, source: Any) -> None:
         """Look at floats as the frame has them."""
         self.infinite += _count(pc.is_inf(casts.as_floats(casts.unpacked(source))))
@@ -106,6 +121,27 @@ class Findings:
     def numbers(self, source: Any, floats: Any) -> None:
         """Look at what other numbers have become as floats."""
         self.inexact += casts.inexact(casts.unpacked(source), floats)
+
+
+def _longest_bytes(texts: Any) -> int:
+    return pc.max(pc.binary_length(texts)).as_py() or 0
+
+
+def _plain(texts: Any) -> bool:
+    """Whether these 64-bit-offset texts are ASCII without NUL, and so have a byte a character.
+
+    One look at all bytes as signed numbers tells, at the speed of memory. What stands behind
+    nulls is looked at as well, and may make it False without need.
+    """
+    _, offsets, data = texts.buffers()
+    if data is None or not len(texts):
+        return True
+    ends = pa.Array.from_buffers(pa.int64(), len(texts) + 1, [None, offsets], offset=texts.offset)
+    first, last = ends[0].as_py(), ends[-1].as_py()
+    if first == last:
+        return True
+    signed = pa.Array.from_buffers(pa.int8(), last - first, [None, data], offset=first)
+    return bool(pc.min_max(signed)["min"].as_py() > 0)
 
 
 def _rows(array: Any) -> Any:

@@ -45,6 +45,7 @@ class Source:
         settled: Whether the rows cannot change between two readings (held in memory).
         batches: Yields the rows, in order, in batches of bounded size.
         notes: Warnings found on the way in.
+        dear: Whether a second reading costs much more than keeping what the first one gave.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Source:
     settled: bool
     batches: Callable[[], Iterator[pa.RecordBatch]]
     notes: tuple[str, ...] = ()
+    dear: bool = False
 
 
 def read(frame: Any, *, index: bool | None = None) -> Source:
@@ -73,8 +75,11 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
     pandas: Any = sys.modules.get("pandas")
     polars: Any = sys.modules.get("polars")
     if pandas is not None and isinstance(frame, _class(pandas, "DataFrame")):
-        schema, batches, notes = read_pandas(frame, index=index, batch_bytes=BATCH_BYTES)
-        return Source("pandas DataFrame", schema, len(frame), True, True, batches, notes)
+        found = read_pandas(frame, index=index, batch_bytes=BATCH_BYTES)
+        return Source(
+            "pandas DataFrame", found.schema, len(frame), True, True, found.batches, found.notes,
+            found.dear,
+        )  # fmt: skip
     if index is not None:
         raise ConfigError(
             f"index={index} is for pandas DataFrames, but the frame is a {_kind(frame)}, which has "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ class KeyCounter:
 
     The different keys seen so far are kept, and are looked through again each time as many new
     rows have come as there are keys: that reads every key about twice. When they outgrow
-    `LIMIT_BYTES`, counting stops and the memory is given back.
+    `LIMIT_BYTES`, counting stops and the memory is given back. Several threads may bring rows.
 
     Attributes:
         rows: Rows counted.
@@ -34,25 +35,28 @@ class KeyCounter:
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         self._repeated = 0
+        self._lock = threading.Lock()
 
     def update(self, keys: Sequence[Any]) -> None:
         """Look at further rows, given as the arrays of their key columns."""
-        if not self.complete:
-            return
         arrays = [_groupable(array) for array in keys]
         part = pa.table(arrays, names=[str(place) for place in range(len(arrays))])
-        self._waiting.append(part)
-        self._waiting_rows += part.num_rows
-        known = 0 if self._known is None else self._known.num_rows
-        if self._waiting_rows >= max(known, _FIRST_ROWS):
-            self._merge()
+        with self._lock:
+            if not self.complete:
+                return
+            self._waiting.append(part)
+            self._waiting_rows += part.num_rows
+            known = 0 if self._known is None else self._known.num_rows
+            if self._waiting_rows >= max(known, _FIRST_ROWS):
+                self._merge()
 
     @property
     def repeated(self) -> int:
         """Rows, of those counted, whose key other rows before them have."""
-        if self._waiting:
-            self._merge()
-        return self._repeated
+        with self._lock:
+            if self._waiting:
+                self._merge()
+            return self._repeated
 
     def _merge(self) -> None:
         parts = self._waiting if self._known is None else [self._known, *self._waiting]

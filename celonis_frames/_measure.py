@@ -44,6 +44,21 @@ class Measure:
     def __post_init__(self) -> None:
         self._columns = {column.name: Findings() for column in self.layout.columns}
 
+    def part(self) -> Measure:
+        """A measure of its own for some of the rows, to be taken in by `add`; for one thread."""
+        return Measure(self.layout, self.empty, self.unique, _keys=self._keys)
+
+    def anew(self) -> Measure:
+        """A measure of the same that has seen nothing."""
+        return Measure(self.layout, self.empty, self.unique)
+
+    def add(self, part: Measure) -> None:
+        """Take in what a `part` has seen."""
+        self.rows += part.rows
+        self._empty_lines += part._empty_lines
+        for name, found in part._columns.items():
+            self._columns[name].add(found)
+
     def update(self, batch: pa.RecordBatch, wire: pa.RecordBatch | None = None) -> None:
         """Look at a batch of the frame.
 

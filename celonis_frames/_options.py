@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any, Literal
 
-from celonis_frames._chunks import COMPRESSIONS, DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
+from celonis_frames._chunks import COMPRESSIONS
 from celonis_frames._schema import ColumnOverride, Rename
+from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
 Mode = Literal["DELTA", "REPLACE", "delta", "replace"]
@@ -22,8 +23,9 @@ Verify = Literal["schema", "rows", "none"]
 
 UPSERT_STRATEGIES = ("UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION")
 
-DEFAULT_WORKERS = 2
-"""Uploads at a time where the order of chunks does not matter."""
+DEFAULT_WORKERS = 4
+"""Uploads at a time where the order of chunks does not matter: lines are often limited for each
+connection, and four fill most."""
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}  # fmt: skip
@@ -128,16 +130,21 @@ class PushOptions:
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
-    @property
-    def uploads(self) -> int:
+    def uploads(self, *, ordered: bool) -> int:
         """Uploads at a time.
 
-        With keys it is one, unless asked for: chunks are applied in the order in which they
-        arrive, and of rows with the same key the last one wins.
+        Args:
+            ordered: Whether the order matters: chunks are applied as they arrive, and of rows with
+                the same key the last one wins. Then it is one, unless `workers` says otherwise.
         """
         if self.workers is not None:
             return self.workers
-        return 1 if self.keys else DEFAULT_WORKERS
+        return 1 if ordered else DEFAULT_WORKERS
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of rows matters, as long as their keys are not known to be unique."""
+        return bool(self.keys) and self.workers is None
 
     @property
     def verified(self) -> tuple[str, ...]:
@@ -145,20 +152,26 @@ class PushOptions:
         return tuple(self.verify or ())
 
     @property
-    def chunk_size(self) -> int:
-        """Wished size of a chunk, in bytes."""
-        assert isinstance(self.chunk_bytes, int)  # noqa: S101  # set by __post_init__
+    def chunk_size(self) -> int | None:
+        """Wished size of a chunk, in bytes; None: what suits the frame."""
+        assert not isinstance(self.chunk_bytes, str)  # noqa: S101  # see __post_init__
         return self.chunk_bytes
 
+    @property
+    def room(self) -> int:
+        """Bytes of chunks that may be in memory at a time."""
+        workers = self.workers or DEFAULT_WORKERS
+        return (self.chunk_size or DEFAULT_CHUNK_BYTES) * (workers + 1)
 
-def parse_bytes(size: int | str | None) -> int:
-    """A chunk size in bytes, from a number or a text such as ``"256 MB"``.
+
+def parse_bytes(size: int | str | None) -> int | None:
+    """A chunk size in bytes, from a number or a text such as ``"256 MB"``; None stays None.
 
     Raises:
         ConfigError: Not a size, or not between 1 byte and 1 GB.
     """
     if size is None:
-        return DEFAULT_CHUNK_BYTES
+        return None
     number: float = -1
     if isinstance(size, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B?)\s*", size, re.IGNORECASE)

@@ -26,6 +26,19 @@ class _Column:
     type: pa.DataType
     prepare: Callable[[Any], Any]
 
+    @property
+    def dear(self) -> bool:
+        """Whether its values are Python objects, which are converted one by one."""
+        dtype = self.series.dtype
+        return (
+            dtype.kind == "O"
+            and type(dtype).__name__ != "ArrowDtype"
+            and (
+                getattr(dtype, "storage", "python") == "python"
+                and not isinstance(dtype, sys.modules["pandas"].CategoricalDtype)
+            )
+        )
+
     def slice(self, start: int, stop: int) -> pa.Array:
         try:
             array = self.prepare(self.series.iloc[start:stop])
@@ -42,10 +55,25 @@ class _Column:
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def read_pandas(
-    frame: Any, *, index: bool | None, batch_bytes: int
-) -> tuple[pa.Schema, Batches, tuple[str, ...]]:
-    """The Arrow schema of a DataFrame, a function that yields its rows, and notes for the user.
+@dataclass(frozen=True)
+class PandasRows:
+    """A DataFrame's rows.
+
+    Attributes:
+        schema: Their Arrow schema.
+        batches: Yields them, each time it is called.
+        notes: What the user should know.
+        dear: Whether converting them takes much of Python's time.
+    """
+
+    schema: pa.Schema
+    batches: Batches
+    notes: tuple[str, ...]
+    dear: bool
+
+
+def read_pandas(frame: Any, *, index: bool | None, batch_bytes: int) -> PandasRows:
+    """A DataFrame's rows as Arrow batches.
 
     The types of object columns are found over all rows; the values are converted slice by slice.
 
@@ -72,7 +100,7 @@ def read_pandas(
                 [column.slice(start, stop) for column in columns], schema=schema
             )
 
-    return schema, batches, notes
+    return PandasRows(schema, batches, notes, any(column.dear for column in columns))
 
 
 def _series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:

@@ -8,8 +8,10 @@ from itertools import islice
 from typing import Any
 
 from celonis_frames._chunks import encode
+from celonis_frames._encoding import measure_all
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared, prepare
+from celonis_frames._sizes import Sizes
 from celonis_frames._text import format_bytes
 
 _SAMPLE_BATCHES = 4
@@ -121,11 +123,11 @@ def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
     if not prepared.source.rereadable:
         note = "The frame can be read only once, so its rows were neither measured nor counted."
         return _plan(prepared, table, options, None, None, (*prepared.warnings, note))
-    for batch in prepared.source.batches():
-        prepared.measure.update(batch)
+    measure_all(prepared.source.batches(), prepared.measure)
     warnings = (*prepared.warnings, *prepared.measure.check())
     size = _estimate(prepared, options)
-    chunks = max(1, round(size / options.chunk_size + 0.49))
+    rows = prepared.measure.rows
+    chunks = Sizes(options.chunk_size, rows, size / max(rows, 1)).count or 1
     return _plan(prepared, table, options, size, chunks, warnings)
 
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from celonis_frames._casts import furthest
-from celonis_frames._chunks import CSV_OPTIONS, EncodedChunk, encode
+from celonis_frames._chunks import CSV_OPTIONS, Style
+from celonis_frames._crew import cores
+from celonis_frames._encoding import Encoding, measure_all
 from celonis_frames._frames import Source, read
+from celonis_frames._keeping import Keep, NoRoom
 from celonis_frames._measure import Measure
 from celonis_frames._options import PushOptions
 from celonis_frames._schema import MAX_TEXT, Layout, check_name, layout, misfit, only_keys
-from celonis_frames._staging import MemoryStore, SpoolStore, Stage, Store, StoredChunk
+from celonis_frames._sizes import DEFAULT_CHUNK_BYTES
+from celonis_frames._staging import Stage, Store, StoredChunk
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError
+
+HOLD_BYTES = 32_000_000
+"""Arrow bytes of a query's answer that is held rather than asked for a second time."""
+
+logger = logging.getLogger("celonis_frames")
 
 
 @dataclass
@@ -38,18 +49,19 @@ class Prepared:
     options: PushOptions
     deleted: bool = False
     warnings: tuple[str, ...] = ()
-    _store: Store | None = None
+    _keep: Keep | None = None
     _first: int = 1
-    _waiting: list[StoredChunk] | None = None
+    _kept: list[StoredChunk] | None = None
 
     def check(self, stage: Stage | None = None, *, first: int = 1) -> None:
         """Read every row once and check it.
 
-        A source that can be read again is read again for the upload. For one that cannot, and with
-        a stage, this one reading also writes the chunks.
+        What can cheaply be read again is read again for the upload, which then begins at once. With
+        a stage, or where a second reading is dear or impossible, this one reading also makes the
+        chunks.
 
         Args:
-            stage: Where the chunks are to wait; None: in memory, or spooled.
+            stage: Where the chunks are to wait; None: in memory, or in a temporary folder.
             first: Number of the first chunk.
 
         Raises:
@@ -57,21 +69,25 @@ class Prepared:
         """
         self._first = first
         try:
-            if stage is None and self.source.rereadable:
-                self._store = MemoryStore()
-                for batch in self.source.batches():
-                    self.measure.update(batch)
+            if stage is not None:
+                self._kept = self._encoded(stage)
+            elif not self.source.rereadable or self.source.dear:
+                self._keep_chunks()
             else:
-                self._store = stage or SpoolStore()
-                self._waiting = list(map(self._store.put, self._encode(self.measure)))
+                self._measure()
         except ColumnTypeError as error:
             raise self._with_largest(error) from error.__cause__
         self.warnings += self.measure.check()
 
     @property
     def staged(self) -> int:
-        """How many chunks wait in files."""
-        return len(self._waiting or ())
+        """How many chunks are kept."""
+        return len(self._kept or ())
+
+    @property
+    def ordered(self) -> bool:
+        """Whether chunks must be sent in the order of the rows, now that these were looked at."""
+        return self.options.ordered and self.measure.different_keys != self.measure.rows
 
     def chunks(self) -> Iterator[StoredChunk]:
         """The chunks from the first, each time it is called; made while they are sent.
@@ -82,13 +98,14 @@ class Prepared:
         Raises:
             FrameError: It does.
         """
-        assert self._store is not None  # noqa: S101  # check() comes first
-        if self._waiting is not None:
-            yield from self._waiting
+        if self._kept is not None:
+            yield from self._kept
             return
         again = None if self.source.settled else Measure(self.layout, self.measure.empty)
-        # map, and not a loop: its variable would hold a chunk while the next one is made.
-        yield from map(self._store.put, self._encode(again))
+        slots = self.options.uploads(ordered=self.ordered) + 1
+        encoding = self._encoding(ordered=self.ordered)
+        with closing(encoding.stream(self.source.batches, slots, again)) as made:
+            yield from made
         if again is not None:
             again.check()
             if again.rows != self.measure.rows or _grown(self.measure, again):
@@ -99,9 +116,9 @@ class Prepared:
                 )
 
     def close(self) -> None:
-        """Give free what was spooled."""
-        if self._store is not None and not isinstance(self._store, Stage):
-            self._store.close()
+        """Give free what was kept."""
+        if self._keep is not None:
+            self._keep.close()
 
     def _with_largest(self, error: ColumnTypeError) -> ColumnTypeError:
         """The error with the largest number of all rows, where they can be read again."""
@@ -116,23 +133,67 @@ class Prepared:
         largest = max((n for n in numbers if n is not None), key=abs, default=None)
         return error if largest is None else misfit(column, error.__cause__, largest)
 
-    def _encode(self, measure: Measure | None) -> Iterator[EncodedChunk]:
-        return encode(
-            self._converted(measure),
-            self.layout.wire,
-            chunk_bytes=self.options.chunk_size,
-            file_type=self.options.file_type,
-            compression=self.options.compression,
+    def _keep_chunks(self) -> None:
+        """Make the chunks while looking at the rows, and keep them.
+
+        Raises:
+            FrameError: There is no room for them, and the rows can be read only once.
+        """
+        size = self.options.chunk_size or DEFAULT_CHUNK_BYTES
+        self._keep = Keep(max(0, self.options.room - cores() * size))
+        try:
+            self._kept = self._encoded(self._keep)
+        except NoRoom:
+            self._keep.close()
+            if not self.source.rereadable:
+                raise
+            logger.warning("the chunks find no room on disk: the frame is read twice")
+            self.measure = self.measure.anew()
+            self._measure()
+
+    def _encoded(self, store: Store) -> list[StoredChunk]:
+        kept: list[tuple[int, StoredChunk]] = []
+        self._encoding(ordered=self.options.ordered).run(
+            self.source.batches(),
+            lambda chunk: kept.append((chunk.number, store.put(chunk))),
+            self.measure,
+        )
+        return [chunk for _, chunk in sorted(kept, key=lambda pair: pair[0])]
+
+    def _measure(self) -> None:
+        """Look at all rows. A small answer of a query is kept, so that it is asked only once."""
+        held: list[pa.RecordBatch] | None = None if self.source.settled else []
+        weight = 0
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            nonlocal held, weight
+            for batch in self.source.batches():
+                if held is not None:
+                    held.append(batch)
+                    weight += batch.nbytes
+                    if weight > HOLD_BYTES:
+                        held = None
+                yield batch
+
+        measure_all(batches(), self.measure)
+        if held is not None:
+            answer = held
+            self.source = replace(
+                self.source, rows=self.measure.rows, settled=True, batches=lambda: iter(answer)
+            )
+
+    def _encoding(self, *, ordered: bool) -> Encoding:
+        rows = self.source.rows if self.source.rows is not None else self.measure.rows or None
+        return Encoding(
+            self.layout,
+            Style(self.layout.wire, self.options.file_type, self.options.compression),
+            rows=rows,
+            wish=self.options.chunk_size,
             first=self._first,
             deleted=self.deleted,
+            ordered=ordered,
+            busy=self.source.dear,
         )
-
-    def _converted(self, measure: Measure | None) -> Iterator[pa.RecordBatch]:
-        for batch in self.source.batches():
-            wire = self.layout.convert(batch)
-            if measure is not None:
-                measure.update(batch, wire)
-            yield wire
 
 
 def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = False) -> Prepared:

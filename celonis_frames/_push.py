@@ -123,7 +123,6 @@ def push_prepared(
             manifest = Manifest(
                 api.url,
                 pool_id,
-                workers=options.uploads,
                 duplicate_removal_column=options.deduplicate_by,
             )
             stage = Stage.begin(options.staging, manifest)
@@ -139,15 +138,20 @@ def push_prepared(
         for warning in warnings:
             logger.warning("%s: %s", table, warning)
         body = job_body(frames, pool_id, table, connection_id, options)
+        # Rows to delete and rows to upsert may have the same keys.
+        ordered = any(prepared.ordered for prepared in frames) or (
+            options.ordered and len(frames) > 1
+        )
+        workers = options.uploads(ordered=ordered)
         if stage is not None:
-            stage.seal(body, warnings)
+            stage.seal(body, warnings, workers=workers)
         with explaining(stage):
             delivered = deliver(
                 api,
                 pool_id,
                 body,
                 _parcels(frames),
-                workers=options.uploads,
+                workers=workers,
                 report=progress,
                 duplicate_removal_column=options.deduplicate_by,
                 journal=stage,

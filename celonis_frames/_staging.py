@@ -10,8 +10,6 @@ import contextlib
 import hashlib
 import logging
 import re
-import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -60,6 +58,9 @@ class StoredChunk(Protocol):
     def blocks(self) -> Iterator[bytes]:
         """The bytes from the beginning, in blocks."""
 
+    def release(self) -> None:
+        """It has arrived."""
+
 
 class Store(Protocol):
     """A place for chunks."""
@@ -69,17 +70,6 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Give all that is kept free."""
-
-
-class MemoryStore:
-    """Chunks stay where they were encoded, until their upload lets go of them."""
-
-    def put(self, chunk: EncodedChunk) -> StoredChunk:
-        """Keep a chunk."""
-        return chunk
-
-    def close(self) -> None:
-        """Nothing to do: memory goes with the last reference."""
 
 
 @dataclass(frozen=True)
@@ -135,30 +125,8 @@ class StagedChunk:
             )
         yield held
 
-
-class SpoolStore:
-    """Chunks of a source that can be read only once, in a temporary folder of this machine."""
-
-    def __init__(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="celonis_frames-")
-
-    def put(self, chunk: EncodedChunk) -> StoredChunk:
-        """Write a chunk.
-
-        Raises:
-            FrameError: The disk is full, or the folder is gone.
-        """
-        try:
-            return _write_chunk(LocalFileSystem(), self._folder, chunk, stays=False)
-        except OSError as error:
-            raise FrameError(
-                f"The stream is spooled to {self._folder}, which cannot be written: {error}. Make "
-                "room there, set TMPDIR to another folder, or give staging=."
-            ) from error
-
-    def close(self) -> None:
-        """Remove the temporary folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def release(self) -> None:
+        """The file stays until all have arrived."""
 
 
 class Stage:
@@ -231,7 +199,7 @@ class Stage:
             FrameError: It cannot be written.
         """
         with translated(f"A chunk cannot be staged at {self.url}", kind=FrameError):
-            staged = _write_chunk(self._filesystem, self.folder, chunk, stays=True)
+            staged = write_chunk(self._filesystem, self.folder, chunk, stays=True)
         fields = ("name", "size", "rows", "deleted", "sha256")
         self.manifest.chunks.append({name: getattr(staged, name) for name in fields})
         return staged
@@ -243,8 +211,13 @@ class Stage:
             for chunk in self.manifest.chunks
         ]
 
-    def seal(self, job: dict[str, Any], warnings: tuple[str, ...]) -> None:
+    def seal(self, job: dict[str, Any], warnings: tuple[str, ...], *, workers: int) -> None:
         """All chunks are there and were found good: from now on the push can be resumed.
+
+        Args:
+            job: The job's fields by their API names.
+            warnings: What the user was told about the frame.
+            workers: Uploads at a time.
 
         Raises:
             ConfigError: The manifest cannot be written.
@@ -253,7 +226,7 @@ class Stage:
             f"The stage at {self.url} cannot be written",
             "Nothing was sent. Make it writable, and push the frame again.",
         ):
-            self._write(job=job, warnings=list(warnings), state="ready")
+            self._write(job=job, warnings=list(warnings), workers=workers, state="ready")
 
     def created(self, job_id: str) -> None:
         """There is a job.
@@ -336,7 +309,15 @@ def _is_stage(path: str) -> bool:
     return _STAGE.fullmatch(path.rpartition("/")[2]) is not None
 
 
-def _write_chunk(filesystem: Any, folder: str, chunk: EncodedChunk, *, stays: bool) -> StagedChunk:
+def write_chunk(filesystem: Any, folder: str, chunk: EncodedChunk, *, stays: bool) -> StagedChunk:
+    """Write a chunk into a file.
+
+    Args:
+        filesystem: Where.
+        folder: The folder there.
+        chunk: What.
+        stays: Whether it is to outlive this process, and a power failure.
+    """
     path = f"{folder}/{chunk.name}"
     digest = hashlib.sha256()
     with filesystem.open(path, "wb") as file:

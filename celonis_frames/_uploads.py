@@ -238,6 +238,7 @@ class Uploads:
             else:
                 with self._changed:
                     self._acknowledged += 1
+                item.payload.release()
                 self._meter.chunk_done()
                 return
 
@@ -298,6 +299,7 @@ class Uploads:
         self._acknowledged = 0
         for item in doubtful:
             if item not in lost:
+                item.payload.release()
                 self._meter.sent(item.payload.size)
                 self._meter.chunk_done()
         if lost:

@@ -12,6 +12,7 @@ import pytest
 
 import celonis_frames
 from celonis_frames import Celonis, exceptions, local
+from celonis_frames._prepare import HOLD_BYTES
 
 GOOD = pd.DataFrame({"K": [1, 2], "V": ["a", "b"]})
 
@@ -183,16 +184,31 @@ def test_a_query_that_changes_between_readings_is_never_executed(
     server: Any, connection: Celonis, table: str
 ) -> None:
     """A LazyFrame is read twice; when the second reading differs, the job is cancelled."""
+    frame, _ = _growing(HOLD_BYTES // 8)
+    with pytest.raises(exceptions.FrameError, match="changed between"):
+        connection.push(frame, "Tests", table)
+    assert [j["status"] for j in server.jobs if j["targetName"] == table] == ["CANCELED"]
+
+
+def test_a_small_answer_of_a_query_is_asked_for_once(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """A query may be dear, or say something else each time: what is small is held."""
+    frame, calls = _growing(100)
+    assert connection.push(frame, "Tests", table).rows == 101
+    assert len(calls) == 1
+    assert server.table("Tests", table).num_rows == 101
+
+
+def _growing(rows: int) -> tuple[pl.LazyFrame, list[int]]:
+    """A query that gives a row more each time, and its runs."""
     calls: list[int] = []
 
     def grow(_: pl.DataFrame) -> pl.DataFrame:
         calls.append(1)
-        return pl.DataFrame({"A": list(range(len(calls)))})
+        return pl.DataFrame({"A": pl.int_range(rows + len(calls), eager=True)})
 
-    frame = pl.LazyFrame({"A": [0]}).map_batches(grow, schema={"A": pl.Int64})
-    with pytest.raises(exceptions.FrameError, match="changed between"):
-        connection.push(frame, "Tests", table)
-    assert [j["status"] for j in server.jobs if j["targetName"] == table] == ["CANCELED"]
+    return pl.LazyFrame({"A": [0]}).map_batches(grow, schema={"A": pl.Int64}), calls
 
 
 def test_an_exception_in_the_users_generator_surfaces(

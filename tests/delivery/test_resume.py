@@ -91,8 +91,8 @@ def test_a_push_killed_while_the_job_runs_is_only_followed(
 
 def test_chunks_that_arrived_are_not_sent_again(own: Any, client: Celonis, tmp_path: Path) -> None:
     """What the server has is recognised by its checksum; only the rest is sent, in the same job."""
-    fault = own.faults.stall("upload", times=None, skip=3)
-    _killed(own, tmp_path, lambda: fault.hits == 2)
+    fault = own.faults.stall("upload", times=None, skip=2)
+    _killed(own, tmp_path, lambda: fault.hits >= 2)
     total = len(_manifest(tmp_path)["chunks"])
     status = client.resume(str(tmp_path))[0]
     assert status.chunks == total

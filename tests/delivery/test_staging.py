@@ -27,8 +27,8 @@ import celonis_frames
 from celonis_frames import Celonis, _claims, _files, exceptions
 from celonis_frames._chunks import encode
 from celonis_frames._claims import Claim
+from celonis_frames._keeping import Keep
 from celonis_frames._options import PushOptions
-from celonis_frames._staging import SpoolStore
 
 CANARY = "SECRETPW"
 FRAME = pl.DataFrame({"A": range(1_000)})
@@ -222,15 +222,9 @@ def test_a_local_chunk_that_is_gone_keeps_the_stage(
 
 def test_a_spooled_chunk_that_is_gone_is_final() -> None:
     """What waits only for this process cannot be resumed: the advice is another."""
-    store = SpoolStore()
-    options = PushOptions()
-    (chunk,) = encode(
-        iter(FRAME.to_arrow().to_batches()),
-        FRAME.to_arrow().schema,
-        chunk_bytes=options.chunk_size,
-        file_type="PARQUET",
-        compression="snappy",
-    )
+    store = Keep(memory=0)
+    table = FRAME.to_arrow()
+    (chunk,) = encode(iter(table.to_batches()), table.schema)
     stored = store.put(chunk)
     assert b"".join(stored.blocks())[:4] == b"PAR1"
     store.close()

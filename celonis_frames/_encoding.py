@@ -1,0 +1,239 @@
+"""A frame's rows become files in several threads: converted, measured where asked, written.
+
+Each thread takes the next batch of the source and writes it into a file of its own, so the rows
+of several files are interleaved. Where their order matters, one thread does it all.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from itertools import chain, islice
+
+import pyarrow as pa
+
+from celonis_frames._chunks import EncodedChunk, Style, empty, weigh, write
+from celonis_frames._crew import JOIN_SECONDS, Crew, Halted, cores
+from celonis_frames._measure import Measure
+from celonis_frames._schema import Layout
+from celonis_frames._sizes import Sizes
+
+__all__ = ["Encoding", "LentChunk", "measure_all"]
+
+_AHEAD = 2
+"""Batches that wait for a thread."""
+_SAMPLE_ROWS = 20_000
+"""Rows by which it is judged what suits the whole."""
+
+_Batches = Iterator[pa.RecordBatch]
+
+
+def measure_all(batches: _Batches, measure: Measure) -> None:
+    """Look at all rows, in as many threads as there are cores.
+
+    Args:
+        batches: They are read in this thread.
+        measure: Where the findings are brought together.
+
+    Raises:
+        ColumnTypeError: A value does not fit its column's type.
+    """
+    head = list(islice(batches, 2))
+    if len(head) < 2:  # most frames are small: no thread is worth its start
+        for batch in head:
+            measure.update(batch)
+        return
+    lock = threading.Lock()
+
+    def look(items: _Batches) -> None:
+        part = measure.part()
+        for batch in items:
+            part.update(batch)
+        with lock:
+            measure.add(part)
+
+    _share_out(chain(head, batches), Crew(look, threads=cores(), ahead=_AHEAD))
+
+
+def _share_out(batches: _Batches, crew: Crew[pa.RecordBatch]) -> None:
+    try:
+        for batch in batches:
+            crew.put(batch)
+            del batch
+        crew.finish()
+    finally:
+        crew.close()
+
+
+class LentChunk:
+    """A chunk in memory that is given back when it has arrived, so that another can be made."""
+
+    def __init__(self, chunk: EncodedChunk, give_back: Callable[[], None]) -> None:
+        self._pieces: tuple[bytes, ...] | None = chunk.pieces
+        self._give_back = give_back
+        self.name, self.size = chunk.name, chunk.size
+        self.rows, self.deleted = chunk.rows, chunk.deleted
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes from the beginning, in blocks; not after `release`."""
+        assert self._pieces is not None  # noqa: S101  # what arrived is not sent again
+        return iter(self._pieces)
+
+    def release(self) -> None:
+        """Let go of the bytes."""
+        if self._pieces is not None:
+            self._pieces = None
+            self._give_back()
+
+
+class Encoding:
+    """Makes the files of one frame.
+
+    Args:
+        layout: What the rows become.
+        style: What files are written.
+        rows: How many rows there are; None: not known.
+        wish: Bytes of a file; None: what suits the whole.
+        first: Number of the first file.
+        deleted: Whether the rows are keys of rows to delete.
+        ordered: Whether the files must hold the rows in the frame's order.
+        busy: Whether reading the source keeps hold of the GIL, as that of Python objects does.
+            Whatever else needs it is then done by the thread that reads, instead of waiting for it.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        style: Style,
+        *,
+        rows: int | None,
+        wish: int | None,
+        first: int = 1,
+        deleted: bool = False,
+        ordered: bool = False,
+        busy: bool = False,
+    ) -> None:
+        self._layout, self._style = layout, style
+        self._rows, self._wish = rows, wish
+        self._first, self._deleted, self._ordered = first, deleted, ordered
+        self._busy = busy
+        self._made = 0
+        self._lock = threading.Lock()
+
+    def run(
+        self,
+        batches: _Batches,
+        keep: Callable[[EncodedChunk], object],
+        measure: Measure | None,
+        admit: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make all files.
+
+        Args:
+            batches: Rows as the frame gives them; they are read in this thread.
+            keep: Takes each file, one at a time.
+            measure: Where the values' findings are brought together; None: not looked at.
+            admit: Called before a file is begun; it may wait.
+
+        Raises:
+            FrameError: A value does not fit, or a file came out too large.
+        """
+        head = list(islice(batches, 2))
+        if not head:
+            keep(empty(self._style, number=self._first, deleted=self._deleted))
+            return
+        sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
+        self._style.see(sample)
+        sizes = Sizes(self._wish, self._rows, weigh(sample, self._style))
+        most = 1 if self._ordered or len(head) == 1 else cores()
+        threads = most if sizes.count is None else min(most, sizes.count)
+
+        def work(items: _Batches) -> None:
+            part = None if measure is None or self._busy else measure.part()
+            wire = items if self._busy else self._converted(items, part)
+            for file in write(wire, self._style, sizes, admit):
+                with self._lock:
+                    number = self._first + self._made
+                    self._made += 1
+                chunk = file.finish(number, deleted=self._deleted)
+                with self._lock:
+                    keep(chunk)
+                del file, chunk  # the memory of a file goes with its upload
+            if measure is not None and part is not None:
+                with self._lock:
+                    measure.add(part)
+
+        source: _Batches = chain(head, batches)
+        del head
+        if self._busy:
+            source = self._converted(source, measure)
+        _share_out(source, Crew(work, threads=threads, ahead=_AHEAD))
+
+    def stream(
+        self, batches: Callable[[], _Batches], slots: int, measure: Measure | None
+    ) -> Generator[LentChunk]:
+        """All files as they are made, at most so many at a time.
+
+        Args:
+            batches: Gives the rows; they are read in a thread.
+            slots: Files that may be in the making or not released yet; more than are ever held
+                unreleased by whoever takes the next one.
+            measure: As for `run`.
+
+        Raises:
+            FrameError: As `run`.
+        """
+        done: queue.SimpleQueue[LentChunk | BaseException | None] = queue.SimpleQueue()
+        room = threading.Semaphore(slots)
+        stopped = threading.Event()
+
+        def admit() -> None:
+            while not room.acquire(timeout=0.5):
+                if stopped.is_set():
+                    raise Halted
+
+        def rows() -> _Batches:
+            for batch in batches():
+                if stopped.is_set():
+                    raise Halted
+                yield batch
+
+        def feed() -> None:
+            end: BaseException | None = None
+            try:
+                self.run(
+                    rows(), lambda chunk: done.put(LentChunk(chunk, room.release)), measure, admit
+                )
+            except Halted:
+                pass
+            except BaseException as error:  # it is raised again in the thread that takes
+                end = error
+            done.put(end)
+
+        feeder = threading.Thread(target=feed, name="celonis-read", daemon=True)
+        feeder.start()
+        try:
+            while True:
+                try:
+                    found = done.get(timeout=0.5)  # in turns, so that Ctrl-C is heard
+                except queue.Empty:
+                    continue
+                if found is None:
+                    return
+                if isinstance(found, BaseException):
+                    raise found
+                yield found
+                del found
+        finally:
+            stopped.set()
+            feeder.join(JOIN_SECONDS)
+
+    def _converted(self, batches: _Batches, measure: Measure | None) -> _Batches:
+        for batch in batches:
+            wire = self._layout.convert(batch)
+            if measure is not None:
+                measure.update(batch, wire)
+            del batch
+            yield wire
+            del wire

@@ -1,0 +1,93 @@
+"""How large a push's files should be: even ones, few enough, and soon enough to be sent."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+MAX_CHUNK_BYTES = 1_000_000_000
+"""Most bytes the API takes in one chunk."""
+
+DEFAULT_CHUNK_BYTES = 64_000_000
+"""Largest chunk that is made unless `chunk_bytes` says otherwise: cheap to send again."""
+
+_LEAST_BYTES = 8_000_000
+_PARTS = 32
+"""A frame is cut into about so many chunks, if each has its least and most bytes: the first is
+soon on its way, and no connection has long to send when the others are done."""
+_UNKNOWN_BYTES = 32_000_000
+"""Size of the chunks of a stream whose length is not known."""
+_OVER = 1.1
+_TAIL = 0.2
+
+
+class Sizes:
+    """Says how large the next file should be; asked by several threads that write files.
+
+    Where the number of rows is known, the files come out even, the last like all others.
+
+    Args:
+        wish: Bytes of a finished file; None: what suits the whole.
+        rows: Rows of the whole; None: not known.
+        weight: Bytes of a row in the file, from a sample; None: not known yet.
+
+    Attributes:
+        wish: Bytes of a finished file.
+        weight: Bytes of a row, from the last rows written.
+    """
+
+    def __init__(self, wish: int | None, rows: int | None, weight: float | None) -> None:
+        self.weight = weight
+        self._rows = rows
+        self._lock = threading.Lock()
+        self._taken = self._done = self._reserved = 0
+        self._open = 0
+        whole = None if rows is None or weight is None else rows * weight
+        if wish is None:
+            fair = _UNKNOWN_BYTES if whole is None else whole / _PARTS
+            wish = int(min(max(fair, _LEAST_BYTES), DEFAULT_CHUNK_BYTES))
+        self.wish = wish
+        self.count = None if whole is None else self._files(whole)
+
+    def begin(self) -> tuple[int, int]:
+        """Bytes that the next file should have, and how many of its rows that may be."""
+        with self._lock:
+            share = float(self.wish)
+            if self._rows is not None and self.weight:
+                left = (self._rows - self._done - self._reserved) * self.weight
+                if left > self.wish / 4:  # else what is left is less than could be told
+                    share = left / self._files(left)
+            rows = int(share / self.weight) if self.weight else 0
+            self._reserved += rows
+            self._open += 1
+            return max(1, int(share)), rows
+
+    def take(self, rows: int) -> None:
+        """So many rows more are being written."""
+        with self._lock:
+            self._taken += rows
+
+    def nearly_done(self, rest: int) -> bool:
+        """Whether what is left, with `rest` rows at hand, is too little for a file of its own."""
+        with self._lock:
+            return self._little(rest)
+
+    def end(self, reserved: int, rows: int) -> bool:
+        """A file of `rows` rows, where `reserved` were foreseen, is done; whether more are needed.
+
+        None is needed when another one that is open can take what is left.
+        """
+        with self._lock:
+            self._reserved -= reserved
+            self._done += rows
+            self._open -= 1
+            return not (self._open and self._little(0))
+
+    def _little(self, rest: int) -> bool:
+        if self._rows is None or self.weight is None:
+            return False
+        return (self._rows - self._taken + rest) * self.weight <= _TAIL * self.wish
+
+    def _files(self, size: float) -> int:
+        most = min(_OVER * self.wish, 0.9 * MAX_CHUNK_BYTES)
+        return max(1, math.ceil(size / max(most, 1.0)))
