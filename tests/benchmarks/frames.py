@@ -40,13 +40,13 @@ _ACTIVITIES = [
     "Remove Payment Block", "Clear Invoice", "Block Purchase Order Item",
 ]  # fmt: skip
 _CURRENCIES = ["EUR", "USD", "GBP", "CHF", "PLN"]
-_WORDS = """delivery invoice supplier please check the amount differs from order by approved after
+_VOCABULARY = """delivery invoice supplier please check the amount differs from order by approved after
 call with missing goods receipt for item price changed as agreed on phone urgent to be paid
 before end of month credit note expected see mail attached contract partial shipment damaged
 returned plant warehouse customs released blocked vendor master data tax code wrong corrected
 manually purchase requisition confirmed delayed week quantity short over tolerance cost centre
 project account clarified purchasing asks again waiting answer not valid duplicate number
-reference old new bank details updated reminder sent second third level escalation""".split()
+reference old new bank details updated reminder sent second third level escalation"""
 _PHRASES = 200_000
 _EPOCH = 1_640_995_200_000_000  # 2022-01-01, in microseconds
 
@@ -110,7 +110,7 @@ class _Words:
 
     def __init__(self) -> None:
         random = np.random.default_rng(5)
-        vocabulary = np.array(_WORDS, dtype=object)
+        vocabulary = np.array(_VOCABULARY.split(), dtype=object)
         share = 1 / np.arange(1, len(vocabulary) + 1) ** 0.6
         picked = random.choice(vocabulary, size=(_PHRASES, 6), p=share / share.sum())
         self.phrases = pa.array([" ".join(row) for row in picked], pa.string())
