@@ -80,7 +80,7 @@ def encode(folder: Path, rows: int, *, first: int = 0) -> tuple[list[Path], pa.S
     for number, piece in enumerate(map(frames.plain, frames.pieces(rows, first=first)), first):
         paths.append(folder / f"chunk-{number}-{rows}.parquet")
         pq.write_table(
-            piece, paths[-1], row_group_size=200_000, use_dictionary=list(frames.CODED),
+            piece, paths[-1], row_group_size=200_000, use_dictionary=list(frames.DICTIONARY),
             use_deprecated_int96_timestamps=True, store_schema=False, write_statistics=False,
         )  # fmt: skip
     return paths, piece.schema
@@ -100,7 +100,7 @@ def upserts(folder: Path, rows: int, size: int) -> list[Path]:
     path = folder / f"upsert-{size}.parquet"
     pq.write_table(
         frames.plain(pa.concat_tables([old, new])), path, row_group_size=200_000,
-        use_dictionary=list(frames.CODED), use_deprecated_int96_timestamps=True,
+        use_dictionary=list(frames.DICTIONARY), use_deprecated_int96_timestamps=True,
         store_schema=False, write_statistics=False,
     )  # fmt: skip
     return [path]
