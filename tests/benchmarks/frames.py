@@ -75,20 +75,21 @@ def plain(table: pa.Table) -> pa.Table:
 
 
 def make(kind: Kind, rows: int, folder: Path) -> Any:
-    """A frame of a kind.
+    """A frame of a kind, read from the log's file, so that little is left of its making.
 
     Args:
         kind: Which.
         rows: How many.
-        folder: Where a LazyFrame's file is, or is to be written.
+        folder: Where the file is, or is to be written.
     """
-    if kind == "objects":
-        return _objects(rows)
+    path = write(folder, rows)
     if kind == "lazy":
-        return pl.scan_parquet(write(folder, rows))
+        return pl.scan_parquet(path)
     if kind == "polars":
-        return pl.from_arrow(pa.concat_tables(map(plain, pieces(rows))), rechunk=True)
-    table = pa.concat_tables(pieces(rows)).combine_chunks()
+        return pl.read_parquet(path).rechunk()
+    if kind == "objects":
+        return _objects(path)
+    table = pq.read_table(path, read_dictionary=list(CODED)).unify_dictionaries().combine_chunks()
     known = {pa.string(): pd.StringDtype("pyarrow"), pa.int64(): pd.Int64Dtype()}
     return table.to_pandas(types_mapper=known.get, self_destruct=True, split_blocks=True)
 
@@ -100,7 +101,9 @@ def write(folder: Path, rows: int) -> Path:
         partial = path.with_suffix(".partial")
         writer = None
         for piece in map(plain, pieces(rows)):
-            writer = writer or pq.ParquetWriter(partial, piece.schema, compression="zstd")
+            writer = writer or pq.ParquetWriter(
+                partial, piece.schema, compression="zstd", store_schema=False
+            )
             writer.write_table(piece, row_group_size=GROUP_ROWS)
         if writer is not None:
             writer.close()
@@ -171,18 +174,20 @@ def _remarks(phrases: pa.Array, random: np.random.Generator, size: int) -> pa.Ar
     return pc.if_else(pa.array(random.random(size) < 0.3), pa.scalar(None, pa.string()), text)
 
 
-def _objects(rows: int) -> pd.DataFrame:
-    """Filled piece by piece: to hold the log twice would take too much."""
+def _objects(path: Path) -> pd.DataFrame:
+    """Filled row group by row group: to hold the log twice would take too much."""
+    file = pq.ParquetFile(path)
     columns: dict[str, Any] = {}
     start = 0
-    for piece in map(plain, pieces(rows)):
-        for name, column in zip(piece.column_names, piece.columns, strict=True):
+    for number in range(file.num_row_groups):
+        group = file.read_row_group(number)
+        for name, column in zip(group.column_names, group.columns, strict=True):
             # As a query gives it: a missing number makes floats of whole numbers.
             values = column.to_pandas().to_numpy(object if column.type == pa.string() else None)
             if name not in columns:
-                columns[name] = np.empty(rows, values.dtype)
-            columns[name][start : start + piece.num_rows] = values
-        start += piece.num_rows
+                columns[name] = np.empty(file.metadata.num_rows, values.dtype)
+            columns[name][start : start + group.num_rows] = values
+        start += group.num_rows
     # Named here, object stays object; pandas would make it strings of Arrow.
     return pd.DataFrame(
         {

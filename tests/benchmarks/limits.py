@@ -42,31 +42,20 @@ def encode(frame: Any, kind: Kind) -> int:
         return size + sum(future.result() for future in waiting)
 
 
-def send(sink: Sink, size: int, chunks: int, connections: int) -> None:
-    """Send so many bytes in so many uploads of the same size; the bytes are ready.
+def send(sink: Sink, file: memoryview, chunks: int, connections: int) -> None:
+    """Send bytes that are ready in so many uploads of the same size.
 
     Args:
         sink: Where to.
-        size: Bytes of all.
+        file: Bytes of each.
         chunks: Uploads.
         connections: Uploads at a time.
     """
-    file = _bytes(size // chunks)
     bare = Bare(sink.url, "benchmark", connections=connections, ca_file=sink.ca_file)
     job = bare.create("LOG", "REPLACE", [])
     bare.upload(job, [file] * chunks)
     bare.execute(job)
     bare.close()
-
-
-_ready: dict[int, memoryview] = {}
-
-
-def _bytes(size: int) -> memoryview:
-    if size not in _ready:
-        _ready.clear()
-        _ready[size] = memoryview(os.urandom(size))
-    return _ready[size]
 
 
 def _slices(frame: Any, kind: Kind) -> Iterator[Any]:

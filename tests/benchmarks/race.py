@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -49,7 +50,7 @@ def race(
         rows: Of the frame.
         lines: Names of lines.
         repeat: How often.
-        folder: Where a LazyFrame's file is.
+        folder: Where the log's file is, or will be.
         only: Contestants; none: all that run on a line.
     """
     frame = frames.make(kind, rows, folder)
@@ -85,7 +86,8 @@ def _bound(
         return lambda: limits.encode(frame, kind)
     if name == "send":
         size, chunks, connections = (int(ours[n]) for n in ("bytes", "chunks", "connections"))
-        return lambda: limits.send(target, size, chunks, connections)
+        file = memoryview(os.urandom(size // chunks))
+        return lambda: limits.send(target, file, chunks, connections)
     return lambda: PEERS[name](frame, kind, target)
 
 
@@ -116,7 +118,7 @@ def main() -> None:
     parser.add_argument("--lines", default=",".join(LINES))
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--only", default="", help="contestants, separated by commas")
-    parser.add_argument("--folder", type=Path, help="keeps a LazyFrame's file for the next time")
+    parser.add_argument("--folder", type=Path, help="keeps the log's file for the next time")
     wish = parser.parse_args()
     only = [name for name in wish.only.split(",") if name]
     with tempfile.TemporaryDirectory() as folder:
