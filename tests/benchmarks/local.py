@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from . import frames
 from .bare import Bare
+from .lines import LINES, sink
 
 TOKEN = "benchmark"
 SERVE = """
@@ -141,6 +142,19 @@ def through_celonis(
     return seconds
 
 
+def to_the_sink(files: Sequence[Path]) -> float:
+    """Seconds of the same upload to a server that keeps nothing."""
+    with sink(LINES["loopback"]) as target:
+        bare = Bare(target.url, TOKEN)
+        blocks = [memoryview(file.read_bytes()) for file in files]
+        job = bare.create("LOG", "REPLACE", [])
+        begin = time.perf_counter()
+        bare.upload(job, blocks)
+        seconds = time.perf_counter() - begin
+        bare.close()
+    return seconds
+
+
 def alone(path: str, way: str, files: Sequence[Path], more: Sequence[Path]) -> dict[str, float]:
     """Seconds of each step in DuckDB alone."""
     listed = [json.dumps([str(file) for file in paths]) for paths in (files, more)]
@@ -182,6 +196,8 @@ def main() -> None:
                 step: min(run["merge"][step], run["delete"][step]) for step in ("replace", "upsert")
             }
             run["ratio"] = {step: run["celonis"][step] / best[step] for step in best}
+            run["sink upload"] = to_the_sink(files)
+            run["upload ratio"] = run["celonis"]["replace upload"] / run["sink upload"]
             print(json.dumps(run))
             runs.append(run)
     if wish.out is not None:
