@@ -1,106 +1,136 @@
-"""Push a LazyFrame over a large Parquet file and print the memory it took.
+"""The memory that a push takes beyond its frame, in a process in which nothing else runs.
 
-    python tests/benchmarks/memory.py [ROWS] [CHUNK_BYTES]
+    python -m tests.benchmarks.memory lazy 50e6 [--chunk-bytes N] [--workers N] [--folder F]
 
-The local Celonis runs in a process of its own; what is measured is the pushing process alone: its
-resident memory at the start (libraries imported, connection open) and its peak during the push.
+The sink runs in a process of its own. What is measured is the pushing process: its resident memory
+when the frame is built and the libraries are warm, and the most that it came to during the push, as
+the kernel keeps count of it (`VmHWM`, set back before). What building the frame left behind in the
+allocators is given back to the system first, as far as they do that: the push could else fill it
+unseen. How much of it there is, is printed too.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import ctypes
+import gc
+import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
+from typing import Any
 
-import polars as pl
-import psutil
+import pyarrow as pa
 
-import celonis_frames
+from . import frames
+from .lines import LINES, sink
+from .peers import push
 
-SERVE = """
-import sys
-from celonis_frames import local
-celonis = local.start(sys.argv[1], token="benchmark", limits=False)
-print(celonis.url, flush=True)
-sys.stdin.read()
-celonis.close()
-"""
+_WARM_ROWS = 1_000
+_SETTLE_SECONDS = 1.5
+_PATIENCE_SECONDS = 0.1
 
 
-def write(path: Path, rows: int) -> None:
-    """An event log of so many rows, in a process of its own so that its memory is not ours."""
-    code = f"""
-import polars as pl
-step = 1_000_000
-import pyarrow.parquet as pq
-writer = None
-for start in range(0, {rows}, step):
-    r = pl.int_range(start, min(start + step, {rows}), eager=True)
-    frame = pl.DataFrame({{"row": r}}).select(
-        CASE_ID=pl.format("C{{}}", pl.col("row") // 7), EVENT_ID=pl.col("row") % 7,
-        ACTIVITY=pl.format("Activity {{}}", pl.col("row") % 12),
-        AT=pl.lit(0).cast(pl.Datetime("us")) + pl.duration(seconds=pl.col("row") * 3),
-        AMOUNT=(pl.col("row") * 7919 % 1_000_003) / 100,
-        NOTE=pl.when(pl.col("row") % 3 == 0).then(pl.format(
-            "Free text about {{}} that is about ninety characters long, as comments often are",
-            pl.col("row") * 104_729 % 15_485_863)),
-    )
-    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    writer = writer or pq.ParquetWriter({str(path)!r}, table.schema)
-    writer.write_table(table, row_group_size=262_144)  # as polars writes files itself
-writer.close()
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
+def measure(kind: frames.Kind, rows: int, folder: Path, **options: Any) -> dict[str, Any]:
+    """What one push took, measured in a new process.
+
+    Args:
+        kind: Of the frame.
+        rows: Of the frame.
+        folder: Where the log's file is, or will be.
+        options: Of the push.
+    """
+    for size in (_WARM_ROWS, rows):  # here, so that what writing takes is not in the other
+        frames.write(folder, size)
+    command = [sys.executable, "-m", "tests.benchmarks.memory", kind, str(rows)]
+    command += ["--folder", str(folder)]
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return dict(json.loads(done.stdout))
+
+
+def bound(chunk_bytes: int, workers: int) -> int:
+    """Bytes that a push may take beyond its frame."""
+    return chunk_bytes * (workers + 1) + 150_000_000
+
+
+def _push(kind: frames.Kind, rows: int, folder: Path, **options: Any) -> dict[str, Any]:
+    with sink(LINES["loopback"]) as target:
+        push(frames.make(kind, _WARM_ROWS, folder), kind, target)
+        before = _status("VmRSS")
+        frame = frames.make(kind, rows, folder)
+        _give_back()
+        begin = _status("VmRSS")
+        target.reset()
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+        started = time.perf_counter()
+        status = push(frame, kind, target, **options)
+        seconds = time.perf_counter() - started
+        peak = _status("VmHWM")
+        counts = target.counts()
+    size = 0
+    if kind == "polars":
+        size = int(frame.estimated_size())
+    elif kind != "lazy":
+        size = int(frame.memory_usage(deep=kind == "arrow").sum())
+    return {
+        "kind": kind,
+        "rows": rows,
+        "seconds": seconds,
+        "beyond": peak - begin,
+        "whole": peak,
+        "begin": begin,
+        "frame": begin - before,
+        "frame says": size,
+        "chunks": status.chunks,
+        "bytes": status.bytes_sent,
+        "connections": counts["connections"],
+        "timings": status.timings,
+        **options,
+    }
+
+
+def _give_back() -> None:
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    # The allocator of polars gives back by and by.
+    end = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < end:
+        time.sleep(_PATIENCE_SECONDS)
+        pa.default_memory_pool().release_unused()
+
+
+def _status(name: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"The system does not tell {name}")
 
 
 def main() -> None:
-    """Print the peak memory of a push of so many rows, and what it is made of."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000_000
-    chunk_bytes = int(sys.argv[2]) if len(sys.argv) > 2 else 64_000_000
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log.parquet"
-        write(path, rows)
-        server = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(Path(folder) / "celonis.duckdb")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert server.stdout is not None
-        url = server.stdout.readline().strip()
-        client = celonis_frames.Celonis(url, auth=celonis_frames.ApiKey("benchmark"))
-        process, peak, stop = psutil.Process(), [0], threading.Event()
-        pl.scan_parquet(path).head(1).collect()
-        client.pools()
-        begin = process.memory_info().rss
-
-        def watch() -> None:
-            while not stop.wait(0.01):
-                peak[0] = max(peak[0], process.memory_info().rss)
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        started = time.monotonic()
-        try:
-            status = client.push(
-                pl.scan_parquet(path), "Benchmark", "LOG", mode="REPLACE", chunk_bytes=chunk_bytes
-            )
-        finally:
-            stop.set()
-            watcher.join()
-            client.close()
-            server.communicate()
-        bound = 3 * chunk_bytes * 2 + 300e6
-        print(status)
-        print(
-            f"{rows:,} rows from a {path.stat().st_size / 1e6:,.0f} MB file in "
-            f"{time.monotonic() - started:.1f} s; memory at the start {begin / 1e6:,.0f} MB, peak "
-            f"beyond it {(peak[0] - begin) / 1e6:,.0f} MB; the bound is {bound / 1e6:,.0f} MB"
-        )
-        print({name: round(seconds, 2) for name, seconds in status.timings.items()})
+    """Print what a push took as a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=frames.KINDS)
+    parser.add_argument("rows", type=float)
+    parser.add_argument("--chunk-bytes", type=int)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--compression")
+    parser.add_argument("--folder", type=Path, help="keeps the log's file for the next time")
+    wish = vars(parser.parse_args())
+    with tempfile.TemporaryDirectory() as temporary:
+        kind, rows = wish.pop("kind"), int(wish.pop("rows"))
+        folder = wish.pop("folder")
+        options = {name: value for name, value in wish.items() if value is not None}
+        if folder is not None and (folder / f"log-{rows}.parquet").exists():
+            print(json.dumps(_push(kind, rows, folder, **options)))
+        else:
+            print(json.dumps(measure(kind, rows, folder or Path(temporary), **options)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""How fast a push is, measured against what others do and what the machine can do."""
