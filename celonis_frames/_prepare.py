@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
 
 from celonis_frames._casts import furthest
 from celonis_frames._chunks import CSV_OPTIONS, Style
-from celonis_frames._crew import cores
 from celonis_frames._encoding import Encoding, measure_all
 from celonis_frames._frames import Source, read
 from celonis_frames._keeping import Keep, NoRoom
 from celonis_frames._measure import Measure
 from celonis_frames._options import PushOptions
 from celonis_frames._schema import MAX_TEXT, Layout, check_name, layout, misfit, only_keys
-from celonis_frames._sizes import DEFAULT_CHUNK_BYTES
 from celonis_frames._staging import Stage, Store, StoredChunk
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError
 
-HOLD_BYTES = 32_000_000
-"""Arrow bytes of a query's answer that is held rather than asked for a second time."""
+SLOW_SECONDS = 1.0
+"""How long a query's first rows may take, if it is to be run a second time for the upload."""
+
+_Batches = Iterator[pa.RecordBatch]
 
 logger = logging.getLogger("celonis_frames")
 
@@ -50,6 +52,7 @@ class Prepared:
     deleted: bool = False
     warnings: tuple[str, ...] = ()
     _keep: Keep | None = None
+    _held: list[pa.RecordBatch] | None = None
     _first: int = 1
     _kept: list[StoredChunk] | None = None
 
@@ -70,11 +73,13 @@ class Prepared:
         self._first = first
         try:
             if stage is not None:
-                self._kept = self._encoded(stage)
-            elif not self.source.rereadable or self.source.dear:
-                self._keep_chunks()
+                self._kept = self._encoded(self.source.batches(), stage)
             else:
-                self._measure()
+                batches, slow = _begun(self.source)
+                if slow or self.source.dear or not self.source.rereadable:
+                    self._keep_chunks(batches)
+                else:
+                    self._measure(batches)
         except ColumnTypeError as error:
             raise self._with_largest(error) from error.__cause__
         self.warnings += self.measure.check()
@@ -101,10 +106,13 @@ class Prepared:
         if self._kept is not None:
             yield from self._kept
             return
+        if self._held is not None:
+            held, self._held = self._held, None  # freed as it is sent; a second job asks anew
+            with closing(self._streamed(lambda: _consumed(held), None)) as made:
+                yield from made
+            return
         again = None if self.source.settled else Measure(self.layout, self.measure.empty)
-        slots = self.options.uploads(ordered=self.ordered) + 1
-        encoding = self._encoding(ordered=self.ordered)
-        with closing(encoding.stream(self.source.batches, slots, again)) as made:
+        with closing(self._streamed(self.source.batches, again)) as made:
             yield from made
         if again is not None:
             again.check()
@@ -133,54 +141,51 @@ class Prepared:
         largest = max((n for n in numbers if n is not None), key=abs, default=None)
         return error if largest is None else misfit(column, error.__cause__, largest)
 
-    def _keep_chunks(self) -> None:
+    def _streamed(self, batches: Callable[[], _Batches], again: Measure | None) -> Generator[Any]:
+        slots = self.options.uploads(ordered=self.ordered) + 1
+        return self._encoding(ordered=self.ordered).stream(batches, slots, again)
+
+    def _keep_chunks(self, batches: _Batches) -> None:
         """Make the chunks while looking at the rows, and keep them.
 
         Raises:
             FrameError: There is no room for them, and the rows can be read only once.
         """
-        size = self.options.chunk_size or DEFAULT_CHUNK_BYTES
-        self._keep = Keep(max(0, self.options.room - cores() * size))
+        self._keep = Keep(self.options.spare)
         try:
-            self._kept = self._encoded(self._keep)
+            self._kept = self._encoded(batches, self._keep)
         except NoRoom:
             self._keep.close()
             if not self.source.rereadable:
                 raise
-            logger.warning("the chunks find no room on disk: the frame is read twice")
+            logger.warning(
+                "the chunks find no room on disk: the %s is read twice", self.source.kind
+            )
             self.measure = self.measure.anew()
-            self._measure()
+            self._measure(self.source.batches())
 
-    def _encoded(self, store: Store) -> list[StoredChunk]:
+    def _encoded(self, batches: _Batches, store: Store) -> list[StoredChunk]:
         kept: list[tuple[int, StoredChunk]] = []
         self._encoding(ordered=self.options.ordered).run(
-            self.source.batches(),
-            lambda chunk: kept.append((chunk.number, store.put(chunk))),
-            self.measure,
+            batches, lambda chunk: kept.append((chunk.number, store.put(chunk))), self.measure
         )
         return [chunk for _, chunk in sorted(kept, key=lambda pair: pair[0])]
 
-    def _measure(self) -> None:
-        """Look at all rows. A small answer of a query is kept, so that it is asked only once."""
+    def _measure(self, batches: _Batches) -> None:
+        """Look at all rows. What a query gives is held, if it fits, so that it is asked once."""
         held: list[pa.RecordBatch] | None = None if self.source.settled else []
-        weight = 0
+        left = self.options.spare
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            nonlocal held, weight
-            for batch in self.source.batches():
+        def watched() -> _Batches:
+            nonlocal held, left
+            for batch in batches:
                 if held is not None:
-                    held.append(batch)
-                    weight += batch.nbytes
-                    if weight > HOLD_BYTES:
-                        held = None
+                    left -= batch.nbytes
+                    held = [*held, batch] if left >= 0 else None
                 yield batch
 
-        measure_all(batches(), self.measure)
-        if held is not None:
-            answer = held
-            self.source = replace(
-                self.source, rows=self.measure.rows, settled=True, batches=lambda: iter(answer)
-            )
+        measure_all(watched(), self.measure)
+        self._held = held
 
     def _encoding(self, *, ordered: bool) -> Encoding:
         rows = self.source.rows if self.source.rows is not None else self.measure.rows or None
@@ -194,6 +199,24 @@ class Prepared:
             ordered=ordered,
             busy=self.source.dear,
         )
+
+
+def _begun(source: Source) -> tuple[_Batches, bool]:
+    """The rows, of which the first have come, and whether these were long in coming.
+
+    A query that has to join or group before it gives its first rows is not asked twice.
+    """
+    begin = time.monotonic()
+    batches = source.batches()
+    head = list(islice(batches, 1))
+    slow = not source.settled and time.monotonic() - begin > SLOW_SECONDS
+    return chain(head, batches), slow
+
+
+def _consumed(held: list[pa.RecordBatch]) -> _Batches:
+    held.reverse()
+    while held:
+        yield held.pop()
 
 
 def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = False) -> Prepared:

@@ -12,7 +12,6 @@ import pytest
 
 import celonis_frames
 from celonis_frames import Celonis, exceptions, local
-from celonis_frames._prepare import HOLD_BYTES
 
 GOOD = pd.DataFrame({"K": [1, 2], "V": ["a", "b"]})
 
@@ -184,9 +183,9 @@ def test_a_query_that_changes_between_readings_is_never_executed(
     server: Any, connection: Celonis, table: str
 ) -> None:
     """A LazyFrame is read twice; when the second reading differs, the job is cancelled."""
-    frame, _ = _growing(HOLD_BYTES // 8)
+    frame, _ = _growing(1_000_000)
     with pytest.raises(exceptions.FrameError, match="changed between"):
-        connection.push(frame, "Tests", table)
+        connection.push(frame, "Tests", table, chunk_bytes="1 MB")
     assert [j["status"] for j in server.jobs if j["targetName"] == table] == ["CANCELED"]
 
 
