@@ -103,6 +103,10 @@ def _seconds(run: Run) -> float:
     return float(run["seconds"])
 
 
+def _cpu(run: Run) -> float:
+    return float(run["cpu"])
+
+
 def _faster(other: Run, push: Run) -> float:
     return float(other["seconds"] / push["seconds"])
 
@@ -175,6 +179,26 @@ def _raced(runs: Sequence[Run]) -> str:
                     ("push", "push"), ("recipe", "recipe"), ("files", "files of polars"),
                     ("encode", "encoding alone"), ("send", "sending alone"),
                 )
+            ),
+            "### Seconds of CPU, in all threads (loopback)",
+            table(
+                ["", "push", "recipe", "files of polars", "encoding alone", "push ÷ encoding"],
+                [
+                    [frames.TITLES[kind]]
+                    + [
+                        spread(race.each(kind, rows, "loopback", name, make=_cpu))
+                        for name in ("push", "recipe", "files", "encode")
+                    ]
+                    + [
+                        spread(
+                            race.each(
+                                kind, rows, "loopback", "push", "encode",
+                                make=lambda push, encode: push["cpu"] / encode["cpu"],
+                            )
+                        )
+                    ]
+                    for kind in race.kinds
+                ],
             ),
             f"Other processes took at most {others:.0%} of the machine during a run.",
         ]
