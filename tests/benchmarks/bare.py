@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 POOL = "5f0c1d3a-2b7e-4c52-9a41-0d6c3f5e8b17"
 """An id, so that no pool is looked up by name."""
 BLOCK_BYTES = 1_048_576
+_IDLE_SECONDS = 2.0
 _PATH = f"/data-ingestion/api/v1/data-push/{POOL}/jobs/"
 _BOUNDARY = "one-part-of-a-form"
 _PREFIX = (
@@ -109,7 +110,9 @@ class Bare:
     def _call(
         self, method: str, path: str, body: Any = None, kind: str = "", size: int | None = None
     ) -> bytes:
-        connection = getattr(self._local, "connection", None) or self._open()
+        # Servers close what was idle for some seconds.
+        fresh = time.monotonic() - getattr(self._local, "used", 0.0) < _IDLE_SECONDS
+        connection = self._local.connection if fresh else self._open()
         headers = dict(self._headers)
         if body is not None:
             headers["Content-Type"] = kind
@@ -118,6 +121,7 @@ class Bare:
         connection.request(method, _PATH + path, body, headers)
         answer = connection.getresponse()
         data: bytes = answer.read()
+        self._local.used = time.monotonic()
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path} was answered {answer.status}: {data[:500]!r}")
         return data

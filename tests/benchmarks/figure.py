@@ -88,5 +88,5 @@ def _text(x: float, y: float, text: str, anchor: str, colour: str = "#333333") -
 
 def _round(value: float) -> float:
     """The next number of one digit and a half."""
-    size = 10 ** (len(str(int(value))) - 1)
+    size = float(10 ** (len(str(int(value))) - 1))
     return next(n * size / 2 for n in range(2, 21) if n * size / 2 >= value)

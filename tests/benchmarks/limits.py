@@ -32,10 +32,9 @@ def encode(frame: Any, kind: Kind) -> int:
     """Bytes of the frame as Parquet files in memory, of the types and the codec that are sent."""
     size = 0
     waiting: set[Future[int]] = set()
-    convert = _CONVERT[kind]
     with ThreadPoolExecutor(_CORES) as pool:
         for part in _slices(frame, kind):
-            waiting.add(pool.submit(lambda part=part: _write(convert(part))))
+            waiting.add(pool.submit(_convert_and_write, kind, part))
             if len(waiting) >= _AHEAD:  # a query is not to be read faster than it is written
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 size += sum(future.result() for future in done)
@@ -94,6 +93,10 @@ _CONVERT: dict[Kind, Callable[[Any], pa.Table]] = {
     "polars": _from_polars,
     "lazy": _from_polars,
 }
+
+
+def _convert_and_write(kind: Kind, part: Any) -> int:
+    return _write(_CONVERT[kind](part))
 
 
 def _write(table: pa.Table) -> int:

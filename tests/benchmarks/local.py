@@ -44,6 +44,7 @@ import json, sys, time
 import duckdb
 path, way, rows, upsert = sys.argv[1], sys.argv[2], *map(json.loads, sys.argv[3:])
 connection = duckdb.connect(path)
+connection.execute("SET enable_progress_bar = false")
 def timed(*statements):
     begin = time.perf_counter()
     for statement in statements:

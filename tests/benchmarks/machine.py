@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-_PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
 _QUIET_SHARE = 0.1
 _LIBRARIES = (
     "celonis-frames",
@@ -49,9 +49,9 @@ def busy() -> float:
     return (user + nice + system + irq + softirq + steal) / _TICK
 
 
-def quiet() -> None:
-    """Return when the machine has nothing else to do, or after a minute."""
-    end = time.monotonic() + _PATIENCE_SECONDS
+def quiet(patience: float = PATIENCE_SECONDS) -> None:
+    """Return when the machine has nothing else to do, or after so many seconds."""
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         before = busy()
         time.sleep(0.25)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .memory import bound
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 CHUNK_BYTES, WORKERS = 64_000_000, 2
 """What a push does by default: of that its memory is bound."""
+NOTHING = "-"
 Run = dict[str, Any]
 
 _FASTER = {"loopback": (3, 2.5, 7, 7), "100": (2.7, 2, 3.5, 3.5)}
@@ -33,7 +34,7 @@ def spread(values: Iterable[float], digits: int = 2) -> str:
     """The least, the median and the greatest."""
     found = sorted(values)
     if not found:
-        return "–"
+        return NOTHING
     shown = (found[0], statistics.median(found), found[-1])
     return " / ".join(f"{value:,.{digits}f}" for value in shown)
 
@@ -102,6 +103,10 @@ def _seconds(run: Run) -> float:
     return float(run["seconds"])
 
 
+def _cpu(run: Run) -> float:
+    return float(run["cpu"])
+
+
 def _faster(other: Run, push: Run) -> float:
     return float(other["seconds"] / push["seconds"])
 
@@ -118,8 +123,8 @@ def _by_kind(race: _Race, head: str, cell: Callable[[str, str], str]) -> str:
     return table([head, *titles], rows)
 
 
-def _aimed(text: str, aims: dict[str, tuple[float, ...]], sign: str, kind: str, line: str) -> str:
-    if line not in aims or text == "–":
+def _aimed(text: str, aims: Mapping[str, Sequence[float]], sign: str, kind: str, line: str) -> str:
+    if line not in aims or text == NOTHING:
         return text
     return f"{text} ({sign} {dict(zip(map(str, frames.KINDS), aims[line], strict=True))[kind]:g})"
 
@@ -175,6 +180,26 @@ def _raced(runs: Sequence[Run]) -> str:
                     ("encode", "encoding alone"), ("send", "sending alone"),
                 )
             ),
+            "### Seconds of CPU, in all threads (loopback)",
+            table(
+                ["", "push", "recipe", "files of polars", "encoding alone", "push ÷ encoding"],
+                [
+                    [frames.TITLES[kind]]
+                    + [
+                        spread(race.each(kind, rows, "loopback", name, make=_cpu))
+                        for name in ("push", "recipe", "files", "encode")
+                    ]
+                    + [
+                        spread(
+                            race.each(
+                                kind, rows, "loopback", "push", "encode",
+                                make=lambda push, encode: push["cpu"] / encode["cpu"],
+                            )
+                        )
+                    ]
+                    for kind in race.kinds
+                ],
+            ),
             f"Other processes took at most {others:.0%} of the machine during a run.",
         ]
     )  # fmt: skip
@@ -207,7 +232,10 @@ def _memory(runs: Sequence[Run]) -> str:
     kinds = [kind for kind in frames.KINDS if any(run["kind"] == kind for run in runs)]
     lines = [
         [frames.TITLES[kind]]
-        + [f"{found[kind, n]['beyond'] / 1e6:,.0f}" if (kind, n) in found else "–" for n in rows]
+        + [
+            f"{found[kind, n]['beyond'] / 1e6:,.0f}" if (kind, n) in found else NOTHING
+            for n in rows
+        ]
         for kind in kinds
     ]
     head = [f"{n / 1e6:g} M rows" for n in rows]
@@ -260,16 +288,18 @@ def _small(found: Run) -> str:
 def _local(found: Run) -> str:
     runs = found["runs"]
     lines = [
-        [step]
-        + [spread(run["celonis"][step] for run in runs)]
-        + [spread(min(run[way][step] for way in ("merge", "delete")) for run in runs)]
-        + [spread(run["ratio"][step] for run in runs)]
+        [
+            step,
+            spread(run["celonis"][step] for run in runs),
+            spread(min(run[way][step] for way in ("merge", "delete")) for run in runs),
+            spread(run["ratio"][step] for run in runs),
+        ]
         for step in ("replace", "upsert")
     ]
     uploads = [run["upload ratio"] for run in runs if "upload ratio" in run]
     return "\n\n".join(
         [
-            f"### The local Celonis: {found['rows']:,.0f} rows, and {found['upsert']:,.0f} into them",
+            f"### The local Celonis: {found['rows']:,.0f} rows, {found['upsert']:,.0f} into them",
             table(["", "local Celonis, s", "DuckDB alone, s", "ratio (≤ 1.3)"], lines),
             f"Uploading to it took {spread(uploads)} times as long as to the sink (≤ 1.5).",
         ]

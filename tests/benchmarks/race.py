@@ -42,6 +42,7 @@ def race(
     repeat: int,
     folder: Path,
     only: Sequence[str] = (),
+    patience: float = machine.PATIENCE_SECONDS,
 ) -> list[dict[str, Any]]:
     """Every run, with its seconds and what the sink saw of it.
 
@@ -52,6 +53,7 @@ def race(
         repeat: How often.
         folder: Where the log's file is, or will be.
         only: Contestants; none: all that run on a line.
+        patience: Seconds that each waits for the machine to be quiet.
     """
     frame = frames.make(kind, rows, folder)
     small = frames.make(kind, _WARM_ROWS, folder)
@@ -68,11 +70,12 @@ def race(
             racing = [one for one in CONTESTANTS[name] if not only or one in only]
             turn = number % len(racing)
             with sink(LINES[name]) as target:
-                for contestant in racing[turn:] + racing[:turn]:
-                    run = _timed(_bound(contestant, frame, kind, target, ours), target)
+                for runner in racing[turn:] + racing[:turn]:
+                    machine.quiet(patience)
+                    run = _timed(_bound(runner, frame, kind, target, ours), target)
                     runs.append(
                         {"kind": kind, "rows": rows, "line": name, "repetition": number}
-                        | {"contestant": contestant}
+                        | {"contestant": runner}
                         | run
                     )
                     print(json.dumps(runs[-1]), flush=True)
@@ -93,7 +96,6 @@ def _bound(
 
 def _timed(contestant: Callable[[], object], target: Sink) -> dict[str, Any]:
     gc.collect()
-    machine.quiet()
     target.reset()
     all_before, mine_before = machine.busy(), time.process_time()
     begin = time.perf_counter()
@@ -118,13 +120,14 @@ def main() -> None:
     parser.add_argument("--lines", default=",".join(LINES))
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--only", default="", help="contestants, separated by commas")
+    parser.add_argument("--patience", type=float, default=machine.PATIENCE_SECONDS)
     parser.add_argument("--folder", type=Path, help="keeps the log's file for the next time")
     wish = parser.parse_args()
     only = [name for name in wish.only.split(",") if name]
     with tempfile.TemporaryDirectory() as folder:
         race(
             wish.kind, int(wish.rows), wish.lines.split(","), wish.repeat,
-            wish.folder or Path(folder), only,
+            wish.folder or Path(folder), only, wish.patience,
         )  # fmt: skip
 
 

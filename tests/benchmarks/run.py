@@ -33,7 +33,8 @@ def _race(wish: Wish, folder: Path, rows: int, *more: str) -> list[dict[str, Any
     runs = []
     for kind in wish.kinds:
         command = [sys.executable, "-m", "tests.benchmarks.race", kind, str(rows)]
-        command += ["--repeat", str(wish.repeat), "--folder", str(folder), *more]
+        command += ["--repeat", str(wish.repeat), "--folder", str(folder)]
+        command += ["--patience", str(wish.patience), *more]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             for line in process.stdout:
@@ -120,6 +121,12 @@ def main() -> None:
     parser.add_argument("--lines", type=_names, default=list(LINES))
     parser.add_argument("--parts", type=_names, default=list(PARTS))
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=machine.PATIENCE_SECONDS,
+        help="seconds that each run waits for the machine to be quiet",
+    )
     parser.add_argument("--large", type=lambda text: int(float(text)), default=_LARGE_ROWS)
     parser.add_argument("--job-seconds", type=float, default=60.0)
     parser.add_argument("--folder", type=Path, help="keeps the log's files for the next time")
