@@ -253,7 +253,7 @@ class ChunkFile:
         left = self._wish - self._size()
         if left < 0.04 * self._wish:
             left = self._wish // 10  # it takes in what would be too little for another file
-        goal = min(max(self._wish / 4, 1), _GROUP_BYTES, max(left, 1))
+        goal = min(max(self._wish / 2, 1), _GROUP_BYTES, max(left, 1))
         by_file = goal / max(weight, 0.01)
         by_memory = _GROUP_BYTES / max(width, 0.01)
         return max(1, int(min(by_file, by_memory)))

@@ -136,7 +136,7 @@ class Transport:
         self._auth = auth
         self._clock = clock
         self._credentials = auth.credentials(self._ask, clock)
-        self._verify = authorities(verify)
+        self._verify = authorities(verify, encrypted=self.url.startswith("https:"))
         self._timeouts = timeouts or Timeouts()
         self._connections = connections
         self._lock = threading.Lock()

@@ -50,11 +50,13 @@ def close_session(session: requests.Session) -> None:
     session.close()
 
 
-def authorities(verify: object) -> bool | str:
+def authorities(verify: object, *, encrypted: bool) -> bool | str:
     """Whose certificates a session trusts, checked before the first call.
 
     Args:
         verify: True, or the path of a CA file or directory to trust instead.
+        encrypted: Whether the calls go over TLS; else what the environment says is not looked at,
+            since reading a long list of authorities takes a while.
 
     Raises:
         ConfigError: If it is neither, or no certificates can be read there or where the
@@ -63,7 +65,7 @@ def authorities(verify: object) -> bool | str:
     if verify is True:
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
             path = os.environ.get(name)
-            if path:
+            if path and encrypted:
                 _check_authorities(path, f"{name}={path}")
                 break
         return True
