@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,9 @@ class _Target:
             f"INSERT INTO {self._sql_name} ({names}) SELECT {values}, ?::TIMESTAMP FROM ({rows})",
             (self._loaded_at,),
         ).fetchone()[0]
-        for table in ("_staged", "_keys", "_losers"):
-            self._cursor.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        if self._keys:
+            for table in ("_staged", "_keys", "_losers"):
+                self._cursor.execute(f"DROP TABLE IF EXISTS temp.{table}")
         return int(loaded)
 
     def delete(self, files: list[Path]) -> int:
@@ -249,15 +250,19 @@ class _Target:
         self._register(new)
 
     def _register(self, columns: list[Column]) -> None:
-        for column in columns:
-            self._cursor.execute(
-                "INSERT INTO _celonis.columns VALUES (?, ?, ?, ?, ?, ?)",
-                (self._space, self.name, len(self._columns), column.name, column.type,
-                 column.length),
-            )  # fmt: skip
-            self._columns.append(
-                {"name": column.name, "type": column.type, "length": column.length}
-            )
+        if not columns:
+            return
+        first = len(self._columns)
+        values = [
+            (self._space, self.name, place, column.name, column.type, column.length)
+            for place, column in enumerate(columns, start=first)
+        ]
+        # One statement: each takes DuckDB about a millisecond.
+        places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(values))
+        self._cursor.execute(
+            f"INSERT INTO _celonis.columns VALUES {places}", tuple(chain.from_iterable(values))
+        )
+        self._columns += [{"name": c.name, "type": c.type, "length": c.length} for c in columns]
 
     def _rows(self, source: str, columns: list[Column]) -> str:
         """A query for the values to store, as ``c0``, ``c1``, …, and where each row stands.
@@ -270,9 +275,7 @@ class _Target:
             return f"SELECT {values} FROM {source}"
         taken = {"file_index", "file_row_number"} & {column.name.lower() for column in columns}
         if self._job["fileType"] != "CSV" and not taken:
-            return (
-                f"SELECT {values}, file_index AS file, file_row_number AS number FROM {source}"
-            )
+            return f"SELECT {values}, file_index AS file, file_row_number AS number FROM {source}"
         self._cursor.execute(
             f"CREATE OR REPLACE TEMP TABLE _staged AS SELECT {values}, 0 AS file, "
             f"row_number() OVER () AS number FROM {source}"
@@ -301,9 +304,7 @@ class _Target:
         )
         if not empty:
             same = " AND ".join(f"t.{quote(columns[key].name)} = s.c{key}" for key in keys)
-            self._cursor.execute(
-                f"DELETE FROM {self._sql_name} t USING temp._keys s WHERE {same}"
-            )
+            self._cursor.execute(f"DELETE FROM {self._sql_name} t USING temp._keys s WHERE {same}")
         if not self._cursor.execute("SELECT 1 FROM temp._keys WHERE times > 1 LIMIT 1").fetchone():
             return rows
         self._cursor.execute(
@@ -311,7 +312,11 @@ class _Target:
             f"SEMI JOIN (FROM temp._keys WHERE times > 1) USING ({listed}) "
             f"QUALIFY row_number() OVER (PARTITION BY {listed} ORDER BY {self._order(columns)}) > 1"
         )
-        return f"SELECT * FROM ({rows}) ANTI JOIN temp._losers USING (file, number)"
+        # A join may change the order.
+        return (
+            f"SELECT * FROM ({rows}) ANTI JOIN temp._losers USING (file, number) "
+            "ORDER BY file, number"
+        )
 
     def _order(self, columns: list[Column]) -> str:
         """Of rows with one key the first in this order stays: the last one, unless told otherwise."""

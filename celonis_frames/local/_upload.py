@@ -75,9 +75,7 @@ class _Disk:
         full, used = self._block, self._used
         # Memory that is used again costs no page faults.
         self._block, self._other, self._used = self._other, full, 0
-        self._writing = asyncio.create_task(
-            run_in_threadpool(self._write, memoryview(full)[:used])
-        )
+        self._writing = asyncio.create_task(run_in_threadpool(self._write, memoryview(full)[:used]))
 
     async def _written(self) -> None:
         if self._writing is not None:
