@@ -172,8 +172,10 @@ def start(
         max_chunk_bytes: Largest chunk, in bytes.
 
     Raises:
-        ConfigError: The file is in use or no DuckDB file, or the port is taken.
+        ConfigError: The file is in use or no DuckDB file, or the port is taken or none.
     """
+    if not 0 <= port <= 65_535:
+        raise ConfigError(f"port={port} is no port: give one of 1 to 65535, or 0 for a free one.")
     store = Store(path)
     try:
         sock = socket.create_server(
