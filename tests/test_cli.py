@@ -229,7 +229,8 @@ def test_every_warning_is_shown_once(server: Any, tmp_path: Path, table: str) ->
     to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
     done = _run("push", str(file), "--pool", "CLI", "--table", table, "--keys", "K", **to)
     assert done.returncode == 0, done.stderr
-    assert (done.stdout + done.stderr).count("the key of another row") == 1, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert said.count("the key of another row") == 1, said
     assert done.stderr.startswith("! ")
 
 
