@@ -7,6 +7,7 @@ environment.
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import sys
 import threading
@@ -61,12 +62,14 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", _demo_command, "push an event log into a local Celonis")
     demo.add_argument("path", nargs="?", help="DuckDB file to leave behind (default: a new one)")
-    demo.add_argument("--cases", type=int, default=2_000, help="cases in the log (default: 2000)")
+    demo.add_argument(
+        "--cases", type=_count, default=2_000, help="cases in the log (default: 2000)"
+    )
     demo.add_argument("--keep", action="store_true", help="keep serving until interrupted")
 
     serve = _command(commands, "serve", _serve, "run a local Celonis")
     serve.add_argument("path", nargs="?", help="DuckDB file (default: in memory)")
-    serve.add_argument("--port", type=int, default=8080, help="port (default: 8080; 0: any)")
+    serve.add_argument("--port", type=_port, default=8080, help="port (default: 8080; 0: any)")
     serve.add_argument("--lenient", action="store_true", help="take whatever DuckDB reads")
     serve.add_argument("--strict-pools", action="store_true", help="make no pools on first use")
 
@@ -85,7 +88,22 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--connection", help="data connection: id or name")
         sub.add_argument("--chunk-bytes", help='size of a chunk, such as "256 MB"')
         sub.add_argument("--rename", choices=("snake", "upper_snake"), help="rename all columns")
+        sub.add_argument(
+            "--column", action="append", default=[], metavar="NAME=TYPE",
+            help="type of a column, or length of a text column; may be given many times",
+        )  # fmt: skip
+        sub.add_argument("--nested", default="error", help="lists and structs: error or json")
+        sub.add_argument("--binary", default="error", help="bytes: error, hex or base64")
+        sub.add_argument("--infinity", default="error", help="infinities: error or null")
+        sub.add_argument("--file-type", default="PARQUET", help="PARQUET (default) or CSV")
+        sub.add_argument(
+            "--deduplicate-by", metavar="NAME", help="of equal keys keep the highest value here"
+        )
         if name == "push":
+            sub.add_argument(
+                "--verify", action="append", choices=("schema", "rows", "none"),
+                help="compare with the table before, or count it after; may be given twice",
+            )  # fmt: skip
             sub.add_argument("--staging", help="fsspec URL to write the chunks to first")
             sub.add_argument("--timeout", type=float, help="seconds for all of it")
             sub.add_argument("--no-wait", action="store_true", help="do not wait for the job")
@@ -139,24 +157,41 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    with Celonis.from_env() as celonis:
-        status = celonis.push(
-            arguments.files,
-            arguments.pool,
-            arguments.table,
-            mode=arguments.mode,
-            keys=_keys(arguments.keys),
-            connection=arguments.connection,
-            chunk_bytes=_size(arguments.chunk_bytes),
-            rename=arguments.rename,
-            staging=arguments.staging,
-            timeout=arguments.timeout,
-            wait=not arguments.no_wait,
-        )
+    shown = _Warnings()
+    logger = logging.getLogger("celonis_frames")
+    logger.addHandler(shown)
+    try:
+        with Celonis.from_env() as celonis:
+            status = celonis.push(
+                arguments.files,
+                arguments.pool,
+                arguments.table,
+                **_options(arguments),
+                verify=arguments.verify,
+                staging=arguments.staging,
+                timeout=arguments.timeout,
+                wait=not arguments.no_wait,
+            )
+    finally:
+        logger.removeHandler(shown)
     _say(repr(status))
     for warning in status.warnings:
-        _say(f"! {warning}")
+        if warning not in shown.texts:
+            _say(f"! {warning}", file=sys.stderr)
     return 0
+
+
+class _Warnings(logging.Handler):
+    """Shows what the library warns of when it does, and knows it afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.args, tuple):
+            self.texts.update(text for text in record.args if isinstance(text, str))
+        _say(f"! {record.getMessage()}", file=sys.stderr)
 
 
 def _resume(arguments: argparse.Namespace) -> int:
@@ -170,27 +205,34 @@ def _resume(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    _say(
-        repr(
-            plan(
-                arguments.files,
-                arguments.pool,
-                arguments.table,
-                mode=arguments.mode,
-                keys=_keys(arguments.keys),
-                connection=arguments.connection,
-                chunk_bytes=_size(arguments.chunk_bytes),
-                rename=arguments.rename,
-            )
-        )
-    )
+    _say(repr(plan(arguments.files, arguments.pool, arguments.table, **_options(arguments))))
     return 0
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `push` and `plan` both take."""
+    return {
+        "mode": arguments.mode,
+        "keys": _keys(arguments.keys),
+        "connection": arguments.connection,
+        "chunk_bytes": _number(arguments.chunk_bytes),
+        "rename": arguments.rename,
+        "columns": _columns(arguments.column),
+        "nested": arguments.nested,
+        "binary": arguments.binary,
+        "infinity": arguments.infinity,
+        "file_type": arguments.file_type,
+        "deduplicate_by": arguments.deduplicate_by,
+    }
 
 
 def _jobs(arguments: argparse.Namespace) -> int:
     with Celonis.from_env() as celonis:
-        for status in celonis.jobs(arguments.pool):
-            _say(f"{status.job_id}  {status.state:<8}  {status.mode:<7}  {status.table}")
+        statuses = celonis.jobs(arguments.pool)
+    for status in statuses:
+        _say(f"{status.job_id}  {status.state:<8}  {status.mode:<7}  {status.table}")
+    if not statuses:
+        _say(f"The pool {arguments.pool!r} has no jobs.", file=sys.stderr)
     return 0
 
 
@@ -220,8 +262,40 @@ def _keys(text: str | None) -> list[str] | None:
     return keys
 
 
-def _size(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdigit() else text
+def _columns(given: list[str]) -> dict[str, Any] | None:
+    columns: dict[str, Any] = {}
+    for text in given:
+        name, equals, kind = text.rpartition("=")  # a name may have one, a type has none
+        if not equals or not name or not kind:
+            raise ConfigError(f"--column {text!r} must be NAME=TYPE or NAME=LENGTH.")
+        if name in columns:
+            raise ConfigError(f"--column names {name!r} twice: give it one type or length.")
+        columns[name] = _number(kind)
+    return columns or None
+
+
+def _number(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdecimal() else text
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+_count.__name__ = "number"  # for argparse, when it is none
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
+    return number
+
+
+_port.__name__ = "port"
 
 
 def _say(text: str, *, file: Any = None) -> None:

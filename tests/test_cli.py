@@ -20,6 +20,7 @@ import requests
 
 from celonis_frames import ApiKey, Celonis, _demo, local
 from celonis_frames._eventlog import purchase_to_pay
+from celonis_frames.exceptions import ConfigError
 
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -184,6 +185,92 @@ def test_serve_says_what_it_cannot_have(tmp_path: Path) -> None:
             assert done.returncode == 1
             assert "ConfigError" in done.stderr
             assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
+    """Nobody looks for another local Celonis when the path was wrong."""
+    file = tmp_path / "notes.txt"
+    file.write_text("no database, but long enough to have a header")
+    done = _run("serve", str(file), "--port", "0")
+    assert done.returncode == 1
+    assert "is no DuckDB file" in done.stderr
+    assert "another" not in done.stderr
+    assert file.read_text().startswith("no database")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("demo", "--cases", "0"), "1 or more"),
+        (("demo", "--cases", "x"), "invalid number"),
+        (("serve", "--port", "99999"), "no port"),
+        (("serve", "--port", "-1"), "no port"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(arguments: tuple[str, ...], word: str) -> None:
+    """One line says what was wrong with which option."""
+    done = _run(*arguments)
+    assert done.returncode == 2
+    assert arguments[1] in done.stderr.splitlines()[-1]
+    assert word in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_out_of_range_is_a_config_error() -> None:
+    """Also where it does not come from the command line."""
+    with pytest.raises(ConfigError, match="65535"):
+        local.start(port=99_999)
+
+
+def test_every_warning_is_shown_once(server: Any, tmp_path: Path, table: str) -> None:
+    """What the library logs is not said again at the end."""
+    file = tmp_path / "x.parquet"
+    pl.DataFrame({"K": [1, 1]}).write_parquet(file)
+    to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    done = _run("push", str(file), "--pool", "CLI", "--table", table, "--keys", "K", **to)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert said.count("the key of another row") == 1, said
+    assert done.stderr.startswith("! ")
+
+
+def test_a_pool_without_jobs_says_so(server: Any) -> None:
+    """No jobs is an answer, on stderr: a script that counts lines counts none."""
+    to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    done = _run("jobs", "Nothing here", **to)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "'Nothing here' has no jobs" in done.stderr
+
+
+def test_the_options_of_push_reach_it(server: Any, tmp_path: Path, table: str) -> None:
+    """Types, lengths, nested values, bytes, infinities, CSV, removal and verification."""
+    file = tmp_path / "x.parquet"
+    pl.DataFrame(
+        {
+            "K": [1, 1],
+            "A=B": ["x", "y"],
+            "N": [[1], [2]],
+            "X": [b"\x01", b"\x02"],
+            "F": [float("inf"), 1.5],
+            "V": [9, 3],
+        }
+    ).write_parquet(file)
+    options = ["--table", table, "--keys", "K", "--column", "A=B=300", "--column", "V=FLOAT",
+               "--nested", "json", "--binary", "hex", "--infinity", "null", "--file-type", "csv",
+               "--deduplicate-by", "V"]  # fmt: skip
+    to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    done = _run("plan", str(file), *options)
+    assert re.search(r"A=B +STRING +300 ", done.stdout), done.stdout + done.stderr
+    done = _run("push", str(file), "--pool", "CLI", *options, "--verify", "schema", **to)
+    assert done.returncode == 0, done.stderr
+    assert server.table("CLI", table).to_pylist() == [
+        {"K": 1, "A=B": "x", "N": "[1]", "X": "01", "F": None, "V": 9.0}
+    ]
+    job = next(j for j in server.jobs if j["targetName"] == table)
+    assert job["fileType"] == "CSV"
+    for wrong in ("A", "=STRING", "A="):
+        done = _run("plan", str(file), "--table", "T", "--column", wrong)
+        assert (done.returncode, "--column" in done.stderr) == (1, True)
 
 
 def test_an_empty_keys_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ CHOICES: tuple[tuple[str, str], ...] = (
     ("Pools", "A pool is made when it is first asked for by id or name, or first pushed to, unless strict_pools=True."),
     ("Data connections", "A job for an unknown data connection is refused with 400; add_connection makes one."),
     ("1 GB", "A chunk may have 1,000,000,000 bytes; a larger one is answered 413."),
-    ("Checksum", "A chunk's checksum is the MD5 of the file, in hex."),
+    ("Checksum", "A chunk's checksum is the SHA-1 of the file, in hex."),
     ("Cancel", "POST, and GET as well; the answer is the job; 400 when the job has ended."),
     ("Deleting jobs", "A deleted job answers 204; a queued or running one 400; the table stays."),
     ("Late chunks", "A chunk for a job that was submitted, and a second submission, are answered 400."),

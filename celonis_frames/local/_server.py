@@ -18,7 +18,7 @@ from celonis_frames.local._faults import Faults
 from celonis_frames.local._limits import Limiter
 from celonis_frames.local._store import CHANGE_DATE, Row, Store, quote
 from celonis_frames.local._tokens import DEFAULT_SECONDS, Tokens
-from celonis_frames.local._wire import Wire
+from celonis_frames.local._wire import Receiver, Wire
 from celonis_frames.local._worker import Worker
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class LocalCelonis:
         host, port = sock.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         config = uvicorn.Config(
-            create_app(state), http="h11", ws="none", lifespan="off", log_level="error",
+            create_app(state), http=Receiver, ws="none", lifespan="off", log_level="error",
             timeout_graceful_shutdown=1, access_log=False,
         )  # fmt: skip
         self._server = state.faults.attach(Wire(config, sock))
@@ -172,8 +172,10 @@ def start(
         max_chunk_bytes: Largest chunk, in bytes.
 
     Raises:
-        ConfigError: The file is in use or no DuckDB file, or the port is taken.
+        ConfigError: The file is in use or no DuckDB file, or the port is taken or none.
     """
+    if not 0 <= port <= 65_535:
+        raise ConfigError(f"port={port} is no port: give one of 1 to 65535, or 0 for a free one.")
     store = Store(path)
     try:
         sock = socket.create_server(

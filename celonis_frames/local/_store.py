@@ -87,10 +87,7 @@ class Store:
             attached = (self.path or ":memory:").replace("'", "''")
             self.database.execute(f"ATTACH '{attached}' AS {_CATALOG}")
         except duckdb.Error as error:
-            raise ConfigError(
-                f"The DuckDB file {self.path!r} cannot be opened ({error}): is another local "
-                "Celonis running on it?"
-            ) from error
+            raise ConfigError(_unopened(self.path, error)) from error
         self._set_up(self.database)
         self.database.execute(_CATALOGUE)
         if self.path is None:
@@ -326,6 +323,22 @@ def _job(row: Row) -> Row:
         "logs": json.loads(row["logs"]),
         "lastModified": row["modified"],
     }
+
+
+def _unopened(path: str | None, error: duckdb.Error) -> str:
+    try:
+        with open(path or "", "rb") as file:  # noqa: PTH123
+            head = file.read(12)
+    except OSError:
+        return f"The DuckDB file {path!r} cannot be opened: {error}"
+    if head[8:] != b"DUCK":
+        return (
+            f"{path!r} is no DuckDB file: give the path of one, or of a file that is not there yet."
+        )
+    return (
+        f"The DuckDB file {path!r} cannot be opened ({error}): is another local Celonis running "
+        "on it?"
+    )
 
 
 def _uuid_or_new(text: str) -> str:

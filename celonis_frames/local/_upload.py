@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_FORM_BYTES = 100_000
 """What a form may have besides its file."""
+BLOCK_BYTES = 1024 * 1024
+"""What is written and digested at a time."""
 
 
 class Refused(Exception):
@@ -26,17 +31,75 @@ class Refused(Exception):
         self.status = status
 
 
-class _File:
-    """Takes the parts of a form and writes the field ``file``."""
+class _Disk:
+    """Writes a file block by block in another thread, while the next block fills.
 
-    def __init__(self, path: Path, limit: int) -> None:
+    Args:
+        path: The file.
+        size: The bytes to expect: a block need not be larger.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._block_bytes = min(size, BLOCK_BYTES)
+        self._block = bytearray(self._block_bytes)
+        self._other = bytearray()
+        self._used = 0
+        self._writing: asyncio.Task[None] | None = None
+        self.digest = hashlib.sha1(usedforsecurity=False)
+
+    def put(self, piece: memoryview) -> None:
+        """Take bytes into the block, which grows if it must."""
+        end = self._used + len(piece)
+        self._block[self._used : end] = piece
+        self._used = end
+
+    async def make_room(self) -> None:
+        """Let a full block be written; waits for the one before it."""
+        if self._used >= self._block_bytes:
+            await self._turn()
+
+    async def finish(self) -> None:
+        """Wait until all is written."""
+        await self._turn()
+        await self._written()
+
+    async def close(self) -> None:
+        """Close the file, once no thread writes to it any more."""
+        with contextlib.suppress(Exception):  # what went wrong is known already
+            await self._written()
+        self._file.close()
+
+    async def _turn(self) -> None:
+        await self._written()
+        full, used = self._block, self._used
+        # Memory that is used again costs no page faults.
+        self._block, self._other, self._used = self._other, full, 0
+        self._writing = asyncio.create_task(run_in_threadpool(self._write, memoryview(full)[:used]))
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
+
+    def _write(self, block: memoryview) -> None:
+        with block:
+            self.digest.update(block)
+            done = 0
+            while done < len(block):
+                done += self._file.write(block[done:])
+
+
+class _File:
+    """Takes the parts of a form and hands on the field ``file``."""
+
+    def __init__(self, disk: _Disk, limit: int) -> None:
         self._limit = limit
         self._headers: dict[bytes, bytes] = {}
         self._field, self._value = b"", b""
         self._wanted = False
         self._header_bytes = 0
-        self._sink = path.open("wb")
-        self.digest = hashlib.md5(usedforsecurity=False)
+        self._disk = disk
         self.size = 0
         self.found = self.ended = False
 
@@ -50,9 +113,6 @@ class _File:
             "on_part_data": self._on_data,
             "on_end": self._on_end,
         }
-
-    def close(self) -> None:
-        self._sink.close()
 
     def _on_field(self, data: bytes, start: int, end: int) -> None:
         self._bound_header(end - start)
@@ -82,16 +142,14 @@ class _File:
         self.size += end - start
         if self.size > self._limit:
             raise Refused(413, f"The chunk is larger than {self._limit:,} bytes")
-        piece = memoryview(data)[start:end]
-        self.digest.update(piece)
-        self._sink.write(piece)
+        self._disk.put(memoryview(data)[start:end])
 
     def _on_end(self) -> None:
         self.ended = True
 
 
 async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
-    """Write the form's file to `path`; returns its MD5 in hex and its size in bytes.
+    """Write the form's file to `path`; returns its SHA-1 in hex and its size in bytes.
 
     Raises:
         Refused: No form, no file in it, or a file larger than `limit`.
@@ -103,7 +161,8 @@ async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit + MAX_FORM_BYTES:
         raise Refused(413, f"The chunk is larger than {limit:,} bytes")
-    file = _File(path, limit)
+    disk = _Disk(path, int(announced) if announced.isdecimal() else BLOCK_BYTES)
+    file = _File(disk, limit)
     try:
         parser = MultipartParser(boundary, file.callbacks())
         received = 0
@@ -111,12 +170,15 @@ async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
             received += len(data)
             if received > limit + MAX_FORM_BYTES:
                 raise Refused(413, f"The form is larger than {limit + MAX_FORM_BYTES:,} bytes")
-            parser.write(data)
+            for start in range(0, len(data), BLOCK_BYTES):
+                parser.write(data[start : start + BLOCK_BYTES])
+                await disk.make_room()
         parser.finalize()
+        await disk.finish()
     except FormParserError as error:
         raise Refused(400, f"The form cannot be read: {error}") from error
     finally:
-        file.close()
+        await disk.close()
     if not file.found or not file.ended:
         raise Refused(400, "The form has no complete field 'file'")
-    return file.digest.hexdigest(), file.size
+    return disk.digest.hexdigest(), file.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -80,13 +81,15 @@ class Client:
 
 @pytest.mark.parametrize("base", [BASE, "/integration/api/v1/data-push"])
 def test_a_job_passes_through_its_states_on_both_bases(celonis: Any, base: str) -> None:
-    """NEW, then DONE with a log; the answer has the API's fields; a chunk has its MD5."""
+    """NEW, then DONE with a log; the answer has the API's fields; a chunk has its SHA-1."""
     client = Client(celonis, base)
     job = client.job("States", targetName="T", type="REPLACE", unknown=1)
     assert client.call("GET", f"/States/jobs/{job}").json()["status"] == "NEW"
-    assert client.chunk("States", job, _file(pa.table({"A": [1]}))).status_code == 200
+    file = _file(pa.table({"A": [1]}))
+    assert client.chunk("States", job, file).status_code == 200
     chunks = client.call("GET", f"/States/jobs/{job}/chunks").json()
-    assert [(c["type"], len(c["checksum"])) for c in chunks] == [("UPSERT", 32)]
+    digest = hashlib.sha1(file, usedforsecurity=False).hexdigest()
+    assert [(c["type"], c["checksum"]) for c in chunks] == [("UPSERT", digest)]
     assert client.call("POST", f"/States/jobs/{job}").status_code == 200
     found = client.end("States", job)
     assert found["status"] == "DONE"
@@ -425,6 +428,72 @@ def test_upserts_and_deletes_apply_in_order(celonis: Any, steps: list[Any]) -> N
     found = celonis.table("Model", "T").to_pydict()
     assert dict(zip(found["K"], found["V"], strict=True)) == model
     assert len(found["K"]) == len(model)
+
+
+_KEY = st.none() | st.sampled_from(["a", "ab", "abc", "ü"])
+_ROW = st.tuples(_KEY, st.none() | st.integers(0, 2), st.none() | st.integers(0, 3))
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    before=st.lists(_ROW, max_size=4),
+    chunks=st.lists(st.lists(_ROW, min_size=1, max_size=6), min_size=1, max_size=3),
+    by=st.none() | st.just("number"),
+    kind=st.sampled_from(["PARQUET", "CSV"]),
+    names=st.sampled_from([("K", "L"), ("file_row_number", "File_Index")]),
+)
+def test_one_row_of_each_key_stays(
+    celonis: Any, before: Any, chunks: Any, by: str | None, kind: str, names: tuple[str, str]
+) -> None:
+    """Of equal keys, as they are stored, the last or highest row stays; null keys all stay.
+
+    The first key is cut at two characters.
+    """
+    client = Client(celonis)
+    schema = pa.schema({names[0]: pa.string(), names[1]: pa.int64(), "number": pa.int64()})
+
+    def written(rows: list[Any]) -> bytes:
+        if kind == "PARQUET":
+            table = [dict(zip(schema.names, row, strict=True)) for row in rows]
+            return _file(pa.Table.from_pylist(table, schema))
+        lines = [",".join("" if v is None else str(v) for v in row) for row in rows]
+        return "\n".join([",".join(schema.names), *lines, ""]).encode()
+
+    columns = [
+        {"columnName": name, "columnType": kind_, "fieldLength": length}
+        for name, kind_, length in zip(
+            schema.names, ("STRING", "INTEGER", "INTEGER"), (2, None, None), strict=True
+        )
+    ]
+    body = {"targetName": "T", "keys": list(names), "fileType": kind,
+            "tableSchema": {"tableName": "T", "columns": columns}}  # fmt: skip
+    expected: list[Any] = []
+    for mode, files, removal in (("REPLACE", [before], None), ("DELTA", chunks, by)):
+        job = client.job("Distinct", type=mode, **body)
+        for rows in files:
+            assert client.chunk("Distinct", job, written(rows)).status_code == 200
+        client.call("POST", f"/Distinct/jobs/{job}", params={"duplicateRemovalColumn": removal})
+        assert client.end("Distinct", job)["status"] == "DONE"
+        cut = [(k and k[:2], *rest) for rows in files for k, *rest in rows]
+        best: dict[Any, int] = {}
+        for place, row in enumerate(cut):
+            if None in row[:2]:
+                continue
+            other = best.get(row[:2])
+            if other is None or removal is None or _rank(row) >= _rank(cut[other]):
+                best[row[:2]] = place
+        expected = [row for row in expected if row[:2] not in best]
+        expected += [
+            row for place, row in enumerate(cut) if None in row[:2] or best[row[:2]] == place
+        ]
+    found = celonis.table("Distinct", "T").to_pydict()
+    assert list(zip(*found.values(), strict=True)) == expected
+
+
+def _rank(row: Any) -> int:
+    return -1 if row[2] is None else int(row[2])
 
 
 def test_openapi_has_every_route(celonis: Any) -> None:

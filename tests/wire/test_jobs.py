@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from celonis_frames import _retry
 from celonis_frames._api import Api
 from celonis_frames._jobs import failure, wait_for
 from celonis_frames._status import PushStatus
@@ -57,18 +58,36 @@ def test_waiting_ends_with_the_job(server: Server, api: Api, last: str) -> None:
     )
     assert found.state == last
     assert states == ["NEW", "QUEUED", "RUNNING", last]
-    assert clock.sleeps == pytest.approx([0.2, 0.3, 0.45])
+    assert clock.sleeps == pytest.approx([0.02, 0.064, 0.2048])
 
 
-def test_polling_backs_off_to_five_seconds(server: Server, api: Api) -> None:
-    """A job of an hour costs few questions; the time limit is kept to the second."""
+@pytest.mark.parametrize(("seconds", "looks"), [(0.02, 2), (1, 6), (10, 8), (60, 10), (3600, 219)])
+def test_a_job_costs_few_questions(
+    server: Server, api: Api, monkeypatch: pytest.MonkeyPatch, seconds: float, looks: int
+) -> None:
+    """A job of a minute is asked for ten times at most, one of an hour every 17 s."""
+    clock = Clock()
+    server.say(job("RUNNING"))
+
+    def sleep(wait: float, _stop: Any) -> None:
+        clock.sleep(wait)
+        if clock.now >= seconds:
+            server.say(job("DONE"))
+
+    monkeypatch.setattr(_retry, "_sleep", sleep)
+    assert wait_for(api, POOL, "j-1", clock=clock).state == "DONE"
+    assert len(server.seen) == looks
+    assert clock.now < 3.3 * seconds + 0.1
+
+
+def test_the_time_limit_is_kept(server: Server, api: Api) -> None:
+    """The last wait is cut short, and the error says what becomes of the job."""
     server.say(job("RUNNING"))
     clock = Clock()
     with pytest.raises(JobTimeout) as caught:
         wait_for(api, POOL, "j-1", timeout=100, sleep=clock.sleep, clock=clock)
-    assert max(clock.sleeps) == 5
+    assert max(clock.sleeps) == 17
     assert clock.now == pytest.approx(100)
-    assert len(server.seen) < 35
     assert caught.value.job_id == "j-1"
     for word in ("j-1", "RUNNING", "100 s", "goes on"):
         assert word in str(caught.value)
