@@ -95,6 +95,7 @@ class Encoding:
         style: What files are written.
         rows: How many rows there are; None: not known.
         wish: Bytes of a file; None: what suits the whole.
+        room: Bytes that the files in the making may have.
         first: Number of the first file.
         deleted: Whether the rows are keys of rows to delete.
         ordered: Whether the files must hold the rows in the frame's order.
@@ -109,13 +110,14 @@ class Encoding:
         *,
         rows: int | None,
         wish: int | None,
+        room: int,
         first: int = 1,
         deleted: bool = False,
         ordered: bool = False,
         busy: bool = False,
     ) -> None:
         self._layout, self._style = layout, style
-        self._rows, self._wish = rows, wish
+        self._rows, self._wish, self._room = rows, wish, room
         self._first, self._deleted, self._ordered = first, deleted, ordered
         self._busy = busy
         self._made = 0
@@ -146,7 +148,9 @@ class Encoding:
         sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
         self._style.see(sample)
         sizes = Sizes(self._wish, self._rows, weigh(sample, self._style))
-        most = 1 if self._ordered or len(head) == 1 else cores()
+        most = min(cores(), max(1, self._room // sizes.wish))
+        if self._ordered or len(head) == 1:
+            most = 1
         threads = most if sizes.count is None else min(most, sizes.count)
 
         def work(items: _Batches) -> None:

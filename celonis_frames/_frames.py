@@ -20,8 +20,8 @@ from celonis_frames._pandas import read_pandas
 from celonis_frames._polars import read_lazy, read_polars
 from celonis_frames.exceptions import ConfigError, FrameError
 
-BATCH_BYTES = 16_000_000
-"""Arrow bytes of a batch: enough to keep the encoder busy, few enough to hold several."""
+BATCH_BYTES = 8_000_000
+"""Arrow bytes of a batch: enough to keep a thread busy, few enough to hold several."""
 
 BATCH_ROWS = 131_072
 """Most rows of one batch."""

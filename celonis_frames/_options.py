@@ -10,7 +10,6 @@ from types import NoneType
 from typing import Any, Literal
 
 from celonis_frames._chunks import COMPRESSIONS
-from celonis_frames._crew import cores
 from celonis_frames._schema import ColumnOverride, Rename
 from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
 from celonis_frames.exceptions import ConfigError, KeyColumnError
@@ -159,13 +158,10 @@ class PushOptions:
         return self.chunk_bytes
 
     @property
-    def spare(self) -> int:
-        """Bytes that may be held in memory while the frame is read, besides what is being made.
-
-        As many as chunks have when they are sent: one for each upload, and one more.
-        """
+    def room(self) -> int:
+        """Bytes of chunks that may be in memory at a time: one for each upload, and one more."""
         workers = self.workers or DEFAULT_WORKERS
-        return (self.chunk_size or DEFAULT_CHUNK_BYTES) * max(0, workers + 1 - cores())
+        return (self.chunk_size or DEFAULT_CHUNK_BYTES) * (workers + 1)
 
 
 def parse_bytes(size: int | str | None) -> int | None:

@@ -151,7 +151,7 @@ class Prepared:
         Raises:
             FrameError: There is no room for them, and the rows can be read only once.
         """
-        self._keep = Keep(self.options.spare)
+        self._keep = Keep(self.options.room // 2)
         try:
             self._kept = self._encoded(batches, self._keep)
         except NoRoom:
@@ -174,7 +174,7 @@ class Prepared:
     def _measure(self, batches: _Batches) -> None:
         """Look at all rows. What a query gives is held, if it fits, so that it is asked once."""
         held: list[pa.RecordBatch] | None = None if self.source.settled else []
-        left = self.options.spare
+        left = self.options.room // 2
 
         def watched() -> _Batches:
             nonlocal held, left
@@ -194,6 +194,7 @@ class Prepared:
             Style(self.layout.wire, self.options.file_type, self.options.compression),
             rows=rows,
             wish=self.options.chunk_size,
+            room=self.options.room // 2,
             first=self._first,
             deleted=self.deleted,
             ordered=ordered,
