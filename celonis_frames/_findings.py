@@ -128,7 +128,7 @@ def _longest_bytes(texts: Any) -> int:
 
 
 def _plain(texts: Any) -> bool:
-    """Whether these 64-bit-offset texts are ASCII without NUL, and so have a byte a character.
+    """Whether these texts are ASCII without NUL, and so have a byte a character.
 
     One look at all bytes as signed numbers tells, at the speed of memory. What stands behind
     nulls is looked at as well, and may make it False without need.
@@ -136,7 +136,8 @@ def _plain(texts: Any) -> bool:
     _, offsets, data = texts.buffers()
     if data is None or not len(texts):
         return True
-    ends = pa.Array.from_buffers(pa.int64(), len(texts) + 1, [None, offsets], offset=texts.offset)
+    width = pa.int64() if pa.types.is_large_string(texts.type) else pa.int32()
+    ends = pa.Array.from_buffers(width, len(texts) + 1, [None, offsets], offset=texts.offset)
     first, last = ends[0].as_py(), ends[-1].as_py()
     if first == last:
         return True

@@ -75,7 +75,10 @@ class Measure:
             source = batch.column(column.position)
             array = source
             if not _tells_nothing(column):
-                array = convert(column, batch) if wire is None else wire.column(position)
+                if wire is not None:
+                    array = wire.column(position)
+                elif not _is_text(source):  # texts are looked at as they are
+                    array = convert(column, batch)
                 self._look(column, source, array)
             if column.key:
                 self._columns[column.name].nulls += casts.nulls(source)
@@ -256,6 +259,18 @@ class Measure:
                 "unique keys keep all"
             )
         return [f"{text}."]
+
+
+def _is_text(array: Any) -> bool:
+    """Whether these are texts, plain or in a dictionary, that need no converting to be looked at."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _plain_text(kind.value_type) and not array.dictionary.null_count
+    return _plain_text(kind)
+
+
+def _plain_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _tells_nothing(column: PlannedColumn) -> bool:

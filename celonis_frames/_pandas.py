@@ -177,7 +177,10 @@ def _category(name: str, series: Any) -> _Column:
 
     def prepare(part: Any) -> Any:
         codes = part.array.codes
-        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), dictionary)
+        # pandas has seen to it that no code is beyond the categories.
+        return pa.DictionaryArray.from_arrays(
+            pa.array(codes, mask=codes < 0), dictionary, safe=False
+        )
 
     return _Column(name, series, prepare(series.iloc[:0]).type, prepare)
 
