@@ -15,14 +15,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from celonis_frames._options import DEFAULT_WORKERS
+from celonis_frames._sizes import DEFAULT_CHUNK_BYTES
+
 from . import frames
 from .figure import draw
 from .lines import LINES
 from .memory import bound
 
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
-CHUNK_BYTES, WORKERS = 64_000_000, 2
-"""What a push does by default: of that its memory is bound."""
 NOTHING = "-"
 Run = dict[str, Any]
 
@@ -223,7 +224,17 @@ def _grown(runs: Sequence[Run]) -> str:
     head = [f"{rows / 1e6:g} M rows, s" for rows in race.rows]
     head += [f"{rows / 1e6:g} M rows ÷ limit" for rows in race.rows]
     growth = f"{most / 1e6:g} M ÷ {least / 1e6:g} M (≤ 10.5)"
-    return "### More rows (loopback)\n\n" + table(["", *head, growth], lines)
+    text = "### More rows (loopback)\n\n" + table(["", *head, growth], lines)
+    for line in race.lines:
+        if LINES[line].total:
+            head = [f"{rows / 1e6:g} M rows (≤ 1.1)" for rows in race.rows]
+            ratios_of = [
+                [frames.TITLES[kind], *(spread(race.limits(kind, n, line)) for n in race.rows)]
+                for kind in race.kinds
+            ]
+            text += f"\n\n### More rows ({LINES[line].title}): push ÷ (bytes ÷ bandwidth)\n\n"
+            text += table(["", *head], ratios_of)
+    return text
 
 
 def _memory(runs: Sequence[Run]) -> str:
@@ -239,7 +250,7 @@ def _memory(runs: Sequence[Run]) -> str:
         for kind in kinds
     ]
     head = [f"{n / 1e6:g} M rows" for n in rows]
-    allowed = bound(CHUNK_BYTES, WORKERS) / 1e6
+    allowed = bound(DEFAULT_CHUNK_BYTES, DEFAULT_WORKERS) / 1e6
     return (
         f"### Memory beyond the frame, MB (≤ {allowed:,.0f})\n\n{table(['', *head], lines)}\n\n"
         "![Memory beyond the frame over rows](memory.svg)"
@@ -330,7 +341,7 @@ def figure(runs: Sequence[Run]) -> str:
         "million rows",
         "MB",
         {title: points for title, points in lines.items() if points},
-        ("bound", bound(CHUNK_BYTES, WORKERS) / 1e6),
+        ("bound", bound(DEFAULT_CHUNK_BYTES, DEFAULT_WORKERS) / 1e6),
     )
 
 
