@@ -100,6 +100,7 @@ class Encoding:
         ordered: Whether the files must hold the rows in the frame's order.
         busy: Whether reading the source keeps hold of the GIL, as that of Python objects does.
             Whatever else needs it is then done by the thread that reads, instead of waiting for it.
+        most: Files in the making at a time, however many cores there are.
     """
 
     def __init__(
@@ -113,11 +114,12 @@ class Encoding:
         deleted: bool = False,
         ordered: bool = False,
         busy: bool = False,
+        most: int | None = None,
     ) -> None:
         self._layout, self._style = layout, style
         self._rows, self._wish = rows, wish
         self._first, self._deleted, self._ordered = first, deleted, ordered
-        self._busy = busy
+        self._busy, self._most = busy, most
         self._made = 0
         self._lock = threading.Lock()
 
@@ -146,7 +148,7 @@ class Encoding:
         sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
         self._style.see(sample)
         sizes = Sizes(self._wish, self._rows, weigh(sample, self._style))
-        most = 1 if self._ordered or len(head) == 1 else cores()
+        most = 1 if self._ordered or len(head) == 1 else min(cores(), self._most or cores())
         threads = most if sizes.count is None else min(most, sizes.count)
 
         def work(items: _Batches) -> None:

@@ -198,6 +198,7 @@ class Prepared:
             deleted=self.deleted,
             ordered=ordered,
             busy=self.source.dear,
+            most=self.options.uploads(ordered=False) + 1,
         )
 
 
