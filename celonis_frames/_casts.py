@@ -23,6 +23,10 @@ _EXACT = 2**53
 _LONG = float(2**63)
 
 
+_SMALL_DICTIONARY = 256
+"""Values of a dictionary that may come with every slice."""
+
+
 class Unfit(ValueError):
     """Values cannot be brought to the type; the text says why, as the end of a sentence."""
 
@@ -58,6 +62,18 @@ def unpacked(array: Any) -> Any:
     if _is.is_binary_view(kind):
         return array.cast(pa.large_binary())
     return array
+
+
+def compact(array: Any) -> Any:
+    """A dictionary array whose dictionary has no more values than it has rows.
+
+    A slice of a frame has the dictionary of the whole, which would be read, and written, with it.
+    """
+    if len(array.dictionary) <= max(len(array), _SMALL_DICTIONARY):
+        return array
+    used = pc.unique(array.indices).drop_null()
+    places = pc.index_in(array.indices, value_set=used)
+    return pa.DictionaryArray.from_arrays(places, unpacked(array.dictionary).take(used))
 
 
 def _run_ends_decoded(array: Any) -> Any:

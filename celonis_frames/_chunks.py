@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from celonis_frames import _casts as casts
+from celonis_frames._batches import weight
 from celonis_frames._csvfile import CSV_OPTIONS, CsvWriter
 from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Sizes
 from celonis_frames.exceptions import FrameError
@@ -28,6 +31,11 @@ _GROUP_BYTES = 16_000_000
 _DICTIONARY_SAMPLE = 20_000
 _DICTIONARY_SHARE = 0.3
 _TAIL = 0.2
+_OVER = 1.15
+_INDEX = 3
+"""Bytes that a value takes besides itself, if it turns out that a dictionary does not pay."""
+_HEADER, _FOOTER = 50, 100
+"""Bytes that each column of a row group takes besides its values, there and in the footer."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,8 @@ def encode(
     Raises:
         FrameError: A file came out larger than the API takes.
     """
-    style, sizes = Style(schema, file_type, compression), Sizes(chunk_bytes, None, None)
+    style = Style(schema, file_type, compression)
+    sizes = Sizes(chunk_bytes, None, None)
     number = 0
     for file in write(batches, style, sizes):
         number += 1
@@ -108,15 +117,13 @@ def write(
     """
     file: ChunkFile | None = None
     for batch in batches:
-        sizes.take(batch.num_rows)
+        sizes.take(batch.num_rows)  # all of it: no other thread can take what is left
         start = 0
         while start < batch.num_rows:
             if file is None:
                 admit()
                 file = ChunkFile(style, sizes, batch)
-            part = batch.slice(start, file.room(batch.nbytes / batch.num_rows))
-            start += part.num_rows
-            file.add(part)
+            start += file.take(batch, start)
             if file.full(batch.num_rows - start):
                 done, file = file, None
                 yield done
@@ -133,13 +140,15 @@ def empty(style: Style, *, number: int = 1, deleted: bool = False) -> EncodedChu
 
 def weigh(batch: pa.RecordBatch, style: Style) -> float | None:
     """Bytes that a row has in a file, from the first rows; None where they are few."""
-    width = batch.nbytes / max(batch.num_rows, 1)
+    width = weight(batch) / max(batch.num_rows, 1)
     rows = int(_PROBE_BYTES / max(width, 1))
     if not 0 < rows < batch.num_rows:
         return None
-    file = ChunkFile(style, Sizes(DEFAULT_CHUNK_BYTES, None, None), batch)
-    file.add(batch.slice(0, rows))
-    return file.finish(1).size / rows
+    sizes = Sizes(DEFAULT_CHUNK_BYTES, None, None)
+    file = ChunkFile(style, sizes, batch)
+    file.take(batch.slice(0, rows), 0)
+    file.finish(1)
+    return sizes.weight
 
 
 @dataclass
@@ -157,6 +166,33 @@ class Style:
     file_type: str = "PARQUET"
     compression: str = "snappy"
     dictionary: tuple[str, ...] | None = None
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that a row group takes besides its values: headers, and its part of the footer."""
+        return self.footer + _HEADER * len(self.schema) if self.file_type == "PARQUET" else 0
+
+    @property
+    def footer(self) -> int:
+        """Those of them that are written at the end of the file."""
+        return _FOOTER * len(self.schema) if self.file_type == "PARQUET" else 0
+
+    @cached_property
+    def dictionaries(self) -> tuple[int, ...]:
+        """Places of the columns that come as dictionaries."""
+        kinds = enumerate(self.schema.types)
+        return tuple(place for place, kind in kinds if pa.types.is_dictionary(kind))
+
+    @property
+    def widening(self) -> int:
+        """Bytes that a row may take more in the file than in Arrow, if nothing compresses."""
+        if self.file_type == "CSV":
+            return 20 * len(self.schema)
+        return self._times + _INDEX * len(self.dictionary or ())
+
+    @cached_property
+    def _times(self) -> int:
+        return 4 * sum(bool(pa.types.is_timestamp(kind)) for kind in self.schema.types)  # INT96
 
     def see(self, batch: pa.RecordBatch) -> None:
         """Decide, by the first rows, what depends on the values."""
@@ -223,10 +259,10 @@ class ChunkFile:
         self._sizes, self._style = sizes, style
         self._wish, self._reserved = sizes.begin()
         self._sink = _Sink()
-        self._footer = 100 * len(style.schema) if style.file_type == "PARQUET" else 0
         self._groups = 0
         self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = self._waiting_bytes = 0
+        self._waiting_rows = 0
+        self._waiting_bytes = 0.0
         self.rows = 0
         self.more = True
         # Few large blocks go from Arrow to Python, since each of them has to wait for the GIL.
@@ -238,38 +274,58 @@ class ChunkFile:
         if self._waiting or not self.rows:
             return False
         left = self._wish - self._size()
-        if left >= max(self._sizes.weight or 0, 0.04 * self._wish):
+        if left >= max(self._sizes.weight or 0, 0.04 * self._wish, self._style.overhead):
             return False
         return left < -_TAIL * self._wish or not self._sizes.nearly_done(rest)
 
-    def _size(self) -> int:
-        return int(self._out.tell()) + self._footer * (self._groups + 1)
-
-    def _group_rows(self, width: float) -> int:
-        """Rows that the row group in the making should have."""
-        weight = self._sizes.weight
-        if weight is None:
-            return max(1, int(min(_PROBE_BYTES, self._wish / 4) / max(width, 1)))
-        left = self._wish - self._size()
-        if left < 0.04 * self._wish:
-            left = self._wish // 10  # it takes in what would be too little for another file
-        goal = min(max(self._wish / 2, 1), _GROUP_BYTES, max(left, 1))
-        by_file = goal / max(weight, 0.01)
-        by_memory = _GROUP_BYTES / max(width, 0.01)
-        return max(1, int(min(by_file, by_memory)))
-
-    def room(self, width: float) -> int:
-        """How many rows, each of `width` Arrow bytes, still fit the row group in the making."""
-        return max(1, self._group_rows(width) - self._waiting_rows)
-
-    def add(self, part: pa.RecordBatch) -> None:
-        """Take rows; write the row group when it is complete."""
+    def take(self, batch: pa.RecordBatch, start: int) -> int:
+        """Take rows of a batch, as many as fit the row group in the making; how many those are."""
+        width = self._width(batch)
+        part: Any = batch.slice(start, max(1, self._fitting(width)))
+        found = self._width(part)
+        while found > 2 * width and part.num_rows > 1:  # wider than the batch is on the whole
+            width = found
+            part = part.slice(0, max(1, self._fitting(width)))
+            found = self._width(part)
+        if self._style.dictionaries:
+            part = _compacted(part, self._style.dictionaries)
         self._waiting.append(part)
         self._waiting_rows += part.num_rows
-        self._waiting_bytes += part.nbytes
-        width = self._waiting_bytes / self._waiting_rows
-        if self._waiting_rows >= self._group_rows(width):
+        self._waiting_bytes += found * part.num_rows
+        if self._fitting(found) < 1:
             self._flush()
+        return int(part.num_rows)
+
+    def _width(self, batch: pa.RecordBatch) -> float:
+        """Most bytes that a row can have in the file, as far as Arrow tells."""
+        return float(weight(batch) / batch.num_rows) + self._style.widening
+
+    def _size(self) -> int:
+        return int(self._out.tell()) + self._style.footer * (self._groups + 1)
+
+    def _group(self) -> float:
+        """Bytes that a row group should have in the file where there is room for it."""
+        return min(max(self._wish / 2, 20 * self._style.overhead), _GROUP_BYTES)
+
+    def _fitting(self, width: float) -> int:
+        """How many rows, each of `width` bytes at most, still fit the row group in the making.
+
+        By what the last rows weighed, but never so many that the file gets too large if these do
+        not compress as those did.
+        """
+        size = self._size()
+        room = _OVER * max(self._wish, self._sizes.wish) - size
+        most = min(max(room, self._wish / 10), _GROUP_BYTES)
+        value = self._sizes.value or self._sizes.weight
+        if value is None:
+            most = min(most, _PROBE_BYTES, self._wish / 4)
+            return int((most - self._waiting_bytes) / width)
+        group, left = self._group(), float(self._wish - size)
+        if left < 0.04 * self._wish:
+            left = self._wish / 10  # it takes in what would be too little for another file
+        goal = max(left if left < 1.5 * group else group, 2 * self._style.overhead)
+        by_value = (goal - self._style.overhead) / max(value, 0.01) - self._waiting_rows
+        return int(min(by_value, (most - self._waiting_bytes) / width))
 
     def _flush(self) -> None:
         before = self._out.tell()
@@ -279,10 +335,14 @@ class ChunkFile:
         else:
             self._writer.write_table(table)
         self._groups += 1
-        self.rows += self._waiting_rows
-        grown = self._out.tell() - before + self._footer
-        self._sizes.weight = max(grown / self._waiting_rows, 1e-6)
-        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+        rows, overhead = self._waiting_rows, self._style.overhead
+        self.rows += rows
+        grown = self._out.tell() - before + self._style.footer
+        value = max((grown - overhead) / rows, 1e-6)
+        usual = min(self._group() / value, _GROUP_BYTES * rows / max(self._waiting_bytes, 1))
+        self._sizes.value = value
+        self._sizes.weight = value + overhead / max(rows, usual)
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0.0
 
     def finish(self, number: int, *, deleted: bool = False) -> EncodedChunk:
         """Close the file and hand it over.
@@ -295,8 +355,8 @@ class ChunkFile:
         self._writer.close()
         self._out.flush()
         self._sink.flush()
-        self.more = self._sizes.end(self._reserved, self.rows)
         size = self._sink.tell()
+        self.more = self._sizes.end(self._reserved, self.rows, size)
         if size > MAX_CHUNK_BYTES:
             raise FrameError(
                 f"Chunk {number} ({self.rows:,} rows) came out at {size:,} bytes, more than "
@@ -319,6 +379,14 @@ def _writer(sink: Any, style: Style) -> Any:
         store_schema=False,
         write_statistics=False,
     )
+
+
+def _compacted(batch: pa.RecordBatch, places: tuple[int, ...]) -> pa.RecordBatch:
+    """The rows with no values in their dictionaries that belong to other rows."""
+    columns = batch.columns
+    for place in places:
+        columns[place] = casts.compact(columns[place])
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def _dictionary_columns(batch: pa.RecordBatch) -> list[str]:

@@ -35,8 +35,11 @@ class Crew(Generic[_T]):
 
     Args:
         work: Run once in each thread, with an iterator of the items that fall to it.
-        threads: How many.
+        threads: How many; fewer where the system gives no more.
         ahead: Most items that wait to be taken; `put` waits while there are as many.
+
+    Raises:
+        RuntimeError: The system gives no thread at all.
     """
 
     def __init__(self, work: Callable[[Iterator[_T]], None], *, threads: int, ahead: int) -> None:
@@ -46,13 +49,19 @@ class Crew(Generic[_T]):
         self._number = 0
         self._complete = self._stopped = False
         self._failure: tuple[int, BaseException] | None = None
-        # Daemons: the end of the interpreter does not wait for them.
-        self._threads = [
-            threading.Thread(target=self._run, name="celonis-encode", daemon=True)
-            for _ in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        try:
+            for _ in range(threads):
+                # Daemons: the end of the interpreter does not wait for them.
+                thread = threading.Thread(target=self._run, name="celonis-encode", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        except RuntimeError:
+            if not self._threads:
+                raise
+        except BaseException:  # Ctrl-C: nobody else knows of the threads that wait already
+            self.close()
+            raise
 
     def put(self, item: _T) -> None:
         """Hand over an item, when there is room.

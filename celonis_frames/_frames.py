@@ -10,21 +10,20 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import fsspec
 import pyarrow as pa
 
+from celonis_frames._batches import BATCH_ROWS, evened, fitting, nbytes
 from celonis_frames._iterable import read_frames
 from celonis_frames._pandas import read_pandas
 from celonis_frames._polars import read_lazy, read_polars
 from celonis_frames.exceptions import ConfigError, FrameError
 
-BATCH_BYTES = 8_000_000
-"""Arrow bytes of a batch: enough to keep a thread busy, few enough to hold several."""
-
-BATCH_ROWS = 131_072
-"""Most rows of one batch."""
+_FOOTERS = 3
+"""Files of a Dataset whose footers are read to tell how wide its rows are."""
 
 KINDS = (
     "a pandas DataFrame, a polars DataFrame or LazyFrame, a pyarrow Table, RecordBatch, "
@@ -72,10 +71,15 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
         ColumnTypeError: A column that has no Arrow type.
         ConfigError: `index` was given for a frame that has none.
     """
+    source = _read(frame, index=index)
+    return replace(source, batches=lambda: evened(source.batches()))
+
+
+def _read(frame: Any, *, index: bool | None = None) -> Source:
     pandas: Any = sys.modules.get("pandas")
     polars: Any = sys.modules.get("polars")
     if pandas is not None and isinstance(frame, _class(pandas, "DataFrame")):
-        found = read_pandas(frame, index=index, batch_bytes=BATCH_BYTES)
+        found = read_pandas(frame, index=index)
         return Source(
             "pandas DataFrame", found.schema, len(frame), True, True, found.batches, found.notes,
             found.dear,
@@ -99,7 +103,7 @@ def _read_arrow(frame: Any) -> Source:
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
         table = frame
-        rows = _batch_rows(table.schema, _nbytes(table), table.num_rows)
+        rows = _batch_rows(table.schema, nbytes(table), table.num_rows)
         return Source(
             "pyarrow Table",
             table.schema,
@@ -134,7 +138,8 @@ def _read_arrow(frame: Any) -> Source:
 
 def _read_dataset(dataset: Any, kind: str) -> Source:
     # Without a bound on rows and read-ahead a scan of wide files holds many decoded batches.
-    rows = _batch_rows(dataset.schema, 0, 0)
+    width = max(16.0 * len(dataset.schema), _file_width(dataset))
+    rows = fitting(BATCH_ROWS, width)
     return Source(
         kind,
         dataset.schema,
@@ -145,18 +150,20 @@ def _read_dataset(dataset: Any, kind: str) -> Source:
     )
 
 
+def _file_width(dataset: Any) -> float:
+    """Bytes of a row before compression, as the first files' footers tell; 0 where none does."""
+    return max(
+        (
+            group.total_byte_size / max(group.num_rows, 1)
+            for fragment in islice(dataset.get_fragments(), _FOOTERS)
+            for group in getattr(fragment, "row_groups", None) or ()
+        ),
+        default=0.0,
+    )
+
+
 def _read_stream(reader: pa.RecordBatchReader, kind: str) -> Source:
-    def batches() -> Iterator[pa.RecordBatch]:
-        for batch in reader:
-            yield from _cut(batch)
-
-    return Source(kind, reader.schema, None, False, False, batches)
-
-
-def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    rows = _batch_rows(batch.schema, _nbytes(batch), batch.num_rows)
-    for start in range(0, batch.num_rows, rows):
-        yield batch.slice(start, rows)
+    return Source(kind, reader.schema, None, False, False, lambda: iter(reader))
 
 
 def _read_iterable(frames: Iterable[Any]) -> Source:
@@ -166,12 +173,12 @@ def _read_iterable(frames: Iterable[Any]) -> Source:
         raise FrameError("The iterable of frames is empty: it gives no columns to push.")
     if isinstance(first, str | bytes) or _is_plain_value(first):
         raise FrameError(f"The frame is a {_kind(frames)} of {_kind(first)}; it must be {KINDS}.")
-    head = read(first)
+    head = _read(first)
 
     def each() -> Iterator[tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]]:
         yield head.schema, head.batches
         for frame in iterator:
-            source = read(frame)
+            source = _read(frame)
             yield source.schema, source.batches
 
     schema, batches = read_frames(each())
@@ -214,18 +221,9 @@ def _find_files(patterns: list[str]) -> tuple[Any, list[str]]:
     return filesystem, files
 
 
-def _batch_rows(schema: pa.Schema, nbytes: int, rows: int) -> int:
+def _batch_rows(schema: pa.Schema, size: int, rows: int) -> int:
     """How many rows make a batch of about `BATCH_BYTES`, from what the frame weighs."""
-    width = nbytes / rows if rows else 16 * max(1, len(schema))
-    return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(width, 1))))
-
-
-def _nbytes(data: Any) -> int:
-    """Arrow bytes of a table or batch."""
-    try:
-        return int(data.nbytes)
-    except pa.ArrowTypeError:  # views, in older versions: their buffers are counted whole
-        return int(data.get_total_buffer_size())
+    return fitting(BATCH_ROWS, size / rows if rows else 16 * max(1, len(schema)))
 
 
 def _class(library: Any, name: str) -> Any:
@@ -243,4 +241,4 @@ def _kind(value: Any) -> str:
     return kind.__name__ if module == "builtins" else f"{module} {kind.__name__}"
 
 
-__all__ = ["BATCH_BYTES", "BATCH_ROWS", "Source", "read"]
+__all__ = ["Source", "read"]

@@ -33,7 +33,7 @@ class KeyCounter:
         self.complete = True
         self._known: pa.Table | None = None
         self._waiting: list[pa.Table] = []
-        self._waiting_rows = 0
+        self._waiting_rows = self._waiting_bytes = 0
         self._repeated = 0
         self._lock = threading.Lock()
 
@@ -46,8 +46,9 @@ class KeyCounter:
                 return
             self._waiting.append(part)
             self._waiting_rows += part.num_rows
+            self._waiting_bytes += part.nbytes
             known = 0 if self._known is None else self._known.num_rows
-            if self._waiting_rows >= max(known, _FIRST_ROWS):
+            if self._waiting_rows >= max(known, _FIRST_ROWS) or self._waiting_bytes > LIMIT_BYTES:
                 self._merge()
 
     @property
@@ -64,7 +65,7 @@ class KeyCounter:
         self._known = together.group_by(together.column_names, use_threads=False).aggregate([])
         self._repeated += together.num_rows - self._known.num_rows
         self.rows += self._waiting_rows
-        self._waiting, self._waiting_rows = [], 0
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
         if self._known.nbytes > LIMIT_BYTES:
             self._known, self.complete = None, False
 

@@ -9,12 +9,18 @@ from typing import Any
 
 import pyarrow as pa
 
+from celonis_frames._batches import fitting
 from celonis_frames._objects import object_type, surrogate
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]
 
 _NOT_NUMPY_KINDS = "cV"
+
+_SAMPLE = 256
+"""Objects of a batch that are looked at to tell how many fit one."""
+_SMALL = 24
+"""Arrow bytes that any other object is taken for."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class PandasRows:
     dear: bool
 
 
-def read_pandas(frame: Any, *, index: bool | None, batch_bytes: int) -> PandasRows:
+def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
     """A DataFrame's rows as Arrow batches.
 
     The types of object columns are found over all rows; the values are converted slice by slice.
@@ -80,7 +86,6 @@ def read_pandas(frame: Any, *, index: bool | None, batch_bytes: int) -> PandasRo
     Args:
         frame: A pandas DataFrame.
         index: None keeps a named index as columns and drops an unnamed one; True and False force.
-        batch_bytes: Arrow bytes a batch should hold.
 
     Raises:
         ColumnNameError: A name is not text, or two columns have the same.
@@ -90,15 +95,20 @@ def read_pandas(frame: Any, *, index: bool | None, batch_bytes: int) -> PandasRo
     columns = [_column(name, values) for name, values in series]
     schema = pa.schema([pa.field(column.name, column.type) for column in columns])
     rows = len(frame)
-    width = sum(_width(column.type) for column in columns)
-    step = max(1, min(131_072, batch_bytes // max(width, 1)))
+    fixed = sum(_width(column) for column in columns if not column.dear)
+    dear = [column for column in columns if column.dear]
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for start in range(0, rows, step):
-            stop = min(start + step, rows)
+        start = 0
+        while start < rows:
+            stop = start + fitting(rows - start, fixed)
+            # Objects take their memory in Arrow only when they are converted: ask before.
+            width = fixed + sum(_object_width(column, start, stop) for column in dear)
+            stop = start + fitting(rows - start, width)
             yield pa.RecordBatch.from_arrays(
                 [column.slice(start, stop) for column in columns], schema=schema
             )
+            start = stop
 
     return PandasRows(schema, batches, notes, any(column.dear for column in columns))
 
@@ -201,9 +211,26 @@ def _same(part: Any) -> Any:
     return part
 
 
-def _width(kind: pa.DataType) -> int:
-    """Arrow bytes a value takes, roughly; a text is taken for 32."""
+def _width(column: _Column) -> float:
+    """Arrow bytes of a value of a column that is no column of objects, roughly."""
+    kind = column.type
     try:
         return max(1, int(kind.bit_width) // 8)
     except ValueError:
-        return 4 if pa.types.is_dictionary(kind) else 32
+        if pa.types.is_dictionary(kind):
+            return 4
+        return float(max(32.0, column.series.array.nbytes / max(len(column.series), 1)))
+
+
+def _object_width(column: _Column, start: int, stop: int) -> float:
+    """Arrow bytes of one of these objects, from some of them."""
+    values = column.series.array[start : stop : max(1, (stop - start) // _SAMPLE)]
+    return sum(_size(value) for value in values) / max(len(values), 1)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return 8 + len(value)
+    if isinstance(value, list | tuple | dict | set):
+        return 8 + sum(_size(part) for part in value)
+    return _SMALL

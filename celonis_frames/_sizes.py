@@ -32,26 +32,30 @@ class Sizes:
         weight: Bytes of a row in the file, from a sample; None: not known yet.
 
     Attributes:
-        wish: Bytes of a finished file.
+        wish: Bytes of a finished file; it may grow where none was given.
         weight: Bytes of a row, from the last rows written.
+        value: The same without what a row group takes besides its values.
+        count: How many files it will be by the sample; None: not known.
     """
 
     def __init__(self, wish: int | None, rows: int | None, weight: float | None) -> None:
         self.weight = weight
+        self.value: float | None = None
         self._rows = rows
         self._lock = threading.Lock()
         self._taken = self._done = self._reserved = 0
-        self._open = 0
+        self._open = self._bytes = 0
+        self._free = wish is None
         whole = None if rows is None or weight is None else rows * weight
         if wish is None:
-            fair = _UNKNOWN_BYTES if whole is None else whole / _PARTS
-            wish = int(min(max(fair, _LEAST_BYTES), DEFAULT_CHUNK_BYTES))
+            wish = _UNKNOWN_BYTES if whole is None else _fair(whole, _LEAST_BYTES)
         self.wish = wish
         self.count = None if whole is None else self._files(whole)
 
     def begin(self) -> tuple[int, int]:
         """Bytes that the next file should have, and how many of its rows that may be."""
         with self._lock:
+            self._grow()
             share = float(self.wish)
             if self._rows is not None and self.weight:
                 left = (self._rows - self._done - self._reserved) * self.weight
@@ -72,7 +76,7 @@ class Sizes:
         with self._lock:
             return self._little(rest)
 
-    def end(self, reserved: int, rows: int) -> bool:
+    def end(self, reserved: int, rows: int, size: int) -> bool:
         """A file of `rows` rows, where `reserved` were foreseen, is done; whether more are needed.
 
         None is needed when another one that is open can take what is left.
@@ -80,8 +84,21 @@ class Sizes:
         with self._lock:
             self._reserved -= reserved
             self._done += rows
+            self._bytes += size
             self._open -= 1
             return not (self._open and self._little(0))
+
+    def _grow(self) -> None:
+        """Wish for more where none was given and it comes to more than the sample told.
+
+        Else a frame that begins with rows that weigh nothing would be cut into countless files.
+        """
+        if not self._free:
+            return
+        whole: float = self._bytes
+        if self._rows is not None and self.weight:
+            whole += max(0, self._rows - self._done) * self.weight
+        self.wish = _fair(whole, self.wish)
 
     def _little(self, rest: int) -> bool:
         if self._rows is None or self.weight is None:
@@ -91,3 +108,8 @@ class Sizes:
     def _files(self, size: float) -> int:
         most = min(_OVER * self.wish, 0.9 * MAX_CHUNK_BYTES)
         return max(1, math.ceil(size / max(most, 1.0)))
+
+
+def _fair(whole: float, least: int) -> int:
+    """Bytes of a file that suits so many in all."""
+    return int(max(least, min(whole / _PARTS, DEFAULT_CHUNK_BYTES)))

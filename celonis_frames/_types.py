@@ -284,6 +284,7 @@ def _to_microseconds_text(array: Any) -> Any:
 
 
 def _dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    array = casts.compact(array)
     values = casts.unpacked(array.dictionary).cast(pa.large_string())
     if values.null_count:
         return values.take(array.indices).dictionary_encode()
