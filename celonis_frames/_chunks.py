@@ -28,8 +28,8 @@ BLOCK_BYTES = 1_048_576
 _BUFFER_BYTES = 4 * BLOCK_BYTES
 _PROBE_BYTES = 1_000_000
 _GROUP_BYTES = 16_000_000
-_DICTIONARY_SAMPLE = 20_000
-_DICTIONARY_SHARE = 0.3
+_GLANCE, _GLANCE_SHARE = 1_000, 0.8
+_DICTIONARY_SAMPLE, _DICTIONARY_SHARE = 20_000, 0.3
 _TAIL = 0.2
 _OVER = 1.15
 _INDEX = 3
@@ -391,16 +391,21 @@ def _compacted(batch: pa.RecordBatch, places: tuple[int, ...]) -> pa.RecordBatch
 
 def _dictionary_columns(batch: pa.RecordBatch) -> list[str]:
     """Columns whose values repeat enough for a dictionary to pay, judged by the first rows."""
-    sample = batch.slice(0, _DICTIONARY_SAMPLE)
-    names = []
-    for field, column in zip(sample.schema, sample.columns, strict=True):
-        if pa.types.is_dictionary(field.type):
-            names.append(field.name)
-        elif not pa.types.is_boolean(field.type):
-            distinct = pc.count_distinct(column).as_py()
-            if distinct <= _DICTIONARY_SHARE * sample.num_rows:
-                names.append(field.name)
-    return names
+    return [
+        field.name
+        for field, column in zip(batch.schema, batch.columns, strict=True)
+        if pa.types.is_dictionary(field.type)
+        or not (pa.types.is_boolean(field.type) or _mostly_different(column))
+    ]
+
+
+def _mostly_different(column: Any) -> bool:
+    # A few rows tell of most columns; the others are looked at for longer.
+    for rows, share in ((_GLANCE, _GLANCE_SHARE), (_DICTIONARY_SAMPLE, _DICTIONARY_SHARE)):
+        sample = column.slice(0, rows)
+        if pc.count_distinct(sample).as_py() > share * len(sample):
+            return True
+    return False
 
 
 __all__ = [

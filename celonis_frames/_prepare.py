@@ -174,7 +174,7 @@ class Prepared:
     def _measure(self, batches: _Batches) -> None:
         """Look at all rows. What a query gives is held, if it fits, so that it is asked once."""
         held: list[pa.RecordBatch] | None = None if self.source.settled else []
-        left = self.options.room // 2
+        left = 3 * self.options.room // 4
 
         def watched() -> _Batches:
             nonlocal held, left
