@@ -171,21 +171,20 @@ class Encoding:
         _share_out(source, Crew(work, threads=threads, ahead=_AHEAD))
 
     def stream(
-        self, batches: Callable[[], _Batches], slots: int, measure: Measure | None
+        self, batches: Callable[[], _Batches], room: threading.Semaphore, measure: Measure | None
     ) -> Generator[LentChunk]:
-        """All files as they are made, at most so many at a time.
+        """All files as they are made, at most as many at a time as there is room for.
 
         Args:
             batches: Gives the rows; they are read in a thread.
-            slots: Files that may be in the making or not released yet; more than are ever held
-                unreleased by whoever takes the next one.
+            room: Counts the files that may be in the making or not released yet; more than are
+                ever held unreleased by whoever takes the next one.
             measure: As for `run`.
 
         Raises:
             FrameError: As `run`.
         """
         done: queue.SimpleQueue[LentChunk | BaseException | None] = queue.SimpleQueue()
-        room = threading.Semaphore(slots)
         stopped = threading.Event()
 
         def admit() -> None:

@@ -11,7 +11,9 @@ MAX_CHUNK_BYTES = 1_000_000_000
 DEFAULT_CHUNK_BYTES = 64_000_000
 """Largest chunk that is made unless `chunk_bytes` says otherwise: cheap to send again."""
 
-_LEAST_BYTES = 8_000_000
+LEAST_BYTES = 8_000_000
+"""Least chunk that is made of a larger frame unless `chunk_bytes` says otherwise."""
+
 _PARTS = 32
 """A frame is cut into about so many chunks, if each has its least and most bytes: the first is
 soon on its way, and no connection has long to send when the others are done."""
@@ -45,7 +47,7 @@ class Sizes:
         whole = None if rows is None or weight is None else rows * weight
         if wish is None:
             fair = _UNKNOWN_BYTES if whole is None else whole / _PARTS
-            wish = int(min(max(fair, _LEAST_BYTES), DEFAULT_CHUNK_BYTES))
+            wish = int(min(max(fair, LEAST_BYTES), DEFAULT_CHUNK_BYTES))
         self.wish = wish
         self.count = None if whole is None else self._files(whole)
 
