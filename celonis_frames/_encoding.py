@@ -13,7 +13,8 @@ from itertools import chain, islice
 
 import pyarrow as pa
 
-from celonis_frames._chunks import EncodedChunk, Style, empty, weigh, write
+from celonis_frames._chunks import EncodedChunk, Style, efforts, empty, weigh, write
+from celonis_frames._codecs import AUTO, Choice
 from celonis_frames._crew import JOIN_SECONDS, Crew, Halted, cores
 from celonis_frames._measure import Measure
 from celonis_frames._schema import Layout
@@ -100,6 +101,8 @@ class Encoding:
         ordered: Whether the files must hold the rows in the frame's order.
         busy: Whether reading the source keeps hold of the GIL, as that of Python objects does.
             Whatever else needs it is then done by the thread that reads, instead of waiting for it.
+        speed: Tells bytes a second of the line, as far as that is known.
+        overlapped: Whether files are sent while others are made.
     """
 
     def __init__(
@@ -113,11 +116,13 @@ class Encoding:
         deleted: bool = False,
         ordered: bool = False,
         busy: bool = False,
+        speed: Callable[[], float | None] = lambda: None,
+        overlapped: bool = True,
     ) -> None:
         self._layout, self._style = layout, style
         self._rows, self._wish = rows, wish
         self._first, self._deleted, self._ordered = first, deleted, ordered
-        self._busy = busy
+        self._busy, self._speed, self._overlapped = busy, speed, overlapped
         self._made = 0
         self._lock = threading.Lock()
 
@@ -145,9 +150,15 @@ class Encoding:
             return
         sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
         self._style.see(sample)
-        sizes = Sizes(self._wish, self._rows, weigh(sample, self._style))
+        weight = weigh(sample, self._style)
+        sizes = Sizes(self._wish, self._rows, weight)
         most = 1 if self._ordered or len(head) == 1 else cores()
         threads = most if sizes.count is None else min(most, sizes.count)
+        if self._style.compression == AUTO and weight is not None:  # else too little to matter
+            self._style.choice = Choice(
+                efforts(sample, self._style), self._speed,
+                cores=threads, overlapped=self._overlapped,
+            )  # fmt: skip
 
         def work(items: _Batches) -> None:
             part = None if measure is None or self._busy else measure.part()

@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any, Literal
 
 from celonis_frames._chunks import COMPRESSIONS
+from celonis_frames._codecs import AUTO, CERTAIN
 from celonis_frames._crew import cores
 from celonis_frames._schema import ColumnOverride, Rename
 from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
@@ -17,7 +18,7 @@ from celonis_frames.exceptions import ConfigError, KeyColumnError
 
 Mode = Literal["DELTA", "REPLACE", "delta", "replace"]
 FileType = Literal["PARQUET", "CSV", "parquet", "csv"]
-Compression = Literal["snappy", "none", "zstd", "gzip", "lz4"]
+Compression = Literal["snappy", "none", "zstd", "gzip", "lz4", "auto"]
 UpsertStrategy = Literal["UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"]
 
 Verify = Literal["schema", "rows", "none"]
@@ -66,7 +67,7 @@ class PushOptions:
     binary: str = "error"
     infinity: str = "error"
     file_type: str = "PARQUET"
-    compression: str = "snappy"
+    compression: str = CERTAIN
     chunk_bytes: int | str | None = None
     staging: str | None = field(default=None, repr=False)
     workers: int | None = None
@@ -85,7 +86,7 @@ class PushOptions:
         self._set("nested", _word("nested", self.nested, ("error", "json")))
         self._set("binary", _word("binary", self.binary, ("error", "hex", "base64")))
         self._set("infinity", _word("infinity", self.infinity, ("error", "null")))
-        self._set("compression", _word("compression", self.compression, COMPRESSIONS))
+        self._set("compression", _word("compression", self.compression, (*COMPRESSIONS, AUTO)))
         self._set("chunk_bytes", parse_bytes(self.chunk_bytes))
         self._set("job_options", dict(self.job_options or {}))
         asked = [self.verify] if isinstance(self.verify, str) else list(self.verify or ())

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._chunks import BLOCK_BYTES
+from celonis_frames._codecs import ACCEPTED, AUTO
 from celonis_frames._files import address, translated
 from celonis_frames._parquetfiles import ParquetFile, ParquetFiles
 from celonis_frames._schema import Layout
@@ -37,8 +38,8 @@ _CODECS = {
     "zstd": {"ZSTD"},
     "gzip": {"GZIP"},
     "lz4": {"LZ4"},
-    "auto": {"SNAPPY", "UNCOMPRESSED"},
 }
+_CODECS[AUTO] = set().union(*(_CODECS[codec] for codec in ACCEPTED))
 _ENCODINGS = {"PLAIN", "RLE", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
 _PAGE_V1 = b"\x15\x00"
 """How the header of a data page v1 begins in Thrift's compact form: field 1, the type, is 0."""

@@ -54,6 +54,7 @@ class Prepared:
         options: How it is to be sent.
         deleted: Whether its rows are keys of rows to delete.
         warnings: What the user should know.
+        speed: Tells bytes a second of the line that they will take, as far as that is known.
         passing: The files among them that are sent as they are, where the frame is files.
     """
 
@@ -63,6 +64,7 @@ class Prepared:
     options: PushOptions
     deleted: bool = False
     warnings: tuple[str, ...] = ()
+    speed: Callable[[], float | None] = lambda: None
     passing: Passing | None = None
     _keep: Keep | None = None
     _held: list[pa.RecordBatch] | None = None
@@ -254,7 +256,9 @@ class Prepared:
             def keep(chunk: EncodedChunk, made: dict[int, StoredChunk] = made) -> None:
                 made[chunk.number] = store.put(chunk)
 
-            encoding = self._encoding(part.count, number, ordered=self.options.ordered)
+            encoding = self._encoding(
+                part.count, number, ordered=self.options.ordered, overlapped=False
+            )
             encoding.run(part.batches(), keep, self.measure)
             number += len(made)
             kept += [made[place] for place in sorted(made)]
@@ -276,7 +280,9 @@ class Prepared:
         measure_all(watched(), self.measure)
         self._held = held
 
-    def _encoding(self, rows: int | None, first: int, *, ordered: bool) -> Encoding:
+    def _encoding(
+        self, rows: int | None, first: int, *, ordered: bool, overlapped: bool = True
+    ) -> Encoding:
         return Encoding(
             self.layout,
             Style(self.layout.wire, self.options.file_type, self.options.compression),
@@ -286,6 +292,8 @@ class Prepared:
             deleted=self.deleted,
             ordered=ordered,
             busy=self.source.dear,
+            speed=self.speed,
+            overlapped=overlapped,
         )
 
 
@@ -307,8 +315,22 @@ def _consumed(held: list[pa.RecordBatch]) -> _Batches:
         yield held.pop()
 
 
-def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = False) -> Prepared:
+def prepare(
+    frame: Any,
+    table: str,
+    options: PushOptions,
+    *,
+    deleted: bool = False,
+    speed: Callable[[], float | None] = lambda: None,
+) -> Prepared:
     """The frame with its layout, checked as far as its schema tells; no row is read yet.
+
+    Args:
+        frame: What is to be sent.
+        table: Name of the table.
+        options: How it is to be sent.
+        deleted: Whether its rows are keys of rows to delete.
+        speed: Tells bytes a second of the line, or None where nothing is known.
 
     Raises:
         FrameError: The frame cannot be sent.
@@ -339,7 +361,7 @@ def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = Fal
         empty=options.mode == "REPLACE" and not deleted,
         unique=by is None and not deleted,
     )
-    prepared = Prepared(source, shape, measure, options, deleted, source.notes)
+    prepared = Prepared(source, shape, measure, options, deleted, source.notes, speed)
     if source.files is not None:
         prepared.passing = Passing(
             source.files, shape, compression=options.compression, wish=options.chunk_size,

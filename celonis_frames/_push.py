@@ -72,10 +72,15 @@ def push_frame(
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push`.
     """
     begin = time.monotonic()
-    prepared = prepare(frame, table, options, deleted=deleted)
+    prepared = prepare(frame, table, options, deleted=deleted, speed=line_speed(connection))
     return push_prepared(
         connection, [prepared], pool, table, options, begin=begin, stop=stop, submitted=submitted
     )
+
+
+def line_speed(connection: Connection) -> Callable[[], float | None]:
+    """What tells bytes a second of a connection's line, as its last uploads showed it."""
+    return connection._api.line.speed  # noqa: SLF001  # the one door between the rooms
 
 
 def push_prepared(
@@ -277,4 +282,12 @@ def _parcels(frames: Sequence[Prepared]) -> Callable[[], Iterator[StoredChunk]]:
     return lambda: chain.from_iterable(prepared.chunks() for prepared in frames)
 
 
-__all__ = ["Connection", "explaining", "follow", "push_frame", "push_prepared", "status_of"]
+__all__ = [
+    "Connection",
+    "explaining",
+    "follow",
+    "line_speed",
+    "push_frame",
+    "push_prepared",
+    "status_of",
+]

@@ -42,6 +42,7 @@ class Sizes:
         self.weight = weight
         self._rows = rows
         self._lock = threading.Lock()
+        self._factor = 1.0
         self._taken = self._done = self._reserved = 0
         self._open = 0
         whole = None if rows is None or weight is None else rows * weight
@@ -63,6 +64,13 @@ class Sizes:
             self._reserved += rows
             self._open += 1
             return max(1, int(share)), rows
+
+    def rescale(self, factor: float) -> None:
+        """The next file's codec makes it so many times larger than the certain one would."""
+        with self._lock:
+            if self.weight is not None:
+                self.weight *= factor / self._factor
+            self._factor = factor
 
     def take(self, rows: int) -> None:
         """So many rows more are being written."""
