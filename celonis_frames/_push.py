@@ -15,10 +15,11 @@ from typing import Any, Protocol
 
 from celonis_frames._api import Api, Job
 from celonis_frames._deliver import Delivered, deliver
+from celonis_frames._jobbody import job_body
 from celonis_frames._jobs import failure, wait_for
 from celonis_frames._manifest import Manifest
 from celonis_frames._options import PushOptions
-from celonis_frames._prepare import Prepared, job_body, prepare
+from celonis_frames._prepare import Prepared, prepare
 from celonis_frames._progress import Progress
 from celonis_frames._signals import termination_raises
 from celonis_frames._staging import Stage, StoredChunk
