@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,10 +11,11 @@ from typing import Any, NamedTuple, Self
 import fsspec
 import pyarrow as pa
 
+from celonis_frames._files import address, translated
 from celonis_frames._iterable import aligned, read_frames, same_names
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["Leaf", "ParquetFile", "ParquetFiles", "footer"]
+__all__ = ["Leaf", "ParquetFile", "ParquetFiles", "footer", "reading"]
 
 _INT96_UNIT = "us"
 """INT96 read as nanoseconds, the default, would turn the year 9999 into 1816 without a word."""
@@ -35,7 +37,7 @@ class ParquetFile:
 
     Attributes:
         path: Where it is, in its filesystem.
-        size: Bytes.
+        size: Bytes; 0 where the filesystem does not tell.
         rows: Rows.
         schema: Arrow schema of its rows.
         leaves: Its columns as they are stored.
@@ -100,7 +102,7 @@ class ParquetFiles:
                     path, filesystem=filesystem, coerce_int96_timestamp_unit=_INT96_UNIT
                 ) as opened:
                     before = files[-1] if files else None
-                    files.append(footer(opened, path, filesystem.size(path), before))
+                    files.append(footer(opened, path, filesystem.size(path) or 0, before))
             return cls(filesystem, files, batch_rows)
         except (ValueError, OSError, pa.ArrowException) as error:
             raise FrameError(f"{', '.join(patterns)} cannot be read as Parquet: {error}") from error
@@ -149,6 +151,10 @@ class ParquetFiles:
         metadata = pq.read_metadata(self.files[place].path, filesystem=self.filesystem)
         return _page_offsets(metadata)
 
+    def _shown(self, files: Sequence[ParquetFile]) -> str:
+        more = f" or one of the {len(files) - 1:,} after it" if len(files) > 1 else ""
+        return address(self.filesystem, files[0].path) + more
+
     def _reader(self, files: Sequence[ParquetFile]) -> Callable[[], _Batches]:
         import pyarrow.dataset as ds  # noqa: PLC0415
 
@@ -162,14 +168,28 @@ class ParquetFiles:
             )
             # Without a bound on rows and read-ahead a scan of wide files holds many decoded
             # batches.
-            yield from dataset.to_batches(
-                batch_size=self._batch_rows, batch_readahead=2, fragment_readahead=1
-            )
+            with reading(self._shown(files)):
+                yield from dataset.to_batches(
+                    batch_size=self._batch_rows, batch_readahead=2, fragment_readahead=1
+                )
 
         return rows
 
 
 _Batches = Iterator[pa.RecordBatch]
+
+
+def reading(shown: str) -> contextlib.AbstractContextManager[None]:
+    """Turns what reading a file raises into an error of this library.
+
+    Args:
+        shown: Which file, as it is to be shown.
+    """
+    return translated(
+        f"The Parquet file {shown} cannot be read",
+        "If it is damaged, write it anew.",
+        kind=FrameError,
+    )
 
 
 def footer(opened: Any, path: str, size: int, before: ParquetFile | None) -> ParquetFile:

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from celonis_frames._chunks import BLOCK_BYTES
 from celonis_frames._codecs import ACCEPTED, AUTO
-from celonis_frames._files import address, translated
-from celonis_frames._parquetfiles import ParquetFile, ParquetFiles
+from celonis_frames._files import address
+from celonis_frames._parquetfiles import ParquetFile, ParquetFiles, reading
 from celonis_frames._schema import Layout
 from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
 from celonis_frames._staging import checked_blocks
@@ -72,7 +72,7 @@ class PassedFile:
             FrameError: The file was changed, or cannot be read any more.
         """
         shown = address(self.filesystem, self.path)
-        with _reading(shown):
+        with reading(shown):
             yield from checked_blocks(
                 self.filesystem,
                 self.path,
@@ -132,7 +132,7 @@ class Passing:
         self.sent = {}
         for place in self._candidates:
             path = self._files.files[place].path
-            with _reading(address(self._files.filesystem, path)):
+            with reading(address(self._files.filesystem, path)):
                 yield from self._look(place, first + len(self.sent))
 
     def runs(self, *, ordered: bool) -> list[PassedFile | list[int]]:
@@ -215,6 +215,8 @@ def problem(
         return "CSV is asked for"
     if not file.rows:
         return "it has no rows"
+    if not file.size:
+        return "its size is not known"
     most = MAX_CHUNK_BYTES if wish is None else min(int(_OVER * wish), MAX_CHUNK_BYTES)
     if file.size > most:
         return f"its {file.size:,} bytes are more than {most:,}"
@@ -276,7 +278,3 @@ def _digested(content: Any, pages: Sequence[int]) -> tuple[int, str, bytearray |
             if size > _HELD_BYTES:
                 held = None
     return size, digest.hexdigest(), held, plain and not waiting
-
-
-def _reading(shown: str) -> contextlib.AbstractContextManager[None]:
-    return translated(f"The Parquet file {shown} cannot be read", "Push it again.", kind=FrameError)

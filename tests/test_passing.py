@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from celonis_frames import Celonis, PushStatus, exceptions, plan
+from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
 from celonis_frames._chunks import COMPRESSIONS, encode
 from celonis_frames._options import PushOptions
 from celonis_frames._passing import Passing
@@ -315,6 +316,51 @@ def test_a_file_changed_after_the_check_is_never_executed(
     assert job["status"] == "CANCELED"
     with pytest.raises(KeyError):
         server.table(POOL, table)
+
+
+def test_a_file_resumed_from_its_stage_is_still_the_same(tmp_path: Path) -> None:
+    """What a crash left in the stage is the file, byte by byte, and is sent from there."""
+    path = _write(tmp_path / "data.parquet")
+    data = path.read_bytes()
+    stage = str(tmp_path / "stage")
+    with (
+        local.start(limits=False) as own,
+        Celonis(own.url, auth=ApiKey(own.token)) as client,
+    ):
+        own.faults.answer("create", 400)
+        with pytest.raises(exceptions.BadRequest):
+            client.push(path, POOL, "T", staging=stage)
+        (staged,) = (tmp_path / "stage").glob("push-*/chunk-*")
+        assert staged.read_bytes() == data
+        path.unlink()
+        own.faults.clear()
+        (status,) = client.resume(stage)
+        assert _received(client, status) == [hashlib.md5(data, usedforsecurity=False).hexdigest()]
+        assert own.table(POOL, "T").num_rows == 4
+
+
+def test_files_of_any_filesystem(server: Any, connection: Celonis, table: str) -> None:
+    """Fsspec's memory stands for those that are no folders of this machine."""
+    filesystem = fsspec.filesystem("memory")
+    for name, options in (("a", {}), ("b", {"compression": "gzip"})):
+        with filesystem.open(f"/passing/{name}.parquet", "wb") as file:
+            pq.write_table(TABLE, file, use_deprecated_int96_timestamps=True, **options)
+    status = connection.push("memory://passing/*.parquet", POOL, table)
+    whole = filesystem.cat_file("/passing/a.parquet")
+    assert hashlib.md5(whole, usedforsecurity=False).hexdigest() in _received(connection, status)
+    assert server.table(POOL, table).num_rows == 8
+
+
+@pytest.mark.parametrize("codec", ["snappy", "gzip"])
+def test_a_damaged_file_is_an_error_of_ours(codec: Any, tmp_path: Path) -> None:
+    """Whether it would have been sent as it is or written anew; its name is in the message."""
+    content = pa.table({"N": list(range(10_000))})
+    path = _write(tmp_path / "damaged.parquet", content, compression=codec)
+    data = bytearray(path.read_bytes())
+    data[200:2_000] = b"\xff" * 1_800
+    path.write_bytes(data)
+    with pytest.raises(exceptions.FrameError, match=r"damaged\.parquet cannot be read"):
+        plan(path, POOL, "T")
 
 
 def test_a_file_that_becomes_another_while_it_is_checked_is_refused(tmp_path: Path) -> None:
