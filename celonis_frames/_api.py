@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from celonis_frames._body import MultipartFile
+from celonis_frames._line import Line
 from celonis_frames._records import (
     Chunk,
     DataConnection,
@@ -58,21 +59,26 @@ class Api:
         transport: Makes the calls.
         patience: How often a question is asked again when it fails; only what merely reads is
             repeated here. None: once only.
+        line: Measures the uploads. None: a new one.
 
     Attributes:
+        line: How fast uploads were lately.
         url: The base address.
         patience: As given.
     """
 
-    def __init__(self, transport: Transport, *, patience: Patience | None = None) -> None:
+    def __init__(
+        self, transport: Transport, *, patience: Patience | None = None, line: Line | None = None
+    ) -> None:
         self._transport = transport
+        self.line = line or Line()
         self.patience = patience or Patience(tries=1)
         self.url = transport.url
 
     def within(self, *, deadline: float | None, stop: threading.Event | None) -> Api:
         """The same calls, for something that is over at a time or when another thread says so."""
         patience = dataclasses.replace(self.patience, deadline=deadline, stop=stop)
-        return Api(self._transport, patience=patience)
+        return Api(self._transport, patience=patience, line=self.line)
 
     def _ask(
         self,
@@ -185,9 +191,10 @@ class Api:
         """
         path = _jobs(pool_id, job_id, "chunks", "deleted" if deleted else "upserted")
         body = MultipartFile(payload, on_sent=on_sent)
-        self._transport.request(
-            "POST", path, body=body, job_id=job_id, read_timeout=read_timeout, abort=abort
-        )
+        with self.line.sending(payload.size):
+            self._transport.request(
+                "POST", path, body=body, job_id=job_id, read_timeout=read_timeout, abort=abort
+            )
 
     def chunks(self, pool_id: str, job_id: str, *, patience: Patience | None = None) -> list[Chunk]:
         """The files that are in a job.

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared, prepare
-from celonis_frames._push import Connection, push_prepared
+from celonis_frames._push import Connection, line_speed, push_prepared
 from celonis_frames._status import PushStatus
 from celonis_frames.exceptions import ConfigError, FrameError
 
@@ -97,7 +97,13 @@ class Changes:
             )
         if not self._open:
             raise ConfigError("These changes were sent already: begin new ones.")
-        prepared = prepare(frame, self._table, self._options, deleted=deleted)
+        prepared = prepare(
+            frame,
+            self._table,
+            self._options,
+            deleted=deleted,
+            speed=line_speed(self._connection),
+        )
         self._agree(prepared)
         if self._options.staging is None:
             try:

@@ -5,8 +5,9 @@ What is certain about the server decides the defaults: INT96 timestamps, SNAPPY,
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from celonis_frames import _casts as casts
 from celonis_frames._batches import weight
+from celonis_frames._codecs import ACCEPTED, AUTO, CERTAIN, Choice, Effort
 from celonis_frames._csvfile import CSV_OPTIONS, CsvWriter
 from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Sizes
 from celonis_frames.exceptions import FrameError
@@ -27,6 +29,8 @@ BLOCK_BYTES = 1_048_576
 
 _BUFFER_BYTES = 4 * BLOCK_BYTES
 _PROBE_BYTES = 1_000_000
+_EFFORT_BYTES = 2_000_000
+_EFFORTS = 2
 _GROUP_BYTES = 16_000_000
 _GLANCE, _GLANCE_SHARE = 1_000, 0.8
 _DICTIONARY_SAMPLE, _DICTIONARY_SHARE = 20_000, 0.3
@@ -151,6 +155,28 @@ def weigh(batch: pa.RecordBatch, style: Style) -> float | None:
     return sizes.weight
 
 
+def efforts(batch: pa.RecordBatch, style: Style) -> dict[str, Effort]:
+    """What a row costs with each codec that is accepted, from the first rows."""
+    rows = int(min(batch.num_rows, max(1, _EFFORT_BYTES * batch.num_rows / max(batch.nbytes, 1))))
+    sample = batch.slice(0, rows)
+    found = {}
+    for codec in ACCEPTED:
+        plain = replace(style, compression=codec)
+        times = []
+        for _ in range(_EFFORTS):
+            begin = _clock()
+            (file,) = write([sample], plain, Sizes(MAX_CHUNK_BYTES, rows, None))
+            size = file.finish(1).size
+            times.append(_clock() - begin)
+        found[codec] = Effort(size / rows, min(times) / rows)
+    return found
+
+
+# What other threads do meanwhile is not this one's effort; but some systems count it in ticks.
+_fine = time.get_clock_info("thread_time").resolution <= 1e-4
+_clock = time.thread_time if _fine else time.perf_counter
+
+
 @dataclass
 class Style:
     """What files are written, the same for all of one push.
@@ -158,13 +184,15 @@ class Style:
     Attributes:
         schema: Arrow schema of the wire.
         file_type: ``"PARQUET"`` or ``"CSV"``.
-        compression: Parquet codec.
+        compression: Parquet codec; ``"auto"``: the one chosen, the certain one before that.
+        choice: Chooses the codec of each file.
         dictionary: Columns that are written with a dictionary; None until rows are seen.
     """
 
     schema: pa.Schema
     file_type: str = "PARQUET"
-    compression: str = "snappy"
+    compression: str = CERTAIN
+    choice: Choice | None = None
     dictionary: tuple[str, ...] | None = None
 
     @property
@@ -193,6 +221,15 @@ class Style:
     @cached_property
     def _times(self) -> int:
         return 4 * sum(bool(pa.types.is_timestamp(kind)) for kind in self.schema.types)  # INT96
+
+    def codec(self) -> tuple[str, float]:
+        """The codec of the next file, and how much larger than with the certain one it makes it."""
+        if self.compression != AUTO:
+            return self.compression, 1.0
+        if self.choice is None:
+            return CERTAIN, 1.0
+        codec = self.choice.codec()
+        return codec, self.choice.factor(codec)
 
     def see(self, batch: pa.RecordBatch) -> None:
         """Decide, by the first rows, what depends on the values."""
@@ -257,6 +294,8 @@ class ChunkFile:
         if first is not None:
             style.see(first)
         self._sizes, self._style = sizes, style
+        codec, factor = style.codec()
+        sizes.rescale(factor)
         self._wish, self._reserved = sizes.begin()
         self._sink = _Sink()
         self._groups = 0
@@ -267,7 +306,7 @@ class ChunkFile:
         self.more = True
         # Few large blocks go from Arrow to Python, since each of them has to wait for the GIL.
         self._out = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER_BYTES)
-        self._writer = _writer(self._out, style)
+        self._writer = _writer(self._out, style, codec)
 
     def full(self, rest: int) -> bool:
         """Whether the file should end here, with `rest` rows of the last batch still to come."""
@@ -366,13 +405,13 @@ class ChunkFile:
         return EncodedChunk(number, self.rows, size, pieces, self._style.file_type, deleted)
 
 
-def _writer(sink: Any, style: Style) -> Any:
+def _writer(sink: Any, style: Style, codec: str) -> Any:
     if style.file_type == "CSV":
         return CsvWriter(sink, style.schema)
     return pq.ParquetWriter(
         sink,
         style.schema,
-        compression=style.compression,
+        compression=codec,
         use_dictionary=list(style.dictionary or ()) or False,
         use_deprecated_int96_timestamps=True,
         data_page_version="1.0",
@@ -415,6 +454,7 @@ __all__ = [
     "ChunkFile",
     "EncodedChunk",
     "Style",
+    "efforts",
     "empty",
     "encode",
     "weigh",

@@ -69,9 +69,12 @@ def push(
         infinity: ``"error"`` refuses infinite numbers; ``"null"`` sends them as null, counted in
             a warning.
         file_type: ``"PARQUET"`` or ``"CSV"``.
-        compression: Parquet codec. Only ``"snappy"`` and ``"none"`` are known to be accepted.
-        chunk_bytes: Size of a finished chunk, in bytes or as ``"256 MB"``, at most 1 GB. None is
-            64 MB: large enough for few requests, small enough to overlap encoding and upload.
+        compression: Parquet codec. Only ``"snappy"``, which is certain, and ``"none"`` are known to
+            be accepted. ``"auto"`` measures the encoder and the line, and takes for each chunk the
+            one of these two with which it arrives sooner.
+        chunk_bytes: Size of a finished chunk, in bytes or as ``"256 MB"``, at most 1 GB; less than
+            10,000 bytes only with a unit (``"5 KB"``). None is what suits the frame, 8 to 64 MB:
+            large enough for few requests, small enough to overlap encoding and upload.
         staging: An fsspec URL; all chunks are written there before the first is sent, so that
             the frame is read once, and `resume` can finish a push that a crash interrupted.
         workers: Uploads at a time. None is 2, and 1 with keys, since the last of two rows with

@@ -13,7 +13,8 @@ from itertools import chain, islice
 
 import pyarrow as pa
 
-from celonis_frames._chunks import EncodedChunk, Style, empty, weigh, write
+from celonis_frames._chunks import EncodedChunk, Style, efforts, empty, weigh, write
+from celonis_frames._codecs import AUTO, Choice
 from celonis_frames._crew import JOIN_SECONDS, Crew, Halted, cores
 from celonis_frames._measure import Measure
 from celonis_frames._schema import Layout
@@ -101,6 +102,8 @@ class Encoding:
         ordered: Whether the files must hold the rows in the frame's order.
         busy: Whether reading the source keeps hold of the GIL, as that of Python objects does.
             Whatever else needs it is then done by the thread that reads, instead of waiting for it.
+        speed: Tells bytes a second of the line, as far as that is known.
+        overlapped: Whether files are sent while others are made.
     """
 
     def __init__(
@@ -115,11 +118,13 @@ class Encoding:
         deleted: bool = False,
         ordered: bool = False,
         busy: bool = False,
+        speed: Callable[[], float | None] = lambda: None,
+        overlapped: bool = True,
     ) -> None:
         self._layout, self._style = layout, style
         self._rows, self._wish, self._room = rows, wish, room
         self._first, self._deleted, self._ordered = first, deleted, ordered
-        self._busy = busy
+        self._busy, self._speed, self._overlapped = busy, speed, overlapped
         self._made = 0
         self._lock = threading.Lock()
 
@@ -147,11 +152,17 @@ class Encoding:
             return
         sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
         self._style.see(sample)
-        sizes = Sizes(self._wish, self._rows, weigh(sample, self._style))
+        weight = weigh(sample, self._style)
+        sizes = Sizes(self._wish, self._rows, weight)
         most = min(cores(), max(1, self._room // sizes.wish))
         if self._ordered or len(head) == 1:
             most = 1
         threads = most if sizes.count is None else min(most, sizes.count)
+        if self._style.compression == AUTO and weight is not None:  # else too little to matter
+            self._style.choice = Choice(
+                efforts(sample, self._style), self._speed,
+                cores=threads, overlapped=self._overlapped,
+            )  # fmt: skip
 
         def work(items: _Batches) -> None:
             part = None if measure is None or self._busy else measure.part()
@@ -175,21 +186,20 @@ class Encoding:
         _share_out(source, Crew(work, threads=threads, ahead=_AHEAD))
 
     def stream(
-        self, batches: Callable[[], _Batches], slots: int, measure: Measure | None
+        self, batches: Callable[[], _Batches], room: threading.Semaphore, measure: Measure | None
     ) -> Generator[LentChunk]:
-        """All files as they are made, at most so many at a time.
+        """All files as they are made, at most as many at a time as there is room for.
 
         Args:
             batches: Gives the rows; they are read in a thread.
-            slots: Files that may be in the making or not released yet; more than are ever held
-                unreleased by whoever takes the next one.
+            room: Counts the files that may be in the making or not released yet; more than are
+                ever held unreleased by whoever takes the next one.
             measure: As for `run`.
 
         Raises:
             FrameError: As `run`.
         """
         done: queue.SimpleQueue[LentChunk | BaseException | None] = queue.SimpleQueue()
-        room = threading.Semaphore(slots)
         stopped = threading.Event()
 
         def admit() -> None:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 
 from celonis_frames._batches import BATCH_ROWS, evened, fitting, nbytes
 from celonis_frames._iterable import read_frames
 from celonis_frames._pandas import read_pandas
+from celonis_frames._parquetfiles import ParquetFiles
 from celonis_frames._polars import read_lazy, read_polars
 from celonis_frames.exceptions import ConfigError, FrameError
 
@@ -45,6 +45,7 @@ class Source:
         batches: Yields the rows, in order, in batches of bounded size.
         notes: Warnings found on the way in.
         dear: Whether a second reading costs much more than keeping what the first one gave.
+        files: The Parquet files that the rows come from, where the frame is such files.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Source:
     batches: Callable[[], Iterator[pa.RecordBatch]]
     notes: tuple[str, ...] = ()
     dear: bool = False
+    files: ParquetFiles | None = None
 
 
 def read(frame: Any, *, index: bool | None = None) -> Source:
@@ -186,39 +188,9 @@ def _read_iterable(frames: Iterable[Any]) -> Source:
 
 
 def _read_files(patterns: list[str]) -> Source:
-    """Parquet files: as one data set where all have the same columns and types, else one by one.
-
-    A data set would take the first file's columns and types for those of all.
-    """
-    import pyarrow.dataset as ds  # noqa: PLC0415  # imports pandas where that is installed
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    filesystem, files = _find_files(patterns)
-    try:
-        schemas = [pq.read_schema(file, filesystem=filesystem) for file in files]
-        if all(schema.equals(schemas[0]) for schema in schemas):
-            return _read_dataset(
-                ds.dataset(files, filesystem=filesystem, format="parquet"), "Parquet files"
-            )
-        each = [ds.dataset(file, filesystem=filesystem, format="parquet") for file in files]
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise FrameError(f"{', '.join(patterns)} cannot be read as Parquet: {error}") from error
-    return replace(_read_iterable(each), kind="Parquet files")
-
-
-def _find_files(patterns: list[str]) -> tuple[Any, list[str]]:
-    filesystem, files = None, []
-    try:
-        for pattern in patterns:
-            filesystem, _, paths = fsspec.get_fs_token_paths(pattern)
-            if len(paths) == 1 and filesystem.isdir(paths[0]):
-                paths = filesystem.glob(paths[0].rstrip("/") + "/**/*.parquet")
-            if not paths or not filesystem.exists(paths[0]):
-                raise FrameError(f"No Parquet file at {pattern!r}: nothing to push.")
-            files += sorted(paths)
-    except (ImportError, ValueError, OSError) as error:
-        raise FrameError(f"{', '.join(patterns)} cannot be read as Parquet: {error}") from error
-    return filesystem, files
+    found = ParquetFiles.find(patterns, lambda schema: _batch_rows(schema, 0, 0))
+    rows = sum(file.rows for file in found.files)
+    return Source("Parquet files", found.schema, rows, True, False, found.batches, files=found)
 
 
 def _batch_rows(schema: pa.Schema, size: int, rows: int) -> int:

@@ -46,7 +46,7 @@ def read_frames(
             known = {field.name: field for field in schema}
             open_names = set(known)
             names = schema.names
-        _same_names(schema, names, number)
+        same_names(schema, names, number)
         rows = batches()
         # One batch is looked at before any is written: most first frames settle everything.
         first = next(rows, None)
@@ -68,14 +68,14 @@ def read_frames(
             waiting.seek(0)
             for place in range(written):
                 for batch in _read_back(waiting):
-                    yield _aligned(batch, schema, place + 1)
+                    yield aligned(batch, schema, place + 1)
         for place, rows in head:
             for batch in rows:
-                yield _aligned(batch, schema, place)
+                yield aligned(batch, schema, place)
         for place, (found, batches) in numbered:
-            _same_names(found, names, place)
+            same_names(found, names, place)
             for batch in batches():
-                yield _aligned(batch, schema, place)
+                yield aligned(batch, schema, place)
 
     weakref.finalize(all_batches, waiting.close)  # where nobody reads the rows
     return schema, all_batches
@@ -117,7 +117,7 @@ def _wide(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _same_names(schema: pa.Schema, expected: list[str], number: int) -> None:
+def same_names(schema: pa.Schema, expected: list[str], number: int) -> None:
     names = schema.names
     if sorted(names) != sorted(expected):
         missing = [name for name in expected if name not in names]
@@ -128,7 +128,7 @@ def _same_names(schema: pa.Schema, expected: list[str], number: int) -> None:
         )
 
 
-def _aligned(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.RecordBatch:
+def aligned(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.RecordBatch:
     """The batch with the columns, order and types of the schema, or an error."""
     names = batch.schema.names
     arrays = []

@@ -25,7 +25,7 @@ class NoRoom(FrameError):
 class HeldChunk:
     """A chunk in memory for as long as the push lasts."""
 
-    def __init__(self, chunk: EncodedChunk) -> None:
+    def __init__(self, chunk: EncodedChunk | StoredChunk) -> None:
         self._chunk = chunk
         self.name, self.size = chunk.name, chunk.size
         self.rows, self.deleted = chunk.rows, chunk.deleted
@@ -49,7 +49,7 @@ class Keep:
         self._left = memory
         self._folder: str | None = None
 
-    def put(self, chunk: EncodedChunk) -> StoredChunk:
+    def put(self, chunk: EncodedChunk | StoredChunk) -> StoredChunk:
         """Keep a chunk.
 
         Raises:

@@ -10,13 +10,14 @@ from types import NoneType
 from typing import Any, Literal
 
 from celonis_frames._chunks import COMPRESSIONS
+from celonis_frames._codecs import AUTO, CERTAIN
 from celonis_frames._schema import ColumnOverride, Rename
 from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
 Mode = Literal["DELTA", "REPLACE", "delta", "replace"]
 FileType = Literal["PARQUET", "CSV", "parquet", "csv"]
-Compression = Literal["snappy", "none", "zstd", "gzip", "lz4"]
+Compression = Literal["snappy", "none", "zstd", "gzip", "lz4", "auto"]
 UpsertStrategy = Literal["UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"]
 
 Verify = Literal["schema", "rows", "none"]
@@ -26,6 +27,9 @@ UPSERT_STRATEGIES = ("UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATIO
 DEFAULT_WORKERS = 4
 """Uploads at a time where the order of chunks does not matter: lines are often limited for each
 connection, and four fill most."""
+
+LEAST_NUMBER = 10_000
+"""Least `chunk_bytes` without a unit: who writes 256 thinks of megabytes."""
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}  # fmt: skip
@@ -62,7 +66,7 @@ class PushOptions:
     binary: str = "error"
     infinity: str = "error"
     file_type: str = "PARQUET"
-    compression: str = "snappy"
+    compression: str = CERTAIN
     chunk_bytes: int | str | None = None
     staging: str | None = field(default=None, repr=False)
     workers: int | None = None
@@ -81,7 +85,7 @@ class PushOptions:
         self._set("nested", _word("nested", self.nested, ("error", "json")))
         self._set("binary", _word("binary", self.binary, ("error", "hex", "base64")))
         self._set("infinity", _word("infinity", self.infinity, ("error", "null")))
-        self._set("compression", _word("compression", self.compression, COMPRESSIONS))
+        self._set("compression", _word("compression", self.compression, (*COMPRESSIONS, AUTO)))
         self._set("chunk_bytes", parse_bytes(self.chunk_bytes))
         self._set("job_options", dict(self.job_options or {}))
         asked = [self.verify] if isinstance(self.verify, str) else list(self.verify or ())
@@ -168,21 +172,28 @@ def parse_bytes(size: int | str | None) -> int | None:
     """A chunk size in bytes, from a number or a text such as ``"256 MB"``; None stays None.
 
     Raises:
-        ConfigError: Not a size, or not between 1 byte and 1 GB.
+        ConfigError: Not a size, not between 1 byte and 1 GB, or a small number without a unit.
     """
     if size is None:
         return None
     number: float = -1
+    unit = ""
     if isinstance(size, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B?)\s*", size, re.IGNORECASE)
         if match and match[2].upper() in _UNITS:
-            number = float(match[1]) * _UNITS[match[2].upper()]
+            unit = match[2].upper()
+            number = float(match[1]) * _UNITS[unit]
     elif isinstance(size, int) and not isinstance(size, bool):
         number = size
     if not 1 <= number <= MAX_CHUNK_BYTES:
         raise ConfigError(
             f"chunk_bytes={size!r} must be a number of bytes or a text such as '256 MB', from 1 "
             f"to {MAX_CHUNK_BYTES:,} (1 GB, the API's limit)."
+        )
+    if not unit and number < LEAST_NUMBER:
+        raise ConfigError(
+            f"chunk_bytes={size!r} says {number:,.0f} bytes for a chunk, which is hardly meant: "
+            f"write '{number:g} MB' for megabytes, or '{number:g} B' if it is bytes."
         )
     return int(number)
 

@@ -8,9 +8,10 @@ from itertools import islice
 from typing import Any
 
 from celonis_frames._chunks import encode
-from celonis_frames._encoding import measure_all
 from celonis_frames._options import PushOptions
-from celonis_frames._prepare import Prepared, prepare
+from celonis_frames._passing import PassedFile
+from celonis_frames._prepare import Prepared, Rows, prepare
+from celonis_frames._schema import Layout
 from celonis_frames._sizes import Sizes
 from celonis_frames._text import format_bytes
 
@@ -123,11 +124,17 @@ def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
     if not prepared.source.rereadable:
         note = "The frame can be read only once, so its rows were neither measured nor counted."
         return _plan(prepared, table, options, None, None, (*prepared.warnings, note))
-    measure_all(prepared.source.batches(), prepared.measure)
+    prepared.look()
     warnings = (*prepared.warnings, *prepared.measure.check())
-    size = _estimate(prepared, options)
-    rows = prepared.measure.rows
-    chunks = Sizes(options.chunk_size, rows, size / max(rows, 1)).count or 1
+    size = chunks = 0
+    for part in prepared.parts(ordered=prepared.ordered):
+        if isinstance(part, PassedFile):
+            size, chunks = size + part.size, chunks + 1
+            continue
+        rows = part.count or 0
+        weight = _estimate(part, prepared.layout, options)
+        size += int(weight if not rows else weight * rows)
+        chunks += Sizes(options.chunk_size, rows, weight).count or 1
     return _plan(prepared, table, options, size, chunks, warnings)
 
 
@@ -166,19 +173,18 @@ def _plan(
     )
 
 
-def _estimate(prepared: Prepared, options: PushOptions) -> int:
-    """Bytes of all chunks, from the first batches encoded."""
-    sample = list(islice(prepared.source.batches(), _SAMPLE_BATCHES))
-    rows = sum(batch.num_rows for batch in sample)
+def _estimate(part: Rows, layout: Layout, options: PushOptions) -> float:
+    """Bytes of a row in its chunk, from the first batches encoded."""
+    sample = list(islice(part.batches(), _SAMPLE_BATCHES))
+    rows = sum(int(batch.num_rows) for batch in sample)
     encoded = encode(
-        (prepared.layout.convert(batch) for batch in sample),
-        prepared.layout.wire,
+        (layout.convert(batch) for batch in sample),
+        layout.wire,
         chunk_bytes=options.chunk_size,
         file_type=options.file_type,
         compression=options.compression,
     )
-    size = sum(chunk.size for chunk in encoded)
-    return int(size * prepared.measure.rows / max(rows, 1))
+    return sum(chunk.size for chunk in encoded) / max(rows, 1)
 
 
 def _fit(cell: str, width: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import secrets
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -14,13 +15,14 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._casts import furthest
-from celonis_frames._chunks import CSV_OPTIONS, Style
+from celonis_frames._chunks import EncodedChunk, Style
 from celonis_frames._encoding import Encoding, measure_all
 from celonis_frames._frames import Source, read
 from celonis_frames._keeping import Keep, NoRoom
 from celonis_frames._measure import Measure
 from celonis_frames._options import PushOptions
-from celonis_frames._schema import MAX_TEXT, Layout, check_name, layout, misfit, only_keys
+from celonis_frames._passing import PassedFile, Passing
+from celonis_frames._schema import Layout, check_name, layout, misfit, only_keys
 from celonis_frames._staging import Stage, Store, StoredChunk
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError
 
@@ -30,6 +32,14 @@ SLOW_SECONDS = 1.0
 _Batches = Iterator[pa.RecordBatch]
 
 logger = logging.getLogger("celonis_frames")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that are to be written into chunks; `count` is None where only reading tells."""
+
+    count: int | None
+    batches: Callable[[], _Batches]
 
 
 @dataclass
@@ -43,6 +53,8 @@ class Prepared:
         options: How it is to be sent.
         deleted: Whether its rows are keys of rows to delete.
         warnings: What the user should know.
+        speed: Tells bytes a second of the line that they will take, as far as that is known.
+        passing: The files among them that are sent as they are, where the frame is files.
     """
 
     source: Source
@@ -51,6 +63,8 @@ class Prepared:
     options: PushOptions
     deleted: bool = False
     warnings: tuple[str, ...] = ()
+    speed: Callable[[], float | None] = lambda: None
+    passing: Passing | None = None
     _keep: Keep | None = None
     _held: list[pa.RecordBatch] | None = None
     _first: int = 1
@@ -61,7 +75,7 @@ class Prepared:
 
         What can cheaply be read again is read again for the upload, which then begins at once. With
         a stage, or where a second reading is dear or impossible, this one reading also makes the
-        chunks.
+        chunks. Parquet files that are sent as they are need no more than this reading.
 
         Args:
             stage: Where the chunks are to wait; None: in memory, or in a temporary folder.
@@ -72,8 +86,11 @@ class Prepared:
         """
         self._first = first
         try:
+            self._look_at_files()
             if stage is not None:
-                self._kept = self._encoded(self.source.batches(), stage)
+                self._kept = self._encoded(self.parts(ordered=self.options.ordered), stage)
+            elif self._sent:
+                self._look_at_rest()
             else:
                 batches, slow = _begun(self.source)
                 if slow or self.source.dear or not self.source.rereadable:
@@ -94,6 +111,32 @@ class Prepared:
         """Whether chunks must be sent in the order of the rows, now that these were looked at."""
         return self.options.ordered and self.measure.different_keys != self.measure.rows
 
+    def look(self) -> None:
+        """Read every row once and measure it; nothing is kept for the upload.
+
+        Raises:
+            ColumnTypeError: A value does not fit its column's type.
+            FrameError: A file changes while it is read.
+        """
+        self._look_at_files()
+        self._look_at_rest()
+
+    def parts(self, *, ordered: bool) -> list[PassedFile | Rows]:
+        """What is to be sent, in order, once files that are sent as they are were looked at.
+
+        Args:
+            ordered: Whether the order of the rows must be kept.
+        """
+        passing = self.passing
+        if passing is None or not passing.sent:
+            return [self._rows(self.source.batches)]
+        return [
+            run
+            if isinstance(run, PassedFile)
+            else Rows(passing.rows(run), functools.partial(passing.rest, run))
+            for run in passing.runs(ordered=ordered)
+        ]
+
     def chunks(self) -> Iterator[StoredChunk]:
         """The chunks from the first, each time it is called; made while they are sent.
 
@@ -106,21 +149,34 @@ class Prepared:
         if self._kept is not None:
             yield from self._kept
             return
+        room = threading.Semaphore(self.options.uploads(ordered=self.ordered) + 1)
         if self._held is not None:
             held, self._held = self._held, None  # freed as it is sent; a second job asks anew
-            with closing(self._streamed(lambda: _consumed(held), None)) as made:
+            rows = self._rows(lambda: _consumed(held))
+            with closing(self._streamed(rows, room, self._first, None)) as made:
                 yield from made
             return
         again = None if self.source.settled else Measure(self.layout, self.measure.empty)
-        with closing(self._streamed(self.source.batches, again)) as made:
-            yield from made
-        if again is not None:
+        parts = self.parts(ordered=self.ordered)
+        passed = [part for part in parts if isinstance(part, PassedFile)]
+        number = self._first + len(passed)
+        for part in parts:
+            if isinstance(part, PassedFile):
+                yield part
+                continue
+            with closing(self._streamed(part, room, number, again)) as made:
+                for chunk in made:
+                    number += 1
+                    yield chunk
+                    del chunk  # its memory goes with its upload
+        if again is not None and len(passed) < len(parts):
             again.check()
-            if again.rows != self.measure.rows or _grown(self.measure, again):
+            count = self.measure.rows - sum(part.rows for part in passed)
+            if again.rows != count or _grown(self.measure, again):
                 raise FrameError(
-                    f"The {self.source.kind} changed between two readings "
-                    f"({self.measure.rows:,} rows at first, {again.rows:,} then, or longer "
-                    "texts): nothing was executed. Give staging= to read it only once."
+                    f"The {self.source.kind} changed between two readings ({count:,} rows at "
+                    f"first, {again.rows:,} then, or longer texts): nothing was executed. Give "
+                    "staging= to read it only once."
                 )
 
     def close(self) -> None:
@@ -141,9 +197,31 @@ class Prepared:
         largest = max((n for n in numbers if n is not None), key=abs, default=None)
         return error if largest is None else misfit(column, error.__cause__, largest)
 
-    def _streamed(self, batches: Callable[[], _Batches], again: Measure | None) -> Generator[Any]:
-        slots = self.options.uploads(ordered=self.ordered) + 1
-        return self._encoding(ordered=self.ordered).stream(batches, slots, again)
+    @property
+    def _sent(self) -> bool:
+        """Whether there are files that are sent as they are."""
+        return self.passing is not None and bool(self.passing.sent)
+
+    def _rows(self, batches: Callable[[], _Batches]) -> Rows:
+        count = self.source.rows if self.source.rows is not None else self.measure.rows
+        return Rows(count or None, batches)
+
+    def _look_at_files(self) -> None:
+        """Look at the rows of files that are sent as they are, which tells whether they may be."""
+        if self.passing:
+            measure_all(self.passing.batches(first=self._first), self.measure)
+
+    def _look_at_rest(self) -> None:
+        """Look at all other rows."""
+        for part in self.parts(ordered=False):
+            if isinstance(part, Rows):
+                measure_all(part.batches(), self.measure)
+
+    def _streamed(
+        self, part: Rows, room: threading.Semaphore, first: int, again: Measure | None
+    ) -> Generator[StoredChunk]:
+        encoding = self._encoding(part.count, first, ordered=self.ordered)
+        return encoding.stream(part.batches, room, again)
 
     def _keep_chunks(self, batches: _Batches) -> None:
         """Make the chunks while looking at the rows, and keep them.
@@ -153,7 +231,7 @@ class Prepared:
         """
         self._keep = Keep(self.options.room // 2)
         try:
-            self._kept = self._encoded(batches, self._keep)
+            self._kept = self._encoded([self._rows(lambda: batches)], self._keep)
         except NoRoom:
             self._keep.close()
             if not self.source.rereadable:
@@ -164,12 +242,26 @@ class Prepared:
             self.measure = self.measure.anew()
             self._measure(self.source.batches())
 
-    def _encoded(self, batches: _Batches, store: Store) -> list[StoredChunk]:
-        kept: list[tuple[int, StoredChunk]] = []
-        self._encoding(ordered=self.options.ordered).run(
-            batches, lambda chunk: kept.append((chunk.number, store.put(chunk))), self.measure
-        )
-        return [chunk for _, chunk in sorted(kept, key=lambda pair: pair[0])]
+    def _encoded(self, parts: Sequence[PassedFile | Rows], store: Store) -> list[StoredChunk]:
+        """Make the chunks while looking at the rows; files that pass are copied as they are."""
+        kept: list[StoredChunk] = []
+        number = self._first + sum(isinstance(part, PassedFile) for part in parts)
+        for part in parts:
+            if isinstance(part, PassedFile):
+                kept.append(store.put(part))
+                continue
+            made: dict[int, StoredChunk] = {}
+
+            def keep(chunk: EncodedChunk, made: dict[int, StoredChunk] = made) -> None:
+                made[chunk.number] = store.put(chunk)
+
+            encoding = self._encoding(
+                part.count, number, ordered=self.options.ordered, overlapped=False
+            )
+            encoding.run(part.batches(), keep, self.measure)
+            number += len(made)
+            kept += [made[place] for place in sorted(made)]
+        return kept
 
     def _measure(self, batches: _Batches) -> None:
         """Look at all rows. What a query gives is held, if it fits, so that it is asked once."""
@@ -187,18 +279,21 @@ class Prepared:
         measure_all(watched(), self.measure)
         self._held = held
 
-    def _encoding(self, *, ordered: bool) -> Encoding:
-        rows = self.source.rows if self.source.rows is not None else self.measure.rows or None
+    def _encoding(
+        self, rows: int | None, first: int, *, ordered: bool, overlapped: bool = True
+    ) -> Encoding:
         return Encoding(
             self.layout,
             Style(self.layout.wire, self.options.file_type, self.options.compression),
             rows=rows,
             wish=self.options.chunk_size,
             room=self.options.room // 2,
-            first=self._first,
+            first=first,
             deleted=self.deleted,
             ordered=ordered,
             busy=self.source.dear,
+            speed=self.speed,
+            overlapped=overlapped,
         )
 
 
@@ -220,8 +315,22 @@ def _consumed(held: list[pa.RecordBatch]) -> _Batches:
         yield held.pop()
 
 
-def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = False) -> Prepared:
+def prepare(
+    frame: Any,
+    table: str,
+    options: PushOptions,
+    *,
+    deleted: bool = False,
+    speed: Callable[[], float | None] = lambda: None,
+) -> Prepared:
     """The frame with its layout, checked as far as its schema tells; no row is read yet.
+
+    Args:
+        frame: What is to be sent.
+        table: Name of the table.
+        options: How it is to be sent.
+        deleted: Whether its rows are keys of rows to delete.
+        speed: Tells bytes a second of the line, or None where nothing is known.
 
     Raises:
         FrameError: The frame cannot be sent.
@@ -252,57 +361,21 @@ def prepare(frame: Any, table: str, options: PushOptions, *, deleted: bool = Fal
         empty=options.mode == "REPLACE" and not deleted,
         unique=by is None and not deleted,
     )
-    return Prepared(source, shape, measure, options, deleted, source.notes)
-
-
-def job_body(
-    frames: Sequence[Prepared],
-    pool_id: str,
-    table: str,
-    connection_id: str | None,
-    options: PushOptions,
-) -> dict[str, Any]:
-    """The job as the API wants it, with every column's type and length.
-
-    ``fallbackVarcharLength`` is for text columns that have no length of their own. Ours have one;
-    should a server pass it over, the fallback keeps texts from being cut at 80 characters. It may
-    be anything up to 65,000 (Kafka sink), so it is drawn at random from what is long enough, and
-    tells a job of ours from all others, should the answer to its creation get lost.
-
-    Args:
-        frames: What the job is to hold; those with rows to upsert have the same columns.
-        pool_id: The pool.
-        table: Name of the table.
-        connection_id: The data connection; None is the pool's global schema.
-        options: How it is to be sent.
-    """
-    # Keys to delete are columns of the rows to upsert, if there are any.
-    shown = next((frame for frame in frames if not frame.deleted), frames[0])
-    lengths: dict[str, int] = {}
-    for frame in frames:
-        for name, length in frame.measure.lengths().items():
-            lengths[name] = max(length, lengths.get(name, 0))
-    body: dict[str, Any] = {
-        "targetName": table,
-        "type": options.mode,
-        "fileType": options.file_type,
-        "dataPoolId": pool_id,
-        "connectionId": connection_id,
-        "keys": list(shown.layout.keys),
-        "tableSchema": shown.layout.table_schema(table, lengths),
-        "fallbackVarcharLength": secrets.randbelow(65_000 - MAX_TEXT) + MAX_TEXT + 1,
-    }
-    if options.file_type == "CSV":
-        body["csvParsingOptions"] = dict(CSV_OPTIONS)
-    if options.upsert_strategy is not None and not shown.deleted:
-        body["upsertStrategy"] = options.upsert_strategy
-    return body | dict(options.job_options or {})
+    prepared = Prepared(source, shape, measure, options, deleted, source.notes, speed)
+    if source.files is not None:
+        prepared.passing = Passing(
+            source.files, shape, compression=options.compression, wish=options.chunk_size,
+            deleted=deleted,
+        )  # fmt: skip
+    return prepared
 
 
 def _keys_only(source: Source, options: PushOptions) -> Source:
     if not options.keys:
         raise KeyColumnError("A delete needs keys=: the columns that say which rows go.")
     names = only_keys(source.schema, options.keys, options.rename)
+    if names == source.schema.names:
+        return source
     schema = pa.schema([source.schema.field(name) for name in names])
     return Source(
         source.kind,

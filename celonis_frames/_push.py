@@ -15,10 +15,11 @@ from typing import Any, Protocol
 
 from celonis_frames._api import Api, Job
 from celonis_frames._deliver import Delivered, deliver
+from celonis_frames._jobbody import job_body
 from celonis_frames._jobs import failure, wait_for
 from celonis_frames._manifest import Manifest
 from celonis_frames._options import PushOptions
-from celonis_frames._prepare import Prepared, job_body, prepare
+from celonis_frames._prepare import Prepared, prepare
 from celonis_frames._progress import Progress
 from celonis_frames._signals import termination_raises
 from celonis_frames._staging import Stage, StoredChunk
@@ -72,10 +73,15 @@ def push_frame(
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push`.
     """
     begin = time.monotonic()
-    prepared = prepare(frame, table, options, deleted=deleted)
+    prepared = prepare(frame, table, options, deleted=deleted, speed=line_speed(connection))
     return push_prepared(
         connection, [prepared], pool, table, options, begin=begin, stop=stop, submitted=submitted
     )
+
+
+def line_speed(connection: Connection) -> Callable[[], float | None]:
+    """What tells bytes a second of a connection's line, as its last uploads showed it."""
+    return connection._api.line.speed  # noqa: SLF001  # the one door between the rooms
 
 
 def push_prepared(
@@ -277,4 +283,12 @@ def _parcels(frames: Sequence[Prepared]) -> Callable[[], Iterator[StoredChunk]]:
     return lambda: chain.from_iterable(prepared.chunks() for prepared in frames)
 
 
-__all__ = ["Connection", "explaining", "follow", "push_frame", "push_prepared", "status_of"]
+__all__ = [
+    "Connection",
+    "explaining",
+    "follow",
+    "line_speed",
+    "push_frame",
+    "push_prepared",
+    "status_of",
+]

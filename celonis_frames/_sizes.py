@@ -11,7 +11,9 @@ MAX_CHUNK_BYTES = 1_000_000_000
 DEFAULT_CHUNK_BYTES = 64_000_000
 """Largest chunk that is made unless `chunk_bytes` says otherwise: cheap to send again."""
 
-_LEAST_BYTES = 8_000_000
+LEAST_BYTES = 8_000_000
+"""Least chunk that is made of a larger frame unless `chunk_bytes` says otherwise."""
+
 _PARTS = 32
 """A frame is cut into about so many chunks, if each has its least and most bytes: the first is
 soon on its way, and no connection has long to send when the others are done."""
@@ -43,12 +45,13 @@ class Sizes:
         self.value: float | None = None
         self._rows = rows
         self._lock = threading.Lock()
+        self._factor = 1.0
         self._taken = self._done = self._reserved = 0
         self._open = self._bytes = 0
         self._free = wish is None
         whole = None if rows is None or weight is None else rows * weight
         if wish is None:
-            wish = _UNKNOWN_BYTES if whole is None else _fair(whole, _LEAST_BYTES)
+            wish = _UNKNOWN_BYTES if whole is None else _fair(whole, LEAST_BYTES)
         self.wish = wish
         self.count = None if whole is None else self._files(whole)
 
@@ -65,6 +68,13 @@ class Sizes:
             self._reserved += rows
             self._open += 1
             return max(1, int(share)), rows
+
+    def rescale(self, factor: float) -> None:
+        """The next file's codec makes it so many times larger than the certain one would."""
+        with self._lock:
+            if self.weight is not None:
+                self.weight *= factor / self._factor
+            self._factor = factor
 
     def take(self, rows: int) -> None:
         """So many rows more are being written."""

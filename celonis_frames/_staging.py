@@ -65,7 +65,7 @@ class StoredChunk(Protocol):
 class Store(Protocol):
     """A place for chunks."""
 
-    def put(self, chunk: EncodedChunk) -> StoredChunk:
+    def put(self, chunk: EncodedChunk | StoredChunk) -> StoredChunk:
         """Keep a chunk."""
 
     def close(self) -> None:
@@ -96,8 +96,6 @@ class StagedChunk:
             ConfigError: The file cannot be read now.
             FrameError: It was changed; or it cannot be read, and will not stay.
         """
-        digest = hashlib.sha256()
-        held = b""
         shown = address(self.filesystem, self.path)
         reading = (
             translated(
@@ -112,21 +110,42 @@ class StagedChunk:
                 kind=FrameError,
             )
         )
-        with reading, self.filesystem.open(self.path, "rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                digest.update(block)
-                if held:
-                    yield held
-                held = block
-        if digest.hexdigest() != self.sha256:
-            raise FrameError(
+        with reading:
+            yield from checked_blocks(
+                self.filesystem,
+                self.path,
+                self.sha256,
                 f"The chunk {shown} is not as it was written: it was changed or cut. Push the "
-                "frame again."
+                "frame again.",
             )
-        yield held
 
     def release(self) -> None:
         """The file stays until all have arrived."""
+
+
+def checked_blocks(filesystem: Any, path: str, sha256: str, changed: str) -> Iterator[bytes]:
+    """A file's bytes in blocks; the last only if all together have the digest.
+
+    Args:
+        filesystem: Where.
+        path: The file.
+        sha256: The digest.
+        changed: What to say if they do not have it.
+
+    Raises:
+        FrameError: They do not.
+    """
+    digest = hashlib.sha256()
+    held = b""
+    with filesystem.open(path, "rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+            if held:
+                yield held
+            held = block
+    if digest.hexdigest() != sha256:
+        raise FrameError(changed)
+    yield held
 
 
 class Stage:
@@ -192,7 +211,7 @@ class Stage:
             claim.release()
             raise
 
-    def put(self, chunk: EncodedChunk) -> StoredChunk:
+    def put(self, chunk: EncodedChunk | StoredChunk) -> StoredChunk:
         """Write a chunk.
 
         Raises:
@@ -309,7 +328,9 @@ def _is_stage(path: str) -> bool:
     return _STAGE.fullmatch(path.rpartition("/")[2]) is not None
 
 
-def write_chunk(filesystem: Any, folder: str, chunk: EncodedChunk, *, stays: bool) -> StagedChunk:
+def write_chunk(
+    filesystem: Any, folder: str, chunk: EncodedChunk | StoredChunk, *, stays: bool
+) -> StagedChunk:
     """Write a chunk into a file.
 
     Args:

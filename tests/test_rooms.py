@@ -19,15 +19,15 @@ from celonis_frames import Celonis
 
 PACKAGE = Path(celonis_frames.__file__).parent
 DATA = {
-    "_frames", "_batches", "_iterable", "_pandas", "_objects", "_polars", "_types", "_casts", "_nested",
-    "_schema", "_measure", "_findings", "_keys", "_sizes", "_chunks", "_csvfile", "_crew",
-    "_encoding", "_staging", "_keeping",
+    "_frames", "_batches", "_iterable", "_pandas", "_objects", "_polars", "_types", "_casts",
+    "_nested", "_schema", "_measure", "_findings", "_keys", "_sizes", "_chunks", "_codecs", "_csvfile",
+    "_crew", "_encoding", "_staging", "_keeping", "_parquetfiles", "_passing",
     "_manifest", "_claims", "_files",
 }  # fmt: skip
 WIRE = {
     "_address", "_auth", "_config", "_http", "_session", "_answers", "_breaks", "_refusals",
     "_body", "_records", "_api", "_jobs", "_lookup", "_abort", "_retry", "_uploads",
-    "_submissions", "_deliver", "_oauth", "_tokenfile",
+    "_submissions", "_deliver", "_oauth", "_tokenfile", "_line",
 }  # fmt: skip
 
 

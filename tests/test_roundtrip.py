@@ -117,12 +117,12 @@ def test_chunk_boundaries_change_nothing(
                 if c.stored(file_type) is not strategies.REFUSED}  # fmt: skip
         frame = strategies.frame(library, {"N": _numbers(library, rows)} | good)
         tables = []
-        for chunk_bytes in (1, data.draw(st.integers(1, 2_000)), None):
+        for chunk_bytes in ("1 B", f"{data.draw(st.integers(1, 2_000))} B", None):
             status = connection.push(
                 frame, "Roundtrip", table, mode="REPLACE", chunk_bytes=chunk_bytes, binary="hex",
                 file_type=file_type,
             )  # fmt: skip
-            if chunk_bytes == 1:
+            if chunk_bytes == "1 B":
                 assert status.chunks == rows
             back = server.table("Roundtrip", table).sort_by("N")
             tables.append({name: physical(back[name]) for name in back.schema.names})

@@ -120,7 +120,7 @@ def push(cell: Cell, server: Any, pool: str, table: pa.Table, folder: Path) -> A
             pool,
             TABLE,
             workers=cell.workers,
-            chunk_bytes=CHUNK_BYTES,
+            chunk_bytes=f"{CHUNK_BYTES} B",
             staging=f"file://{folder}" if cell.staging else None,
             # What the local Celonis refuses by itself, so that the job has to be cancelled.
             compression="zstd" if cell.call == "cancel" else "snappy",

@@ -67,7 +67,7 @@ def push(client: Celonis, order: dict[str, Any]) -> dict[str, Any]:
         POOL,
         order["table"],
         columns={"TEXT": TEXT_LENGTH},
-        chunk_bytes=order["chunk_bytes"],
+        chunk_bytes=f"{order['chunk_bytes']} B",
         workers=order["workers"],
         staging=order["staging"],
         progress=False,

@@ -58,7 +58,7 @@ def test_faults_in_series_pass(name: str, workers: int, faulty: Any) -> None:
             faulty.url, auth=ApiKey(faulty.token), timeouts=Timeouts(connect=20.0, read=20.0)
         ) as client:
             status = client.push(
-                cells.frame(), pool, "T", chunk_bytes=cells.CHUNK_BYTES, workers=workers
+                cells.frame(), pool, "T", chunk_bytes=f"{cells.CHUNK_BYTES} B", workers=workers
             )
     finally:
         faulty.faults.clear()

@@ -1,0 +1,443 @@
+"""Parquet files that are already what a push would write are sent as they are, and no others."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
+from celonis_frames._chunks import COMPRESSIONS, encode
+from celonis_frames._options import PushOptions
+from celonis_frames._passing import Passing
+from celonis_frames._prepare import prepare
+from celonis_frames._schema import layout
+
+POOL = "Passing"
+NOON = dt.datetime(2024, 2, 29, 12, 30, 0, 123456)
+LAST = dt.datetime(9999, 12, 31)
+TABLE = pa.table(
+    {
+        "N": pa.array([1, 2, 3, None], pa.int64()),
+        "F": [0.5, None, 1e300, -0.0],
+        "B": [True, False, None, True],
+        "S": ["a", "é" * 90, "", None],
+        "T": pa.array([NOON, None, LAST, dt.datetime(1, 1, 1)], pa.timestamp("us")),
+    }
+)
+
+
+def _write(path: Path, table: pa.Table = TABLE, **options: Any) -> Path:
+    given: dict[str, Any] = {"use_deprecated_int96_timestamps": True} | options
+    pq.write_table(table, path, **given)
+    return path
+
+
+def _sha1(path: Path) -> str:
+    return hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _received(connection: Celonis, status: PushStatus) -> list[str | None]:
+    """Checksums of the job's chunks, as the server made them, in its order."""
+    chunks = connection._api.chunks(status.pool_id, status.job_id)
+    return [chunk.checksum for chunk in chunks]
+
+
+def _stored(server: Any, table: str, sort: str = "N") -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = server.table(POOL, table).sort_by(sort).to_pydict()
+    return found
+
+
+def test_a_file_that_is_right_is_sent_byte_by_byte(
+    server: Any, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """The server's checksum is the file's; every value is there, with the footer's pandas data."""
+    path = tmp_path / "right.parquet"
+    types = {"N": "Int64", "B": "boolean", "T": "datetime64[us]"}
+    frame = pd.DataFrame(TABLE.to_pydict()).astype(types)
+    frame.to_parquet(path, use_deprecated_int96_timestamps=True)
+    assert b"pandas" in pq.read_metadata(path).metadata
+    status = connection.push(path, POOL, table)
+    assert _received(connection, status) == [_sha1(path)]
+    assert (status.chunks, status.rows, status.bytes_sent) == (1, 4, path.stat().st_size)
+    assert _stored(server, table) == TABLE.to_pydict()
+
+
+CODECS = [codec for codec in COMPRESSIONS if codec in ("snappy", "none")]
+
+
+def test_what_this_library_writes_passes(
+    server: Any, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """Every file of the encoder's own, of any values, is taken as it is when it is pushed."""
+    columns = {
+        "N": (st.integers(-(2**63), 2**63 - 1), pa.int64()),
+        "F": (st.floats(allow_infinity=False), pa.float64()),
+        "B": (st.booleans(), pa.bool_()),
+        "S": (st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+              pa.large_string()),
+        "T": (st.datetimes(), pa.timestamp("us")),
+        "C": (st.sampled_from(["x", "y"]), pa.large_string()),
+    }  # fmt: skip
+
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        names = data.draw(st.lists(st.sampled_from(sorted(columns)), min_size=1, unique=True))
+        rows = data.draw(st.integers(1, 6))
+        arrays = {}
+        for name in names:
+            values, kind = columns[name]
+            drawn = data.draw(st.lists(st.none() | values, min_size=rows, max_size=rows))
+            arrays[name] = pa.array(drawn, kind)
+            if name == "C":
+                arrays[name] = arrays[name].dictionary_encode()
+        codec: Any = data.draw(st.sampled_from(CODECS))
+        frame = pa.table({"ID": list(range(rows))} | arrays)
+        (chunk,) = encode(frame.to_batches(), frame.schema, compression=codec)
+        path = tmp_path / "own.parquet"
+        path.write_bytes(b"".join(chunk.blocks()))
+        status = connection.push(path, POOL, table, mode="REPLACE", compression=codec)
+        assert _received(connection, status) == [_sha1(path)]
+        direct = connection.push(frame, POOL, f"{table}_2", mode="REPLACE")
+        assert direct.ok
+        assert repr(_stored(server, table, "ID")) == repr(_stored(server, f"{table}_2", "ID"))
+
+    check()
+
+
+def _with(name: str, values: Any) -> pa.Table:
+    return TABLE.set_column(TABLE.schema.get_field_index(name), name, values)
+
+
+REQUIRED = pa.table({"N": [1, 2]}, schema=pa.schema([pa.field("N", pa.int64(), nullable=False)]))
+WRONG: list[tuple[str, pa.Table, dict[str, Any], dict[str, Any]]] = [
+    ("codec", TABLE, {"compression": "zstd"}, {}),
+    ("not the codec asked for", TABLE, {}, {"compression": "none"}),
+    ("one column's codec", TABLE, {"compression": {"N": "gzip", "F": "snappy"}}, {}),
+    ("INT32", _with("N", TABLE["N"].cast(pa.int32())), {}, {}),
+    ("FLOAT", _with("F", pa.array([0.5, None, 1.5, 2.0], pa.float32())), {}, {}),
+    ("TIMESTAMP", TABLE, {"use_deprecated_int96_timestamps": False}, {}),
+    ("DATE", _with("T", pa.array([NOON.date()] * 4)), {}, {}),
+    ("a type asked for", TABLE, {}, {"columns": {"N": "FLOAT"}}),
+    ("required", REQUIRED, {}, {}),
+    ("page v2", TABLE, {"data_page_version": "2.0"}, {}),
+    ("delta pages", TABLE,
+     {"use_dictionary": False, "column_encoding": {"N": "DELTA_BINARY_PACKED"}}, {}),
+    ("a name", TABLE, {}, {"rename": {"S": "Text"}}),
+    ("infinities may become null", TABLE, {}, {"infinity": "null"}),
+    ("larger than wished", TABLE, {}, {"chunk_bytes": "1 KB"}),
+    ("CSV", TABLE, {}, {"file_type": "CSV"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "written", "options"), [case[1:] for case in WRONG], ids=[c[0] for c in WRONG]
+)
+def test_a_file_with_one_thing_wrong_is_written_anew(
+    content: pa.Table,
+    written: dict[str, Any],
+    options: dict[str, Any],
+    server: Any,
+    connection: Celonis,
+    table: str,
+    tmp_path: Path,
+) -> None:
+    """It is not sent as it is, and its rows arrive all the same, to the year 9999."""
+    path = _write(tmp_path / "wrong.parquet", content, **written)
+    status = connection.push(path, POOL, table, **options)
+    assert _sha1(path) not in _received(connection, status)
+    back = _stored(server, table)
+    renamed = options.get("rename", {})
+    assert list(back) == [renamed.get(name, name) for name in content.schema.names]
+    for name, values in content.to_pydict().items():
+        got = [
+            v.date()
+            if isinstance(v, dt.datetime)
+            and name == "T"
+            and "DATE" in str(content.schema.field("T").type).upper()
+            else v
+            for v in back[renamed.get(name, name)]
+        ]
+        if options.get("file_type") == "CSV" and name == "S":
+            values = [value or None for value in values]  # noqa: PLW2901
+            got = [value or None for value in got]
+        assert got == values, name
+
+
+def test_good_and_other_files_come_in_one_push(
+    server: Any, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """The good ones go first as they are, the others are written anew."""
+    good = [_write(tmp_path / f"{n}-good.parquet", TABLE.slice(0, n)) for n in (1, 3)]
+    _write(tmp_path / "2-wrong.parquet", compression="gzip")
+    _write(tmp_path / "4-wrong.parquet", _with("N", TABLE["N"].cast(pa.int16())))
+    status = connection.push(str(tmp_path / "*.parquet"), POOL, table, workers=1)
+    received = _received(connection, status)
+    assert received[:2] == [_sha1(path) for path in good]
+    assert len(received) > 2
+    assert server.table(POOL, table).num_rows == 12
+
+
+def test_the_order_of_files_is_kept_where_keys_repeat(
+    server: Any, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """Of rows with one key the last file's is there, whichever way each file was sent."""
+    for place in range(6):
+        content = pa.table({"K": ["same", f"own {place}"], "V": [place, place]})
+        _write(tmp_path / f"{place}.parquet", content,
+               compression="snappy" if place in (1, 2, 4) else "gzip")  # fmt: skip
+    files = sorted(tmp_path.glob("*.parquet"))
+    more = [
+        _write(tmp_path / f"9{n}.parquet", pa.table({"K": [f"last {n}"], "V": [n]}))
+        for n in range(2)
+    ]
+    many = [*files, *more]
+    for chosen in (files[:4], files[:3], many[3:7]):
+        status = connection.push(
+            [str(path) for path in chosen], POOL, table, mode="REPLACE", keys="K"
+        )
+        received = _received(connection, status)
+        passed = [_sha1(p) for p in chosen if p.name[0] in "1249"]
+        assert [checksum for checksum in received if checksum in passed] == passed
+        last = max(int(path.stem) for path in chosen if len(path.stem) == 1)
+        rows = dict(zip(*server.table(POOL, table).to_pydict().values(), strict=True))
+        assert rows["same"] == last
+
+
+def test_many_small_files_are_merged(connection: Celonis, table: str, tmp_path: Path) -> None:
+    """A few small files stay as they are; many would be many requests."""
+    paths = [_write(tmp_path / f"{n}.parquet", pa.table({"A": [n]})) for n in range(9)]
+    few = connection.push([str(path) for path in paths[:4]], POOL, table)
+    assert sorted(map(str, _received(connection, few))) == sorted(map(_sha1, paths[:4]))
+    whole = str(tmp_path / "*.parquet")
+    assert (connection.push(whole, POOL, table).chunks or 9) <= 2
+    wish = 3 * paths[0].stat().st_size
+    fitting = connection.push(whole, POOL, table, chunk_bytes=f"{wish} B")
+    assert sorted(map(str, _received(connection, fitting))) == sorted(map(_sha1, paths))
+
+
+def test_a_plan_counts_what_is_sent_as_it_is(tmp_path: Path) -> None:
+    """Bytes of such files are known exactly."""
+    good = [_write(tmp_path / f"{n}.parquet") for n in range(3)]
+    found = plan([str(path) for path in good], POOL, "T", mode="REPLACE")
+    assert (found.chunks, found.rows) == (3, 12)
+    assert found.bytes == sum(path.stat().st_size for path in good)
+    wrong = _write(tmp_path / "wrong.parquet", compression="zstd")
+    both = plan([str(good[0]), str(wrong)], POOL, "T", mode="REPLACE")
+    assert both.chunks == 2
+    assert both.bytes is not None
+    assert both.bytes > good[0].stat().st_size
+
+
+BAD: list[tuple[str, pa.Table, dict[str, Any], type[Exception], str]] = [
+    ("NUL", pa.table({"S": ["a", "b\0"]}), {}, exceptions.ColumnTypeError, "NUL"),
+    ("too long", pa.table({"S": ["x" * 16_251]}), {}, exceptions.TruncationError, "16,251"),
+    ("infinity", pa.table({"F": [float("inf")]}), {}, exceptions.ColumnTypeError, "infinite"),
+    ("null key", pa.table({"K": [1, None]}), {"keys": "K"}, exceptions.KeyColumnError, "1 nulls"),
+    ("no midnight", pa.table({"T": pa.array([NOON])}), {"columns": {"T": "DATE"}},
+     exceptions.ColumnTypeError, "'T'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "kind", "message"), [c[1:] for c in BAD], ids=[c[0] for c in BAD]
+)
+def test_the_values_of_such_a_file_are_checked(
+    content: pa.Table,
+    options: dict[str, Any],
+    kind: type[Exception],
+    message: str,
+    server: Any,
+    connection: Celonis,
+    table: str,
+    tmp_path: Path,
+) -> None:
+    """What may not be sent is found before there is a job, as in any frame."""
+    path = _write(tmp_path / "bad.parquet", content)
+    prepared = prepare(path, table, PushOptions(**options))
+    assert prepared.passing
+    with pytest.raises(kind, match=message):
+        connection.push(path, POOL, table, **options)
+    assert not [job for job in server.jobs if job["targetName"] == table]
+
+
+def test_repeated_keys_and_text_lengths_are_known(
+    server: Any, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """Across files, as within one."""
+    paths = [_write(tmp_path / f"{n}.parquet", pa.table({"K": ["a", "b" * n]})) for n in (1, 200)]
+    status = connection.push([str(path) for path in paths], POOL, table, keys="K")
+    assert _received(connection, status) == [_sha1(path) for path in paths]
+    assert any("1 have the key of another row" in warning for warning in status.warnings)
+    (job,) = [job for job in server.jobs if job["targetName"] == table]
+    assert job["tableSchema"]["columns"][0]["fieldLength"] == 320
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "one bit": _flip,
+    "cut": lambda path: os.truncate(path, path.stat().st_size - 7),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"PAR1"),
+    "empty": lambda path: path.write_bytes(b""),
+    "gone": lambda path: path.unlink(),
+    "another file": lambda path: _write(path, TABLE.slice(1)),
+}
+
+
+@pytest.mark.parametrize("change", list(CHANGES))
+def test_a_file_changed_after_the_check_is_never_executed(
+    change: str, server: Any, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """Between check and upload anything may happen to a file: the job is cancelled."""
+    path = _write(tmp_path / "data.parquet", TABLE.slice(0, 3))
+    changes = connection.changes(POOL, table, keys="S")
+    changes.__enter__()
+    changes.upsert(_write(tmp_path / "first.parquet", TABLE.slice(0, 1)))
+    changes.upsert(path)
+    CHANGES[change](path)
+    with pytest.raises(exceptions.FrameError, match=r"data\.parquet|announced"):
+        changes.__exit__(None, None, None)
+    (job,) = [job for job in server.jobs if job["targetName"] == table]
+    assert job["status"] == "CANCELED"
+    with pytest.raises(KeyError):
+        server.table(POOL, table)
+
+
+def test_a_file_resumed_from_its_stage_is_still_the_same(tmp_path: Path) -> None:
+    """What a crash left in the stage is the file, byte by byte, and is sent from there."""
+    path = _write(tmp_path / "data.parquet")
+    data = path.read_bytes()
+    stage = str(tmp_path / "stage")
+    with (
+        local.start(limits=False) as own,
+        Celonis(own.url, auth=ApiKey(own.token)) as client,
+    ):
+        own.faults.answer("create", 400)
+        with pytest.raises(exceptions.BadRequest):
+            client.push(path, POOL, "T", staging=stage)
+        (staged,) = (tmp_path / "stage").glob("push-*/chunk-*")
+        assert staged.read_bytes() == data
+        path.unlink()
+        own.faults.clear()
+        (status,) = client.resume(stage)
+        assert _received(client, status) == [hashlib.sha1(data, usedforsecurity=False).hexdigest()]
+        assert own.table(POOL, "T").num_rows == 4
+
+
+def test_files_of_any_filesystem(server: Any, connection: Celonis, table: str) -> None:
+    """Fsspec's memory stands for those that are no folders of this machine."""
+    filesystem = fsspec.filesystem("memory")
+    for name, options in (("a", {}), ("b", {"compression": "gzip"})):
+        with filesystem.open(f"/passing/{name}.parquet", "wb") as file:
+            pq.write_table(TABLE, file, use_deprecated_int96_timestamps=True, **options)
+    status = connection.push("memory://passing/*.parquet", POOL, table)
+    whole = filesystem.cat_file("/passing/a.parquet")
+    assert hashlib.sha1(whole, usedforsecurity=False).hexdigest() in _received(connection, status)
+    assert server.table(POOL, table).num_rows == 8
+
+
+@pytest.mark.parametrize("codec", ["snappy", "gzip"])
+def test_a_damaged_file_is_an_error_of_ours(codec: Any, tmp_path: Path) -> None:
+    """Whether it would have been sent as it is or written anew; its name is in the message."""
+    content = pa.table({"N": list(range(10_000))})
+    path = _write(tmp_path / "damaged.parquet", content, compression=codec)
+    data = bytearray(path.read_bytes())
+    data[200:2_000] = b"\xff" * 1_800
+    path.write_bytes(data)
+    with pytest.raises(exceptions.FrameError, match=r"damaged\.parquet cannot be read"):
+        plan(path, POOL, "T")
+
+
+def test_a_file_that_becomes_another_while_it_is_checked_is_refused(tmp_path: Path) -> None:
+    """Its footer was judged: what is read then must be the same file."""
+    path = _write(tmp_path / "data.parquet")
+    prepared = prepare(path, "T", PushOptions())
+    assert prepared.passing
+    _write(path, compression="zstd")
+    with pytest.raises(exceptions.FrameError, match="changes while it is read"):
+        prepared.check()
+
+
+def test_with_a_stage_the_file_is_copied_as_it_is(
+    server: Any, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """What waits in the stage is the file, and others as they are written anew."""
+    (tmp_path / "in").mkdir()
+    good = _write(tmp_path / "in" / "1.parquet")
+    _write(tmp_path / "in" / "2.parquet", compression="gzip")
+    stage = tmp_path / "stage"
+    status = connection.push(
+        str(tmp_path / "in" / "*.parquet"), POOL, table, staging=str(stage), workers=1
+    )
+    received = _received(connection, status)
+    assert received[0] == _sha1(good)
+    assert len(received) > 1
+    assert server.table(POOL, table).num_rows == 8
+    assert not list(stage.iterdir())
+
+
+def test_a_file_of_keys_is_sent_as_it_is_to_delete(
+    server: Any, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """Files with the keys alone pass; those with more columns are written anew."""
+    content = pa.table({"K": [1, 2, 3], "V": ["a", "b", "c"]})
+    connection.push(content, POOL, table, keys="K")
+    keys = _write(tmp_path / "keys.parquet", pa.table({"K": [1]}))
+    status = connection.delete(keys, POOL, table, keys="K")
+    assert _received(connection, status) == [_sha1(keys)]
+    more = _write(tmp_path / "more.parquet", content.slice(1, 1))
+    status = connection.delete(more, POOL, table, keys="K")
+    assert _sha1(more) not in _received(connection, status)
+    assert server.table(POOL, table).to_pydict() == {"K": [3], "V": ["c"]}
+
+
+def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what is held in memory the digest and the rows are the same, with pages anywhere."""
+    content = pa.table({name: pa.array(range(20_000)) for name in "ABC"})
+    path = _write(tmp_path / "data.parquet", content, row_group_size=3_000, use_dictionary=False)
+    found = []
+    for held in (10**9, 1_000):
+        monkeypatch.setattr("celonis_frames._passing._HELD_BYTES", held)
+        prepared = prepare(path, "T", PushOptions())
+        prepared.check()
+        assert prepared.passing
+        (passed,) = prepared.passing.sent.values()
+        assert prepared.measure.rows == 20_000
+        found.append(passed)
+    assert found[0] == found[1]
+    assert found[0].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert b"".join(found[0].blocks()) == path.read_bytes()
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 7, 1_000])
+def test_pages_are_seen_across_blocks(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the blocks of a file end, pages of version 2 are found."""
+    monkeypatch.setattr("celonis_frames._passing.BLOCK_BYTES", block)
+    for version, passes in (("1.0", 1), ("2.0", 0)):
+        path = _write(tmp_path / "data.parquet", TABLE, data_page_version=version)
+        prepared = prepare(path, "T", PushOptions())
+        assert prepared.source.files is not None
+        passing = Passing(
+            prepared.source.files, layout(prepared.source.schema), compression="snappy", wish=None
+        )
+        list(passing.batches(first=1))
+        assert len(passing.sent) == passes
