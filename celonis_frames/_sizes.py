@@ -74,6 +74,8 @@ class Sizes:
         with self._lock:
             if self.weight is not None:
                 self.weight *= factor / self._factor
+            if self.value is not None:
+                self.value *= factor / self._factor
             self._factor = factor
 
     def take(self, rows: int) -> None:
