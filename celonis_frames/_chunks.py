@@ -355,7 +355,7 @@ class ChunkFile:
         not compress as those did.
         """
         size = self._size()
-        room = _OVER * max(self._wish, self._sizes.wish) - size
+        room = _OVER * self._sizes.wish - size
         most = min(max(room, self._wish / 10), _GROUP_BYTES)
         value = self._sizes.value or self._sizes.weight
         if value is None:

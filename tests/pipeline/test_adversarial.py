@@ -25,7 +25,7 @@ def _stored(server: Any, table: str) -> Any:
     return server.table("Unkind", table)
 
 
-@pytest.mark.parametrize("rows", [3_000, pytest.param(64_000, marks=slow)])
+@pytest.mark.parametrize("rows", [1_200, pytest.param(64_000, marks=slow)])
 @pytest.mark.parametrize("kind", ["objects", "arrow", "polars"])
 def test_one_enormous_text_column(
     rows: int, kind: str, connection: Celonis, server: Any, table: str
@@ -45,7 +45,7 @@ def test_one_enormous_text_column(
     assert _stored(server, table).num_rows == rows
 
 
-@pytest.mark.parametrize("rows", [1_000, pytest.param(10_000, marks=slow)])
+@pytest.mark.parametrize("rows", [100, pytest.param(10_000, marks=slow)])
 def test_two_thousand_narrow_columns(
     rows: int, connection: Celonis, server: Any, table: str
 ) -> None:
@@ -58,7 +58,7 @@ def test_two_thousand_narrow_columns(
     assert _stored(server, table).num_rows == rows
 
 
-@pytest.mark.parametrize("size", [50_000_000, pytest.param(900_000_000, marks=slow)])
+@pytest.mark.parametrize("size", [20_000_000, pytest.param(900_000_000, marks=slow)])
 @pytest.mark.parametrize("how", ["text", "hex", "json"])
 def test_a_value_of_hundreds_of_megabytes_is_refused(
     size: int, how: str, connection: Celonis, server: Any, table: str
@@ -79,8 +79,8 @@ def test_a_value_of_hundreds_of_megabytes_is_refused(
 def test_rows_of_many_megabytes(connection: Celonis, table: str) -> None:
     """A row that is larger than a batch or a row group ought to be is one of its own."""
     value = random.Random(1).randbytes(7_500).hex()  # noqa: S311  # the same each time
-    row = pa.table({f"C{n}": [f"{n}{value}"] for n in range(1_000)})
-    status = _push(connection, pa.concat_tables([row] * 6), table, chunk_bytes=30_000_000)
+    row = pa.table({f"C{n}": [f"{n}{value}"] for n in range(300)})
+    status = _push(connection, pa.concat_tables([row] * 6), table, chunk_bytes=9_000_000)
     assert status.rows == 6
     assert 2 <= status.chunks <= 6
 
@@ -95,7 +95,7 @@ def test_incompressible_bytes(how: Any, connection: Celonis, server: Any, table:
     assert _stored(server, table).num_rows == 20_000
 
 
-@pytest.mark.parametrize("rows", [1_000_000, pytest.param(10_000_000, marks=slow)])
+@pytest.mark.parametrize("rows", [300_000, pytest.param(10_000_000, marks=slow)])
 @pytest.mark.parametrize("kind", ["arrow", "polars", "objects"])
 def test_millions_of_empty_strings(
     rows: int, kind: str, connection: Celonis, server: Any, table: str
@@ -108,10 +108,10 @@ def test_millions_of_empty_strings(
     }[kind]()
     status = _push(connection, frame, table)
     assert status.chunks <= 4
-    assert server.sql(f'select count(*) from "Unkind"."{table}"').fetchone() == (rows,)
+    assert _stored(server, table).num_rows == rows
 
 
-@pytest.mark.parametrize("rows", [10_000, pytest.param(100_000, marks=slow)])
+@pytest.mark.parametrize("rows", [5_000, pytest.param(100_000, marks=slow)])
 @pytest.mark.parametrize("kind", ["batches", "reader", "table"])
 def test_a_generator_of_one_row_batches(
     rows: int, kind: str, connection: Celonis, server: Any, table: str
@@ -128,7 +128,7 @@ def test_a_generator_of_one_row_batches(
     assert sorted(_stored(server, table)["A"].to_pylist()) == list(range(rows))
 
 
-@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
 def test_a_generator_of_one_row_frames(
     kind: Any, connection: Celonis, server: Any, table: str
 ) -> None:
@@ -139,14 +139,20 @@ def test_a_generator_of_one_row_frames(
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, pa.table, "batches"])
+@pytest.mark.parametrize(
+    "kind",
+    [pd.DataFrame, pl.DataFrame, pa.table, "batches"],
+    ids=["pandas", "polars", "arrow", "batches"],
+)
 def test_hardly_any_rows(
     rows: int, kind: Any, connection: Celonis, server: Any, table: str
 ) -> None:
     """One chunk, which says what the columns are; also where batches without rows come."""
     data = {"A": pa.array([1] * rows, pa.int64()), "B": pa.array(["x"] * rows, pa.string())}
     if kind == "batches":
-        frame: Any = iter([pa.record_batch(data)] * 2) if not rows else iter([pa.record_batch(data)])
+        frame: Any = (
+            iter([pa.record_batch(data)] * 2) if not rows else iter([pa.record_batch(data)])
+        )
     elif kind is pa.table:
         frame = pa.table(data)
     else:

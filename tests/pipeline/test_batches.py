@@ -18,7 +18,7 @@ from celonis_frames._batches import BATCH_BYTES, BATCH_ROWS, evened, weight
 from celonis_frames._frames import read
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.integers(0, 6_000), max_size=30),
     st.sampled_from(["number", "text", "dictionary", "own dictionaries", "list", "view"]),

@@ -24,7 +24,7 @@ from celonis_frames._prepare import prepare
 from celonis_frames.exceptions import ColumnTypeError
 
 
-@pytest.fixture(params=[1, 2, 4])
+@pytest.fixture(params=[1, 4])
 def some_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """As many threads as this machine might allow."""
     monkeypatch.setattr(_encoding, "cores", lambda: request.param)
@@ -64,7 +64,7 @@ def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[Encodin
 CUT = st.lists(st.integers(1, 3_000), min_size=1, max_size=12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(sizes=CUT, wish=st.sampled_from([None, 1, 20_000, 100_000]), noisy=st.booleans(),
        known=st.booleans(), ordered=st.booleans(), busy=st.booleans())  # fmt: skip
 def _check_run(
@@ -93,7 +93,7 @@ def test_run_makes_every_row_once() -> None:
     assert _alive() == []
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(sizes=CUT, slots=st.integers(1, 4), data=st.data())
 def _check_stream(sizes: list[int], slots: int, data: st.DataObject) -> None:
     batches, rows = _batches(sizes, noisy=True), sum(sizes)

@@ -47,7 +47,7 @@ def _expected(values: list[bytes], found: Findings) -> Findings:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_texts(data: st.DataObject) -> None:
     """Plain texts: slices, nulls with garbage behind them, NUL, what is not UTF-8."""
@@ -68,7 +68,7 @@ def test_texts(data: st.DataObject) -> None:
     assert found == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_dictionaries(data: st.DataObject) -> None:
     """Dictionaries with values that no row has, twice the same, and with nulls on either side."""
@@ -89,12 +89,8 @@ def test_dictionaries(data: st.DataObject) -> None:
 def test_parts_added_are_the_whole(data: st.DataObject) -> None:
     """Whichever thread sees which rows, what is found is the same."""
     texts = data.draw(st.lists(st.one_of(st.none(), TEXT), min_size=1, max_size=20))
-    floats = data.draw(
-        st.lists(st.floats(), min_size=len(texts), max_size=len(texts))
-    )
-    keys = data.draw(
-        st.lists(st.integers(0, 5), min_size=len(texts), max_size=len(texts))
-    )
+    floats = data.draw(st.lists(st.floats(), min_size=len(texts), max_size=len(texts)))
+    keys = data.draw(st.lists(st.integers(0, 5), min_size=len(texts), max_size=len(texts)))
     table = pa.table({"T": pa.array(texts, pa.string()), "F": floats, "K": keys})
     measure = prepare(table, "T", PushOptions(keys="K", infinity="null")).measure
     parts: list[Measure] = [measure.part() for _ in range(3)]

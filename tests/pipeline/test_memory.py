@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import subprocess
@@ -21,7 +22,7 @@ import pytest
 
 from celonis_frames import Celonis, _encoding, _keeping
 
-WISH, ROWS = 500_000, 300_000
+WISH, ROWS = 300_000, 150_000
 SLACK = 150_000_000
 
 
@@ -63,6 +64,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     return found
 
 
+@functools.cache
 def _arrow() -> Any:
     numbers = np.random.default_rng(1).integers(0, 2**62, ROWS)
     return pa.table({"N": range(ROWS), "V": numbers, "T": [f"case {n % 999}" for n in range(ROWS)]})
@@ -84,7 +86,7 @@ SOURCES: dict[str, Callable[[Any, Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", SOURCES)
 def test_chunks_in_memory(
     kind: str,
@@ -98,7 +100,7 @@ def test_chunks_in_memory(
     """At no moment are more bytes of chunks held than one for each upload, and one more."""
     pq.write_table(_arrow(), tmp_path / "log.parquet")
     frame = SOURCES[kind](_arrow(), tmp_path / "log.parquet")
-    server.faults.delay("upload", 0.02)
+    server.faults.delay("upload", 0.01)
     try:
         status = connection.push(
             frame, "Pipeline", table, mode="REPLACE", chunk_bytes=WISH, workers=workers
@@ -106,8 +108,9 @@ def test_chunks_in_memory(
     finally:
         server.faults.clear()
     assert status.rows == ROWS
-    assert status.chunks >= 7
-    assert 0.8 * WISH <= counter.most <= 1.2 * WISH * (workers + 1)
+    assert status.chunks >= 6
+    assert counter.most <= 1.2 * WISH * (workers + 1)
+    assert counter.most >= 0.8 * WISH or workers == 1  # with no room to spare all go to disk
 
 
 CHILD = """
@@ -121,7 +124,7 @@ def status(name):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
 
-url, token, kind, path = sys.argv[1:]
+url, token, kind = sys.argv[1:]
 options = dict(mode="REPLACE", chunk_bytes=8_000_000, workers=2)
 with Celonis(url, auth=ApiKey(token)) as celonis:
     celonis.push(pa.table({"A": ["x"]}), "Pipeline", "WARM", **options)
@@ -136,9 +139,6 @@ with Celonis(url, auth=ApiKey(token)) as celonis:
         part = [(f"{n:09d}" * 1_800)[:16_000] for n in range(100)]
         frame = pd.DataFrame({"T": pd.Series(part * 80, dtype=object)})
         celonis.push(frame.head(10), "Pipeline", "WARM", **options)
-    elif kind == "dataset":
-        import pyarrow.dataset as ds
-        frame = ds.dataset(path)
     else:
         noise = np.random.default_rng(1)
         frame = pa.table({f"C{n}": noise.integers(0, 2**62, 2_000_000) for n in range(4)})
@@ -154,17 +154,13 @@ with Celonis(url, auth=ApiKey(token)) as celonis:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is the Linux kernel's")
-@pytest.mark.parametrize("kind", ["arrow", "objects", "long texts", "dataset"])
-def test_a_whole_process_stays_within_what_is_promised(
-    kind: str, server: Any, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    "kind", ["arrow", "long texts", pytest.param("objects", marks=pytest.mark.slow)]
+)
+def test_a_whole_process_stays_within_what_is_promised(kind: str, server: Any) -> None:
     """The most resident memory of a process of its own, as the kernel counts it."""
-    path = tmp_path / "log.parquet"
-    if kind == "dataset":
-        texts = [chr(97 + n % 26) * 12_000 + str(n) for n in range(10_000)]
-        pq.write_table(pa.table({"T": texts}), path, row_group_size=1_000)
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, server.url, server.token, kind, str(path)],
+        [sys.executable, "-c", CHILD, server.url, server.token, kind],
         check=True, stdout=subprocess.PIPE, timeout=120,
     )  # fmt: skip
     found = json.loads(done.stdout)
