@@ -42,11 +42,13 @@ def test_evened_batches_have_the_same_rows_in_the_same_order(sizes: list[int], k
         start += size
     got = list(evened(iter(batches)))
     assert all(batch.num_rows for batch in got)
-    assert sum((batch.to_pylist() for batch in got), []) == sum(
-        (batch.to_pylist() for batch in batches), []
-    )
+    assert _listed(got) == _listed(batches)
     # Two that follow each other are never both crumbs, unless the first one is what was gathered.
     assert len(got) <= 2 * sum(size >= _batches._CRUMB_ROWS for size in sizes) + 6
+
+
+def _listed(batches: list[Any]) -> list[Any]:
+    return [row for batch in batches for row in batch.to_pylist()]
 
 
 def test_ten_thousand_rows_one_by_one_become_one_batch() -> None:

@@ -23,6 +23,9 @@ from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
 from celonis_frames.exceptions import ColumnTypeError
 
+ROOM = 1_000_000_000
+Slots = threading.Semaphore
+
 
 @pytest.fixture(params=[1, 4])
 def some_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -58,7 +61,9 @@ def _batches(sizes: list[int], *, noisy: bool) -> list[pa.RecordBatch]:
 
 def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[Encoding, Any]:
     prepared = prepare(batches[0], "T", PushOptions(mode="REPLACE"))
-    return Encoding(prepared.layout, Style(prepared.layout.wire), **options), prepared.measure
+    return Encoding(
+        prepared.layout, Style(prepared.layout.wire), room=ROOM, **options
+    ), prepared.measure
 
 
 CUT = st.lists(st.integers(1, 3_000), min_size=1, max_size=12)
@@ -101,7 +106,7 @@ def _check_stream(sizes: list[int], slots: int, data: st.DataObject) -> None:
     seed = data.draw(st.integers(0, 99))
     order = random.Random(seed)  # noqa: S311  # the same each time
     encoding, measure = _encoding_of(batches, rows=rows, wish=20_000, ordered=ordered)
-    stream = encoding.stream(lambda: iter(batches), slots, measure)
+    stream = encoding.stream(lambda: iter(batches), Slots(slots), measure)
     unreleased: list[LentChunk] = []
     got: list[int] = []
     for number, chunk in enumerate(stream, start=1):
@@ -150,7 +155,7 @@ def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
 
     batches = _batches([3_000] * 12, noisy=True)
     encoding, _ = _encoding_of(batches, rows=36_000, wish=40_000)
-    stream = encoding.stream(lambda: iter(batches), 3, None)
+    stream = encoding.stream(lambda: iter(batches), Slots(3), None)
     probes = 1  # the sample is weighed in a file of its own
     monkeypatch.setitem(_encoding.write.__globals__, "ChunkFile", Counted)
     held: list[LentChunk] = []
@@ -185,8 +190,8 @@ def test_what_the_source_raises_comes_out(at: int) -> None:
     encoding, measure = _encoding_of(batches, rows=None, wish=20_000)
     with pytest.raises(Broken):
         encoding.run(source(), lambda _: None, measure)
-    with pytest.raises(Broken):
-        for chunk in encoding.stream(source, 2, None):
+    with pytest.raises(Broken):  # noqa: PT012  # what is taken is given free
+        for chunk in encoding.stream(source, Slots(2), None):
             chunk.release()
     with pytest.raises(Broken):
         measure_all(source(), measure.anew())
@@ -203,11 +208,11 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> N
     prepared = prepare(batches[0], "T", PushOptions())
     style = Style(prepared.layout.wire)
     for busy in (False, True):
-        encoding = Encoding(prepared.layout, style, rows=None, wish=None, busy=busy)
+        encoding = Encoding(prepared.layout, style, rows=None, wish=None, room=ROOM, busy=busy)
         with pytest.raises(ColumnTypeError, match="'N'"):
             encoding.run(iter(batches), lambda _: None, prepared.measure.anew())
         with pytest.raises(ColumnTypeError, match="'N'"):
-            list(encoding.stream(lambda: iter(batches), 2, None))
+            list(encoding.stream(lambda: iter(batches), Slots(2), None))
     with pytest.raises(ColumnTypeError, match="'N'"):
         measure_all(iter(batches), prepared.measure)
     assert _alive() == []
@@ -217,7 +222,7 @@ def test_a_stream_is_closed_while_its_threads_wait_for_a_slot() -> None:
     """Nobody takes files any more: the threads that wait for room end."""
     batches = _batches([3_000] * 8, noisy=True)
     encoding, _ = _encoding_of(batches, rows=None, wish=20_000)
-    stream = encoding.stream(lambda: itertools.cycle(batches), 1, None)
+    stream = encoding.stream(lambda: itertools.cycle(batches), Slots(1), None)
     held = next(stream)
     time.sleep(0.05)
     stream.close()
