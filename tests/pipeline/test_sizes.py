@@ -177,6 +177,6 @@ def test_a_category_as_long_as_the_frame_is_not_sent_with_each_row_group() -> No
 @pytest.mark.parametrize("wish", [2_000, 10_000, 1_000_000_000])
 def test_the_least_and_the_largest_wish(wish: int) -> None:
     """Tiny files hold at least a row; a huge wish with little data makes one file."""
-    sizes = _chunks(_table((_integers, 3_000), columns=1), chunk_bytes=wish)
+    sizes = _chunks(_table((_integers, 3_000), columns=1), chunk_bytes=f"{wish} B")
     assert max(sizes) <= 1.2 * wish
     assert len(sizes) <= 3 * 24_000 // wish + 1
