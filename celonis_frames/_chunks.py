@@ -34,8 +34,9 @@ _EFFORTS = 2
 _GROUP_BYTES = 16_000_000
 _GLANCE, _GLANCE_SHARE = 1_000, 0.8
 _DICTIONARY_SAMPLE, _DICTIONARY_SHARE = 20_000, 0.3
-_TAIL = 0.2
-_OVER = 1.15
+_MORE, _OVER = 1.08, 1.15
+"""How much larger than wished a file may be to take in what is left, and with a row group that
+compresses worse than the last one."""
 _INDEX = 3
 """Bytes that a value takes besides itself, if it turns out that a dictionary does not pay."""
 _HEADER, _FOOTER = 50, 100
@@ -315,7 +316,8 @@ class ChunkFile:
         left = self._wish - self._size()
         if left >= max(self._sizes.weight or 0, 0.04 * self._wish, self._style.overhead):
             return False
-        return left < -_TAIL * self._wish or not self._sizes.nearly_done(rest)
+        over = self._size() > _MORE * self._sizes.wish
+        return over or not self._sizes.nearly_done(rest)
 
     def take(self, batch: pa.RecordBatch, start: int) -> int:
         """Take rows of a batch, as many as fit the row group in the making; how many those are."""
@@ -353,7 +355,7 @@ class ChunkFile:
         not compress as those did.
         """
         size = self._size()
-        room = _OVER * max(self._wish, self._sizes.wish) - size
+        room = _OVER * self._sizes.wish - size
         most = min(max(room, self._wish / 10), _GROUP_BYTES)
         value = self._sizes.value or self._sizes.weight
         if value is None:

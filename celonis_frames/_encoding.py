@@ -127,6 +127,7 @@ class Encoding:
         self._busy, self._speed, self._overlapped = busy, speed, overlapped
         self._made = 0
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
 
     def run(
         self,
@@ -165,6 +166,13 @@ class Encoding:
             )  # fmt: skip
 
         def work(items: _Batches) -> None:
+            try:
+                make(items)
+            except BaseException:
+                self._stopped.set()  # those that wait to begin a file wait for nothing
+                raise
+
+        def make(items: _Batches) -> None:
             part = None if measure is None or self._busy else measure.part()
             wire = items if self._busy else self._converted(items, part)
             for file in write(wire, self._style, sizes, admit):
@@ -200,18 +208,22 @@ class Encoding:
             FrameError: As `run`.
         """
         done: queue.SimpleQueue[LentChunk | BaseException | None] = queue.SimpleQueue()
-        stopped = threading.Event()
+        stopped = self._stopped = threading.Event()
 
         def admit() -> None:
-            while not room.acquire(timeout=0.5):
+            while not room.acquire(timeout=0.1):
                 if stopped.is_set():
                     raise Halted
 
         def rows() -> _Batches:
-            for batch in batches():
-                if stopped.is_set():
-                    raise Halted
-                yield batch
+            try:
+                for batch in batches():
+                    if stopped.is_set():
+                        raise Halted
+                    yield batch
+            except BaseException:
+                stopped.set()
+                raise
 
         def feed() -> None:
             end: BaseException | None = None

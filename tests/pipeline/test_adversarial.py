@@ -1,0 +1,162 @@
+"""Frames of unkind shapes arrive whole, in a sane number of chunks. Longer: pytest -m slow."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from celonis_frames import Celonis
+from celonis_frames.exceptions import TruncationError
+
+slow = pytest.mark.slow
+
+
+def _push(connection: Celonis, frame: Any, table: str, **options: Any) -> Any:
+    return connection.push(frame, "Unkind", table, mode="REPLACE", **options)
+
+
+def _stored(server: Any, table: str) -> Any:
+    return server.table("Unkind", table)
+
+
+@pytest.mark.parametrize("rows", [1_200, pytest.param(64_000, marks=slow)])
+@pytest.mark.parametrize("kind", ["objects", "arrow", "polars"])
+def test_one_enormous_text_column(
+    rows: int, kind: str, connection: Celonis, server: Any, table: str
+) -> None:
+    """Every text as long as Celonis takes."""
+    noise = random.Random(1)  # noqa: S311  # the same each time
+    words = [noise.randbytes(8_125).hex() for _ in range(1_000)]
+    texts = [f"{n:05d}{words[n % 1_000]}"[:16_250] for n in range(rows)]
+    frame = {
+        "objects": lambda: pd.DataFrame({"T": pd.Series(texts, dtype=object)}),
+        "arrow": lambda: pa.table({"T": texts}),
+        "polars": lambda: pl.DataFrame({"T": texts}),
+    }[kind]()
+    status = _push(connection, frame, table)
+    assert status.rows == rows
+    assert status.chunks <= 40
+    assert _stored(server, table).num_rows == rows
+
+
+@pytest.mark.parametrize("rows", [100, pytest.param(10_000, marks=slow)])
+def test_two_thousand_narrow_columns(
+    rows: int, connection: Celonis, server: Any, table: str
+) -> None:
+    """Files are not mostly headers and footers, and no row is a row group."""
+    noise = np.random.default_rng(1)
+    frame = pa.table({f"C{n}": noise.integers(0, 2**40, rows) for n in range(2_000)})
+    status = _push(connection, frame, table)
+    assert status.bytes_sent <= 1.6 * frame.nbytes
+    assert status.chunks <= 1 + frame.nbytes // 6_000_000
+    assert _stored(server, table).num_rows == rows
+
+
+@pytest.mark.parametrize("size", [20_000_000, pytest.param(900_000_000, marks=slow)])
+@pytest.mark.parametrize("how", ["text", "hex", "json"])
+def test_a_value_of_hundreds_of_megabytes_is_refused(
+    size: int, how: str, connection: Celonis, server: Any, table: str
+) -> None:
+    """Before anything is sent, with the column's name, and not with its value."""
+    jobs = len(server.jobs)
+    frame, options = {
+        "text": lambda: (pa.table({"HUGE": ["x" * size]}), {}),
+        "hex": lambda: (pa.table({"HUGE": [b"x" * (size // 2)]}), {"binary": "hex"}),
+        "json": lambda: (pa.table({"HUGE": [["x" * size]]}), {"nested": "json"}),
+    }[how]()
+    with pytest.raises(TruncationError, match="'HUGE'") as caught:
+        _push(connection, frame, table, **options)
+    assert len(str(caught.value)) < 1_000
+    assert len(server.jobs) == jobs
+
+
+def test_rows_of_many_megabytes(connection: Celonis, table: str) -> None:
+    """A row that is larger than a batch or a row group ought to be is one of its own."""
+    value = random.Random(1).randbytes(7_500).hex()  # noqa: S311  # the same each time
+    row = pa.table({f"C{n}": [f"{n}{value}"] for n in range(300)})
+    status = _push(connection, pa.concat_tables([row] * 6), table, chunk_bytes=9_000_000)
+    assert status.rows == 6
+    assert 2 <= status.chunks <= 6
+
+
+@pytest.mark.parametrize("how", ["hex", "base64"])
+def test_incompressible_bytes(how: Any, connection: Celonis, server: Any, table: str) -> None:
+    """What no codec makes smaller."""
+    noise = random.Random(1)  # noqa: S311  # the same each time
+    frame = pa.table({"B": [noise.randbytes(1_000) for _ in range(20_000)]})
+    status = _push(connection, frame, table, binary=how, chunk_bytes=4_000_000)
+    assert status.bytes_sent // 4_800_000 <= status.chunks <= status.bytes_sent // 3_000_000 + 1
+    assert _stored(server, table).num_rows == 20_000
+
+
+@pytest.mark.parametrize("rows", [300_000, pytest.param(10_000_000, marks=slow)])
+@pytest.mark.parametrize("kind", ["arrow", "polars", "objects"])
+def test_millions_of_empty_strings(
+    rows: int, kind: str, connection: Celonis, server: Any, table: str
+) -> None:
+    """Rows without weight make few chunks."""
+    frame = {
+        "arrow": lambda: pa.table({"E": pa.array([""]).take(pa.array(np.zeros(rows, "int32")))}),
+        "polars": lambda: pl.select(pl.repeat("", rows).alias("E")),
+        "objects": lambda: pd.DataFrame({"E": np.full(rows, "", dtype=object)}),
+    }[kind]()
+    status = _push(connection, frame, table)
+    assert status.chunks <= 4
+    assert _stored(server, table).num_rows == rows
+
+
+@pytest.mark.parametrize("rows", [5_000, pytest.param(100_000, marks=slow)])
+@pytest.mark.parametrize("kind", ["batches", "reader", "table"])
+def test_a_generator_of_one_row_batches(
+    rows: int, kind: str, connection: Celonis, server: Any, table: str
+) -> None:
+    """They are gathered before any work is done for each."""
+    one = [pa.record_batch({"A": [n], "B": ["x"]}) for n in range(rows)]
+    frame = {
+        "batches": lambda: iter(one),
+        "reader": lambda: pa.RecordBatchReader.from_batches(one[0].schema, iter(one)),
+        "table": lambda: pa.Table.from_batches(one),
+    }[kind]()
+    status = _push(connection, frame, table)
+    assert status.chunks <= 2
+    assert sorted(_stored(server, table)["A"].to_pylist()) == list(range(rows))
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def test_a_generator_of_one_row_frames(
+    kind: Any, connection: Celonis, server: Any, table: str
+) -> None:
+    """As a loop over records makes them."""
+    status = _push(connection, (kind({"A": [n], "B": ["x"]}) for n in range(300)), table)
+    assert (status.rows, status.chunks) == (300, 1)
+    assert sorted(_stored(server, table)["A"].to_pylist()) == list(range(300))
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+@pytest.mark.parametrize(
+    "kind",
+    [pd.DataFrame, pl.DataFrame, pa.table, "batches"],
+    ids=["pandas", "polars", "arrow", "batches"],
+)
+def test_hardly_any_rows(
+    rows: int, kind: Any, connection: Celonis, server: Any, table: str
+) -> None:
+    """One chunk, which says what the columns are; also where batches without rows come."""
+    data = {"A": pa.array([1] * rows, pa.int64()), "B": pa.array(["x"] * rows, pa.string())}
+    if kind == "batches":
+        frame: Any = (
+            iter([pa.record_batch(data)] * 2) if not rows else iter([pa.record_batch(data)])
+        )
+    elif kind is pa.table:
+        frame = pa.table(data)
+    else:
+        frame = pl.DataFrame(data) if kind is pl.DataFrame else pa.table(data).to_pandas()
+    status = _push(connection, frame, table)
+    assert (status.rows, status.chunks) == (rows, 1)
+    assert _stored(server, table).num_rows == rows

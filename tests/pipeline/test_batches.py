@@ -1,0 +1,92 @@
+"""Batches of a useful size, whatever the source gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from celonis_frames import _batches
+from celonis_frames._batches import BATCH_BYTES, BATCH_ROWS, evened, weight
+from celonis_frames._frames import read
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.integers(0, 6_000), max_size=30),
+    st.sampled_from(["number", "text", "dictionary", "own dictionaries", "list", "view"]),
+)
+def test_evened_batches_have_the_same_rows_in_the_same_order(sizes: list[int], kind: str) -> None:
+    """Crumbs are joined, nothing else changes, and no batch is empty."""
+    batches, start = [], 0
+    for size in sizes:
+        numbers = pa.array(range(start, start + size), pa.int64())
+        values: Any = {
+            "number": lambda n: n,
+            "text": lambda n: n.cast(pa.string()),
+            "dictionary": lambda n: pa.DictionaryArray.from_arrays(
+                pa.array([i % 3 for i in range(len(n))], pa.int8()), ["a", "b", None]
+            ),
+            "own dictionaries": lambda n: n.cast(pa.string()).dictionary_encode(),
+            "list": lambda n: pa.array([[v] for v in n.to_pylist()], pa.list_(pa.int64())),
+            "view": lambda n: n.cast(pa.string_view()),
+        }[kind](numbers)
+        batches.append(pa.record_batch({"N": numbers, "V": values}))
+        start += size
+    got = list(evened(iter(batches)))
+    assert all(batch.num_rows for batch in got)
+    assert _listed(got) == _listed(batches)
+    # Two that follow each other are never both crumbs, unless the first one is what was gathered.
+    assert len(got) <= 2 * sum(size >= _batches._CRUMB_ROWS for size in sizes) + 6
+
+
+def _listed(batches: list[Any]) -> list[Any]:
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def test_ten_thousand_rows_one_by_one_become_one_batch() -> None:
+    """A batch costs as much as thousands of rows do."""
+    one = pa.record_batch({"A": [1], "B": ["x"]})
+    assert [batch.num_rows for batch in evened(iter([one] * 10_000))] == [10_000]
+
+
+def _texts(short: int, long: int) -> Any:
+    return ["x"] * short + ["y" * 16_000] * long
+
+
+SOURCES: dict[str, Any] = {
+    "objects": lambda texts: pd.DataFrame({"A": pd.Series(texts, dtype=object)}),
+    "pandas Arrow": lambda texts: pd.DataFrame({"A": pd.Series(texts, dtype="string[pyarrow]")}),
+    "lists": lambda texts: pd.DataFrame({"A": pd.Series([[t] for t in texts], dtype=object)}),
+    "polars": lambda texts: pl.DataFrame({"A": texts}),
+    "lazy": lambda texts: pl.LazyFrame({"A": texts}),
+    "table": lambda texts: pa.table({"A": texts}),
+    "reader": lambda texts: pa.table({"A": texts}).to_reader(),
+    "iterator": lambda texts: iter([pa.table({"A": texts})]),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_no_batch_is_much_larger_than_wished(kind: str) -> None:
+    """Also where the rows are narrow for a long time, and then each as wide as Celonis takes."""
+    batches = list(read(SOURCES[kind](_texts(50_000, 6_000))).batches())
+    assert sum(batch.num_rows for batch in batches) == 56_000
+    assert max(weight(batch) for batch in batches) <= 2.5 * BATCH_BYTES
+    assert max(batch.num_rows for batch in batches) <= 2 * BATCH_ROWS
+
+
+def test_a_dataset_is_read_in_batches_that_its_footers_call_for(tmp_path: Any) -> None:
+    """A scan of a fixed number of rows would decode gigabytes of long texts."""
+    texts = [chr(97 + i % 26) * 15_000 + str(i) for i in range(4_000)]
+    pq.write_table(pa.table({"A": texts}), tmp_path / "a.parquet", use_dictionary=False)
+    rows = [batch.num_rows for batch in ds.dataset(tmp_path / "a.parquet").to_batches()]
+    assert max(rows) == 4_000
+    source = read(ds.dataset(tmp_path / "a.parquet"))
+    assert max(weight(batch) for batch in source.batches()) <= 1.2 * BATCH_BYTES

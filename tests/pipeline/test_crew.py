@@ -1,0 +1,138 @@
+"""Threads that share work: whatever fails, the first failure is told and nobody stays."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from celonis_frames._crew import Crew, Halted
+
+
+def _alive() -> list[str]:
+    end = time.monotonic() + 5
+    while True:
+        names = [t.name for t in threading.enumerate() if t.name.startswith("celonis-")]
+        if not names or time.monotonic() > end:
+            return names
+        time.sleep(0.001)
+
+
+class Wrong(Exception):
+    """An item that cannot be worked off."""
+
+    def __init__(self, item: int) -> None:
+        super().__init__(str(item))
+        self.item = item
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    threads=st.integers(1, 4),
+    ahead=st.integers(1, 3),
+    items=st.integers(0, 30),
+    wrong=st.sets(st.integers(0, 29), max_size=4),
+    pause=st.sampled_from([0, 0, 0.0005]),
+)
+def test_the_failure_of_the_first_wrong_item_is_raised(
+    threads: int, ahead: int, items: int, wrong: set[int], pause: float
+) -> None:
+    """Which item is told does not depend on which thread was quicker; each is taken once."""
+    done: list[int] = []
+
+    def work(mine: Iterator[int]) -> None:
+        for item in mine:
+            if pause and item % 2 == 0:
+                time.sleep(pause)
+            if item in wrong:
+                raise Wrong(item)
+            done.append(item)
+
+    crew = Crew(work, threads=threads, ahead=ahead)
+    expected = min((item for item in wrong if item < items), default=None)
+    try:
+        for item in range(items):
+            crew.put(item)
+        crew.finish()
+        assert expected is None
+        assert sorted(done) == list(range(items))
+    except Wrong as error:
+        assert error.item == expected  # noqa: PT017  # there may be none
+        assert len(set(done)) == len(done)
+        with pytest.raises(Wrong):
+            crew.put(99)
+    finally:
+        crew.close()
+    assert _alive() == []
+
+
+def test_close_ends_threads_that_wait_and_drops_what_waits() -> None:
+    """The feeder stops half-way: nothing more is begun."""
+    free, begun = threading.Event(), threading.Semaphore(0)
+    seen: list[int] = []
+
+    def work(mine: Iterator[int]) -> None:
+        for item in mine:
+            seen.append(item)
+            begun.release()
+            free.wait(10)
+
+    crew = Crew(work, threads=2, ahead=2)
+    for item in range(4):
+        crew.put(item)
+    assert begun.acquire(timeout=5)
+    assert begun.acquire(timeout=5)
+    threading.Timer(0.05, free.set).start()
+    crew.close()
+    assert sorted(seen) == [0, 1]
+    assert _alive() == []
+    with pytest.raises(Halted):
+        crew.put(5)
+    with pytest.raises(Halted):
+        crew.finish()
+
+
+@pytest.mark.parametrize("given_out", [0, 1, 3])
+def test_a_system_without_threads_makes_no_crew_wait(
+    given_out: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With some threads the work is done; with none it is an error, and none hangs."""
+    real, count = threading.Thread.start, itertools.count()
+
+    def start(thread: threading.Thread) -> None:
+        if next(count) >= given_out:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    done: list[int] = []
+    if not given_out:
+        with pytest.raises(RuntimeError):
+            Crew(done.extend, threads=4, ahead=2)
+    else:
+        crew = Crew(done.extend, threads=4, ahead=2)
+        for item in range(20):
+            crew.put(item)
+        crew.finish()
+        assert sorted(done) == list(range(20))
+    assert _alive() == []
+
+
+def test_ctrl_c_while_threads_are_started_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that run already are known to nobody else."""
+    real, count = threading.Thread.start, itertools.count()
+
+    def start(thread: threading.Thread) -> None:
+        if next(count) == 2:
+            raise KeyboardInterrupt
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        Crew(lambda mine: [None for _ in mine] and None, threads=4, ahead=2)
+    assert _alive() == []

@@ -1,0 +1,230 @@
+"""Rows become files in several threads: each row once, whoever is slow and whatever fails."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from celonis_frames import _encoding
+from celonis_frames._chunks import EncodedChunk, Style
+from celonis_frames._encoding import Encoding, LentChunk, measure_all
+from celonis_frames._options import PushOptions
+from celonis_frames._prepare import prepare
+from celonis_frames.exceptions import ColumnTypeError
+
+ROOM = 1_000_000_000
+Slots = threading.Semaphore
+
+
+@pytest.fixture(params=[1, 4])
+def some_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """As many threads as this machine might allow."""
+    monkeypatch.setattr(_encoding, "cores", lambda: request.param)
+    return int(request.param)
+
+
+def _alive() -> list[str]:
+    end = time.monotonic() + 5
+    while True:
+        names = [t.name for t in threading.enumerate() if t.name.startswith("celonis-")]
+        if not names or time.monotonic() > end:
+            return names
+        time.sleep(0.001)
+
+
+def _rows(chunk: EncodedChunk | LentChunk) -> list[int]:
+    data = pq.read_table(io.BytesIO(b"".join(chunk.blocks())))
+    assert data.num_rows == chunk.rows
+    return [int(n) for n in data["N"].to_pylist()]
+
+
+def _batches(sizes: list[int], *, noisy: bool) -> list[pa.RecordBatch]:
+    noise = random.Random(1)  # noqa: S311  # the same each time
+    found, start = [], 0
+    for size in sizes:
+        texts = [noise.randbytes(60).hex() if noisy else "x" for _ in range(size)]
+        found.append(pa.record_batch({"N": range(start, start + size), "T": texts}))
+        start += size
+    return [batch.cast(pa.schema({"N": pa.int64(), "T": pa.string()})) for batch in found]
+
+
+def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[Encoding, Any]:
+    prepared = prepare(batches[0], "T", PushOptions(mode="REPLACE"))
+    return Encoding(
+        prepared.layout, Style(prepared.layout.wire), room=ROOM, **options
+    ), prepared.measure
+
+
+CUT = st.lists(st.integers(1, 3_000), min_size=1, max_size=12)
+
+
+@settings(max_examples=12, deadline=None)
+@given(sizes=CUT, wish=st.sampled_from([None, 1, 20_000, 100_000]), noisy=st.booleans(),
+       known=st.booleans(), ordered=st.booleans(), busy=st.booleans())  # fmt: skip
+def _check_run(
+    sizes: list[int], wish: int | None, noisy: bool, known: bool, ordered: bool, busy: bool
+) -> None:
+    if wish == 1:
+        sizes = [size // 100 + 1 for size in sizes]
+    batches, rows = _batches(sizes, noisy=noisy), sum(sizes)
+    encoding, measure = _encoding_of(
+        batches, rows=rows if known else None, wish=wish, ordered=ordered, busy=busy, first=7
+    )
+    chunks: list[EncodedChunk] = []
+    encoding.run(iter(batches), chunks.append, measure)
+    assert sorted(chunk.number for chunk in chunks) == list(range(7, 7 + len(chunks)))
+    chunks.sort(key=lambda chunk: chunk.number)
+    got = [n for chunk in chunks for n in _rows(chunk)]
+    assert (got if ordered else sorted(got)) == list(range(rows))
+    assert measure.rows == rows
+    assert measure.longest("T")[0] == (120 if noisy else 1)
+
+
+@pytest.mark.usefixtures("some_cores")
+def test_run_makes_every_row_once() -> None:
+    """With whatever sizes of batches and files; in order where it is asked for."""
+    _check_run()
+    assert _alive() == []
+
+
+@settings(max_examples=10, deadline=None)
+@given(sizes=CUT, slots=st.integers(1, 4), data=st.data())
+def _check_stream(sizes: list[int], slots: int, data: st.DataObject) -> None:
+    batches, rows = _batches(sizes, noisy=True), sum(sizes)
+    ordered, stop_after = data.draw(st.booleans()), data.draw(st.integers(0, 40))
+    seed = data.draw(st.integers(0, 99))
+    order = random.Random(seed)  # noqa: S311  # the same each time
+    encoding, measure = _encoding_of(batches, rows=rows, wish=20_000, ordered=ordered)
+    stream = encoding.stream(lambda: iter(batches), Slots(slots), measure)
+    unreleased: list[LentChunk] = []
+    got: list[int] = []
+    for number, chunk in enumerate(stream, start=1):
+        got += _rows(chunk)
+        unreleased.append(chunk)
+        assert len(unreleased) <= slots
+        order.shuffle(unreleased)
+        # All but one may be held when the next one is asked for.
+        while len(unreleased) > order.randrange(slots):
+            unreleased.pop().release()
+        if number == stop_after:
+            stream.close()
+            assert len(got) == len(set(got))
+            break
+    else:
+        assert (got if ordered else sorted(got)) == list(range(rows))
+        assert measure.rows == rows
+    for chunk in unreleased:
+        chunk.release()
+    assert _alive() == []
+
+
+@pytest.mark.usefixtures("some_cores")
+def test_stream_makes_every_row_once_in_so_many_slots() -> None:
+    """Whoever takes the files may release them late and in any order, or stop half-way."""
+    _check_stream()
+
+
+def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
+    some_cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted where they begin and where they are released, with a slow consumer."""
+    lock, now, most = threading.Lock(), 0, 0
+    begun = _encoding.write.__globals__["ChunkFile"]
+
+    def change(by: int) -> None:
+        nonlocal now, most
+        with lock:
+            now += by
+            most = max(most, now)
+
+    class Counted(begun):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: Any) -> None:
+            change(1)
+            super().__init__(*args)
+
+    batches = _batches([3_000] * 12, noisy=True)
+    encoding, _ = _encoding_of(batches, rows=36_000, wish=40_000)
+    stream = encoding.stream(lambda: iter(batches), Slots(3), None)
+    probes = 1  # the sample is weighed in a file of its own
+    monkeypatch.setitem(_encoding.write.__globals__, "ChunkFile", Counted)
+    held: list[LentChunk] = []
+    count = 0
+    for chunk in stream:
+        count += 1
+        held.append(chunk)
+        time.sleep(0.002)
+        if len(held) == 2:
+            change(-1)
+            held.pop(0).release()
+    for chunk in held:
+        chunk.release()
+    assert count > 20
+    assert min(3, some_cores + 1) <= most <= 3 + probes
+
+
+@pytest.mark.usefixtures("some_cores")
+@pytest.mark.parametrize("at", [0, 1, 2, 5, 9])
+def test_what_the_source_raises_comes_out(at: int) -> None:
+    """Of run, stream and the measuring pass alike, and no thread stays."""
+
+    class Broken(Exception):
+        pass
+
+    batches = _batches([500] * 10, noisy=True)
+
+    def source() -> Iterator[pa.RecordBatch]:
+        yield from batches[:at]
+        raise Broken
+
+    encoding, measure = _encoding_of(batches, rows=None, wish=20_000)
+    with pytest.raises(Broken):
+        encoding.run(source(), lambda _: None, measure)
+    with pytest.raises(Broken):  # noqa: PT012  # what is taken is given free
+        for chunk in encoding.stream(source, Slots(2), None):
+            chunk.release()
+    with pytest.raises(Broken):
+        measure_all(source(), measure.anew())
+    assert _alive() == []
+
+
+@pytest.mark.usefixtures("some_cores")
+@pytest.mark.parametrize("bad", [{0}, {3}, {7, 4, 9}])
+def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> None:
+    """Whichever thread meets it."""
+    top = pa.array([2**64 - 1], pa.uint64())
+    small = pa.array([1], pa.uint64())
+    batches = [pa.record_batch({"N": top if n in bad else small}) for n in range(12)]
+    prepared = prepare(batches[0], "T", PushOptions())
+    style = Style(prepared.layout.wire)
+    for busy in (False, True):
+        encoding = Encoding(prepared.layout, style, rows=None, wish=None, room=ROOM, busy=busy)
+        with pytest.raises(ColumnTypeError, match="'N'"):
+            encoding.run(iter(batches), lambda _: None, prepared.measure.anew())
+        with pytest.raises(ColumnTypeError, match="'N'"):
+            list(encoding.stream(lambda: iter(batches), Slots(2), None))
+    with pytest.raises(ColumnTypeError, match="'N'"):
+        measure_all(iter(batches), prepared.measure)
+    assert _alive() == []
+
+
+def test_a_stream_is_closed_while_its_threads_wait_for_a_slot() -> None:
+    """Nobody takes files any more: the threads that wait for room end."""
+    batches = _batches([3_000] * 8, noisy=True)
+    encoding, _ = _encoding_of(batches, rows=None, wish=20_000)
+    stream = encoding.stream(lambda: itertools.cycle(batches), Slots(1), None)
+    held = next(stream)
+    time.sleep(0.05)
+    stream.close()
+    assert _alive() == []
+    held.release()

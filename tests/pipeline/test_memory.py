@@ -1,0 +1,181 @@
+"""A push takes no more memory beyond its frame than is promised: counted, never timed."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from celonis_frames import Celonis, _encoding, _keeping
+
+WISH, ROWS = 300_000, 150_000
+SLACK = 150_000_000
+
+
+class Counter:
+    """Bytes of files that are finished and not given free."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self._lock = threading.Lock()
+
+    def change(self, by: int) -> None:
+        with self._lock:
+            self.now += by
+            self.most = max(self.most, self.now)
+
+
+@pytest.fixture
+def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
+    """Counts the bytes that chunks hold in memory."""
+    found = Counter()
+
+    class Lent(_encoding.LentChunk):
+        def __init__(self, chunk: Any, give_back: Callable[[], None]) -> None:
+            found.change(chunk.size)
+
+            def back() -> None:
+                found.change(-chunk.size)
+                give_back()
+
+            super().__init__(chunk, back)
+
+    class Held(_keeping.HeldChunk):
+        def __init__(self, chunk: Any) -> None:
+            found.change(chunk.size)
+            super().__init__(chunk)
+
+    monkeypatch.setattr(_encoding, "LentChunk", Lent)
+    monkeypatch.setattr(_keeping, "HeldChunk", Held)
+    return found
+
+
+@functools.cache
+def _arrow() -> Any:
+    numbers = np.random.default_rng(1).integers(0, 2**62, ROWS)
+    return pa.table({"N": range(ROWS), "V": numbers, "T": [f"case {n % 999}" for n in range(ROWS)]})
+
+
+def _pieces(table: Any) -> Iterator[Any]:
+    return iter(pa.Table.from_batches([batch]) for batch in table.to_batches(max_chunksize=20_000))
+
+
+SOURCES: dict[str, Callable[[Any, Path], Any]] = {
+    "pandas objects": lambda table, _: table.to_pandas().astype({"T": object}),
+    "pandas Arrow": lambda table, _: table.to_pandas(types_mapper=pd.ArrowDtype),
+    "polars": lambda table, _: pl.from_arrow(table),
+    "table": lambda table, _: table,
+    "reader": lambda table, _: table.to_reader(max_chunksize=20_000),
+    "iterator": lambda table, _: _pieces(table),
+    "lazy": lambda _, path: pl.scan_parquet(path),
+    "dataset": lambda _, path: ds.dataset(path),
+}
+
+
+@pytest.mark.parametrize("workers", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", SOURCES)
+def test_chunks_in_memory(
+    kind: str,
+    workers: int,
+    connection: Celonis,
+    server: Any,
+    table: str,
+    counter: Counter,
+    tmp_path: Path,
+) -> None:
+    """At no moment are more bytes of chunks held than one for each upload, and one more."""
+    pq.write_table(_arrow(), tmp_path / "log.parquet")
+    frame = SOURCES[kind](_arrow(), tmp_path / "log.parquet")
+    server.faults.delay("upload", 0.01)
+    try:
+        status = connection.push(
+            frame, "Pipeline", table, mode="REPLACE", chunk_bytes=WISH, workers=workers
+        )
+    finally:
+        server.faults.clear()
+    assert status.rows == ROWS
+    assert status.chunks >= 6
+    assert counter.most <= 1.2 * WISH * (workers + 1)
+    assert counter.most >= 0.8 * WISH or workers == 1  # with no room to spare all go to disk
+
+
+CHILD = """
+import ctypes, gc, json, sys
+from pathlib import Path
+import numpy as np
+import pyarrow as pa
+from celonis_frames import ApiKey, Celonis
+
+def status(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
+
+url, token, kind = sys.argv[1:]
+options = dict(mode="REPLACE", chunk_bytes=8_000_000, workers=2)
+with Celonis(url, auth=ApiKey(token)) as celonis:
+    celonis.push(pa.table({"A": ["x"]}), "Pipeline", "WARM", **options)
+    if kind == "objects":
+        import pandas as pd
+        rows = 400_000
+        frame = pd.DataFrame({"N": range(rows), "T": pd.Series(
+            [f"{n:09d}" + "text " * 16 + str(n * n) for n in range(rows)], dtype=object)})
+        celonis.push(frame.head(10), "Pipeline", "WARM", **options)
+    elif kind == "long texts":
+        import pandas as pd
+        part = [(f"{n:09d}" * 1_800)[:16_000] for n in range(100)]
+        frame = pd.DataFrame({"T": pd.Series(part * 80, dtype=object)})
+        celonis.push(frame.head(10), "Pipeline", "WARM", **options)
+    else:
+        noise = np.random.default_rng(1)
+        frame = pa.table({f"C{n}": noise.integers(0, 2**62, 2_000_000) for n in range(4)})
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    begin = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    done = celonis.push(frame, "Pipeline", kind.upper().replace(" ", "_"), **options)
+    print(json.dumps({"beyond": status("VmHWM") - begin, "chunks": done.chunks,
+                      "bytes": done.bytes_sent}))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is the Linux kernel's")
+@pytest.mark.parametrize(
+    "kind", ["arrow", "long texts", pytest.param("objects", marks=pytest.mark.slow)]
+)
+def test_a_whole_process_stays_within_what_is_promised(kind: str, server: Any) -> None:
+    """The most resident memory of a process of its own, as the kernel counts it."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, server.url, server.token, kind],
+        check=True, stdout=subprocess.PIPE, timeout=120,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert found["chunks"] >= 1
+    assert found["beyond"] <= 8_000_000 * (2 + 1) + SLACK, found
+
+
+def test_long_keys_are_not_collected_without_end() -> None:
+    """Keys wait until they are worth a look, but never more of them than may be remembered."""
+    from celonis_frames._keys import LIMIT_BYTES, KeyCounter  # noqa: PLC0415
+
+    counter = KeyCounter()
+    for start in itertools.count(0, 200):
+        counter.update([pa.array([f"{n:08d}" * 2_000 for n in range(start, start + 200)])])
+        assert counter._waiting_bytes <= LIMIT_BYTES + 4_000_000
+        if not counter.complete:
+            break
+    assert start < 10_000

@@ -1,0 +1,182 @@
+"""How large files come out, whatever the data do, and how the size is agreed upon in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from celonis_frames import _encoding
+from celonis_frames._chunks import EncodedChunk
+from celonis_frames._options import PushOptions
+from celonis_frames._prepare import prepare
+from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Sizes
+
+WISH = 2_000_000
+RANDOM = np.random.default_rng(1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> None:
+    """In any interleaving of what threads ask, with rows that change their weight at any time.
+
+    The threads are played one step at a time. One that is told that no more files are needed goes
+    home; there must always be one left that takes what is left.
+    """
+    rows = data.draw(st.integers(1, 5_000))
+    known = data.draw(st.booleans())
+    wish = data.draw(st.one_of(st.none(), st.integers(1, 100_000)))
+    sizes = Sizes(
+        wish, rows if known else None, data.draw(st.sampled_from([None, 0.01, 1.0, 90.0]))
+    )
+    threads: dict[int, Any] = dict.fromkeys(range(data.draw(st.integers(1, 4))))
+    left, covered = rows, 0
+    while threads:
+        n = data.draw(st.sampled_from(sorted(threads)))
+        file = threads[n]
+        if left:
+            batch = min(left, data.draw(st.integers(1, 2_000)))
+            sizes.take(batch)
+            left -= batch
+            if file is None:
+                share, reserved = sizes.begin()
+                assert 1 <= share <= max(1.11 * sizes.wish, 1)
+                assert share <= MAX_CHUNK_BYTES
+                file = threads[n] = [reserved, 0]
+            sizes.weight = data.draw(st.sampled_from([1e-6, 1.0, 10.0, 1_000.0]))
+            file[1] += batch
+            covered += batch
+            if not data.draw(st.booleans()) or sizes.nearly_done(0):
+                continue
+        if file is None:
+            del threads[n]  # the source is at its end
+            continue
+        threads[n] = None
+        more = sizes.end(file[0], file[1], file[1])
+        if not more:
+            assert any(other is not None for other in threads.values())
+            del threads[n]
+    assert covered == rows
+    assert sizes.wish == wish if wish else 0 < sizes.wish <= DEFAULT_CHUNK_BYTES
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=st.integers(1, 10**9), weight=st.floats(0.01, 1e5), wish=st.integers(1, 10**9))
+def test_files_come_out_even(rows: int, weight: float, wish: int) -> None:
+    """Where weights hold, each file has its share of the whole: none is much smaller."""
+    sizes = Sizes(wish, rows, weight)
+    assert sizes.count is not None
+    if sizes.count > 200:
+        return
+    made = []
+    left = rows
+    while left > 0:
+        share, reserved = sizes.begin()
+        took = min(left, max(1, round(share / weight)))
+        sizes.take(took)
+        left -= took
+        sizes.end(reserved, took, int(took * weight))
+        made.append(took * weight)
+    limit = min(1.11 * wish, 0.9 * MAX_CHUNK_BYTES)
+    assert all(size <= limit + weight for size in made)
+    if len(made) > 5 and wish > 100 * weight:
+        assert min(made[:-1]) >= 0.8 * min(wish, 0.8 * MAX_CHUNK_BYTES)
+
+
+def _integers(rows: int) -> Any:
+    return pa.array(RANDOM.integers(0, 2**62, rows))
+
+
+def _zeros(rows: int) -> Any:
+    return pa.array(np.zeros(rows, dtype="int64"))
+
+
+def _hex(rows: int) -> Any:
+    return pa.array([RANDOM.bytes(20).hex() for _ in range(rows)])
+
+
+def _table(*parts: tuple[Callable[[int], Any], int], columns: int = 4) -> Any:
+    return pa.concat_tables(
+        [pa.table({f"C{n}": make(rows) for n in range(columns)}) for make, rows in parts]
+    )
+
+
+CHANGES: dict[str, Callable[[], Any]] = {
+    "random": lambda: _table((_integers, 400_000)),
+    "stops compressing half-way": lambda: _table((_zeros, 400_000), (_integers, 300_000)),
+    "begins to compress half-way": lambda: _table((_integers, 300_000), (_zeros, 400_000)),
+    "deceives with its first rows": lambda: _table((_zeros, 20_000), (_integers, 400_000)),
+    "to and fro": lambda: _table(*[(_zeros, 100_000), (_integers, 50_000)] * 6),
+    "times": lambda: _table(
+        (lambda n: _zeros(n).cast(pa.timestamp("us")), 300_000),
+        (lambda n: pa.array(RANDOM.integers(0, 2**50, n)).cast(pa.timestamp("us")), 200_000),
+    ),
+    "texts that grow": lambda: _table(
+        (lambda n: pa.array(["x"] * n), 200_000), (_hex, 100_000), columns=2
+    ),
+}  # fmt: skip
+
+
+def _chunks(frame: Any, **options: Any) -> list[EncodedChunk]:
+    prepared = prepare(frame, "T", PushOptions(mode="REPLACE", **options))
+    prepared.check()
+    made = []
+    for chunk in prepared.chunks():
+        made.append((chunk.size, chunk.rows))
+        chunk.release()
+    prepared.close()
+    assert sum(rows for _, rows in made) == frame.num_rows
+    return [size for size, _ in made]
+
+
+@pytest.mark.parametrize("cores", [2, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("change", CHANGES)
+def test_files_have_the_size_wished_for(
+    change: str, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the data do: none is a fifth over, and none but the last is a fifth under.
+
+    A thread's last file is smaller, and what an end looks like is only known when it comes: as
+    many files as there are threads, and one more where the rest was misjudged, may be smaller.
+    """
+    monkeypatch.setattr(_encoding, "cores", lambda: cores)
+    sizes = _chunks(CHANGES[change](), chunk_bytes=WISH)
+    assert max(sizes) <= 1.2 * WISH, sizes
+    assert len([size for size in sizes if size < 0.8 * WISH]) <= cores + 1, sizes
+
+
+def test_first_rows_that_weigh_nothing_do_not_make_countless_files() -> None:
+    """The size that suits the whole is found anew when the sample turns out to deceive."""
+    sizes = Sizes(None, 100_000_000, 0.001)
+    first = sizes.wish
+    sizes.begin()
+    sizes.weight = 40.0
+    share, _ = sizes.begin()
+    assert first == 8_000_000
+    assert share >= 0.9 * DEFAULT_CHUNK_BYTES
+
+
+def test_a_category_as_long_as_the_frame_is_not_sent_with_each_row_group() -> None:
+    """A slice of a column of categories has the dictionary of the whole."""
+    rows = 200_000
+    values = [f"case {n:08d} {RANDOM.bytes(20).hex()}" for n in range(rows)]
+    order = pa.array(RANDOM.permutation(rows).astype("int32"))
+    plain = _chunks(pa.table({"A": values}), chunk_bytes=WISH)
+    category = pa.table({"A": pa.DictionaryArray.from_arrays(order, values)})
+    sizes = _chunks(category, chunk_bytes=WISH)
+    assert sum(sizes) <= 1.2 * sum(plain)
+    assert max(sizes) <= 1.2 * WISH
+
+
+@pytest.mark.parametrize("wish", [2_000, 10_000, 1_000_000_000])
+def test_the_least_and_the_largest_wish(wish: int) -> None:
+    """Tiny files hold at least a row; a huge wish with little data makes one file."""
+    sizes = _chunks(_table((_integers, 3_000), columns=1), chunk_bytes=f"{wish} B")
+    assert max(sizes) <= 1.2 * wish
+    assert len(sizes) <= 3 * 24_000 // wish + 1

@@ -1,0 +1,102 @@
+"""A full disk, Ctrl-C, no more threads: told, undone, and nothing left behind."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from celonis_frames import Celonis
+from celonis_frames.exceptions import FrameError
+
+
+def _rows(count: int) -> Any:
+    return pa.table({"N": range(count), "T": [f"{n * n * n:030d}" for n in range(count)]})
+
+
+@pytest.fixture
+def no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A temporary folder that cannot be written."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+
+
+@pytest.mark.usefixtures("no_disk")
+def test_a_frame_of_objects_is_read_twice_where_the_disk_is_full(
+    connection: Celonis, server: Any, table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its chunks find no room, but it can be read again."""
+    frame = pd.DataFrame({"T": pd.Series([f"{n:040d}" for n in range(30_000)], dtype=object)})
+    status = connection.push(frame, "Trouble", table, mode="REPLACE", chunk_bytes=20_000, workers=1)
+    assert status.rows == server.table("Trouble", table).num_rows == 30_000
+    assert any("read twice" in record.message for record in caplog.records)
+
+
+@pytest.mark.usefixtures("no_disk")
+def test_a_stream_is_refused_where_the_disk_is_full(
+    connection: Celonis, server: Any, table: str
+) -> None:
+    """It can be read only once: what to do is told, and no job is made."""
+    jobs = len(server.jobs)
+    with pytest.raises(FrameError, match="TMPDIR"):
+        connection.push(_rows(50_000).to_reader(), "Trouble", table, chunk_bytes=20_000, workers=1)
+    assert len(server.jobs) == jobs
+
+
+@pytest.mark.parametrize("at", [1, 3, 7])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_ctrl_c_while_rows_are_read(
+    at: int, workers: int, connection: Celonis, server: Any, table: str
+) -> None:
+    """No thread stays, no job is made, and it is Ctrl-C that comes out."""
+    jobs = len(server.jobs)
+
+    def rows() -> Iterator[Any]:
+        for number in range(10):
+            if number == at:
+                _thread.interrupt_main()
+            yield _rows(5_000)
+
+    with pytest.raises(KeyboardInterrupt):
+        connection.push(rows(), "Trouble", table, chunk_bytes=50_000, workers=workers)
+    assert len(server.jobs) == jobs
+
+
+def test_ctrl_c_while_chunks_are_made_and_sent(
+    connection: Celonis, server: Any, table: str
+) -> None:
+    """The job is cancelled."""
+    whole = _rows(60_000)
+    interrupting = threading.Timer(0.3, _thread.interrupt_main)
+    server.faults.delay("upload", 0.1)
+    try:
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            connection.push(whole, "Trouble", table, chunk_bytes=20_000, workers=2)
+    finally:
+        interrupting.join()
+        server.faults.clear()
+    assert [job["status"] for job in server.jobs if job["targetName"] == table] == ["CANCELED"]
+
+
+def test_a_system_without_threads(
+    connection: Celonis, server: Any, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error, no hang, and no job that could still be executed."""
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("celonis-"):
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError):
+        connection.push(_rows(1_000), "Trouble", table)
+    states = [job["status"] for job in server.jobs if job["targetName"] == table]
+    assert states in ([], ["CANCELED"])
