@@ -73,6 +73,11 @@ class _WatchedFile(Credentials):
             seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if seen == self._seen:
                 return
+            if seen[1] > MAX_FILE_BYTES:
+                raise ConfigError(
+                    f"OAUTH_ACCESS_TOKEN_PATH: {self._path} has {seen[1]:,} bytes, more than any "
+                    "access token. It must name a file with an access token and nothing else."
+                )
             with self._path.open("rb") as file:
                 found = Secret(file.read(MAX_FILE_BYTES).decode("utf-8", "replace").strip())
         except OSError as error:

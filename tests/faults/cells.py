@@ -20,7 +20,7 @@ from celonis_frames import ApiKey, Celonis
 from celonis_frames._http import Timeouts
 
 ROWS = 2_000
-CHUNK_BYTES = 8_000
+CHUNK_BYTES = 6_000
 TABLE = "T"
 PATIENT_SECONDS = 20.0
 SILENT_SECONDS = 0.2
