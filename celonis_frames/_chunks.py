@@ -33,7 +33,7 @@ _EFFORT_BYTES = 2_000_000
 _EFFORTS = 2
 _GROUP_BYTES = 16_000_000
 _GLANCE, _GLANCE_SHARE = 1_000, 0.8
-_DICTIONARY_SAMPLE, _DICTIONARY_SHARE = 20_000, 0.3
+_DICTIONARY_SAMPLE, _DICTIONARY_SHARE = 20_000, 0.1
 _MORE, _OVER = 1.08, 1.15
 """How much larger than wished a file may be to take in what is left, and with a row group that
 compresses worse than the last one."""

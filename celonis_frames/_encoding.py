@@ -147,7 +147,8 @@ class Encoding:
         Raises:
             FrameError: A value does not fit, or a file came out too large.
         """
-        head = list(islice(batches, 2))
+        # Where the rows tell whether there is more, the second batch is read beside the first.
+        head = list(islice(batches, 1 if self._rows else 2))
         if not head:
             keep(empty(self._style, number=self._first, deleted=self._deleted))
             return
@@ -156,7 +157,7 @@ class Encoding:
         weight = weigh(sample, self._style)
         sizes = Sizes(self._wish, self._rows, weight)
         most = min(cores(), max(1, self._room // sizes.wish))
-        if self._ordered or len(head) == 1:
+        if self._ordered or (head[0].num_rows >= self._rows if self._rows else len(head) < 2):
             most = 1
         threads = most if sizes.count is None else min(most, sizes.count)
         if self._style.compression == AUTO and weight is not None:  # else too little to matter
