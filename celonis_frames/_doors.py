@@ -52,7 +52,8 @@ def push(
         frame: A pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, RecordBatch,
             RecordBatchReader or Dataset, anything with ``__arrow_c_stream__``, an iterable of
             these, or a path, URL or glob of Parquet files. Streams and queries are never
-            collected whole; what can be read only once is spooled to a temporary folder.
+            collected whole; the chunks of what is read only once are kept until they are sent, in
+            memory or, beyond `chunk_bytes` × (`workers` + 1) / 2, in a temporary folder.
         pool: Data Pool: id, name, or its address pasted from the browser.
         table: Name of the table, up to 128 UTF-8 bytes.
         mode: ``"DELTA"`` appends, or upserts on `keys`; ``"REPLACE"`` drops the table and makes
@@ -77,8 +78,9 @@ def push(
             large enough for few requests, small enough to overlap encoding and upload.
         staging: An fsspec URL; all chunks are written there before the first is sent, so that
             the frame is read once, and `resume` can finish a push that a crash interrupted.
-        workers: Uploads at a time. None is 2, and 1 with keys, since the last of two rows with
-            the same key wins.
+        workers: Uploads at a time. None is 4; it is 1 where rows may share a key, since the last
+            of them wins: where they do, and where the keys are too many to be counted, or the
+            chunks are made while they still are (streams, pandas objects, `staging`).
         deduplicate_by: Of rows with the same key in this push the one with the highest value in
             this column wins (the API's ``duplicateRemovalColumn``).
         upsert_strategy: What happens to columns that the frame does not have, as the API names it.

@@ -97,6 +97,7 @@ class Encoding:
         rows: How many rows there are; None: not known.
         wish: Bytes of a file; None: what suits the whole.
         room: Bytes that the files in the making may have.
+        uploads: Uploads at a time.
         first: Number of the first file.
         deleted: Whether the rows are keys of rows to delete.
         ordered: Whether the files must hold the rows in the frame's order.
@@ -114,6 +115,7 @@ class Encoding:
         rows: int | None,
         wish: int | None,
         room: int,
+        uploads: int = 1,
         first: int = 1,
         deleted: bool = False,
         ordered: bool = False,
@@ -123,6 +125,7 @@ class Encoding:
     ) -> None:
         self._layout, self._style = layout, style
         self._rows, self._wish, self._room = rows, wish, room
+        self._uploads = uploads
         self._first, self._deleted, self._ordered = first, deleted, ordered
         self._busy, self._speed, self._overlapped = busy, speed, overlapped
         self._made = 0
@@ -155,7 +158,7 @@ class Encoding:
         sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
         self._style.see(sample)
         weight = weigh(sample, self._style)
-        sizes = Sizes(self._wish, self._rows, weight)
+        sizes = Sizes(self._wish, self._rows, weight, uploads=self._uploads)
         most = min(cores(), max(1, self._room // sizes.wish))
         if self._ordered or (head[0].num_rows >= self._rows if self._rows else len(head) < 2):
             most = 1

@@ -288,6 +288,7 @@ class Prepared:
             rows=rows,
             wish=self.options.chunk_size,
             room=self.options.room // 2,
+            uploads=self.options.uploads(ordered=ordered),
             first=first,
             deleted=self.deleted,
             ordered=ordered,

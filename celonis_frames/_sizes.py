@@ -32,6 +32,8 @@ class Sizes:
         wish: Bytes of a finished file; None: what suits the whole.
         rows: Rows of the whole; None: not known.
         weight: Bytes of a row in the file, from a sample; None: not known yet.
+        uploads: Uploads at a time: so that all end together, there are so many files or a multiple,
+            where no size was given.
 
     Attributes:
         wish: Bytes of a finished file; it may grow where none was given.
@@ -40,15 +42,18 @@ class Sizes:
         count: How many files it will be by the sample; None: not known.
     """
 
-    def __init__(self, wish: int | None, rows: int | None, weight: float | None) -> None:
+    def __init__(
+        self, wish: int | None, rows: int | None, weight: float | None, *, uploads: int = 1
+    ) -> None:
         self.weight = weight
         self.value: float | None = None
         self._rows = rows
         self._lock = threading.Lock()
         self._factor = 1.0
         self._taken = self._done = self._reserved = 0
-        self._open = self._bytes = 0
+        self._begun = self._open = self._bytes = 0
         self._free = wish is None
+        self._uploads = uploads
         whole = None if rows is None or weight is None else rows * weight
         if wish is None:
             wish = _UNKNOWN_BYTES if whole is None else _fair(whole, LEAST_BYTES)
@@ -66,6 +71,7 @@ class Sizes:
                     share = left / self._files(left)
             rows = int(share / self.weight) if self.weight else 0
             self._reserved += rows
+            self._begun += 1
             self._open += 1
             return max(1, int(share)), rows
 
@@ -118,8 +124,13 @@ class Sizes:
         return (self._rows - self._taken + rest) * self.weight <= _TAIL * self.wish
 
     def _files(self, size: float) -> int:
+        """How many files are still to be begun for so many bytes."""
         most = min(_OVER * self.wish, 0.9 * MAX_CHUNK_BYTES)
-        return max(1, math.ceil(size / max(most, 1.0)))
+        files = max(1, math.ceil(size / max(most, 1.0)))
+        together = self._begun + files
+        if self._free and together > self._uploads:
+            files += -together % self._uploads
+        return files
 
 
 def _fair(whole: float, least: int) -> int:

@@ -143,12 +143,12 @@ def test_files_have_the_size_wished_for(
     """Whatever the data do: none is a fifth over, and none but the last is a fifth under.
 
     A thread's last file is smaller, and what an end looks like is only known when it comes: as
-    many files as there are threads, and one more where the rest was misjudged, may be smaller.
+    many files as there are threads, and two more where the rest was misjudged, may be smaller.
     """
     monkeypatch.setattr(_encoding, "cores", lambda: cores)
     sizes = _chunks(CHANGES[change](), chunk_bytes=WISH)
     assert max(sizes) <= 1.2 * WISH, sizes
-    assert len([size for size in sizes if size < 0.8 * WISH]) <= cores + 1, sizes
+    assert len([size for size in sizes if size < 0.8 * WISH]) <= cores + 2, sizes
 
 
 def test_first_rows_that_weigh_nothing_do_not_make_countless_files() -> None:
