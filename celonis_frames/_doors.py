@@ -53,7 +53,7 @@ def push(
             RecordBatchReader or Dataset, anything with ``__arrow_c_stream__``, an iterable of
             these, or a path, URL or glob of Parquet files. Streams and queries are never
             collected whole; the chunks of what is read only once are kept until they are sent, in
-            memory or, beyond `chunk_bytes` × (`workers` + 1) / 2, in a temporary folder.
+            memory or, beyond half of `chunk_bytes` * (`workers` + 1), in a temporary folder.
         pool: Data Pool: id, name, or its address pasted from the browser.
         table: Name of the table, up to 128 UTF-8 bytes.
         mode: ``"DELTA"`` appends, or upserts on `keys`; ``"REPLACE"`` drops the table and makes

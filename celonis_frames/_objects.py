@@ -126,7 +126,7 @@ def _one_family(name: str, series: Any) -> None:
         if found != expected:
             raise ColumnTypeError(
                 f"Column {name!r} mixes types: {expected} at first, {found} from row {row} on. "
-                f"Convert it to one type, for example df[{name!r}].astype(str).",
+                f"Convert it to one type, for example df[{name!r}].astype('string').",
                 column=name,
             )
 

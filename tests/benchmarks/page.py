@@ -22,6 +22,7 @@ from . import frames
 from .figure import draw
 from .lines import LINES
 from .memory import bound
+from .stages import STAGES
 
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 NOTHING = "-"
@@ -206,6 +207,21 @@ def _raced(runs: Sequence[Run]) -> str:
     )  # fmt: skip
 
 
+def _staged(runs: Sequence[Run]) -> str:
+    lines = []
+    for kind in frames.KINDS:
+        mine = [run["stages"] for run in runs if run["kind"] == kind]
+        if mine:
+            walls = [spread((1e3 * run[stage][0] for run in mine), 0) for stage in STAGES]
+            cpus = [spread((1e3 * run[stage][1] for run in mine), 0) for stage in STAGES]
+            lines += [[frames.TITLES[kind], *walls], ["… CPU, all threads", *cpus]]
+    return (
+        f"### Where the time goes, ms for {runs[0]['rows']:,} rows\n\n"
+        "Finding the types; reading alone, in one thread; looking at the rows and making files, "
+        "which both read as well, in all threads. For pandas objects looking makes the files.\n\n"
+    ) + table(["", *STAGES], lines)
+
+
 def _grown(runs: Sequence[Run]) -> str:
     race = _Race(runs)
     least, most = race.rows[0], race.rows[-1]
@@ -320,6 +336,7 @@ def _local(found: Run) -> str:
 _PARTS: dict[str, Callable[[Any], str]] = {
     "machine": _machine,
     "race": _raced,
+    "stages": _staged,
     "growth": _grown,
     "memory": _memory,
     "large": _large,

@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.run --out results.json [--rows 1e6,5e6,10e6] [--repeat 5]
         [--kinds objects,arrow,polars,lazy] [--lines loopback,100,12,tls]
-        [--parts race,growth,memory,large,small,local]
+        [--parts race,stages,growth,memory,large,small,local]
 
-The parts are: `race`, all contestants with 1 million rows on all lines; `growth`, our push alone
+The parts are: `race`, all contestants with 1 million rows on all lines; `stages`, where a push's
+time goes; `growth`, our push alone
 with more rows, for how time grows; `memory`, what a push takes beyond its frame; `large`, the
 LazyFrame of 50 million rows, once; `small`, import, small pushes and the polls of a long job;
 `local`, the local Celonis against DuckDB. Parts are added to what the file has already, so that
@@ -22,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import frames, machine, memory, small
+from . import frames, machine, memory, small, stages
 from .lines import LINES
 
 _LARGE_ROWS = 50_000_000
@@ -48,6 +49,15 @@ def _race(wish: Wish, folder: Path, rows: int, *more: str) -> list[dict[str, Any
 def race(wish: Wish, folder: Path) -> list[dict[str, Any]]:
     """All contestants with the least rows, on every line."""
     return _race(wish, folder, min(wish.rows), "--lines", ",".join(wish.lines))
+
+
+def stage(wish: Wish, folder: Path) -> list[dict[str, Any]]:
+    """Where the time of a push goes, with the least rows."""
+    return [
+        run
+        for kind in wish.kinds
+        for run in stages.measure(kind, min(wish.rows), wish.repeat, folder)
+    ]
 
 
 def growth(wish: Wish, folder: Path) -> list[dict[str, Any]]:
@@ -93,6 +103,7 @@ def local(wish: Wish, folder: Path) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[Wish, Path], Any]] = {
     "race": race,
+    "stages": stage,
     "growth": growth,
     "memory": memories,
     "large": large,
