@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
+from celonis_frames._keeping import Spare
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared, prepare
 from celonis_frames._push import Connection, line_speed, push_prepared
@@ -24,6 +25,7 @@ class Changes:
         self._connection, self._pool, self._table = connection, pool, table
         self._options = options
         self._frames: list[Prepared] = []
+        self._spare = Spare(3 * options.room // 4)
         self._status: PushStatus | None = None
         self._entered = self._open = False
 
@@ -103,6 +105,7 @@ class Changes:
             self._options,
             deleted=deleted,
             speed=line_speed(self._connection),
+            spare=self._spare,
         )
         self._agree(prepared)
         if self._options.staging is None:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 __all__ = ["JOIN_SECONDS", "Crew", "Halted", "cores"]
 
-JOIN_SECONDS = 5.0
+JOIN_SECONDS = 2.0
 """What a thread is given to end what it is at, once the crew is stopped."""
 
 _T = TypeVar("_T")
@@ -104,6 +104,7 @@ class Crew(Generic[_T]):
             self._stopped = True
             self._waiting.clear()
             self._changed.notify_all()
+        self._failure = None  # its traceback knows this crew
         end = time.monotonic() + JOIN_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))

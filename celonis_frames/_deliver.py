@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import time
 import weakref
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from celonis_frames._body import Payload
@@ -122,7 +123,7 @@ def deliver(
     api: Api,
     pool_id: str,
     body: Mapping[str, Any],
-    parcels: Callable[[], Iterable[Parcel]],
+    parcels: Callable[[Callable[[], None]], Iterable[Parcel]],
     *,
     workers: int,
     report: Report,
@@ -138,7 +139,8 @@ def deliver(
         api: The calls; their patience says when all is over.
         pool_id: The pool.
         body: The job's fields by their API names.
-        parcels: Gives the chunks from the first, each time it is called.
+        parcels: Gives the chunks from the first, each time it is called; it may take long over
+            the next one, and calls what it is given meanwhile, which raises when all is over.
         workers: Uploads at a time; with one they arrive in order.
         report: Where progress is told.
         duplicate_removal_column: See `Api.execute_job`.
@@ -173,7 +175,7 @@ def deliver(
                 if journal is not None and not left_behind:
                     journal.created(job_id)
                 report.stage("uploading")
-                _fill(uploads, parcels(), delivered, left_behind=left_behind)
+                _fill(uploads, parcels(uploads.check), delivered, left_behind=left_behind)
                 begin = _lap(times, "upload", begin)
                 report.stage("submitting")
                 if journal is not None:
@@ -225,13 +227,18 @@ def _fill(
     if left_behind:
         parcels = list(parcels)
         missing = {id(parcel) for parcel in uploads.adopt(parcels)}
-    for parcel in parcels:
-        delivered.chunks += 1
-        delivered.rows += parcel.rows
-        delivered.bytes += parcel.size
-        if missing is None or id(parcel) in missing:
-            uploads.send(parcel, deleted=parcel.deleted)
-        del parcel  # the memory of a chunk goes with its upload
+    coming = iter(parcels)
+    try:
+        for parcel in coming:
+            delivered.chunks += 1
+            delivered.rows += parcel.rows
+            delivered.bytes += parcel.size
+            if missing is None or id(parcel) in missing:
+                uploads.send(parcel, deleted=parcel.deleted)
+            del parcel  # the memory of a chunk goes with its upload
+    finally:
+        if isinstance(coming, Generator):
+            coming.close()  # whatever makes chunks stops now, and not when its error is forgotten
     uploads.finish()
 
 

@@ -157,12 +157,15 @@ class Encoding:
             return
         sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
         self._style.see(sample)
-        weight = weigh(sample, self._style)
+        alone = head[0].num_rows >= self._rows if self._rows else len(head) < 2
+        few = alone and sample.num_rows == head[0].num_rows  # too little to be encoded twice
+        weight = None if few else weigh(sample, self._style)
         sizes = Sizes(self._wish, self._rows, weight, uploads=self._uploads)
         most = min(cores(), max(1, self._room // sizes.wish))
-        if self._ordered or (head[0].num_rows >= self._rows if self._rows else len(head) < 2):
+        if self._ordered or alone:
             most = 1
         threads = most if sizes.count is None else min(most, sizes.count)
+        sizes.bound(self._room // threads)
         if self._style.compression == AUTO and weight is not None:  # else too little to matter
             self._style.choice = Choice(
                 efforts(sample, self._style), self._speed,
@@ -198,7 +201,11 @@ class Encoding:
         _share_out(source, Crew(work, threads=threads, ahead=_AHEAD))
 
     def stream(
-        self, batches: Callable[[], _Batches], room: threading.Semaphore, measure: Measure | None
+        self,
+        batches: Callable[[], _Batches],
+        room: threading.Semaphore,
+        measure: Measure | None,
+        check: Callable[[], None] = lambda: None,
     ) -> Generator[LentChunk]:
         """All files as they are made, at most as many at a time as there is room for.
 
@@ -207,6 +214,7 @@ class Encoding:
             room: Counts the files that may be in the making or not released yet; more than are
                 ever held unreleased by whoever takes the next one.
             measure: As for `run`.
+            check: Called now and then while the next file is waited for; what it raises ends all.
 
         Raises:
             FrameError: As `run`.
@@ -240,6 +248,7 @@ class Encoding:
             except BaseException as error:  # it is raised again in the thread that takes
                 end = error
             done.put(end)
+            del end
 
         feeder = threading.Thread(target=feed, name="celonis-read", daemon=True)
         feeder.start()
@@ -248,6 +257,7 @@ class Encoding:
                 try:
                     found = done.get(timeout=0.5)  # in turns, so that Ctrl-C is heard
                 except queue.Empty:
+                    check()
                     continue
                 if found is None:
                     return
@@ -256,6 +266,7 @@ class Encoding:
                 yield found
                 del found
         finally:
+            found = None  # an error in its own traceback's frame would keep all this alive
             stopped.set()
             feeder.join(JOIN_SECONDS)
 

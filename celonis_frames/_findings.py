@@ -50,6 +50,7 @@ class Findings:
         out_of_range: Times outside the years that Celonis analyses, 1400 to 9999.
         unwritable: Times that the file cannot hold.
         nanoseconds: Times that microseconds would cut.
+        finer: Whether there are times that milliseconds would cut, in key columns.
     """
 
     longest: int = 0
@@ -63,6 +64,7 @@ class Findings:
     out_of_range: int = 0
     unwritable: int = 0
     nanoseconds: int = 0
+    finer: bool = False
 
     def texts(self, array: Any, limit: int) -> None:
         """Look at texts, plain or in a dictionary, of which none may be longer than `limit`."""
@@ -70,7 +72,7 @@ class Findings:
         if pa.types.is_dictionary(array.type):
             values = array.dictionary
             # Its values stand for all rows, but a value that no row uses counts for nothing.
-            if not _plain(values) or _longest_bytes(values) > self.longest_bytes:
+            if not _plain(values) or _longest_bytes(values) > self.longest:
                 values = values.take(pc.unique(array.indices).drop_null())
         size = _longest_bytes(values)
         if _plain(values):
@@ -81,7 +83,8 @@ class Findings:
                 self.not_utf8 = True
                 return
             self.longest_bytes = max(self.longest_bytes, size)
-            longest = (pc.max(pc.utf8_length(values)).as_py() or 0) if size > self.longest else 0
+            least = min(self.longest, limit)
+            longest = (pc.max(pc.utf8_length(values)).as_py() or 0) if size > least else 0
             if pc.any(pc.match_substring(values, "\0")).as_py():
                 self.nul_characters += _count(pc.match_substring(_rows(array), "\0"))
         self.longest = max(self.longest, longest)
@@ -111,8 +114,18 @@ class Findings:
         self.longest = max(self.longest, other.longest)
         self.longest_bytes = max(self.longest_bytes, other.longest_bytes)
         self.not_utf8 = self.not_utf8 or other.not_utf8
+        self.finer = self.finer or other.finer
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def key(self, source: Any, array: Any) -> None:
+        """Look at keys, as the frame has them and as they are sent."""
+        self.nulls += casts.nulls(source)
+        if pa.types.is_timestamp(array.type) and not self.finer:
+            try:
+                array.cast(pa.timestamp("ms", array.type.tz))
+            except pa.ArrowInvalid:
+                self.finer = True
 
     def infinities(self, source: Any) -> None:
         """Look at floats as the frame has them."""
@@ -153,7 +166,9 @@ def _is_utf8(array: Any) -> bool:
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:
-        return False
+        if not array.null_count:
+            return False
+        return _is_utf8(array.drop_null())  # what stands behind nulls is not sent
     return True
 
 

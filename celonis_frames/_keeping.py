@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 
 from fsspec.implementations.local import LocalFileSystem
@@ -15,11 +16,41 @@ from celonis_frames._chunks import EncodedChunk
 from celonis_frames._staging import StoredChunk, write_chunk
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["HeldChunk", "Keep", "NoRoom"]
+__all__ = ["HeldChunk", "Keep", "NoRoom", "Spare"]
 
 
 class NoRoom(FrameError):
     """The temporary folder cannot be written."""
+
+
+class Spare:
+    """Bytes that the frames of one job may hold in memory while they are read.
+
+    Args:
+        size: How many.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = self._left = size
+        self._lock = threading.Lock()
+
+    def take(self, size: int, *, leaving: float = 0.0) -> bool:
+        """Take so many, if there are, and that share of all besides.
+
+        Args:
+            size: How many.
+            leaving: Share of all that must be left.
+        """
+        with self._lock:
+            if self._left - size < leaving * self._size:
+                return False
+            self._left -= size
+            return True
+
+    def give_back(self, size: int) -> None:
+        """What was taken is held no longer."""
+        with self._lock:
+            self._left += size
 
 
 class HeldChunk:
@@ -42,11 +73,11 @@ class Keep:
     """Where chunks are kept.
 
     Args:
-        memory: Bytes of chunks that are held in memory.
+        spare: What chunks in memory may take; a third is left to those in the making.
     """
 
-    def __init__(self, memory: int) -> None:
-        self._left = memory
+    def __init__(self, spare: Spare) -> None:
+        self._spare = spare
         self._folder: str | None = None
 
     def put(self, chunk: EncodedChunk | StoredChunk) -> StoredChunk:
@@ -55,8 +86,7 @@ class Keep:
         Raises:
             NoRoom: The disk is full, or the folder is gone.
         """
-        if chunk.size <= self._left:
-            self._left -= chunk.size
+        if self._spare.take(chunk.size, leaving=1 / 3):
             return HeldChunk(chunk)
         folder = self._folder or tempfile.gettempdir()
         try:

@@ -72,5 +72,7 @@ class KeyCounter:
 
 def _groupable(array: Any) -> Any:
     array = unpacked(array)
+    if pa.types.is_string(array.type):  # the same column may come with narrower offsets
+        array = array.cast(pa.large_string())
     # A copy, so that a waiting key does not hold the whole batch it came with.
     return pa.concat_arrays([array.slice(0, 0), array])

@@ -30,12 +30,14 @@ class Measure:
         layout: The table to be.
         empty: Whether a frame without rows may be sent: it makes an empty table.
         unique: Whether rows that share a key are counted and warned about.
+        ordered: Whether the last of these is kept, for the warning.
         rows: Rows seen.
     """
 
     layout: Layout
     empty: bool = False
     unique: bool = False
+    ordered: bool = True
     rows: int = 0
     _columns: dict[str, Findings] = field(default_factory=dict)
     _keys: KeyCounter = field(default_factory=KeyCounter)
@@ -46,11 +48,11 @@ class Measure:
 
     def part(self) -> Measure:
         """A measure of its own for some of the rows, to be taken in by `add`; for one thread."""
-        return Measure(self.layout, self.empty, self.unique, _keys=self._keys)
+        return Measure(self.layout, self.empty, self.unique, self.ordered, _keys=self._keys)
 
     def anew(self) -> Measure:
         """A measure of the same that has seen nothing."""
-        return Measure(self.layout, self.empty, self.unique)
+        return Measure(self.layout, self.empty, self.unique, self.ordered)
 
     def add(self, part: Measure) -> None:
         """Take in what a `part` has seen."""
@@ -81,7 +83,7 @@ class Measure:
                     array = convert(column, batch)
                 self._look(column, source, array)
             if column.key:
-                self._columns[column.name].nulls += casts.nulls(source)
+                self._columns[column.name].key(source, array)
                 keys.append(array)
         if self.layout.choices.csv and len(self.layout.columns) == 1:
             self._empty_lines += casts.nulls(array)
@@ -118,14 +120,15 @@ class Measure:
     def different_keys(self) -> int | None:
         """How many keys there are; None where that is not known exactly.
 
-        Where a server may take two for one, as floats or times with nanoseconds, it is not known.
+        Where a server may take two for one, as floats or times finer than the milliseconds that
+        Celonis is known to keep, it is not known.
         """
         keys = [column for column in self.layout.columns if column.key]
         if not self.unique or not keys:
             return None
         repeated = self._keys.repeated  # which may be when the keys outgrow their room
         if not self._keys.complete or any(
-            column.target.celonis not in _EXACT or self._columns[column.name].nanoseconds
+            column.target.celonis not in _EXACT or self._columns[column.name].finer
             for column in keys
         ):
             return None
@@ -254,9 +257,14 @@ class Measure:
         if not self._keys.complete:
             text += "; the others were not counted, to keep the memory bounded"
         if repeated:
+            kept = (
+                "the last is kept"
+                if self.ordered
+                else "any may be kept, since workers= lets chunks arrive in any order"
+            )
             text += (
-                ". Of rows with one key the last is kept; deduplicate_by= chooses another, and "
-                "unique keys keep all"
+                f". Of rows with one key {kept}; deduplicate_by= chooses another, and unique keys "
+                "keep all"
             )
         return [f"{text}."]
 

@@ -147,8 +147,8 @@ class PushOptions:
 
     @property
     def ordered(self) -> bool:
-        """Whether the order of rows matters, as long as their keys are not known to be unique."""
-        return bool(self.keys) and self.workers is None
+        """Whether the order of rows is kept, as long as their keys are not known to be unique."""
+        return bool(self.keys) and self.workers in (None, 1)
 
     @property
     def verified(self) -> tuple[str, ...]:

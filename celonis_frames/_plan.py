@@ -134,7 +134,8 @@ def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
         rows = part.count or 0
         weight = _estimate(part, prepared.layout, options)
         size += int(weight if not rows else weight * rows)
-        chunks += Sizes(options.chunk_size, rows, weight).count or 1
+        uploads = options.uploads(ordered=prepared.ordered)
+        chunks += Sizes(options.chunk_size, rows, weight, uploads=uploads).count or 1
     return _plan(prepared, table, options, size, chunks, warnings)
 
 

@@ -8,17 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
 
+from celonis_frames._batches import nbytes
 from celonis_frames._casts import furthest
 from celonis_frames._chunks import EncodedChunk, Style
 from celonis_frames._encoding import Encoding, measure_all
 from celonis_frames._frames import Source, read
-from celonis_frames._keeping import Keep, NoRoom
+from celonis_frames._keeping import Keep, NoRoom, Spare
 from celonis_frames._measure import Measure
 from celonis_frames._options import PushOptions
 from celonis_frames._passing import PassedFile, Passing
@@ -54,6 +55,7 @@ class Prepared:
         deleted: Whether its rows are keys of rows to delete.
         warnings: What the user should know.
         speed: Tells bytes a second of the line that they will take, as far as that is known.
+        spare: What it may hold in memory while it is read.
         passing: The files among them that are sent as they are, where the frame is files.
     """
 
@@ -64,6 +66,7 @@ class Prepared:
     deleted: bool = False
     warnings: tuple[str, ...] = ()
     speed: Callable[[], float | None] = lambda: None
+    spare: Spare = field(default_factory=lambda: Spare(0))
     passing: Passing | None = None
     _keep: Keep | None = None
     _held: list[pa.RecordBatch] | None = None
@@ -137,11 +140,14 @@ class Prepared:
             for run in passing.runs(ordered=ordered)
         ]
 
-    def chunks(self) -> Iterator[StoredChunk]:
+    def chunks(self, check: Callable[[], None] = lambda: None) -> Iterator[StoredChunk]:
         """The chunks from the first, each time it is called; made while they are sent.
 
         A source that is not held in memory (a query, files) may say something else at the second
         reading: that is found out here, before the job is executed.
+
+        Args:
+            check: Called now and then while the next one is waited for; what it raises ends all.
 
         Raises:
             FrameError: It does.
@@ -153,10 +159,13 @@ class Prepared:
         if self._held is not None:
             held, self._held = self._held, None  # freed as it is sent; a second job asks anew
             rows = self._rows(lambda: _consumed(held))
-            with closing(self._streamed(rows, room, self._first, None)) as made:
+            with closing(self._streamed(rows, room, self._first, None, check)) as made:
                 yield from made
             return
-        again = None if self.source.settled else Measure(self.layout, self.measure.empty)
+        again = None
+        if not self.source.settled:
+            unique = self.options.ordered and not self.ordered
+            again = Measure(self.layout, self.measure.empty, unique)
         parts = self.parts(ordered=self.ordered)
         passed = [part for part in parts if isinstance(part, PassedFile)]
         number = self._first + len(passed)
@@ -164,7 +173,7 @@ class Prepared:
             if isinstance(part, PassedFile):
                 yield part
                 continue
-            with closing(self._streamed(part, room, number, again)) as made:
+            with closing(self._streamed(part, room, number, again, check)) as made:
                 for chunk in made:
                     number += 1
                     yield chunk
@@ -172,11 +181,12 @@ class Prepared:
         if again is not None and len(passed) < len(parts):
             again.check()
             count = self.measure.rows - sum(part.rows for part in passed)
-            if again.rows != count or _grown(self.measure, again):
+            repeated = again.unique and again.different_keys != again.rows
+            if again.rows != count or repeated or _grown(self.measure, again):
                 raise FrameError(
                     f"The {self.source.kind} changed between two readings ({count:,} rows at "
-                    f"first, {again.rows:,} then, or longer texts): nothing was executed. Give "
-                    "staging= to read it only once."
+                    f"first, {again.rows:,} then, or longer texts, or repeated keys): nothing was "
+                    "executed. Give staging= to read it only once."
                 )
 
     def close(self) -> None:
@@ -218,10 +228,15 @@ class Prepared:
                 measure_all(part.batches(), self.measure)
 
     def _streamed(
-        self, part: Rows, room: threading.Semaphore, first: int, again: Measure | None
+        self,
+        part: Rows,
+        room: threading.Semaphore,
+        first: int,
+        again: Measure | None,
+        check: Callable[[], None],
     ) -> Generator[StoredChunk]:
         encoding = self._encoding(part.count, first, ordered=self.ordered)
-        return encoding.stream(part.batches, room, again)
+        return encoding.stream(part.batches, room, again, check)
 
     def _keep_chunks(self, batches: _Batches) -> None:
         """Make the chunks while looking at the rows, and keep them.
@@ -229,7 +244,7 @@ class Prepared:
         Raises:
             FrameError: There is no room for them, and the rows can be read only once.
         """
-        self._keep = Keep(self.options.room // 2)
+        self._keep = Keep(self.spare)
         try:
             self._kept = self._encoded([self._rows(lambda: batches)], self._keep)
         except NoRoom:
@@ -266,14 +281,17 @@ class Prepared:
     def _measure(self, batches: _Batches) -> None:
         """Look at all rows. What a query gives is held, if it fits, so that it is asked once."""
         held: list[pa.RecordBatch] | None = None if self.source.settled else []
-        left = 3 * self.options.room // 4
+        taken = 0
 
         def watched() -> _Batches:
-            nonlocal held, left
+            nonlocal held, taken
             for batch in batches:
-                if held is not None:
-                    left -= batch.nbytes
-                    held = [*held, batch] if left >= 0 else None
+                if held is not None and self.spare.take(nbytes(batch)):
+                    taken += nbytes(batch)
+                    held.append(batch)
+                elif held is not None:
+                    held = None
+                    self.spare.give_back(taken)
                 yield batch
 
         measure_all(watched(), self.measure)
@@ -323,6 +341,7 @@ def prepare(
     *,
     deleted: bool = False,
     speed: Callable[[], float | None] = lambda: None,
+    spare: Spare | None = None,
 ) -> Prepared:
     """The frame with its layout, checked as far as its schema tells; no row is read yet.
 
@@ -332,6 +351,7 @@ def prepare(
         options: How it is to be sent.
         deleted: Whether its rows are keys of rows to delete.
         speed: Tells bytes a second of the line, or None where nothing is known.
+        spare: What it may hold in memory, where that is shared with others; None: its own.
 
     Raises:
         FrameError: The frame cannot be sent.
@@ -361,8 +381,10 @@ def prepare(
         shape,
         empty=options.mode == "REPLACE" and not deleted,
         unique=by is None and not deleted,
+        ordered=options.ordered,
     )
-    prepared = Prepared(source, shape, measure, options, deleted, source.notes, speed)
+    spare = spare or Spare(3 * options.room // 4)
+    prepared = Prepared(source, shape, measure, options, deleted, source.notes, speed, spare)
     if source.files is not None:
         prepared.passing = Passing(
             source.files, shape, compression=options.compression, wish=options.chunk_size,
@@ -378,14 +400,12 @@ def _keys_only(source: Source, options: PushOptions) -> Source:
     if names == source.schema.names:
         return source
     schema = pa.schema([source.schema.field(name) for name in names])
-    return Source(
-        source.kind,
-        schema,
-        source.rows,
-        source.rereadable,
-        source.settled,
-        lambda: (batch.select(names) for batch in source.batches()),
-        source.notes,
+    # Files are not sent as they are, since they have more columns.
+    return replace(
+        source,
+        schema=schema,
+        batches=lambda: (batch.select(names) for batch in source.batches()),
+        files=None,
     )
 
 

@@ -279,8 +279,14 @@ def _check(frames: Sequence[Prepared], stage: Stage | None) -> None:
         first += prepared.staged
 
 
-def _parcels(frames: Sequence[Prepared]) -> Callable[[], Iterator[StoredChunk]]:
-    return lambda: chain.from_iterable(prepared.chunks() for prepared in frames)
+def _parcels(
+    frames: Sequence[Prepared],
+) -> Callable[[Callable[[], None]], Iterator[StoredChunk]]:
+    def parcels(check: Callable[[], None]) -> Iterator[StoredChunk]:
+        for prepared in frames:
+            yield from prepared.chunks(check)
+
+    return parcels
 
 
 __all__ = [

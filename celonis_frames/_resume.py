@@ -78,7 +78,7 @@ def _resume(
                 api.within(deadline=deadline, stop=None),
                 manifest.pool_id,
                 manifest.job,
-                lambda: iter(chunks),
+                lambda _: iter(chunks),
                 workers=manifest.workers,
                 report=progress,
                 duplicate_removal_column=manifest.duplicate_removal_column,

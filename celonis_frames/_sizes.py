@@ -53,6 +53,7 @@ class Sizes:
         self._taken = self._done = self._reserved = 0
         self._begun = self._open = self._bytes = 0
         self._free = wish is None
+        self._largest = DEFAULT_CHUNK_BYTES
         self._uploads = uploads
         whole = None if rows is None or weight is None else rows * weight
         if wish is None:
@@ -74,6 +75,10 @@ class Sizes:
             self._begun += 1
             self._open += 1
             return max(1, int(share)), rows
+
+    def bound(self, most: int) -> None:
+        """Let no file be wished larger than this, where no size was given."""
+        self._largest = max(LEAST_BYTES, min(most, DEFAULT_CHUNK_BYTES))
 
     def rescale(self, factor: float) -> None:
         """The next file's codec makes it so many times larger than the certain one would."""
@@ -116,7 +121,7 @@ class Sizes:
         whole: float = self._bytes
         if self._rows is not None and self.weight:
             whole += max(0, self._rows - self._done) * self.weight
-        self.wish = _fair(whole, self.wish)
+        self.wish = min(_fair(whole, self.wish), max(self.wish, self._largest))
 
     def _little(self, rest: int) -> bool:
         if self._rows is None or self.weight is None:

@@ -1,4 +1,4 @@
-"""Where finished chunks wait for their upload: in memory, or as files under an fsspec URL.
+"""Where finished chunks wait for their upload as files under an fsspec URL.
 
 A stage is a folder ``push-<id>`` with the chunks and a manifest: the job's fields, the chunks with
 their digests, and how far the push came. With it another process can finish the push (`resume`).
@@ -105,7 +105,7 @@ class StagedChunk:
             )
             if self.stays
             else translated(
-                f"The spooled chunk {shown} cannot be read",
+                f"The kept chunk {shown} cannot be read",
                 "Push the frame again.",
                 kind=FrameError,
             )

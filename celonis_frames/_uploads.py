@@ -204,6 +204,8 @@ class Uploads:
             if failure is not None and self._failure is None and not self._stop.is_set():
                 self._failure = failure
             self._changed.notify_all()
+        # An error in its own traceback's frame would live until the next garbage collection.
+        del failure
 
     def _upload(self, item: _Item) -> None:
         def on_sent(size: int) -> None:
@@ -252,9 +254,9 @@ class Uploads:
             with self._changed:
                 # What is in doubt is settled only when nothing else can arrive meanwhile.
                 while len(self._running) > (0 if self._unsettled else most):
-                    self._check()
+                    self.check()
                     self._changed.wait(self._tick())
-                self._check()
+                self.check()
                 if not self._unsettled:
                     return
                 doubtful, self._unsettled = self._unsettled, []
@@ -322,14 +324,20 @@ class Uploads:
     def _rest(self, seconds: float) -> None:
         left = self._patience.left()
         pause(seconds if left is None else min(seconds, left), self._patience.stop)
-        self._check()
+        self.check()
 
     def _tick(self) -> float:
         # In short turns, so that Ctrl-C is heard on every system.
         left = self._patience.left()
         return 0.5 if left is None else max(0.001, min(0.5, left))
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Return while all is well; for whoever waits for the next chunk.
+
+        Raises:
+            ApiError, FrameError, JobTimeout: As `send`.
+            Stopped: Another thread said so.
+        """
         if self._failure is not None:
             raise self._failure
         self._patience.check()

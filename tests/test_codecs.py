@@ -232,7 +232,7 @@ def test_an_endless_line_gets_the_quick_files(
     kind: str, server: Any, table: str, sent: list[str], tmp_path: Any
 ) -> None:
     """Also where all is encoded before the first upload: the last push has shown the line."""
-    frame = _frame(20_000)
+    frame = _frame(40_000)
     options = OPTIONS | ({"staging": str(tmp_path)} if kind == "staging" else {})
     for known, codec in ((False, "SNAPPY"), (True, "UNCOMPRESSED")):
         with Celonis(server.url, auth=ApiKey(server.token)) as client:
@@ -259,7 +259,7 @@ def test_small_frames_and_csv_have_nothing_to_choose(
     assert connection.push(small, POOL, table, compression="AUTO", file_type="CSV").ok  # type: ignore[arg-type]
     assert connection._api.line is before
     assert server.table(POOL, table).num_rows == 4
-    frame = _frame(20_000)
+    frame = _frame(40_000)
     assert plan(frame, POOL, table, compression="auto").bytes == plan(frame, POOL, table).bytes
     with pytest.raises(exceptions.ConfigError, match="'auto'"):
         connection.push(small, POOL, table, compression="best")  # type: ignore[arg-type]

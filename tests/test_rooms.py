@@ -20,7 +20,8 @@ from celonis_frames import Celonis
 PACKAGE = Path(celonis_frames.__file__).parent
 DATA = {
     "_frames", "_batches", "_iterable", "_pandas", "_objects", "_polars", "_types", "_casts",
-    "_nested", "_schema", "_measure", "_findings", "_keys", "_sizes", "_chunks", "_codecs",
+    "_nested", "_schema", "_measure", "_findings", "_keys", "_sizes", "_chunks", "_chunkfile",
+    "_style", "_codecs",
     "_csvfile",
     "_crew", "_encoding", "_staging", "_keeping", "_parquetfiles", "_passing",
     "_manifest", "_claims", "_files",

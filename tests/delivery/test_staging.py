@@ -27,7 +27,7 @@ import celonis_frames
 from celonis_frames import Celonis, _claims, _files, exceptions
 from celonis_frames._chunks import encode
 from celonis_frames._claims import Claim
-from celonis_frames._keeping import Keep
+from celonis_frames._keeping import Keep, Spare
 from celonis_frames._options import PushOptions
 
 CANARY = "SECRETPW"
@@ -220,15 +220,15 @@ def test_a_local_chunk_that_is_gone_keeps_the_stage(
     assert client.resume(str(tmp_path))[0].ok
 
 
-def test_a_spooled_chunk_that_is_gone_is_final() -> None:
+def test_a_kept_chunk_that_is_gone_is_final() -> None:
     """What waits only for this process cannot be resumed: the advice is another."""
-    store = Keep(memory=0)
+    store = Keep(Spare(0))
     table = FRAME.to_arrow()
     (chunk,) = encode(iter(table.to_batches()), table.schema)
     stored = store.put(chunk)
     assert b"".join(stored.blocks())[:4] == b"PAR1"
     store.close()
-    with pytest.raises(exceptions.FrameError, match=r"spooled chunk.*Push the frame again"):
+    with pytest.raises(exceptions.FrameError, match=r"kept chunk.*Push the frame again"):
         list(stored.blocks())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,3 +105,30 @@ def test_parts_added_are_the_whole(data: st.DataObject) -> None:
     assert measure._columns == whole._columns
     assert measure.lengths() == whole.lengths()
     assert measure.different_keys == whole.different_keys == len(set(keys))
+
+
+def test_an_unused_value_after_longer_bytes_counts_for_nothing() -> None:
+    """Bytes of other letters say nothing of characters: what no row has is not measured."""
+    found = Findings()
+    found.texts(pa.array(["ä" * 17]), 100)
+    values = pa.array(["x", "y" * 25], pa.large_string())
+    found.texts(pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), values), 100)
+    assert (found.longest, found.longest_bytes) == (17, 34)
+
+
+def test_every_text_beyond_the_limit_is_counted() -> None:
+    """Also those that have no more bytes than the longest so far has characters."""
+    found = Findings()
+    for text in ("x" * 50, "ä" * 20, "x" * 15, "ä" * 5):
+        found.texts(pa.array([text]), 10)
+    assert found.too_long == 3
+
+
+def test_what_stands_behind_nulls_may_be_anything() -> None:
+    """Bytes that are no UTF-8 where there is no value are not sent, and no reason to refuse."""
+    offsets = pa.py_buffer(np.array([0, 2, 3], "int32").tobytes())
+    valid = pa.py_buffer(bytes([0b10]))
+    array = pa.Array.from_buffers(pa.string(), 2, [valid, offsets, pa.py_buffer(b"\xff\xfea")])
+    found = Findings()
+    found.texts(array, 10)
+    assert (found.not_utf8, found.longest, found.nul_characters) == (False, 1, 0)

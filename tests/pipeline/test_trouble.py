@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import _thread
+import gc
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from celonis_frames import Celonis
-from celonis_frames.exceptions import FrameError
+from celonis_frames.exceptions import FrameError, JobTimeout, PermissionDenied
 
 
 def _rows(count: int) -> Any:
@@ -100,3 +102,49 @@ def test_a_system_without_threads(
         connection.push(_rows(1_000), "Trouble", table)
     states = [job["status"] for job in server.jobs if job["targetName"] == table]
     assert states in ([], ["CANCELED"])
+
+
+def _threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("celonis-")]
+
+
+def test_a_refused_upload_ends_all_threads_at_once(server: Any, table: str) -> None:
+    """They do not wait for the error to be forgotten, which a notebook keeps for long."""
+    server.faults.answer("upload", 403, times=None)
+    gc.disable()
+    try:
+        with server.connect() as own:
+            with pytest.raises(PermissionDenied) as caught:
+                own.push(_rows(200_000), "Trouble", table, mode="REPLACE", chunk_bytes=100_000)
+            assert _threads() == []
+            assert caught.value.__traceback__ is not None
+    finally:
+        gc.enable()
+        server.faults.clear()
+
+
+def test_a_query_that_hangs_does_not_outlast_the_timeout(connection: Celonis, table: str) -> None:
+    """The time is looked at while the next chunk is waited for."""
+    runs: list[int] = []
+    go_on, finished = threading.Event(), threading.Event()
+
+    def rows(_: pl.DataFrame) -> pl.DataFrame:
+        runs.append(1)
+        if len(runs) > 1:
+            go_on.wait(60)
+            finished.set()
+        return pl.DataFrame({"A": pl.int_range(1_000_000, eager=True)})
+
+    frame = pl.LazyFrame({"A": [0]}).map_batches(rows, schema={"A": pl.Int64})
+    try:
+        with pytest.raises(JobTimeout):
+            connection.push(
+                frame, "Trouble", table, mode="REPLACE", chunk_bytes="500 KB", timeout=2.0
+            )
+        assert len(runs) == 2
+        assert not finished.is_set()
+    finally:
+        go_on.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("celonis-"):
+                thread.join(10)

@@ -1,0 +1,112 @@
+"""Of rows with one key the last one wins: where that is promised, rows stay in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from celonis_frames import Celonis
+from celonis_frames._measure import Measure
+from celonis_frames._options import PushOptions
+from celonis_frames._prepare import prepare
+from celonis_frames.exceptions import FrameError
+
+ROWS = 800_000
+POOL = "Order"
+
+
+def _frame(keys: int) -> Any:
+    """Rows of some keys; more than one chunk of the size that is made by default."""
+    rows = np.arange(ROWS)
+    noise = np.random.default_rng(8).integers(0, 2**62, (2, ROWS))
+    return pa.table({"K": rows % keys, "ROW": rows, "X": noise[0], "Y": noise[1]})
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_chunks_hold_the_rows_in_order(workers: int | None) -> None:
+    """Whatever the number of threads, with one upload at a time the last row is sent last."""
+    prepared = prepare(_frame(1_000), "T", PushOptions(keys="K", workers=workers))
+    prepared.check()
+    rows: list[int] = []
+    chunks = 0
+    for chunk in prepared.chunks():
+        file = pa.BufferReader(b"".join(chunk.blocks()))
+        rows += pq.read_table(file, columns=["ROW"])["ROW"].to_pylist()
+        chunk.release()
+        chunks += 1
+    assert chunks > 1
+    assert rows == list(range(ROWS))
+    assert "the last is kept" in prepared.warnings[0]
+
+
+def test_the_last_change_wins(connection: Celonis, server: Any, table: str) -> None:
+    """All frames of one job, and all rows of each, come into effect in their order."""
+    with connection.changes(POOL, table, keys="K") as changes:
+        changes.upsert(_frame(1_000))
+        changes.delete(pa.table({"K": [7]}))
+    found = server.sql(f'SELECT count(*), min("ROW"), max("ROW") FROM "{POOL}"."{table}"')
+    assert [column[0].as_py() for column in found.columns] == [999, ROWS - 1_000, ROWS - 1]
+
+
+def test_several_uploads_that_were_asked_for_are_told() -> None:
+    """Whoever gives workers= is told that any of the rows may be kept."""
+    prepared = prepare(pa.table({"K": [1, 1]}), "T", PushOptions(keys="K", workers=2))
+    prepared.check()
+    assert "any may be kept" in prepared.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("times", "known"), [([0, 1_000], True), ([0, 1], False), ([0, 1_500, 2_000], False)]
+)
+def test_keys_finer_than_milliseconds_are_not_known_to_be_unique(
+    times: list[int], known: bool
+) -> None:
+    """Celonis is known to keep milliseconds: what differs by less may be one key there."""
+    frame = pa.table({"K": pa.array(times, pa.timestamp("us"))})
+    prepared = prepare(frame, "T", PushOptions(keys="K"))
+    prepared.check()
+    assert prepared.ordered is not known
+
+
+def test_keys_that_repeat_at_the_second_reading(connection: Celonis, table: str) -> None:
+    """Several uploads rest on unique keys: a query that gives others the second time is refused."""
+    runs: list[int] = []
+
+    def rows(_: pl.DataFrame) -> pl.DataFrame:
+        runs.append(1)
+        keys = pl.int_range(ROWS, eager=True)
+        return pl.DataFrame({"K": keys if len(runs) == 1 else keys // 2})
+
+    frame = pl.LazyFrame({"A": [0]}).map_batches(rows, schema={"K": pl.Int64})
+    with pytest.raises(FrameError, match="repeated keys"):
+        connection.push(frame, POOL, table, keys="K", chunk_bytes="500 KB")
+
+
+def test_keys_of_files_of_which_one_is_written_anew(
+    connection: Celonis, server: Any, table: str, tmp_path: Path
+) -> None:
+    """Texts that come with narrow and with wide offsets are one column of keys."""
+    for number, codec in enumerate(("snappy", "zstd")):
+        keys = pa.table({"K": [f"{number}-{n}" for n in range(3)]})
+        pq.write_table(keys, tmp_path / f"{number}.parquet", compression=codec)
+    stage = f"file://{tmp_path}/stage"
+    status = connection.push(f"{tmp_path}/*.parquet", POOL, table, keys="K", staging=stage)
+    assert status.rows == server.table(POOL, table).num_rows == 6
+
+
+def test_keys_in_dictionaries_of_which_one_has_a_null() -> None:
+    """A null among the values of a dictionary changes how that batch is looked at, and no more."""
+    plain = pa.array(["a", "b"]).dictionary_encode()
+    indices = pa.array([0, 1], pa.int32())
+    odd = pa.DictionaryArray.from_arrays(indices, pa.array(["c", "a", None]))
+    frame = pa.table({"K": pa.chunked_array([plain, odd])})
+    measure: Measure = prepare(frame, "T", PushOptions(keys="K")).measure
+    for batch in frame.to_batches():
+        measure.update(batch)
+    assert measure.different_keys == 3
