@@ -22,6 +22,10 @@ def _rows(count: int) -> Any:
     return pa.table({"N": range(count), "T": [f"{n * n * n:030d}" for n in range(count)]})
 
 
+def _threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("celonis-")]
+
+
 @pytest.fixture
 def no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A temporary folder that cannot be written."""
@@ -66,6 +70,7 @@ def test_ctrl_c_while_rows_are_read(
 
     with pytest.raises(KeyboardInterrupt):
         connection.push(rows(), "Trouble", table, chunk_bytes=50_000, workers=workers)
+    assert _threads() == []
     assert len(server.jobs) == jobs
 
 
@@ -80,6 +85,7 @@ def test_ctrl_c_while_chunks_are_made_and_sent(
         interrupting.start()
         with pytest.raises(KeyboardInterrupt):
             connection.push(whole, "Trouble", table, chunk_bytes=20_000, workers=2)
+        assert _threads() == []
     finally:
         interrupting.join()
         server.faults.clear()
@@ -102,10 +108,6 @@ def test_a_system_without_threads(
         connection.push(_rows(1_000), "Trouble", table)
     states = [job["status"] for job in server.jobs if job["targetName"] == table]
     assert states in ([], ["CANCELED"])
-
-
-def _threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("celonis-")]
 
 
 def test_a_refused_upload_ends_all_threads_at_once(server: Any, table: str) -> None:
