@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from celonis_frames._batches import nbytes
 from celonis_frames._casts import furthest
 from celonis_frames._chunks import EncodedChunk, Style
 from celonis_frames._encoding import Encoding, measure_all
@@ -272,7 +273,7 @@ class Prepared:
             nonlocal held, left
             for batch in batches:
                 if held is not None:
-                    left -= batch.nbytes
+                    left -= nbytes(batch)
                     held = [*held, batch] if left >= 0 else None
                 yield batch
 
