@@ -169,29 +169,46 @@ class ParquetFiles:
         """How many times of INT96 have nanoseconds, by column, and columns that these do not reach.
 
         Footers tell neither, so these columns, and no others, are read once more.
+
+        Raises:
+            FrameError: Times that are read rightly as nanoseconds alone, beside such columns.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         fine: Counter[str] = Counter()
         far: set[str] = set()
+        odd: dict[str, str] = {}
         for file in self.files:
             names = [name for name in file.schema.names if _may_be_int96(name, file.leaves)]
             if not names or not file.rows:
                 continue
             shown = address(self.filesystem, file.path)
             with reading(shown), self.filesystem.open(file.path, "rb") as content:
-                both = [
-                    pq.ParquetFile(
-                        content, coerce_int96_timestamp_unit=unit, buffer_size=1_048_576
-                    ).iter_batches(batch_size=self._batch_rows, columns=names)
+                opened = [
+                    pq.ParquetFile(content, coerce_int96_timestamp_unit=unit, buffer_size=1_048_576)
                     for unit in (_UNIT, _FINE_UNIT)
+                ]
+                arrow = str(opened[0].metadata.created_by).startswith("parquet-cpp")
+                both = [
+                    part.iter_batches(batch_size=self._batch_rows, columns=names) for part in opened
                 ]
                 for coarse, exact in zip(*both, strict=True):
                     for name, *pair in zip(coarse.schema.names, coarse, exact, strict=True):
                         for micros, nanos in zip(*map(_times_in, pair), strict=True):
-                            count, reached = _nanoseconds(micros, nanos)
-                            fine[name] += count
-                            far |= set() if reached else {name}
+                            found = _nanoseconds(micros, nanos)
+                            fine[name] += found.fine
+                            far |= {name} if found.far or (found.both and not arrow) else set()
+                            if arrow and found.both:
+                                odd[name] = shown
+                                far |= {name} if found.early else set()
+        if odd and far:
+            name, shown = next(iter(odd.items()))
+            raise FrameError(
+                f"Column {name!r} of {shown} has times before 1970 as older versions of Arrow "
+                f"wrote them in INT96, which can only be read as nanoseconds, but {sorted(far)} "
+                "have times that these do not reach (1677 to 2262): write the files anew, without "
+                "INT96 or by a newer version."
+            )
         return +fine, far
 
     def _read(self, files: Sequence[ParquetFile], names: list[str] | None = None) -> _Batches:
@@ -299,21 +316,39 @@ def _times_in(array: Any) -> list[Any]:
     return []
 
 
-def _nanoseconds(coarse: Any, exact: Any) -> tuple[int, bool]:
-    """How many times have nanoseconds, and whether these reach all of them.
+class _Moments(NamedTuple):
+    """What times of INT96 are like.
 
-    Args:
-        coarse: Times read to the microsecond.
-        exact: The same to the nanosecond.
+    Attributes:
+        fine: How many have nanoseconds.
+        far: Whether there are any that nanoseconds do not reach, and that have none.
+        both: Whether there are any that nanoseconds do not reach, and that have some. Arrow has no
+            such times, but its older versions (18) wrote negative parts of a day for times before
+            1970, which it reads as nanoseconds rightly, and else as 584 years later.
+        early: Whether one of these comes before what nanoseconds reach.
     """
+
+    fine: int
+    far: bool
+    both: bool
+    early: bool
+
+
+def _nanoseconds(coarse: Any, exact: Any) -> _Moments:
+    """What times are like that were read to the microsecond, and to the nanosecond."""
     if (coarse.type.unit, exact.type.unit) != (_UNIT, _FINE_UNIT):
-        return 0, True  # no INT96
+        return _Moments(0, far=False, both=False, early=False)  # no INT96
     micros, nanos = coarse.cast(pa.int64()), exact.cast(pa.int64())
     # It holds where the nanoseconds overflow too, for the product does so likewise.
-    same = pc.equal(nanos, pc.multiply(micros, 1_000))
-    limits = pc.min_max(micros).as_py()
-    reached = limits["min"] is None or (limits["min"] > -_FAR and limits["max"] < _FAR)
-    return int(pc.sum(pc.invert(same)).as_py() or 0), reached
+    fine = pc.not_equal(nanos, pc.multiply(micros, 1_000))
+    early, late = pc.less_equal(micros, -_FAR), pc.greater_equal(micros, _FAR)
+    far = pc.or_(early, late)
+    return _Moments(
+        int(pc.sum(fine).as_py() or 0),
+        far=bool(pc.any(pc.and_not(far, fine)).as_py()),
+        both=bool(pc.any(pc.and_(far, fine)).as_py()),
+        early=bool(pc.any(pc.and_(early, fine)).as_py()),
+    )
 
 
 def _leaf(column: Any) -> Leaf:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import os
@@ -520,14 +521,43 @@ def test_nanoseconds_beside_far_times_are_cut_with_a_warning(codec: str, tmp_pat
 
 def test_far_times_alone_are_no_nanoseconds(tmp_path: Path) -> None:
     """Nanoseconds that overflow are not taken for digits."""
-    many = pa.array([-62_135_596_800_000_000 + n * 5_000_000_000_000_001 for n in range(60)])
-    path = _int96(tmp_path / "a.parquet", {"Z": many.cast(pa.timestamp("us"))}, compression="gzip")
+    days = [day * 86_400_000_000 for day in range(-719_162, 0, 30_000)]
+    counts = pa.array(days + [n * 5_000_000_000_000_001 for n in range(48)])
+    many = counts.cast(pa.timestamp("us"))
+    path = _int96(tmp_path / "a.parquet", {"Z": many}, compression="gzip")
     prepared = prepare(path, "T", PushOptions())
     assert not prepared.warnings
     batches = list(prepared.source.batches())
-    assert pa.Table.from_batches(batches)["Z"].to_pylist() == many.cast(
-        pa.timestamp("us")
-    ).to_pylist()  # fmt: skip
+    assert pa.Table.from_batches(batches)["Z"].to_pylist() == many.to_pylist()
+
+
+OLD = base64.b64decode(
+    "UEFSMRUAFVQVVCwVBhUAFQYVBhwAAAACAAAABgEY/P///////4w9JQAAbu9LSP///4w9JQAAAAAAAAAA"
+    "AIw9JQAVBBksNQAYBnNjaGVtYRUCABUGJQIYAUEAFgYZHBkcJgAcFQYZJQYAGRgBQRUAFgYWehZ6JghJ"
+    "HBUAFQAVAgAAABZ6FgYmCBZ6FAAAKClwYXJxdWV0LWNwcC1hcnJvdyB2ZXJzaW9uIDE4LjAuMC1TTkFQ"
+    "U0hPVBkcHAAAAH0AAABQQVIx"
+)
+"""Microseconds -1, -789000000 and 0 as pyarrow 18 writes them in INT96."""
+OLD_AND_FAR = base64.b64decode(
+    "UEFSMRUAFTwVPCwVBBUAFQYVBhwAAAACAAAABAEY/P///////4w9JQAAAAAAAAAAAMD8UQAVBBksNQAY"
+    "BnNjaGVtYRUCABUGJQIYAUEAFgQZHBkcJgAcFQYZJQYAGRgBQRUAFgQWYhZiJghJHBUAFQAVAgAAABZi"
+    "FgQmCBZiFAAAKClwYXJxdWV0LWNwcC1hcnJvdyB2ZXJzaW9uIDE4LjAuMC1TTkFQU0hPVBkcHAAAAH0A"
+    "AABQQVIx"
+)
+"""Likewise -1 and the first of January 9999."""
+
+
+def test_old_files_with_times_before_1970(tmp_path: Path) -> None:
+    """Read as microseconds they would be 584 years later."""
+    path = tmp_path / "old.parquet"
+    path.write_bytes(OLD)
+    source = read(str(path))
+    found = pa.Table.from_batches(list(source.batches()))["A"].cast(pa.timestamp("us"))
+    assert found.cast(pa.int64()).to_pylist() == [-1, -789_000_000, 0]
+    assert not prepare(path, "T", PushOptions()).warnings
+    path.write_bytes(OLD_AND_FAR)
+    with pytest.raises(exceptions.FrameError, match="before 1970 as older versions"):
+        read(str(path))
 
 
 def test_nanoseconds_within_lists_are_kept(tmp_path: Path) -> None:
