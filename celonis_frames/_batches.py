@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 BATCH_BYTES = 8_000_000
 """Arrow bytes of a batch: enough to keep a thread busy, few enough to hold several."""
@@ -33,7 +34,7 @@ def evened(batches: Batches) -> Batches:
     crumbs: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
-        weight = nbytes(batch) if 0 < batch.num_rows < _CRUMB_ROWS else 0
+        weight = sum(map(_held, batch.columns)) if batch.num_rows < _CRUMB_ROWS else 0
         if not batch.num_rows:
             continue
         if 0 < weight < _CRUMB_BYTES:
@@ -53,21 +54,52 @@ def evened(batches: Batches) -> Batches:
 
 
 def nbytes(data: Any) -> int:
-    """Arrow bytes of a table or batch, a dictionary counted whole."""
+    """Arrow bytes of a table, batch or array, what its rows share counted whole."""
     try:
         return int(data.nbytes)
     except pa.ArrowTypeError:  # views, in older versions: their buffers are counted whole
+        if not hasattr(data, "get_total_buffer_size"):
+            data = data.__arrow_array__()  # what a pandas array is made of
         return int(data.get_total_buffer_size())
 
 
 def weight(batch: pa.RecordBatch) -> float:
     """Arrow bytes of a batch's rows, of a dictionary only as many values as there can be rows."""
-    size = float(nbytes(batch))
+    size = 0.0
     for column in batch.columns:
+        size += _held(column)
         if pa.types.is_dictionary(column.type) and len(column.dictionary) > batch.num_rows:
             spare = 1 - batch.num_rows / len(column.dictionary)
             size -= spare * nbytes(column.dictionary)
     return max(size, 1.0)
+
+
+def _held(column: Any) -> int:
+    """Arrow bytes of a column, of a view's data only what its rows point to."""
+    if not (pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type)):
+        return nbytes(column)
+    # A view is four 32-bit numbers, of which the first is the length.
+    numbers = pa.Array.from_buffers(
+        pa.int32(), 4 * len(column), [None, column.buffers()[1]], offset=4 * column.offset
+    )
+    lengths = pc.list_element(pa.FixedSizeListArray.from_arrays(numbers, 4), 0)
+    if column.null_count:
+        lengths = lengths.filter(column.is_valid())
+    return 16 * len(column) + (pc.sum(lengths).as_py() or 0)
+
+
+def _shared(column: Any) -> int:
+    """Arrow bytes that every slice of a column is counted with, however few its rows.
+
+    Such are a dictionary in a struct, the values of a dense union, the data of views in a list.
+    """
+    kind = column.type
+    if any(
+        test(kind)
+        for test in (pa.types.is_string_view, pa.types.is_binary_view, pa.types.is_dictionary)
+    ):
+        return 0  # which `weight` sees to
+    return nbytes(column.slice(0, 0))
 
 
 def fitting(rows: int, width: float) -> int:
@@ -76,14 +108,27 @@ def fitting(rows: int, width: float) -> int:
 
 
 def _cut(batch: pa.RecordBatch) -> Batches:
-    size = weight(batch)
+    shared = sum(map(_shared, batch.columns))
+    yield from _pieces(batch, shared, shared / batch.num_rows)
+
+
+def _pieces(batch: pa.RecordBatch, shared: int, share: float) -> Batches:
+    """The batch in pieces that are not too large.
+
+    Args:
+        batch: The batch, or a piece of it.
+        shared: Bytes that are counted with each piece, whatever its rows.
+        share: How many of these are a row's.
+    """
+    size = weight(batch) - shared + share * batch.num_rows
     parts = max(size / BATCH_BYTES, batch.num_rows / BATCH_ROWS)
     if parts <= _TOO_LARGE or batch.num_rows == 1:
         yield batch
         return
     step = max(1, int(batch.num_rows / parts))
     for start in range(0, batch.num_rows, step):
-        yield from _cut(batch.slice(start, step))  # whose rows may be wider than the others'
+        # Its rows may be wider than the others'.
+        yield from _pieces(batch.slice(start, step), shared, share)
 
 
 def _joined(crumbs: list[pa.RecordBatch]) -> Batches:

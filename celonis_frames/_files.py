@@ -69,6 +69,11 @@ def copied(filesystem: Any) -> Any:
     )
 
 
+def own(filesystem: Any) -> Any:
+    """The filesystem as one more thread may use it: a copy, unless it is this machine's."""
+    return filesystem if isinstance(filesystem, LocalFileSystem) else copied(filesystem)
+
+
 def address(filesystem: Any, path: str) -> str:
     """Where a path is, to be shown: with the protocol, unless it is on this machine."""
     if isinstance(filesystem, LocalFileSystem):

@@ -188,9 +188,11 @@ def _read_iterable(frames: Iterable[Any]) -> Source:
 
 
 def _read_files(patterns: list[str]) -> Source:
-    found = ParquetFiles.find(patterns, lambda schema: _batch_rows(schema, 0, 0))
+    found = ParquetFiles.find(patterns)
     rows = sum(file.rows for file in found.files)
-    return Source("Parquet files", found.schema, rows, True, False, found.batches, files=found)
+    return Source(
+        "Parquet files", found.schema, rows, True, False, found.batches, found.notes, files=found
+    )
 
 
 def _batch_rows(schema: pa.Schema, size: int, rows: int) -> int:

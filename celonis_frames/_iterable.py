@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -79,6 +80,43 @@ def read_frames(
 
     weakref.finalize(all_batches, waiting.close)  # where nobody reads the rows
     return schema, all_batches
+
+
+def common_schema(
+    frames: Iterable[tuple[pa.Schema, Callable[[list[str]], Batches]]],
+) -> pa.Schema:
+    """The schema of frames that can be read again, as `read_frames` would find it.
+
+    Args:
+        frames: Each frame's schema, and a function that yields the rows of some of its columns;
+            at least one frame. Only columns that no earlier frame settled are read.
+
+    Raises:
+        FrameError: Frames of other columns than the first.
+    """
+    known: dict[str, pa.Field] = {}
+    open_names: set[str] = set()
+    for number, (schema, batches) in enumerate(frames, start=1):
+        if not known:
+            known = {field.name: field for field in schema}
+            open_names = set(known)
+            names = schema.names
+        same_names(schema, names, number)
+        _settle(schema, None, known, open_names)
+        if not open_names:
+            continue
+        # The first batch settles most columns; for the others the frame is begun anew.
+        for rows in (islice(batches(sorted(open_names)), 1), _lazily(batches, open_names)):
+            for batch in rows:
+                _settle(batch.schema, batch, known, open_names)
+                if not open_names:
+                    break
+    return pa.schema([known[name].with_type(_wide(known[name].type)) for name in names])
+
+
+def _lazily(batches: Callable[[list[str]], Batches], names: set[str]) -> Batches:
+    if names:
+        yield from batches(sorted(names))
 
 
 def _read_back(file: Any) -> Batches:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._batches import fitting
+from celonis_frames._batches import fitting, nbytes
 from celonis_frames._objects import object_type, surrogate
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 
@@ -219,7 +219,7 @@ def _width(column: _Column) -> float:
     except ValueError:
         if pa.types.is_dictionary(kind):
             return 4
-        return float(max(32.0, column.series.array.nbytes / max(len(column.series), 1)))
+        return float(max(32.0, nbytes(column.series.array) / max(len(column.series), 1)))
 
 
 def _object_width(column: _Column, start: int, stop: int) -> float:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from celonis_frames._batches import BATCH_ROWS, fitting
 from celonis_frames._files import address, translated
-from celonis_frames._iterable import aligned, read_frames, same_names
+from celonis_frames._iterable import aligned, common_schema, same_names
 from celonis_frames.exceptions import FrameError
 
 __all__ = ["Leaf", "ParquetFile", "ParquetFiles", "footer", "reading"]
 
-_INT96_UNIT = "us"
+_UNIT = "us"
 """INT96 read as nanoseconds, the default, would turn the year 9999 into 1816 without a word."""
+_FINE_UNIT = "ns"
+"""For files that have nanoseconds, and no time that these do not reach."""
+_FAR = 9_223_372_036_854_775
+"""Microseconds from 1970, of which nanoseconds do not fit 64 bits, or just so."""
 
 
 class Leaf(NamedTuple):
@@ -43,6 +50,7 @@ class ParquetFile:
         leaves: Its columns as they are stored.
         codecs: Codecs of its column chunks, by Parquet's names.
         encodings: Encodings of its pages.
+        width: Bytes of a row before compression, in the row group where they are most.
     """
 
     path: str
@@ -52,6 +60,7 @@ class ParquetFile:
     leaves: tuple[Leaf, ...]
     codecs: frozenset[str]
     encodings: frozenset[str]
+    width: float
 
 
 class ParquetFiles:
@@ -60,52 +69,53 @@ class ParquetFiles:
     Args:
         filesystem: Where they are.
         files: What they are; at least one.
-        batch_rows: How many rows make a batch of a schema.
+        unit: Unit in which INT96 is read.
 
     Attributes:
         schema: Arrow schema of all rows.
+        notes: Warnings about what their rows lose when they are read.
 
     Raises:
         FrameError: Their columns differ.
     """
 
-    def __init__(
-        self,
-        filesystem: Any,
-        files: Sequence[ParquetFile],
-        batch_rows: Callable[[pa.Schema], int],
-    ) -> None:
-        self.filesystem, self.files = filesystem, tuple(files)
+    def __init__(self, filesystem: Any, files: Sequence[ParquetFile], unit: str = _UNIT) -> None:
+        self.filesystem, self.files, self._unit = filesystem, tuple(files), unit
+        self.notes: tuple[str, ...] = ()
         first = files[0].schema
         self._alike = all(file.schema is first or file.schema.equals(first) for file in files)
-        self._batch_rows = batch_rows(first)
+        width = max(16.0 * len(first), *(file.width for file in files))
+        self._batch_rows = fitting(BATCH_ROWS, width)
         self.schema = first
         if not self._alike:
             for number, file in enumerate(files, start=1):
                 same_names(file.schema, first.names, number)
-            self.schema, _ = read_frames((f.schema, self._reader([f])) for f in files)
+            self.schema = common_schema(
+                (file.schema, functools.partial(self._read, [file])) for file in files
+            )
 
     @classmethod
-    def find(cls, patterns: Sequence[str], batch_rows: Callable[[pa.Schema], int]) -> Self:
+    def find(cls, patterns: Sequence[str]) -> Self:
         """The files at some paths, URLs or globs, in order.
 
         Raises:
             FrameError: There is none, one is no Parquet file, or their columns differ.
         """
-        import pyarrow.parquet as pq  # noqa: PLC0415  # imports pandas where that is installed
-
         filesystem, paths = _paths(patterns)
-        files: list[ParquetFile] = []
         try:
-            for path in paths:
-                with pq.ParquetFile(
-                    path, filesystem=filesystem, coerce_int96_timestamp_unit=_INT96_UNIT
-                ) as opened:
-                    before = files[-1] if files else None
-                    files.append(footer(opened, path, filesystem.size(path) or 0, before))
-            return cls(filesystem, files, batch_rows)
+            found = cls(filesystem, _footers(filesystem, paths, _UNIT))
+            fine, far = found._times()
+            if fine and not far:
+                return cls(filesystem, _footers(filesystem, paths, _FINE_UNIT), _FINE_UNIT)
+            found.notes = tuple(
+                f"Column {name!r}: {count:,} times of INT96 have nanoseconds, of which only "
+                f"microseconds are kept where rows are written anew, since {sorted(far)} have "
+                "times that nanoseconds do not reach (1677 to 2262)."
+                for name, count in sorted(fine.items())
+            )
         except (ValueError, OSError, pa.ArrowException) as error:
             raise FrameError(f"{', '.join(patterns)} cannot be read as Parquet: {error}") from error
+        return found
 
     def batches(self, places: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows of some files, or of all, in order.
@@ -116,10 +126,10 @@ class ParquetFiles:
         chosen = range(len(self.files)) if places is None else places
         if self._alike:
             # As one data set: it opens the next file while the last one is still read.
-            yield from self._reader([self.files[place] for place in chosen])()
+            yield from self._read([self.files[place] for place in chosen])
             return
         for place in chosen:
-            for batch in self._reader([self.files[place]])():
+            for batch in self._read([self.files[place]]):
                 yield aligned(batch, self.schema, place + 1)
 
     def rows_of(self, place: int, content: Any) -> tuple[ParquetFile, list[int], _Batches]:
@@ -134,7 +144,7 @@ class ParquetFiles:
         file = self.files[place]
         # Buffered, a file of one enormous row group is read piece by piece.
         opened = pq.ParquetFile(
-            content, coerce_int96_timestamp_unit=_INT96_UNIT, buffer_size=1_048_576
+            content, coerce_int96_timestamp_unit=self._unit, buffer_size=1_048_576
         )
 
         def rows() -> _Batches:
@@ -155,25 +165,71 @@ class ParquetFiles:
         more = f" or one of the {len(files) - 1:,} after it" if len(files) > 1 else ""
         return address(self.filesystem, files[0].path) + more
 
-    def _reader(self, files: Sequence[ParquetFile]) -> Callable[[], _Batches]:
+    def _times(self) -> tuple[Counter[str], set[str]]:
+        """How many times of INT96 have nanoseconds, by column, and columns that these do not reach.
+
+        Footers tell neither, so these columns, and no others, are read once more.
+
+        Raises:
+            FrameError: Times that are read rightly as nanoseconds alone, beside such columns.
+        """
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        fine: Counter[str] = Counter()
+        far: set[str] = set()
+        odd: dict[str, str] = {}
+        for file in self.files:
+            names = [name for name in file.schema.names if _may_be_int96(name, file.leaves)]
+            if not names or not file.rows:
+                continue
+            shown = address(self.filesystem, file.path)
+            with reading(shown), self.filesystem.open(file.path, "rb") as content:
+                opened = [
+                    pq.ParquetFile(content, coerce_int96_timestamp_unit=unit, buffer_size=1_048_576)
+                    for unit in (_UNIT, _FINE_UNIT)
+                ]
+                arrow = str(opened[0].metadata.created_by).startswith("parquet-cpp")
+                both = [
+                    part.iter_batches(batch_size=self._batch_rows, columns=names) for part in opened
+                ]
+                for coarse, exact in zip(*both, strict=True):
+                    for name, *pair in zip(coarse.schema.names, coarse, exact, strict=True):
+                        for micros, nanos in zip(*map(_times_in, pair), strict=True):
+                            found = _nanoseconds(micros, nanos)
+                            fine[name] += found.fine
+                            far |= {name} if found.far or (found.both and not arrow) else set()
+                            if arrow and found.both:
+                                odd[name] = shown
+                                far |= {name} if found.early else set()
+        if odd and far:
+            name, shown = next(iter(odd.items()))
+            raise FrameError(
+                f"Column {name!r} of {shown} has times before 1970 as older versions of Arrow "
+                f"wrote them in INT96, which can only be read as nanoseconds, but {sorted(far)} "
+                "have times that these do not reach (1677 to 2262): write the files anew, without "
+                "INT96 or by a newer version."
+            )
+        return +fine, far
+
+    def _read(self, files: Sequence[ParquetFile], names: list[str] | None = None) -> _Batches:
+        """The rows of files of one schema, or some of their columns."""
         import pyarrow.dataset as ds  # noqa: PLC0415
 
-        def rows() -> _Batches:
-            options = ds.ParquetReadOptions(coerce_int96_timestamp_unit=_INT96_UNIT)
-            dataset = ds.dataset(
-                [file.path for file in files],
-                schema=files[0].schema,
-                filesystem=self.filesystem,
-                format=ds.ParquetFileFormat(read_options=options),
+        options = ds.ParquetReadOptions(coerce_int96_timestamp_unit=self._unit)
+        dataset = ds.dataset(
+            [file.path for file in files],
+            schema=files[0].schema,
+            filesystem=self.filesystem,
+            format=ds.ParquetFileFormat(read_options=options),
+        )
+        # Without a bound on rows and read-ahead a scan of wide files holds many decoded batches.
+        with reading(self._shown(files)):
+            yield from dataset.to_batches(
+                columns=names,
+                batch_size=self._batch_rows,
+                batch_readahead=2,
+                fragment_readahead=1,
             )
-            # Without a bound on rows and read-ahead a scan of wide files holds many decoded
-            # batches.
-            with reading(self._shown(files)):
-                yield from dataset.to_batches(
-                    batch_size=self._batch_rows, batch_readahead=2, fragment_readahead=1
-                )
-
-        return rows
 
 
 _Batches = Iterator[pa.RecordBatch]
@@ -203,10 +259,12 @@ def footer(opened: Any, path: str, size: int, before: ParquetFile | None) -> Par
     """
     metadata, schema = opened.metadata, opened.schema_arrow
     leaves = tuple(_leaf(metadata.schema.column(place)) for place in range(metadata.num_columns))
-    codecs, encodings = set(), set()
-    for group in range(metadata.num_row_groups):
+    codecs, encodings, width = set(), set(), 0.0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        width = max(width, group.total_byte_size / max(group.num_rows, 1))
         for place in range(metadata.num_columns):
-            column = metadata.row_group(group).column(place)
+            column = group.column(place)
             codecs.add(str(column.compression))
             encodings.update(column.encodings)
     if before is not None and before.schema.equals(schema) and before.leaves == leaves:
@@ -219,6 +277,77 @@ def footer(opened: Any, path: str, size: int, before: ParquetFile | None) -> Par
         leaves,
         _shared(frozenset(codecs)),
         _shared(frozenset(encodings)),
+        width,
+    )
+
+
+def _footers(filesystem: Any, paths: Sequence[str], unit: str) -> list[ParquetFile]:
+    import pyarrow.parquet as pq  # noqa: PLC0415  # imports pandas where that is installed
+
+    files: list[ParquetFile] = []
+    for path in paths:
+        with pq.ParquetFile(
+            path, filesystem=filesystem, coerce_int96_timestamp_unit=unit
+        ) as opened:
+            before = files[-1] if files else None
+            files.append(footer(opened, path, filesystem.size(path) or 0, before))
+    return files
+
+
+def _may_be_int96(name: str, leaves: Sequence[Leaf]) -> bool:
+    """Whether a column is, or holds within it, INT96; a name with a dot may mislead."""
+    return any(
+        leaf.physical == "INT96" and (leaf.path == name or leaf.path.startswith(f"{name}."))
+        for leaf in leaves
+    )
+
+
+def _times_in(array: Any) -> list[Any]:
+    """The times in a column, also those within lists, structs and maps."""
+    kind = array.type
+    if pa.types.is_timestamp(kind):
+        return [array]
+    if pa.types.is_map(kind):
+        return _times_in(array.keys) + _times_in(array.items)
+    if pa.types.is_struct(kind):
+        return [found for part in array.flatten() for found in _times_in(part)]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _times_in(array.flatten())
+    return []
+
+
+class _Moments(NamedTuple):
+    """What times of INT96 are like.
+
+    Attributes:
+        fine: How many have nanoseconds.
+        far: Whether there are any that nanoseconds do not reach, and that have none.
+        both: Whether there are any that nanoseconds do not reach, and that have some. Arrow has no
+            such times, but its older versions (18) wrote negative parts of a day for times before
+            1970, which it reads as nanoseconds rightly, and else as 584 years later.
+        early: Whether one of these comes before what nanoseconds reach.
+    """
+
+    fine: int
+    far: bool
+    both: bool
+    early: bool
+
+
+def _nanoseconds(coarse: Any, exact: Any) -> _Moments:
+    """What times are like that were read to the microsecond, and to the nanosecond."""
+    if (coarse.type.unit, exact.type.unit) != (_UNIT, _FINE_UNIT):
+        return _Moments(0, far=False, both=False, early=False)  # no INT96
+    micros, nanos = coarse.cast(pa.int64()), exact.cast(pa.int64())
+    # It holds where the nanoseconds overflow too, for the product does so likewise.
+    fine = pc.not_equal(nanos, pc.multiply(micros, 1_000))
+    early, late = pc.less_equal(micros, -_FAR), pc.greater_equal(micros, _FAR)
+    far = pc.or_(early, late)
+    return _Moments(
+        int(pc.sum(fine).as_py() or 0),
+        far=bool(pc.any(pc.and_not(far, fine)).as_py()),
+        both=bool(pc.any(pc.and_(far, fine)).as_py()),
+        early=bool(pc.any(pc.and_(early, fine)).as_py()),
     )
 
 
@@ -233,15 +362,16 @@ def _leaf(column: Any) -> Leaf:
 
 
 def _page_offsets(metadata: Any) -> list[int]:
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
     return [
         column.data_page_offset
-        for group in range(metadata.num_row_groups)
+        for group in groups
         for place in range(metadata.num_columns)
-        if (column := metadata.row_group(group).column(place)).num_values
+        if (column := group.column(place)).num_values
     ]
 
 
-@lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64)
 def _shared(words: frozenset[str]) -> frozenset[str]:
     return words
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from celonis_frames._batches import evened
 from celonis_frames._chunks import BLOCK_BYTES
 from celonis_frames._codecs import ACCEPTED, AUTO
-from celonis_frames._files import address
+from celonis_frames._files import address, own
 from celonis_frames._parquetfiles import ParquetFile, ParquetFiles, reading
 from celonis_frames._schema import Layout
 from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
@@ -73,8 +74,9 @@ class PassedFile:
         """
         shown = address(self.filesystem, self.path)
         with reading(shown):
+            # Several threads send, and another one reads: few filesystems are made for that.
             yield from checked_blocks(
-                self.filesystem,
+                own(self.filesystem),
                 self.path,
                 self.sha256,
                 f"The Parquet file {shown} was changed after it had been checked. Push again when "
@@ -129,6 +131,9 @@ class Passing:
         Raises:
             FrameError: A file cannot be read, or changes while it is.
         """
+        return evened(self._looked_at(first))
+
+    def _looked_at(self, first: int) -> Iterator[pa.RecordBatch]:
         self.sent = {}
         for place in self._candidates:
             path = self._files.files[place].path
@@ -163,7 +168,7 @@ class Passing:
 
     def rest(self, places: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """Rows of files that are written anew."""
-        return self._files.batches(places)
+        return evened(self._files.batches(places))
 
     def _look(self, place: int, number: int) -> Iterator[pa.RecordBatch]:
         """The rows of a file that turns out to be fit; none of one that does not.
@@ -202,7 +207,9 @@ def problem(
 
     What is accepted for certain is what this library writes itself, so that is the measure. The
     footer's key-value metadata (of pandas, of Arrow) is passed over by every reader that does not
-    know it, and the official client writes it too: it does no harm.
+    know it, and the official client writes it too: it does no harm. Nor do page indexes, Bloom
+    filters and the order of rows that a footer may tell of: they are optional fields, by which a
+    reader that knows them may skip pages, and the pages are where they would be without them.
 
     Args:
         file: The file.

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
+from celonis_frames._batches import BATCH_BYTES, weight
 from celonis_frames._chunks import COMPRESSIONS, encode
+from celonis_frames._frames import read
 from celonis_frames._options import PushOptions
-from celonis_frames._passing import Passing
+from celonis_frames._parquetfiles import ParquetFiles
+from celonis_frames._passing import PassedFile, Passing
 from celonis_frames._prepare import prepare
 from celonis_frames._schema import layout
 
@@ -441,3 +446,177 @@ def test_pages_are_seen_across_blocks(
         )
         list(passing.batches(first=1))
         assert len(passing.sent) == passes
+
+
+def test_an_upload_has_connections_of_its_own(tmp_path: Path) -> None:
+    """A filesystem such as FTP is used by one thread; this machine's by any."""
+
+    class Counting(MemoryFileSystem):
+        protocol = "counting"
+        opened: ClassVar[list[int]] = []
+
+        def open(self, path: str, *args: Any, **kwargs: Any) -> Any:
+            self.opened.append(id(self))
+            return super().open(path, *args, **kwargs)
+
+    content = _write(tmp_path / "a.parquet").read_bytes()
+    shared = Counting()
+    shared.pipe_file("/own/a.parquet", content)
+    digest = hashlib.sha256(content).hexdigest()
+    passed = PassedFile("a", len(content), 4, False, digest, shared, "/own/a.parquet")
+    Counting.opened.clear()
+    assert b"".join(passed.blocks()) == content
+    assert Counting.opened
+    assert id(shared) not in Counting.opened
+
+
+EXACT = 1_709_208_000_123_456_789
+
+
+def _int96(path: Path, columns: dict[str, Any], **options: Any) -> Path:
+    return _write(path, pa.table(columns), **options)
+
+
+def _nanos(*values: int | None) -> Any:
+    return pa.array(values, pa.timestamp("ns"))
+
+
+def _sent(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """What is written of a file, read to the nanosecond, and the warnings."""
+    prepared = prepare(path, "T", PushOptions())
+    prepared.check()
+    (chunk,) = prepared.chunks()
+    content = pa.BufferReader(b"".join(chunk.blocks()))
+    return pq.read_table(content, coerce_int96_timestamp_unit="ns"), prepared.warnings
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy"])
+def test_nanoseconds_of_int96_are_kept_and_counted(codec: str, tmp_path: Path) -> None:
+    """Whether the file is written anew or sent as it is, every digit arrives, with the warning."""
+    times = _nanos(EXACT, None, EXACT - 789, -1)
+    path = _int96(tmp_path / "a.parquet", {"A.b": times, "N": range(4)}, compression=codec)
+    found, warnings = _sent(path)
+    assert found["A.b"].cast(pa.int64()).to_pylist() == times.cast(pa.int64()).to_pylist()
+    (warning,) = warnings
+    assert "'A.b': 2 times have nanoseconds" in warning
+
+
+FAR = pa.array([LAST, dt.datetime(1, 1, 1)], pa.timestamp("us"))
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy"])
+def test_nanoseconds_beside_far_times_are_cut_with_a_warning(codec: str, tmp_path: Path) -> None:
+    """The year 9999 stays what it is, and what is lost is counted."""
+    times = _nanos(EXACT, None)
+    path = _int96(tmp_path / "a.parquet", {"A": times, "Z": FAR}, compression=codec)
+    found, warnings = _sent(path)
+    kept = EXACT if codec == "snappy" else EXACT - 789
+    assert found["A"].cast(pa.int64()).to_pylist() == [kept, None]
+    back = pq.read_table(path, coerce_int96_timestamp_unit="us")["Z"]
+    assert back.cast(pa.timestamp("us")).to_pylist() == FAR.to_pylist()
+    (warning,) = [text for text in warnings if "nanoseconds" in text]
+    assert "'A': 1 times" in warning
+    assert "['Z']" in warning
+
+
+def test_far_times_alone_are_no_nanoseconds(tmp_path: Path) -> None:
+    """Nanoseconds that overflow are not taken for digits."""
+    days = [day * 86_400_000_000 for day in range(-719_162, 0, 30_000)]
+    counts = pa.array(days + [n * 5_000_000_000_000_001 for n in range(48)])
+    many = counts.cast(pa.timestamp("us"))
+    path = _int96(tmp_path / "a.parquet", {"Z": many}, compression="gzip")
+    prepared = prepare(path, "T", PushOptions())
+    assert not prepared.warnings
+    batches = list(prepared.source.batches())
+    assert pa.Table.from_batches(batches)["Z"].to_pylist() == many.to_pylist()
+
+
+OLD = base64.b64decode(
+    "UEFSMRUAFVQVVCwVBhUAFQYVBhwAAAACAAAABgEY/P///////4w9JQAAbu9LSP///4w9JQAAAAAAAAAA"
+    "AIw9JQAVBBksNQAYBnNjaGVtYRUCABUGJQIYAUEAFgYZHBkcJgAcFQYZJQYAGRgBQRUAFgYWehZ6JghJ"
+    "HBUAFQAVAgAAABZ6FgYmCBZ6FAAAKClwYXJxdWV0LWNwcC1hcnJvdyB2ZXJzaW9uIDE4LjAuMC1TTkFQ"
+    "U0hPVBkcHAAAAH0AAABQQVIx"
+)
+"""Microseconds -1, -789000000 and 0 as pyarrow 18 writes them in INT96."""
+OLD_AND_FAR = base64.b64decode(
+    "UEFSMRUAFTwVPCwVBBUAFQYVBhwAAAACAAAABAEY/P///////4w9JQAAAAAAAAAAAMD8UQAVBBksNQAY"
+    "BnNjaGVtYRUCABUGJQIYAUEAFgQZHBkcJgAcFQYZJQYAGRgBQRUAFgQWYhZiJghJHBUAFQAVAgAAABZi"
+    "FgQmCBZiFAAAKClwYXJxdWV0LWNwcC1hcnJvdyB2ZXJzaW9uIDE4LjAuMC1TTkFQU0hPVBkcHAAAAH0A"
+    "AABQQVIx"
+)
+"""Likewise -1 and the first of January 9999."""
+
+
+def test_old_files_with_times_before_1970(tmp_path: Path) -> None:
+    """Read as microseconds they would be 584 years later."""
+    path = tmp_path / "old.parquet"
+    path.write_bytes(OLD)
+    source = read(str(path))
+    found = pa.Table.from_batches(list(source.batches()))["A"].cast(pa.timestamp("us"))
+    assert found.cast(pa.int64()).to_pylist() == [-1, -789_000_000, 0]
+    assert not prepare(path, "T", PushOptions()).warnings
+    path.write_bytes(OLD_AND_FAR)
+    with pytest.raises(exceptions.FrameError, match="before 1970 as older versions"):
+        read(str(path))
+
+
+def test_nanoseconds_within_lists_are_kept(tmp_path: Path) -> None:
+    """The JSON has all digits, as that of any frame."""
+    lists = pa.array([[EXACT], None], pa.list_(pa.timestamp("ns")))
+    path = _int96(tmp_path / "a.parquet", {"A": lists, "N": [1, 2]})
+    prepared = prepare(path, "T", PushOptions(nested="json"))
+    prepared.check()
+    (chunk,) = prepared.chunks()
+    found = pq.read_table(pa.BufferReader(b"".join(chunk.blocks())))
+    assert found["A"].to_pylist() == ['["2024-02-29T12:00:00.123456789"]', None]
+
+
+def test_only_columns_of_unknown_type_are_read_to_know_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files whose first values come late are not copied to a disk to find them."""
+    rows = 3_000
+    empty = pa.nulls(rows, pa.string())
+    text = [f"{n:0900d}" for n in range(rows)]
+    late = pa.array([None] * (rows - 1) + [7], pa.int16())
+    parts = [
+        {"A.b": empty, "B": empty, "T": text},
+        {"A.b": pa.nulls(rows), "B": late, "T": text},
+        {"A.b": pa.array([1.5] * rows, pa.float32()), "B": pa.array(range(rows)), "T": text},
+    ]
+    for number, columns in enumerate(parts):
+        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet", row_group_size=1_000)
+    monkeypatch.setattr("tempfile.SpooledTemporaryFile", None)
+    read_of: list[Any] = []
+    reader = ParquetFiles._read
+    monkeypatch.setattr(
+        ParquetFiles,
+        "_read",
+        lambda self, files, names=None: read_of.append(names) or reader(self, files, names),
+    )
+    source = read(str(tmp_path / "*.parquet"))
+    assert "T" not in {name for names in read_of[1:] for name in names}
+    assert [field.type for field in source.schema] == [pa.float64(), pa.int64(), pa.string()]
+    found = pa.Table.from_batches(list(source.batches()))
+    assert found["A.b"].to_pylist() == [None] * 2 * rows + [1.5] * rows
+    assert found["B"].to_pylist() == [None] * (2 * rows - 1) + [7, *range(rows)]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "none"])
+def test_batches_of_files_are_of_a_size_that_footers_call_for(codec: str, tmp_path: Path) -> None:
+    """Of files sent as they are or written anew: long texts are not decoded all at once."""
+    path = tmp_path / "a.parquet"
+    texts = [chr(97 + n % 26) * 15_000 + str(n) for n in range(3_000)]
+    _write(path, pa.table({"A": texts}), use_dictionary=False, compression=codec)
+    prepared = prepare(path, "T", PushOptions(compression="none"))
+    assert prepared.passing is not None
+    assert prepared.source.files is not None
+    sources = {
+        "frame": prepared.source.files.batches(),
+        "rest": prepared.passing.rest([0]),
+        "passed": prepared.passing.batches(first=1),
+    }
+    for name, batches in sources.items():
+        sizes = [weight(batch) for batch in batches]
+        assert max(sizes, default=0) <= 1.2 * BATCH_BYTES, name
+        assert len(sizes) >= 5 or (name == "passed" and codec == "gzip"), name

@@ -82,6 +82,47 @@ def test_no_batch_is_much_larger_than_wished(kind: str) -> None:
     assert max(batch.num_rows for batch in batches) <= 2 * BATCH_ROWS
 
 
+def _shared_buffers(kind: str) -> Any:
+    """Columns of 20 MB and more of which a slice is counted with all, or nearly all, bytes."""
+    rows = 40_000
+    texts = pa.array([f"{n:0500d}" for n in range(rows)])
+    views = texts.cast(pa.string_view())
+    dictionary = pa.DictionaryArray.from_arrays(pa.array(range(rows), pa.int32()), texts)
+    columns: dict[str, Any] = {
+        "view": views,
+        "view with nulls": pa.array([None, "y" * 1_050] * (rows // 2), pa.string_view()),
+        "list of views": pa.ListArray.from_arrays(pa.array(range(rows + 1), pa.int32()), views),
+        "dictionary": dictionary,
+        "dictionary in a struct": pa.StructArray.from_arrays([dictionary], ["D"]),
+        "union": pa.UnionArray.from_dense(
+            pa.array([0] * rows, pa.int8()), pa.array(range(rows), pa.int32()), [texts]
+        ),
+    }
+    return pa.record_batch({"N": range(rows), "T": texts, "V": columns[kind]})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["view", "view with nulls", "list of views", "dictionary", "dictionary in a struct", "union"],
+)
+def test_what_slices_share_is_not_cut_for_ever(kind: str) -> None:
+    """A slice is counted with what all rows share; it is no reason to cut it to single rows."""
+    batch = _shared_buffers(kind)
+    got = list(evened(iter([batch])))
+    assert sum(part.num_rows for part in got) == batch.num_rows
+    assert 3 <= len(got) <= 8
+    assert got[1].slice(0, 2).to_pylist() == batch.slice(got[0].num_rows, 2).to_pylist()
+
+
+def test_crumbs_of_one_view_are_gathered() -> None:
+    """Each of them holds all data of the view, but its rows point to few."""
+    whole = pa.record_batch({"V": pa.array([f"{n:0500d}" for n in range(9_000)], pa.string_view())})
+    crumbs = [whole.slice(start, 90) for start in range(0, 9_000, 90)]
+    got = list(evened(iter(crumbs)))
+    assert len(got) == 2
+    assert pa.Table.from_batches(got).to_pydict() == whole.to_pydict()
+
+
 def test_a_dataset_is_read_in_batches_that_its_footers_call_for(tmp_path: Any) -> None:
     """A scan of a fixed number of rows would decode gigabytes of long texts."""
     texts = [chr(97 + i % 26) * 15_000 + str(i) for i in range(4_000)]
