@@ -9,6 +9,9 @@ MAX_CHUNK_BYTES = 1_000_000_000
 """Most bytes the API takes in one chunk."""
 
 DEFAULT_CHUNK_BYTES = 64_000_000
+"""What memory is planned for by the chunk where `chunk_bytes` does not say: twice the largest."""
+
+LARGEST_BYTES = 32_000_000
 """Largest chunk that is made unless `chunk_bytes` says otherwise: cheap to send again."""
 
 LEAST_BYTES = 8_000_000
@@ -53,7 +56,7 @@ class Sizes:
         self._taken = self._done = self._reserved = 0
         self._begun = self._open = self._bytes = 0
         self._free = wish is None
-        self._largest = DEFAULT_CHUNK_BYTES
+        self._largest = LARGEST_BYTES
         self._uploads = uploads
         whole = None if rows is None or weight is None else rows * weight
         if wish is None:
@@ -78,7 +81,7 @@ class Sizes:
 
     def bound(self, most: int) -> None:
         """Let no file be wished larger than this, where no size was given."""
-        self._largest = max(LEAST_BYTES, min(most, DEFAULT_CHUNK_BYTES))
+        self._largest = max(LEAST_BYTES, min(most, LARGEST_BYTES))
 
     def rescale(self, factor: float) -> None:
         """The next file's codec makes it so many times larger than the certain one would."""
@@ -140,4 +143,4 @@ class Sizes:
 
 def _fair(whole: float, least: int) -> int:
     """Bytes of a file that suits so many in all."""
-    return int(max(least, min(whole / _PARTS, DEFAULT_CHUNK_BYTES)))
+    return int(max(least, min(whole / _PARTS, LARGEST_BYTES)))

@@ -15,7 +15,7 @@ from celonis_frames import _encoding
 from celonis_frames._chunks import EncodedChunk
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
-from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Sizes
+from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, LARGEST_BYTES, MAX_CHUNK_BYTES, Sizes
 
 WISH = 2_000_000
 RANDOM = np.random.default_rng(1)
@@ -159,7 +159,7 @@ def test_first_rows_that_weigh_nothing_do_not_make_countless_files() -> None:
     sizes.weight = 40.0
     share, _ = sizes.begin()
     assert first == 8_000_000
-    assert share >= 0.9 * DEFAULT_CHUNK_BYTES
+    assert share >= 0.9 * LARGEST_BYTES
 
 
 def test_a_category_as_long_as_the_frame_is_not_sent_with_each_row_group() -> None:
