@@ -112,7 +112,7 @@ CHANGES: dict[str, Callable[[], Any]] = {
     "stops compressing half-way": lambda: _table((_zeros, 400_000), (_integers, 300_000)),
     "begins to compress half-way": lambda: _table((_integers, 300_000), (_zeros, 400_000)),
     "deceives with its first rows": lambda: _table((_zeros, 20_000), (_integers, 400_000)),
-    "to and fro": lambda: _table(*[(_zeros, 100_000), (_integers, 50_000)] * 6),
+    "back and forth": lambda: _table(*[(_zeros, 100_000), (_integers, 50_000)] * 6),
     "times": lambda: _table(
         (lambda n: _zeros(n).cast(pa.timestamp("us")), 300_000),
         (lambda n: pa.array(RANDOM.integers(0, 2**50, n)).cast(pa.timestamp("us")), 200_000),
