@@ -79,6 +79,10 @@ def test_a_file_that_is_right_is_sent_byte_by_byte(
     assert _stored(server, table) == TABLE.to_pydict()
 
 
+EARLIEST = dt.datetime(1970 if pa.__version__.startswith("18.") else 1, 1, 1)  # noqa: DTZ001
+"""pyarrow 18 writes INT96 before 1970 in a way that is read back as another time beside far ones:
+such files are refused."""
+
 CODECS = [codec for codec in COMPRESSIONS if codec in ("snappy", "none")]
 
 
@@ -92,7 +96,7 @@ def test_what_this_library_writes_passes(
         "B": (st.booleans(), pa.bool_()),
         "S": (st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
               pa.large_string()),
-        "T": (st.datetimes(), pa.timestamp("us")),
+        "T": (st.datetimes(min_value=EARLIEST), pa.timestamp("us")),
         "C": (st.sampled_from(["x", "y"]), pa.large_string()),
     }  # fmt: skip
 

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from html import escape
 
-_WIDTH, _HEIGHT = 640, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 200, 20, 45
+_WIDTH, _HEIGHT = 700, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 260, 20, 45
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 
