@@ -79,7 +79,7 @@ def test_a_file_that_is_right_is_sent_byte_by_byte(
     assert _stored(server, table) == TABLE.to_pydict()
 
 
-EARLIEST = dt.datetime(1970 if pa.__version__.startswith("18.") else 1, 1, 1)  # noqa: DTZ001
+EARLIEST = dt.datetime(1970 if pa.__version__.startswith("18.") else 1, 1, 1)
 """pyarrow 18 writes INT96 before 1970 in a way that is read back as another time beside far ones:
 such files are refused."""
 
