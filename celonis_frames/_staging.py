@@ -203,13 +203,21 @@ class Stage:
                 read or written now.
             FrameError: It has no manifest, or a damaged one.
         """
-        with translated(f"The stage at {address(filesystem, folder)} cannot be claimed"):
-            claim = Claim(filesystem, folder)
+        shown = address(filesystem, folder)
         try:
-            return cls(filesystem, folder, claim, read_manifest(filesystem, folder))
-        except BaseException:
-            claim.release()
-            raise
+            with translated(f"The stage at {shown} cannot be claimed"):
+                claim = Claim(filesystem, folder)
+            try:
+                return cls(filesystem, folder, claim, read_manifest(filesystem, folder))
+            except BaseException:
+                claim.release()
+                raise
+        except (ConfigError, FrameError) as error:
+            if not _gone(filesystem, folder):
+                raise
+            raise ConfigError(
+                f"Nothing is staged at {shown} any more: another process has finished that push."
+            ) from error
 
     def put(self, chunk: EncodedChunk | StoredChunk) -> StoredChunk:
         """Write a chunk.
@@ -322,6 +330,14 @@ def staged(url: str) -> tuple[Any, list[str]]:
             "went to another staging=."
         )
     return filesystem, folders
+
+
+def _gone(filesystem: Any, folder: str) -> bool:
+    """Whether a folder is surely not there."""
+    with contextlib.suppress(Exception):  # where it cannot be told, the first failure is the one
+        filesystem.invalidate_cache()
+        return not filesystem.exists(folder)
+    return False
 
 
 def _is_stage(path: str) -> bool:
