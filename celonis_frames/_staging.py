@@ -213,7 +213,8 @@ class Stage:
                 claim.release()
                 raise
         except (ConfigError, FrameError) as error:
-            if not _gone(filesystem, folder):
+            # It was listed just now; its files go one by one, and the folder last.
+            if not (isinstance(error.__cause__, FileNotFoundError) or _gone(filesystem, folder)):
                 raise
             raise ConfigError(
                 f"Nothing is staged at {shown} any more: another process has finished that push."
