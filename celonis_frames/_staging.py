@@ -68,9 +68,6 @@ class Store(Protocol):
     def put(self, chunk: EncodedChunk | StoredChunk) -> StoredChunk:
         """Keep a chunk."""
 
-    def close(self) -> None:
-        """Give all that is kept free."""
-
 
 @dataclass(frozen=True)
 class StagedChunk:

@@ -56,3 +56,13 @@ class Leaks:
             if c.raddr and (self._sockets or not {c.laddr.port, c.raddr.port} & listening)
         }
         return found
+
+
+def push_threads(*, seconds: float = 0.0) -> list[str]:
+    """Names of the threads of pushes that are alive, after so long for them to end."""
+    end = time.monotonic() + seconds
+    while True:
+        names = [t.name for t in threading.enumerate() if t.name.startswith("celonis-")]
+        if not names or time.monotonic() >= end:
+            return names
+        time.sleep(0.001)

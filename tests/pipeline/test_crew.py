@@ -10,17 +10,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from leaks import push_threads
 
 from celonis_frames._crew import Crew, Halted
-
-
-def _alive() -> list[str]:
-    end = time.monotonic() + 5
-    while True:
-        names = [t.name for t in threading.enumerate() if t.name.startswith("celonis-")]
-        if not names or time.monotonic() > end:
-            return names
-        time.sleep(0.001)
 
 
 class Wrong(Exception):
@@ -68,7 +60,7 @@ def test_the_failure_of_the_first_wrong_item_is_raised(
             crew.put(99)
     finally:
         crew.close()
-    assert _alive() == []
+    assert push_threads(seconds=5) == []
 
 
 def test_close_ends_threads_that_wait_and_drops_what_waits() -> None:
@@ -90,7 +82,7 @@ def test_close_ends_threads_that_wait_and_drops_what_waits() -> None:
     threading.Timer(0.05, free.set).start()
     crew.close()
     assert sorted(seen) == [0, 1]
-    assert _alive() == []
+    assert push_threads(seconds=5) == []
     with pytest.raises(Halted):
         crew.put(5)
     with pytest.raises(Halted):
@@ -120,7 +112,7 @@ def test_a_system_without_threads_makes_no_crew_wait(
             crew.put(item)
         crew.finish()
         assert sorted(done) == list(range(20))
-    assert _alive() == []
+    assert push_threads(seconds=5) == []
 
 
 def test_ctrl_c_while_threads_are_started_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,4 +127,4 @@ def test_ctrl_c_while_threads_are_started_leaves_none(monkeypatch: pytest.Monkey
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(KeyboardInterrupt):
         Crew(lambda mine: [None for _ in mine] and None, threads=4, ahead=2)
-    assert _alive() == []
+    assert push_threads(seconds=5) == []

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from leaks import push_threads
 
 from celonis_frames import _encoding
 from celonis_frames._chunks import EncodedChunk, Style
@@ -32,15 +33,6 @@ def some_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """As many threads as this machine might allow."""
     monkeypatch.setattr(_encoding, "cores", lambda: request.param)
     return int(request.param)
-
-
-def _alive() -> list[str]:
-    end = time.monotonic() + 5
-    while True:
-        names = [t.name for t in threading.enumerate() if t.name.startswith("celonis-")]
-        if not names or time.monotonic() > end:
-            return names
-        time.sleep(0.001)
 
 
 def _rows(chunk: EncodedChunk | LentChunk) -> list[int]:
@@ -95,7 +87,7 @@ def _check_run(
 def test_run_makes_every_row_once() -> None:
     """With whatever sizes of batches and files; in order where it is asked for."""
     _check_run()
-    assert _alive() == []
+    assert push_threads(seconds=5) == []
 
 
 @settings(max_examples=10, deadline=None)
@@ -126,7 +118,7 @@ def _check_stream(sizes: list[int], slots: int, data: st.DataObject) -> None:
         assert measure.rows == rows
     for chunk in unreleased:
         chunk.release()
-    assert _alive() == []
+    assert push_threads(seconds=5) == []
 
 
 @pytest.mark.usefixtures("some_cores")
@@ -195,7 +187,7 @@ def test_what_the_source_raises_comes_out(at: int) -> None:
             chunk.release()
     with pytest.raises(Broken):
         measure_all(source(), measure.anew())
-    assert _alive() == []
+    assert push_threads(seconds=5) == []
 
 
 @pytest.mark.usefixtures("some_cores")
@@ -215,7 +207,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> N
             list(encoding.stream(lambda: iter(batches), Slots(2), None))
     with pytest.raises(ColumnTypeError, match="'N'"):
         measure_all(iter(batches), prepared.measure)
-    assert _alive() == []
+    assert push_threads(seconds=5) == []
 
 
 def test_a_stream_is_closed_while_its_threads_wait_for_a_slot() -> None:
@@ -226,5 +218,5 @@ def test_a_stream_is_closed_while_its_threads_wait_for_a_slot() -> None:
     held = next(stream)
     time.sleep(0.05)
     stream.close()
-    assert _alive() == []
+    assert push_threads(seconds=5) == []
     held.release()

@@ -24,10 +24,8 @@ def test_four_besides_chunks_and_polls(
     by_name: bool,
 ) -> None:
     """Create, count and execute; and the pool's id, where it is not given, or a DELTA's table."""
-    (pool,) = [pool for pool in connection.pools() if pool.name == "Tests"] or [None]
-    if pool is None:
-        connection.push(FRAME.head(1), "Tests", table)
-        (pool,) = [pool for pool in connection.pools() if pool.name == "Tests"]
+    connection.push(FRAME.head(1), "Tests", table)
+    (pool,) = [pool for pool in connection.pools() if pool.name == "Tests"]
     caplog.set_level(logging.DEBUG, logger="urllib3.connectionpool")
     status = connection.push(
         FRAME, "Tests" if by_name else pool.id, table, mode=mode, chunk_bytes="100 KB"

@@ -13,6 +13,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from leaks import push_threads
 
 from celonis_frames import Celonis
 from celonis_frames.exceptions import FrameError, JobTimeout, PermissionDenied
@@ -20,10 +21,6 @@ from celonis_frames.exceptions import FrameError, JobTimeout, PermissionDenied
 
 def _rows(count: int) -> Any:
     return pa.table({"N": range(count), "T": [f"{n * n * n:030d}" for n in range(count)]})
-
-
-def _threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("celonis-")]
 
 
 @pytest.fixture
@@ -70,7 +67,7 @@ def test_ctrl_c_while_rows_are_read(
 
     with pytest.raises(KeyboardInterrupt):
         connection.push(rows(), "Trouble", table, chunk_bytes=50_000, workers=workers)
-    assert _threads() == []
+    assert push_threads() == []
     assert len(server.jobs) == jobs
 
 
@@ -85,7 +82,7 @@ def test_ctrl_c_while_chunks_are_made_and_sent(
         interrupting.start()
         with pytest.raises(KeyboardInterrupt):
             connection.push(whole, "Trouble", table, chunk_bytes=20_000, workers=2)
-        assert _threads() == []
+        assert push_threads() == []
     finally:
         interrupting.join()
         server.faults.clear()
@@ -118,7 +115,7 @@ def test_a_refused_upload_ends_all_threads_at_once(server: Any, table: str) -> N
         with server.connect() as own:
             with pytest.raises(PermissionDenied) as caught:
                 own.push(_rows(200_000), "Trouble", table, mode="REPLACE", chunk_bytes=100_000)
-            assert _threads() == []
+            assert push_threads() == []
             assert caught.value.__traceback__ is not None
     finally:
         gc.enable()
