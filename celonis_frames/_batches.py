@@ -6,6 +6,7 @@ memory as it holds, however few it needs at a time.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,41 +16,52 @@ import pyarrow.compute as pc
 BATCH_BYTES = 8_000_000
 """Arrow bytes of a batch: enough to keep a thread busy, few enough to hold several."""
 
+SLICE_BYTES = 16_000_000
+"""The same where batches are slices of what is in memory anyway: every kernel that is called for
+one takes Python's lock, and two threads lose more by it the smaller the batches are."""
+
 BATCH_ROWS = 131_072
 """Most rows of one batch."""
 
 _CRUMB_ROWS, _CRUMB_BYTES = 4_096, 1_000_000
 _GATHERED_ROWS, _GATHERED_BYTES = 32_768, 4_000_000
-_TOO_LARGE = 2
+_VIEWED = 3
+"""Buffers of views that point to some data: whether they are valid, the views, and the data."""
+TOO_LARGE = 2
 """How many times the size wished for is let through: a guess at the source is often a bit low."""
 
 Batches = Iterator[pa.RecordBatch]
 
 
-def evened(batches: Batches) -> Batches:
+def evened(batches: Batches, most: int = BATCH_BYTES) -> Batches:
     """The same rows in batches of a useful size; those without rows are left out.
 
     Slices of what is too large, not copies; only crumbs are copied.
+
+    Args:
+        batches: The rows.
+        most: Arrow bytes that a batch should have; up to twice as many are let through.
     """
+    for batch in gathered(batches):
+        yield from _cut(batch, most)
+
+
+def gathered(batches: Batches) -> Batches:
+    """The same rows with no crumbs among the batches; those without rows are left out."""
     crumbs: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
-        weight = sum(map(_held, batch.columns)) if batch.num_rows < _CRUMB_ROWS else 0
-        if not batch.num_rows:
-            continue
-        if 0 < weight < _CRUMB_BYTES:
+        crumb = 0 < batch.num_rows < _CRUMB_ROWS
+        weight = sum(map(_held, batch.columns)) if crumb else _CRUMB_BYTES
+        if weight < _CRUMB_BYTES:
             crumbs.append(batch)
             rows += batch.num_rows
             size += weight
-            if rows < _GATHERED_ROWS and size < _GATHERED_BYTES:
-                continue
-            gathered, crumbs, rows, size = crumbs, [], 0, 0
-            yield from _joined(gathered)
-            continue
-        if crumbs:
-            gathered, crumbs, rows, size = crumbs, [], 0, 0
-            yield from _joined(gathered)
-        yield from _cut(batch)
+        if crumbs and (weight >= _CRUMB_BYTES or rows >= _GATHERED_ROWS or size >= _GATHERED_BYTES):
+            together, crumbs, rows, size = crumbs, [], 0, 0
+            yield from _joined(together)
+        if weight >= _CRUMB_BYTES and batch.num_rows:
+            yield batch
     yield from _joined(crumbs)
 
 
@@ -78,14 +90,29 @@ def _held(column: Any) -> int:
     """Arrow bytes of a column, of a view's data only what its rows point to."""
     if not (pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type)):
         return nbytes(column)
+    size = 16 * len(column)
+    if len(column.buffers()) < _VIEWED:
+        return size  # all are so short that the views hold them
+    for start in range(0, len(column), BATCH_ROWS):
+        size += _viewed(column.slice(start, BATCH_ROWS))
+    return size
+
+
+def _viewed(column: Any) -> int:
+    """Bytes of the data that views point to, those of nulls not counted."""
     # A view is four 32-bit numbers, of which the first is the length.
     numbers = pa.Array.from_buffers(
         pa.int32(), 4 * len(column), [None, column.buffers()[1]], offset=4 * column.offset
     )
-    lengths = pc.list_element(pa.FixedSizeListArray.from_arrays(numbers, 4), 0)
+    lengths = numbers.take(_every_fourth().slice(0, len(column)))
     if column.null_count:
-        lengths = lengths.filter(column.is_valid())
-    return 16 * len(column) + (pc.sum(lengths).as_py() or 0)
+        lengths = pc.if_else(column.is_valid(), lengths, 0)
+    return pc.sum(lengths).as_py() or 0
+
+
+@functools.cache
+def _every_fourth() -> Any:
+    return pc.cumulative_sum(pa.repeat(pa.scalar(4, pa.int32()), BATCH_ROWS), start=-4)
 
 
 def _shared(column: Any) -> int:
@@ -102,33 +129,34 @@ def _shared(column: Any) -> int:
     return nbytes(column.slice(0, 0))
 
 
-def fitting(rows: int, width: float) -> int:
-    """How many of so many rows, each of `width` Arrow bytes, one batch should have."""
-    return max(1, min(rows, BATCH_ROWS, int(BATCH_BYTES / max(width, 1))))
+def fitting(rows: int, width: float, most: int = BATCH_BYTES) -> int:
+    """How many of so many rows, each of `width` Arrow bytes, a batch of `most` bytes should have."""
+    return max(1, min(rows, BATCH_ROWS, int(most / max(width, 1))))
 
 
-def _cut(batch: pa.RecordBatch) -> Batches:
+def _cut(batch: pa.RecordBatch, most: int) -> Batches:
     shared = sum(map(_shared, batch.columns))
-    yield from _pieces(batch, shared, shared / batch.num_rows)
+    yield from _pieces(batch, most, shared, shared / batch.num_rows)
 
 
-def _pieces(batch: pa.RecordBatch, shared: int, share: float) -> Batches:
+def _pieces(batch: pa.RecordBatch, most: int, shared: int, share: float) -> Batches:
     """The batch in pieces that are not too large.
 
     Args:
         batch: The batch, or a piece of it.
+        most: Bytes that a piece should have.
         shared: Bytes that are counted with each piece, whatever its rows.
         share: How many of these are a row's.
     """
     size = weight(batch) - shared + share * batch.num_rows
-    parts = max(size / BATCH_BYTES, batch.num_rows / BATCH_ROWS)
-    if parts <= _TOO_LARGE or batch.num_rows == 1:
+    parts = max(size / most, batch.num_rows / BATCH_ROWS)
+    if parts <= TOO_LARGE or batch.num_rows == 1:
         yield batch
         return
     step = max(1, int(batch.num_rows / parts))
     for start in range(0, batch.num_rows, step):
         # Its rows may be wider than the others'.
-        yield from _pieces(batch.slice(start, step), shared, share)
+        yield from _pieces(batch.slice(start, step), most, shared, share)
 
 
 def _joined(crumbs: list[pa.RecordBatch]) -> Batches:

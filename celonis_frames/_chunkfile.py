@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from celonis_frames import _casts as casts
 from celonis_frames._batches import weight
 from celonis_frames._csvfile import CsvWriter
-from celonis_frames._sizes import MAX_CHUNK_BYTES, Sizes
+from celonis_frames._sizes import MAX_CHUNK_BYTES, MOST_BYTES, Sizes
 from celonis_frames._style import Style
 from celonis_frames.exceptions import FrameError
 
@@ -29,11 +29,8 @@ PROBE_BYTES = 1_000_000
 
 _BUFFER_BYTES = 4 * BLOCK_BYTES
 _GROUP_BYTES = 16_000_000
-_MORE, _OVER = 1.08, 1.15
-"""How much larger than wished a file may be to take in what is left, and with a row group that
-compresses worse than the last one."""
-_MOST = 0.95 * MAX_CHUNK_BYTES
-"""But never larger than this."""
+_MORE = 1.08
+"""How much larger than wished a file may be to take in what is left."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +141,18 @@ class ChunkFile:
         left = self._wish - self._size()
         if left >= max(self._sizes.weight or 0, 0.04 * self._wish, self._style.overhead):
             return False
-        over = self._size() > min(_MORE * self._sizes.wish, _MOST)
+        over = self._size() > min(_MORE * self._sizes.wish, MOST_BYTES)
         return over or not self._sizes.nearly_done(rest)
 
-    def take(self, batch: pa.RecordBatch, start: int) -> int:
-        """Take rows of a batch, as many as fit the row group in the making; how many those are."""
-        width = self._width(batch)
+    def take(self, batch: pa.RecordBatch, start: int, width: float) -> int:
+        """Take rows of a batch, as many as fit the row group in the making; how many those are.
+
+        Args:
+            batch: The batch.
+            start: Its first row that is to be taken.
+            width: Arrow bytes of its rows, on the whole.
+        """
+        width += self._style.widening
         part: Any = batch.slice(start, max(1, self._fitting(width)))
         found = self._width(part)
         while found > 2 * width and part.num_rows > 1:  # wider than the batch is on the whole
@@ -183,7 +186,7 @@ class ChunkFile:
         not compress as those did.
         """
         size = self._size()
-        room = min(_OVER * self._sizes.wish, _MOST) - size
+        room = self._sizes.most - size
         most = min(max(room, self._wish / 10), _GROUP_BYTES)
         value = self._sizes.value or self._sizes.weight
         if value is None:

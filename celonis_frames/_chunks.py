@@ -71,12 +71,12 @@ def write(
     file: ChunkFile | None = None
     for batch in batches:
         sizes.take(batch.num_rows)  # all of it: no other thread can take what is left
-        start = 0
+        start, width = 0, weight(batch) / max(batch.num_rows, 1)
         while start < batch.num_rows:
             if file is None:
                 admit()
                 file = ChunkFile(style, sizes, batch)
-            start += file.take(batch, start)
+            start += file.take(batch, start, width)
             if file.full(batch.num_rows - start):
                 done, file = file, None
                 yield done
@@ -97,7 +97,7 @@ def weigh(batch: pa.RecordBatch, style: Style) -> float | None:
     rows = min(batch.num_rows, max(1, int(PROBE_BYTES / max(width, 1))))
     sizes = Sizes(DEFAULT_CHUNK_BYTES, None, None)
     file = ChunkFile(style, sizes, batch)
-    file.take(batch.slice(0, rows), 0)
+    file.take(batch.slice(0, rows), 0, width)
     file.finish(1)
     return sizes.weight
 

@@ -20,7 +20,7 @@ from celonis_frames._measure import Measure
 from celonis_frames._schema import Layout
 from celonis_frames._sizes import Sizes
 
-__all__ = ["Encoding", "LentChunk", "measure_all"]
+__all__ = ["Encoding", "LentChunk", "judge", "measure_all"]
 
 _AHEAD = 2
 """Batches that wait for a thread."""
@@ -67,6 +67,13 @@ def _share_out(batches: _Batches, crew: Crew[pa.RecordBatch]) -> None:
         crew.close()
 
 
+def judge(batch: pa.RecordBatch, layout: Layout, style: Style) -> float | None:
+    """Decide by the first rows what the files are like; bytes that a row has in them."""
+    sample = layout.convert(batch.slice(0, _SAMPLE_ROWS))
+    style.see(sample)
+    return weigh(sample, style)
+
+
 class LentChunk:
     """A chunk in memory that is given back when it has arrived, so that another can be made."""
 
@@ -95,6 +102,7 @@ class Encoding:
         layout: What the rows become.
         style: What files are written.
         rows: How many rows there are; None: not known.
+        weight: Bytes that a row has in the files, where that was judged before; else None.
         wish: Bytes of a file; None: what suits the whole.
         room: Bytes that the files in the making may have.
         uploads: Uploads at a time.
@@ -113,6 +121,7 @@ class Encoding:
         style: Style,
         *,
         rows: int | None,
+        weight: float | None = None,
         wish: int | None,
         room: int,
         uploads: int = 1,
@@ -124,7 +133,8 @@ class Encoding:
         overlapped: bool = True,
     ) -> None:
         self._layout, self._style = layout, style
-        self._rows, self._wish, self._room = rows, wish, room
+        self._rows, self._weight = rows, weight
+        self._wish, self._room = wish, room
         self._uploads = uploads
         self._first, self._deleted, self._ordered = first, deleted, ordered
         self._busy, self._speed, self._overlapped = busy, speed, overlapped
@@ -155,11 +165,9 @@ class Encoding:
         if not head:
             keep(empty(self._style, number=self._first, deleted=self._deleted))
             return
-        sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
-        self._style.see(sample)
         alone = head[0].num_rows >= self._rows if self._rows else len(head) < 2
-        few = alone and sample.num_rows == head[0].num_rows  # too little to be encoded twice
-        weight = None if few else weigh(sample, self._style)
+        few = alone and head[0].num_rows <= _SAMPLE_ROWS  # too little to be encoded twice
+        weight = None if few else self._weight or judge(head[0], self._layout, self._style)
         sizes = Sizes(self._wish, self._rows, weight, uploads=self._uploads)
         most = min(cores(), max(1, self._room // sizes.wish))
         if self._ordered or alone:
@@ -167,10 +175,12 @@ class Encoding:
         threads = most if sizes.count is None else min(most, sizes.count)
         sizes.bound(self._room // threads)
         if self._style.compression == AUTO and weight is not None:  # else too little to matter
+            sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
             self._style.choice = Choice(
                 efforts(sample, self._style), self._speed,
                 cores=threads, overlapped=self._overlapped,
             )  # fmt: skip
+            del sample
 
         def work(items: _Batches) -> None:
             try:
@@ -198,7 +208,9 @@ class Encoding:
         del head
         if self._busy:
             source = self._converted(source, measure)
-        _share_out(source, Crew(work, threads=threads, ahead=_AHEAD))
+        # While a file's rows are compressed, one who reads with the GIL has its turn: it goes on.
+        ahead = 2 * _AHEAD if self._busy else _AHEAD
+        _share_out(source, Crew(work, threads=threads, ahead=ahead))
 
     def stream(
         self,

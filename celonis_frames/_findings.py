@@ -68,6 +68,8 @@ class Findings:
 
     def texts(self, array: Any, limit: int) -> None:
         """Look at texts, plain or in a dictionary, of which none may be longer than `limit`."""
+        if pa.types.is_string_view(array.type):
+            array = casts.unpacked(array)
         values = array
         if pa.types.is_dictionary(array.type):
             values = array.dictionary

@@ -15,7 +15,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._batches import BATCH_ROWS, evened, fitting, nbytes
+from celonis_frames._batches import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    SLICE_BYTES,
+    evened,
+    fitting,
+    gathered,
+    nbytes,
+)
 from celonis_frames._iterable import read_frames
 from celonis_frames._pandas import read_pandas
 from celonis_frames._parquetfiles import ParquetFiles
@@ -46,6 +54,9 @@ class Source:
         notes: Warnings found on the way in.
         dear: Whether a second reading costs much more than keeping what the first one gave.
         files: The Parquet files that the rows come from, where the frame is such files.
+        converted: Whether reading makes something that is worth keeping; else the batches are
+            slices of what is there.
+        even: Whether no batch is too large, so that they need not be weighed for it.
     """
 
     kind: str
@@ -57,6 +68,8 @@ class Source:
     notes: tuple[str, ...] = ()
     dear: bool = False
     files: ParquetFiles | None = None
+    converted: bool = True
+    even: bool = False
 
 
 def read(frame: Any, *, index: bool | None = None) -> Source:
@@ -74,7 +87,10 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
         ConfigError: `index` was given for a frame that has none.
     """
     source = _read(frame, index=index)
-    return replace(source, batches=lambda: evened(source.batches()))
+    if source.even:
+        return replace(source, batches=lambda: gathered(source.batches()))
+    most = SLICE_BYTES if source.settled and not source.dear else BATCH_BYTES
+    return replace(source, batches=lambda: evened(source.batches(), most))
 
 
 def _read(frame: Any, *, index: bool | None = None) -> Source:
@@ -92,11 +108,20 @@ def _read(frame: Any, *, index: bool | None = None) -> Source:
             "no index: leave index= away."
         )
     if polars is not None and isinstance(frame, _class(polars, "DataFrame")):
-        schema, batches = read_polars(frame, batch_rows=_batch_rows)
-        return Source("polars DataFrame", schema, frame.height, True, True, batches)
+        schema, batches = read_polars(frame)
+        return Source(
+            "polars DataFrame",
+            schema,
+            frame.height,
+            True,
+            True,
+            batches,
+            converted=False,
+            even=True,
+        )
     if polars is not None and isinstance(frame, _class(polars, "LazyFrame")):
-        schema, batches = read_lazy(frame, batch_rows=_batch_rows)
-        return Source("polars LazyFrame", schema, None, True, False, batches)
+        schema, batches = read_lazy(frame)
+        return Source("polars LazyFrame", schema, None, True, False, batches, even=True)
     return _read_arrow(frame)
 
 
@@ -105,7 +130,7 @@ def _read_arrow(frame: Any) -> Source:
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
         table = frame
-        rows = _batch_rows(table.schema, nbytes(table), table.num_rows)
+        rows = fitting(BATCH_ROWS, nbytes(table) / max(table.num_rows, 1), SLICE_BYTES)
         return Source(
             "pyarrow Table",
             table.schema,
@@ -113,6 +138,7 @@ def _read_arrow(frame: Any) -> Source:
             True,
             True,
             lambda: iter(table.to_batches(max_chunksize=rows)),
+            converted=False,
         )
     # pyarrow's dataset module imports pandas, so it is looked up and only loaded for files.
     datasets = sys.modules.get("pyarrow.dataset")
@@ -193,11 +219,6 @@ def _read_files(patterns: list[str]) -> Source:
     return Source(
         "Parquet files", found.schema, rows, True, False, found.batches, found.notes, files=found
     )
-
-
-def _batch_rows(schema: pa.Schema, size: int, rows: int) -> int:
-    """How many rows make a batch of about `BATCH_BYTES`, from what the frame weighs."""
-    return fitting(BATCH_ROWS, size / rows if rows else 16 * max(1, len(schema)))
 
 
 def _class(library: Any, name: str) -> Any:

@@ -10,13 +10,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 
+import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._chunks import EncodedChunk
 from celonis_frames._staging import StoredChunk, write_chunk
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["HeldChunk", "Keep", "NoRoom", "Spare"]
+__all__ = ["HeldBatches", "HeldChunk", "Keep", "NoRoom", "Spare"]
 
 
 class NoRoom(FrameError):
@@ -51,6 +52,48 @@ class Spare:
         """What was taken is held no longer."""
         with self._lock:
             self._left += size
+
+
+class HeldBatches:
+    """What was read stays in memory until it is sent, as long as all of it finds room.
+
+    Attributes:
+        batches: The rows; None once they found no room.
+    """
+
+    def __init__(self, spare: Spare) -> None:
+        self.batches: list[pa.RecordBatch] | None = []
+        self._spare = spare
+        self._taken = 0
+        self._known: dict[int, int] = {}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Hold a batch too, or none any more."""
+        if self.batches is None:
+            return
+        size = self._more(batch)
+        if self._spare.take(size):
+            self._taken += size
+            self.batches.append(batch)
+        else:
+            self.batches = None
+            self._spare.give_back(self._taken)
+
+    def _more(self, batch: pa.RecordBatch) -> int:
+        """Bytes that this batch keeps alive and those before it do not."""
+        size = 0
+        for column in batch.columns:
+            arrays = [column]
+            if pa.types.is_dictionary(column.type):
+                arrays.append(column.dictionary)
+            for array in arrays:
+                # What views point to, and what slices are slices of, is alive as a whole.
+                # Buffers of other libraries are known as far as a slice reaches.
+                for buffer in filter(None, array.buffers()):
+                    known = self._known.get(buffer.address, 0)
+                    size += max(0, buffer.size - known)
+                    self._known[buffer.address] = max(buffer.size, known)
+        return size
 
 
 class HeldChunk:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._batches import fitting, nbytes
+from celonis_frames._batches import BATCH_BYTES, SLICE_BYTES, fitting, nbytes
 from celonis_frames._objects import object_type, surrogate
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 
@@ -97,14 +97,15 @@ def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
     rows = len(frame)
     fixed = sum(_width(column) for column in columns if not column.dear)
     dear = [column for column in columns if column.dear]
+    most = BATCH_BYTES if dear else SLICE_BYTES
 
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
         while start < rows:
-            stop = start + fitting(rows - start, fixed)
+            stop = start + fitting(rows - start, fixed, most)
             # Objects take their memory in Arrow only when they are converted: ask before.
             width = fixed + sum(_object_width(column, start, stop) for column in dear)
-            stop = start + fitting(rows - start, width)
+            stop = start + fitting(rows - start, width, most)
             yield pa.RecordBatch.from_arrays(
                 [column.slice(start, stop) for column in columns], schema=schema
             )

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._types import WideInteger
+from celonis_frames._batches import BATCH_BYTES, BATCH_ROWS, SLICE_BYTES, TOO_LARGE, fitting
+from celonis_frames._types import WideInteger, views_fit
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]
 
 
-def read_polars(
-    frame: Any, *, batch_rows: Callable[[pa.Schema, int, int], int]
-) -> tuple[pa.Schema, Batches]:
+def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
     """The Arrow schema of a DataFrame and a function that yields its rows.
 
     Raises:
         ColumnTypeError: A column of Python objects.
     """
     schema = _to_arrow(frame.head(0)).schema
-    rows = batch_rows(schema, int(frame.estimated_size()), frame.height)
+    width = frame.estimated_size() / max(frame.height, 1)
+    rows = fitting(BATCH_ROWS, width, SLICE_BYTES)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for part in frame.iter_slices(rows):
-            yield from _to_arrow(part).to_batches()
+            for piece in _pieces(part, SLICE_BYTES):
+                yield from _to_arrow(piece).to_batches()
 
     return schema, batches
 
 
-def read_lazy(
-    frame: Any, *, batch_rows: Callable[[pa.Schema, int, int], int]
-) -> tuple[pa.Schema, Batches]:
+def _pieces(part: Any, most: int) -> Iterator[Any]:
+    """The rows in pieces that are not too large, by what polars itself says they weigh."""
+    parts = math.ceil(int(part.estimated_size()) / (TOO_LARGE * most))
+    if parts <= 1 or part.height <= 1:
+        yield part
+        return
+    for piece in part.iter_slices(max(1, part.height // (TOO_LARGE * parts))):
+        yield from _pieces(piece, most)
+
+
+def read_lazy(frame: Any) -> tuple[pa.Schema, Batches]:
     """The Arrow schema of a LazyFrame and a function that streams its rows.
 
     Each call runs the query anew on the streaming engine, with back-pressure; the frame is never
@@ -49,14 +59,14 @@ def read_lazy(
         schema = _to_arrow(frame.collect_schema().to_frame()).schema
     except (pl.exceptions.PolarsError, OSError) as error:
         raise FrameError(f"The LazyFrame's query fails: {error}") from error
-    rows = batch_rows(schema, 0, 0)
+    rows = fitting(BATCH_ROWS, 16 * len(schema))
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
             for part in frame.collect_batches(
                 chunk_size=rows, maintain_order=True, engine="streaming"
             ):
-                for piece in part.iter_slices(rows):
+                for piece in _pieces(part, BATCH_BYTES):
                     yield from _to_arrow(piece).to_batches()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise FrameError(f"The LazyFrame's query fails: {error}") from error
@@ -78,7 +88,7 @@ def _to_arrow(frame: Any) -> pa.Table:
             wide.append(name)
     if wide:
         frame = frame.with_columns(pl.col(wide).cast(pl.String))
-    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    table = _with_views(frame, wide) if views_fit() else _plain(frame)
     for name in wide:
         place = table.schema.get_field_index(name)
         digits = [
@@ -87,3 +97,21 @@ def _to_arrow(frame: Any) -> pa.Table:
         ]
         table = table.set_column(place, name, pa.chunked_array(digits, WideInteger()))
     return table
+
+
+def _plain(frame: Any) -> pa.Table:
+    return frame.to_arrow(compat_level=sys.modules["polars"].CompatLevel.oldest())
+
+
+def _with_views(frame: Any, without: list[str]) -> pa.Table:
+    """The frame with its texts as views, as polars holds them, so that none is copied."""
+    pl = sys.modules["polars"]
+    texts = [
+        name for name, dtype in frame.schema.items() if dtype == pl.String and name not in without
+    ]
+    if not texts:
+        return _plain(frame)
+    views = frame.select(texts).to_arrow(compat_level=pl.CompatLevel.newest())
+    others = _plain(frame.drop(texts))
+    columns = [(views if name in texts else others).column(name) for name in frame.columns]
+    return pa.Table.from_arrays(columns, frame.columns)

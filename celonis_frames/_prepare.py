@@ -14,12 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._batches import nbytes
 from celonis_frames._casts import furthest
 from celonis_frames._chunks import EncodedChunk, Style
-from celonis_frames._encoding import Encoding, measure_all
+from celonis_frames._encoding import Encoding, judge, measure_all
 from celonis_frames._frames import Source, read
-from celonis_frames._keeping import Keep, NoRoom, Spare
+from celonis_frames._keeping import HeldBatches, Keep, NoRoom, Spare
 from celonis_frames._measure import Measure
 from celonis_frames._options import PushOptions
 from celonis_frames._passing import PassedFile, Passing
@@ -29,6 +28,9 @@ from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnErro
 
 SLOW_SECONDS = 1.0
 """How long a query's first rows may take, if it is to be run a second time for the upload."""
+
+_JUDGED = 3
+"""After so many batches, which keep all threads busy, what the files will be like is judged."""
 
 _Batches = Iterator[pa.RecordBatch]
 
@@ -70,6 +72,7 @@ class Prepared:
     passing: Passing | None = None
     _keep: Keep | None = None
     _held: list[pa.RecordBatch] | None = None
+    _judged: tuple[Style, float | None] | None = None
     _first: int = 1
     _kept: list[StoredChunk] | None = None
 
@@ -279,31 +282,36 @@ class Prepared:
         return kept
 
     def _measure(self, batches: _Batches) -> None:
-        """Look at all rows. What a query gives is held, if it fits, so that it is asked once."""
-        held: list[pa.RecordBatch] | None = None if self.source.settled else []
-        taken = 0
+        """Look at all rows. What was read is held, if it fits, where it is not free to read."""
+        held = HeldBatches(self.spare) if self.source.converted else None
 
         def watched() -> _Batches:
-            nonlocal held, taken
-            for batch in batches:
-                if held is not None and self.spare.take(nbytes(batch)):
-                    taken += nbytes(batch)
-                    held.append(batch)
-                elif held is not None:
-                    held = None
-                    self.spare.give_back(taken)
+            first: pa.RecordBatch | None = None
+            for number, batch in enumerate(batches):
+                if held is not None:
+                    held.add(batch)
+                first = batch if number == 0 else first
                 yield batch
+                if number == _JUDGED and first is not None:  # others look at rows meanwhile
+                    style = self._style()
+                    self._judged = style, judge(first, self.layout, style)
+                    first = None
 
         measure_all(watched(), self.measure)
-        self._held = held
+        self._held = held.batches if held is not None else None
+
+    def _style(self) -> Style:
+        return Style(self.layout.wire, self.options.file_type, self.options.compression)
 
     def _encoding(
         self, rows: int | None, first: int, *, ordered: bool, overlapped: bool = True
     ) -> Encoding:
+        style, weight = self._judged or (self._style(), None)
         return Encoding(
             self.layout,
-            Style(self.layout.wire, self.options.file_type, self.options.compression),
+            style,
             rows=rows,
+            weight=weight,
             wish=self.options.chunk_size,
             room=self.options.room // 2,
             uploads=self.options.uploads(ordered=ordered),

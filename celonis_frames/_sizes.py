@@ -20,9 +20,14 @@ LEAST_BYTES = 8_000_000
 _PARTS = 32
 """A frame is cut into about so many chunks, if each has its least and most bytes: the first is
 soon on its way, and no connection has long to send when the others are done."""
+OVER = 1.15
+"""How much larger than wished a file may be with rows that compress worse than the last ones."""
+MOST_BYTES = 0.95 * MAX_CHUNK_BYTES
+"""But never larger than this."""
 _UNKNOWN_BYTES = 32_000_000
 """Size of the chunks of a stream whose length is not known."""
-_OVER = 1.1
+_ROUNDED = 1.1
+"""How much larger than wished files may be planned, so that one fewer does."""
 _TAIL = 0.2
 
 
@@ -79,6 +84,11 @@ class Sizes:
             self._open += 1
             return max(1, int(share)), rows
 
+    @property
+    def most(self) -> float:
+        """Bytes that a file may come to if its rows do not compress as those before them did."""
+        return min(max(OVER * self.wish, self._largest if self._free else 0), MOST_BYTES)
+
     def bound(self, most: int) -> None:
         """Let no file be wished larger than this, where no size was given."""
         self._largest = max(LEAST_BYTES, min(most, LARGEST_BYTES))
@@ -133,7 +143,7 @@ class Sizes:
 
     def _files(self, size: float) -> int:
         """How many files are still to be begun for so many bytes."""
-        most = min(_OVER * self.wish, 0.9 * MAX_CHUNK_BYTES)
+        most = min(_ROUNDED * self.wish, 0.9 * MAX_CHUNK_BYTES)
         files = max(1, math.ceil(size / max(most, 1.0)))
         together = self._begun + files
         if self._free and together > self._uploads:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from celonis_frames import _casts as casts
 from celonis_frames._codecs import AUTO, CERTAIN, Choice
 
 __all__ = ["Style"]
@@ -94,7 +95,7 @@ def _dictionary_columns(batch: pa.RecordBatch) -> list[str]:
 def _mostly_different(column: Any) -> bool:
     # A few rows tell of most columns; the others are looked at for longer.
     for rows, share in ((_GLANCE, _GLANCE_SHARE), (_DICTIONARY_SAMPLE, _DICTIONARY_SHARE)):
-        sample = column.slice(0, rows)
+        sample = casts.unpacked(column.slice(0, rows))
         if pc.count_distinct(sample).as_py() > share * len(sample):
             return True
     return False

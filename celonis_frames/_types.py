@@ -8,11 +8,13 @@ and UTF-8 text (see docs/local.md for how sure each is), so everything is brough
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from celonis_frames import _casts as casts
 from celonis_frames._casts import storage_type
@@ -201,6 +203,8 @@ def target(kind: pa.DataType, celonis: ColumnType, choices: Choices) -> Target:
     if celonis == "STRING":
         if _is.is_dictionary(kind) and _text(kind.value_type):
             return Target("STRING", pa.dictionary(pa.int32(), pa.large_string()), _dictionary)
+        if not choices.csv and (_is.is_string(kind) or (_is.is_string_view(kind) and views_fit())):
+            return Target("STRING", kind, _same)
         return Target("STRING", pa.large_string(), _after(kind, _to_text(plain, choices)))
     if celonis == "TIME":
         return Target("TIME", pa.large_string(), _after(kind, _to_microseconds_text))
@@ -220,6 +224,16 @@ def target(kind: pa.DataType, celonis: ColumnType, choices: Choices) -> Target:
     wire = {"INTEGER": pa.int64(), "BOOLEAN": pa.bool_()}[celonis]
     cast = _cast(wire)
     return Target(celonis, wire, _after(kind, lambda array: cast(finite(array))))
+
+
+@functools.cache
+def views_fit() -> bool:
+    """Whether pyarrow writes views of text into Parquet, as it does from version 21 on."""
+    try:
+        pq.write_table(pa.table({"": pa.array([], pa.string_view())}), pa.BufferOutputStream())
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
 
 
 def chosen_target(kind: pa.DataType, rule: TypeRule, choices: Choices) -> Target | None:

@@ -84,7 +84,7 @@ def _from_pandas(part: Any) -> pa.Table:
 
 
 def _from_polars(part: Any) -> pa.Table:
-    return part.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return part.to_arrow(compat_level=pl.CompatLevel.newest())
 
 
 _CONVERT: dict[Kind, Callable[[Any], pa.Table]] = {
