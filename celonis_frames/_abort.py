@@ -16,6 +16,8 @@ import urllib3
 import urllib3.connection
 import urllib3.connectionpool
 
+from celonis_frames._trust import shared_context
+
 __all__ = ["Abort", "Adapter"]
 
 _thread = threading.local()
@@ -87,7 +89,14 @@ class _Http(_Attached, urllib3.connection.HTTPConnection):
 
 
 class _Https(_Attached, urllib3.connection.HTTPSConnection):
-    pass
+    def connect(self) -> None:
+        # A proxy that is called over TLS is trusted by the same names, in a context of its own.
+        own = self.proxy is not None and self.proxy.scheme == "https"
+        known = self.ca_certs or self.ca_cert_dir
+        if self.ssl_context is None and self.cert_file is None and known and not own:
+            self.ssl_context = shared_context(self.ca_certs, self.ca_cert_dir)
+            self.ca_certs = self.ca_cert_dir = None
+        super().connect()
 
 
 class _HttpPool(urllib3.connectionpool.HTTPConnectionPool):

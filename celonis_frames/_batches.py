@@ -130,7 +130,7 @@ def _shared(column: Any) -> int:
 
 
 def fitting(rows: int, width: float, most: int = BATCH_BYTES) -> int:
-    """How many of so many rows, each of `width` Arrow bytes, a batch of `most` bytes should have."""
+    """How many of so many rows, of `width` Arrow bytes each, a batch of `most` should have."""
     return max(1, min(rows, BATCH_ROWS, int(most / max(width, 1))))
 
 

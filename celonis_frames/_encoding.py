@@ -174,6 +174,8 @@ class Encoding:
             most = 1
         threads = most if sizes.count is None else min(most, sizes.count)
         sizes.bound(self._room // threads)
+        if self._overlapped:
+            sizes.hasten(threads)
         if self._style.compression == AUTO and weight is not None:  # else too little to matter
             sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
             self._style.choice = Choice(

@@ -26,7 +26,8 @@ from celonis_frames._address import base_url
 from celonis_frames._auth import Secret
 from celonis_frames._breaks import translate
 from celonis_frames._refusals import Call, Reply, hidden, redirect
-from celonis_frames._session import authorities, close_session, new_session
+from celonis_frames._session import close_session, new_session
+from celonis_frames._trust import authorities
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:

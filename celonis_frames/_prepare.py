@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -28,9 +29,6 @@ from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnErro
 
 SLOW_SECONDS = 1.0
 """How long a query's first rows may take, if it is to be run a second time for the upload."""
-
-_JUDGED = 3
-"""After so many batches, which keep all threads busy, what the files will be like is judged."""
 
 _Batches = Iterator[pa.RecordBatch]
 
@@ -284,21 +282,25 @@ class Prepared:
     def _measure(self, batches: _Batches) -> None:
         """Look at all rows. What was read is held, if it fits, where it is not free to read."""
         held = HeldBatches(self.spare) if self.source.converted else None
+        style = self._style()
+        judged: Future[float | None] | None = None
+        # What the files will be like is judged beside, by the first rows of a frame that is large.
+        with ThreadPoolExecutor(1, thread_name_prefix="celonis-judge") as beside:
 
-        def watched() -> _Batches:
-            first: pa.RecordBatch | None = None
-            for number, batch in enumerate(batches):
-                if held is not None:
-                    held.add(batch)
-                first = batch if number == 0 else first
-                yield batch
-                if number == _JUDGED and first is not None:  # others look at rows meanwhile
-                    style = self._style()
-                    self._judged = style, judge(first, self.layout, style)
-                    first = None
+            def watched() -> _Batches:
+                nonlocal judged
+                first = next(batches, None)
+                second = next(batches, None)
+                if first is not None and second is not None:
+                    judged = beside.submit(judge, first, self.layout, style)
+                for batch in chain(filter(None, (first, second)), batches):
+                    if held is not None:
+                        held.add(batch)
+                    yield batch
 
-        measure_all(watched(), self.measure)
+            measure_all(watched(), self.measure)
         self._held = held.batches if held is not None else None
+        self._judged = None if judged is None else (style, judged.result())
 
     def _style(self) -> Style:
         return Style(self.layout.wire, self.options.file_type, self.options.compression)

@@ -1,20 +1,17 @@
-"""The HTTP library's session: how it is set up and closed, and whom it trusts."""
+"""The HTTP library's session: how it is set up and closed."""
 
 from __future__ import annotations
 
 import contextlib
 import http.cookiejar
-import os
-import ssl
 
 import requests
 
 from celonis_frames._abort import Adapter
 from celonis_frames._address import is_loopback
 from celonis_frames._version import __version__
-from celonis_frames.exceptions import ConfigError
 
-__all__ = ["authorities", "close_session", "new_session"]
+__all__ = ["close_session", "new_session"]
 
 
 def new_session(host: str, connections: int) -> requests.Session:
@@ -48,48 +45,3 @@ def close_session(session: requests.Session) -> None:
                     with contextlib.suppress(KeyError):
                         manager.pools[key].close()
     session.close()
-
-
-def authorities(verify: object, *, encrypted: bool) -> bool | str:
-    """Whose certificates a session trusts, checked before the first call.
-
-    Args:
-        verify: True, or the path of a CA file or directory to trust instead.
-        encrypted: Whether the calls go over TLS; else what the environment says is not looked at,
-            since reading a long list of authorities takes a while.
-
-    Raises:
-        ConfigError: If it is neither, or no certificates can be read there or where the
-            environment says.
-    """
-    if verify is True:
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            path = os.environ.get(name)
-            if path and encrypted:
-                _check_authorities(path, f"{name}={path}")
-                break
-        return True
-    if isinstance(verify, (str, os.PathLike)):
-        path = os.fspath(verify)
-        if isinstance(path, str):
-            _check_authorities(path, f"verify={path!r}")
-            return path
-    msg = (
-        "verify takes True or the path of a CA file. Certificates are always checked: for a "
-        "company's own authority give verify='company-ca.pem', or set REQUESTS_CA_BUNDLE."
-    )
-    raise ConfigError(msg)
-
-
-def _check_authorities(path: str, given: str) -> None:
-    if os.path.isdir(path):  # noqa: PTH112
-        return
-    try:
-        ssl.create_default_context(cafile=path)
-    except FileNotFoundError:
-        problem = "there is no such CA file or directory"
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        problem = f"it cannot be read as certificates in PEM form ({type(error).__name__})"
-    else:
-        return
-    raise ConfigError(f"{given}: {problem}.")

@@ -29,6 +29,8 @@ _UNKNOWN_BYTES = 32_000_000
 _ROUNDED = 1.1
 """How much larger than wished files may be planned, so that one fewer does."""
 _TAIL = 0.2
+_SMALL = 0.25
+"""How large files are that are made small, by the others."""
 
 
 class Sizes:
@@ -68,13 +70,18 @@ class Sizes:
             wish = _UNKNOWN_BYTES if whole is None else _fair(whole, LEAST_BYTES)
         self.wish = wish
         self.count = None if whole is None else self._files(whole)
+        self._small = 0
 
     def begin(self) -> tuple[int, int]:
         """Bytes that the next file should have, and how many of its rows that may be."""
         with self._lock:
             self._grow()
             share = float(self.wish)
-            if self._rows is not None and self.weight:
+            if self._small:
+                self._small -= 1
+                self._begun -= 1  # it is one more than is planned
+                share *= _SMALL
+            elif self._rows is not None and self.weight:
                 left = (self._rows - self._done - self._reserved) * self.weight
                 if left > self.wish / 4:  # else what is left is less than could be told
                     share = left / self._files(left)
@@ -92,6 +99,14 @@ class Sizes:
     def bound(self, most: int) -> None:
         """Let no file be wished larger than this, where no size was given."""
         self._largest = max(LEAST_BYTES, min(most, LARGEST_BYTES))
+
+    def hasten(self, files: int) -> None:
+        """Make so many of the first files small, so that sending soon begins.
+
+        That is not done where a size was given, or there will be no more files than these.
+        """
+        if self._free and (self.count is None or self.count > files):
+            self._small = files
 
     def rescale(self, factor: float) -> None:
         """The next file's codec makes it so many times larger than the certain one would."""

@@ -19,6 +19,8 @@ import pytest
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._frames import read
 from celonis_frames._keys import KeyCounter
+from celonis_frames._options import PushOptions
+from celonis_frames._prepare import prepare
 from celonis_frames._types import views_fit
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -400,3 +402,44 @@ def test_files_of_other_columns_are_refused(
     pq.write_table(pa.table(second), tmp_path / "1.parquet")
     with pytest.raises(exceptions.FrameError, match="other columns"):
         connection.push([tmp_path / "0.parquet", tmp_path / "1.parquet"], "Frames", table)
+
+
+def _ranges(batches: Any) -> list[tuple[int, int]]:
+    """Where in memory the values of these batches lie; the bits that tell nulls aside."""
+    return [
+        (buffer.address, buffer.address + buffer.size)
+        for batch in batches
+        for column in batch.columns
+        for buffer in filter(None, column.buffers()[1:])
+    ]
+
+
+@pytest.mark.parametrize("kind", ["table", "polars", "pandas"])
+def test_arrow_and_polars_are_never_copied(kind: str) -> None:
+    """What is written points into the frame's own memory, slice by slice."""
+    rows = 300_000
+    table = pa.table(
+        {
+            "T": pa.array([f"a text of more than twelve characters {n}" for n in range(rows)]),
+            "D": pa.array(["a", "b", None] * (rows // 3)).dictionary_encode(),
+            "N": pa.array(range(rows), pa.int64()),
+            "F": pa.array(range(rows), pa.float64()),
+            "W": pa.array(range(rows), pa.timestamp("us")),
+        }
+    )
+    if kind == "table":
+        frame, own = table, _ranges(table.to_batches())
+    elif kind == "polars":
+        if not views_fit():
+            pytest.skip("this pyarrow cannot write views")
+        frame = pl.from_arrow(table.drop_columns(["D"]))
+        own = _ranges(frame.to_arrow(compat_level=pl.CompatLevel.newest()).to_batches())
+    else:
+        frame = table.select(["T"]).to_pandas(types_mapper=pd.ArrowDtype)
+        own = _ranges([table.select(["T"]).combine_chunks().to_batches()[0]])
+    prepared = prepare(frame, "T", PushOptions())
+    written = [prepared.layout.convert(batch) for batch in prepared.source.batches()]
+    assert len(written) > 1
+    assert sum(batch.num_rows for batch in written) == rows
+    for begin, end in _ranges(written):
+        assert any(first <= begin and end <= last for first, last in own)

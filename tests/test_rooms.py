@@ -27,8 +27,8 @@ DATA = {
     "_manifest", "_claims", "_files",
 }  # fmt: skip
 WIRE = {
-    "_address", "_auth", "_config", "_http", "_session", "_answers", "_breaks", "_refusals",
-    "_body", "_records", "_api", "_jobs", "_lookup", "_abort", "_retry", "_uploads",
+    "_address", "_auth", "_config", "_http", "_session", "_trust", "_answers", "_breaks",
+    "_refusals", "_body", "_records", "_api", "_jobs", "_lookup", "_abort", "_retry", "_uploads",
     "_submissions", "_deliver", "_oauth", "_tokenfile", "_line",
 }  # fmt: skip
 
@@ -55,7 +55,7 @@ def test_one_room_each_knows_http_paths_and_frames() -> None:
     """Only _http and its three helpers import the HTTP library, only _api spells paths."""
     for path in PACKAGE.glob("_*.py"):
         top = {name.partition(".")[0] for name in _imports(path)}
-        if path.stem not in ("_http", "_session", "_breaks", "_abort"):
+        if path.stem not in ("_http", "_session", "_trust", "_breaks", "_abort"):
             assert not {"requests", "urllib3"} & top, path
         if path.stem != "_oauth":
             assert "oauthlib" not in top, path

@@ -3,8 +3,9 @@
 Neither measures texts, keeps promises or waits for the other. Of several ways that were tried the
 fastest is kept: rows in slices of a row group, each converted and written by the next free core.
 What tells on the measured machine (1 million rows, two cores): larger slices are no faster,
-pandas' objects with few different values are faster looked up than converted, and a query is
-faster read in batches than collected, or cut by `slice`.
+pandas' objects with few different values are faster looked up than converted, polars' texts are
+faster written as the views that they are, and a query is faster read in batches than collected,
+or cut by `slice`.
 """
 
 from __future__ import annotations

@@ -39,6 +39,34 @@ class Counter:
             self.most = max(self.most, self.now)
 
 
+def test_what_is_held_is_counted_by_the_memory_it_keeps_alive() -> None:
+    """What slices and views share counts once, and with all that they keep from being freed."""
+    texts = pl.DataFrame({"A": [f"{n:0100d}" for n in range(10_000)]})
+    views = texts.to_arrow(compat_level=pl.CompatLevel.newest()).combine_chunks().to_batches()[0]
+    alive = views.get_total_buffer_size()
+    assert alive > 1_000_000
+    slices = [views.slice(n, 100) for n in range(0, 10_000, 100)]
+    for room, held in ((alive, 100), (alive - 1, 0)):
+        spare = _keeping.Spare(room)
+        keep = _keeping.HeldBatches(spare)
+        for batch in slices:
+            keep.add(batch)
+        assert len(keep.batches or ()) == held
+        assert spare.take(room) == (not held)  # what was taken for nothing is given back
+
+
+def test_dictionaries_that_are_held_count_once() -> None:
+    """The rows of a category column have one dictionary between them."""
+    codes = pa.array(np.zeros(1_000, "int32"))
+    values = pa.array(["x" * 1_000] * 100)
+    batches = pa.table({"A": pa.DictionaryArray.from_arrays(codes, values)}).to_batches(100)
+    keep = _keeping.HeldBatches(_keeping.Spare(100 * 1_000 + 4 * 1_000 + 4 * 101))
+    for batch in batches:
+        keep.add(batch)
+    assert keep.batches is not None
+    assert len(keep.batches) == 10
+
+
 @pytest.fixture
 def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     """Counts the bytes that chunks hold in memory."""

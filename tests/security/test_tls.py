@@ -107,6 +107,32 @@ def test_a_push_over_tls_with_an_authority_of_ones_own(
     assert celonis._state.tokens.issued == (1 if way == "oauth" else 0)
 
 
+def test_authorities_are_read_once_for_all_connections(
+    celonis: Any, behind_tls: Callable[..., str], ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And again when the file has changed, so that a renewed one counts without a restart."""
+    read: list[str] = []
+
+    class Counting(ssl.SSLContext):
+        def load_verify_locations(self, cafile: Any = None, *others: Any) -> None:
+            read.append(str(cafile))
+            super().load_verify_locations(cafile, *others)
+
+    monkeypatch.setattr("urllib3.util.ssl_.SSLContext", Counting)
+    url, rows = behind_tls("127.0.0.1"), pa.table({"A": range(50_000)})
+
+    def push() -> int:
+        with Celonis(url, auth=ApiKey(celonis.token), verify=str(ca_file)) as connection:
+            read.clear()  # the check of verify= reads it as well
+            assert connection.push(rows, "P", "T", mode="REPLACE", chunk_bytes="50 KB").chunks > 3
+        return len(read)
+
+    assert push() == 1
+    assert push() == 0
+    ca_file.write_text(ca_file.read_text() + "\n")
+    assert push() == 1
+
+
 @pytest.mark.parametrize("oauth", [False, True])
 def test_an_unknown_authority_is_refused(
     celonis: Any, behind_tls: Callable[..., str], oauth: bool
