@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ import requests.adapters
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
+import urllib3.exceptions
 
 from celonis_frames._trust import shared_context
 
@@ -89,14 +91,27 @@ class _Http(_Attached, urllib3.connection.HTTPConnection):
 
 
 class _Https(_Attached, urllib3.connection.HTTPSConnection):
+    _authorities: str | None = None
+
     def connect(self) -> None:
-        # A proxy that is called over TLS is trusted by the same names, in a context of its own.
-        own = self.proxy is not None and self.proxy.scheme == "https"
-        known = self.ca_certs or self.ca_cert_dir
-        if self.ssl_context is None and self.cert_file is None and known and not own:
-            self.ssl_context = shared_context(self.ca_certs, self.ca_cert_dir)
-            self.ca_certs = self.ca_cert_dir = None
+        if self._shares():
+            self._authorities, self.ca_certs = self.ca_certs, None
+        if self._authorities is not None:  # each time: the file may have changed
+            try:
+                self.ssl_context = shared_context(self._authorities)
+            except OSError as error:  # as the HTTP library says it
+                raise urllib3.exceptions.SSLError(error) from error
         super().connect()
+
+    def _shares(self) -> bool:
+        """Whether a file of authorities is all that this connection's trust is made of."""
+        return (
+            self.ca_certs is not None
+            and not (self.ca_cert_dir or self.ca_cert_data or self.cert_file or self.ssl_context)
+            and self.cert_reqs in ("CERT_REQUIRED", ssl.CERT_REQUIRED)
+            # A proxy that is called over TLS is trusted by the same file.
+            and (self.proxy is None or self.proxy.scheme != "https")
+        )
 
 
 class _HttpPool(urllib3.connectionpool.HTTPConnectionPool):

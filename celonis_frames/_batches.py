@@ -13,15 +13,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from celonis_frames._crew import cores
+
 BATCH_BYTES = 8_000_000
 """Arrow bytes of a batch: enough to keep a thread busy, few enough to hold several."""
 
 SLICE_BYTES = 16_000_000
-"""The same where batches are slices of what is in memory anyway: every kernel that is called for
-one takes Python's lock, and two threads lose more by it the smaller the batches are."""
+"""The same for frames in memory, of which most columns are slices and no copies: every kernel that
+is called for a batch takes Python's lock, and threads lose more by it the smaller batches are."""
+
+_FEW_CORES = 4
+"""With more, batches of `BATCH_BYTES` are enough: each core has one in work."""
 
 BATCH_ROWS = 131_072
-"""Most rows of one batch."""
+"""Rows of a batch, if they are narrow."""
 
 _CRUMB_ROWS, _CRUMB_BYTES = 4_096, 1_000_000
 _GATHERED_ROWS, _GATHERED_BYTES = 32_768, 4_000_000
@@ -51,7 +56,9 @@ def gathered(batches: Batches) -> Batches:
     crumbs: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
-        crumb = 0 < batch.num_rows < _CRUMB_ROWS
+        if not batch.num_rows:
+            continue
+        crumb = batch.num_rows < _CRUMB_ROWS
         weight = sum(map(_held, batch.columns)) if crumb else _CRUMB_BYTES
         if weight < _CRUMB_BYTES:
             crumbs.append(batch)
@@ -60,7 +67,7 @@ def gathered(batches: Batches) -> Batches:
         if crumbs and (weight >= _CRUMB_BYTES or rows >= _GATHERED_ROWS or size >= _GATHERED_BYTES):
             together, crumbs, rows, size = crumbs, [], 0, 0
             yield from _joined(together)
-        if weight >= _CRUMB_BYTES and batch.num_rows:
+        if weight >= _CRUMB_BYTES:
             yield batch
     yield from _joined(crumbs)
 
@@ -73,6 +80,11 @@ def nbytes(data: Any) -> int:
         if not hasattr(data, "get_total_buffer_size"):
             data = data.__arrow_array__()  # what a pandas array is made of
         return int(data.get_total_buffer_size())
+
+
+def is_view(kind: pa.DataType) -> bool:
+    """Whether values only point to data, of which other values may have a part."""
+    return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
 
 
 def weight(batch: pa.RecordBatch) -> float:
@@ -88,7 +100,7 @@ def weight(batch: pa.RecordBatch) -> float:
 
 def _held(column: Any) -> int:
     """Arrow bytes of a column, of a view's data only what its rows point to."""
-    if not (pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type)):
+    if not is_view(column.type):
         return nbytes(column)
     size = 16 * len(column)
     if len(column.buffers()) < _VIEWED:
@@ -127,6 +139,11 @@ def _shared(column: Any) -> int:
     ):
         return 0  # which `weight` sees to
     return nbytes(column.slice(0, 0))
+
+
+def wished(*, in_memory: bool) -> int:
+    """Arrow bytes that a batch of a frame should have."""
+    return SLICE_BYTES if in_memory and cores() <= _FEW_CORES else BATCH_BYTES
 
 
 def fitting(rows: int, width: float, most: int = BATCH_BYTES) -> int:

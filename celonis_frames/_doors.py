@@ -74,8 +74,9 @@ def push(
             be accepted. ``"auto"`` measures the encoder and the line, and takes for each chunk the
             one of these two with which it arrives sooner.
         chunk_bytes: Size of a finished chunk, in bytes or as ``"256 MB"``, at most 1 GB; less than
-            10,000 bytes only with a unit (``"5 KB"``). None is what suits the frame, 5 to 32 MB:
-            large enough for few requests, small enough to overlap encoding and upload.
+            10,000 bytes only with a unit (``"5 KB"``). None is what suits the frame: 8 to 32 MB,
+            the first ones less; large enough for few requests, small enough to overlap encoding
+            and upload.
         staging: An fsspec URL; all chunks are written there before the first is sent, so that
             the frame is read once, and `resume` can finish a push that a crash interrupted.
         workers: Uploads at a time. None is 4; it is 1 where rows may share a key, since the last

@@ -6,6 +6,7 @@ of several files are interleaved. Where their order matters, one thread does it 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -19,8 +20,9 @@ from celonis_frames._crew import JOIN_SECONDS, Crew, Halted, cores
 from celonis_frames._measure import Measure
 from celonis_frames._schema import Layout
 from celonis_frames._sizes import Sizes
+from celonis_frames.exceptions import FrameError
 
-__all__ = ["Encoding", "LentChunk", "judge", "measure_all"]
+__all__ = ["Encoding", "Judging", "LentChunk", "measure_all"]
 
 _AHEAD = 2
 """Batches that wait for a thread."""
@@ -74,6 +76,37 @@ def judge(batch: pa.RecordBatch, layout: Layout, style: Style) -> float | None:
     return weigh(sample, style)
 
 
+class Judging:
+    """Judges in a thread of its own, while the rows are looked at, what the files will be like."""
+
+    def __init__(self, batch: pa.RecordBatch, layout: Layout, style: Style) -> None:
+        self._found: float | None = None
+
+        def work() -> None:
+            with contextlib.suppress(FrameError):  # whoever looks at all rows finds it as well
+                self._found = judge(batch, layout, style)
+
+        # A daemon, as all threads of a push: the end of the interpreter does not wait for it.
+        self._thread: threading.Thread | None = threading.Thread(
+            target=work, name="celonis-judge", daemon=True
+        )
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system gives no thread: it is judged when files are made
+            self._thread = None
+
+    def result(self) -> float | None:
+        """Bytes that a row has in the files; None where it could not be judged."""
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(0.5)  # in turns, so that Ctrl-C is heard on every system
+        return self._found
+
+    def close(self) -> None:
+        """Wait a moment for its end."""
+        if self._thread is not None:
+            self._thread.join(JOIN_SECONDS)
+
+
 class LentChunk:
     """A chunk in memory that is given back when it has arrived, so that another can be made."""
 
@@ -113,6 +146,7 @@ class Encoding:
             Whatever else needs it is then done by the thread that reads, instead of waiting for it.
         speed: Tells bytes a second of the line, as far as that is known.
         overlapped: Whether files are sent while others are made.
+        eager: Whether the first files are made small, so that sending soon begins.
     """
 
     def __init__(
@@ -131,13 +165,15 @@ class Encoding:
         busy: bool = False,
         speed: Callable[[], float | None] = lambda: None,
         overlapped: bool = True,
+        eager: bool = False,
     ) -> None:
         self._layout, self._style = layout, style
         self._rows, self._weight = rows, weight
         self._wish, self._room = wish, room
         self._uploads = uploads
         self._first, self._deleted, self._ordered = first, deleted, ordered
-        self._busy, self._speed, self._overlapped = busy, speed, overlapped
+        self._busy, self._speed = busy, speed
+        self._overlapped, self._eager = overlapped, eager
         self._made = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -174,7 +210,7 @@ class Encoding:
             most = 1
         threads = most if sizes.count is None else min(most, sizes.count)
         sizes.bound(self._room // threads)
-        if self._overlapped:
+        if self._eager:
             sizes.hasten(threads)
         if self._style.compression == AUTO and weight is not None:  # else too little to matter
             sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))

@@ -16,13 +16,12 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._batches import (
-    BATCH_BYTES,
     BATCH_ROWS,
-    SLICE_BYTES,
     evened,
     fitting,
     gathered,
     nbytes,
+    wished,
 )
 from celonis_frames._iterable import read_frames
 from celonis_frames._pandas import read_pandas
@@ -89,7 +88,7 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
     source = _read(frame, index=index)
     if source.even:
         return replace(source, batches=lambda: gathered(source.batches()))
-    most = SLICE_BYTES if source.settled and not source.dear else BATCH_BYTES
+    most = wished(in_memory=source.settled and not source.dear)
     return replace(source, batches=lambda: evened(source.batches(), most))
 
 
@@ -130,7 +129,7 @@ def _read_arrow(frame: Any) -> Source:
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
         table = frame
-        rows = fitting(BATCH_ROWS, nbytes(table) / max(table.num_rows, 1), SLICE_BYTES)
+        rows = fitting(BATCH_ROWS, nbytes(table) / max(table.num_rows, 1), wished(in_memory=True))
         return Source(
             "pyarrow Table",
             table.schema,

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames import _casts as casts
+from celonis_frames._batches import is_view
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 Batches = Iterator[pa.RecordBatch]
@@ -56,12 +57,13 @@ def read_frames(
             head = [(number, rows)] if first is None else [(number, _again(first, rows))]
             break
         written += 1
-        with pa.ipc.new_stream(waiting, schema) as sink:
+        head_batch = None if first is None else _without_views(first)
+        with pa.ipc.new_stream(waiting, head_batch.schema if head_batch else schema) as sink:
             if first is not None:
-                sink.write_batch(first)
+                sink.write_batch(head_batch)
                 for batch in rows:
                     _settle(schema, batch, known, open_names)
-                    sink.write_batch(batch)
+                    sink.write_batch(_without_views(batch))
     schema = pa.schema([known[name].with_type(_wide(known[name].type)) for name in names])
 
     def all_batches() -> Batches:
@@ -117,6 +119,14 @@ def common_schema(
 def _lazily(batches: Callable[[list[str]], Batches], names: set[str]) -> Batches:
     if names:
         yield from batches(sorted(names))
+
+
+def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows as they can wait in a file: a view would bring all data that others point to."""
+    columns = [
+        casts.unpacked(column) if is_view(column.type) else column for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def _read_back(file: Any) -> Batches:

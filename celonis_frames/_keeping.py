@@ -1,6 +1,8 @@
-"""Chunks that are kept until they are sent: the first in memory, the others in a temporary folder.
+"""What is kept until it is sent: chunks, or the rows as they were read.
 
-For frames that can be read only once, and for those of Python objects, whose conversion is dear.
+Chunks are kept of frames that can be read only once, and of those of Python objects, whose
+conversion is dear: the first in memory, the others in a temporary folder. Rows are held in memory,
+while they fit, where reading them again would cost more than nothing.
 """
 
 from __future__ import annotations
@@ -83,10 +85,11 @@ class HeldBatches:
         """Bytes that this batch keeps alive and those before it do not."""
         size = 0
         for column in batch.columns:
-            arrays = [column]
-            if pa.types.is_dictionary(column.type):
-                arrays.append(column.dictionary)
-            for array in arrays:
+            kind = column.type
+            if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+                size += column.get_total_buffer_size()  # with dictionaries at any depth
+                continue
+            for array in (column, column.dictionary) if pa.types.is_dictionary(kind) else (column,):
                 # What views point to, and what slices are slices of, is alive as a whole.
                 # Buffers of other libraries are known as far as a slice reaches.
                 for buffer in filter(None, array.buffers()):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._batches import BATCH_BYTES, SLICE_BYTES, fitting, nbytes
+from celonis_frames._batches import fitting, nbytes, wished
 from celonis_frames._objects import object_type, surrogate
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 
@@ -97,7 +97,7 @@ def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
     rows = len(frame)
     fixed = sum(_width(column) for column in columns if not column.dear)
     dear = [column for column in columns if column.dear]
-    most = BATCH_BYTES if dear else SLICE_BYTES
+    most = wished(in_memory=not dear)
 
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._batches import BATCH_BYTES, BATCH_ROWS, SLICE_BYTES, TOO_LARGE, fitting
+from celonis_frames._batches import BATCH_BYTES, BATCH_ROWS, TOO_LARGE, fitting, wished
 from celonis_frames._types import WideInteger, views_fit
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
@@ -24,11 +24,12 @@ def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
     """
     schema = _to_arrow(frame.head(0)).schema
     width = frame.estimated_size() / max(frame.height, 1)
-    rows = fitting(BATCH_ROWS, width, SLICE_BYTES)
+    most = wished(in_memory=True)
+    rows = fitting(BATCH_ROWS, width, most)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for part in frame.iter_slices(rows):
-            for piece in _pieces(part, SLICE_BYTES):
+            for piece in _pieces(part, most):
                 yield from _to_arrow(piece).to_batches()
 
     return schema, batches
@@ -36,7 +37,8 @@ def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
 
 def _pieces(part: Any, most: int) -> Iterator[Any]:
     """The rows in pieces that are not too large, by what polars itself says they weigh."""
-    parts = math.ceil(int(part.estimated_size()) / (TOO_LARGE * most))
+    size = max(int(part.estimated_size()) / most, part.height / BATCH_ROWS)
+    parts = math.ceil(size / TOO_LARGE)
     if parts <= 1 or part.height <= 1:
         yield part
         return
@@ -87,7 +89,7 @@ def _to_arrow(frame: Any) -> pa.Table:
         if dtype in (pl.Int128, getattr(pl, "UInt128", pl.Int128)):
             wide.append(name)
     if wide:
-        frame = frame.with_columns(pl.col(wide).cast(pl.String))
+        frame = frame.with_columns([frame.get_column(name).cast(pl.String) for name in wide])
     table = _with_views(frame, wide) if views_fit() else _plain(frame)
     for name in wide:
         place = table.schema.get_field_index(name)
@@ -106,12 +108,12 @@ def _plain(frame: Any) -> pa.Table:
 def _with_views(frame: Any, without: list[str]) -> pa.Table:
     """The frame with its texts as views, as polars holds them, so that none is copied."""
     pl = sys.modules["polars"]
-    texts = [
-        name for name, dtype in frame.schema.items() if dtype == pl.String and name not in without
-    ]
-    if not texts:
-        return _plain(frame)
-    views = frame.select(texts).to_arrow(compat_level=pl.CompatLevel.newest())
-    others = _plain(frame.drop(texts))
-    columns = [(views if name in texts else others).column(name) for name in frame.columns]
-    return pa.Table.from_arrays(columns, frame.columns)
+    viewed = [dtype == pl.String and name not in without for name, dtype in frame.schema.items()]
+    parts = {True: pl.CompatLevel.newest(), False: pl.CompatLevel.oldest()}
+    tables = {}
+    for views, level in parts.items():
+        # Not by `select`: names may look like patterns.
+        part = [c for c, one in zip(frame.get_columns(), viewed, strict=True) if one == views]
+        if part:
+            tables[views] = iter(pl.DataFrame(part).to_arrow(compat_level=level).columns)
+    return pa.Table.from_arrays([next(tables[one]) for one in viewed], frame.columns)

@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -17,7 +16,7 @@ import pyarrow as pa
 
 from celonis_frames._casts import furthest
 from celonis_frames._chunks import EncodedChunk, Style
-from celonis_frames._encoding import Encoding, judge, measure_all
+from celonis_frames._encoding import Encoding, Judging, measure_all
 from celonis_frames._frames import Source, read
 from celonis_frames._keeping import HeldBatches, Keep, NoRoom, Spare
 from celonis_frames._measure import Measure
@@ -236,7 +235,8 @@ class Prepared:
         again: Measure | None,
         check: Callable[[], None],
     ) -> Generator[StoredChunk]:
-        encoding = self._encoding(part.count, first, ordered=self.ordered)
+        # Files that are sent as they are need no making: something is on its way at once.
+        encoding = self._encoding(part.count, first, ordered=self.ordered, eager=not self._sent)
         return encoding.stream(part.batches, room, again, check)
 
     def _keep_chunks(self, batches: _Batches) -> None:
@@ -283,30 +283,38 @@ class Prepared:
         """Look at all rows. What was read is held, if it fits, where it is not free to read."""
         held = HeldBatches(self.spare) if self.source.converted else None
         style = self._style()
-        judged: Future[float | None] | None = None
-        # What the files will be like is judged beside, by the first rows of a frame that is large.
-        with ThreadPoolExecutor(1, thread_name_prefix="celonis-judge") as beside:
+        judging: Judging | None = None
 
-            def watched() -> _Batches:
-                nonlocal judged
-                first = next(batches, None)
-                second = next(batches, None)
-                if first is not None and second is not None:
-                    judged = beside.submit(judge, first, self.layout, style)
-                for batch in chain(filter(None, (first, second)), batches):
-                    if held is not None:
-                        held.add(batch)
-                    yield batch
+        def watched() -> _Batches:
+            nonlocal judging
+            head = list(islice(batches, 2))
+            if len(head) > 1:
+                judging = Judging(head[0], self.layout, style)
+            for batch in chain(head, batches):
+                if held is not None:
+                    held.add(batch)
+                yield batch
 
+        try:
             measure_all(watched(), self.measure)
+            if judging is not None:
+                self._judged = style, judging.result()
+        finally:
+            if judging is not None:
+                judging.close()
         self._held = held.batches if held is not None else None
-        self._judged = None if judged is None else (style, judged.result())
 
     def _style(self) -> Style:
         return Style(self.layout.wire, self.options.file_type, self.options.compression)
 
     def _encoding(
-        self, rows: int | None, first: int, *, ordered: bool, overlapped: bool = True
+        self,
+        rows: int | None,
+        first: int,
+        *,
+        ordered: bool,
+        overlapped: bool = True,
+        eager: bool = False,
     ) -> Encoding:
         style, weight = self._judged or (self._style(), None)
         return Encoding(
@@ -323,6 +331,7 @@ class Prepared:
             busy=self.source.dear,
             speed=self.speed,
             overlapped=overlapped,
+            eager=eager,
         )
 
 

@@ -1,4 +1,4 @@
-"""How large a push's files should be: even ones, few enough, and soon enough to be sent."""
+"""How large a push's files should be: few enough, soon on their way, and even after that."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ LARGEST_BYTES = 32_000_000
 """Largest chunk that is made unless `chunk_bytes` says otherwise: cheap to send again."""
 
 LEAST_BYTES = 8_000_000
-"""Least chunk that is made of a larger frame unless `chunk_bytes` says otherwise."""
+"""Least chunk that is made of a larger frame unless `chunk_bytes` says otherwise, the first ones
+aside."""
 
 _PARTS = 32
 """A frame is cut into about so many chunks, if each has its least and most bytes: the first is
 soon on its way, and no connection has long to send when the others are done."""
-OVER = 1.15
+_OVER = 1.15
 """How much larger than wished a file may be with rows that compress worse than the last ones."""
 MOST_BYTES = 0.95 * MAX_CHUNK_BYTES
 """But never larger than this."""
@@ -36,20 +37,21 @@ _SMALL = 0.25
 class Sizes:
     """Says how large the next file should be; asked by several threads that write files.
 
-    Where the number of rows is known, the files come out even, the last like all others.
+    Where the number of rows is known, the files come out even, the last like all others, but for
+    those that are to be small (`hasten`).
 
     Args:
         wish: Bytes of a finished file; None: what suits the whole.
         rows: Rows of the whole; None: not known.
         weight: Bytes of a row in the file, from a sample; None: not known yet.
         uploads: Uploads at a time: so that all end together, there are so many files or a multiple,
-            where no size was given.
+            besides small first ones, where no size was given.
 
     Attributes:
         wish: Bytes of a finished file; it may grow where none was given.
         weight: Bytes of a row, from the last rows written.
         value: The same without what a row group takes besides its values.
-        count: How many files it will be by the sample; None: not known.
+        count: How many files it will be by the sample, small first ones aside; None: not known.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class Sizes:
     @property
     def most(self) -> float:
         """Bytes that a file may come to if its rows do not compress as those before them did."""
-        return min(max(OVER * self.wish, self._largest if self._free else 0), MOST_BYTES)
+        return min(max(_OVER * self.wish, self._largest if self._free else 0), MOST_BYTES)
 
     def bound(self, most: int) -> None:
         """Let no file be wished larger than this, where no size was given."""

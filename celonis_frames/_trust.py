@@ -6,36 +6,35 @@ import functools
 import os
 import ssl
 
-from urllib3.util.ssl_ import create_urllib3_context
+from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
 
 from celonis_frames.exceptions import ConfigError
 
 __all__ = ["authorities", "shared_context"]
 
 
-def shared_context(ca_file: str | None, ca_folder: str | None) -> ssl.SSLContext:
+def shared_context(ca_file: str) -> ssl.SSLContext:
     """What TLS connections that trust these authorities share, as the HTTP library makes it.
 
     A list of authorities is long in reading, some 20 ms, and would be read for each connection.
 
     Args:
         ca_file: A file of certificates; it is read anew when it has changed.
-        ca_folder: A folder of certificates, which OpenSSL looks up when it needs one.
 
     Raises:
-        OSError: They cannot be read.
+        OSError: It cannot be read, or has no certificates.
     """
-    stamp = None
-    if ca_file is not None:
-        about = os.stat(ca_file)  # noqa: PTH116
-        stamp = (about.st_mtime_ns, about.st_size)
-    return _context(ca_file, ca_folder, stamp)
+    about = os.stat(ca_file)  # noqa: PTH116
+    return _context(ca_file, (about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_size))
 
 
 @functools.lru_cache(maxsize=8)
-def _context(ca_file: str | None, ca_folder: str | None, _: object) -> ssl.SSLContext:
+def _context(ca_file: str, _: object) -> ssl.SSLContext:
     context = create_urllib3_context()
-    context.load_verify_locations(ca_file, ca_folder)
+    context.load_verify_locations(ca_file)
+    # The HTTP library sets these for each connection; here others may be reading them just then.
+    context.set_alpn_protocols(ALPN_PROTOCOLS)
+    context.set_alpn_protocols = lambda _: None  # type: ignore[method-assign,assignment]
     return context
 
 
@@ -74,7 +73,7 @@ def _check_authorities(path: str, given: str) -> None:
     if os.path.isdir(path):  # noqa: PTH112
         return
     try:
-        ssl.create_default_context(cafile=path)
+        shared_context(path)
     except FileNotFoundError:
         problem = "there is no such CA file or directory"
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError

@@ -230,7 +230,7 @@ def target(kind: pa.DataType, celonis: ColumnType, choices: Choices) -> Target:
 def views_fit() -> bool:
     """Whether pyarrow writes views of text into Parquet, as it does from version 21 on."""
     try:
-        pq.write_table(pa.table({"": pa.array([], pa.string_view())}), pa.BufferOutputStream())
+        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema({"": pa.string_view()})).close()
     except pa.ArrowNotImplementedError:
         return False
     return True

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import subprocess
+import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -404,6 +407,38 @@ def test_files_of_other_columns_are_refused(
         connection.push([tmp_path / "0.parquet", tmp_path / "1.parquet"], "Frames", table)
 
 
+def test_slices_that_wait_bring_no_data_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view in a file would bring everything that any view of the frame points to."""
+    written: list[int] = []
+
+    class Watched(tempfile.SpooledTemporaryFile):  # type: ignore[type-arg]
+        def seek(self, *args: int) -> int:
+            written.append(self.tell())
+            return super().seek(*args)
+
+    monkeypatch.setattr("tempfile.SpooledTemporaryFile", Watched)
+    rows = 20_000
+    frame = pl.DataFrame({"A": [None] * rows, "T": [f"{n:0100d}" for n in range(rows)]})
+    source = read(frame.iter_slices(1_000))
+    back = pa.concat_tables(pa.Table.from_batches([batch]) for batch in source.batches())
+    assert back["T"].to_pylist() == frame["T"].to_list()
+    assert 100 * rows < max(written) < 4 * 100 * rows
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_names_that_look_like_patterns(lazy: bool) -> None:
+    """Polars takes some names for patterns where it selects columns."""
+    texts, numbers = {"*": ["x", "y"], "^a$": ["b", None]}, {"^.*$": [1, 2], "N": [0, 1]}
+    wide = pl.Series("^.W$", [2**100, 1], pl.Int128)
+    frame = pl.DataFrame([*(pl.Series(*one) for one in (texts | numbers).items()), wide])
+    got = pa.Table.from_batches(list(read(frame.lazy() if lazy else frame).batches()))
+    assert got.schema.names == frame.columns
+    assert got.column("*").to_pylist() == ["x", "y"]
+    assert got.column("^a$").to_pylist() == ["b", None]
+    assert got.column("^.*$").to_pylist() == [1, 2]
+    assert got.column("^.W$").to_pylist() == [str(2**100), "1"]
+
+
 def _ranges(batches: Any) -> list[tuple[int, int]]:
     """Where in memory the values of these batches lie; the bits that tell nulls aside."""
     return [
@@ -443,3 +478,17 @@ def test_arrow_and_polars_are_never_copied(kind: str) -> None:
     assert sum(batch.num_rows for batch in written) == rows
     for begin, end in _ranges(written):
         assert any(first <= begin and end <= last for first, last in own)
+
+
+def test_a_frame_of_one_library_does_not_import_the_other() -> None:
+    """An import takes longer than a small push."""
+    code = (
+        "import sys, polars, celonis_frames\n"
+        "from celonis_frames._options import PushOptions\n"
+        "from celonis_frames._prepare import prepare\n"
+        "frame = polars.DataFrame({'A': ['x'], 'N': [1], 'D': [0.5]}).lazy()\n"
+        "prepare(frame, 'T', PushOptions()).check()\n"
+        "prepare(frame.collect(), 'T', PushOptions()).check()\n"
+        "sys.exit('pandas' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

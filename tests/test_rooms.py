@@ -52,7 +52,7 @@ def test_data_side_and_wire_side_do_not_know_each_other() -> None:
 
 
 def test_one_room_each_knows_http_paths_and_frames() -> None:
-    """Only _http and its three helpers import the HTTP library, only _api spells paths."""
+    """Only _http and its four helpers import the HTTP library, only _api spells paths."""
     for path in PACKAGE.glob("_*.py"):
         top = {name.partition(".")[0] for name in _imports(path)}
         if path.stem not in ("_http", "_session", "_trust", "_breaks", "_abort"):

@@ -115,6 +115,13 @@ def test_what_slices_share_is_not_cut_for_ever(kind: str) -> None:
     assert got[1].slice(0, 2).to_pylist() == batch.slice(got[0].num_rows, 2).to_pylist()
 
 
+def test_empty_batches_between_crumbs_change_nothing() -> None:
+    """A filter that few rows pass gives many batches without any."""
+    one = pa.record_batch({"A": [1]})
+    batches = [one, one.slice(1)] * 5_000
+    assert [batch.num_rows for batch in evened(iter(batches))] == [5_000]
+
+
 def test_crumbs_of_one_view_are_gathered() -> None:
     """Each of them holds all data of the view, but its rows point to few."""
     whole = pa.record_batch({"V": pa.array([f"{n:0500d}" for n in range(9_000)], pa.string_view())})

@@ -122,8 +122,8 @@ def test_authorities_are_read_once_for_all_connections(
     url, rows = behind_tls("127.0.0.1"), pa.table({"A": range(50_000)})
 
     def push() -> int:
+        read.clear()
         with Celonis(url, auth=ApiKey(celonis.token), verify=str(ca_file)) as connection:
-            read.clear()  # the check of verify= reads it as well
             assert connection.push(rows, "P", "T", mode="REPLACE", chunk_bytes="50 KB").chunks > 3
         return len(read)
 
@@ -131,6 +131,26 @@ def test_authorities_are_read_once_for_all_connections(
     assert push() == 0
     ca_file.write_text(ca_file.read_text() + "\n")
     assert push() == 1
+
+
+def test_a_connection_that_is_opened_again_trusts_what_is_trusted_now(
+    celonis: Any, behind_tls: Callable[..., str], ca_file: Path
+) -> None:
+    """An authority that was taken out of the file is not trusted for as long as a client lives."""
+    url = behind_tls("127.0.0.1")
+    rows = pa.table({"A": [1]})
+    with Celonis(url, auth=ApiKey(celonis.token), verify=str(ca_file)) as connection:
+        assert connection.push(rows, "P", "T", mode="REPLACE").ok
+        trustme.CA().cert_pem.write_to_path(str(ca_file))
+        session = connection._transport._session
+        assert session is not None
+        pools = session.get_adapter(url).poolmanager.pools
+        idle = [c for key in pools.keys() for c in pools[key].pool.queue if c]  # noqa: SIM118
+        assert idle
+        for dropped in idle:  # as when the server had dropped them: the same objects connect anew
+            dropped.close()
+        with pytest.raises(ApiConnectionError, match="cannot be trusted"):
+            connection.push(rows, "P", "T", mode="REPLACE")
 
 
 @pytest.mark.parametrize("oauth", [False, True])
