@@ -211,7 +211,7 @@ class Encoding:
         threads = most if sizes.count is None else min(most, sizes.count)
         sizes.bound(self._room // threads)
         if self._eager:
-            sizes.hasten(threads)
+            sizes.hasten(self._uploads)
         if self._style.compression == AUTO and weight is not None:  # else too little to matter
             sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
             self._style.choice = Choice(
