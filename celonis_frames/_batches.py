@@ -6,6 +6,7 @@ memory as it holds, however few it needs at a time.
 
 from __future__ import annotations
 
+import array
 import functools
 from collections.abc import Iterator
 from typing import Any
@@ -116,15 +117,18 @@ def _viewed(column: Any) -> int:
     numbers = pa.Array.from_buffers(
         pa.int32(), 4 * len(column), [None, column.buffers()[1]], offset=4 * column.offset
     )
-    lengths = numbers.take(_every_fourth().slice(0, len(column)))
+    places = _every_fourth(1 << len(column).bit_length())
+    lengths = numbers.take(places.slice(0, len(column)))
     if column.null_count:
-        lengths = pc.if_else(column.is_valid(), lengths, 0)
+        lengths = pc.multiply(lengths, column.is_valid().cast(pa.int32()))
     return pc.sum(lengths).as_py() or 0
 
 
 @functools.cache
-def _every_fourth() -> Any:
-    return pc.cumulative_sum(pa.repeat(pa.scalar(4, pa.int32()), BATCH_ROWS), start=-4)
+def _every_fourth(count: int) -> Any:
+    # Python's own array: what makes an Arrow scalar of a number imports pandas, if it is there.
+    places = array.array("i", range(0, 4 * count, 4))
+    return pa.Array.from_buffers(pa.int32(), count, [None, pa.py_buffer(places)])
 
 
 def _shared(column: Any) -> int:

@@ -486,9 +486,12 @@ def test_a_frame_of_one_library_does_not_import_the_other() -> None:
         "import sys, polars, celonis_frames\n"
         "from celonis_frames._options import PushOptions\n"
         "from celonis_frames._prepare import prepare\n"
-        "frame = polars.DataFrame({'A': ['x'], 'N': [1], 'D': [0.5]}).lazy()\n"
-        "prepare(frame, 'T', PushOptions()).check()\n"
-        "prepare(frame.collect(), 'T', PushOptions()).check()\n"
+        "texts = {'A': ['x', None], 'B': ['a text of more than twelve characters', None]}\n"
+        "frame = polars.DataFrame(texts | {'N': [1, 2], 'F': [0.5, 1]})\n"
+        "for one in (frame, frame.lazy()):\n"
+        "    prepared = prepare(one, 'T', PushOptions())\n"
+        "    prepared.check()\n"
+        "    [chunk.release() for chunk in prepared.chunks()]\n"
         "sys.exit('pandas' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
