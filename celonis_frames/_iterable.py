@@ -57,10 +57,11 @@ def read_frames(
             head = [(number, rows)] if first is None else [(number, _again(first, rows))]
             break
         written += 1
-        head_batch = None if first is None else _without_views(first)
-        with pa.ipc.new_stream(waiting, head_batch.schema if head_batch else schema) as sink:
+        if first is not None:
+            first = _without_views(first)
+        with pa.ipc.new_stream(waiting, schema if first is None else first.schema) as sink:
             if first is not None:
-                sink.write_batch(head_batch)
+                sink.write_batch(first)
                 for batch in rows:
                     _settle(schema, batch, known, open_names)
                     sink.write_batch(_without_views(batch))

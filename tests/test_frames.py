@@ -425,6 +425,19 @@ def test_slices_that_wait_bring_no_data_of_others(monkeypatch: pytest.MonkeyPatc
     assert 100 * rows < max(written) < 4 * 100 * rows
 
 
+def test_a_frame_that_waits_may_begin_with_an_empty_batch() -> None:
+    """Its views wait as plain texts all the same."""
+    texts = pa.array(["x", None], pa.string_view())
+    batch = pa.record_batch({"A": pa.nulls(2), "T": texts})
+    frames = [
+        pa.Table.from_batches([batch.slice(2), batch]),
+        pa.table({"A": [1, 2], "T": texts}),
+    ]
+    batches = list(read(iter(frames)).batches())
+    back = pa.Table.from_batches(batches).to_pydict()
+    assert back == {"A": [None, None, 1, 2], "T": ["x", None] * 2}
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_names_that_look_like_patterns(lazy: bool) -> None:
     """Polars takes some names for patterns where it selects columns."""
