@@ -163,6 +163,8 @@ def _wide(kind: pa.DataType) -> pa.DataType:
         return pa.timestamp("us", kind.tz)
     if pa.types.is_duration(kind) and kind.unit in ("s", "ms"):
         return pa.duration("us")
+    if is_view(kind):  # which no pyarrow before 21 makes of other texts
+        return pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary()
     return kind
 
 
