@@ -27,8 +27,9 @@ MOST_BYTES = 0.95 * MAX_CHUNK_BYTES
 """But never larger than this."""
 _UNKNOWN_BYTES = 32_000_000
 """Size of the chunks of a stream whose length is not known."""
-_ROUNDED = 1.1
-"""How much larger than wished files may be planned, so that one fewer does."""
+_PLANNED, _ROUNDED = 1.07, 1.1
+"""How much larger than wished files may be planned, so that one fewer does, and may become, so that
+the rows which rounding left over at the end of each do not make two small files of the last."""
 _TAIL = 0.2
 _SMALL = 0.25
 """How large files are that are made small, by the others."""
@@ -63,7 +64,7 @@ class Sizes:
         self._lock = threading.Lock()
         self._factor = 1.0
         self._taken = self._done = self._reserved = 0
-        self._begun = self._open = self._bytes = 0
+        self._begun = self._open = self._bytes = self._planned = 0
         self._free = wish is None
         self._largest = LARGEST_BYTES
         self._uploads = uploads
@@ -79,9 +80,9 @@ class Sizes:
         with self._lock:
             self._grow()
             share = float(self.wish)
-            if self._small:
+            small = self._small > 0
+            if small:
                 self._small -= 1
-                self._begun -= 1  # it is one more than is planned
                 share *= _SMALL
             elif self._rows is not None and self.weight:
                 left = (self._rows - self._done - self._reserved) * self.weight
@@ -89,7 +90,7 @@ class Sizes:
                     share = left / self._files(left)
             rows = int(share / self.weight) if self.weight else 0
             self._reserved += rows
-            self._begun += 1
+            self._begun += not small  # those come besides what is planned
             self._open += 1
             return max(1, int(share)), rows
 
@@ -160,11 +161,17 @@ class Sizes:
 
     def _files(self, size: float) -> int:
         """How many files are still to be begun for so many bytes."""
-        most = min(_ROUNDED * self.wish, 0.9 * MAX_CHUNK_BYTES)
-        files = max(1, math.ceil(size / max(most, 1.0)))
+        planned, rounded = (
+            max(1.0, min(factor * self.wish, share * MAX_CHUNK_BYTES))
+            for factor, share in ((_PLANNED, 0.87), (_ROUNDED, 0.9))
+        )
+        files = max(1, math.ceil(size / planned))
+        if files == self._planned - self._begun + 1 and size <= (files - 1) * rounded:
+            files -= 1
         together = self._begun + files
         if self._free and together > self._uploads:
             files += -together % self._uploads
+        self._planned = self._begun + files
         return files
 
 

@@ -89,6 +89,25 @@ def test_files_come_out_even(rows: int, weight: float, wish: int) -> None:
         assert min(made[:-1]) >= 0.8 * min(wish, 0.8 * MAX_CHUNK_BYTES)
 
 
+@pytest.mark.parametrize("files", [6, 17, 44, 150])
+@pytest.mark.parametrize("share", [1.07, 1.1])
+def test_what_rounding_leaves_over_makes_no_two_small_files(files: int, share: float) -> None:
+    """Rows are whole: what each file leaves over goes into the last ones, and into no other."""
+    for more in range(-5, 6):
+        wish, weight = 1_000_000, 9_586.6
+        rows = int(files * share * wish / weight) + more
+        sizes, made, left = Sizes(wish, rows, weight), [], rows
+        while left > 0:
+            goal, reserved = sizes.begin()
+            took = min(left, round(goal / weight))
+            sizes.take(took)
+            sizes.end(reserved, took, int(took * weight))
+            made.append(took * weight)
+            left -= took
+        assert min(made) >= 0.8 * wish, made[-4:]
+        assert max(made) <= 1.11 * wish + weight
+
+
 @pytest.mark.parametrize("uploads", [1, 2, 4])
 def test_the_first_files_are_small_so_that_sending_soon_begins(uploads: int) -> None:
     """One for each upload, the others even; not where a size was given or few files do."""
