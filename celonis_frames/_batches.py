@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from celonis_frames._casts import is_view
 from celonis_frames._crew import cores
 
 BATCH_BYTES = 8_000_000
@@ -83,11 +84,6 @@ def nbytes(data: Any) -> int:
         return int(data.get_total_buffer_size())
 
 
-def is_view(kind: pa.DataType) -> bool:
-    """Whether values only point to data, of which other values may have a part."""
-    return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
-
-
 def weight(batch: pa.RecordBatch) -> float:
     """Arrow bytes of a batch's rows, of a dictionary only as many values as there can be rows."""
     size = 0.0
@@ -117,7 +113,7 @@ def _viewed(column: Any) -> int:
     numbers = pa.Array.from_buffers(
         pa.int32(), 4 * len(column), [None, column.buffers()[1]], offset=4 * column.offset
     )
-    places = _every_fourth(1 << len(column).bit_length())
+    places = _every_fourth(1 << (len(column) - 1).bit_length())  # of few lengths, and kept
     lengths = numbers.take(places.slice(0, len(column)))
     if column.null_count:
         lengths = pc.multiply(lengths, column.is_valid().cast(pa.int32()))
@@ -137,10 +133,7 @@ def _shared(column: Any) -> int:
     Such are a dictionary in a struct, the values of a dense union, the data of views in a list.
     """
     kind = column.type
-    if any(
-        test(kind)
-        for test in (pa.types.is_string_view, pa.types.is_binary_view, pa.types.is_dictionary)
-    ):
+    if is_view(kind) or pa.types.is_dictionary(kind):
         return 0  # which `weight` sees to
     return nbytes(column.slice(0, 0))
 

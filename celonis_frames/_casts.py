@@ -44,6 +44,11 @@ def storage_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
+def is_view(kind: pa.DataType) -> bool:
+    """Whether values only point to data, of which other values may have a part."""
+    return bool(_is.is_string_view(kind) or _is.is_binary_view(kind))
+
+
 def unpacked(array: Any) -> Any:
     """The values themselves, out of dictionaries, run-ends, extensions and views."""
     kind = array.type

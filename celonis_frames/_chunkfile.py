@@ -150,7 +150,7 @@ class ChunkFile:
         Args:
             batch: The batch.
             start: Its first row that is to be taken.
-            width: Arrow bytes of its rows, on the whole.
+            width: Arrow bytes that a row of it has on the whole.
         """
         width += self._style.widening
         part: Any = batch.slice(start, max(1, self._fitting(width)))

@@ -81,30 +81,27 @@ class Judging:
 
     def __init__(self, batch: pa.RecordBatch, layout: Layout, style: Style) -> None:
         self._found: float | None = None
+        self._crew: Crew[pa.RecordBatch] | None = None
 
-        def work() -> None:
-            with contextlib.suppress(FrameError):  # whoever looks at all rows finds it as well
-                self._found = judge(batch, layout, style)
+        def work(items: _Batches) -> None:
+            for item in items:
+                with contextlib.suppress(FrameError):  # whoever looks at all rows finds it as well
+                    self._found = judge(item, layout, style)
 
-        # A daemon, as all threads of a push: the end of the interpreter does not wait for it.
-        self._thread: threading.Thread | None = threading.Thread(
-            target=work, name="celonis-judge", daemon=True
-        )
-        try:
-            self._thread.start()
-        except RuntimeError:  # the system gives no thread: it is judged when files are made
-            self._thread = None
+        with contextlib.suppress(RuntimeError):  # no thread: it is judged when files are made
+            self._crew = Crew(work, threads=1, ahead=1)
+            self._crew.put(batch)
 
     def result(self) -> float | None:
         """Bytes that a row has in the files; None where it could not be judged."""
-        while self._thread is not None and self._thread.is_alive():
-            self._thread.join(0.5)  # in turns, so that Ctrl-C is heard on every system
+        if self._crew is not None:
+            self._crew.finish()
         return self._found
 
     def close(self) -> None:
         """Wait a moment for its end."""
-        if self._thread is not None:
-            self._thread.join(JOIN_SECONDS)
+        if self._crew is not None:
+            self._crew.close()
 
 
 class LentChunk:
@@ -246,7 +243,7 @@ class Encoding:
         del head
         if self._busy:
             source = self._converted(source, measure)
-        # While a file's rows are compressed, one who reads with the GIL has its turn: it goes on.
+        # One who holds the GIL while it reads is not to wait for those who compress meanwhile.
         ahead = 2 * _AHEAD if self._busy else _AHEAD
         _share_out(source, Crew(work, threads=threads, ahead=ahead))
 

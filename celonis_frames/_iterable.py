@@ -16,7 +16,6 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames import _casts as casts
-from celonis_frames._batches import is_view
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 Batches = Iterator[pa.RecordBatch]
@@ -125,7 +124,7 @@ def _lazily(batches: Callable[[list[str]], Batches], names: set[str]) -> Batches
 def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The rows as they can wait in a file: a view would bring all data that others point to."""
     columns = [
-        casts.unpacked(column) if is_view(column.type) else column for column in batch.columns
+        casts.unpacked(column) if casts.is_view(column.type) else column for column in batch.columns
     ]
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
@@ -163,7 +162,7 @@ def _wide(kind: pa.DataType) -> pa.DataType:
         return pa.timestamp("us", kind.tz)
     if pa.types.is_duration(kind) and kind.unit in ("s", "ms"):
         return pa.duration("us")
-    if is_view(kind):  # which no pyarrow before 21 makes of other texts
+    if casts.is_view(kind):  # which no pyarrow before 21 makes of other texts
         return pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary()
     return kind
 

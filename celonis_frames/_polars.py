@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -37,12 +36,11 @@ def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
 
 def _pieces(part: Any, most: int) -> Iterator[Any]:
     """The rows in pieces that are not too large, by what polars itself says they weigh."""
-    size = max(int(part.estimated_size()) / most, part.height / BATCH_ROWS)
-    parts = math.ceil(size / TOO_LARGE)
-    if parts <= 1 or part.height <= 1:
+    parts = max(part.estimated_size() / most, part.height / BATCH_ROWS)
+    if parts <= TOO_LARGE or part.height <= 1:
         yield part
         return
-    for piece in part.iter_slices(max(1, part.height // (TOO_LARGE * parts))):
+    for piece in part.iter_slices(max(1, int(part.height / parts))):
         yield from _pieces(piece, most)
 
 
@@ -90,7 +88,7 @@ def _to_arrow(frame: Any) -> pa.Table:
             wide.append(name)
     if wide:
         frame = frame.with_columns([frame.get_column(name).cast(pl.String) for name in wide])
-    table = _with_views(frame, wide) if views_fit() else _plain(frame)
+    table = _converted(frame, wide)
     for name in wide:
         place = table.schema.get_field_index(name)
         digits = [
@@ -101,19 +99,19 @@ def _to_arrow(frame: Any) -> pa.Table:
     return table
 
 
-def _plain(frame: Any) -> pa.Table:
-    return frame.to_arrow(compat_level=sys.modules["polars"].CompatLevel.oldest())
+def _converted(frame: Any, wide: list[str]) -> pa.Table:
+    """The frame in Arrow, its texts as the views that polars holds if these can be written.
 
-
-def _with_views(frame: Any, without: list[str]) -> pa.Table:
-    """The frame with its texts as views, as polars holds them, so that none is copied."""
+    Then no text is copied. Wide integers are not looked at as texts.
+    """
     pl = sys.modules["polars"]
-    viewed = [dtype == pl.String and name not in without for name, dtype in frame.schema.items()]
-    parts = {True: pl.CompatLevel.newest(), False: pl.CompatLevel.oldest()}
-    tables = {}
-    for views, level in parts.items():
+    if not views_fit():
+        return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    viewed = [dtype == pl.String and name not in wide for name, dtype in frame.schema.items()]
+    columns: dict[bool, Iterator[Any]] = {}
+    for views, level in ((True, pl.CompatLevel.newest()), (False, pl.CompatLevel.oldest())):
         # Not by `select`: names may look like patterns.
-        part = [c for c, one in zip(frame.get_columns(), viewed, strict=True) if one == views]
+        part = [c for c, view in zip(frame.get_columns(), viewed, strict=True) if view == views]
         if part:
-            tables[views] = iter(pl.DataFrame(part).to_arrow(compat_level=level).columns)
-    return pa.Table.from_arrays([next(tables[one]) for one in viewed], frame.columns)
+            columns[views] = iter(pl.DataFrame(part).to_arrow(compat_level=level).columns)
+    return pa.Table.from_arrays([next(columns[view]) for view in viewed], frame.columns)

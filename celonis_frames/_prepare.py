@@ -235,8 +235,7 @@ class Prepared:
         again: Measure | None,
         check: Callable[[], None],
     ) -> Generator[StoredChunk]:
-        # Files that are sent as they are need no making: something is on its way at once.
-        encoding = self._encoding(part.count, first, ordered=self.ordered, eager=not self._sent)
+        encoding = self._encoding(part.count, first, ordered=self.ordered)
         return encoding.stream(part.batches, room, again, check)
 
     def _keep_chunks(self, batches: _Batches) -> None:
@@ -308,13 +307,7 @@ class Prepared:
         return Style(self.layout.wire, self.options.file_type, self.options.compression)
 
     def _encoding(
-        self,
-        rows: int | None,
-        first: int,
-        *,
-        ordered: bool,
-        overlapped: bool = True,
-        eager: bool = False,
+        self, rows: int | None, first: int, *, ordered: bool, overlapped: bool = True
     ) -> Encoding:
         style, weight = self._judged or (self._style(), None)
         return Encoding(
@@ -331,7 +324,8 @@ class Prepared:
             busy=self.source.dear,
             speed=self.speed,
             overlapped=overlapped,
-            eager=eager,
+            # Files that are sent as they are need no making: something is on its way at once.
+            eager=overlapped and not self._sent,
         )
 
 

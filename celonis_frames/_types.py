@@ -262,7 +262,7 @@ def _after(kind: pa.DataType, convert: Convert) -> Convert:
     packed = (
         _is.is_dictionary(kind) or _is.is_run_end_encoded(kind)
         or isinstance(kind, pa.BaseExtensionType)
-        or _is.is_string_view(kind) or _is.is_binary_view(kind)
+        or casts.is_view(kind)
     )  # fmt: skip
     return (lambda array: convert(casts.unpacked(array))) if packed else convert
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import _batches
-from celonis_frames._batches import BATCH_BYTES, BATCH_ROWS, SLICE_BYTES, evened, weight
+from celonis_frames._batches import BATCH_BYTES, BATCH_ROWS, evened, weight, wished
 from celonis_frames._frames import read
 
 
@@ -77,7 +77,7 @@ SOURCES: dict[str, Any] = {
 def test_no_batch_is_much_larger_than_wished(kind: str) -> None:
     """Also where the rows are narrow for a long time, and then each as wide as Celonis takes."""
     batches = list(read(SOURCES[kind](_texts(50_000, 6_000))).batches())
-    most = SLICE_BYTES if kind in ("pandas Arrow", "polars", "table") else BATCH_BYTES
+    most = wished(in_memory=kind in ("pandas Arrow", "polars", "table"))
     assert sum(batch.num_rows for batch in batches) == 56_000
     assert max(weight(batch) for batch in batches) <= 2.5 * most
     assert max(batch.num_rows for batch in batches) <= 2 * BATCH_ROWS

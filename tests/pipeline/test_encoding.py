@@ -19,7 +19,7 @@ from leaks import push_threads
 
 from celonis_frames import _encoding
 from celonis_frames._chunks import EncodedChunk, Style
-from celonis_frames._encoding import Encoding, LentChunk, measure_all
+from celonis_frames._encoding import Encoding, Judging, LentChunk, measure_all
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
 from celonis_frames.exceptions import ColumnTypeError
@@ -188,6 +188,30 @@ def test_what_the_source_raises_comes_out(at: int) -> None:
     with pytest.raises(Broken):
         measure_all(source(), measure.anew())
     assert push_threads(seconds=5) == []
+
+
+def test_what_files_will_be_like_is_judged_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be judged, and where there is no thread for it, is left to those who write."""
+    batch = pa.record_batch({"N": pa.array(range(50_000), pa.uint64())})
+    layout = prepare(batch, "T", PushOptions()).layout
+    style = Style(layout.wire)
+    judging = Judging(batch, layout, style)
+    weight = judging.result()
+    assert weight is not None
+    assert 1 < weight <= 12  # of a whole number of 8 bytes, with Snappy
+    judging.close()
+    assert style.dictionary == ()
+    wrong = pa.record_batch({"N": pa.array([2**64 - 1], pa.uint64())})
+    assert Judging(wrong, layout, Style(layout.wire)).result() is None
+    assert push_threads(seconds=5) == []
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    judging = Judging(batch, layout, style)
+    assert judging.result() is None
+    judging.close()
 
 
 @pytest.mark.usefixtures("some_cores")

@@ -196,6 +196,13 @@ def test_files_have_the_size_wished_for(
     assert len([size for size in sizes if size < 0.8 * WISH]) <= cores + 2, sizes
 
 
+def test_without_a_wish_no_file_is_larger_than_the_largest() -> None:
+    """Also where the first rows promise next to nothing, and the others do not compress."""
+    sizes = _chunks(_table((_zeros, 200_000), (_integers, 2_000_000)))
+    assert max(sizes) <= 1.05 * LARGEST_BYTES
+    assert sum(sizes) > 60_000_000
+
+
 def test_first_rows_that_weigh_nothing_do_not_make_countless_files() -> None:
     """The size that suits the whole is found anew when the sample turns out to deceive."""
     sizes = Sizes(None, 100_000_000, 0.001)
