@@ -103,7 +103,7 @@ class _Struck:
 
     async def refuse(self) -> Response:
         answer = await self.carry_out()
-        self.wire.refuse(self.fault.seconds)
+        await self.wire.close(self.fault.seconds)
         answer.headers["connection"] = "close"
         return answer
 

@@ -6,11 +6,12 @@ What arrives on them is read into one buffer for each connection.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Coroutine
 from typing import Any
 
 import uvicorn
@@ -62,6 +63,7 @@ class Wire(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
         self._thread = threading.Thread(
             target=self._serve_socket, name="local-celonis", daemon=True
         )
@@ -86,13 +88,39 @@ class Wire(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop as uvicorn does, with no connection half taken."""
+        await self._close_servers()
+        await super().shutdown(sockets)
+
     def refuse(self, seconds: float) -> None:
+        """What `close` does, from another thread."""
+        self._in_loop(self.close(seconds))
+
+    async def close(self, seconds: float) -> None:
         """Refuse connections for so long; close the open ones once they owe no answer."""
-        self._in_loop(lambda: self._stop(seconds))
+        async with self._turn:
+            if self.servers:
+                await self._close_servers()
+                self.servers = []
+                # Bound, but not listening: connections are refused, and nobody else gets the port.
+                self._socket = socket.socket(self._family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self._socket.bind(self._address)
+            for protocol in list(self.server_state.connections):
+                if not protocol.transport.is_closing():
+                    protocol.shutdown()
+            self._stop_timer()
+            if seconds < math.inf:
+                self._timer = asyncio.get_running_loop().call_later(seconds, self._open)
 
     def listen(self) -> None:
-        """Take connections again, if they are refused."""
-        self._in_loop(self._start)
+        """Take connections again, if they are refused; from another thread."""
+
+        async def opened() -> None:
+            await self._open()
+
+        self._in_loop(opened())
 
     def transport(self, peer: tuple[Any, ...]) -> asyncio.Transport | None:
         """The connection from this address, if it is still there."""
@@ -115,45 +143,39 @@ class Wire(uvicorn.Server):
     def _serve_socket(self) -> None:
         self.run(sockets=[self._socket])
 
-    def _in_loop(self, act: Callable[[], None]) -> None:
+    def _in_loop(self, act: Coroutine[Any, Any, None]) -> None:
         if self._loop is None or not self._thread.is_alive():
+            act.close()
             return
-        if threading.current_thread() is self._thread:
-            act()
-            return
+        asyncio.run_coroutine_threadsafe(act, self._loop).result(10)
 
-        async def called() -> None:
-            act()
-            if self._opening is not None:
-                await self._opening
+    async def _close_servers(self) -> None:
+        """Take no more connections; those that were taken are known to the server after this."""
+        # asyncio accepts a connection in one turn of its loop, makes its transport in the next, and
+        # tells the protocol in a third. A server that closes after the first leaves the connection
+        # open for ever with nobody at it: so first nothing more is accepted.
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for sock in server.sockets:
+                with contextlib.suppress(NotImplementedError):  # Windows
+                    loop.remove_reader(sock.fileno())
+        await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)
 
-        asyncio.run_coroutine_threadsafe(called(), self._loop).result(10)
-
-    def _stop(self, seconds: float) -> None:
-        if self.servers:
-            for server in self.servers:
-                server.close()
-            self.servers = []
-            # Bound, but not listening: connections are refused, and nobody else gets the port.
-            self._socket = socket.socket(self._family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(self._address)
-        for protocol in list(self.server_state.connections):
-            if not protocol.transport.is_closing():
-                protocol.shutdown()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._loop is not None and seconds < math.inf:
-            self._timer = self._loop.call_later(seconds, self._start)
-
-    def _start(self) -> None:
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self.servers and self._opening is None and self._loop is not None:
-            self._opening = self._loop.create_task(self._open())
 
-    async def _open(self) -> None:
+    def _open(self) -> asyncio.Task[None]:
+        self._stop_timer()
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_task(self._opened())
+        return self._opening
+
+    async def _opened(self) -> None:
         loop = asyncio.get_running_loop()
 
         def protocol() -> asyncio.Protocol:
@@ -164,6 +186,8 @@ class Wire(uvicorn.Server):
             return made
 
         try:
-            self.servers = [await loop.create_server(protocol, sock=self._socket)]
+            async with self._turn:
+                if not self.servers:
+                    self.servers = [await loop.create_server(protocol, sock=self._socket)]
         finally:
             self._opening = None

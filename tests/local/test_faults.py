@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import io
 import json
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -252,6 +256,35 @@ def test_a_closed_door_refuses_and_opens_again(client: Client) -> None:
             time.sleep(0.02)
     else:
         pytest.fail("the door stays closed")
+
+
+def test_no_connection_stays_open_when_the_door_closes_on_it() -> None:
+    """Connections that come just as the server stops listening, or ends, are closed, not lost."""
+    ended = threading.Event()
+    with warnings.catch_warnings(record=True) as lost:
+        warnings.simplefilter("always", ResourceWarning)
+        with local.start() as celonis:
+            address = ("127.0.0.1", int(celonis.url.rpartition(":")[2]))
+
+            def call() -> int:
+                taken = 0
+                while not ended.is_set():
+                    with contextlib.suppress(OSError), socket.create_connection(address, 5):
+                        taken += 1
+                return taken
+
+            with ThreadPoolExecutor(2) as threads:
+                calls = [threads.submit(call) for _ in range(2)]
+                try:
+                    for _ in range(100):
+                        celonis.faults.refuse()
+                        celonis.faults.clear()
+                    celonis.close()
+                finally:
+                    ended.set()
+        gc.collect()
+    assert all(call.result() for call in calls)
+    assert [str(warning.message) for warning in lost] == []
 
 
 def test_a_door_closes_behind_a_call(client: Client) -> None:
