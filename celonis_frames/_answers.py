@@ -29,13 +29,11 @@ class Answer:
         status: The HTTP status, 2xx.
         content: The body.
         call: What was asked.
-        start: The body's beginning, fit for a message.
     """
 
     status: int
     content: bytes = dataclasses.field(repr=False)
     call: Call
-    start: str
 
     def json(self) -> Any:
         """The body, read as JSON.
@@ -57,7 +55,7 @@ class Answer:
 
     def unreadable(self, problem: str) -> ApiStatusError:
         """The error to raise when the body is not what the API promises."""
-        return unreadable(self.call, self.status, problem, self.start)
+        return unreadable(self.call, self.status, problem, plain(self.content, _START))
 
 
 def judged(reply: Reply, auth: Auth, body: MultipartFile | None) -> Answer:
@@ -77,7 +75,7 @@ def judged(reply: Reply, auth: Auth, body: MultipartFile | None) -> Answer:
         raise redirect(call, status, reply.headers.get("Location", ""))
     if not 200 <= status < 300:
         raise refusal(reply, auth)
-    answer = Answer(status, received, call, plain(received, _START))
+    answer = Answer(status, received, call)
     kind = reply.headers.get("Content-Type", "").strip().lower()
     if kind.startswith("text/html") or received.lstrip()[:1] == b"<":
         # Also where no content is expected: a login page is not a stored chunk.

@@ -98,6 +98,8 @@ class Store:
         found = self.rows("SELECT coalesce(max(number), 0) AS n FROM _celonis.jobs")
         chunks = self.rows("SELECT coalesce(max(number), 0) AS n FROM _celonis.chunks")
         self._numbers = max(found[0]["n"], chunks[0]["n"])
+        # Every call names a pool, and pools stay as they are.
+        self._pools = self.rows("SELECT id, name, space FROM _celonis.pools")
 
     def close(self) -> None:
         """Close the database; with it, what was in memory goes."""
@@ -145,22 +147,24 @@ class Store:
 
     def pools(self) -> list[Row]:
         """All pools."""
-        return self.rows("SELECT id, name, space FROM _celonis.pools ORDER BY name")
+        with self._lock:
+            return sorted(self._pools, key=lambda pool: str(pool["name"]))
 
     def pool(self, key: str) -> Row | None:
         """A pool by id, else by name; case does not matter."""
-        found = self.rows(
-            "SELECT id, name, space FROM _celonis.pools WHERE lower(id) = lower(?1) "
-            "OR lower(name) = lower(?1) ORDER BY (lower(id) = lower(?1)) DESC LIMIT 1",
-            key,
-        )
-        return found[0] if found else None
+        with self._lock:
+            for name in ("id", "name"):
+                for pool in self._pools:
+                    if pool[name].lower() == key.lower():
+                        return pool
+        return None
 
     def add_pool(self, name: str) -> Row:
         """A new pool; a UUID is taken as its id, anything else as its name."""
         with self._lock:
             pool = {"id": _uuid_or_new(name), "name": name, "space": self._space(name)}
             self.run("INSERT INTO _celonis.pools VALUES (?, ?, ?)", *pool.values())
+            self._pools.append(pool)
             return pool
 
     def connections(self, pool_id: str) -> list[Row]:
@@ -193,9 +197,7 @@ class Store:
     def space(self, pool_id: str, connection_id: str | None) -> str:
         """The DuckDB schema with the tables of a pool or of one of its data connections."""
         if connection_id is None:
-            return str(
-                self.rows("SELECT space FROM _celonis.pools WHERE id = ?", pool_id)[0]["space"]
-            )
+            return next(str(pool["space"]) for pool in self.pools() if pool["id"] == pool_id)
         found = self.rows("SELECT space FROM _celonis.connections WHERE id = ?", connection_id)
         return str(found[0]["space"])
 
@@ -221,9 +223,12 @@ class Store:
 
     def table(self, space: str, name: str) -> Row | None:
         """A table by name; case does not matter."""
-        for table in self.tables(space):
-            if table["name"].lower() == name.lower():
-                return table
+        found = self.rows(
+            "SELECT name FROM _celonis.tables WHERE space = ? AND lower(name) = lower(?)",
+            space, name,
+        )  # fmt: skip
+        for row in found:
+            return {"name": row["name"], "columns": self.columns(space, row["name"])}
         return None
 
     def columns(self, space: str, table: str, cursor: Any = None) -> list[Row]:

@@ -15,7 +15,7 @@ from celonis_frames import ApiKey, OAuth2, _records
 from celonis_frames._answers import Answer
 from celonis_frames._api import _part
 from celonis_frames._oauth import _refused
-from celonis_frames._refusals import Call, Reply, hidden, plain, refusal
+from celonis_frames._refusals import Call, Reply, hidden, refusal
 from celonis_frames._status import PushStatus
 from celonis_frames.exceptions import ApiStatusError, ConfigError
 
@@ -41,9 +41,7 @@ READERS = {
 
 
 def _answer(content: bytes) -> Answer:
-    return Answer(
-        200, content, Call("GET", "https://team.eu-1.celonis.cloud/x"), plain(content, 200)
-    )
+    return Answer(200, content, Call("GET", "https://team.eu-1.celonis.cloud/x"))
 
 
 def _check_shown(error: ApiStatusError) -> None:
