@@ -40,6 +40,7 @@ class Server:
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            disable_nagle_algorithm = True  # else a body waits 40 ms for its head to be taken
             protocol_version = "HTTP/1.1"
 
             def handle_all(self) -> None:
