@@ -205,10 +205,10 @@ def test_a_failing_job_raises_with_the_servers_log(
 
 def test_timeout_while_waiting_leaves_the_job(server: Any, connection: Celonis, table: str) -> None:
     """After submission, timeout= stops the waiting and names the job, which goes on."""
-    server.faults.slow_jobs(running=1.0)
+    server.faults.slow_jobs(running=2.5)
     try:
         with pytest.raises(exceptions.JobTimeout) as caught:
-            connection.push(SMALL, POOL, table, timeout=0.4)
+            connection.push(SMALL, POOL, table, timeout=1.5)
         assert connection.job(POOL, caught.value.job_id).wait(30).ok
     finally:
         server.faults.clear()
