@@ -74,6 +74,25 @@ def gathered(batches: Batches) -> Batches:
     yield from _joined(crumbs)
 
 
+def tapered(batches: Batches, rows: int, threads: int, least: int) -> Batches:
+    """The same rows, the last ones in ever smaller batches, so that all threads end together.
+
+    Args:
+        batches: The rows.
+        rows: How many there are.
+        threads: How many share them out.
+        least: Rows that are too few to be cut.
+    """
+    for batch in batches:
+        start = 0
+        while start < batch.num_rows:
+            step = max(least, rows // threads)
+            part = batch.slice(start, step)
+            start += step
+            rows -= part.num_rows
+            yield part
+
+
 def nbytes(data: Any) -> int:
     """Arrow bytes of a table, batch or array, what its rows share counted whole."""
     try:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from celonis_frames import _casts as casts
 from celonis_frames._batches import weight
 from celonis_frames._csvfile import CsvWriter
-from celonis_frames._sizes import MAX_CHUNK_BYTES, MOST_BYTES, Sizes
+from celonis_frames._sizes import MAX_CHUNK_BYTES, MORE, MOST_BYTES, Sizes
 from celonis_frames._style import Style
 from celonis_frames.exceptions import FrameError
 
@@ -29,8 +29,6 @@ PROBE_BYTES = 1_000_000
 
 _BUFFER_BYTES = 4 * BLOCK_BYTES
 _GROUP_BYTES = 16_000_000
-_MORE = 1.08
-"""How much larger than wished a file may be to take in what is left."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,6 @@ class ChunkFile:
 
     Attributes:
         rows: Rows written.
-        more: After `finish`, whether what is left needs another file.
     """
 
     def __init__(self, style: Style, sizes: Sizes, first: pa.RecordBatch | None) -> None:
@@ -129,7 +126,6 @@ class ChunkFile:
         self._waiting_rows = 0
         self._waiting_bytes = 0.0
         self.rows = 0
-        self.more = True
         # Few large blocks go from Arrow to Python, since each of them has to wait for the GIL.
         self._out = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER_BYTES)
         self._writer = _writer(self._out, style, codec)
@@ -141,7 +137,7 @@ class ChunkFile:
         left = self._wish - self._size()
         if left >= max(self._sizes.weight or 0, 0.04 * self._wish, self._style.overhead):
             return False
-        over = self._size() > min(_MORE * self._sizes.wish, MOST_BYTES)
+        over = self._size() > min(MORE * max(self._wish, self._sizes.wish), MOST_BYTES)
         return over or not self._sizes.nearly_done(rest)
 
     def take(self, batch: pa.RecordBatch, start: int, width: float) -> int:
@@ -228,7 +224,7 @@ class ChunkFile:
         self._out.flush()
         self._sink.flush()
         size = self._sink.tell()
-        self.more = self._sizes.end(self._reserved, self.rows, size)
+        self._sizes.end(self._reserved, self.rows, size)
         if size > MAX_CHUNK_BYTES:
             raise FrameError(
                 f"Chunk {number} ({self.rows:,} rows) came out at {size:,} bytes, more than "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 import pyarrow as pa
 
@@ -51,39 +52,56 @@ def encode(
         yield empty(style)
 
 
-def write(
-    batches: Iterable[pa.RecordBatch],
-    style: Style,
-    sizes: Sizes,
-    admit: Callable[[], None] = lambda: None,
-) -> Iterator[ChunkFile]:
+def write(batches: Iterable[pa.RecordBatch], style: Style, sizes: Sizes) -> Iterator[ChunkFile]:
     """Written files, one after the other, for whoever takes them to finish.
+
+    Args:
+        batches: Rows of the style's schema, in batches of bounded size.
+        style: What the files are.
+        sizes: How large they should be.
+    """
+    source = iter(batches)
+    while True:
+        file, rest = fill(source, style, sizes)
+        if file is None:
+            return
+        yield file
+        if rest is not None:
+            source = chain([rest], source)
+        del file, rest
+
+
+def fill(
+    batches: Iterable[pa.RecordBatch], style: Style, sizes: Sizes
+) -> tuple[ChunkFile | None, pa.RecordBatch | None]:
+    """The next file, to be finished, and what is left of the batch that was taken last.
 
     A file grows by row groups; how many rows the next one takes follows from what the last one
     weighed in the file, so the size wished for is met whatever the data do.
 
     Args:
-        batches: Rows of the style's schema, in batches of bounded size.
-        style: What the files are.
-        sizes: How large they should be; several threads may share it.
-        admit: Called before a file is begun; it may wait.
+        batches: As for `write`.
+        style: What the file is.
+        sizes: How large it should be; several threads may share it.
+
+    Returns:
+        No file where there are no rows, or they fall to the files that other threads have begun.
     """
     file: ChunkFile | None = None
     for batch in batches:
-        sizes.take(batch.num_rows)  # all of it: no other thread can take what is left
+        if file is None:
+            if sizes.spoken_for:
+                return None, batch
+            file = ChunkFile(style, sizes, batch)
+        sizes.take(batch.num_rows)
         start, width = 0, weight(batch) / max(batch.num_rows, 1)
         while start < batch.num_rows:
-            if file is None:
-                admit()
-                file = ChunkFile(style, sizes, batch)
             start += file.take(batch, start, width)
-            if file.full(batch.num_rows - start):
-                done, file = file, None
-                yield done
-                if not done.more and start == batch.num_rows:
-                    return
-    if file is not None:
-        yield file
+            rest = batch.num_rows - start
+            if file.full(rest):
+                sizes.take(-rest)
+                return file, batch.slice(start) if rest else None
+    return file, None
 
 
 def empty(style: Style, *, number: int = 1, deleted: bool = False) -> EncodedChunk:
@@ -134,6 +152,7 @@ __all__ = [
     "efforts",
     "empty",
     "encode",
+    "fill",
     "weigh",
     "write",
 ]

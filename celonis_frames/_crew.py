@@ -9,10 +9,10 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Generic, Self, TypeVar
 
-__all__ = ["JOIN_SECONDS", "Crew", "Halted", "cores"]
+__all__ = ["JOIN_SECONDS", "Crew", "Halted", "Share", "cores"]
 
 JOIN_SECONDS = 2.0
 """What a thread is given to end what it is at, once the crew is stopped."""
@@ -30,11 +30,37 @@ def cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
+class Share(Generic[_T]):
+    """The items that fall to one thread of a crew: each the next one when it is asked for.
+
+    The end of the items is not told before all other threads have asked for more or let go, since
+    they may give something back; and it may be asked again.
+    """
+
+    def __init__(self, crew: Crew[_T]) -> None:
+        self._crew = crew
+        self.number = -1
+        self.holds = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> _T:
+        found = self._crew.take(self)
+        if found is None:
+            raise StopIteration
+        return found[0]
+
+    def let_go(self, rest: _T | None) -> None:
+        """Be done with the item taken last; what is left of it is for whoever is free first."""
+        self._crew.take_back(self, rest)
+
+
 class Crew(Generic[_T]):
     """Threads of which each takes the next item as soon as it is free.
 
     Args:
-        work: Run once in each thread, with an iterator of the items that fall to it.
+        work: Run once in each thread, with the items that fall to it.
         threads: How many; fewer where the system gives no more.
         ahead: Most items that wait to be taken; `put` waits while there are as many.
 
@@ -42,10 +68,11 @@ class Crew(Generic[_T]):
         RuntimeError: The system gives no thread at all.
     """
 
-    def __init__(self, work: Callable[[Iterator[_T]], None], *, threads: int, ahead: int) -> None:
+    def __init__(self, work: Callable[[Share[_T]], None], *, threads: int, ahead: int) -> None:
         self._work, self._ahead = work, ahead
         self._changed = threading.Condition()
         self._waiting: deque[tuple[int, _T]] = deque()
+        self._shares: list[Share[_T]] = []
         self._number = 0
         self._complete = self._stopped = False
         self._failure: tuple[int, BaseException] | None = None
@@ -81,6 +108,35 @@ class Crew(Generic[_T]):
         self._raise()
         raise Halted
 
+    def take(self, share: Share[_T]) -> tuple[_T] | None:
+        """The next item, in one of the threads; None: there are no more.
+
+        Raises:
+            Halted: The crew was stopped.
+        """
+        with self._changed:
+            if share.holds:
+                share.holds = False
+                self._changed.notify_all()
+            while not (self._waiting or self._stopped or self._over()):
+                self._changed.wait()
+            if self._stopped:
+                raise Halted
+            if not self._waiting:
+                return None
+            share.number, item = self._waiting.popleft()
+            share.holds = True
+            self._changed.notify_all()
+            return (item,)
+
+    def take_back(self, share: Share[_T], rest: _T | None) -> None:
+        """Let a thread go on without its item; what is left of it is put before all others."""
+        with self._changed:
+            share.holds = False
+            if rest is not None and not self._stopped:
+                self._waiting.appendleft((share.number, rest))
+            self._changed.notify_all()
+
     def finish(self) -> None:
         """Wait until every item was worked off.
 
@@ -110,9 +166,11 @@ class Crew(Generic[_T]):
             thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
-        at = [-1]
+        share = Share(self)
+        with self._changed:
+            self._shares.append(share)
         try:
-            self._work(self._items(at))
+            self._work(share)
         except Halted:
             with self._changed:
                 self._stopped = True
@@ -120,25 +178,16 @@ class Crew(Generic[_T]):
         except BaseException as error:  # it is raised again in the thread that hands over
             with self._changed:
                 # Items are taken in their order, so the first failure is known once all end.
-                if self._failure is None or at[0] < self._failure[0]:
-                    self._failure = (at[0], error)
+                if self._failure is None or share.number < self._failure[0]:
+                    self._failure = (share.number, error)
                 self._stopped = True
                 self._waiting.clear()
                 self._changed.notify_all()
+        finally:
+            self.take_back(share, None)
 
-    def _items(self, at: list[int]) -> Iterator[_T]:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._stopped and not self._complete:
-                    self._changed.wait()
-                if self._stopped:
-                    raise Halted
-                if not self._waiting:
-                    return
-                at[0], item = self._waiting.popleft()
-                self._changed.notify_all()
-            yield item
-            del item  # its memory goes before the next one is waited for
+    def _over(self) -> bool:
+        return self._complete and not any(share.holds for share in self._shares)
 
     def _raise(self) -> None:
         if self._failure is None:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
+from typing import TypeAlias, TypeVar
 
 import pyarrow as pa
 
-from celonis_frames._chunks import EncodedChunk, Style, efforts, empty, weigh, write
+from celonis_frames._batches import tapered
+from celonis_frames._chunkfile import ChunkFile
+from celonis_frames._chunks import EncodedChunk, Style, efforts, empty, fill, weigh
 from celonis_frames._codecs import AUTO, Choice
-from celonis_frames._crew import JOIN_SECONDS, Crew, Halted, cores
+from celonis_frames._crew import JOIN_SECONDS, Crew, Halted, Share, cores
 from celonis_frames._measure import Measure
 from celonis_frames._schema import Layout
 from celonis_frames._sizes import Sizes
@@ -26,10 +30,23 @@ __all__ = ["Encoding", "Judging", "LentChunk", "measure_all"]
 
 _AHEAD = 2
 """Batches that wait for a thread."""
+_PIECES, _LEAST_ROWS = 8, 1_000
+"""How small the last batches are: so many for a file, but of no fewer rows."""
 _SAMPLE_ROWS = 20_000
 """Rows by which it is judged what suits the whole."""
 
 _Batches = Iterator[pa.RecordBatch]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class _Wire:
+    """Rows that are converted and looked at already."""
+
+    batch: pa.RecordBatch
+
+
+_Rows: TypeAlias = "pa.RecordBatch | _Wire"
 
 
 def measure_all(batches: _Batches, measure: Measure) -> None:
@@ -59,11 +76,11 @@ def measure_all(batches: _Batches, measure: Measure) -> None:
     _share_out(chain(head, batches), Crew(look, threads=cores(), ahead=_AHEAD))
 
 
-def _share_out(batches: _Batches, crew: Crew[pa.RecordBatch]) -> None:
+def _share_out(items: Iterator[_T], crew: Crew[_T]) -> None:
     try:
-        for batch in batches:
-            crew.put(batch)
-            del batch
+        for item in items:
+            crew.put(item)
+            del item
         crew.finish()
     finally:
         crew.close()
@@ -181,6 +198,7 @@ class Encoding:
         keep: Callable[[EncodedChunk], object],
         measure: Measure | None,
         admit: Callable[[], None] = lambda: None,
+        dismiss: Callable[[], None] = lambda: None,
     ) -> None:
         """Make all files.
 
@@ -189,6 +207,7 @@ class Encoding:
             keep: Takes each file, one at a time.
             measure: Where the values' findings are brought together; None: not looked at.
             admit: Called before a file is begun; it may wait.
+            dismiss: Called when one that was admitted is not needed.
 
         Raises:
             FrameError: A value does not fit, or a file came out too large.
@@ -217,32 +236,31 @@ class Encoding:
             )  # fmt: skip
             del sample
 
-        def work(items: _Batches) -> None:
+        def work(items: Share[_Rows]) -> None:
+            part = None if measure is None or self._busy else measure.part()
             try:
-                make(items)
+                for file in self._files(items, sizes, part, admit, dismiss):
+                    with self._lock:
+                        number = self._first + self._made
+                        self._made += 1
+                    chunk = file.finish(number, deleted=self._deleted)
+                    with self._lock:
+                        keep(chunk)
+                    del file, chunk  # the memory of a file goes with its upload
             except BaseException:
                 self._stopped.set()  # those that wait to begin a file wait for nothing
                 raise
-
-        def make(items: _Batches) -> None:
-            part = None if measure is None or self._busy else measure.part()
-            wire = items if self._busy else self._converted(items, part)
-            for file in write(wire, self._style, sizes, admit):
-                with self._lock:
-                    number = self._first + self._made
-                    self._made += 1
-                chunk = file.finish(number, deleted=self._deleted)
-                with self._lock:
-                    keep(chunk)
-                del file, chunk  # the memory of a file goes with its upload
             if measure is not None and part is not None:
                 with self._lock:
                     measure.add(part)
 
-        source: _Batches = chain(head, batches)
+        source: Iterator[_Rows] = chain(head, batches)
         del head
+        if self._rows and weight is not None and threads > 1:
+            piece = max(_LEAST_ROWS, int(sizes.wish / _PIECES / weight))
+            source = tapered(source, self._rows, threads, piece)
         if self._busy:
-            source = self._converted(source, measure)
+            source = map(_Wire, self._converted(source, measure))
         # One who holds the GIL while it reads is not to wait for those who compress meanwhile.
         ahead = 2 * _AHEAD if self._busy else _AHEAD
         _share_out(source, Crew(work, threads=threads, ahead=ahead))
@@ -288,8 +306,9 @@ class Encoding:
             end: BaseException | None = None
             try:
                 self.run(
-                    rows(), lambda chunk: done.put(LentChunk(chunk, room.release)), measure, admit
-                )
+                    rows(), lambda chunk: done.put(LentChunk(chunk, room.release)), measure,
+                    admit, room.release,
+                )  # fmt: skip
             except Halted:
                 pass
             except BaseException as error:  # it is raised again in the thread that takes
@@ -317,8 +336,38 @@ class Encoding:
             stopped.set()
             feeder.join(JOIN_SECONDS)
 
-    def _converted(self, batches: _Batches, measure: Measure | None) -> _Batches:
-        for batch in batches:
+    def _files(
+        self,
+        items: Share[_Rows],
+        sizes: Sizes,
+        measure: Measure | None,
+        admit: Callable[[], None],
+        dismiss: Callable[[], None],
+    ) -> Iterator[ChunkFile]:
+        """The files of one thread, to be finished. What none of them takes is given back.
+
+        So nobody holds rows, while it waits to begin a file, that another one's file has room for.
+        """
+        while True:
+            admit()
+            file, rest = fill(self._converted(items, measure), self._style, sizes)
+            over = file is None and rest is None
+            items.let_go(None if rest is None else _Wire(rest))
+            del rest
+            if file is None:
+                dismiss()
+                # Asked once more: whose file was to take what is given back may just have ended.
+                if over or sizes.spoken_for:
+                    return
+            else:
+                yield file
+                del file
+
+    def _converted(self, rows: Iterable[_Rows], measure: Measure | None) -> _Batches:
+        for batch in rows:
+            if isinstance(batch, _Wire):
+                yield batch.batch
+                continue
             wire = self._layout.convert(batch)
             if measure is not None:
                 measure.update(batch, wire)

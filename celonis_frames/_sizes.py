@@ -25,6 +25,8 @@ _OVER = 1.15
 """How much larger than wished a file may be with rows that compress worse than the last ones."""
 MOST_BYTES = 0.95 * MAX_CHUNK_BYTES
 """But never larger than this."""
+MORE = 1.08
+"""How much larger than wished a file may become to take in what is left."""
 _UNKNOWN_BYTES = 32_000_000
 """Size of the chunks of a stream whose length is not known."""
 _PLANNED, _ROUNDED = 1.07, 1.1
@@ -85,7 +87,7 @@ class Sizes:
                 self._small -= 1
                 share *= _SMALL
             elif self._rows is not None and self.weight:
-                left = (self._rows - self._done - self._reserved) * self.weight
+                left = self._left()
                 if left > self.wish / 4:  # else what is left is less than could be told
                     share = left / self._files(left)
             rows = int(share / self.weight) if self.weight else 0
@@ -121,26 +123,33 @@ class Sizes:
             self._factor = factor
 
     def take(self, rows: int) -> None:
-        """So many rows more are being written."""
+        """So many rows more are in the hands of a thread that makes a file; fewer, if negative."""
         with self._lock:
             self._taken += rows
 
     def nearly_done(self, rest: int) -> bool:
-        """Whether what is left, with `rest` rows at hand, is too little for a file of its own."""
-        with self._lock:
-            return self._little(rest)
+        """Whether what is left, with `rest` rows at hand, is too little for a file of its own.
 
-    def end(self, reserved: int, rows: int, size: int) -> bool:
-        """A file of `rows` rows, where `reserved` were foreseen, is done; whether more are needed.
-
-        None is needed when another one that is open can take what is left.
+        Where other files are being made, these take it.
         """
+        with self._lock:
+            if self._rows is None or self.weight is None or self._open > 1:
+                return False
+            return (self._rows - self._taken + rest) * self.weight <= _TAIL * self.wish
+
+    def end(self, reserved: int, rows: int, size: int) -> None:
+        """A file of `rows` rows, where `reserved` were foreseen, is done."""
         with self._lock:
             self._reserved -= reserved
             self._done += rows
             self._bytes += size
             self._open -= 1
-            return not (self._open and self._little(0))
+
+    @property
+    def spoken_for(self) -> bool:
+        """Whether the files that are being made take all that is left."""
+        with self._lock:
+            return self._open > 0 and self._left() <= (MORE - 1) * self.wish
 
     def _grow(self) -> None:
         """Wish for more where none was given and it comes to more than the sample told.
@@ -154,10 +163,11 @@ class Sizes:
             whole += max(0, self._rows - self._done) * self.weight
         self.wish = min(_fair(whole, self.wish), max(self.wish, self._largest))
 
-    def _little(self, rest: int) -> bool:
+    def _left(self) -> float:
+        """Bytes of the rows that no file has or is to have."""
         if self._rows is None or self.weight is None:
-            return False
-        return (self._rows - self._taken + rest) * self.weight <= _TAIL * self.wish
+            return math.inf
+        return (self._rows - self._done - self._reserved) * self.weight
 
     def _files(self, size: float) -> int:
         """How many files are still to be begun for so many bytes."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from leaks import push_threads
 
-from celonis_frames._crew import Crew, Halted
+from celonis_frames._crew import Crew, Halted, Share
 
 
 class Wrong(Exception):
@@ -128,3 +128,59 @@ def test_ctrl_c_while_threads_are_started_leaves_none(monkeypatch: pytest.Monkey
     with pytest.raises(KeyboardInterrupt):
         Crew(lambda mine: [None for _ in mine] and None, threads=4, ahead=2)
     assert push_threads(seconds=5) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    threads=st.integers(1, 4),
+    items=st.lists(st.integers(1, 40), max_size=20),
+    bite=st.integers(1, 30),
+)
+def test_what_is_given_back_is_taken_by_somebody(threads: int, items: list[int], bite: int) -> None:
+    """Each thread takes a bite of an item and gives the rest back: nothing is lost or repeated."""
+    done: list[int] = []
+
+    def work(share: Share[int]) -> None:
+        for item in share:
+            done.append(min(bite, item))
+            share.let_go(item - bite if item > bite else None)
+
+    crew = Crew(work, threads=threads, ahead=2)
+    try:
+        for item in items:
+            crew.put(item)
+        crew.finish()
+    finally:
+        crew.close()
+    assert sum(done) == sum(items)
+    assert max(done, default=0) <= bite
+
+
+def test_the_end_is_not_told_while_a_thread_may_give_something_back() -> None:
+    """The one that asks when nothing waits gets what the other has left, and then the end."""
+    taken, asked = threading.Event(), threading.Event()
+    seen: dict[str, list[str]] = {"first": [], "second": []}
+
+    def work(share: Share[str]) -> None:
+        if not taken.is_set():
+            seen["first"].append(next(share))
+            taken.set()
+            assert asked.wait(5)
+            time.sleep(0.05)  # the other one asks meanwhile, and waits
+            share.let_go("rest")
+        else:
+            asked.set()
+            seen["second"] += share
+
+    crew = Crew(work, threads=1, ahead=2)
+    try:
+        crew.put("item")
+        assert taken.wait(5)
+        other = threading.Thread(target=work, args=(Share(crew),))
+        other.start()
+        crew.finish()
+        other.join(5)
+        assert not other.is_alive()
+    finally:
+        crew.close()
+    assert seen == {"first": ["item"], "second": ["rest"]}

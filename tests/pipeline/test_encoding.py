@@ -132,7 +132,7 @@ def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
 ) -> None:
     """Counted where they begin and where they are released, with a slow consumer."""
     lock, now, most = threading.Lock(), 0, 0
-    begun = _encoding.write.__globals__["ChunkFile"]
+    begun = _encoding.fill.__globals__["ChunkFile"]
 
     def change(by: int) -> None:
         nonlocal now, most
@@ -149,7 +149,7 @@ def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
     encoding, _ = _encoding_of(batches, rows=36_000, wish=40_000)
     stream = encoding.stream(lambda: iter(batches), Slots(3), None)
     probes = 1  # the sample is weighed in a file of its own
-    monkeypatch.setitem(_encoding.write.__globals__, "ChunkFile", Counted)
+    monkeypatch.setitem(_encoding.fill.__globals__, "ChunkFile", Counted)
     held: list[LentChunk] = []
     count = 0
     for chunk in stream:

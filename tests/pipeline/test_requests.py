@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from celonis_frames import Celonis
@@ -36,3 +39,29 @@ def test_four_besides_chunks_and_polls(
     assert status.chunks > 5
     assert polls
     assert len(calls) == 4 + status.chunks + len(polls), calls
+
+
+def test_the_first_uploads_are_small(server: Any, connection: Celonis, table: str) -> None:
+    """So sending begins when a quarter of a chunk is made, one for each of the four uploads."""
+    numbers = np.random.default_rng(1).integers(0, 2**62, 6_000_000)
+    status = connection.push(pa.table({"A": numbers}), "Tests", table)
+    sizes = [chunk["bytes"] for chunk in server._store.chunks(status.job_id)]
+    assert len(sizes) == status.chunks > 8
+    small = [size for size in sizes if size < max(sizes) / 2]
+    assert len(small) == 4
+    assert max(sizes.index(size) for size in small) < 8  # one that is larger may overtake
+
+
+@pytest.mark.parametrize("chunk_bytes", ["5 MB", "3 MB"])
+@pytest.mark.parametrize("library", ["arrow", "polars"])
+def test_the_last_uploads_are_as_large_as_the_others(
+    server: Any, connection: Celonis, table: str, chunk_bytes: str, library: str
+) -> None:
+    """What one thread has left when its file is full goes into that of another."""
+    frame: Any = pa.table({"A": np.random.default_rng(1).integers(0, 2**62, 3_000_000)})
+    if library == "polars":
+        frame = pl.from_arrow(frame)
+    status = connection.push(frame, "Tests", table, chunk_bytes=chunk_bytes)
+    sizes = [chunk["bytes"] for chunk in server._store.chunks(status.job_id)]
+    assert len(sizes) == status.chunks >= 5
+    assert min(sizes) > 0.7 * max(sizes), sizes
