@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
+import shutil
+import sys
 import tempfile
 import textwrap
 import threading
@@ -79,8 +81,17 @@ def run(path: str | None, *, cases: int, keep: bool, say: Say) -> int:
             say(f"Look at {celonis.url} — stop with Ctrl-C.")
             _until_interrupted()
     say(f"The tables are in {file} ({format_bytes(Path(file).stat().st_size)}).")
-    say(f"Look at them with\n  celonis-frames serve {file}")
+    say(f"Look at them with\n  {_command()} serve {file}")
     return 0 if ok else 1
+
+
+def _command() -> str:
+    """This command as it was called, since it need not be on the PATH."""
+    program = Path(sys.argv[0])
+    if program.stem != "celonis-frames":
+        return f"{sys.executable} -m celonis_frames"
+    found = shutil.which(program.stem)
+    return program.stem if found and program.samefile(found) else str(program)
 
 
 class _Wire(logging.Handler):

@@ -30,6 +30,21 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
+def test_the_demo_ends_with_a_command_that_can_be_typed(tmp_path: Path) -> None:
+    """It is called as the demo was: by its path, by its name where that is found, as a module."""
+    script = Path(sys.executable).with_name("celonis-frames")
+    for call, path, shown in (
+        ([str(script)], "", str(script)),
+        ([str(script)], str(script.parent), "celonis-frames"),
+        ([sys.executable, "-m", "celonis_frames"], "", f"{sys.executable} -m celonis_frames"),
+    ):
+        done = subprocess.run(
+            [*call, "demo", str(tmp_path / "demo.duckdb"), "--cases", "5"],
+            capture_output=True, text=True, check=True, env=os.environ | {"PATH": path},
+        )  # fmt: skip
+        assert done.stdout.splitlines()[-1] == f"  {shown} serve {tmp_path / 'demo.duckdb'}"
+
+
 def test_the_demo_compares_every_value(tmp_path: Path) -> None:
     """The demo pushes from pandas and polars, reads back, says all is equal, leaves the file."""
     file = tmp_path / "demo.duckdb"
