@@ -126,19 +126,21 @@ class ChunkFile:
         self._waiting_rows = 0
         self._waiting_bytes = 0.0
         self.rows = 0
+        self._full = False
         # Few large blocks go from Arrow to Python, since each of them has to wait for the GIL.
         self._out = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER_BYTES)
         self._writer = _writer(self._out, style, codec)
 
     def full(self, rest: int) -> bool:
-        """Whether the file should end here, with `rest` rows of the last batch still to come."""
+        """Whether the file ends here, and leaves `rest` rows of the last batch to others."""
         if self._waiting or not self.rows:
             return False
         left = self._wish - self._size()
         if left >= max(self._sizes.weight or 0, 0.04 * self._wish, self._style.overhead):
             return False
         over = self._size() > min(MORE * max(self._wish, self._sizes.wish), MOST_BYTES)
-        return over or not self._sizes.nearly_done(rest)
+        self._full = self._sizes.full(self._reserved, self.rows, rest, over=over)
+        return self._full
 
     def take(self, batch: pa.RecordBatch, start: int, width: float) -> int:
         """Take rows of a batch, as many as fit the row group in the making; how many those are.
@@ -224,7 +226,9 @@ class ChunkFile:
         self._out.flush()
         self._sink.flush()
         size = self._sink.tell()
-        self._sizes.end(self._reserved, self.rows, size)
+        self._sizes.add(size)
+        if not self._full:
+            self._sizes.end(self._reserved, self.rows)
         if size > MAX_CHUNK_BYTES:
             raise FrameError(
                 f"Chunk {number} ({self.rows:,} rows) came out at {size:,} bytes, more than "

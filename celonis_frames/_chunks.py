@@ -53,22 +53,20 @@ def encode(
 
 
 def write(batches: Iterable[pa.RecordBatch], style: Style, sizes: Sizes) -> Iterator[ChunkFile]:
-    """Written files, one after the other, for whoever takes them to finish.
+    """Written files, one after the other; each is to be finished before the next is asked for.
 
     Args:
         batches: Rows of the style's schema, in batches of bounded size.
         style: What the files are.
         sizes: How large they should be.
     """
-    source = iter(batches)
+    source, rest = iter(batches), None
     while True:
-        file, rest = fill(source, style, sizes)
+        file, rest = fill(source if rest is None else chain([rest], source), style, sizes)
         if file is None:
             return
         yield file
-        if rest is not None:
-            source = chain([rest], source)
-        del file, rest
+        del file
 
 
 def fill(
@@ -89,17 +87,18 @@ def fill(
     """
     file: ChunkFile | None = None
     for batch in batches:
+        if not batch.num_rows:
+            continue
         if file is None:
             if sizes.spoken_for:
                 return None, batch
             file = ChunkFile(style, sizes, batch)
         sizes.take(batch.num_rows)
-        start, width = 0, weight(batch) / max(batch.num_rows, 1)
+        start, width = 0, weight(batch) / batch.num_rows
         while start < batch.num_rows:
             start += file.take(batch, start, width)
             rest = batch.num_rows - start
             if file.full(rest):
-                sizes.take(-rest)
                 return file, batch.slice(start) if rest else None
     return file, None
 

@@ -62,7 +62,8 @@ class Crew(Generic[_T]):
     Args:
         work: Run once in each thread, with the items that fall to it.
         threads: How many; fewer where the system gives no more.
-        ahead: Most items that wait to be taken; `put` waits while there are as many.
+        ahead: Most items that wait to be taken; `put` waits while there are as many. What is given
+            back comes besides.
 
     Raises:
         RuntimeError: The system gives no thread at all.
@@ -154,12 +155,21 @@ class Crew(Generic[_T]):
         if self._stopped:
             raise Halted
 
+    def halt(self) -> None:
+        """Stop, and wait until every thread has ended.
+
+        Raises:
+            BaseException: What a thread raised, which may be why it was to be stopped.
+        """
+        self._stop()
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(0.5)
+        self._raise()
+
     def close(self) -> None:
         """Stop: nothing more is taken, and what is under way is let come to its end."""
-        with self._changed:
-            self._stopped = True
-            self._waiting.clear()
-            self._changed.notify_all()
+        self._stop()
         self._failure = None  # its traceback knows this crew
         end = time.monotonic() + JOIN_SECONDS
         for thread in self._threads:
@@ -185,6 +195,12 @@ class Crew(Generic[_T]):
                 self._changed.notify_all()
         finally:
             self.take_back(share, None)
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._waiting.clear()
+            self._changed.notify_all()
 
     def _over(self) -> bool:
         return self._complete and not any(share.holds for share in self._shares)

@@ -82,6 +82,9 @@ def _share_out(items: Iterator[_T], crew: Crew[_T]) -> None:
             crew.put(item)
             del item
         crew.finish()
+    except Halted:  # a thread may have failed, of which nobody has heard yet
+        crew.halt()
+        raise
     finally:
         crew.close()
 
@@ -206,8 +209,8 @@ class Encoding:
             batches: Rows as the frame gives them; they are read in this thread.
             keep: Takes each file, one at a time.
             measure: Where the values' findings are brought together; None: not looked at.
-            admit: Called before a file is begun; it may wait.
-            dismiss: Called when one that was admitted is not needed.
+            admit: Called before rows for a file are taken; it may wait.
+            dismiss: Called when there were none for a file that was admitted.
 
         Raises:
             FrameError: A value does not fit, or a file came out too large.
@@ -277,7 +280,7 @@ class Encoding:
         Args:
             batches: Gives the rows; they are read in a thread.
             room: Counts the files that may be in the making or not released yet; more than are
-                ever held unreleased by whoever takes the next one.
+                ever held unreleased by whoever takes the next one, or waits for the end.
             measure: As for `run`.
             check: Called now and then while the next file is waited for; what it raises ends all.
 
@@ -309,9 +312,9 @@ class Encoding:
                     rows(), lambda chunk: done.put(LentChunk(chunk, room.release)), measure,
                     admit, room.release,
                 )  # fmt: skip
-            except Halted:
-                pass
-            except BaseException as error:  # it is raised again in the thread that takes
+            except (
+                BaseException
+            ) as error:  # it is raised again in the thread that takes, if it does
                 end = error
             done.put(end)
             del end
@@ -351,17 +354,14 @@ class Encoding:
         while True:
             admit()
             file, rest = fill(self._converted(items, measure), self._style, sizes)
-            over = file is None and rest is None
             items.let_go(None if rest is None else _Wire(rest))
             del rest
             if file is None:
+                # Whoever has a file open comes back for what was given back here.
                 dismiss()
-                # Asked once more: whose file was to take what is given back may just have ended.
-                if over or sizes.spoken_for:
-                    return
-            else:
-                yield file
-                del file
+                return
+            yield file
+            del file
 
     def _converted(self, rows: Iterable[_Rows], measure: Measure | None) -> _Batches:
         for batch in rows:

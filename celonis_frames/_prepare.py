@@ -152,6 +152,20 @@ class Prepared:
         Raises:
             FrameError: It does.
         """
+        made = 0
+        with closing(self._chunks(check)) as chunks:
+            for chunk in chunks:
+                made += chunk.rows
+                yield chunk
+                del chunk  # its memory goes with its upload
+        if made != self.measure.rows:  # the last line of defence: it is not to happen
+            raise FrameError(
+                f"The chunks have {made:,} rows, the {self.source.kind} has "
+                f"{self.measure.rows:,}: nothing was executed. That is a defect of celonis_frames; "
+                "please report it."
+            )
+
+    def _chunks(self, check: Callable[[], None]) -> Generator[StoredChunk]:
         if self._kept is not None:
             yield from self._kept
             return

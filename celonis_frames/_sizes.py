@@ -123,27 +123,38 @@ class Sizes:
             self._factor = factor
 
     def take(self, rows: int) -> None:
-        """So many rows more are in the hands of a thread that makes a file; fewer, if negative."""
+        """So many rows more are in the hands of a thread that makes a file."""
         with self._lock:
             self._taken += rows
 
-    def nearly_done(self, rest: int) -> bool:
-        """Whether what is left, with `rest` rows at hand, is too little for a file of its own.
+    def full(self, reserved: int, rows: int, rest: int, *, over: bool) -> bool:
+        """Whether a file that has the size it should have ends here.
 
-        Where other files are being made, these take it.
+        It takes in what is too little for a file of its own, if no other file is there for it. Once
+        it ends it is no longer open.
+
+        Args:
+            reserved: How many rows were foreseen for it.
+            rows: How many it has.
+            rest: How many of those in hand would be left.
+            over: Whether it must end, since it is larger already.
         """
         with self._lock:
-            if self._rows is None or self.weight is None or self._open > 1:
+            if not over and self._open == 1 and self._little(rest):
                 return False
-            return (self._rows - self._taken + rest) * self.weight <= _TAIL * self.wish
+            self._taken -= rest
+            self._close(reserved, rows)
+            return True
 
-    def end(self, reserved: int, rows: int, size: int) -> None:
-        """A file of `rows` rows, where `reserved` were foreseen, is done."""
+    def end(self, reserved: int, rows: int) -> None:
+        """A file ends since there are no more rows, with `rows`, where `reserved` were foreseen."""
         with self._lock:
-            self._reserved -= reserved
-            self._done += rows
+            self._close(reserved, rows)
+
+    def add(self, size: int) -> None:
+        """A file came out at so many bytes."""
+        with self._lock:
             self._bytes += size
-            self._open -= 1
 
     @property
     def spoken_for(self) -> bool:
@@ -162,6 +173,16 @@ class Sizes:
         if self._rows is not None and self.weight:
             whole += max(0, self._rows - self._done) * self.weight
         self.wish = min(_fair(whole, self.wish), max(self.wish, self._largest))
+
+    def _close(self, reserved: int, rows: int) -> None:
+        self._reserved -= reserved
+        self._done += rows
+        self._open -= 1
+
+    def _little(self, rest: int) -> bool:
+        if self._rows is None or self.weight is None:
+            return False
+        return (self._rows - self._taken + rest) * self.weight <= _TAIL * self.wish
 
     def _left(self) -> float:
         """Bytes of the rows that no file has or is to have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import itertools
 import random
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,11 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from leaks import push_threads
 
-from celonis_frames import _encoding
+from celonis_frames import Celonis, _encoding
 from celonis_frames._chunks import EncodedChunk, Style
 from celonis_frames._encoding import Encoding, Judging, LentChunk, measure_all
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
+from celonis_frames._schema import Layout
 from celonis_frames.exceptions import ColumnTypeError
 
 ROOM = 1_000_000_000
@@ -244,3 +247,47 @@ def test_a_stream_is_closed_while_its_threads_wait_for_a_slot() -> None:
     stream.close()
     assert push_threads(seconds=5) == []
     held.release()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+def test_what_a_thread_raises_comes_out_whatever_the_reader_is_at(
+    some_cores: int,  # noqa: ARG001  # sets them
+    pause: float,
+) -> None:
+    """Also when the reader waits for its source meanwhile: no end that looks like a good one."""
+    top, small = pa.array([2**64 - 1], pa.uint64()), pa.array([1] * 5, pa.uint64())
+    prepared = prepare(pa.record_batch({"N": small}), "T", PushOptions())
+
+    def source() -> Iterator[Any]:
+        for number in range(12):
+            time.sleep(pause)
+            yield pa.record_batch({"N": top if number == 5 else small})
+
+    for _ in range(5):
+        encoding = Encoding(
+            prepared.layout, Style(prepared.layout.wire), rows=None, wish=None, room=10**9
+        )
+        made = encoding.stream(source, threading.Semaphore(5), None)
+        with pytest.raises(ColumnTypeError):
+            collections.deque((chunk.release() for chunk in made), maxlen=0)
+
+
+def test_a_thread_without_memory_ends_the_push_with_its_error(
+    connection: Celonis, server: Any, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch cannot be converted: whenever that happens, no job is executed."""
+    frame = pl.DataFrame({"A": range(600_000), "T": [f"text {n}" for n in range(600_000)]})
+    convert = Layout.convert
+    for fatal in range(2, 8):
+        calls = itertools.count(1)
+
+        def failing(layout: Layout, batch: Any, calls: Any = calls, fatal: int = fatal) -> Any:
+            if next(calls) == fatal:
+                raise MemoryError
+            return convert(layout, batch)
+
+        monkeypatch.setattr(Layout, "convert", failing)
+        with pytest.raises(MemoryError):
+            connection.push(frame, "Tests", table, chunk_bytes="200 kB")
+    with pytest.raises(KeyError):
+        server.table("Tests", table)

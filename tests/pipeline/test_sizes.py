@@ -52,22 +52,24 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
                 assert 1 <= share <= max(1.11 * sizes.wish, 1)
                 assert share <= MAX_CHUNK_BYTES
                 file = threads[n] = [reserved, 0]
-            rest = data.draw(st.integers(0, batch - 1))  # is given back
             sizes.weight = data.draw(st.sampled_from([1e-6, 1.0, 10.0, 1_000.0]))
-            file[1] += batch - rest
-            covered += batch - rest
-            left -= batch - rest
-            if not data.draw(st.booleans()) or sizes.nearly_done(rest):
-                file[1] += rest
-                covered += rest
-                left -= rest
-                continue
-            sizes.take(-rest)
-        if file is None:
+            rest = data.draw(st.integers(0, batch - 1))
+            over, full = data.draw(st.booleans()), data.draw(st.booleans())
+            took = batch - rest
+            if full and sizes.full(file[0], file[1] + took, rest, over=over):
+                threads[n] = None
+                sizes.add(file[1] + took)
+            else:
+                took = batch
+                file[1] += took
+            covered += took
+            left -= took
+        elif file is None:
             del threads[n]  # the source is at its end
-            continue
-        threads[n] = None
-        sizes.end(file[0], file[1], file[1])
+        else:
+            threads[n] = None
+            sizes.end(*file)
+            sizes.add(file[1])
     assert covered == rows
     assert sizes.wish == wish if wish else 0 < sizes.wish <= DEFAULT_CHUNK_BYTES
 
@@ -87,7 +89,8 @@ def test_files_come_out_even(rows: int, weight: float, wish: int) -> None:
         took = min(left, max(1, round(share / weight)))
         sizes.take(took)
         left -= took
-        sizes.end(reserved, took, int(took * weight))
+        sizes.end(reserved, took)
+        sizes.add(int(took * weight))
         made.append(took * weight)
     limit = min(1.11 * wish, 0.9 * MAX_CHUNK_BYTES)
     assert all(size <= limit + weight for size in made)
@@ -107,7 +110,8 @@ def test_what_rounding_leaves_over_makes_no_two_small_files(files: int, share: f
             goal, reserved = sizes.begin()
             took = min(left, round(goal / weight))
             sizes.take(took)
-            sizes.end(reserved, took, int(took * weight))
+            sizes.end(reserved, took)
+            sizes.add(int(took * weight))
             made.append(took * weight)
             left -= took
         assert min(made) >= 0.8 * wish, made[-4:]
@@ -126,7 +130,8 @@ def test_the_first_files_are_small_so_that_sending_soon_begins(uploads: int) -> 
         took = min(left, round(share / 64))
         sizes.take(took)
         left -= took
-        sizes.end(reserved, took, took * 64)
+        sizes.end(reserved, took)
+        sizes.add(took * 64)
         made.append(took * 64)
     first, others = made[:uploads], made[uploads:]
     assert first == pytest.approx([2_000_000] * uploads, rel=0.01)
