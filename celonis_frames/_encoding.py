@@ -312,9 +312,7 @@ class Encoding:
                     rows(), lambda chunk: done.put(LentChunk(chunk, room.release)), measure,
                     admit, room.release,
                 )  # fmt: skip
-            except (
-                BaseException
-            ) as error:  # it is raised again in the thread that takes, if it does
+            except BaseException as error:  # it is raised again in the thread that takes
                 end = error
             done.put(end)
             del end

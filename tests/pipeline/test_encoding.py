@@ -25,7 +25,7 @@ from celonis_frames._encoding import Encoding, Judging, LentChunk, measure_all
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
 from celonis_frames._schema import Layout
-from celonis_frames.exceptions import ColumnTypeError
+from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 ROOM = 1_000_000_000
 Slots = threading.Semaphore
@@ -291,3 +291,13 @@ def test_a_thread_without_memory_ends_the_push_with_its_error(
             connection.push(frame, "Tests", table, chunk_bytes="200 kB")
     with pytest.raises(KeyError):
         server.table("Tests", table)
+
+
+def test_chunks_that_lack_a_row_are_not_executed() -> None:
+    """Whatever loses one: their rows are counted against those that were looked at."""
+    prepared = prepare(pa.table({"A": [1, 2, 3]}), "T", PushOptions(mode="REPLACE"))
+    prepared.check()
+    prepared.measure.rows += 1
+    with pytest.raises(FrameError, match=r"have 3 rows, .* has 4: nothing was executed"):
+        list(prepared.chunks())
+    prepared.close()
