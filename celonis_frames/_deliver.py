@@ -15,9 +15,11 @@ import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
+from celonis_frames._abort import Abort
 from celonis_frames._body import Payload
 from celonis_frames._jobs import wait_for
 from celonis_frames._retry import Stopped
+from celonis_frames._shelter import interruptible, sheltered
 from celonis_frames._submissions import Orphans, cancel, submit
 from celonis_frames._uploads import Meter, Unsettled, Uploads
 from celonis_frames.exceptions import CelonisFramesError, JobTimeout, UploadUncertain
@@ -75,12 +77,22 @@ class Journal(Protocol):
 
 @dataclasses.dataclass
 class Delivered:
-    """What was sent into the job that was submitted."""
+    """What was sent into a job, and whether that was submitted.
 
-    job_id: str
+    Whoever wants it sent makes this and has it whatever happens: what a call returns can be lost to
+    an interruption.
+    """
+
+    job_id: str = ""
     rows: int = 0
     chunks: int = 0
     bytes: int = 0
+    submitted: bool = False
+
+    def begin(self, job_id: str) -> None:
+        """Nothing was sent into this job yet."""
+        self.job_id = job_id
+        self.rows = self.chunks = self.bytes = 0
 
 
 @dataclasses.dataclass(eq=False)
@@ -115,6 +127,9 @@ _live: weakref.WeakSet[_Attempt] = weakref.WeakSet()
 def _at_exit() -> None:
     """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
     for attempt in list(_live):
+        stop = attempt.api.patience.stop
+        if stop is not None and stop.is_set():
+            continue  # whoever stopped it has waited for that, as long as was to be waited
         with contextlib.suppress(CelonisFramesError):
             attempt.give_up(seconds=HURRIED_SECONDS)
 
@@ -124,6 +139,7 @@ def deliver(
     pool_id: str,
     body: Mapping[str, Any],
     parcels: Callable[[Callable[[], None]], Iterable[Parcel]],
+    delivered: Delivered,
     *,
     workers: int,
     report: Report,
@@ -132,7 +148,7 @@ def deliver(
     job_id: str | None = None,
     orphaned: bool = False,
     timings: dict[str, float] | None = None,
-) -> Delivered:
+) -> None:
     """Send chunks as one job and submit it.
 
     Args:
@@ -141,6 +157,7 @@ def deliver(
         body: The job's fields by their API names.
         parcels: Gives the chunks from the first, each time it is called; it may take long over
             the next one, and calls what it is given meanwhile, which raises when all is over.
+        delivered: Tells what was done, also one whom an interruption keeps from seeing the end.
         workers: Uploads at a time; with one they arrive in order.
         report: Where progress is told.
         duplicate_removal_column: See `Api.execute_job`.
@@ -155,48 +172,87 @@ def deliver(
         ApiError: A call failed for good. The job is cancelled.
         JobTimeout: The deadline has passed. The job is cancelled.
         UploadUncertain: What arrived could not be settled, with several jobs.
+        KeyboardInterrupt, SystemExit: The user or the system wants it to end. The job is cancelled,
+            or the notes say why not.
     """
+
+    def work(api: Api, abort: Abort) -> None:
+        _deliver(
+            api, abort, pool_id, body, parcels, delivered, workers=workers, report=report,
+            duplicate_removal_column=duplicate_removal_column, journal=journal, job_id=job_id,
+            orphaned=orphaned, timings=timings if timings is not None else {},
+        )  # fmt: skip
+
+    if api.patience.stop is not None or not interruptible():
+        work(api, Abort())
+        return
+    deadline = api.patience.deadline
+    sheltered(lambda stop, abort: work(api.within(deadline=deadline, stop=stop), abort))
+
+
+def _deliver(
+    api: Api,
+    abort: Abort,
+    pool_id: str,
+    body: Mapping[str, Any],
+    parcels: Callable[[Callable[[], None]], Iterable[Parcel]],
+    delivered: Delivered,
+    *,
+    workers: int,
+    report: Report,
+    duplicate_removal_column: str | None,
+    journal: Journal | None,
+    job_id: str | None,
+    orphaned: bool,
+    timings: dict[str, float],
+) -> None:
+    """As `deliver`. What `abort` ends are all calls but those that clear up."""
     orphans = Orphans(api, pool_id, body, lost=int(orphaned))
-    times = timings if timings is not None else {}
     hurried = False
     try:
         for number in range(1, MAX_JOBS + 1):
             left_behind = job_id is not None
             begin = time.monotonic()
-            job_id = job_id or orphans.create()
-            begin = _lap(times, "create", begin)
+            if job_id is None:
+                with abort:
+                    job_id = orphans.create()
+            begin = _lap(timings, "create", begin)
             uploads = Uploads(
                 api, pool_id, job_id, workers=workers, meter=report, patience=api.patience
             )
             attempt = _Attempt(api, pool_id, job_id, uploads)
             _live.add(attempt)
-            delivered = Delivered(job_id)
+            delivered.begin(job_id)
             try:
                 if journal is not None and not left_behind:
                     journal.created(job_id)
                 report.stage("uploading")
-                _fill(uploads, parcels(uploads.check), delivered, left_behind=left_behind)
-                begin = _lap(times, "upload", begin)
+                with abort:
+                    _fill(uploads, parcels(uploads.check), delivered, left_behind=left_behind)
+                begin = _lap(timings, "upload", begin)
                 report.stage("submitting")
                 if journal is not None:
                     journal.submitting(job_id)
                 attempt.submitting = True
-                submit(
-                    api, pool_id, job_id, duplicate_removal_column=duplicate_removal_column,
-                    recount=_recount(uploads), announce=report.stage,
-                )  # fmt: skip
-                _lap(times, "execute", begin)
+                with abort:
+                    submit(
+                        api, pool_id, job_id, duplicate_removal_column=duplicate_removal_column,
+                        recount=_recount(uploads), announce=report.stage,
+                    )  # fmt: skip
+                _lap(timings, "execute", begin)
             except Unsettled as doubt:
                 _abandon(attempt, doubt, last=number == MAX_JOBS)
                 _log.warning("job %s is given up (%s); a new one is begun", job_id, str(doubt))
                 report.restart()
                 job_id = None
             except BaseException as error:
-                if not _cancelled(attempt, error):
-                    return delivered
-                raise
+                if _cancelled(attempt, error):
+                    raise
+                delivered.submitted = True
+                return
             else:
-                return delivered
+                delivered.submitted = True
+                return
             finally:
                 _live.discard(attempt)
         raise AssertionError("the last job returns or raises")

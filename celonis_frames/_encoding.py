@@ -322,7 +322,7 @@ class Encoding:
         try:
             while True:
                 try:
-                    found = done.get(timeout=0.5)  # in turns, so that Ctrl-C is heard
+                    found = done.get(timeout=0.5)  # in turns: `check` tells when all is over
                 except queue.Empty:
                     check()
                     continue

@@ -151,12 +151,14 @@ def push_prepared(
         workers = options.uploads(ordered=ordered)
         if stage is not None:
             stage.seal(body, warnings, workers=workers)
-        with explaining(stage):
-            delivered = deliver(
+        delivered = Delivered()
+        with explaining(stage), naming(pool_id, delivered):
+            deliver(
                 api,
                 pool_id,
                 body,
                 _parcels(frames),
+                delivered,
                 workers=workers,
                 report=progress,
                 duplicate_removal_column=options.deduplicate_by,
@@ -208,16 +210,6 @@ def follow(
             job_id,
             timeout=None if deadline is None else max(deadline - begin, 0.001),
         )
-    except (KeyboardInterrupt, SystemExit, ApiError) as error:
-        text = (
-            f"Job {job_id} was submitted and runs on at the server. Look at it with "
-            f"celonis.job({pool_id!r}, {job_id!r}).wait(), or stop it with .cancel()."
-        )
-        logger.warning(text)
-        error.add_note(text)
-        if isinstance(error, ApiError):
-            error.job_id = error.job_id or job_id
-        raise
     finally:
         if wait:
             timings["wait"] = time.monotonic() - begin
@@ -249,6 +241,31 @@ def status_of(
     if raises and status.done and not status.ok:
         raise failure(job)
     return status
+
+
+class naming:  # noqa: N801  # reads as a word
+    """Adds to what ends the waiting for a submitted job which one that is."""
+
+    def __init__(self, pool_id: str, delivered: Delivered) -> None:
+        self._pool_id, self._delivered = pool_id, delivered
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not self._delivered.submitted:
+            return
+        if not isinstance(error, KeyboardInterrupt | SystemExit | ApiError):
+            return
+        job_id = self._delivered.job_id
+        text = (
+            f"Job {job_id} was submitted and runs on at the server. Look at it with "
+            f"celonis.job({self._pool_id!r}, {job_id!r}).wait(), or stop it with .cancel()."
+        )
+        logger.warning(text)
+        error.add_note(text)
+        if isinstance(error, ApiError):
+            error.job_id = error.job_id or job_id
 
 
 class explaining:  # noqa: N801  # reads as a word
@@ -294,6 +311,7 @@ __all__ = [
     "explaining",
     "follow",
     "line_speed",
+    "naming",
     "push_frame",
     "push_prepared",
     "status_of",

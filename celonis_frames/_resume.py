@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from celonis_frames._api import Api, Job
 from celonis_frames._deliver import Delivered, deliver
 from celonis_frames._progress import Progress
-from celonis_frames._push import explaining, follow, status_of
+from celonis_frames._push import explaining, follow, naming, status_of
 from celonis_frames._signals import termination_raises
 from celonis_frames._staging import Stage, staged
 from celonis_frames._status import PushStatus
@@ -71,14 +71,20 @@ def _resume(
     table, chunks = str(manifest.job["targetName"]), stage.chunks()
     begin = time.monotonic()
     timings: dict[str, float] = {}
-    with Progress(table, show=show) as progress, explaining(stage):
+    delivered = Delivered()
+    with (
+        Progress(table, show=show) as progress,
+        explaining(stage),
+        naming(manifest.pool_id, delivered),
+    ):
         job = _left_behind(api, stage)
         if job is None or job.state == "NEW":
-            delivered = deliver(
+            deliver(
                 api.within(deadline=deadline, stop=None),
                 manifest.pool_id,
                 manifest.job,
                 lambda _: iter(chunks),
+                delivered,
                 workers=manifest.workers,
                 report=progress,
                 duplicate_removal_column=manifest.duplicate_removal_column,
@@ -89,9 +95,10 @@ def _resume(
             )
         else:
             logger.info("job %s had been submitted already: it is %s", job.id, job.state)
-            sizes = sum(chunk.size for chunk in chunks)
-            rows = sum(chunk.rows for chunk in chunks)
-            delivered = Delivered(job.id, rows, len(chunks), sizes)
+            delivered.begin(job.id)
+            delivered.rows = sum(chunk.rows for chunk in chunks)
+            delivered.chunks, delivered.bytes = len(chunks), sum(chunk.size for chunk in chunks)
+            delivered.submitted = True
         job = follow(
             api, manifest.pool_id, delivered, progress, wait=wait, deadline=deadline,
             timings=timings,

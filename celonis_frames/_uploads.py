@@ -176,7 +176,8 @@ class Uploads:
             item.abort.trigger()
         end = time.monotonic() + JOIN_SECONDS
         for thread in running.values():
-            thread.join(max(0.0, end - time.monotonic()))
+            if thread.ident is not None:  # its start may have been interrupted
+                thread.join(max(0.0, end - time.monotonic()))
 
     def _start(self, item: _Item) -> None:
         # Daemons: neither the end of the interpreter nor a second Ctrl-C waits for an upload.
@@ -327,7 +328,7 @@ class Uploads:
         self.check()
 
     def _tick(self) -> float:
-        # In short turns, so that Ctrl-C is heard on every system.
+        # In short turns, so that a stop is soon heard.
         left = self._patience.left()
         return 0.5 if left is None else max(0.001, min(0.5, left))
 

@@ -29,7 +29,7 @@ DATA = {
 WIRE = {
     "_address", "_auth", "_config", "_http", "_session", "_trust", "_answers", "_breaks",
     "_refusals", "_body", "_records", "_api", "_jobs", "_lookup", "_abort", "_retry", "_uploads",
-    "_submissions", "_deliver", "_oauth", "_tokenfile", "_line",
+    "_submissions", "_deliver", "_shelter", "_oauth", "_tokenfile", "_line",
 }  # fmt: skip
 
 

@@ -149,21 +149,29 @@ def test_orphans_are_told_from_jobs_of_others(own: Any, client: Celonis, table: 
     own._store.set_job(living, "CANCELED")
 
 
-def test_a_system_without_threads_cancels_the_job(
-    own: Any, client: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("missing", "states"), [("celonis-deliver", []), ("celonis-upload", ["CANCELED"])]
+)
+def test_a_system_without_threads_leaves_no_job(
+    own: Any,
+    client: Celonis,
+    table: str,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    states: Any,
 ) -> None:
-    """When no thread can be started, that error surfaces, and the job is cancelled."""
+    """When a thread cannot be started, that error surfaces, and no job is left open."""
+    start = threading.Thread.start
 
-    def start(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == missing:
+            raise RuntimeError("can't start new thread")
+        start(thread)
 
-    client.pools()
-    monkeypatch.setattr(
-        _uploads.threading, "Thread", type("T", (threading.Thread,), {"start": start})
-    )
+    monkeypatch.setattr(threading.Thread, "start", refused)
     with pytest.raises(RuntimeError, match="can't start new thread"):
         client.push(FRAME, "P", table)
-    assert _states(own) == ["CANCELED"]
+    assert _states(own) == states
 
 
 def test_a_submission_that_failed_can_be_resumed(

@@ -32,6 +32,53 @@ def push(**options):
 
 """
 
+EVERYWHERE = """
+import dis
+from celonis_frames import _shelter
+
+LOOKS_AFTER = {"CALL", "CALL_KW", "CALL_FUNCTION_EX", "RESUME", "JUMP_BACKWARD"}
+steps_of = {}
+
+def looks(code, step):  # whether Python looks for signals there
+    if code not in steps_of:
+        names = [(i.offset, i.opname) for i in dis.get_instructions(code)]
+        before = [None, *(name for _, name in names)]
+        steps_of[code] = {o for (o, _), name in zip(names, before) if name in LOOKS_AFTER}
+    return step in steps_of[code]
+
+def interrupted_at(number):
+    "Push, interrupted at that step of the main thread once it is sheltered; None: it has fewer."
+    seen, said = 0, None
+
+    def begin(frame, event, arg):
+        if not seen and frame.f_code is not _shelter.sheltered.__code__:
+            return None
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        return step
+
+    def step(frame, event, arg):
+        nonlocal seen
+        if event == "opcode" and looks(frame.f_code, frame.f_lasti):
+            seen += 1
+            if seen == number:
+                sys.settrace(None)
+                while frame is not None:
+                    frame.f_trace, frame = None, frame.f_back
+                raise KeyboardInterrupt
+        return step
+
+    sys.settrace(begin)
+    try:
+        push()
+    except KeyboardInterrupt as error:
+        said = " ".join(getattr(error, "__notes__", ()))
+    finally:
+        sys.settrace(None)
+    return said
+"""
+
+_started: list[subprocess.Popen[str]] = []
+
 
 @pytest.fixture
 def busy() -> Iterator[Any]:
@@ -46,10 +93,12 @@ def _start(celonis: Any, program: str) -> subprocess.Popen[str]:
         "CELONIS_URL": celonis.url,
         "CELONIS_API_TOKEN": celonis.token,
     }
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM + program], text=True, env=environment,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+    _started.append(process)
+    return process
 
 
 def _until(true: Callable[[], Any]) -> None:
@@ -60,8 +109,17 @@ def _until(true: Callable[[], Any]) -> None:
     raise AssertionError("it did not happen")
 
 
-def _end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, error = process.communicate(timeout=25)
+@pytest.fixture(autouse=True)
+def _killed() -> Iterator[None]:
+    """No process outlives a test that failed."""
+    yield
+    while _started:
+        with _started.pop() as process:
+            process.kill()
+
+
+def _end(process: subprocess.Popen[str], seconds: float = 25.0) -> tuple[int, str, str]:
+    out, error = process.communicate(timeout=seconds)
     return process.returncode, out, error
 
 
@@ -81,6 +139,67 @@ def test_a_signal_while_uploading_cancels_the_job(
     if number == signal.SIGINT:
         assert "KeyboardInterrupt" in error
         assert "was cancelled; the table is untouched" in error
+
+
+@pytest.mark.parametrize("call", ["create", "chunks"])
+def test_a_signal_cuts_the_call_that_is_waited_for(busy: Any, call: str) -> None:
+    """What the server does not answer is not waited for; a job that it made is cancelled."""
+    busy.faults.clear()
+    stalled = busy.faults.stall(call, when="after", times=1)
+    process = _start(busy, "push()")
+    _until(lambda: stalled.hits and busy.jobs)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, _, error = _end(process)
+    assert "KeyboardInterrupt" in error
+    assert [job["status"] for job in busy.jobs] == ["CANCELED"]
+    assert time.monotonic() - begin < 20  # of 60 that an answer is waited for
+
+
+def test_a_signal_that_comes_too_late_tells_what_became_of_the_job(busy: Any) -> None:
+    """When the job was executed before its submission could be stopped, that is said."""
+    busy.faults.clear()
+    stalled = busy.faults.stall("execute", when="after", times=1)
+    process = _start(busy, "push()")
+    _until(lambda: stalled.hits and busy.jobs[0]["status"] == "DONE")
+    process.send_signal(signal.SIGINT)
+    _, _, error = _end(process)
+    assert "KeyboardInterrupt" in error
+    assert f"Job {busy.jobs[0]['id']} had been executed already: it is in DONE." in error
+
+
+@pytest.mark.parametrize(("stalled", "steps"), [(True, 160), (False, 400)])
+def test_an_interruption_at_any_step_is_heard(busy: Any, stalled: bool, steps: int) -> None:
+    """Wherever the main thread is while a job is open: it ends, and leaves no job in NEW.
+
+    The steps are those at which Python looks for signals, every thirteenth of them, also where the
+    standard library would swallow the interruption or make an error of another kind of it.
+    """
+    if not stalled:
+        busy.faults.clear()
+    program = (
+        "frame = frame.head(2_000)\n"
+        f"for number in range(1, {steps}, 13):\n"
+        "    print(number, interrupted_at(number), flush=True)\n"
+    )
+    code, out, error = _end(_start(busy, EVERYWHERE + program), seconds=60)
+    assert code == 0, error
+    told = dict(line.split(" ", 1) for line in out.splitlines())
+    assert len(told) == len(range(1, steps, 13))
+    jobs = {job["id"]: job["status"] for job in busy.jobs}
+    assert "NEW" not in jobs.values()
+    heard = [text for text in told.values() if text != "None"]
+    assert "it had failed" not in out
+    assert len(heard) > 5
+    if stalled:
+        assert len(heard) == len(told)
+    for text in heard:
+        for job_id in (job_id for job_id in jobs if job_id in text):
+            runs_on = "was submitted and runs on" in text or "had been executed already" in text
+            assert jobs[job_id] == ("DONE" if runs_on else "CANCELED"), text
+    assert sum(status == "DONE" for status in jobs.values()) == sum(
+        text == "None" or "runs on" in text or "executed already" in text for text in told.values()
+    )
 
 
 def test_ctrl_c_while_waiting_lets_the_job_run_on(busy: Any) -> None:
