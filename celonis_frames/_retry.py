@@ -142,8 +142,9 @@ class Budget:
 
         Raises:
             ApiError: `error`, when the budget is used up.
-            Stopped: `stop` was set meanwhile.
+            Stopped: `stop` was set, which may be why it failed.
         """
+        self.patience.check()
         now = time.monotonic()
         self._begin = self._begin or now
         self._failures += 1
