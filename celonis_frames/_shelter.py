@@ -19,6 +19,8 @@ from celonis_frames._retry import Stopped
 
 __all__ = ["interruptible", "sheltered"]
 
+ANSWER_SECONDS = 1.0
+"""What the call under way is given to be answered: one that is cut leaves what it did unknown."""
 STOP_SECONDS = 15.0
 """What the work is given to come to its end, once it was told to stop."""
 TURN_SECONDS = 0.1
@@ -54,6 +56,12 @@ class _Task:
         with contextlib.suppress(queue.Empty):
             self._ended.get(timeout=TURN_SECONDS)
 
+    def wait_for_end(self, thread: threading.Thread, seconds: float) -> None:
+        """Return when it is over, was never begun, or so much time has passed."""
+        end = time.monotonic() + seconds
+        while not self.over and thread.is_alive() and time.monotonic() < end:
+            self.wait()
+
 
 def interruptible() -> bool:
     """Whether this is the thread in which Python raises interruptions."""
@@ -63,9 +71,9 @@ def interruptible() -> bool:
 def sheltered(work: Work) -> None:
     """Do some work in a thread of its own.
 
-    An interruption sets the event that the work is given and ends the call that is made inside a
-    ``with`` block of its `Abort`; then the work has 15 s to come to its end. A second interruption
-    does not wait for that.
+    An interruption sets the event that the work is given and, a second later, ends the call that is
+    made inside a ``with`` block of its `Abort`; then the work has 15 s to come to its end. A second
+    interruption does not wait for that.
 
     Args:
         work: What is to be done. `Stopped` is what it raises when it was told to stop.
@@ -85,20 +93,19 @@ def sheltered(work: Work) -> None:
             task.wait()
     except BaseException as error:
         task.stop.set()
+        task.wait_for_end(thread, ANSWER_SECONDS)
         task.abort.trigger()
-        end = time.monotonic() + STOP_SECONDS
-        while not task.over and thread.is_alive() and time.monotonic() < end:
-            task.wait()
-        interruption = _heard(error)
-        _explain(interruption, task, late=thread.is_alive() and not task.over)
-        if interruption is error:
+        task.wait_for_end(thread, STOP_SECONDS)
+        _explain(_heard(error), task, late=thread.is_alive() and not task.over)
+        del task, thread  # an error in its own traceback's frame would keep all this alive
+        if _heard(error) is error:
             raise
-        raise interruption from None
+        raise _heard(error) from None
     if task.error is not None:
         try:
             raise task.error
         finally:
-            del task  # an error in its own traceback's frame would keep all this alive
+            del task, thread
 
 
 def _heard(error: BaseException) -> BaseException:

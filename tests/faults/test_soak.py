@@ -9,7 +9,7 @@ import soak
 
 def test_rows_in_the_tables_are_the_rows_reported_done(tmp_path: Path) -> None:
     """Through faults and kills of clients and server, every row reported DONE is there once."""
-    report = soak.soak(25, 7, tmp_path)
+    report = soak.soak(16, 7, tmp_path)
     assert report.wrong == []
     figures = report.figures
     assert figures["clients killed"] >= 1
@@ -24,5 +24,5 @@ def test_rows_in_the_tables_are_the_rows_reported_done(tmp_path: Path) -> None:
 
 def test_the_soak_finds_what_the_usual_way_does(tmp_path: Path) -> None:
     """The same faults and kills against blind retries: rows are there twice, and that is told."""
-    report = soak.soak(25, 3, tmp_path, "naive")
+    report = soak.soak(20, 3, tmp_path, "naive")
     assert any("twice" in problem for problem in report.wrong)
