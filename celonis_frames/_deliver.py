@@ -19,7 +19,7 @@ from celonis_frames._abort import Abort
 from celonis_frames._body import Payload
 from celonis_frames._jobs import wait_for
 from celonis_frames._retry import Stopped
-from celonis_frames._shelter import interruptible, sheltered
+from celonis_frames._shelter import Stop, interruptible, sheltered
 from celonis_frames._submissions import Orphans, cancel, submit
 from celonis_frames._uploads import Meter, Unsettled, Uploads
 from celonis_frames.exceptions import CelonisFramesError, JobTimeout, UploadUncertain
@@ -128,8 +128,8 @@ def _at_exit() -> None:
     """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
     for attempt in list(_live):
         stop = attempt.api.patience.stop
-        if stop is not None and stop.is_set():
-            continue  # whoever stopped it has waited for that, as long as was to be waited
+        if isinstance(stop, Stop) and stop.left:
+            continue  # it was waited for, as long as was to be waited
         with contextlib.suppress(CelonisFramesError):
             attempt.give_up(seconds=HURRIED_SECONDS)
 

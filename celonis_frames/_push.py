@@ -25,7 +25,7 @@ from celonis_frames._signals import termination_raises
 from celonis_frames._staging import Stage, StoredChunk
 from celonis_frames._status import PushStatus
 from celonis_frames._verify import Verification
-from celonis_frames.exceptions import ApiError, FrameError
+from celonis_frames.exceptions import ApiError, FrameError, JobError
 
 logger = logging.getLogger("celonis_frames")
 
@@ -152,25 +152,26 @@ def push_prepared(
         if stage is not None:
             stage.seal(body, warnings, workers=workers)
         delivered = Delivered()
-        with explaining(stage), naming(pool_id, delivered):
-            deliver(
-                api,
-                pool_id,
-                body,
-                _parcels(frames),
-                delivered,
-                workers=workers,
-                report=progress,
-                duplicate_removal_column=options.deduplicate_by,
-                journal=stage,
-                timings=timings,
-            )
-            if submitted is not None:
-                submitted(delivered, verification)
-            job = follow(
-                whole, pool_id, delivered, progress, wait=options.wait, deadline=deadline,
-                timings=timings,
-            )  # fmt: skip
+        with explaining(stage):
+            with naming(pool_id, delivered):
+                deliver(
+                    api,
+                    pool_id,
+                    body,
+                    _parcels(frames),
+                    delivered,
+                    workers=workers,
+                    report=progress,
+                    duplicate_removal_column=options.deduplicate_by,
+                    journal=stage,
+                    timings=timings,
+                )
+                if submitted is not None:
+                    submitted(delivered, verification)
+                job = follow(
+                    whole, pool_id, delivered, progress, wait=options.wait, deadline=deadline,
+                    timings=timings,
+                )  # fmt: skip
             if stage is not None:
                 stage.finished = True
             found: tuple[str, ...] = ()
@@ -253,10 +254,8 @@ class naming:  # noqa: N801  # reads as a word
         """Nothing to do."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not self._delivered.submitted:
-            return
-        if not isinstance(error, KeyboardInterrupt | SystemExit | ApiError):
-            return
+        if error is None or not self._delivered.submitted or isinstance(error, JobError):
+            return  # those of a job name it themselves
         job_id = self._delivered.job_id
         text = (
             f"Job {job_id} was submitted and runs on at the server. Look at it with "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from celonis_frames._abort import Abort
 from celonis_frames._retry import Stopped
 
-__all__ = ["interruptible", "sheltered"]
+__all__ = ["Stop", "interruptible", "sheltered"]
 
 ANSWER_SECONDS = 1.0
 """What the call under way is given to be answered: one that is cut leaves what it did unknown."""
@@ -26,7 +27,42 @@ STOP_SECONDS = 15.0
 TURN_SECONDS = 0.1
 """The main thread waits in turns: a handler that a library installed may let it sleep on."""
 
+_NOT_GIVEN_UP = (
+    "The push was left before it had been given up. A job that it began may be open, and a "
+    "submission that was on its way may have been carried out: look at the pool's jobs before you "
+    "push again."
+)
+
 Work = Callable[[threading.Event, Abort], None]
+
+
+class Stop(threading.Event):
+    """An event that is set without a call, so that no other interruption can keep it from that.
+
+    Attributes:
+        told: Whether it is set.
+        left: Whether the main thread waits no more for what it stopped.
+    """
+
+    told = left = False
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return self.told
+
+    def set(self) -> None:
+        """Set it."""
+        self.told = True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait, in turns, until it is set or the seconds are over."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.told:
+            left = TURN_SECONDS if end is None else end - time.monotonic()
+            if left <= 0:
+                break
+            time.sleep(min(left, TURN_SECONDS))
+        return self.told
 
 
 class _Task:
@@ -35,7 +71,7 @@ class _Task:
     def __init__(self, work: Work) -> None:
         self._work: Work | None = work
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self.stop, self.abort = threading.Event(), Abort()
+        self.stop, self.abort = Stop(), Abort()
         self.over = False
         self.error: BaseException | None = None
 
@@ -82,7 +118,7 @@ def sheltered(work: Work) -> None:
         BaseException: What the work raised; or the interruption, with the notes of that.
         RuntimeError: The system gives no thread.
     """
-    task = _Task(work)
+    task, outer = _Task(work), sys.exc_info()[1]
     del work
     thread = threading.Thread(
         target=contextvars.copy_context().run, args=(task.run,), name="celonis-deliver", daemon=True
@@ -92,28 +128,41 @@ def sheltered(work: Work) -> None:
         while not task.over:
             task.wait()
     except BaseException as error:
-        task.stop.set()
-        task.wait_for_end(thread, ANSWER_SECONDS)
-        task.abort.trigger()
-        task.wait_for_end(thread, STOP_SECONDS)
-        _explain(_heard(error), task, late=thread.is_alive() and not task.over)
-        del task, thread  # an error in its own traceback's frame would keep all this alive
-        if _heard(error) is error:
-            raise
-        raise _heard(error) from None
-    if task.error is not None:
+        task.stop.told = True
         try:
-            raise task.error
+            task.wait_for_end(thread, ANSWER_SECONDS)
+            task.abort.trigger()
+            task.wait_for_end(thread, STOP_SECONDS)
+        except BaseException as second:
+            second.add_note(_NOT_GIVEN_UP)
+            raise
         finally:
-            del task, thread
+            task.stop.left = True
+            task.abort.trigger()
+        _explain(_heard(error, outer), task, late=thread.is_alive() and not task.over)
+        task.error = None
+        if _heard(error, outer) is error:
+            raise
+        raise _heard(error, outer) from None
+    failure, task.error = task.error, None
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure  # an error in its own traceback's frame would keep all this alive
 
 
-def _heard(error: BaseException) -> BaseException:
-    """The interruption, also where the standard library made an error of its own from it."""
+def _heard(error: BaseException, outer: BaseException | None) -> BaseException:
+    """The interruption, also where the standard library made an error of its own from it.
+
+    Args:
+        error: What was raised.
+        outer: What was being handled before.
+    """
     seen: BaseException | None = error
-    while seen is not None and isinstance(seen, Exception):
+    while isinstance(seen, Exception) and seen is not outer:
         seen = seen.__context__
-    return seen or error
+    return error if seen is None or seen is outer else seen
 
 
 def _explain(interruption: BaseException, task: _Task, *, late: bool) -> None:
@@ -123,8 +172,4 @@ def _explain(interruption: BaseException, task: _Task, *, late: bool) -> None:
     for note in getattr(error, "__notes__", ()):
         interruption.add_note(note)
     if late:
-        interruption.add_note(
-            f"The push had not been given up after {STOP_SECONDS:g} s. A job that it began may be "
-            "left, and a submission that was on its way may have been carried out: look at the "
-            "pool's jobs before you push again."
-        )
+        interruption.add_note(_NOT_GIVEN_UP)

@@ -202,6 +202,57 @@ def test_an_interruption_at_any_step_is_heard(busy: Any, stalled: bool, steps: i
     )
 
 
+def test_two_signals_at_once_stop_a_push_all_the_same(busy: Any) -> None:
+    """One that comes right behind the other cannot keep the push from being told to stop."""
+    program = (
+        "def kill():\n"
+        "    time.sleep(0.5)\n"
+        "    for number in (signal.SIGINT, signal.SIGTERM): os.kill(os.getpid(), number)\n"
+        "for _ in range(4):\n"
+        "    threading.Thread(target=kill).start()\n"
+        "    try: push()\n"
+        "    except BaseException as error: print(type(error).__name__)\n"
+        "time.sleep(3)\n"
+    )
+    code, out, error = _end(_start(busy, program))
+    assert code == 0, error
+    assert len(out.splitlines()) == 4
+    assert {job["status"] for job in busy.jobs} == {"CANCELED"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_the_jobs_of_many(busy: Any, number: signal.Signals) -> None:
+    """Whatever waits for them, no job of `push_many` is left open."""
+    busy.faults.clear()
+    stalled = busy.faults.stall("upload", when="after", times=1)
+    process = _start(busy, "celonis.push_many({'T': frame, 'U': frame}, 'P')\n")
+    _until(lambda: stalled.hits and any(job["status"] == "DONE" for job in busy.jobs))
+    process.send_signal(number)
+    _end(process)
+    assert sorted(job["status"] for job in busy.jobs) == ["CANCELED", "DONE"]
+
+
+def test_an_exception_of_a_handler_of_the_programs_own_tells_of_the_job(busy: Any) -> None:
+    """Also one that is no KeyboardInterrupt, and while another one is being handled."""
+    busy.faults.clear()
+    stalled = busy.faults.stall("execute", when="after", times=1)
+    program = (
+        "class Limit(Exception): pass\n"
+        "def late(*_): raise Limit\n"
+        "signal.signal(signal.SIGUSR1, late)\n"
+        "try:\n"
+        "    try: raise KeyboardInterrupt\n"
+        "    except KeyboardInterrupt: push()\n"
+        "except Limit as error: print(*error.__notes__)\n"
+    )
+    process = _start(busy, program)
+    _until(lambda: stalled.hits and busy.jobs[0]["status"] == "DONE")
+    process.send_signal(signal.SIGUSR1)
+    code, out, error = _end(process)
+    assert code == 0, error
+    assert busy.jobs[0]["id"] in out
+
+
 def test_ctrl_c_while_waiting_lets_the_job_run_on(busy: Any) -> None:
     """Once submitted, Ctrl-C only stops the waiting, and says how to go on."""
     busy.faults.clear()
