@@ -19,7 +19,8 @@ from celonis_frames._abort import Abort
 from celonis_frames._body import Payload
 from celonis_frames._jobs import wait_for
 from celonis_frames._retry import Stopped
-from celonis_frames._shelter import Stop, interruptible, sheltered
+from celonis_frames._shelter import Stop, sheltered
+from celonis_frames._signals import interruptible
 from celonis_frames._submissions import Orphans, cancel, submit
 from celonis_frames._uploads import Meter, Unsettled, Uploads
 from celonis_frames.exceptions import CelonisFramesError, JobTimeout, UploadUncertain

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from celonis_frames._abort import Abort
 from celonis_frames._retry import Stopped
 
-__all__ = ["Stop", "interruptible", "sheltered"]
+__all__ = ["Stop", "sheltered"]
 
 ANSWER_SECONDS = 1.0
 """What the call under way is given to be answered: one that is cut leaves what it did unknown."""
@@ -97,11 +97,6 @@ class _Task:
         end = time.monotonic() + seconds
         while not self.over and thread.is_alive() and time.monotonic() < end:
             self.wait()
-
-
-def interruptible() -> bool:
-    """Whether this is the thread in which Python raises interruptions."""
-    return threading.current_thread() is threading.main_thread()
 
 
 def sheltered(work: Work) -> None:
