@@ -79,10 +79,10 @@ class _Attached:
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]  # the connection's own
-        _attach(self.sock)
+        attach_socket(self.sock)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        _attach(self.sock)
+        attach_socket(self.sock)
         super().request(*args, **kwargs)  # type: ignore[misc]  # the connection's own
 
 
@@ -125,7 +125,7 @@ class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
 _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
-def _attach(sock: socket.socket | None) -> None:
+def attach_socket(sock: socket.socket | None) -> None:
     abort: Abort | None = getattr(_thread, "abort", None)
     if abort is not None:
         abort.attach(sock)

@@ -18,7 +18,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from celonis_frames._files import address, copied, write_whole
+from celonis_frames._filesystem import address, copied, write_whole
 from celonis_frames.exceptions import ConfigError, UploadUncertain
 
 LEASE_SECONDS = 300.0

@@ -6,10 +6,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from celonis_frames import _config
-from celonis_frames._address import base_url, team_url
 from celonis_frames._auth import Auth, checked
 from celonis_frames._client import Celonis
 from celonis_frames._http import Timeouts
+from celonis_frames._urls import base_url, team_url
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from celonis_frames.exceptions import FrameError
 
 __all__ = ["Encoding", "Judging", "LentChunk", "measure_all"]
 
-_AHEAD = 2
+AHEAD = 2
 """Batches that wait for a thread."""
 _PIECES, _LEAST_ROWS = 8, 1_000
 """How small the last batches are: so many for a file, but of no fewer rows."""
@@ -73,10 +73,10 @@ def measure_all(batches: _Batches, measure: Measure) -> None:
         with lock:
             measure.add(part)
 
-    _share_out(chain(head, batches), Crew(look, threads=cores(), ahead=_AHEAD))
+    share_out(chain(head, batches), Crew(look, threads=cores(), ahead=AHEAD))
 
 
-def _share_out(items: Iterator[_T], crew: Crew[_T]) -> None:
+def share_out(items: Iterator[_T], crew: Crew[_T]) -> None:
     try:
         for item in items:
             crew.put(item)
@@ -265,8 +265,8 @@ class Encoding:
         if self._busy:
             source = map(_Wire, self._converted(source, measure))
         # One who holds the GIL while it reads is not to wait for those who compress meanwhile.
-        ahead = 2 * _AHEAD if self._busy else _AHEAD
-        _share_out(source, Crew(work, threads=threads, ahead=ahead))
+        ahead = 2 * AHEAD if self._busy else AHEAD
+        share_out(source, Crew(work, threads=threads, ahead=ahead))
 
     def stream(
         self,

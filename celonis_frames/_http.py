@@ -22,12 +22,12 @@ import requests.auth
 import urllib3.exceptions
 
 from celonis_frames import _answers as answers
-from celonis_frames._address import base_url
 from celonis_frames._auth import Secret
 from celonis_frames._breaks import translate
 from celonis_frames._refusals import Call, Reply, hidden, redirect
 from celonis_frames._session import close_session, new_session
 from celonis_frames._trust import authorities
+from celonis_frames._urls import base_url
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:

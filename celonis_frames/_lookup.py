@@ -9,8 +9,8 @@ import difflib
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from celonis_frames._address import pool_in_url
 from celonis_frames._records import DataConnection, Pool
+from celonis_frames._urls import pool_in_url
 from celonis_frames.exceptions import BadRequest, ConfigError, NotFound, PermissionDenied
 
 if TYPE_CHECKING:

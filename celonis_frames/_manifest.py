@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from celonis_frames._files import address, translated, write_whole
+from celonis_frames._filesystem import address, translated, write_whole
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import ConfigError, FrameError
 

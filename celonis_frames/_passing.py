@@ -17,7 +17,7 @@ import pyarrow as pa
 from celonis_frames._batches import evened
 from celonis_frames._chunks import BLOCK_BYTES
 from celonis_frames._codecs import ACCEPTED, AUTO
-from celonis_frames._files import address, own
+from celonis_frames._filesystem import address, own
 from celonis_frames._parquetfiles import ParquetFile, ParquetFiles, reading
 from celonis_frames._schema import Layout
 from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES

@@ -8,12 +8,12 @@ from itertools import islice
 from typing import Any
 
 from celonis_frames._chunks import encode
+from celonis_frames._formatting import format_bytes
 from celonis_frames._options import PushOptions
 from celonis_frames._passing import PassedFile
 from celonis_frames._prepare import Prepared, Rows, prepare
 from celonis_frames._schema import Layout
 from celonis_frames._sizes import Sizes
-from celonis_frames._text import format_bytes
 
 _SAMPLE_BATCHES = 4
 

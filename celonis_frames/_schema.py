@@ -167,7 +167,7 @@ def layout(
     """
     if not schema.names:
         raise FrameError("The frame has no columns: nothing to push.")
-    names = _names(schema.names, rename)
+    names = column_names(schema.names, rename)
     both = dict(zip(schema.names, names, strict=True))
     overrides = _by_position(columns or {}, schema.names, both)
     key_positions = _keys(keys, schema.names, both)
@@ -198,7 +198,7 @@ def layout(
 
 def only_keys(schema: pa.Schema, keys: Sequence[str] | str, rename: Rename | None) -> list[str]:
     """The frame's own names of the key columns: all that a delete needs to send."""
-    both = dict(zip(schema.names, _names(schema.names, rename), strict=True))
+    both = dict(zip(schema.names, column_names(schema.names, rename), strict=True))
     return [schema.names[position] for position in sorted(_keys(keys, schema.names, both))]
 
 
@@ -238,7 +238,7 @@ def check_name(name: str, what: str) -> None:
         )
 
 
-def _names(old: list[str], rename: Rename | None) -> list[str]:
+def column_names(old: list[str], rename: Rename | None) -> list[str]:
     if rename is None:
         new = list(old)
     elif isinstance(rename, str):

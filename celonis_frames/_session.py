@@ -8,7 +8,7 @@ import http.cookiejar
 import requests
 
 from celonis_frames._abort import Adapter
-from celonis_frames._address import is_loopback
+from celonis_frames._urls import is_loopback
 from celonis_frames._version import __version__
 
 __all__ = ["close_session", "new_session"]

@@ -20,7 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._chunks import BLOCK_BYTES, EncodedChunk
 from celonis_frames._claims import Claim
-from celonis_frames._files import (
+from celonis_frames._filesystem import (
     address,
     masked,
     open_filesystem,

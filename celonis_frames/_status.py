@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
+from celonis_frames._formatting import format_bytes
 from celonis_frames._jobs import ENDED, failure, wait_for
-from celonis_frames._text import format_bytes
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:

@@ -233,7 +233,7 @@ def cancel(api: Api, pool_id: str, job_id: str, *, seconds: float | None = None)
     Raises:
         ApiError: The server could not be reached, or refused.
     """
-    patience = _regardless(api, seconds)
+    patience = cleanup_policy(api, seconds)
     try:
         patience.ask(lambda: api.cancel_job(pool_id, job_id, read_timeout=seconds))
     except BadRequest:
@@ -244,7 +244,7 @@ def cancel(api: Api, pool_id: str, job_id: str, *, seconds: float | None = None)
     return "CANCELED"
 
 
-def _regardless(api: Api, seconds: float | None) -> Patience:
+def cleanup_policy(api: Api, seconds: float | None) -> Patience:
     """The patience for what must be done although the push is over."""
     if seconds is None:
         return dataclasses.replace(api.patience, deadline=None, stop=None)
@@ -313,7 +313,7 @@ class Orphans:
             _ours.difference_update(self._made)
 
     def _cancel(self, seconds: float | None) -> None:
-        patience = _regardless(self._api, seconds)
+        patience = cleanup_policy(self._api, seconds)
         marks = ("targetName", "type", "connectionId", "fallbackVarcharLength")
         found = [
             job

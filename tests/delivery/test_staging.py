@@ -24,7 +24,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 
 import celonis_frames
-from celonis_frames import Celonis, _claims, _files, exceptions
+from celonis_frames import Celonis, _claims, _filesystem, exceptions
 from celonis_frames._chunks import encode
 from celonis_frames._claims import Claim
 from celonis_frames._keeping import Keep, Spare
@@ -140,7 +140,7 @@ def _until(true: Callable[[], Any]) -> None:
 )
 def test_what_is_shown_of_a_url(url: str, shown: str) -> None:
     """User, password and query go, also where they are not escaped; the rest stays."""
-    assert _files.masked(url) == shown
+    assert _filesystem.masked(url) == shown
 
 
 @pytest.mark.parametrize(

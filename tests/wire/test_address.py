@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celonis_frames._address import base_url, pool_in_url, team_url
+from celonis_frames._urls import base_url, pool_in_url, team_url
 from celonis_frames.exceptions import ConfigError
 
 
