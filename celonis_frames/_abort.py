@@ -6,11 +6,9 @@ the call fails at once, as if the network had broken.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
-import threading
-from typing import Any, Self
+from typing import Any
 
 import requests.adapters
 import urllib3
@@ -18,42 +16,10 @@ import urllib3.connection
 import urllib3.connectionpool
 import urllib3.exceptions
 
+from celonis_frames._concurrency.cancellation import attach_socket
 from celonis_frames._trust import shared_context
 
-__all__ = ["Abort", "Adapter"]
-
-_thread = threading.local()
-
-
-class Abort:
-    """Ends the call that is made inside its ``with`` block, when `trigger` is called."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._triggered = False
-
-    def trigger(self) -> None:
-        """End the call that is under way, and those that follow."""
-        with self._lock:
-            self._triggered = True
-            if self._socket is not None:
-                _shut(self._socket)
-
-    def attach(self, sock: socket.socket | None) -> None:
-        """The call uses this socket from now on; None: it uses none any more."""
-        with self._lock:
-            self._socket = sock
-            if self._triggered and sock is not None:
-                _shut(sock)
-
-    def __enter__(self) -> Self:
-        _thread.abort = self
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _thread.abort = None
-        self.attach(None)
+__all__ = ["Adapter"]
 
 
 class Adapter(requests.adapters.HTTPAdapter):
@@ -123,15 +89,3 @@ class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
 
 
 _POOLS = {"http": _HttpPool, "https": _HttpsPool}
-
-
-def attach_socket(sock: socket.socket | None) -> None:
-    abort: Abort | None = getattr(_thread, "abort", None)
-    if abort is not None:
-        abort.attach(sock)
-
-
-def _shut(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        # The plain socket's own method: that of TLS would touch what the other thread is using.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
-    from celonis_frames._abort import Abort
     from celonis_frames._answers import Answer
     from celonis_frames._body import Payload
+    from celonis_frames._concurrency.cancellation import Abort
     from celonis_frames._http import Transport
 
 __all__ = [

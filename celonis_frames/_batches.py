@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from celonis_frames._casts import is_view
-from celonis_frames._crew import cores
+from celonis_frames._concurrency.worker_pool import cores
 
 BATCH_BYTES = 8_000_000
 """Arrow bytes of a batch: enough to keep a thread busy, few enough to hold several."""

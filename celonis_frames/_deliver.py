@@ -15,12 +15,11 @@ import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from celonis_frames._abort import Abort
 from celonis_frames._body import Payload
+from celonis_frames._concurrency.cancellation import Abort, Stop, Stopped
+from celonis_frames._concurrency.interruption import sheltered
+from celonis_frames._concurrency.signals import interruptible
 from celonis_frames._jobs import wait_for
-from celonis_frames._retry import Stopped
-from celonis_frames._shelter import Stop, sheltered
-from celonis_frames._signals import interruptible
 from celonis_frames._submissions import Orphans, cancel, submit
 from celonis_frames._uploads import Meter, Unsettled, Uploads
 from celonis_frames.exceptions import CelonisFramesError, JobTimeout, UploadUncertain

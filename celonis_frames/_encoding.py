@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -20,7 +20,15 @@ from celonis_frames._batches import tapered
 from celonis_frames._chunkfile import ChunkFile
 from celonis_frames._chunks import EncodedChunk, Style, efforts, empty, fill, weigh
 from celonis_frames._codecs import AUTO, Choice
-from celonis_frames._crew import JOIN_SECONDS, Crew, Halted, Share, cores
+from celonis_frames._concurrency.worker_pool import (
+    AHEAD,
+    JOIN_SECONDS,
+    Crew,
+    Halted,
+    Share,
+    cores,
+    share_out,
+)
 from celonis_frames._measure import Measure
 from celonis_frames._schema import Layout
 from celonis_frames._sizes import Sizes
@@ -28,15 +36,12 @@ from celonis_frames.exceptions import FrameError
 
 __all__ = ["Encoding", "Judging", "LentChunk", "measure_all"]
 
-AHEAD = 2
-"""Batches that wait for a thread."""
 _PIECES, _LEAST_ROWS = 8, 1_000
 """How small the last batches are: so many for a file, but of no fewer rows."""
 _SAMPLE_ROWS = 20_000
 """Rows by which it is judged what suits the whole."""
 
 _Batches = Iterator[pa.RecordBatch]
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -74,19 +79,6 @@ def measure_all(batches: _Batches, measure: Measure) -> None:
             measure.add(part)
 
     share_out(chain(head, batches), Crew(look, threads=cores(), ahead=AHEAD))
-
-
-def share_out(items: Iterator[_T], crew: Crew[_T]) -> None:
-    try:
-        for item in items:
-            crew.put(item)
-            del item
-        crew.finish()
-    except Halted:  # a thread may have failed, of which nobody has heard yet
-        crew.halt()
-        raise
-    finally:
-        crew.close()
 
 
 def judge(batch: pa.RecordBatch, layout: Layout, style: Style) -> float | None:

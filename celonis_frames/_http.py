@@ -33,9 +33,9 @@ from celonis_frames.exceptions import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from celonis_frames._abort import Abort
     from celonis_frames._auth import Auth
     from celonis_frames._body import MultipartFile
+    from celonis_frames._concurrency.cancellation import Abort
     from celonis_frames.exceptions import ApiError
 
 __all__ = ["Timeouts", "Transport"]

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from celonis_frames._concurrency.cancellation import Stopped
+from celonis_frames._concurrency.signals import termination_raises
 from celonis_frames._jobs import ENDED, timed_out, wait_for_all
 from celonis_frames._options import PushOptions
 from celonis_frames._push import Connection, push_frame
-from celonis_frames._retry import Stopped
-from celonis_frames._signals import termination_raises
 from celonis_frames.exceptions import (
     CelonisFramesError,
     ConfigError,

@@ -27,8 +27,8 @@ from celonis_frames._auth import (
     Unpicklable,
     token_problem,
 )
+from celonis_frames._concurrency.cancellation import pause
 from celonis_frames._refusals import Reply, plain, retry_after, unreadable
-from celonis_frames._retry import pause
 from celonis_frames.exceptions import (
     ApiConnectionError,
     ApiError,

@@ -15,14 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from celonis_frames.exceptions import (
-    ApiConnectionError,
-    ApiError,
-    ApiStatusError,
-    ApiTimeoutError,
-)
+from celonis_frames._concurrency.cancellation import Stopped, pause
+from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiStatusError, ApiTimeoutError
 
-__all__ = ["Budget", "Patience", "Stopped", "outcome", "pause"]
+__all__ = ["Budget", "Patience", "outcome"]
 
 MAX_RETRY_AFTER = 120.0
 """Seconds: the longest wait that a server's ``Retry-After`` can ask for between two tries."""
@@ -31,10 +27,6 @@ Outcome = Literal["refused", "not arrived", "unknown"]
 
 _T = TypeVar("_T")
 _log = logging.getLogger("celonis_frames")
-
-
-class Stopped(Exception):  # not an error: who stopped it has the error
-    """A wait or call given up because the push is over."""
 
 
 def outcome(error: ApiError) -> Outcome:
@@ -54,24 +46,6 @@ def outcome(error: ApiError) -> Outcome:
         if 300 <= error.status_code < 500 and error.status_code not in (408, 425):
             return "refused"
     return "unknown"
-
-
-def pause(seconds: float, stop: threading.Event | None = None) -> None:
-    """Wait. Every wait of the library goes through here.
-
-    Raises:
-        Stopped: `stop` was set meanwhile.
-    """
-    _sleep(seconds, stop)
-    if stop is not None and stop.is_set():
-        raise Stopped
-
-
-def _sleep(seconds: float, stop: threading.Event | None) -> None:
-    if stop is None:
-        time.sleep(seconds)
-    else:
-        stop.wait(seconds)
 
 
 @dataclass(frozen=True)

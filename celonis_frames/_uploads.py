@@ -17,8 +17,8 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from celonis_frames._abort import Abort
-from celonis_frames._retry import Budget, Patience, Stopped, outcome, pause
+from celonis_frames._concurrency.cancellation import Abort, Stopped, pause
+from celonis_frames._retry import Budget, Patience, outcome
 from celonis_frames.exceptions import ApiError, JobTimeout, UploadUncertain
 
 if TYPE_CHECKING:

@@ -11,14 +11,17 @@ import pytest
 from leaks import Leaks
 
 import celonis_frames
-from celonis_frames import ApiKey, Celonis, _retry, _submissions, local
+from celonis_frames import ApiKey, Celonis, _submissions, local
+from celonis_frames._concurrency import cancellation
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's waits (between tries, between looks at a job) last a moment."""
-    real = _retry._sleep
-    monkeypatch.setattr(_retry, "_sleep", lambda seconds, stop: real(min(seconds, 0.02), stop))
+    real = cancellation._sleep
+    monkeypatch.setattr(
+        cancellation, "_sleep", lambda seconds, stop: real(min(seconds, 0.02), stop)
+    )
     # All tests together submit more than a team may in an hour.
     monkeypatch.setattr(_submissions, "PER_HOUR", 1_000_000)
 

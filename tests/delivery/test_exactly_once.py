@@ -11,15 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from celonis_frames import (
-    ApiKey,
-    Celonis,
-    Timeouts,
-    _manifest,
-    _retry,
-    _uploads,
-    exceptions,
-)
+from celonis_frames import ApiKey, Celonis, Timeouts, _manifest, _uploads, exceptions
+from celonis_frames._concurrency import cancellation
 from celonis_frames._options import PushOptions
 from celonis_frames._push import push_frame
 
@@ -88,7 +81,7 @@ def test_a_chunk_that_arrives_while_the_quota_is_waited_for_is_found(
         waited.append(seconds)
         (stop or threading.Event()).wait(min(seconds, 0.01))
 
-    monkeypatch.setattr(_retry, "_sleep", sleep)
+    monkeypatch.setattr(cancellation, "_sleep", sleep)
     monkeypatch.setattr(_uploads, "QUIET_SECONDS", 0.0)
     status = client.push(FRAME.head(10), "P", table)
     assert any(16 < seconds <= 17 for seconds in waited)
@@ -227,7 +220,7 @@ def test_timeout_bounds_what_is_tried_again(
 ) -> None:
     """With timeout= no new try begins when the time is up."""
     waited: list[float] = []
-    monkeypatch.setattr(_retry, "_sleep", lambda seconds, _: waited.append(seconds))
+    monkeypatch.setattr(cancellation, "_sleep", lambda seconds, _: waited.append(seconds))
     fault = own.faults.answer(route, 503, times=None, headers={"Retry-After": "60"})
     with pytest.raises((exceptions.ServerError, exceptions.JobTimeout)):
         client.push(FRAME, "P", table, timeout=50)
@@ -258,7 +251,7 @@ def test_nothing_is_submitted_after_it_was_stopped(
         if seconds > 10:
             stop.set()
 
-    monkeypatch.setattr(_retry, "_sleep", sleep)
-    with pytest.raises(_retry.Stopped):
+    monkeypatch.setattr(cancellation, "_sleep", sleep)
+    with pytest.raises(cancellation.Stopped):
         push_frame(client, FRAME, "P", table, PushOptions(), stop=stop)
     assert _states(own) == ["CANCELED"]

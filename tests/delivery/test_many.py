@@ -14,7 +14,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from celonis_frames import Celonis, _many, _retry, exceptions
+from celonis_frames import Celonis, _many, exceptions
+from celonis_frames._concurrency import cancellation
 
 POOL = "Tests"
 GOOD = pl.DataFrame({"A": [1, 2]})
@@ -163,7 +164,7 @@ def test_a_job_that_was_deleted_does_not_stop_the_following(
                 return
 
     there: dict[str, Any] = {}
-    monkeypatch.setattr(_retry, "_sleep", change)
+    monkeypatch.setattr(cancellation, "_sleep", change)
     with pytest.raises(exceptions.NotFound) as caught:
         connection.push_many(dict.fromkeys(names, GOOD), POOL, timeout=60)
     assert caught.value.job_id == gone[0]["id"]
@@ -201,7 +202,7 @@ def test_an_interruption_while_following_names_the_jobs(
         assert threading.current_thread() is threading.main_thread()
         raise kind
 
-    monkeypatch.setattr(_retry, "_sleep", interrupt)
+    monkeypatch.setattr(cancellation, "_sleep", interrupt)
     frames = {f"{table}_bad": BAD, f"{table}_slow": GOOD}
     with caplog.at_level(logging.WARNING, "celonis_frames"), pytest.raises(kind) as caught:
         connection.push_many(frames, POOL)
@@ -221,7 +222,7 @@ def test_sigterm_is_heard_while_following(
         signal.raise_signal(signal.SIGTERM)
 
     server.faults.slow_jobs(running=0.5)
-    monkeypatch.setattr(_retry, "_sleep", terminate)
+    monkeypatch.setattr(cancellation, "_sleep", terminate)
     try:
         with pytest.raises(SystemExit) as caught:
             connection.push_many({table: GOOD}, POOL)

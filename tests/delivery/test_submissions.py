@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 import celonis_frames
-from celonis_frames import ApiKey, Celonis, _retry, _submissions, exceptions, local
+from celonis_frames import ApiKey, Celonis, _submissions, exceptions, local
+from celonis_frames._concurrency import cancellation
 from celonis_frames._submissions import PER_HOUR, PER_SECOND, SubmissionLimit
 
 HOUR = 3600.0
@@ -29,7 +30,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
         self.now = now
         self.waits: list[float] = []
-        monkeypatch.setattr(_retry, "_sleep", self._sleep)
+        monkeypatch.setattr(cancellation, "_sleep", self._sleep)
 
     def _sleep(self, seconds: float, _stop: threading.Event | None) -> None:
         self.waits.append(seconds)
@@ -140,11 +141,11 @@ def test_a_short_wait_does_not_end_a_longer_closure(monkeypatch: pytest.MonkeyPa
     real = clock._sleep
 
     def sleep(seconds: float, stop: threading.Event | None) -> None:
-        monkeypatch.setattr(_retry, "_sleep", real)
+        monkeypatch.setattr(cancellation, "_sleep", real)
         limit.refused(long, 1)
         real(seconds, stop)
 
-    monkeypatch.setattr(_retry, "_sleep", sleep)
+    monkeypatch.setattr(cancellation, "_sleep", sleep)
     limit.wait(left=None, announce=lambda _: None)
     assert clock.now >= 10 * HOUR + 100
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from celonis_frames import _jobs, _retry, _submissions
+from celonis_frames import _jobs, _submissions
+from celonis_frames._concurrency import cancellation
 
 SCALE = 0.02
 """What becomes of a pause of one second: the tries of a push are over in a quarter of a second."""
@@ -27,14 +28,14 @@ def shorten(
 
     Returns a list that gets the seconds of every pause, as the client meant them.
     """
-    real = _retry._sleep
+    real = cancellation._sleep
     meant: list[float] = []
 
     def sleep(seconds: float, stop: threading.Event | None) -> None:
         meant.append(seconds)
         real(seconds * scale, stop)
 
-    put(_retry, "_sleep", sleep)
+    put(cancellation, "_sleep", sleep)
     put(_jobs, "MAX_SILENCE", SILENCE * scale)
     put(_submissions, "PER_HOUR", 1_000_000)
     return meant

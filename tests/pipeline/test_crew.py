@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from leaks import push_threads
 
-from celonis_frames._crew import Crew, Halted, Share
+from celonis_frames._concurrency.worker_pool import Crew, Halted, Share
 
 
 class Wrong(Exception):

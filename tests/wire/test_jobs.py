@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from celonis_frames import _retry
 from celonis_frames._api import Api
+from celonis_frames._concurrency import cancellation
 from celonis_frames._jobs import failure, wait_for
 from celonis_frames._status import PushStatus
 from celonis_frames.exceptions import (
@@ -74,7 +74,7 @@ def test_a_job_costs_few_questions(
         if clock.now >= seconds:
             server.say(job("DONE"))
 
-    monkeypatch.setattr(_retry, "_sleep", sleep)
+    monkeypatch.setattr(cancellation, "_sleep", sleep)
     assert wait_for(api, POOL, "j-1", clock=clock).state == "DONE"
     assert len(server.seen) == looks
     assert clock.now < 3.3 * seconds + 0.1

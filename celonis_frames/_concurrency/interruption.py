@@ -15,17 +15,15 @@ import threading
 import time
 from collections.abc import Callable
 
-from celonis_frames._abort import Abort
-from celonis_frames._retry import Stopped
+from celonis_frames._concurrency.cancellation import TURN_SECONDS, Abort, Stop, Stopped
 
-__all__ = ["Stop", "sheltered"]
+__all__ = ["sheltered"]
 
 ANSWER_SECONDS = 1.0
 """What the call under way is given to be answered: one that is cut leaves what it did unknown."""
 STOP_SECONDS = 15.0
 """What the work is given to come to its end, once it was told to stop."""
-TURN_SECONDS = 0.1
-"""The main thread waits in turns: a handler that a library installed may let it sleep on."""
+
 
 _NOT_GIVEN_UP = (
     "The push was left before it had been given up. A job that it began may be open, and a "
@@ -34,35 +32,6 @@ _NOT_GIVEN_UP = (
 )
 
 Work = Callable[[threading.Event, Abort], None]
-
-
-class Stop(threading.Event):
-    """An event that is set without a call, so that no other interruption can keep it from that.
-
-    Attributes:
-        told: Whether it is set.
-        left: Whether the main thread waits no more for what it stopped.
-    """
-
-    told = left = False
-
-    def is_set(self) -> bool:
-        """Whether it is set."""
-        return self.told
-
-    def set(self) -> None:
-        """Set it."""
-        self.told = True
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait, in turns, until it is set or the seconds are over."""
-        end = None if timeout is None else time.monotonic() + timeout
-        while not self.told:
-            left = TURN_SECONDS if end is None else end - time.monotonic()
-            if left <= 0:
-                break
-            time.sleep(min(left, TURN_SECONDS))
-        return self.told
 
 
 class _Task:

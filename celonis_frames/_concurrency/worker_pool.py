@@ -9,10 +9,10 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, Self, TypeVar
 
-__all__ = ["JOIN_SECONDS", "Crew", "Halted", "Share", "cores"]
+__all__ = ["AHEAD", "JOIN_SECONDS", "Crew", "Halted", "Share", "cores", "share_out"]
 
 JOIN_SECONDS = 2.0
 """What a thread is given to end what it is at, once the crew is stopped."""
@@ -212,3 +212,20 @@ class Crew(Generic[_T]):
             while thread.is_alive():
                 thread.join(0.5)
         raise self._failure[1]
+
+
+AHEAD = 2
+"""Batches that wait for a thread."""
+
+
+def share_out(items: Iterator[_T], crew: Crew[_T]) -> None:
+    try:
+        for item in items:
+            crew.put(item)
+            del item
+        crew.finish()
+    except Halted:  # a thread may have failed, of which nobody has heard yet
+        crew.halt()
+        raise
+    finally:
+        crew.close()
