@@ -12,8 +12,8 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from celonis_frames import _casts as casts
-from celonis_frames._batches import weight
+from celonis_frames._arrow import casts
+from celonis_frames._arrow.batching import weight
 from celonis_frames._csvfile import CsvWriter
 from celonis_frames._sizes import MAX_CHUNK_BYTES, MORE, MOST_BYTES, Sizes
 from celonis_frames._style import Style

@@ -9,7 +9,7 @@ from itertools import chain
 
 import pyarrow as pa
 
-from celonis_frames._batches import weight
+from celonis_frames._arrow.batching import weight
 from celonis_frames._chunkfile import BLOCK_BYTES, PROBE_BYTES, ChunkFile, EncodedChunk
 from celonis_frames._codecs import ACCEPTED, Effort
 from celonis_frames._csvfile import CSV_OPTIONS

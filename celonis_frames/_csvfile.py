@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from celonis_frames import _casts as casts
+from celonis_frames._arrow import casts
 
 CSV_OPTIONS = {
     "separatorSequence": ",",

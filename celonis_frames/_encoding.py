@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from celonis_frames._batches import tapered
+from celonis_frames._arrow.batching import tapered
 from celonis_frames._chunkfile import ChunkFile
 from celonis_frames._chunks import EncodedChunk, Style, efforts, empty, fill, weigh
 from celonis_frames._codecs import AUTO, Choice

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from celonis_frames import _casts as casts
+from celonis_frames._arrow import casts
 
 _YEAR_1, _YEAR_1400, _YEAR_10000 = (
     -62_135_596_800_000_000,

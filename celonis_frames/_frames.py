@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._batches import BATCH_ROWS, evened, fitting, gathered, nbytes, wished
+from celonis_frames._arrow.batching import BATCH_ROWS, evened, fitting, gathered, nbytes, wished
 from celonis_frames._iterable import read_frames
 from celonis_frames._pandas import read_pandas
 from celonis_frames._parquetfiles import ParquetFiles

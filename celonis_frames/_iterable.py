@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames import _casts as casts
+from celonis_frames._arrow import casts
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 Batches = Iterator[pa.RecordBatch]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._casts import unpacked
+from celonis_frames._arrow.casts import unpacked
 
 LIMIT_BYTES = 32_000_000
 """Arrow bytes of different keys that are remembered; about two million keys of two numbers."""

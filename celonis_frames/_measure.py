@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames import _casts as casts
+from celonis_frames._arrow import casts
 from celonis_frames._findings import Findings
 from celonis_frames._keys import KeyCounter
 from celonis_frames._schema import MAX_TEXT, Layout, PlannedColumn, convert, text_length

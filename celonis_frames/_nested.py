@@ -16,7 +16,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from celonis_frames._casts import Unfit
+from celonis_frames._arrow.casts import Unfit
 
 
 def json_text(array: Any, *, binary: str, infinity: str) -> Any:

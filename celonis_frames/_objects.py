@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._types import WideInteger
+from celonis_frames._arrow.extension_types import WideInteger
 from celonis_frames.exceptions import ColumnTypeError
 
 Prepare = Callable[[Any], Any]

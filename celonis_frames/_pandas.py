@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._batches import fitting, nbytes, wished
+from celonis_frames._arrow.batching import fitting, nbytes, wished
 from celonis_frames._objects import object_type, surrogate
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 

@@ -13,7 +13,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from celonis_frames._batches import BATCH_ROWS, fitting
+from celonis_frames._arrow.batching import BATCH_ROWS, fitting
 from celonis_frames._filesystem import address, translated
 from celonis_frames._iterable import aligned, common_schema, same_names
 from celonis_frames.exceptions import FrameError

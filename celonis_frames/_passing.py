@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._batches import evened
+from celonis_frames._arrow.batching import evened
 from celonis_frames._chunks import BLOCK_BYTES
 from celonis_frames._codecs import ACCEPTED, AUTO
 from celonis_frames._filesystem import address, own

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._batches import BATCH_BYTES, BATCH_ROWS, TOO_LARGE, fitting, wished
-from celonis_frames._types import WideInteger, views_fit
+from celonis_frames._arrow.batching import BATCH_BYTES, BATCH_ROWS, TOO_LARGE, fitting, wished
+from celonis_frames._arrow.extension_types import WideInteger, views_fit
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._casts import furthest
+from celonis_frames._arrow.casts import furthest
 from celonis_frames._chunks import EncodedChunk, Style
 from celonis_frames._encoding import Encoding, Judging, measure_all
 from celonis_frames._frames import Source, read

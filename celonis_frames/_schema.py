@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from celonis_frames._casts import Unfit, furthest
+from celonis_frames._arrow.casts import Unfit, furthest
 from celonis_frames._types import (
     COLUMN_TYPES,
     Choices,

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from celonis_frames import _casts as casts
+from celonis_frames._arrow import casts
 from celonis_frames._codecs import AUTO, CERTAIN, Choice
 
 __all__ = ["Style"]

@@ -7,17 +7,15 @@ and UTF-8 text (see docs/local.md for how sure each is), so everything is brough
 
 from __future__ import annotations
 
-import contextlib
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from celonis_frames import _casts as casts
-from celonis_frames._casts import storage_type
+from celonis_frames._arrow import casts
+from celonis_frames._arrow.casts import storage_type
+from celonis_frames._arrow.extension_types import WideInteger, views_fit
 from celonis_frames._nested import json_text
 
 ColumnType = Literal["INTEGER", "DATE", "TIME", "DATETIME", "FLOAT", "BOOLEAN", "STRING"]
@@ -76,24 +74,6 @@ class TypeRule:
     how: str
     advice: str = ""
     choice: str = ""
-
-
-class WideInteger(pa.ExtensionType):  # type: ignore[misc]  # Any at this border
-    """Integers of more than 64 bits, which Arrow does not have, as the digits they are written with."""
-
-    def __init__(self) -> None:
-        super().__init__(pa.large_string(), "celonis_frames.wide_integer")
-
-    def __str__(self) -> str:
-        return "integer of more than 64 bits"
-
-    def __arrow_ext_serialize__(self) -> bytes:
-        return b""
-
-    @classmethod
-    def __arrow_ext_deserialize__(cls, storage: pa.DataType, serialized: bytes) -> WideInteger:
-        del storage, serialized
-        return cls()
 
 
 _is = pa.types
@@ -226,16 +206,6 @@ def target(kind: pa.DataType, celonis: ColumnType, choices: Choices) -> Target:
     return Target(celonis, wire, _after(kind, lambda array: cast(finite(array))))
 
 
-@functools.cache
-def views_fit() -> bool:
-    """Whether pyarrow writes views of text into Parquet, as it does from version 21 on."""
-    try:
-        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema({"": pa.string_view()})).close()
-    except pa.ArrowNotImplementedError:
-        return False
-    return True
-
-
 def chosen_target(kind: pa.DataType, rule: TypeRule, choices: Choices) -> Target | None:
     """How values of a refused type become text, where the caller asked for it."""
     if rule.choice == "nested" and choices.nested == "json":
@@ -303,8 +273,3 @@ def _dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
     if values.null_count:
         return values.take(array.indices).dictionary_encode()
     return pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), values)
-
-
-# So that these survive a file; a second import of this module in one process finds them known.
-with contextlib.suppress(pa.ArrowKeyError):
-    pa.register_extension_type(WideInteger())

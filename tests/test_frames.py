@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from celonis_frames import Celonis, exceptions, plan
+from celonis_frames._arrow.extension_types import views_fit
 from celonis_frames._frames import read
 from celonis_frames._keys import KeyCounter
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
-from celonis_frames._types import views_fit
 
 pytestmark = pytest.mark.usefixtures("impatient")
 POOL = "Frames"

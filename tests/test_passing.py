@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
-from celonis_frames._batches import BATCH_BYTES, weight
+from celonis_frames._arrow.batching import BATCH_BYTES, weight
 from celonis_frames._chunks import COMPRESSIONS, encode
 from celonis_frames._frames import read
 from celonis_frames._options import PushOptions

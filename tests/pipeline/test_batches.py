@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from celonis_frames import _batches
-from celonis_frames._batches import BATCH_BYTES, BATCH_ROWS, evened, weight, wished
+from celonis_frames._arrow import batching
+from celonis_frames._arrow.batching import BATCH_BYTES, BATCH_ROWS, evened, weight, wished
 from celonis_frames._frames import read
 
 
@@ -44,7 +44,7 @@ def test_evened_batches_have_the_same_rows_in_the_same_order(sizes: list[int], k
     assert all(batch.num_rows for batch in got)
     assert _listed(got) == _listed(batches)
     # Two that follow each other are never both crumbs, unless the first one is what was gathered.
-    assert len(got) <= 2 * sum(size >= _batches._CRUMB_ROWS for size in sizes) + 6
+    assert len(got) <= 2 * sum(size >= batching._CRUMB_ROWS for size in sizes) + 6
 
 
 def _listed(batches: list[Any]) -> list[Any]:

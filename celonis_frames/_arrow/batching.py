@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from celonis_frames._casts import is_view
+from celonis_frames._arrow.casts import is_view
 from celonis_frames._concurrency.worker_pool import cores
 
 BATCH_BYTES = 8_000_000
