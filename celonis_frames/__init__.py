@@ -17,7 +17,7 @@ from celonis_frames._doors import delete, plan, push, push_many, resume
 from celonis_frames._http import Timeouts
 from celonis_frames._oauth import OAuth2
 from celonis_frames._plan import PushPlan
-from celonis_frames._schema import Column
+from celonis_frames._schema.overrides import Column
 from celonis_frames._status import PushStatus
 from celonis_frames._version import __version__
 

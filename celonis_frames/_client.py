@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from celonis_frames._api import DataConnection, Pool
     from celonis_frames._options import Compression, FileType, Mode, UpsertStrategy, Verify
     from celonis_frames._plan import PushPlan
-    from celonis_frames._schema import ColumnOverride, Rename
+    from celonis_frames._schema.names import Rename
+    from celonis_frames._schema.overrides import ColumnOverride
 
 __all__ = ["Celonis"]
 

@@ -10,7 +10,8 @@ from celonis_frames._default import current
 from celonis_frames._many import AT_ONCE
 from celonis_frames._options import Compression, FileType, Mode, PushOptions, UpsertStrategy, Verify
 from celonis_frames._plan import PushPlan, plan_frame
-from celonis_frames._schema import ColumnOverride, Rename
+from celonis_frames._schema.names import Rename
+from celonis_frames._schema.overrides import ColumnOverride
 from celonis_frames._status import PushStatus
 
 

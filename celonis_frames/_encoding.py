@@ -30,7 +30,7 @@ from celonis_frames._concurrency.worker_pool import (
     share_out,
 )
 from celonis_frames._measure import Measure
-from celonis_frames._schema import Layout
+from celonis_frames._schema.table_layout import Layout
 from celonis_frames._sizes import Sizes
 from celonis_frames.exceptions import FrameError
 

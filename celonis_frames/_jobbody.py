@@ -9,7 +9,7 @@ from typing import Any
 from celonis_frames._chunks import CSV_OPTIONS
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared
-from celonis_frames._schema import MAX_TEXT
+from celonis_frames._schema.text_length import MAX_TEXT
 
 __all__ = ["job_body"]
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 from celonis_frames._arrow import casts
 from celonis_frames._findings import Findings
 from celonis_frames._keys import KeyCounter
-from celonis_frames._schema import MAX_TEXT, Layout, PlannedColumn, convert, text_length
+from celonis_frames._schema.table_layout import Layout, PlannedColumn, convert
+from celonis_frames._schema.text_length import MAX_TEXT, text_length
 from celonis_frames.exceptions import (
     ColumnTypeError,
     FrameError,

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from celonis_frames._chunks import COMPRESSIONS
 from celonis_frames._codecs import AUTO, CERTAIN
-from celonis_frames._schema import ColumnOverride, Rename
+from celonis_frames._schema.names import Rename
+from celonis_frames._schema.overrides import ColumnOverride
 from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 

@@ -18,9 +18,9 @@ from celonis_frames._arrow.batching import evened
 from celonis_frames._chunks import BLOCK_BYTES
 from celonis_frames._codecs import ACCEPTED, AUTO
 from celonis_frames._filesystem import address, own
-from celonis_frames._parquetfiles import ParquetFile, ParquetFiles, reading
-from celonis_frames._schema import Layout
+from celonis_frames._schema.table_layout import Layout
 from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
+from celonis_frames._sources.parquet import ParquetFile, ParquetFiles, reading
 from celonis_frames._staging import checked_blocks
 from celonis_frames.exceptions import FrameError
 

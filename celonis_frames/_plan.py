@@ -12,7 +12,7 @@ from celonis_frames._formatting import format_bytes
 from celonis_frames._options import PushOptions
 from celonis_frames._passing import PassedFile
 from celonis_frames._prepare import Prepared, Rows, prepare
-from celonis_frames._schema import Layout
+from celonis_frames._schema.table_layout import Layout
 from celonis_frames._sizes import Sizes
 
 _SAMPLE_BATCHES = 4

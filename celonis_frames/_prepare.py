@@ -17,12 +17,14 @@ import pyarrow as pa
 from celonis_frames._arrow.casts import furthest
 from celonis_frames._chunks import EncodedChunk, Style
 from celonis_frames._encoding import Encoding, Judging, measure_all
-from celonis_frames._frames import Source, read
 from celonis_frames._keeping import HeldBatches, Keep, NoRoom, Spare
 from celonis_frames._measure import Measure
 from celonis_frames._options import PushOptions
 from celonis_frames._passing import PassedFile, Passing
-from celonis_frames._schema import Layout, check_name, layout, misfit, only_keys
+from celonis_frames._schema.names import check_name
+from celonis_frames._schema.table_layout import Layout, layout, misfit, only_keys
+from celonis_frames._sources.reader import read
+from celonis_frames._sources.source import Source
 from celonis_frames._staging import Stage, Store, StoredChunk
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError
 

@@ -9,7 +9,7 @@ from celonis_frames._api import Api, TableColumn
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared
 from celonis_frames._retry import Patience
-from celonis_frames._schema import CHANGE_DATE
+from celonis_frames._schema.names import CHANGE_DATE
 from celonis_frames.exceptions import (
     ApiError,
     ColumnTypeError,

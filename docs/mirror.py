@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import celonis_frames
-from celonis_frames._types import TYPE_TABLE
+from celonis_frames._schema.types import TYPE_TABLE
 from celonis_frames.local._choices import CHOICES
 
 HERE = Path(__file__).parent

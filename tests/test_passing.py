@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
 from celonis_frames._arrow.batching import BATCH_BYTES, weight
 from celonis_frames._chunks import COMPRESSIONS, encode
-from celonis_frames._frames import read
 from celonis_frames._options import PushOptions
-from celonis_frames._parquetfiles import ParquetFiles
 from celonis_frames._passing import PassedFile, Passing
 from celonis_frames._prepare import prepare
-from celonis_frames._schema import layout
+from celonis_frames._schema.table_layout import layout
+from celonis_frames._sources.parquet import ParquetFiles
+from celonis_frames._sources.reader import read
 
 POOL = "Passing"
 NOON = dt.datetime(2024, 2, 29, 12, 30, 0, 123456)

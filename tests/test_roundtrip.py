@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._chunks import encode
-from celonis_frames._frames import read
-from celonis_frames._schema import layout
+from celonis_frames._schema.table_layout import layout
+from celonis_frames._sources.reader import read
 
 COLUMNS = 20
 EXAMPLES = int(os.environ.get("CELONIS_FRAMES_EXAMPLES", "2100"))

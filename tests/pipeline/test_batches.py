@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from celonis_frames._arrow import batching
 from celonis_frames._arrow.batching import BATCH_BYTES, BATCH_ROWS, evened, weight, wished
-from celonis_frames._frames import read
+from celonis_frames._sources.reader import read
 
 
 @settings(max_examples=20, deadline=None)

@@ -24,7 +24,7 @@ from celonis_frames._chunks import EncodedChunk, Style
 from celonis_frames._encoding import Encoding, Judging, LentChunk, measure_all
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
-from celonis_frames._schema import Layout
+from celonis_frames._schema.table_layout import Layout
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 ROOM = 1_000_000_000

@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 
 from celonis_frames._arrow.batching import BATCH_ROWS, fitting
 from celonis_frames._filesystem import address, translated
-from celonis_frames._iterable import aligned, common_schema, same_names
+from celonis_frames._sources.iterables import aligned, common_schema, same_names
 from celonis_frames.exceptions import FrameError
 
 __all__ = ["Leaf", "ParquetFile", "ParquetFiles", "footer", "reading"]
+
 
 _UNIT = "us"
 """INT96 read as nanoseconds, the default, would turn the year 9999 into 1816 without a word."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 from celonis_frames._arrow import casts
 from celonis_frames._arrow.casts import storage_type
 from celonis_frames._arrow.extension_types import WideInteger, views_fit
-from celonis_frames._nested import json_text
+from celonis_frames._schema.json_text import json_text
 
 ColumnType = Literal["INTEGER", "DATE", "TIME", "DATETIME", "FLOAT", "BOOLEAN", "STRING"]
 """Column types of the Data Push API."""

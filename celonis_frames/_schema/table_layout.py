@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
 from celonis_frames._arrow.casts import Unfit, furthest
-from celonis_frames._types import (
-    COLUMN_TYPES,
+from celonis_frames._schema.names import Rename, column_names
+from celonis_frames._schema.overrides import Column, ColumnOverride
+from celonis_frames._schema.types import (
     Choices,
     ColumnType,
     Target,
@@ -19,57 +19,7 @@ from celonis_frames._types import (
     rule_for,
     target,
 )
-from celonis_frames.exceptions import (
-    ColumnNameError,
-    ColumnTypeError,
-    ConfigError,
-    FrameError,
-    KeyColumnError,
-)
-
-MAX_TEXT = 16_250
-"""Most characters that always fit: the lake stores 65,000 bytes, and a character takes up to 4."""
-
-SHORTEST_TEXT = 80
-"""Shortest length given to a text column: what Celonis itself would give."""
-
-MAX_NAME_BYTES = 128
-"""Longest name of a table or column, in UTF-8 bytes."""
-
-CHANGE_DATE = "_CELONIS_CHANGE_DATE"
-"""Column that Celonis adds to every table."""
-
-Rename = Mapping[str, str] | Literal["snake", "upper_snake"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """An override for one column, given in `columns=`.
-
-    Attributes:
-        type: Celonis column type, such as ``"STRING"``; None keeps the one that fits.
-        length: Length of a text column in characters, 1 to 16,250; None measures it.
-    """
-
-    type: ColumnType | None = None
-    length: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.type is not None and self.type not in COLUMN_TYPES:
-            raise ConfigError(
-                f"Column type {self.type!r} is unknown: use one of {', '.join(COLUMN_TYPES)}."
-            )
-        if self.length is not None and not (
-            isinstance(self.length, int) and 1 <= self.length <= MAX_TEXT
-        ):
-            raise ConfigError(
-                f"Column length {self.length!r} must be a number of characters, 1 to {MAX_TEXT:,}."
-            )
-        if self.length is not None and self.type not in (None, "STRING"):
-            raise ConfigError(f"A length is for STRING columns, not for {self.type}.")
-
-
-ColumnOverride = Column | ColumnType | int
+from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, KeyColumnError
 
 
 @dataclass(frozen=True)
@@ -200,82 +150,6 @@ def only_keys(schema: pa.Schema, keys: Sequence[str] | str, rename: Rename | Non
     """The frame's own names of the key columns: all that a delete needs to send."""
     both = dict(zip(schema.names, column_names(schema.names, rename), strict=True))
     return [schema.names[position] for position in sorted(_keys(keys, schema.names, both))]
-
-
-def text_length(longest: int) -> int:
-    """Length of a text column whose longest text has so many characters.
-
-    80, 160, 320 and so on, at most 16,250: room for what later pushes bring, since a table's
-    column keeps the length it was made with.
-    """
-    length = SHORTEST_TEXT
-    while length < longest:
-        length *= 2
-    return min(length, MAX_TEXT)
-
-
-def check_name(name: str, what: str) -> None:
-    """Refuse a name of a table or column that Celonis cannot hold.
-
-    Raises:
-        ColumnNameError: Empty, longer than 128 UTF-8 bytes, or with control characters.
-    """
-    if not isinstance(name, str) or not name.strip():
-        raise ColumnNameError(f"{what} has an empty name ({name!r}): give it one.")
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
-        raise ColumnNameError(f"{what} {name!r} has control characters in its name: rename it.")
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError as error:
-        raise ColumnNameError(
-            f"{what} {name!r} has a lone surrogate in its name: rename it."
-        ) from error
-    if size > MAX_NAME_BYTES:
-        raise ColumnNameError(
-            f"{what} {name[:40]!r}… has a name of {size} bytes; Celonis takes up to "
-            f"{MAX_NAME_BYTES}: shorten it, for example with rename=.",
-            column=name,
-        )
-
-
-def column_names(old: list[str], rename: Rename | None) -> list[str]:
-    if rename is None:
-        new = list(old)
-    elif isinstance(rename, str):
-        if rename not in ("snake", "upper_snake"):
-            raise ConfigError(
-                f'rename={rename!r} is unknown: use a mapping, "snake" or "upper_snake".'
-            )
-        new = [_snake(name, upper=rename == "upper_snake") for name in old]
-    else:
-        missing = [name for name in rename if name not in old]
-        if missing:
-            raise ColumnNameError(
-                f"rename= names columns that the frame does not have: {missing}. It has {old}."
-            )
-        new = [rename.get(name, name) for name in old]
-    seen: dict[str, str] = {}
-    for name in new:
-        check_name(name, "A column")
-        folded = name.casefold()
-        if folded == CHANGE_DATE.casefold():
-            raise ColumnNameError(
-                f"Column {name!r} is one that Celonis adds itself: drop or rename it.", column=name
-            )
-        if folded in seen:
-            raise ColumnNameError(
-                f"Columns {seen[folded]!r} and {name!r} are the same to Celonis, which ignores "
-                "case: rename one, for example with rename=.",
-                column=name,
-            )
-        seen[folded] = name
-    return new
-
-
-def _snake(name: str, *, upper: bool) -> str:
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    plain = re.sub(r"\W+", "_", words).strip("_")
-    return plain.upper() if upper else plain.lower()
 
 
 def _position(name: str, old: list[str], both: Mapping[str, str]) -> int | None:

@@ -9,18 +9,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import BATCH_ROWS, evened, fitting, gathered, nbytes, wished
-from celonis_frames._iterable import read_frames
-from celonis_frames._pandas import read_pandas
-from celonis_frames._parquetfiles import ParquetFiles
-from celonis_frames._polars import read_lazy, read_polars
+from celonis_frames._sources.iterables import read_frames
+from celonis_frames._sources.pandas import read_pandas
+from celonis_frames._sources.parquet import ParquetFiles
+from celonis_frames._sources.polars import read_lazy, read_polars
+from celonis_frames._sources.source import Source
 from celonis_frames.exceptions import ConfigError, FrameError
+
+__all__ = ["read"]
+
 
 _FOOTERS = 3
 """Files of a Dataset whose footers are read to tell how wide its rows are."""
@@ -30,38 +34,6 @@ KINDS = (
     "RecordBatchReader or Dataset, anything with __arrow_c_stream__, an iterable of these, "
     "or a path, URL or glob (or a list of these) of Parquet files"
 )
-
-
-@dataclass(frozen=True)
-class Source:
-    """A frame, seen as record batches of one schema.
-
-    Attributes:
-        kind: What the frame is, for messages.
-        schema: Arrow schema of every batch; names as in the frame.
-        rows: Number of rows, or None where only reading tells.
-        rereadable: Whether `batches` can be called again and yields the same rows.
-        settled: Whether the rows cannot change between two readings (held in memory).
-        batches: Yields the rows, in order, in batches of bounded size.
-        notes: Warnings found on the way in.
-        dear: Whether a second reading costs much more than keeping what the first one gave.
-        files: The Parquet files that the rows come from, where the frame is such files.
-        converted: Whether reading makes something that is worth keeping; else the batches are
-            slices of what is there.
-        even: Whether no batch is too large, so that they need not be weighed for it.
-    """
-
-    kind: str
-    schema: pa.Schema
-    rows: int | None
-    rereadable: bool
-    settled: bool
-    batches: Callable[[], Iterator[pa.RecordBatch]]
-    notes: tuple[str, ...] = ()
-    dear: bool = False
-    files: ParquetFiles | None = None
-    converted: bool = True
-    even: bool = False
 
 
 def read(frame: Any, *, index: bool | None = None) -> Source:
@@ -226,6 +198,3 @@ def _kind(value: Any) -> str:
     kind = type(value)
     module = kind.__module__.partition(".")[0]
     return kind.__name__ if module == "builtins" else f"{module} {kind.__name__}"
-
-
-__all__ = ["Source", "read"]

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import fitting, nbytes, wished
-from celonis_frames._objects import object_type, surrogate
+from celonis_frames._sources.pandas_objects import object_type, surrogate
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]

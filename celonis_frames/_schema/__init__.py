@@ -1,0 +1,3 @@
+"""From an Arrow schema to the schema of a Celonis table."""
+
+from __future__ import annotations

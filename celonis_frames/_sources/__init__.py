@@ -1,0 +1,3 @@
+"""Any kind of frame as a source of Arrow record batches."""
+
+from __future__ import annotations
