@@ -29,12 +29,13 @@ from celonis_frames._concurrency.worker_pool import (
     cores,
     share_out,
 )
-from celonis_frames._measure import Measure
 from celonis_frames._schema.table_layout import Layout
 from celonis_frames._sizes import Sizes
+from celonis_frames._validation.validator import Measure
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["Encoding", "Judging", "LentChunk", "measure_all"]
+__all__ = ["Encoding", "Judging", "LentChunk"]
+
 
 _PIECES, _LEAST_ROWS = 8, 1_000
 """How small the last batches are: so many for a file, but of no fewer rows."""
@@ -52,33 +53,6 @@ class _Wire:
 
 
 _Rows: TypeAlias = "pa.RecordBatch | _Wire"
-
-
-def measure_all(batches: _Batches, measure: Measure) -> None:
-    """Look at all rows, in as many threads as there are cores.
-
-    Args:
-        batches: They are read in this thread.
-        measure: Where the findings are brought together.
-
-    Raises:
-        ColumnTypeError: A value does not fit its column's type.
-    """
-    head = list(islice(batches, 2))
-    if len(head) < 2:  # most frames are small: no thread is worth its start
-        for batch in head:
-            measure.update(batch)
-        return
-    lock = threading.Lock()
-
-    def look(items: _Batches) -> None:
-        part = measure.part()
-        for batch in items:
-            part.update(batch)
-        with lock:
-            measure.add(part)
-
-    share_out(chain(head, batches), Crew(look, threads=cores(), ahead=AHEAD))
 
 
 def judge(batch: pa.RecordBatch, layout: Layout, style: Style) -> float | None:

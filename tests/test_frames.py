@@ -21,10 +21,10 @@ import pytest
 
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._arrow.extension_types import views_fit
-from celonis_frames._keys import KeyCounter
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
 from celonis_frames._sources.reader import read
+from celonis_frames._validation.key_counter import KeyCounter
 
 pytestmark = pytest.mark.usefixtures("impatient")
 POOL = "Frames"
@@ -314,7 +314,7 @@ def test_keys_are_counted_exactly_whatever_the_pieces(rows: int) -> None:
 
 def test_key_counting_ends_where_memory_would_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound the warning says how many rows were counted."""
-    monkeypatch.setattr("celonis_frames._keys.LIMIT_BYTES", 1_000_000)
+    monkeypatch.setattr("celonis_frames._validation.key_counter.LIMIT_BYTES", 1_000_000)
     frame = pa.table({"A": pa.array([*range(1_000_000), 0])})
     (warning,) = plan(frame, POOL, "T", keys="A").warnings
     assert "not counted" in warning

@@ -20,7 +20,6 @@ from celonis_frames.exceptions import FrameError
 
 __all__ = ["Leaf", "ParquetFile", "ParquetFiles", "footer", "reading"]
 
-
 _UNIT = "us"
 """INT96 read as nanoseconds, the default, would turn the year 9999 into 1816 without a word."""
 _FINE_UNIT = "ns"

@@ -25,7 +25,6 @@ from celonis_frames.exceptions import ConfigError, FrameError
 
 __all__ = ["read"]
 
-
 _FOOTERS = 3
 """Files of a Dataset whose footers are read to tell how wide its rows are."""
 

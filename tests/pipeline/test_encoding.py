@@ -21,10 +21,11 @@ from leaks import push_threads
 
 from celonis_frames import Celonis, _encoding
 from celonis_frames._chunks import EncodedChunk, Style
-from celonis_frames._encoding import Encoding, Judging, LentChunk, measure_all
+from celonis_frames._encoding import Encoding, Judging, LentChunk
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
 from celonis_frames._schema.table_layout import Layout
+from celonis_frames._validation.parallel import measure_all
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 ROOM = 1_000_000_000

@@ -9,10 +9,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from celonis_frames._findings import Findings
-from celonis_frames._measure import Measure
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
+from celonis_frames._validation.column_stats import Findings
+from celonis_frames._validation.validator import Measure
 
 LIMIT = 4
 TEXT = st.one_of(

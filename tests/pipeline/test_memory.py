@@ -198,7 +198,10 @@ def test_a_whole_process_stays_within_what_is_promised(kind: str, server: Any) -
 
 def test_long_keys_are_not_collected_without_end() -> None:
     """Keys wait until they are worth a look, but never more of them than may be remembered."""
-    from celonis_frames._keys import LIMIT_BYTES, KeyCounter  # noqa: PLC0415
+    from celonis_frames._validation.key_counter import (  # noqa: PLC0415
+        LIMIT_BYTES,
+        KeyCounter,
+    )
 
     counter = KeyCounter()
     for start in itertools.count(0, 200):

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from celonis_frames import Celonis
-from celonis_frames._measure import Measure
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
+from celonis_frames._validation.validator import Measure
 from celonis_frames.exceptions import FrameError
 
 ROWS = 800_000

@@ -8,16 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow import casts
-from celonis_frames._findings import Findings
-from celonis_frames._keys import KeyCounter
 from celonis_frames._schema.table_layout import Layout, PlannedColumn, convert
 from celonis_frames._schema.text_length import MAX_TEXT, text_length
-from celonis_frames.exceptions import (
-    ColumnTypeError,
-    FrameError,
-    KeyColumnError,
-    TruncationError,
-)
+from celonis_frames._validation.column_stats import Findings
+from celonis_frames._validation.key_counter import KeyCounter
+from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError, TruncationError
 
 _EXACT = frozenset({"STRING", "INTEGER", "DATE", "DATETIME"})
 """Types of which two values that are different when they are counted stay so at the server."""

@@ -1,0 +1,3 @@
+"""Checks of the values before a job is executed."""
+
+from __future__ import annotations
