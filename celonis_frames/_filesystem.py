@@ -7,6 +7,7 @@ a password. From here come only this library's errors, with addresses that can b
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import uuid
@@ -17,7 +18,8 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames.exceptions import CelonisFramesError, ConfigError
+from celonis_frames._encoding.chunk_writer import BLOCK_BYTES
+from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
 
 _LINK = re.compile(r"::(?=[A-Za-z][\w+.-]*://)")
 _URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")
@@ -170,3 +172,28 @@ def sync_folder(folder: str | Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
+
+
+def checked_blocks(filesystem: Any, path: str, sha256: str, changed: str) -> Iterator[bytes]:
+    """A file's bytes in blocks; the last only if all together have the digest.
+
+    Args:
+        filesystem: Where.
+        path: The file.
+        sha256: The digest.
+        changed: What to say if they do not have it.
+
+    Raises:
+        FrameError: They do not.
+    """
+    digest = hashlib.sha256()
+    held = b""
+    with filesystem.open(path, "rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+            if held:
+                yield held
+            held = block
+    if digest.hexdigest() != sha256:
+        raise FrameError(changed)
+    yield held

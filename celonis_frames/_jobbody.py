@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from celonis_frames._chunks import CSV_OPTIONS
+from celonis_frames._encoding.csv_writer import CSV_OPTIONS
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared
 from celonis_frames._schema.text_length import MAX_TEXT

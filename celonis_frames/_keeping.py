@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._chunks import EncodedChunk
-from celonis_frames._staging import StoredChunk, write_chunk
+from celonis_frames._encoding.chunk import EncodedChunk, StoredChunk
+from celonis_frames._staging import write_chunk
 from celonis_frames.exceptions import FrameError
 
 __all__ = ["HeldBatches", "HeldChunk", "Keep", "NoRoom", "Spare"]

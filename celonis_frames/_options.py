@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any, Literal
 
-from celonis_frames._chunks import COMPRESSIONS
-from celonis_frames._codecs import AUTO, CERTAIN
+from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
+from celonis_frames._encoding.chunking import COMPRESSIONS
+from celonis_frames._encoding.codecs import AUTO, CERTAIN
 from celonis_frames._schema.names import Rename
 from celonis_frames._schema.overrides import ColumnOverride
-from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
 Mode = Literal["DELTA", "REPLACE", "delta", "replace"]

@@ -7,13 +7,13 @@ from html import escape
 from itertools import islice
 from typing import Any
 
-from celonis_frames._chunks import encode
+from celonis_frames._encoding.chunk_sizer import Sizes
+from celonis_frames._encoding.chunking import encode
+from celonis_frames._encoding.passthrough import PassedFile
 from celonis_frames._formatting import format_bytes
 from celonis_frames._options import PushOptions
-from celonis_frames._passing import PassedFile
 from celonis_frames._prepare import Prepared, Rows, prepare
 from celonis_frames._schema.table_layout import Layout
-from celonis_frames._sizes import Sizes
 
 _SAMPLE_BATCHES = 4
 

@@ -15,16 +15,17 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.casts import furthest
-from celonis_frames._chunks import EncodedChunk, Style
-from celonis_frames._encoding import Encoding, Judging
+from celonis_frames._encoding.chunk import EncodedChunk, Store, StoredChunk
+from celonis_frames._encoding.encoder import Encoding, Judging
+from celonis_frames._encoding.file_format import Style
+from celonis_frames._encoding.passthrough import PassedFile, Passing
 from celonis_frames._keeping import HeldBatches, Keep, NoRoom, Spare
 from celonis_frames._options import PushOptions
-from celonis_frames._passing import PassedFile, Passing
 from celonis_frames._schema.names import check_name
 from celonis_frames._schema.table_layout import Layout, layout, misfit, only_keys
 from celonis_frames._sources.reader import read
 from celonis_frames._sources.source import Source
-from celonis_frames._staging import Stage, Store, StoredChunk
+from celonis_frames._staging import Stage
 from celonis_frames._validation.parallel import measure_all
 from celonis_frames._validation.validator import Measure
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError

@@ -14,14 +14,15 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._chunks import BLOCK_BYTES, EncodedChunk
 from celonis_frames._claims import Claim
+from celonis_frames._encoding.chunk import EncodedChunk, StoredChunk
 from celonis_frames._filesystem import (
     address,
+    checked_blocks,
     masked,
     open_filesystem,
     sync,
@@ -34,39 +35,6 @@ from celonis_frames.exceptions import ConfigError, FrameError
 logger = logging.getLogger("celonis_frames")
 
 _STAGE = re.compile(r"push-[0-9a-f]{32}")
-
-
-class StoredChunk(Protocol):
-    """A chunk at rest; its bytes can be read again and again."""
-
-    @property
-    def name(self) -> str:
-        """File name."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    @property
-    def rows(self) -> int:
-        """Rows."""
-
-    @property
-    def deleted(self) -> bool:
-        """Whether its rows are keys of rows to delete."""
-
-    def blocks(self) -> Iterator[bytes]:
-        """The bytes from the beginning, in blocks."""
-
-    def release(self) -> None:
-        """It has arrived."""
-
-
-class Store(Protocol):
-    """A place for chunks."""
-
-    def put(self, chunk: EncodedChunk | StoredChunk) -> StoredChunk:
-        """Keep a chunk."""
 
 
 @dataclass(frozen=True)
@@ -118,31 +86,6 @@ class StagedChunk:
 
     def release(self) -> None:
         """The file stays until all have arrived."""
-
-
-def checked_blocks(filesystem: Any, path: str, sha256: str, changed: str) -> Iterator[bytes]:
-    """A file's bytes in blocks; the last only if all together have the digest.
-
-    Args:
-        filesystem: Where.
-        path: The file.
-        sha256: The digest.
-        changed: What to say if they do not have it.
-
-    Raises:
-        FrameError: They do not.
-    """
-    digest = hashlib.sha256()
-    held = b""
-    with filesystem.open(path, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-            if held:
-                yield held
-            held = block
-    if digest.hexdigest() != sha256:
-        raise FrameError(changed)
-    yield held
 
 
 class Stage:

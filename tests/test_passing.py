@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
 from celonis_frames._arrow.batching import BATCH_BYTES, weight
-from celonis_frames._chunks import COMPRESSIONS, encode
+from celonis_frames._encoding.chunking import COMPRESSIONS, encode
+from celonis_frames._encoding.passthrough import PassedFile, Passing
 from celonis_frames._options import PushOptions
-from celonis_frames._passing import PassedFile, Passing
 from celonis_frames._prepare import prepare
 from celonis_frames._schema.table_layout import layout
 from celonis_frames._sources.parquet import ParquetFiles
@@ -423,7 +423,7 @@ def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
     path = _write(tmp_path / "data.parquet", content, row_group_size=3_000, use_dictionary=False)
     found = []
     for held in (10**9, 1_000):
-        monkeypatch.setattr("celonis_frames._passing._HELD_BYTES", held)
+        monkeypatch.setattr("celonis_frames._encoding.passthrough._HELD_BYTES", held)
         prepared = prepare(path, "T", PushOptions())
         prepared.check()
         assert prepared.passing
@@ -440,7 +440,7 @@ def test_pages_are_seen_across_blocks(
     block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever the blocks of a file end, pages of version 2 are found."""
-    monkeypatch.setattr("celonis_frames._passing.BLOCK_BYTES", block)
+    monkeypatch.setattr("celonis_frames._encoding.passthrough.BLOCK_BYTES", block)
     for version, passes in (("1.0", 1), ("2.0", 0)):
         path = _write(tmp_path / "data.parquet", TABLE, data_page_version=version)
         prepared = prepare(path, "T", PushOptions())

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import Celonis, exceptions, plan
-from celonis_frames._chunks import encode
+from celonis_frames._encoding.chunking import encode
 from celonis_frames._schema.table_layout import layout
 from celonis_frames._sources.reader import read
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES
 from celonis_frames._options import DEFAULT_WORKERS
-from celonis_frames._sizes import DEFAULT_CHUNK_BYTES
 
 from . import frames
 from .figure import draw

@@ -25,8 +25,8 @@ from fsspec.registry import known_implementations
 
 import celonis_frames
 from celonis_frames import Celonis, _claims, _filesystem, exceptions
-from celonis_frames._chunks import encode
 from celonis_frames._claims import Claim
+from celonis_frames._encoding.chunking import encode
 from celonis_frames._keeping import Keep, Spare
 from celonis_frames._options import PushOptions
 

@@ -19,9 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from leaks import push_threads
 
-from celonis_frames import Celonis, _encoding
-from celonis_frames._chunks import EncodedChunk, Style
-from celonis_frames._encoding import Encoding, Judging, LentChunk
+from celonis_frames import Celonis
+from celonis_frames._encoding import encoder
+from celonis_frames._encoding.chunk import EncodedChunk, LentChunk
+from celonis_frames._encoding.encoder import Encoding, Judging
+from celonis_frames._encoding.file_format import Style
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
 from celonis_frames._schema.table_layout import Layout
@@ -35,7 +37,7 @@ Slots = threading.Semaphore
 @pytest.fixture(params=[1, 4])
 def some_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """As many threads as this machine might allow."""
-    monkeypatch.setattr(_encoding, "cores", lambda: request.param)
+    monkeypatch.setattr(encoder, "cores", lambda: request.param)
     return int(request.param)
 
 
@@ -136,7 +138,7 @@ def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
 ) -> None:
     """Counted where they begin and where they are released, with a slow consumer."""
     lock, now, most = threading.Lock(), 0, 0
-    begun = _encoding.fill.__globals__["ChunkFile"]
+    begun = encoder.fill.__globals__["ChunkFile"]
 
     def change(by: int) -> None:
         nonlocal now, most
@@ -153,7 +155,7 @@ def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
     encoding, _ = _encoding_of(batches, rows=36_000, wish=40_000)
     stream = encoding.stream(lambda: iter(batches), Slots(3), None)
     probes = 1  # the sample is weighed in a file of its own
-    monkeypatch.setitem(_encoding.fill.__globals__, "ChunkFile", Counted)
+    monkeypatch.setitem(encoder.fill.__globals__, "ChunkFile", Counted)
     held: list[LentChunk] = []
     count = 0
     for chunk in stream:

@@ -20,7 +20,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from celonis_frames import Celonis, _encoding, _keeping
+from celonis_frames import Celonis, _keeping
+from celonis_frames._encoding import chunk
 
 WISH, ROWS = 300_000, 150_000
 SLACK = 150_000_000
@@ -72,7 +73,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     """Counts the bytes that chunks hold in memory."""
     found = Counter()
 
-    class Lent(_encoding.LentChunk):
+    class Lent(chunk.LentChunk):
         def __init__(self, chunk: Any, give_back: Callable[[], None]) -> None:
             found.change(chunk.size)
 
@@ -87,7 +88,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
             found.change(chunk.size)
             super().__init__(chunk)
 
-    monkeypatch.setattr(_encoding, "LentChunk", Lent)
+    monkeypatch.setattr(chunk, "LentChunk", Lent)
     monkeypatch.setattr(_keeping, "HeldChunk", Held)
     return found
 

@@ -11,11 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from celonis_frames import _encoding
-from celonis_frames._chunks import EncodedChunk
+from celonis_frames._encoding import encoder
+from celonis_frames._encoding.chunk import EncodedChunk
+from celonis_frames._encoding.chunk_sizer import (
+    DEFAULT_CHUNK_BYTES,
+    LARGEST_BYTES,
+    MAX_CHUNK_BYTES,
+    Sizes,
+)
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import prepare
-from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, LARGEST_BYTES, MAX_CHUNK_BYTES, Sizes
 
 WISH = 2_000_000
 RANDOM = np.random.default_rng(1)
@@ -200,7 +205,7 @@ def test_files_have_the_size_wished_for(
 
     What an end looks like is only known when it comes, so that two may be smaller.
     """
-    monkeypatch.setattr(_encoding, "cores", lambda: cores)
+    monkeypatch.setattr(encoder, "cores", lambda: cores)
     sizes = _chunks(CHANGES[change](), chunk_bytes=WISH)
     assert max(sizes) <= 1.2 * WISH, sizes
     assert len([size for size in sizes if size < 0.8 * WISH]) <= 2, sizes

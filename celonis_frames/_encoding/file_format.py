@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from celonis_frames._arrow import casts
-from celonis_frames._codecs import AUTO, CERTAIN, Choice
+from celonis_frames._encoding.codecs import AUTO, CERTAIN, Choice
 
 __all__ = ["Style"]
+
 
 _GLANCE, _GLANCE_SHARE = 1_000, 0.8
 _DICTIONARY_SAMPLE, _DICTIONARY_SHARE = 20_000, 0.1

@@ -15,16 +15,16 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import evened
-from celonis_frames._chunks import BLOCK_BYTES
-from celonis_frames._codecs import ACCEPTED, AUTO
-from celonis_frames._filesystem import address, own
+from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
+from celonis_frames._encoding.chunk_writer import BLOCK_BYTES
+from celonis_frames._encoding.codecs import ACCEPTED, AUTO
+from celonis_frames._filesystem import address, checked_blocks, own
 from celonis_frames._schema.table_layout import Layout
-from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
 from celonis_frames._sources.parquet import ParquetFile, ParquetFiles, reading
-from celonis_frames._staging import checked_blocks
 from celonis_frames.exceptions import FrameError
 
 __all__ = ["PassedFile", "Passing", "problem"]
+
 
 FEW = 4
 """So many files are sent as they are however small: merging them would not save much."""

@@ -5,8 +5,6 @@ What is certain about the server decides the defaults: INT96 timestamps, SNAPPY,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -14,12 +12,14 @@ import pyarrow.parquet as pq
 
 from celonis_frames._arrow import casts
 from celonis_frames._arrow.batching import weight
-from celonis_frames._csvfile import CsvWriter
-from celonis_frames._sizes import MAX_CHUNK_BYTES, MORE, MOST_BYTES, Sizes
-from celonis_frames._style import Style
+from celonis_frames._encoding.chunk import EncodedChunk
+from celonis_frames._encoding.chunk_sizer import MAX_CHUNK_BYTES, MORE, MOST_BYTES, Sizes
+from celonis_frames._encoding.csv_writer import CsvWriter
+from celonis_frames._encoding.file_format import Style
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["BLOCK_BYTES", "PROBE_BYTES", "ChunkFile", "EncodedChunk"]
+__all__ = ["BLOCK_BYTES", "PROBE_BYTES", "ChunkFile"]
+
 
 BLOCK_BYTES = 1_048_576
 """Bytes of the least blocks that a file is kept in."""
@@ -29,36 +29,6 @@ PROBE_BYTES = 1_000_000
 
 _BUFFER_BYTES = 4 * BLOCK_BYTES
 _GROUP_BYTES = 16_000_000
-
-
-@dataclass(frozen=True)
-class EncodedChunk:
-    """One finished file.
-
-    Attributes:
-        number: Its place, from 1.
-        rows: Rows in it.
-        size: Bytes.
-        pieces: The file's bytes, in blocks of a few MiB.
-        file_type: ``"PARQUET"`` or ``"CSV"``.
-        deleted: Whether its rows are keys of rows to delete.
-    """
-
-    number: int
-    rows: int
-    size: int
-    pieces: tuple[bytes, ...]
-    file_type: str
-    deleted: bool = False
-
-    @property
-    def name(self) -> str:
-        """File name, in upload order when sorted."""
-        return f"chunk-{self.number:05d}.{self.file_type.lower()}"
-
-    def blocks(self) -> Iterator[bytes]:
-        """The bytes from the beginning, in blocks."""
-        return iter(self.pieces)
 
 
 class _Sink:

@@ -17,9 +17,6 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import tapered
-from celonis_frames._chunkfile import ChunkFile
-from celonis_frames._chunks import EncodedChunk, Style, efforts, empty, fill, weigh
-from celonis_frames._codecs import AUTO, Choice
 from celonis_frames._concurrency.worker_pool import (
     AHEAD,
     JOIN_SECONDS,
@@ -29,12 +26,17 @@ from celonis_frames._concurrency.worker_pool import (
     cores,
     share_out,
 )
+from celonis_frames._encoding.chunk import EncodedChunk, LentChunk
+from celonis_frames._encoding.chunk_sizer import Sizes
+from celonis_frames._encoding.chunk_writer import ChunkFile
+from celonis_frames._encoding.chunking import efforts, empty, fill, weigh
+from celonis_frames._encoding.codecs import AUTO, Choice
+from celonis_frames._encoding.file_format import Style
 from celonis_frames._schema.table_layout import Layout
-from celonis_frames._sizes import Sizes
 from celonis_frames._validation.validator import Measure
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["Encoding", "Judging", "LentChunk"]
+__all__ = ["Encoding", "Judging"]
 
 
 _PIECES, _LEAST_ROWS = 8, 1_000
@@ -88,27 +90,6 @@ class Judging:
         """Wait a moment for its end."""
         if self._crew is not None:
             self._crew.close()
-
-
-class LentChunk:
-    """A chunk in memory that is given back when it has arrived, so that another can be made."""
-
-    def __init__(self, chunk: EncodedChunk, give_back: Callable[[], None]) -> None:
-        self._pieces: tuple[bytes, ...] | None = chunk.pieces
-        self._give_back = give_back
-        self.name, self.size = chunk.name, chunk.size
-        self.rows, self.deleted = chunk.rows, chunk.deleted
-
-    def blocks(self) -> Iterator[bytes]:
-        """The bytes from the beginning, in blocks; not after `release`."""
-        assert self._pieces is not None  # noqa: S101  # what arrived is not sent again
-        return iter(self._pieces)
-
-    def release(self) -> None:
-        """Let go of the bytes."""
-        if self._pieces is not None:
-            self._pieces = None
-            self._give_back()
 
 
 class Encoding:

@@ -10,11 +10,14 @@ from itertools import chain
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import weight
-from celonis_frames._chunkfile import BLOCK_BYTES, PROBE_BYTES, ChunkFile, EncodedChunk
-from celonis_frames._codecs import ACCEPTED, Effort
-from celonis_frames._csvfile import CSV_OPTIONS
-from celonis_frames._sizes import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Sizes
-from celonis_frames._style import Style
+from celonis_frames._encoding.chunk import EncodedChunk
+from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Sizes
+from celonis_frames._encoding.chunk_writer import PROBE_BYTES, ChunkFile
+from celonis_frames._encoding.codecs import ACCEPTED, Effort
+from celonis_frames._encoding.file_format import Style
+
+__all__ = ["COMPRESSIONS", "efforts", "empty", "encode", "fill", "weigh", "write"]
+
 
 COMPRESSIONS = ("snappy", "none", "zstd", "gzip", "lz4")
 
@@ -139,19 +142,3 @@ def efforts(batch: pa.RecordBatch, style: Style) -> dict[str, Effort]:
 # What other threads do meanwhile is not this one's effort; but some systems count it in ticks.
 _fine = time.get_clock_info("thread_time").resolution <= 1e-4
 _clock = time.thread_time if _fine else time.perf_counter
-
-
-__all__ = [
-    "BLOCK_BYTES",
-    "COMPRESSIONS",
-    "CSV_OPTIONS",
-    "ChunkFile",
-    "EncodedChunk",
-    "Style",
-    "efforts",
-    "empty",
-    "encode",
-    "fill",
-    "weigh",
-    "write",
-]

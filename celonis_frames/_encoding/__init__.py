@@ -1,0 +1,3 @@
+"""From record batches to finished chunks."""
+
+from __future__ import annotations
