@@ -19,13 +19,13 @@ from celonis_frames._encoding.chunk import EncodedChunk, Store, StoredChunk
 from celonis_frames._encoding.encoder import Encoding, Judging
 from celonis_frames._encoding.file_format import Style
 from celonis_frames._encoding.passthrough import PassedFile, Passing
-from celonis_frames._keeping import HeldBatches, Keep, NoRoom, Spare
 from celonis_frames._options import PushOptions
 from celonis_frames._schema.names import check_name
 from celonis_frames._schema.table_layout import Layout, layout, misfit, only_keys
 from celonis_frames._sources.reader import read
 from celonis_frames._sources.source import Source
-from celonis_frames._staging import Stage
+from celonis_frames._staging.spool import HeldBatches, Keep, NoRoom, Spare
+from celonis_frames._staging.stage import Stage
 from celonis_frames._validation.parallel import measure_all
 from celonis_frames._validation.validator import Measure
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError

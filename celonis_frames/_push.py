@@ -19,11 +19,11 @@ from celonis_frames._deliver import Delivered, deliver
 from celonis_frames._encoding.chunk import StoredChunk
 from celonis_frames._jobbody import job_body
 from celonis_frames._jobs import failure, wait_for
-from celonis_frames._manifest import Manifest
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared, prepare
 from celonis_frames._progress import Progress
-from celonis_frames._staging import Stage
+from celonis_frames._staging.manifest import Manifest
+from celonis_frames._staging.stage import Stage
 from celonis_frames._status import PushStatus
 from celonis_frames._verify import Verification
 from celonis_frames.exceptions import ApiError, FrameError, JobError

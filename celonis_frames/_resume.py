@@ -11,7 +11,7 @@ from celonis_frames._concurrency.signals import termination_raises
 from celonis_frames._deliver import Delivered, deliver
 from celonis_frames._progress import Progress
 from celonis_frames._push import explaining, follow, naming, status_of
-from celonis_frames._staging import Stage, staged
+from celonis_frames._staging.stage import Stage, staged
 from celonis_frames._status import PushStatus
 from celonis_frames.exceptions import (
     CelonisFramesError,

@@ -20,7 +20,6 @@ from celonis_frames.exceptions import FrameError
 
 __all__ = ["BLOCK_BYTES", "PROBE_BYTES", "ChunkFile"]
 
-
 BLOCK_BYTES = 1_048_576
 """Bytes of the least blocks that a file is kept in."""
 

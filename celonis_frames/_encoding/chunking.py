@@ -18,7 +18,6 @@ from celonis_frames._encoding.file_format import Style
 
 __all__ = ["COMPRESSIONS", "efforts", "empty", "encode", "fill", "weigh", "write"]
 
-
 COMPRESSIONS = ("snappy", "none", "zstd", "gzip", "lz4")
 
 _EFFORT_BYTES = 2_000_000

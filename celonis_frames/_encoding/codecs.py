@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 __all__ = ["ACCEPTED", "AUTO", "CERTAIN", "Choice", "Effort", "choose"]
 
-
 AUTO = "auto"
 CERTAIN = "snappy"
 """The codec that is certain to be accepted, and taken as long as nothing is known."""

@@ -38,7 +38,6 @@ from celonis_frames.exceptions import FrameError
 
 __all__ = ["Encoding", "Judging"]
 
-
 _PIECES, _LEAST_ROWS = 8, 1_000
 """How small the last batches are: so many for a file, but of no fewer rows."""
 _SAMPLE_ROWS = 20_000

@@ -14,7 +14,6 @@ from celonis_frames._encoding.codecs import AUTO, CERTAIN, Choice
 
 __all__ = ["Style"]
 
-
 _GLANCE, _GLANCE_SHARE = 1_000, 0.8
 _DICTIONARY_SAMPLE, _DICTIONARY_SHARE = 20_000, 0.1
 _INDEX = 3

@@ -25,7 +25,6 @@ from celonis_frames.exceptions import FrameError
 
 __all__ = ["PassedFile", "Passing", "problem"]
 
-
 FEW = 4
 """So many files are sent as they are however small: merging them would not save much."""
 _LEAST_SHARE = 0.25

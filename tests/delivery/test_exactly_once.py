@@ -11,10 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from celonis_frames import ApiKey, Celonis, Timeouts, _manifest, _uploads, exceptions
+from celonis_frames import ApiKey, Celonis, Timeouts, _uploads, exceptions
 from celonis_frames._concurrency import cancellation
 from celonis_frames._options import PushOptions
 from celonis_frames._push import push_frame
+from celonis_frames._staging import manifest
 
 ROWS = 20_000
 FRAME = pl.DataFrame({"A": range(ROWS), "B": np.random.default_rng(1).random(ROWS)})
@@ -95,14 +96,14 @@ def test_a_journal_that_cannot_be_written_leaves_no_job(
     error: BaseException, own: Any, client: Celonis, table: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """The job that was just made is cancelled, whatever happens right after."""
-    real = _manifest.write_manifest
+    real = manifest.write_manifest
 
     def write(filesystem: Any, folder: str, manifest: Any) -> None:
         if manifest.state == "created":
             raise error
         real(filesystem, folder, manifest)
 
-    monkeypatch.setattr("celonis_frames._staging.write_manifest", write)
+    monkeypatch.setattr("celonis_frames._staging.stage.write_manifest", write)
     with pytest.raises((OSError, KeyboardInterrupt, exceptions.ConfigError)):
         client.push(FRAME, "P", table, staging=str(tmp_path))
     assert _states(own) == ["CANCELED"]
@@ -185,9 +186,9 @@ def test_a_manifest_that_is_one_state_behind_is_no_second_push(
     own: Any, client: Celonis, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a machine that lost its power forgot, an executed job is only followed."""
-    real = _manifest.write_manifest
+    real = manifest.write_manifest
     monkeypatch.setattr(
-        "celonis_frames._staging.write_manifest",
+        "celonis_frames._staging.stage.write_manifest",
         lambda filesystem, folder, manifest: (
             None if manifest.state == "submitting" else real(filesystem, folder, manifest)
         ),

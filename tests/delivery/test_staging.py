@@ -24,11 +24,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 
 import celonis_frames
-from celonis_frames import Celonis, _claims, _filesystem, exceptions
-from celonis_frames._claims import Claim
+from celonis_frames import Celonis, _filesystem, exceptions
 from celonis_frames._encoding.chunking import encode
-from celonis_frames._keeping import Keep, Spare
 from celonis_frames._options import PushOptions
+from celonis_frames._staging import lease
+from celonis_frames._staging.lease import Claim
+from celonis_frames._staging.spool import Keep, Spare
 
 CANARY = "SECRETPW"
 FRAME = pl.DataFrame({"A": range(1_000)})
@@ -319,7 +320,7 @@ def test_a_claim_is_renewed_after_a_failure(
     remote: type[Remote], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the filesystem's library raises, the thread that renews goes on."""
-    monkeypatch.setattr(_claims, "LEASE_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.05)
     filesystem = remote()
     filesystem.makedirs("/stage")
     claim = Claim(filesystem, "/stage")
@@ -347,7 +348,7 @@ def test_a_claim_that_cannot_be_read_lapses(
     """Half a file holds as long as a claim would, counted from when it was written."""
     url = str(tmp_path) if staging == "local" else "remote://stage"
     _left(client, own, url)
-    old = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=_claims.LEASE_SECONDS + 1)
+    old = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=lease.LEASE_SECONDS + 1)
     if staging == "local":
         path = next(tmp_path.glob("push-*")) / f"claim-{uuid.uuid4().hex}"
         path.write_bytes(content)
@@ -428,7 +429,7 @@ def test_a_process_is_dead_only_where_it_can_be_looked_up(
 ) -> None:
     """Another boot, container or user of the same host name: its lease counts, not /proc."""
     changes: dict[str, Any] = {"until": time.time() + seconds, "pid": process.pid}
-    changes["begin"] = _claims._begin(process.pid)
+    changes["begin"] = lease._begin(process.pid)
     assert changes["begin"] is not None
     if state == "ended":
         process.kill()
@@ -438,7 +439,7 @@ def test_a_process_is_dead_only_where_it_can_be_looked_up(
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     elif state == "reused":
         changes["begin"] = "1"
-    here = _claims._seen_from()
+    here = lease._seen_from()
     assert here is not None
     index = {"boot": 0, "container": 1, "user": 2}.get(place)
     if index is not None:

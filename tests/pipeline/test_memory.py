@@ -20,8 +20,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from celonis_frames import Celonis, _keeping
+from celonis_frames import Celonis
 from celonis_frames._encoding import chunk
+from celonis_frames._staging import spool
 
 WISH, ROWS = 300_000, 150_000
 SLACK = 150_000_000
@@ -48,8 +49,8 @@ def test_what_is_held_is_counted_by_the_memory_it_keeps_alive() -> None:
     assert alive > 1_000_000
     slices = [views.slice(n, 100) for n in range(0, 10_000, 100)]
     for room, held in ((alive, 100), (alive - 1, 0)):
-        spare = _keeping.Spare(room)
-        keep = _keeping.HeldBatches(spare)
+        spare = spool.Spare(room)
+        keep = spool.HeldBatches(spare)
         for batch in slices:
             keep.add(batch)
         assert len(keep.batches or ()) == held
@@ -61,7 +62,7 @@ def test_dictionaries_that_are_held_count_once() -> None:
     codes = pa.array(np.zeros(1_000, "int32"))
     values = pa.array(["x" * 1_000] * 100)
     batches = pa.table({"A": pa.DictionaryArray.from_arrays(codes, values)}).to_batches(100)
-    keep = _keeping.HeldBatches(_keeping.Spare(100 * 1_000 + 4 * 1_000 + 4 * 101))
+    keep = spool.HeldBatches(spool.Spare(100 * 1_000 + 4 * 1_000 + 4 * 101))
     for batch in batches:
         keep.add(batch)
     assert keep.batches is not None
@@ -83,13 +84,13 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
 
             super().__init__(chunk, back)
 
-    class Held(_keeping.HeldChunk):
+    class Held(spool.HeldChunk):
         def __init__(self, chunk: Any) -> None:
             found.change(chunk.size)
             super().__init__(chunk)
 
     monkeypatch.setattr(chunk, "LentChunk", Lent)
-    monkeypatch.setattr(_keeping, "HeldChunk", Held)
+    monkeypatch.setattr(spool, "HeldChunk", Held)
     return found
 
 

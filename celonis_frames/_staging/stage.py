@@ -18,7 +18,6 @@ from typing import Any, Self
 
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._claims import Claim
 from celonis_frames._encoding.chunk import EncodedChunk, StoredChunk
 from celonis_frames._filesystem import (
     address,
@@ -29,7 +28,8 @@ from celonis_frames._filesystem import (
     sync_folder,
     translated,
 )
-from celonis_frames._manifest import Manifest, read_manifest, write_manifest
+from celonis_frames._staging.lease import Claim
+from celonis_frames._staging.manifest import Manifest, read_manifest, write_manifest
 from celonis_frames.exceptions import ConfigError, FrameError
 
 logger = logging.getLogger("celonis_frames")

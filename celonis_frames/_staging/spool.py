@@ -16,7 +16,7 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._encoding.chunk import EncodedChunk, StoredChunk
-from celonis_frames._staging import write_chunk
+from celonis_frames._staging.stage import write_chunk
 from celonis_frames.exceptions import FrameError
 
 __all__ = ["HeldBatches", "HeldChunk", "Keep", "NoRoom", "Spare"]
