@@ -10,12 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from celonis_frames import _accessor, exceptions
-from celonis_frames._auth import ApiKey, AppKey
+from celonis_frames._auth.keys import ApiKey, AppKey
+from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._client import Celonis
 from celonis_frames._default import connect
 from celonis_frames._doors import delete, plan, push, push_many, resume
-from celonis_frames._http import Timeouts
-from celonis_frames._oauth import OAuth2
+from celonis_frames._http.transport import Timeouts
 from celonis_frames._plan import PushPlan
 from celonis_frames._schema.overrides import Column
 from celonis_frames._status import PushStatus

@@ -6,7 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from celonis_frames._body import MultipartFile
+from celonis_frames._http.multipart import MultipartFile
+from celonis_frames._http.retry import Patience
 from celonis_frames._line import Line
 from celonis_frames._records import (
     Chunk,
@@ -24,17 +25,16 @@ from celonis_frames._records import (
     read_pool,
     read_table,
 )
-from celonis_frames._retry import Patience
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
-    from celonis_frames._answers import Answer
-    from celonis_frames._body import Payload
     from celonis_frames._concurrency.cancellation import Abort
-    from celonis_frames._http import Transport
+    from celonis_frames._http.multipart import Payload
+    from celonis_frames._http.responses import Answer
+    from celonis_frames._http.transport import Transport
 
 __all__ = [
     "Api",

@@ -6,18 +6,19 @@ import atexit
 import importlib
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from celonis_frames import _config
 from celonis_frames import _lookup as lookup
 from celonis_frames._api import Api
-from celonis_frames._auth import ApiKey, Auth, checked
+from celonis_frames._auth import environment
+from celonis_frames._auth.keys import ApiKey, checked
 from celonis_frames._changes import Changes
-from celonis_frames._http import Timeouts, Transport
+from celonis_frames._http.auth import Auth
+from celonis_frames._http.retry import Patience
+from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._options import PushOptions
 from celonis_frames._plan import plan_frame
 from celonis_frames._push import push_frame
 from celonis_frames._resume import resume_staged
-from celonis_frames._retry import Patience
 from celonis_frames._status import PushStatus
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Celonis:
         Raises:
             ConfigError: If something is missing or wrong; the message says what to set.
         """
-        found = _config.read_environment()
+        found = environment.read_environment()
         if found.auth is None:
             return cls._start_local(found.url, verify=True, timeouts=None)
         return cls(found.url, auth=found.auth)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from celonis_frames import _config
-from celonis_frames._auth import Auth, checked
+from celonis_frames._auth import environment
+from celonis_frames._auth.keys import checked
 from celonis_frames._client import Celonis
-from celonis_frames._http import Timeouts
+from celonis_frames._http.auth import Auth
+from celonis_frames._http.transport import Timeouts
 from celonis_frames._urls import base_url, team_url
 from celonis_frames.exceptions import ConfigError
 
@@ -57,15 +58,15 @@ def connect(
             raise ConfigError(msg)
         url = team_url(team, cluster)
     if url is None:
-        found = _config.read_environment(auth)
+        found = environment.read_environment(auth)
         url, auth = found.url, found.auth
-    if _config.is_local(url):
+    if environment.is_local(url):
         if auth is not None:
             msg = "The local Celonis brings its own key: leave out auth."
             raise ConfigError(msg)
         client = Celonis._start_local(url, verify=verify, timeouts=timeouts)  # noqa: SLF001
     else:
-        key = _config.environment_auth(url=base_url(url)) if auth is None else auth
+        key = environment.environment_auth(url=base_url(url)) if auth is None else auth
         client = Celonis(url, auth=key, verify=verify, timeouts=timeouts)
     with _lock:
         _connected = client

@@ -15,10 +15,10 @@ import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from celonis_frames._body import Payload
 from celonis_frames._concurrency.cancellation import Abort, Stop, Stopped
 from celonis_frames._concurrency.interruption import sheltered
 from celonis_frames._concurrency.signals import interruptible
+from celonis_frames._http.multipart import Payload
 from celonis_frames._jobs import wait_for
 from celonis_frames._submissions import Orphans, cancel, submit
 from celonis_frames._uploads import Meter, Unsettled, Uploads

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from celonis_frames._concurrency.cancellation import pause
+from celonis_frames._http.retry import MAX_RETRY_AFTER, Patience, outcome
 from celonis_frames._records import Job
-from celonis_frames._retry import MAX_RETRY_AFTER, Patience, outcome
 from celonis_frames.exceptions import ApiError, JobFailed, JobTimeout
 
 if TYPE_CHECKING:

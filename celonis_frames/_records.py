@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from celonis_frames._answers import Answer
+    from celonis_frames._http.responses import Answer
 
 __all__ = [
     "Chunk",

@@ -15,8 +15,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from celonis_frames._concurrency.cancellation import pause
+from celonis_frames._http.retry import Patience, outcome
 from celonis_frames._jobs import ENDED
-from celonis_frames._retry import Patience, outcome
 from celonis_frames.exceptions import (
     ApiError,
     BadRequest,

@@ -18,14 +18,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from celonis_frames._concurrency.cancellation import Abort, Stopped, pause
-from celonis_frames._retry import Budget, Patience, outcome
+from celonis_frames._http.retry import Budget, Patience, outcome
 from celonis_frames.exceptions import ApiError, JobTimeout, UploadUncertain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from celonis_frames._api import Api, Chunk
-    from celonis_frames._body import Payload
+    from celonis_frames._http.multipart import Payload
 
 __all__ = ["Meter", "Unsettled", "Uploads"]
 

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Sequence
 
 from celonis_frames._api import Api, TableColumn
+from celonis_frames._http.retry import Patience
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared
-from celonis_frames._retry import Patience
 from celonis_frames._schema.names import CHANGE_DATE
 from celonis_frames.exceptions import (
     ApiError,

@@ -17,7 +17,7 @@ import pyarrow as pa
 from rules import CALLS, HAZARDS, Hazard, Jobs, Outcome, rule
 
 from celonis_frames import ApiKey, Celonis
-from celonis_frames._http import Timeouts
+from celonis_frames._http.transport import Timeouts
 
 ROWS = 2_000
 CHUNK_BYTES = 6_000

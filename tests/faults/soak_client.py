@@ -23,7 +23,7 @@ from soak_server import TOKEN
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis
-from celonis_frames._http import Timeouts
+from celonis_frames._http.transport import Timeouts
 
 POOL = "Soak"
 TEXT_LENGTH = 80

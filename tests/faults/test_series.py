@@ -10,7 +10,7 @@ import cells
 import pytest
 
 from celonis_frames import ApiKey, Celonis, local
-from celonis_frames._http import Timeouts
+from celonis_frames._http.transport import Timeouts
 
 SERIES: dict[str, Callable[[local.Faults], list[Any]]] = {
     "a stored chunk is looked for while the list fails": lambda faults: [

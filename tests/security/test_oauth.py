@@ -26,11 +26,11 @@ from hypothesis import strategies as st
 import celonis_frames
 from celonis_frames import Celonis, OAuth2
 from celonis_frames._api import Api
-from celonis_frames._auth import Secret
-from celonis_frames._http import Timeouts, Transport
-from celonis_frames._oauth import DATA_PUSH, MARGIN_SECONDS, _read_token, _Tokens
-from celonis_frames._refusals import Call, Reply
-from celonis_frames._tokenfile import TokenFile
+from celonis_frames._auth.oauth2 import DATA_PUSH, MARGIN_SECONDS, _read_token, _Tokens
+from celonis_frames._auth.token_file import TokenFile
+from celonis_frames._http.auth import Secret
+from celonis_frames._http.messages import Call, Reply
+from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames.exceptions import (
     ApiStatusError,
     ApiTimeoutError,

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from celonis_frames import ApiKey, Celonis, OAuth2
-from celonis_frames._http import Timeouts
+from celonis_frames._http.transport import Timeouts
 from celonis_frames.exceptions import ApiConnectionError, ConfigError
 
 from .conftest import SCOPES

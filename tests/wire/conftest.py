@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from celonis_frames._api import Api
-from celonis_frames._auth import ApiKey
-from celonis_frames._http import Timeouts, Transport
+from celonis_frames._auth.keys import ApiKey
+from celonis_frames._http.transport import Timeouts, Transport
 
 CANARY = "canary-4f1c9a"
 POOL = "11111111-2222-3333-4444-555555555555"

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from celonis_frames import _config
-from celonis_frames._auth import ApiKey, AppKey
+from celonis_frames._auth import environment
+from celonis_frames._auth.keys import ApiKey, AppKey
 from celonis_frames.exceptions import ConfigError
 
 CANARY = "canary-4f1c9a"
@@ -52,7 +52,7 @@ def test_key_types_of_the_environment(
     monkeypatch.setenv("CELONIS_URL", "https://dev.us-2.celonis.cloud/x")
     monkeypatch.setenv("CELONIS_API_TOKEN", CANARY)
     monkeypatch.setenv("CELONIS_KEY_TYPE", word)
-    found = _config.read_environment()
+    found = environment.read_environment()
     assert found.auth is not None
     assert found.auth.authorization() == f"{header} {CANARY}"
     assert CANARY not in repr(found)
@@ -61,7 +61,7 @@ def test_key_types_of_the_environment(
 def test_an_empty_environment_says_what_to_set() -> None:
     """The message names the variables, and the way without a team."""
     with pytest.raises(ConfigError) as caught:
-        _config.read_environment()
+        environment.read_environment()
     for word in ("CELONIS_URL", "CELONIS_API_TOKEN", 'connect("local")'):
         assert word in str(caught.value)
 
@@ -71,7 +71,7 @@ def test_oauth_alone_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELONIS_URL", "https://dev.us-2.celonis.cloud")
     monkeypatch.setenv("OAUTH_CLIENT_ID", "id")
     with pytest.raises(ConfigError, match="OAUTH_CLIENT_ID"):
-        _config.read_environment()
+        environment.read_environment()
 
 
 def test_a_token_as_key_type_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_a_token_as_key_type_is_not_repeated(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CELONIS_API_TOKEN", "x")
     monkeypatch.setenv("CELONIS_KEY_TYPE", CANARY)
     with pytest.raises(ConfigError) as caught:
-        _config.read_environment()
+        environment.read_environment()
     assert CANARY.upper() not in str(caught.value).upper()
 
 
@@ -89,4 +89,4 @@ def test_the_key_of_one_host_is_not_sent_to_another(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CELONIS_URL", "https://dev.us-2.celonis.cloud")
     monkeypatch.setenv("CELONIS_API_TOKEN", CANARY)
     with pytest.raises(ConfigError, match="belongs to"):
-        _config.environment_auth(url="https://other.us-2.celonis.cloud")
+        environment.environment_auth(url="https://other.us-2.celonis.cloud")

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import pytest
 
 from celonis_frames._api import Api
-from celonis_frames._auth import ApiKey
-from celonis_frames._body import BLOCK_BYTES, MultipartFile
-from celonis_frames._http import Transport
+from celonis_frames._auth.keys import ApiKey
+from celonis_frames._http.multipart import BLOCK_BYTES, MultipartFile
+from celonis_frames._http.transport import Transport
 from celonis_frames.exceptions import ApiConnectionError, ApiStatusError, FrameError
 
 from .conftest import POOL, Server

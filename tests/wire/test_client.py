@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from celonis_frames import _default
-from celonis_frames._auth import ApiKey
+from celonis_frames._auth.keys import ApiKey
 from celonis_frames._client import Celonis
 from celonis_frames._default import connect, current
 from celonis_frames.exceptions import ConfigError, NotFound, PermissionDenied

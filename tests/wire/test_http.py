@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from celonis_frames._answers import MAX_ANSWER_BYTES
-from celonis_frames._auth import AppKey
-from celonis_frames._http import Timeouts, Transport
+from celonis_frames._auth.keys import AppKey
+from celonis_frames._http.responses import MAX_ANSWER_BYTES
+from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames.exceptions import (
     ApiConnectionError,
     ApiError,
@@ -189,7 +189,7 @@ def test_answers_are_bounded(
 ) -> None:
     """A server that never stops talking does not fill the memory."""
     assert MAX_ANSWER_BYTES < 2**27
-    monkeypatch.setattr("celonis_frames._answers.MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr("celonis_frames._http.responses.MAX_ANSWER_BYTES", 1000)
     server.say((200, {}, b"x" * 200_000))
     with pytest.raises(ApiStatusError, match="longer"):
         open_transport().request("GET", "/x")

@@ -12,10 +12,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, OAuth2, _records
-from celonis_frames._answers import Answer
 from celonis_frames._api import _part
-from celonis_frames._oauth import _refused
-from celonis_frames._refusals import Call, Reply, hidden, refusal
+from celonis_frames._auth.oauth2 import _refused
+from celonis_frames._http.messages import Call, Reply
+from celonis_frames._http.redaction import hidden
+from celonis_frames._http.responses import Answer
+from celonis_frames._http.status_errors import refusal
 from celonis_frames._status import PushStatus
 from celonis_frames.exceptions import ApiStatusError, ConfigError
 

@@ -21,24 +21,27 @@ import requests
 import requests.auth
 import urllib3.exceptions
 
-from celonis_frames import _answers as answers
-from celonis_frames._auth import Secret
-from celonis_frames._breaks import translate
-from celonis_frames._refusals import Call, Reply, hidden, redirect
-from celonis_frames._session import close_session, new_session
-from celonis_frames._trust import authorities
+from celonis_frames._http import responses as answers
+from celonis_frames._http.auth import Secret
+from celonis_frames._http.messages import Call, Reply
+from celonis_frames._http.network_errors import translate
+from celonis_frames._http.redaction import hidden
+from celonis_frames._http.session import close_session, new_session
+from celonis_frames._http.status_errors import redirect
+from celonis_frames._http.tls import authorities
 from celonis_frames._urls import base_url
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from celonis_frames._auth import Auth
-    from celonis_frames._body import MultipartFile
     from celonis_frames._concurrency.cancellation import Abort
+    from celonis_frames._http.auth import Auth
+    from celonis_frames._http.multipart import MultipartFile
     from celonis_frames.exceptions import ApiError
 
 __all__ = ["Timeouts", "Transport"]
+
 
 DEFAULT_CONNECT_SECONDS = 10.0
 DEFAULT_READ_SECONDS = 60.0

@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 
 from urllib3 import exceptions as net
 
-from celonis_frames._refusals import plain
+from celonis_frames._http.redaction import plain
 from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiTimeoutError
 
 if TYPE_CHECKING:
-    from celonis_frames._refusals import Call
+    from celonis_frames._http.messages import Call
 
 __all__ = ["translate"]
+
 
 _OTHER_HOST = (62, 64)
 """OpenSSL's codes for a name, and for an address, that is not in the certificate."""

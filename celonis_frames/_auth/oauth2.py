@@ -18,17 +18,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote_plus
 
-from celonis_frames._auth import (
-    MASK,
-    Ask,
-    Auth,
-    Credentials,
-    Secret,
-    Unpicklable,
-    token_problem,
-)
+from celonis_frames._auth.keys import token_problem
 from celonis_frames._concurrency.cancellation import pause
-from celonis_frames._refusals import Reply, plain, retry_after, unreadable
+from celonis_frames._http.auth import Ask, Auth, Credentials, Secret, Unpicklable
+from celonis_frames._http.messages import Reply
+from celonis_frames._http.redaction import MASK, plain
+from celonis_frames._http.status_errors import retry_after, unreadable
 from celonis_frames.exceptions import (
     ApiConnectionError,
     ApiError,
@@ -41,6 +36,7 @@ from celonis_frames.exceptions import (
 )
 
 __all__ = ["DATA_PUSH", "OAuth2"]
+
 
 if TYPE_CHECKING:
     Method = Literal["basic", "post"]

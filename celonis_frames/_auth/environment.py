@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from celonis_frames._auth import ApiKey, AppKey, Auth, token_problem
-from celonis_frames._oauth import DATA_PUSH, OAuth2
-from celonis_frames._tokenfile import TokenFile
+from celonis_frames._auth.keys import ApiKey, AppKey, token_problem
+from celonis_frames._auth.oauth2 import DATA_PUSH, OAuth2
+from celonis_frames._auth.token_file import TokenFile
+from celonis_frames._http.auth import Auth
 from celonis_frames._urls import parse_address
 from celonis_frames.exceptions import ConfigError
 

@@ -1,15 +1,14 @@
-"""Calls that another thread can end: connections that tell where their socket is.
-
-A thread that waits for an answer cannot be stopped from outside; its socket can be shut, and then
-the call fails at once, as if the network had broken.
-"""
+"""The session of the HTTP library, and connections whose call another thread can end."""
 
 from __future__ import annotations
 
+import contextlib
+import http.cookiejar
 import socket
 import ssl
 from typing import Any
 
+import requests
 import requests.adapters
 import urllib3
 import urllib3.connection
@@ -17,9 +16,11 @@ import urllib3.connectionpool
 import urllib3.exceptions
 
 from celonis_frames._concurrency.cancellation import attach_socket
-from celonis_frames._trust import shared_context
+from celonis_frames._http.tls import shared_context
+from celonis_frames._urls import is_loopback
+from celonis_frames._version import __version__
 
-__all__ = ["Adapter"]
+__all__ = ["Adapter", "close_session", "new_session"]
 
 
 class Adapter(requests.adapters.HTTPAdapter):
@@ -89,3 +90,36 @@ class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
 
 
 _POOLS = {"http": _HttpPool, "https": _HttpsPool}
+
+
+def new_session(host: str, connections: int) -> requests.Session:
+    """A session for calls to one host.
+
+    Args:
+        host: The host; calls to this machine go past proxies.
+        connections: Connections kept open for reuse.
+    """
+    session = requests.Session()
+    session.headers.update(
+        {"User-Agent": f"celonis-frames/{__version__}", "Accept": "application/json"}
+    )
+    session.trust_env = not is_loopback(host)
+    # Every call stands alone: a cookie would make the server ask for more than the key.
+    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    adapter = Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def close_session(session: requests.Session) -> None:
+    """Close a session with all its connections."""
+    # urllib3 leaves the closing of idle connections to the garbage collector, and an error that is
+    # kept anywhere, in a log record or a notebook, would hold them open.
+    for adapter in session.adapters.values():
+        if isinstance(adapter, Adapter):
+            for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+                for key in manager.pools.keys():  # noqa: SIM118  # it cannot be iterated
+                    with contextlib.suppress(KeyError):
+                        manager.pools[key].close()
+    session.close()

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from celonis_frames._auth import Ask, Auth, Credentials, Secret, token_problem
-from celonis_frames._oauth import DATA_PUSH
+from celonis_frames._auth.keys import token_problem
+from celonis_frames._auth.oauth2 import DATA_PUSH
+from celonis_frames._http.auth import Ask, Auth, Credentials, Secret
 from celonis_frames.exceptions import ConfigError
 
 __all__ = ["TokenFile"]
+
 
 MAX_FILE_BYTES = 64 * 1024
 

@@ -6,15 +6,18 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from celonis_frames._refusals import Call, Reply, plain, redirect, refusal, unreadable
+from celonis_frames._http.messages import Call, Reply
+from celonis_frames._http.redaction import plain
+from celonis_frames._http.status_errors import redirect, refusal, unreadable
 from celonis_frames.exceptions import ApiConnectionError
 
 if TYPE_CHECKING:
-    from celonis_frames._auth import Auth
-    from celonis_frames._body import MultipartFile
+    from celonis_frames._http.auth import Auth
+    from celonis_frames._http.multipart import MultipartFile
     from celonis_frames.exceptions import ApiStatusError
 
 __all__ = ["MAX_ANSWER_BYTES", "Answer", "judged"]
+
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Largest answer that is read: a pool's whole list of jobs, with logs, is far below."""

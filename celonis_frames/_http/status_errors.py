@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
-import functools
-import html
 import json
 import math
-import re
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from celonis_frames._http.messages import Call, Reply
+from celonis_frames._http.redaction import plain
 from celonis_frames.exceptions import (
     ApiStatusError,
     AuthenticationError,
@@ -29,16 +28,13 @@ from celonis_frames.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from celonis_frames._auth import Auth
+    from celonis_frames._http.auth import Auth
 
-__all__ = ["Call", "Reply", "hidden", "plain", "redirect", "refusal", "retry_after", "unreadable"]
+__all__ = ["redirect", "refusal", "retry_after", "unreadable"]
 
-MASK = "********"
-MIN_SECRET = 6
-MAX_TEXT = 500
-"""Characters of a server's text in a message."""
+
 _KINDS: dict[int, type[ApiStatusError]] = {
     400: BadRequest,
     401: AuthenticationError,
@@ -47,82 +43,6 @@ _KINDS: dict[int, type[ApiStatusError]] = {
     409: Conflict,
     429: RateLimited,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Call:
-    """What was asked: enough to say where something went wrong, and no credentials."""
-
-    method: str
-    url: str
-    job_id: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.url}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Reply:
-    """What came back, whatever its status: no secret that was sent is left in it."""
-
-    call: Call
-    status: int
-    headers: Mapping[str, str] = dataclasses.field(repr=False)
-    content: bytes = dataclasses.field(repr=False)
-
-
-def hidden(content: bytes, secrets: Iterable[str]) -> bytes:
-    """The content with ``********`` for each secret, also where it is escaped.
-
-    Gateways echo headers into their pages: as they are, or escaped for HTML, JSON or addresses.
-
-    Args:
-        content: What the server sent.
-        secrets: What must not be seen. Those of fewer than six characters pass: they would be
-            found everywhere, and no key is so short.
-    """
-    for secret in secrets:
-        if len(secret) >= MIN_SECRET:
-            content = re.sub(b"".join(map(_escaped, secret.encode())), MASK.encode(), content)
-    return content
-
-
-def _coded(char: bytes) -> bytes:
-    """A pattern for a character as it is, or escaped for an address or JSON."""
-    return rb"(?:%%(?:25){0,4}%02x|\\{1,8}u00%02x|%b)" % (ord(char), ord(char), re.escape(char))
-
-
-_AND = _coded(b"&") + b"(?:amp%b){0,4}" % _coded(b";")
-"""How an entity of HTML begins."""
-_BACKSLASH = b"(?:%b|%b#(?:0{0,4}92|x0{0,4}5c);)" % (_coded(b"\\"), _AND)
-
-
-@functools.cache
-def _escaped(byte: int) -> bytes:
-    """A pattern for one byte of a secret, in every form in which it may come back.
-
-    Escaped once or several times over: a header in Python's quotes, inside JSON, inside a page.
-    Repetitions are bounded, for the text is a stranger's.
-    """
-    char = bytes([byte])
-    if char.isalnum():
-        return char
-    if char == b"\\":
-        return b"(?i:%b{1,16})" % _BACKSLASH
-    named = html.escape(char.decode("latin-1")).encode("latin-1")
-    entity = b"%b(?:0{0,4}%d|x0{0,4}%02x)" % (_coded(b"#"), byte, byte)
-    if named[:1] == b"&" and named[1:2] not in (b"", b"#"):
-        entity = b"(?:%b|%b)" % (entity, named[1:-1])
-    forms = (_coded(char), b"%b%b%b" % (_AND, entity, _coded(b";")))
-    return b"(?i:%b{0,16}+(?:%b))" % (_BACKSLASH, b"|".join((*forms, b"u00%02x" % byte)))
-
-
-def plain(text: bytes | str, limit: int = MAX_TEXT) -> str:
-    """A server's text, fit for a message: one line, printable, short."""
-    if isinstance(text, bytes):
-        text = text[: limit * 32].decode("utf-8", "replace")
-    text = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 8]).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def unreadable(call: Call, status: int, problem: str, start: str | None) -> ApiStatusError:

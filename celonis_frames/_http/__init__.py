@@ -1,0 +1,3 @@
+"""One request to one host; the only package that imports the HTTP library."""
+
+from __future__ import annotations

@@ -1,0 +1,33 @@
+"""A request and its raw response, without credentials."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Call", "Reply"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What was asked: enough to say where something went wrong, and no credentials."""
+
+    method: str
+    url: str
+    job_id: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """What came back, whatever its status: no secret that was sent is left in it."""
+
+    call: Call
+    status: int
+    headers: Mapping[str, str] = dataclasses.field(repr=False)
+    content: bytes = dataclasses.field(repr=False)
