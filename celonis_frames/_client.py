@@ -6,8 +6,8 @@ import atexit
 import importlib
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from celonis_frames import _lookup as lookup
-from celonis_frames._api import Api
+from celonis_frames._api import lookup
+from celonis_frames._api.client import Api
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import ApiKey, checked
 from celonis_frames._changes import Changes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from celonis_frames._api import DataConnection, Pool
+    from celonis_frames._api.models import DataConnection, Pool
     from celonis_frames._options import Compression, FileType, Mode, UpsertStrategy, Verify
     from celonis_frames._plan import PushPlan
     from celonis_frames._schema.names import Rename

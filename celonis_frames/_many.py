@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from celonis_frames._concurrency.cancellation import Stopped
 from celonis_frames._concurrency.signals import termination_raises
-from celonis_frames._jobs import ENDED, timed_out, wait_for_all
+from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
 from celonis_frames._options import PushOptions
 from celonis_frames._push import Connection, push_frame
 from celonis_frames.exceptions import (
@@ -24,8 +24,9 @@ from celonis_frames.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from celonis_frames._api import Api, Job
-    from celonis_frames._deliver import Delivered
+    from celonis_frames._api.client import Api
+    from celonis_frames._api.models import Job
+    from celonis_frames._jobs.delivery import Delivered
     from celonis_frames._status import PushStatus
     from celonis_frames._verify import Verification
 

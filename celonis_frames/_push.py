@@ -13,12 +13,13 @@ from contextlib import ExitStack
 from itertools import chain
 from typing import Any, Protocol
 
-from celonis_frames._api import Api, Job
+from celonis_frames._api.client import Api
+from celonis_frames._api.models import Job
 from celonis_frames._concurrency.signals import termination_raises
-from celonis_frames._deliver import Delivered, deliver
 from celonis_frames._encoding.chunk import StoredChunk
 from celonis_frames._jobbody import job_body
-from celonis_frames._jobs import failure, wait_for
+from celonis_frames._jobs.delivery import Delivered, deliver
+from celonis_frames._jobs.polling import failure, wait_for
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared, prepare
 from celonis_frames._progress import Progress

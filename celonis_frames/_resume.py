@@ -6,9 +6,10 @@ import logging
 import time
 from contextlib import ExitStack
 
-from celonis_frames._api import Api, Job
+from celonis_frames._api.client import Api
+from celonis_frames._api.models import Job
 from celonis_frames._concurrency.signals import termination_raises
-from celonis_frames._deliver import Delivered, deliver
+from celonis_frames._jobs.delivery import Delivered, deliver
 from celonis_frames._progress import Progress
 from celonis_frames._push import explaining, follow, naming, status_of
 from celonis_frames._staging.stage import Stage, staged

@@ -6,13 +6,14 @@ import html
 from typing import TYPE_CHECKING, Any
 
 from celonis_frames._formatting import format_bytes
-from celonis_frames._jobs import ENDED, failure, wait_for
+from celonis_frames._jobs.polling import ENDED, failure, wait_for
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from celonis_frames._api import Api, Job, JobState
+    from celonis_frames._api.client import Api
+    from celonis_frames._api.models import Job, JobState
 
 __all__ = ["PushStatus"]
 

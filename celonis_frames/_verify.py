@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from celonis_frames._api import Api, TableColumn
+from celonis_frames._api.client import Api
+from celonis_frames._api.models import TableColumn
 from celonis_frames._http.retry import Patience
 from celonis_frames._options import PushOptions
 from celonis_frames._prepare import Prepared

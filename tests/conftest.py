@@ -11,8 +11,9 @@ import pytest
 from leaks import Leaks
 
 import celonis_frames
-from celonis_frames import ApiKey, Celonis, _submissions, local
+from celonis_frames import ApiKey, Celonis, local
 from celonis_frames._concurrency import cancellation
+from celonis_frames._jobs import rate_limit
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         cancellation, "_sleep", lambda seconds, stop: real(min(seconds, 0.02), stop)
     )
     # All tests together submit more than a team may in an hour.
-    monkeypatch.setattr(_submissions, "PER_HOUR", 1_000_000)
+    monkeypatch.setattr(rate_limit, "PER_HOUR", 1_000_000)
 
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -109,4 +110,4 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The local Celonis is done in milliseconds: ask sooner than one asks the real one."""
-    monkeypatch.setattr("celonis_frames._jobs.FIRST_DELAY", 0.005)
+    monkeypatch.setattr("celonis_frames._jobs.polling.FIRST_DELAY", 0.005)

@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, Celonis, exceptions, plan
-from celonis_frames._api import Api
+from celonis_frames._api.client import Api
+from celonis_frames._api.throughput import TELLING_BYTES, Line
 from celonis_frames._encoding.chunk_sizer import Sizes
 from celonis_frames._encoding.chunking import efforts, write
 from celonis_frames._encoding.codecs import ACCEPTED, AUTO, CERTAIN, WORTH, Choice, Effort, choose
 from celonis_frames._encoding.file_format import Style
-from celonis_frames._line import TELLING_BYTES, Line
 from celonis_frames._options import PushOptions
 from celonis_frames.local import _parquet
 

@@ -17,7 +17,6 @@ from celonis_frames.exceptions import ConfigError
 
 __all__ = ["ApiKey", "AppKey", "checked", "token_problem"]
 
-
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _SCHEME = re.compile(r"\s*(authorization:?|bearer|appkey|basic)(\s+|:)", re.IGNORECASE)
 

@@ -37,7 +37,6 @@ from celonis_frames.exceptions import (
 
 __all__ = ["DATA_PUSH", "OAuth2"]
 
-
 if TYPE_CHECKING:
     Method = Literal["basic", "post"]
 

@@ -14,7 +14,6 @@ from celonis_frames.exceptions import ConfigError
 
 __all__ = ["TokenFile"]
 
-
 MAX_FILE_BYTES = 64 * 1024
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["translate"]
 
-
 _OTHER_HOST = (62, 64)
 """OpenSSL's codes for a name, and for an address, that is not in the certificate."""
 

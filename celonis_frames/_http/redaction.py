@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["hidden", "plain"]
 
-
 MASK = "********"
 MIN_SECRET = 6
 MAX_TEXT = 500

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_ANSWER_BYTES", "Answer", "judged"]
 
-
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Largest answer that is read: a pool's whole list of jobs, with logs, is far below."""
 _START = 200

@@ -20,7 +20,6 @@ from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiStatusErr
 
 __all__ = ["Budget", "Patience", "outcome"]
 
-
 MAX_RETRY_AFTER = 120.0
 """Seconds: the longest wait that a server's ``Retry-After`` can ask for between two tries."""
 

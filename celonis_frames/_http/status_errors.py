@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["redirect", "refusal", "retry_after", "unreadable"]
 
-
 _KINDS: dict[int, type[ApiStatusError]] = {
     400: BadRequest,
     401: AuthenticationError,

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from celonis_frames import ApiKey, Celonis, Timeouts, _uploads, exceptions
+from celonis_frames import ApiKey, Celonis, Timeouts, exceptions
 from celonis_frames._concurrency import cancellation
+from celonis_frames._jobs import uploads
 from celonis_frames._options import PushOptions
 from celonis_frames._push import push_frame
 from celonis_frames._staging import manifest
@@ -83,7 +84,7 @@ def test_a_chunk_that_arrives_while_the_quota_is_waited_for_is_found(
         (stop or threading.Event()).wait(min(seconds, 0.01))
 
     monkeypatch.setattr(cancellation, "_sleep", sleep)
-    monkeypatch.setattr(_uploads, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(uploads, "QUIET_SECONDS", 0.0)
     status = client.push(FRAME.head(10), "P", table)
     assert any(16 < seconds <= 17 for seconds in waited)
     assert status.rows == 10
@@ -119,7 +120,9 @@ def test_an_interrupt_while_the_job_is_made_leaves_none(
         real(*given)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("celonis_frames._api.Api.create_job", lambda _, *given: create(*given))
+    monkeypatch.setattr(
+        "celonis_frames._api.client.Api.create_job", lambda _, *given: create(*given)
+    )
     with pytest.raises(KeyboardInterrupt):
         client.push(FRAME, "P", table)
     assert _states(own) == ["CANCELED"]

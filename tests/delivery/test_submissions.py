@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 
 import celonis_frames
-from celonis_frames import ApiKey, Celonis, _submissions, exceptions, local
+from celonis_frames import ApiKey, Celonis, exceptions, local
 from celonis_frames._concurrency import cancellation
-from celonis_frames._submissions import PER_HOUR, PER_SECOND, SubmissionLimit
+from celonis_frames._jobs import rate_limit
+from celonis_frames._jobs.rate_limit import PER_HOUR, PER_SECOND, SubmissionLimit
 
 HOUR = 3600.0
 
@@ -21,7 +22,7 @@ HOUR = 3600.0
 @pytest.fixture(autouse=True)
 def quota(short_waits: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  # after it
     """The quota as it is, which other tests lift."""
-    monkeypatch.setattr(_submissions, "PER_HOUR", PER_HOUR)
+    monkeypatch.setattr(rate_limit, "PER_HOUR", PER_HOUR)
 
 
 class Clock:
@@ -178,7 +179,7 @@ def test_many_tables_keep_to_ten_a_second(monkeypatch: pytest.MonkeyPatch) -> No
     """Against a server that enforces the limit, many pushes at once all go through."""
     monkeypatch.undo()  # real waits
     with local.start() as server, Celonis(server.url, auth=ApiKey(server.token)) as connection:
-        monkeypatch.setattr(_submissions, "_limits", {})
+        monkeypatch.setattr(rate_limit, "_limits", {})
         frames = {f"T{n}": pl.DataFrame({"A": [n]}) for n in range(25)}
         statuses = celonis_frames.push_many(frames, "P", client=connection, at_once=8)
         assert all(status.ok for status in statuses.values())

@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from celonis_frames import _jobs, _submissions
 from celonis_frames._concurrency import cancellation
+from celonis_frames._jobs import polling, rate_limit
 
 SCALE = 0.02
 """What becomes of a pause of one second: the tries of a push are over in a quarter of a second."""
@@ -36,6 +36,6 @@ def shorten(
         real(seconds * scale, stop)
 
     put(cancellation, "_sleep", sleep)
-    put(_jobs, "MAX_SILENCE", SILENCE * scale)
-    put(_submissions, "PER_HOUR", 1_000_000)
+    put(polling, "MAX_SILENCE", SILENCE * scale)
+    put(rate_limit, "PER_HOUR", 1_000_000)
     return meant

@@ -37,7 +37,7 @@ SCOPES = (DATA_PUSH, "integration.data-pools:read")
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("celonis_frames._jobs.MAX_SILENCE", 0.2)
+    monkeypatch.setattr("celonis_frames._jobs.polling.MAX_SILENCE", 0.2)
     monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)  # its thread would outlive the test
 
 

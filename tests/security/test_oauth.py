@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 import celonis_frames
 from celonis_frames import Celonis, OAuth2
-from celonis_frames._api import Api
+from celonis_frames._api.client import Api
 from celonis_frames._auth.oauth2 import DATA_PUSH, MARGIN_SECONDS, _read_token, _Tokens
 from celonis_frames._auth.token_file import TokenFile
 from celonis_frames._http.auth import Secret

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from celonis_frames._api import Api
+from celonis_frames._api.client import Api
 from celonis_frames._auth.keys import ApiKey
 from celonis_frames._http.transport import Timeouts, Transport
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from celonis_frames._api import Api, Chunk, DataConnection, Pool, Table, TableColumn
+from celonis_frames._api.client import Api
+from celonis_frames._api.models import Chunk, DataConnection, Pool, Table, TableColumn
 from celonis_frames.exceptions import ApiStatusError, ConfigError
 
 from .conftest import JOB, POOL, Server

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from celonis_frames._api import Api
+from celonis_frames._api.client import Api
 from celonis_frames._auth.keys import ApiKey
 from celonis_frames._http.multipart import BLOCK_BYTES, MultipartFile
 from celonis_frames._http.transport import Transport

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from celonis_frames._api import Api
+from celonis_frames._api.client import Api
 from celonis_frames._concurrency import cancellation
-from celonis_frames._jobs import failure, wait_for
+from celonis_frames._jobs.polling import failure, wait_for
 from celonis_frames._status import PushStatus
 from celonis_frames.exceptions import (
     ConfigError,

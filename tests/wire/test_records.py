@@ -11,8 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from celonis_frames import ApiKey, OAuth2, _records
-from celonis_frames._api import _part
+from celonis_frames import ApiKey, OAuth2
+from celonis_frames._api import models
+from celonis_frames._api.client import _part
 from celonis_frames._auth.oauth2 import _refused
 from celonis_frames._http.messages import Call, Reply
 from celonis_frames._http.redaction import hidden
@@ -33,12 +34,12 @@ ITEMS = JSON | st.fixed_dictionaries(
     {"id": st.text(min_size=1)}, optional=dict.fromkeys(FIELDS[1:], JSON | STATES)
 )
 READERS = {
-    "job": lambda answer, item: _records.read_job(answer, item, "p"),
-    "chunk": _records.read_chunk,
-    "pool": _records.read_pool,
-    "connection": _records.read_connection,
-    "table": _records.read_table,
-    "column": _records.read_column,
+    "job": lambda answer, item: models.read_job(answer, item, "p"),
+    "chunk": models.read_chunk,
+    "pool": models.read_pool,
+    "connection": models.read_connection,
+    "table": models.read_table,
+    "column": models.read_column,
 }
 
 
@@ -85,7 +86,7 @@ def test_any_answer_is_a_record_or_an_api_error(reader: str, item: Any) -> None:
 def test_any_bytes_are_json_or_an_api_error(content: bytes) -> None:
     """What is no JSON is an ApiStatusError with a short, printable text."""
     try:
-        found = _records.read_list(_answer(content))
+        found = models.read_list(_answer(content))
     except ApiStatusError as refused:
         _check_shown(refused)
     else:
@@ -134,7 +135,7 @@ def test_control_characters_of_logs_reach_no_terminal() -> None:
     line = "a\x1b[31mb\x00c\u202ed\te"
     item = {"id": "j", "status": "ERROR", "targetName": line, "logs": [line, {"x": "\x1b"}]}
     answer = _answer(json.dumps(item).encode())
-    job = _records.read_job(answer, answer.json(), "p")
+    job = models.read_job(answer, answer.json(), "p")
     assert job.logs[0] == "a [31mb c d\te"
     assert job.table == "a [31mb c d\te"
     assert "\x1b" not in str(job.logs)
@@ -142,6 +143,6 @@ def test_control_characters_of_logs_reach_no_terminal() -> None:
 
 def test_half_a_character_does_no_harm() -> None:
     """A lone surrogate in an answer is replaced, and the rest is read."""
-    job = _records.read_job(answer := _answer(b'{"id":"j","logs":["a\\ud800b \\ud83d\\ude00"]}'),
+    job = models.read_job(answer := _answer(b'{"id":"j","logs":["a\\ud800b \\ud83d\\ude00"]}'),
                             answer.json(), "p")  # fmt: skip
     assert job.logs == ("a\ufffdb \U0001f600",)

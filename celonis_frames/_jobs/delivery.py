@@ -19,17 +19,20 @@ from celonis_frames._concurrency.cancellation import Abort, Stop, Stopped
 from celonis_frames._concurrency.interruption import sheltered
 from celonis_frames._concurrency.signals import interruptible
 from celonis_frames._http.multipart import Payload
-from celonis_frames._jobs import wait_for
-from celonis_frames._submissions import Orphans, cancel, submit
-from celonis_frames._uploads import Meter, Unsettled, Uploads
+from celonis_frames._jobs.cancel import cancel
+from celonis_frames._jobs.orphans import Orphans
+from celonis_frames._jobs.polling import wait_for
+from celonis_frames._jobs.submission import submit
+from celonis_frames._jobs.uploads import Meter, Unsettled, Uploads
 from celonis_frames.exceptions import CelonisFramesError, JobTimeout, UploadUncertain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from celonis_frames._api import Api
+    from celonis_frames._api.client import Api
 
 __all__ = ["Delivered", "Journal", "Parcel", "Report", "deliver"]
+
 
 MAX_JOBS = 3
 """Jobs that are begun for one push before it is an error."""

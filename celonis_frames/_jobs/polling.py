@@ -6,17 +6,18 @@ import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import pause
 from celonis_frames._http.retry import MAX_RETRY_AFTER, Patience, outcome
-from celonis_frames._records import Job
 from celonis_frames.exceptions import ApiError, JobFailed, JobTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from celonis_frames._api import Api
+    from celonis_frames._api.client import Api
 
 __all__ = ["ENDED", "failure", "timed_out", "wait_for", "wait_for_all"]
+
 
 ENDED = frozenset({"DONE", "ERROR", "CANCELED"})
 """The states a job does not leave."""

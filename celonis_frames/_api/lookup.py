@@ -9,16 +9,17 @@ import difflib
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from celonis_frames._records import DataConnection, Pool
+from celonis_frames._api.models import DataConnection, Pool
 from celonis_frames._urls import pool_in_url
 from celonis_frames.exceptions import BadRequest, ConfigError, NotFound, PermissionDenied
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from celonis_frames._api import Api
+    from celonis_frames._api.client import Api
 
 __all__ = ["connection_id", "pool", "pool_id"]
+
 
 _UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LISTED = 10

@@ -6,14 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from celonis_frames._http.multipart import MultipartFile
-from celonis_frames._http.retry import Patience
-from celonis_frames._line import Line
-from celonis_frames._records import (
+from celonis_frames._api.models import (
     Chunk,
     DataConnection,
     Job,
-    JobState,
     Pool,
     Table,
     TableColumn,
@@ -25,6 +21,9 @@ from celonis_frames._records import (
     read_pool,
     read_table,
 )
+from celonis_frames._api.throughput import Line
+from celonis_frames._http.multipart import MultipartFile
+from celonis_frames._http.retry import Patience
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -36,16 +35,8 @@ if TYPE_CHECKING:
     from celonis_frames._http.responses import Answer
     from celonis_frames._http.transport import Transport
 
-__all__ = [
-    "Api",
-    "Chunk",
-    "DataConnection",
-    "Job",
-    "JobState",
-    "Pool",
-    "Table",
-    "TableColumn",
-]
+__all__ = ["Api"]
+
 
 _PUSH = "/data-ingestion/api/v1/data-push"
 _POOLS = "/integration/api/pools"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 __all__ = ["Line"]
 
+
 TELLING_BYTES = 100_000
 """Smaller uploads tell how long an answer takes, not how fast the line is."""
 _MEMORY = 0.9

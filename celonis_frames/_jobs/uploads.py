@@ -24,10 +24,12 @@ from celonis_frames.exceptions import ApiError, JobTimeout, UploadUncertain
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from celonis_frames._api import Api, Chunk
+    from celonis_frames._api.client import Api
+    from celonis_frames._api.models import Chunk
     from celonis_frames._http.multipart import Payload
 
 __all__ = ["Meter", "Unsettled", "Uploads"]
+
 
 SETTLE_PAUSES = (0.5, 2.0)
 """Seconds between looks for a chunk that may have arrived, before it is taken for not arrived."""

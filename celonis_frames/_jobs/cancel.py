@@ -1,0 +1,45 @@
+"""Cancel a job, whatever its state."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from celonis_frames._http.retry import Patience
+from celonis_frames._jobs.polling import ENDED
+from celonis_frames.exceptions import BadRequest
+
+if TYPE_CHECKING:
+    from celonis_frames._api.client import Api
+
+__all__ = ["cancel", "cleanup_policy"]
+
+
+def cancel(api: Api, pool_id: str, job_id: str, *, seconds: float | None = None) -> str:
+    """Cancel a job that will not be executed; its state after that, as far as it can be told.
+
+    Args:
+        api: The calls.
+        pool_id: The pool.
+        job_id: The job.
+        seconds: How long it may take; None: the connection's patience.
+
+    Raises:
+        ApiError: The server could not be reached, or refused.
+    """
+    patience = cleanup_policy(api, seconds)
+    try:
+        patience.ask(lambda: api.cancel_job(pool_id, job_id, read_timeout=seconds))
+    except BadRequest:
+        state = api.job(pool_id, job_id, patience=patience).state
+        if state not in ENDED:
+            raise
+        return state
+    return "CANCELED"
+
+
+def cleanup_policy(api: Api, seconds: float | None) -> Patience:
+    """The patience for what must be done although the push is over."""
+    if seconds is None:
+        return dataclasses.replace(api.patience, deadline=None, stop=None)
+    return Patience(tries=2, seconds=seconds)
