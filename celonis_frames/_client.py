@@ -10,16 +10,16 @@ from celonis_frames._api import lookup
 from celonis_frames._api.client import Api
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import ApiKey, checked
-from celonis_frames._changes import Changes
 from celonis_frames._http.auth import Auth
 from celonis_frames._http.retry import Patience
 from celonis_frames._http.transport import Timeouts, Transport
-from celonis_frames._many import AT_ONCE, keys_by_table, push_tables
-from celonis_frames._options import PushOptions
-from celonis_frames._plan import plan_frame
-from celonis_frames._push import push_frame
-from celonis_frames._resume import resume_staged
-from celonis_frames._status import PushStatus
+from celonis_frames._push.change_set import Changes
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.pipeline import push_frame
+from celonis_frames._push.plan import plan_frame
+from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
+from celonis_frames._push.resume import resume_staged
+from celonis_frames._push.status import PushStatus
 
 if TYPE_CHECKING:
     import os
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from celonis_frames._api.models import DataConnection, Pool
-    from celonis_frames._options import Compression, FileType, Mode, UpsertStrategy, Verify
-    from celonis_frames._plan import PushPlan
+    from celonis_frames._push.options import Compression, FileType, Mode, UpsertStrategy, Verify
+    from celonis_frames._push.plan import PushPlan
     from celonis_frames._schema.names import Rename
     from celonis_frames._schema.overrides import ColumnOverride
 

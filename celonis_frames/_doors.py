@@ -7,12 +7,19 @@ from typing import Any
 
 from celonis_frames._client import Celonis
 from celonis_frames._default import current
-from celonis_frames._many import AT_ONCE
-from celonis_frames._options import Compression, FileType, Mode, PushOptions, UpsertStrategy, Verify
-from celonis_frames._plan import PushPlan, plan_frame
+from celonis_frames._push.options import (
+    Compression,
+    FileType,
+    Mode,
+    PushOptions,
+    UpsertStrategy,
+    Verify,
+)
+from celonis_frames._push.plan import PushPlan, plan_frame
+from celonis_frames._push.push_many import AT_ONCE
+from celonis_frames._push.status import PushStatus
 from celonis_frames._schema.names import Rename
 from celonis_frames._schema.overrides import ColumnOverride
-from celonis_frames._status import PushStatus
 
 
 def push(

@@ -25,7 +25,7 @@ from celonis_frames._encoding.chunk_sizer import Sizes
 from celonis_frames._encoding.chunking import efforts, write
 from celonis_frames._encoding.codecs import ACCEPTED, AUTO, CERTAIN, WORTH, Choice, Effort, choose
 from celonis_frames._encoding.file_format import Style
-from celonis_frames._options import PushOptions
+from celonis_frames._push.options import PushOptions
 from celonis_frames.local import _parquet
 
 POOL = "Codecs"

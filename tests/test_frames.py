@@ -21,8 +21,8 @@ import pytest
 
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._arrow.extension_types import views_fit
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import prepare
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import prepare
 from celonis_frames._sources.reader import read
 from celonis_frames._validation.key_counter import KeyCounter
 

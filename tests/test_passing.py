@@ -23,8 +23,8 @@ from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
 from celonis_frames._arrow.batching import BATCH_BYTES, weight
 from celonis_frames._encoding.chunking import COMPRESSIONS, encode
 from celonis_frames._encoding.passthrough import PassedFile, Passing
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import prepare
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import prepare
 from celonis_frames._schema.table_layout import layout
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.reader import read

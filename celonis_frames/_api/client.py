@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Api"]
 
-
 _PUSH = "/data-ingestion/api/v1/data-push"
 _POOLS = "/integration/api/pools"
 _T = TypeVar("_T")

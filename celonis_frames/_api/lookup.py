@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["connection_id", "pool", "pool_id"]
 
-
 _UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LISTED = 10
 _Named = TypeVar("_Named", Pool, DataConnection)

@@ -33,7 +33,6 @@ __all__ = [
     "read_table",
 ]
 
-
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters but tab and line feed, and those that turn the direction of a line."""
 MAX_LINE = 100_000

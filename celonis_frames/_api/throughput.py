@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 __all__ = ["Line"]
 
-
 TELLING_BYTES = 100_000
 """Smaller uploads tell how long an answer takes, not how fast the line is."""
 _MEMORY = 0.9

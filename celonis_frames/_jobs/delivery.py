@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivered", "Journal", "Parcel", "Report", "deliver"]
 
-
 MAX_JOBS = 3
 """Jobs that are begun for one push before it is an error."""
 HURRIED_SECONDS = 5.0

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDED", "failure", "timed_out", "wait_for", "wait_for_all"]
 
-
 ENDED = frozenset({"DONE", "ERROR", "CANCELED"})
 """The states a job does not leave."""
 FIRST_DELAY = 0.02

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["submit"]
 
-
 _log = logging.getLogger("celonis_frames")
 
 

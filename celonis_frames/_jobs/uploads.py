@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Meter", "Unsettled", "Uploads"]
 
-
 SETTLE_PAUSES = (0.5, 2.0)
 """Seconds between looks for a chunk that may have arrived, before it is taken for not arrived."""
 QUIET_SECONDS = 10.0

@@ -14,8 +14,8 @@ import pytest
 from celonis_frames import ApiKey, Celonis, Timeouts, exceptions
 from celonis_frames._concurrency import cancellation
 from celonis_frames._jobs import uploads
-from celonis_frames._options import PushOptions
-from celonis_frames._push import push_frame
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.pipeline import push_frame
 from celonis_frames._staging import manifest
 
 ROWS = 20_000

@@ -14,8 +14,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from celonis_frames import Celonis, _many, exceptions
+from celonis_frames import Celonis, exceptions
 from celonis_frames._concurrency import cancellation
+from celonis_frames._push import push_many
 
 POOL = "Tests"
 GOOD = pl.DataFrame({"A": [1, 2]})
@@ -235,7 +236,7 @@ def test_an_interruption_names_the_tables_still_at_work(
     server: Any, connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread that hangs in the user's own code is not waited for, but told; none is begun."""
-    monkeypatch.setattr(_many, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr(push_many, "STOP_SECONDS", 0.05)
     go_on = threading.Event()
 
     def hanging() -> Iterator[pl.DataFrame]:

@@ -26,7 +26,7 @@ from fsspec.registry import known_implementations
 import celonis_frames
 from celonis_frames import Celonis, _filesystem, exceptions
 from celonis_frames._encoding.chunking import encode
-from celonis_frames._options import PushOptions
+from celonis_frames._push.options import PushOptions
 from celonis_frames._staging import lease
 from celonis_frames._staging.lease import Claim
 from celonis_frames._staging.spool import Keep, Spare

@@ -24,8 +24,8 @@ from celonis_frames._encoding import encoder
 from celonis_frames._encoding.chunk import EncodedChunk, LentChunk
 from celonis_frames._encoding.encoder import Encoding, Judging
 from celonis_frames._encoding.file_format import Style
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import prepare
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import prepare
 from celonis_frames._schema.table_layout import Layout
 from celonis_frames._validation.parallel import measure_all
 from celonis_frames.exceptions import ColumnTypeError, FrameError

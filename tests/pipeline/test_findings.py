@@ -9,8 +9,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import prepare
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import prepare
 from celonis_frames._validation.column_stats import Findings
 from celonis_frames._validation.validator import Measure
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from celonis_frames import Celonis
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import prepare
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import prepare
 from celonis_frames._validation.validator import Measure
 from celonis_frames.exceptions import FrameError
 

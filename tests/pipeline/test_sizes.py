@@ -19,8 +19,8 @@ from celonis_frames._encoding.chunk_sizer import (
     MAX_CHUNK_BYTES,
     Sizes,
 )
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import prepare
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import prepare
 
 WISH = 2_000_000
 RANDOM = np.random.default_rng(1)

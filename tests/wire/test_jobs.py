@@ -10,7 +10,7 @@ import pytest
 from celonis_frames._api.client import Api
 from celonis_frames._concurrency import cancellation
 from celonis_frames._jobs.polling import failure, wait_for
-from celonis_frames._status import PushStatus
+from celonis_frames._push.status import PushStatus
 from celonis_frames.exceptions import (
     ConfigError,
     JobFailed,

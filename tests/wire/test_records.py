@@ -19,7 +19,7 @@ from celonis_frames._http.messages import Call, Reply
 from celonis_frames._http.redaction import hidden
 from celonis_frames._http.responses import Answer
 from celonis_frames._http.status_errors import refusal
-from celonis_frames._status import PushStatus
+from celonis_frames._push.status import PushStatus
 from celonis_frames.exceptions import ApiStatusError, ConfigError
 
 JSON = st.recursive(

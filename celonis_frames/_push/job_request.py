@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from celonis_frames._encoding.csv_writer import CSV_OPTIONS
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import Prepared
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import Prepared
 from celonis_frames._schema.text_length import MAX_TEXT
 
 __all__ = ["job_body"]

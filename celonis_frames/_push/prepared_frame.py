@@ -19,7 +19,7 @@ from celonis_frames._encoding.chunk import EncodedChunk, Store, StoredChunk
 from celonis_frames._encoding.encoder import Encoding, Judging
 from celonis_frames._encoding.file_format import Style
 from celonis_frames._encoding.passthrough import PassedFile, Passing
-from celonis_frames._options import PushOptions
+from celonis_frames._push.options import PushOptions
 from celonis_frames._schema.names import check_name
 from celonis_frames._schema.table_layout import Layout, layout, misfit, only_keys
 from celonis_frames._sources.reader import read

@@ -17,17 +17,29 @@ from celonis_frames._api.client import Api
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.signals import termination_raises
 from celonis_frames._encoding.chunk import StoredChunk
-from celonis_frames._jobbody import job_body
 from celonis_frames._jobs.delivery import Delivered, deliver
 from celonis_frames._jobs.polling import failure, wait_for
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import Prepared, prepare
-from celonis_frames._progress import Progress
+from celonis_frames._push.job_request import job_body
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import Prepared, prepare
+from celonis_frames._push.progress import Progress
+from celonis_frames._push.status import PushStatus
+from celonis_frames._push.verification import Verification
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
-from celonis_frames._status import PushStatus
-from celonis_frames._verify import Verification
 from celonis_frames.exceptions import ApiError, FrameError, JobError
+
+__all__ = [
+    "Connection",
+    "explaining",
+    "follow",
+    "line_speed",
+    "naming",
+    "push_frame",
+    "push_prepared",
+    "status_of",
+]
+
 
 logger = logging.getLogger("celonis_frames")
 
@@ -305,15 +317,3 @@ def _parcels(
             yield from prepared.chunks(check)
 
     return parcels
-
-
-__all__ = [
-    "Connection",
-    "explaining",
-    "follow",
-    "line_speed",
-    "naming",
-    "push_frame",
-    "push_prepared",
-    "status_of",
-]

@@ -10,16 +10,11 @@ from celonis_frames._api.client import Api
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.signals import termination_raises
 from celonis_frames._jobs.delivery import Delivered, deliver
-from celonis_frames._progress import Progress
-from celonis_frames._push import explaining, follow, naming, status_of
+from celonis_frames._push.pipeline import explaining, follow, naming, status_of
+from celonis_frames._push.progress import Progress
+from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.stage import Stage, staged
-from celonis_frames._status import PushStatus
-from celonis_frames.exceptions import (
-    CelonisFramesError,
-    ConfigError,
-    FrameError,
-    NotFound,
-)
+from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError, NotFound
 
 logger = logging.getLogger("celonis_frames")
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PushStatus"]
 
+
 _MARKS = {"DONE": "✓", "ERROR": "✗", "CANCELED": "✗"}
 
 

@@ -6,11 +6,11 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import Prepared, prepare
-from celonis_frames._push import Connection, line_speed, push_prepared
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.pipeline import Connection, line_speed, push_prepared
+from celonis_frames._push.prepared_frame import Prepared, prepare
+from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.spool import Spare
-from celonis_frames._status import PushStatus
 from celonis_frames.exceptions import ConfigError, FrameError
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from celonis_frames._api.client import Api
 from celonis_frames._api.models import TableColumn
 from celonis_frames._http.retry import Patience
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import Prepared
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import Prepared
 from celonis_frames._schema.names import CHANGE_DATE
 from celonis_frames.exceptions import (
     ApiError,

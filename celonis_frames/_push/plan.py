@@ -11,8 +11,8 @@ from celonis_frames._encoding.chunk_sizer import Sizes
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.passthrough import PassedFile
 from celonis_frames._formatting import format_bytes
-from celonis_frames._options import PushOptions
-from celonis_frames._prepare import Prepared, Rows, prepare
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import Prepared, Rows, prepare
 from celonis_frames._schema.table_layout import Layout
 
 _SAMPLE_BATCHES = 4

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from celonis_frames._concurrency.cancellation import Stopped
 from celonis_frames._concurrency.signals import termination_raises
 from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
-from celonis_frames._options import PushOptions
-from celonis_frames._push import Connection, push_frame
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.pipeline import Connection, push_frame
 from celonis_frames.exceptions import (
     CelonisFramesError,
     ConfigError,
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from celonis_frames._api.client import Api
     from celonis_frames._api.models import Job
     from celonis_frames._jobs.delivery import Delivered
-    from celonis_frames._status import PushStatus
-    from celonis_frames._verify import Verification
+    from celonis_frames._push.status import PushStatus
+    from celonis_frames._push.verification import Verification
+
 
 AT_ONCE = 3
 """Tables whose chunks are made and uploaded at the same time."""
