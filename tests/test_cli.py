@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 import pytest
 import requests
 
-from celonis_frames import ApiKey, Celonis, _demo, local
-from celonis_frames._eventlog import purchase_to_pay
+from celonis_frames import ApiKey, Celonis, local
+from celonis_frames._cli import demo
+from celonis_frames._cli.sample_data import purchase_to_pay
 from celonis_frames.exceptions import ConfigError
 
 
@@ -76,8 +77,8 @@ def test_the_demo_sees_what_differs(change: Callable[[Any], Any], word: str) -> 
     said: list[str] = []
     dates = log["DUE_DATE"].cast(pa.timestamp("us"))
     stored = log.set_column(log.column_names.index("DUE_DATE"), "DUE_DATE", dates)
-    assert _demo._compare(said.append, stored, log)
-    assert not _demo._compare(said.append, change(stored), log)
+    assert demo._compare(said.append, stored, log)
+    assert not demo._compare(said.append, change(stored), log)
     assert "all equal" in said[0]
     assert "✗" in said[1]
     assert word in said[1]

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import Celonis, exceptions, plan
+from celonis_frames._cli.sample_data import purchase_to_pay
 from celonis_frames._encoding.chunking import encode
-from celonis_frames._eventlog import purchase_to_pay
 from celonis_frames._schema.text_length import MAX_TEXT, text_length
 from celonis_frames._schema.types import TYPE_TABLE, rule_for
 

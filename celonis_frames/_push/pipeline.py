@@ -40,7 +40,6 @@ __all__ = [
     "status_of",
 ]
 
-
 logger = logging.getLogger("celonis_frames")
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PushStatus"]
 
-
 _MARKS = {"DONE": "✓", "ERROR": "✗", "CANCELED": "✗"}
 
 

@@ -38,7 +38,7 @@ from wire.conftest import JOB, POOL, Server
 import celonis_frames
 from celonis_frames import ApiKey, AppKey, Celonis, OAuth2
 from celonis_frames._auth.token_file import TokenFile
-from celonis_frames._cli import main
+from celonis_frames._cli.main import main
 from celonis_frames._http.transport import Timeouts
 from celonis_frames.exceptions import CelonisFramesError
 

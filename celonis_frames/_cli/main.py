@@ -14,9 +14,13 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from celonis_frames import Celonis, _demo, plan
+from celonis_frames import Celonis, plan
+from celonis_frames._cli.demo import run as run_demo
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, JobError
+
+__all__ = ["main"]
+
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -132,7 +136,7 @@ def _command(commands: Any, name: str, run: Command, text: str) -> argparse.Argu
 
 
 def _demo_command(arguments: argparse.Namespace) -> int:
-    return _demo.run(arguments.path, cases=arguments.cases, keep=arguments.keep, say=_say)
+    return run_demo(arguments.path, cases=arguments.cases, keep=arguments.keep, say=_say)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -300,6 +304,3 @@ _port.__name__ = "port"
 
 def _say(text: str, *, file: Any = None) -> None:
     print(text, file=file or sys.stdout, flush=True)  # the one place that prints
-
-
-__all__ = ["main"]

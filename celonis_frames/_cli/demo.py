@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._eventlog import changed_and_new, purchase_to_pay
+from celonis_frames._cli.sample_data import changed_and_new, purchase_to_pay
 from celonis_frames._formatting import format_bytes
 
 KEYS = ("CASE_ID", "EVENT_ID")
