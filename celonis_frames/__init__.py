@@ -9,12 +9,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from celonis_frames import _accessor, exceptions
+from celonis_frames import _accessors, exceptions
 from celonis_frames._auth.keys import ApiKey, AppKey
 from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._client import Celonis
-from celonis_frames._default import connect
-from celonis_frames._doors import delete, plan, push, push_many, resume
+from celonis_frames._connect import connect
+from celonis_frames._functions import delete, plan, push, push_many, resume
 from celonis_frames._http.transport import Timeouts
 from celonis_frames._push.plan import PushPlan
 from celonis_frames._push.status import PushStatus
@@ -52,4 +52,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'celonis_frames' has no attribute {name!r}")
 
 
-_accessor.install()
+_accessors.install()

@@ -21,7 +21,6 @@ from celonis_frames.exceptions import CelonisFramesError, ConfigError, JobError
 
 __all__ = ["main"]
 
-
 Command = Callable[[argparse.Namespace], int]
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from celonis_frames import _default
+from celonis_frames import _connect
 from celonis_frames._auth.keys import ApiKey
 from celonis_frames._client import Celonis
-from celonis_frames._default import connect, current
+from celonis_frames._connect import connect, current
 from celonis_frames.exceptions import ConfigError, NotFound, PermissionDenied
 
 from .conftest import CANARY, JOB, POOL, Server
@@ -29,8 +29,8 @@ def celonis(server: Server) -> Iterator[Celonis]:
 
 @pytest.fixture(autouse=True)
 def _no_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_default, "_connected", None)
-    monkeypatch.setattr(_default, "_from_env", None)
+    monkeypatch.setattr(_connect, "_connected", None)
+    monkeypatch.setattr(_connect, "_from_env", None)
 
 
 def test_an_id_costs_no_request(server: Server, celonis: Celonis) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from wrapt import when_imported
 
-from celonis_frames import _doors
+from celonis_frames import _functions
 
 
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,9 +37,9 @@ class CelonisAccessor:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
 
-    push = _method(_doors.push)
-    delete = _method(_doors.delete)
-    plan = _method(_doors.plan)
+    push = _method(_functions.push)
+    delete = _method(_functions.delete)
+    plan = _method(_functions.plan)
 
 
 class _Namespace:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celonis_frames._client import Celonis
-from celonis_frames._default import current
+from celonis_frames._connect import current
 from celonis_frames._push.options import (
     Compression,
     FileType,
