@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["connect", "current"]
 
-
 _lock = threading.RLock()
 _connected: Celonis | None = None
 _from_env: Celonis | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import celonis_frames
 from celonis_frames._schema.types import TYPE_TABLE
-from celonis_frames.local._choices import CHOICES
+from celonis_frames.local._assumptions import CHOICES
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "tests"))

@@ -26,7 +26,7 @@ from celonis_frames._encoding.chunking import efforts, write
 from celonis_frames._encoding.codecs import ACCEPTED, AUTO, CERTAIN, WORTH, Choice, Effort, choose
 from celonis_frames._encoding.file_format import Style
 from celonis_frames._push.options import PushOptions
-from celonis_frames.local import _parquet
+from celonis_frames.local._database import parquet_rules
 
 POOL = "Codecs"
 BYTES_A_SECOND = 4_000_000
@@ -76,7 +76,7 @@ def test_only_what_is_known_to_be_accepted_is_chosen() -> None:
     (batch,) = _frame(20_000).to_batches()
     assert tuple(efforts(batch, Style(batch.schema))) == ACCEPTED
     names = {"none": "UNCOMPRESSED"}
-    assert {names.get(codec, codec.upper()) for codec in ACCEPTED} <= _parquet._CODECS
+    assert {names.get(codec, codec.upper()) for codec in ACCEPTED} <= parquet_rules._CODECS
     assert PushOptions().compression == CERTAIN == ACCEPTED[0] == "snappy"
 
 

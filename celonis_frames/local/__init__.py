@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 try:
-    from celonis_frames.local._faults import Fault, Faults
+    from celonis_frames.local._faults.faults import Fault, Faults
     from celonis_frames.local._server import LocalCelonis, start
 except ImportError as error:
     raise ImportError(

@@ -12,14 +12,14 @@ import pyarrow as pa
 import uvicorn
 
 from celonis_frames.exceptions import ConfigError
-from celonis_frames.local._app import create_app
-from celonis_frames.local._endpoint import State
-from celonis_frames.local._faults import Faults
-from celonis_frames.local._limits import Limiter
-from celonis_frames.local._store import CHANGE_DATE, Row, Store, quote
-from celonis_frames.local._tokens import DEFAULT_SECONDS, Tokens
-from celonis_frames.local._wire import Receiver, Wire
-from celonis_frames.local._worker import Worker
+from celonis_frames.local._database.catalog import CHANGE_DATE, Row, Store, quote
+from celonis_frames.local._database.job_runner import Worker
+from celonis_frames.local._faults.faults import Faults
+from celonis_frames.local._faults.server import Receiver, Wire
+from celonis_frames.local._web.app import create_app
+from celonis_frames.local._web.endpoint import State
+from celonis_frames.local._web.oauth import DEFAULT_SECONDS, Tokens
+from celonis_frames.local._web.rate_limit import Limiter
 
 if TYPE_CHECKING:
     from celonis_frames import Celonis

@@ -28,7 +28,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from celonis_frames import local
-from celonis_frames.local._app import ENDPOINTS
+from celonis_frames.local._web.app import ENDPOINTS
 
 EXAMPLES = int(os.environ.get("CELONIS_FRAMES_FUZZ", "6"))
 CHECKS = [

@@ -22,9 +22,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import local
-from celonis_frames.local._choices import CHOICES
-from celonis_frames.local._csv import strptime_format
-from celonis_frames.local._limits import Limiter
+from celonis_frames.local._assumptions import CHOICES
+from celonis_frames.local._database.csv_reader import strptime_format
+from celonis_frames.local._web.rate_limit import Limiter
 
 BASE = "/data-ingestion/api/v1/data-push"
 

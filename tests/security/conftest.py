@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celonis_frames import local
-from celonis_frames.local._tokens import DATA_PUSH
+from celonis_frames.local._web.oauth import DATA_PUSH
 
 NAMES = [
     "CELONIS_URL",

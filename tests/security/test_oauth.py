@@ -40,8 +40,8 @@ from celonis_frames.exceptions import (
     RateLimited,
     ServerError,
 )
-from celonis_frames.local._tokens import SCOPES as ALL
-from celonis_frames.local._tokens import Tokens
+from celonis_frames.local._web.oauth import SCOPES as ALL
+from celonis_frames.local._web.oauth import Tokens
 
 from .conftest import SCOPES
 

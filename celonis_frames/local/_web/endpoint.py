@@ -9,11 +9,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from celonis_frames.local._faults import Faults
-from celonis_frames.local._limits import Limiter
-from celonis_frames.local._store import Row, Store
-from celonis_frames.local._tokens import Tokens
-from celonis_frames.local._worker import Worker
+from celonis_frames.local._database.catalog import Row, Store
+from celonis_frames.local._database.job_runner import Worker
+from celonis_frames.local._faults.faults import Faults
+from celonis_frames.local._web.oauth import Tokens
+from celonis_frames.local._web.rate_limit import Limiter
 
 
 class Problem(Exception):

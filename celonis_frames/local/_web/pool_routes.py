@@ -7,9 +7,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from celonis_frames.local._endpoint import Endpoint, Problem, State
-from celonis_frames.local._store import CHANGE_DATE
-from celonis_frames.local._tokens import BROAD, READ
+from celonis_frames.local._database.catalog import CHANGE_DATE
+from celonis_frames.local._web.endpoint import Endpoint, Problem, State
+from celonis_frames.local._web.oauth import BROAD, READ
 
 POOLS = "/integration/api/pools"
 

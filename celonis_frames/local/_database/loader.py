@@ -9,22 +9,13 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
-from celonis_frames.local import _csv
-from celonis_frames.local._store import CHANGE_DATE, Row, Store, quote
+from celonis_frames.local._database import csv_reader
+from celonis_frames.local._database.catalog import CHANGE_DATE, Row, Store, quote
+from celonis_frames.local._database.errors import STORED, JobError
 
 DEFAULT_LENGTH = 80
 """Characters of a text column that nobody gave a length."""
 
-STORED = {
-    "INTEGER": "BIGINT",
-    "FLOAT": "DOUBLE",
-    "STRING": "VARCHAR",
-    "BOOLEAN": "BOOLEAN",
-    "DATE": "DATE",
-    "TIME": "TIME",
-    "DATETIME": "TIMESTAMP",
-}
-"""DuckDB type of each Celonis column type."""
 
 _READ_AS = {
     **dict.fromkeys(
@@ -39,10 +30,6 @@ _READ_AS = {
 
 _LOSSLESS = {("INTEGER", "FLOAT"), ("DATE", "DATETIME"), ("DATETIME", "DATE")}
 """File type and declared type that differ, and still go together."""
-
-
-class JobError(Exception):
-    """What the job's log says before it ends in ERROR."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +144,7 @@ class _Target:
     def _open(self, files: list[Path]) -> tuple[str, list[Column]]:
         """How SQL reads the files, and their columns."""
         if self._job["fileType"] == "CSV":
-            source, found = _csv.source(self._cursor, files, self._job)
+            source, found = csv_reader.source(self._cursor, files, self._job)
         else:
             listed = ", ".join(_literal(str(file)) for file in files)
             source = f"read_parquet([{listed}], union_by_name = false)"

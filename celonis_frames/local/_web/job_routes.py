@@ -9,13 +9,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from celonis_frames.local._endpoint import Endpoint, Problem, State
-from celonis_frames.local._execute import STORED
-from celonis_frames.local._parquet import check
-from celonis_frames.local._store import Row, now
-from celonis_frames.local._tokens import BROAD, DATA_PUSH
-from celonis_frames.local._upload import Refused, receive
-from celonis_frames.local._worker import ACTIVE
+from celonis_frames.local._database.catalog import Row, now
+from celonis_frames.local._database.errors import STORED
+from celonis_frames.local._database.job_runner import ACTIVE
+from celonis_frames.local._database.parquet_rules import check
+from celonis_frames.local._web.endpoint import Endpoint, Problem, State
+from celonis_frames.local._web.oauth import BROAD, DATA_PUSH
+from celonis_frames.local._web.upload import Refused, receive
 
 BASES = ("/data-ingestion/api", "/integration/api")
 JOBS = "/v1/data-push/{pool}/jobs"

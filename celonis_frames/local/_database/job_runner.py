@@ -9,9 +9,10 @@ import threading
 
 import duckdb
 
-from celonis_frames.local._execute import JobError, execute
-from celonis_frames.local._faults import Faults
-from celonis_frames.local._store import Row, Store
+from celonis_frames.local._database.catalog import Row, Store
+from celonis_frames.local._database.errors import JobError
+from celonis_frames.local._database.loader import execute
+from celonis_frames.local._faults.faults import Faults
 
 _log = logging.getLogger("celonis_frames.local")
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from celonis_frames._version import __version__
-from celonis_frames.local._tokens import BROAD, DATA_PUSH, READ, SCOPES
+from celonis_frames.local._web.oauth import BROAD, DATA_PUSH, READ, SCOPES
 
 if TYPE_CHECKING:
-    from celonis_frames.local._endpoint import Endpoint
+    from celonis_frames.local._web.endpoint import Endpoint
+
 
 _TEXT = {"type": "string"}
 _MAYBE_TEXT = {"type": ["string", "null"]}

@@ -17,10 +17,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from celonis_frames.local import _jobs, _openapi, _page, _pools
-from celonis_frames.local._disturb import disturbed
-from celonis_frames.local._endpoint import Endpoint, Problem, State
-from celonis_frames.local._tokens import MAX_FORM_BYTES, TokenRefused
+from celonis_frames.local._faults.injector import disturbed
+from celonis_frames.local._web import job_routes, pool_routes
+from celonis_frames.local._web.endpoint import Endpoint, Problem, State
+from celonis_frames.local._web.oauth import MAX_FORM_BYTES, TokenRefused
+from celonis_frames.local._web.openapi import describe
+from celonis_frames.local._web.page import render
 
 _log = logging.getLogger("celonis_frames.local")
 
@@ -48,8 +50,8 @@ def _token(state: State, request: Request, body: bytes) -> Response:
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *_jobs.ENDPOINTS,
-    *_pools.ENDPOINTS,
+    *job_routes.ENDPOINTS,
+    *pool_routes.ENDPOINTS,
     Endpoint("identity", ("GET",), ("/api/cloud", "/api/cloud/permissions", "/api/team"),
              _identity, "Who and where", ""),
     Endpoint("token", ("POST",), ("/oauth2/token",), _token, "Get an access token", "Token",
@@ -67,7 +69,7 @@ def create_app(state: State) -> Starlette:
     ]
 
     async def openapi(_request: Request) -> Response:
-        return JSONResponse(_openapi.describe(ENDPOINTS))
+        return JSONResponse(describe(ENDPOINTS))
 
     async def page(request: Request) -> Response:
         try:
@@ -76,7 +78,7 @@ def create_app(state: State) -> Starlette:
             host = None
         if host not in ("127.0.0.1", "localhost", "::1"):
             return Response("This page answers under a loopback name only.", status_code=403)
-        shown = await run_in_threadpool(_page.render, state.store)
+        shown = await run_in_threadpool(render, state.store)
         return HTMLResponse(shown, headers=_PAGE_HEADERS)
 
     routes += [Route("/openapi.json", openapi), Route("/", page)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from celonis_frames.local._store import Row, Store, quote
+from celonis_frames.local._database.catalog import Row, Store, quote
 
 ROWS = 10
 JOBS = 50

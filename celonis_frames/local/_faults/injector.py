@@ -16,8 +16,9 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from celonis_frames.local._faults import Fault, Faults
-    from celonis_frames.local._wire import Wire
+    from celonis_frames.local._faults.faults import Fault, Faults
+    from celonis_frames.local._faults.server import Wire
+
 
 CarryOut = Callable[[], Awaitable[Response]]
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from celonis_frames.local._wire import Wire
+    from celonis_frames.local._faults.server import Wire
+
 
 Kind = Literal["drop", "answer", "stall", "garble", "drip", "repeat", "refuse"]
 When = Literal["before", "body", "after", "late"]

@@ -1,0 +1,3 @@
+"""The HTTP side of the local Celonis."""
+
+from __future__ import annotations
