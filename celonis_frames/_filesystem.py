@@ -18,9 +18,10 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._encoding.chunk_writer import BLOCK_BYTES
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
 
+BLOCK_BYTES = 1_048_576
+"""Bytes of the least blocks that a file is kept in."""
 _LINK = re.compile(r"::(?=[A-Za-z][\w+.-]*://)")
 _URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")
 

@@ -16,12 +16,11 @@ from celonis_frames._encoding.chunk import EncodedChunk
 from celonis_frames._encoding.chunk_sizer import MAX_CHUNK_BYTES, MORE, MOST_BYTES, Sizes
 from celonis_frames._encoding.csv_writer import CsvWriter
 from celonis_frames._encoding.file_format import Style
+from celonis_frames._filesystem import BLOCK_BYTES
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["BLOCK_BYTES", "PROBE_BYTES", "ChunkFile"]
+__all__ = ["PROBE_BYTES", "ChunkFile"]
 
-BLOCK_BYTES = 1_048_576
-"""Bytes of the least blocks that a file is kept in."""
 
 PROBE_BYTES = 1_000_000
 """Arrow bytes of the first row group of all, by which the others are sized."""

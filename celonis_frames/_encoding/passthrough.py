@@ -16,9 +16,8 @@ import pyarrow as pa
 
 from celonis_frames._arrow.batching import evened
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
-from celonis_frames._encoding.chunk_writer import BLOCK_BYTES
 from celonis_frames._encoding.codecs import ACCEPTED, AUTO
-from celonis_frames._filesystem import address, checked_blocks, own
+from celonis_frames._filesystem import BLOCK_BYTES, address, checked_blocks, own
 from celonis_frames._schema.table_layout import Layout
 from celonis_frames._sources.parquet import ParquetFile, ParquetFiles, reading
 from celonis_frames.exceptions import FrameError

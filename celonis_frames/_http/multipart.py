@@ -13,7 +13,7 @@ from typing import Protocol
 
 from celonis_frames.exceptions import FrameError
 
-BLOCK_BYTES = 1_048_576
+SEND_BYTES = 1_048_576
 """Bytes handed to the socket at a time: larger ones are no faster, smaller ones are slower."""
 
 _ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
@@ -101,8 +101,8 @@ class MultipartFile:
             total += len(view)
             if total > size:
                 break
-            for start in range(0, len(view), BLOCK_BYTES):
-                block = view[start : start + BLOCK_BYTES]
+            for start in range(0, len(view), SEND_BYTES):
+                block = view[start : start + SEND_BYTES]
                 yield block
                 self._count(len(block))
         if total != size:

@@ -22,7 +22,7 @@ from celonis_frames.local._web.oauth import DEFAULT_SECONDS, Tokens
 from celonis_frames.local._web.rate_limit import Limiter
 
 if TYPE_CHECKING:
-    from celonis_frames import Celonis
+    from celonis_frames._client import Celonis
 
 MAX_CHUNK_BYTES = 1_000_000_000
 
@@ -57,7 +57,9 @@ class LocalCelonis:
 
     def connect(self) -> Celonis:
         """A connection to it, which is also made the default."""
-        from celonis_frames import ApiKey, connect  # noqa: PLC0415  # the client is not needed to serve
+        # Not needed to serve; and `connect` loads this package in turn, for "local".
+        from celonis_frames._auth.keys import ApiKey  # noqa: PLC0415
+        from celonis_frames._connect import connect  # noqa: PLC0415
 
         return connect(self.url, auth=ApiKey(self.token))
 

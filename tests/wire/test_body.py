@@ -13,7 +13,7 @@ import pytest
 
 from celonis_frames._api.client import Api
 from celonis_frames._auth.keys import ApiKey
-from celonis_frames._http.multipart import BLOCK_BYTES, MultipartFile
+from celonis_frames._http.multipart import SEND_BYTES, MultipartFile
 from celonis_frames._http.transport import Transport
 from celonis_frames.exceptions import ApiConnectionError, ApiStatusError, FrameError
 
@@ -41,12 +41,12 @@ def file_in(content_type: str, body: bytes) -> tuple[str, bytes]:
     return str(part.get_filename()), part.get_payload(decode=True)
 
 
-@pytest.mark.parametrize("parts", [(), (b"",), (b"a", b"", b"bc"), (b"x" * (3 * BLOCK_BYTES + 7),)])
+@pytest.mark.parametrize("parts", [(), (b"",), (b"a", b"", b"bc"), (b"x" * (3 * SEND_BYTES + 7),)])
 def test_the_form_is_what_it_announces(parts: tuple[bytes, ...]) -> None:
     """Length, blocks and content agree, however the payload is cut; each iteration is the same."""
     body = MultipartFile(Bytes(*parts))
     first = [bytes(block) for block in body]
-    assert max(map(len, first)) <= BLOCK_BYTES
+    assert max(map(len, first)) <= SEND_BYTES
     assert len(body) == sum(map(len, first))
     assert file_in(body.content_type, b"".join(first)) == ("c-0.parquet", b"".join(parts))
     assert [bytes(block) for block in body] == first

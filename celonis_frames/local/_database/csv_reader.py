@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from celonis_frames.local._database.errors import STORED, JobError
+
 DIALECT = {
     "separatorSequence": ",",
     "quoteSequence": '"',
@@ -33,8 +35,6 @@ def source(
     Raises:
         JobError: The dialect is not supported, or a value is not of its declared type.
     """
-    from celonis_frames.local._execute import STORED, JobError  # noqa: PLC0415  # they know each other
-
     options = DIALECT | {k: v for k, v in (job["csvParsingOptions"] or {}).items() if v is not None}
     charset = _CHARSETS.get(str(options["charSet"]).lower())
     if charset is None:
@@ -90,8 +90,6 @@ def strptime_format(java: str) -> str:
     Raises:
         JobError: A letter of the pattern is not supported.
     """
-    from celonis_frames.local._execute import JobError  # noqa: PLC0415
-
     parts = []
     for match in re.finditer(r"'([^']*)'|(([A-Za-z])\3*)|[^A-Za-z']", java):
         quoted, letters, other = match[1], match[2], match[0]

@@ -1,4 +1,4 @@
-"""The house: which room may know which, one signature on all doors, a lazy import."""
+"""The architecture: who may import whom, one signature everywhere, a lazy import."""
 
 from __future__ import annotations
 
@@ -18,49 +18,66 @@ import celonis_frames
 from celonis_frames import Celonis
 
 PACKAGE = Path(celonis_frames.__file__).parent
-DATA = {
-    "_frames", "_batches", "_iterable", "_pandas", "_objects", "_polars", "_types", "_casts",
-    "_nested", "_schema", "_measure", "_findings", "_keys", "_sizes", "_chunks", "_chunkfile",
-    "_style", "_codecs",
-    "_csvfile",
-    "_crew", "_encoding", "_staging", "_keeping", "_parquetfiles", "_passing",
-    "_manifest", "_claims", "_files",
-}  # fmt: skip
-WIRE = {
-    "_address", "_auth", "_config", "_http", "_session", "_trust", "_answers", "_breaks",
-    "_refusals", "_body", "_records", "_api", "_jobs", "_lookup", "_abort", "_retry", "_uploads",
-    "_submissions", "_deliver", "_shelter", "_oauth", "_tokenfile", "_line",
-}  # fmt: skip
 
 
-def _imports(path: Path) -> set[str]:
+def _modules() -> dict[str, ast.Module]:
+    """The modules of the package by their path in it, as in ``_api/client.py``."""
+    return {
+        path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text())
+        for path in PACKAGE.rglob("*.py")
+    }
+
+
+def _texts(tree: ast.Module) -> set[str]:
+    """Every string constant, those inside f-strings included; no docstrings."""
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
+    }
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """The libraries that a module imports, at its top or inside a function."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            names.add(node.module.partition(".")[0])
     return names
 
 
-def test_data_side_and_wire_side_do_not_know_each_other() -> None:
-    """Neither side imports a room of the other; they meet in _push."""
-    for side, other in ((DATA, WIRE), (WIRE, DATA)):
-        for room in side:
-            found = _imports(PACKAGE / f"{room}.py")
-            assert not {f"celonis_frames.{name}" for name in other} & found, room
+def test_only_two_modules_spell_url_paths() -> None:
+    """Paths of the API stand in _api/client.py, that of the token in _auth/oauth2.py."""
+    paths = ("/data-ingestion", "/integration", "/oauth2")
+    spelling = {
+        name
+        for name, tree in _modules().items()
+        if not name.startswith("local/") and any(text.startswith(paths) for text in _texts(tree))
+    }
+    assert spelling == {"_api/client.py", "_auth/oauth2.py", "_cli/demo.py"}
 
 
-def test_one_room_each_knows_http_paths_and_frames() -> None:
-    """Only _http and its four helpers import the HTTP library, only _api spells paths."""
-    for path in PACKAGE.glob("_*.py"):
-        top = {name.partition(".")[0] for name in _imports(path)}
-        if path.stem not in ("_http", "_session", "_trust", "_breaks", "_abort"):
-            assert not {"requests", "urllib3"} & top, path
-        if path.stem != "_oauth":
-            assert "oauthlib" not in top, path
-        if path.stem != "_api":
-            assert "/data-push" not in path.read_text(), path
+def test_only_sources_import_the_libraries_of_frames() -> None:
+    """Only _sources imports pandas or polars; the demo does, since it makes frames of both."""
+    importing = {
+        name for name, tree in _modules().items() if {"pandas", "polars"} & _imported(tree)
+    }
+    assert {name for name in importing if not name.startswith("_sources/")} <= {"_cli/demo.py"}
+
+
+def test_only_the_oauth_module_imports_oauthlib() -> None:
+    """The library of OAuth 2.0 is known in one place."""
+    importing = {name for name, tree in _modules().items() if "oauthlib" in _imported(tree)}
+    assert importing == {"_auth/oauth2.py"}
 
 
 @pytest.mark.parametrize("name", ["push", "delete", "plan"])
