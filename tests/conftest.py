@@ -103,8 +103,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that nobody has connected, with an empty environment."""
     for name in ("CELONIS_URL", "CELONIS_API_TOKEN", "CELONIS_KEY_TYPE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(celonis_frames._default, "_connected", None)
-    monkeypatch.setattr(celonis_frames._default, "_from_env", None)
+    monkeypatch.setattr(celonis_frames._connect, "_connected", None)
+    monkeypatch.setattr(celonis_frames._connect, "_from_env", None)
 
 
 @pytest.fixture

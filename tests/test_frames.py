@@ -493,8 +493,8 @@ def test_a_frame_of_one_library_does_not_import_the_other() -> None:
     """An import takes longer than a small push."""
     code = (
         "import sys, polars, celonis_frames\n"
-        "from celonis_frames._options import PushOptions\n"
-        "from celonis_frames._prepare import prepare\n"
+        "from celonis_frames._push.options import PushOptions\n"
+        "from celonis_frames._push.prepared_frame import prepare\n"
         "texts = {'A': ['x', None], 'B': ['a text of more than twelve characters', None]}\n"
         "frame = polars.DataFrame(texts | {'N': [1, 2], 'F': [0.5, 1]})\n"
         "for one in (frame, frame.lazy()):\n"

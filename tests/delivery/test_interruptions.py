@@ -34,7 +34,7 @@ def push(**options):
 
 EVERYWHERE = """
 import dis
-from celonis_frames import _shelter
+from celonis_frames._concurrency import interruption
 
 LOOKS_AFTER = {"CALL", "CALL_KW", "CALL_FUNCTION_EX", "RESUME", "JUMP_BACKWARD"}
 steps_of = {}
@@ -51,7 +51,7 @@ def interrupted_at(number):
     seen, said = 0, None
 
     def begin(frame, event, arg):
-        if not seen and frame.f_code is not _shelter.sheltered.__code__:
+        if not seen and frame.f_code is not interruption.sheltered.__code__:
             return None
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         return step

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from celonis_frames import Celonis
-from celonis_frames._encoding import chunk
+from celonis_frames._encoding import chunk, encoder
 from celonis_frames._staging import spool
 
 WISH, ROWS = 300_000, 150_000
@@ -89,7 +89,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
             found.change(chunk.size)
             super().__init__(chunk)
 
-    monkeypatch.setattr(chunk, "LentChunk", Lent)
+    monkeypatch.setattr(encoder, "LentChunk", Lent)
     monkeypatch.setattr(spool, "HeldChunk", Held)
     return found
 
