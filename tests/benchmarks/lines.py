@@ -94,7 +94,7 @@ def sink(line: Line, *, job_seconds: float = 0.0) -> Iterator[Sink]:
             certificate = authority.issue_cert("127.0.0.1")
             certificate.private_key_and_cert_chain_pem.write_to_path(wish["certificate"])
         server = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.sink", json.dumps(wish)],
+            [sys.executable, "-P", str(Path(__file__).with_name("sink.py")), json.dumps(wish)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert server.stdout is not None
