@@ -7,11 +7,11 @@ import importlib
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from celonis_frames._api import lookup
-from celonis_frames._api.client import Api
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import ApiKey, checked
 from celonis_frames._http.auth import Auth
-from celonis_frames._http.retry import Patience
+from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._push.change_set import Changes
 from celonis_frames._push.options import PushOptions
@@ -61,7 +61,7 @@ class Celonis:
         timeouts: Timeouts | None = None,
     ) -> None:
         self._transport = Transport(url, checked(auth), verify=verify, timeouts=timeouts)
-        self._api = Api(self._transport, patience=Patience())
+        self._api = DataPushApi(self._transport, patience=RetryPolicy())
         self.url = self._transport.url
         self.local: Any = None
         self._closed = False

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import celonis_frames
 from celonis_frames._schema.types import TYPE_TABLE
-from celonis_frames.local._assumptions import CHOICES
+from celonis_frames.local._assumptions import ASSUMPTIONS
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "tests"))
@@ -55,7 +55,7 @@ def _shown(value: object) -> str:
 def choices_table() -> str:
     """The local Celonis' undocumented choices as Markdown."""
     rows = ["| topic | choice |", "|---|---|"]
-    rows += [f"| {topic} | {choice} |" for topic, choice in CHOICES]
+    rows += [f"| {topic} | {choice} |" for topic, choice in ASSUMPTIONS]
     return "\n".join(rows)
 
 

@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, Celonis, exceptions, plan
-from celonis_frames._api.client import Api
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.throughput import TELLING_BYTES, Line
-from celonis_frames._encoding.chunk_sizer import Sizes
+from celonis_frames._encoding.chunk_sizer import ChunkSizer
 from celonis_frames._encoding.chunking import efforts, write
 from celonis_frames._encoding.codecs import ACCEPTED, AUTO, CERTAIN, WORTH, Choice, Effort, choose
-from celonis_frames._encoding.file_format import Style
+from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._push.options import PushOptions
 from celonis_frames.local._database import parquet_rules
 
@@ -45,15 +45,15 @@ EFFORTS = st.fixed_dictionaries({CERTAIN: EFFORT}, optional={"none": EFFORT, "zs
 
 @given(EFFORTS, st.floats(1, 1e12), st.integers(1, 64), st.booleans())
 def test_the_choice_is_never_worse_than_the_certain_codec(
-    found: dict[str, Effort], speed: float, cores: int, overlapped: bool
+    found: dict[str, Effort], speed: float, cpu_count: int, overlapped: bool
 ) -> None:
     """And it is within a tenth of the best; the certain one where little can be won."""
 
     def seconds(codec: str) -> float:
-        both = found[codec].seconds / cores, found[codec].size / speed
+        both = found[codec].seconds / cpu_count, found[codec].size / speed
         return max(both) if overlapped else sum(both)
 
-    chosen = choose(found, speed, cores=cores, overlapped=overlapped)
+    chosen = choose(found, speed, cpu_count=cpu_count, overlapped=overlapped)
     best = min(map(seconds, found))
     assert seconds(chosen) <= seconds(CERTAIN)
     assert seconds(chosen) <= best / WORTH * (1 + 1e-9)
@@ -62,11 +62,11 @@ def test_the_choice_is_never_worse_than_the_certain_codec(
 
 
 @given(EFFORTS, st.integers(1, 64), st.booleans())
-def test_the_ends_are_clear(found: dict[str, Effort], cores: int, overlapped: bool) -> None:
+def test_the_ends_are_clear(found: dict[str, Effort], cpu_count: int, overlapped: bool) -> None:
     """Nothing known: the certain one. An endless line: the quickest. A thin one: the smallest."""
-    assert choose(found, None, cores=cores, overlapped=overlapped) == CERTAIN
-    fast = choose(found, 1e30, cores=cores, overlapped=overlapped)
-    thin = choose(found, 1e-12, cores=cores, overlapped=overlapped)
+    assert choose(found, None, cpu_count=cpu_count, overlapped=overlapped) == CERTAIN
+    fast = choose(found, 1e30, cpu_count=cpu_count, overlapped=overlapped)
+    thin = choose(found, 1e-12, cpu_count=cpu_count, overlapped=overlapped)
     assert found[fast].seconds * WORTH <= min(effort.seconds for effort in found.values())
     assert found[thin].size * WORTH <= min(effort.size for effort in found.values()) * (1 + 1e-6)
 
@@ -74,7 +74,7 @@ def test_the_ends_are_clear(found: dict[str, Effort], cores: int, overlapped: bo
 def test_only_what_is_known_to_be_accepted_is_chosen() -> None:
     """Candidates are the codecs that the local Celonis' strict face takes, the default first."""
     (batch,) = _frame(20_000).to_batches()
-    assert tuple(efforts(batch, Style(batch.schema))) == ACCEPTED
+    assert tuple(efforts(batch, FileFormat(batch.schema))) == ACCEPTED
     names = {"none": "UNCOMPRESSED"}
     assert {names.get(codec, codec.upper()) for codec in ACCEPTED} <= parquet_rules._CODECS
     assert PushOptions().compression == CERTAIN == ACCEPTED[0] == "snappy"
@@ -130,13 +130,13 @@ def test_files_keep_their_size_when_the_codec_changes() -> None:
     """Whatever is chosen from file to file, they come out as large as wished, with all rows."""
     frame = _frame(60_000)
     batches = frame.to_batches(max_chunksize=7_000)
-    style = Style(frame.schema, compression=AUTO)
+    style = FileFormat(frame.schema, compression=AUTO)
     style.see(batches[0])
     speeds = itertools.cycle([1e30, 1e-12])
     found = efforts(batches[0], style)
-    style.choice = Choice(found, lambda: next(speeds), cores=2, overlapped=True)
+    style.choice = Choice(found, lambda: next(speeds), cpu_count=2, overlapped=True)
     wish = 200_000
-    made = [file.finish(1) for file in write(batches, style, Sizes(wish, None, None))]
+    made = [file.finish(1) for file in write(batches, style, ChunkSizer(wish, None, None))]
     codecs = [_codec(b"".join(chunk.blocks())) for chunk in made]
     assert set(codecs[::2]) == {"UNCOMPRESSED"}
     assert set(codecs[1::2]) == {"SNAPPY"}
@@ -155,13 +155,13 @@ def _codec(data: bytes) -> str:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The codecs of the files that are uploaded, in the order in which they are begun."""
     found: list[str] = []
-    real = Api.upload_chunk
+    real = DataPushApi.upload_chunk
 
-    def upload(self: Api, pool: str, job: str, payload: Any, **options: Any) -> None:
+    def upload(self: DataPushApi, pool: str, job: str, payload: Any, **options: Any) -> None:
         found.append(_codec(b"".join(map(bytes, payload.blocks()))))
         real(self, pool, job, payload, **options)
 
-    monkeypatch.setattr(Api, "upload_chunk", upload)
+    monkeypatch.setattr(DataPushApi, "upload_chunk", upload)
     return found
 
 

@@ -24,7 +24,7 @@ from celonis_frames._arrow.extension_types import views_fit
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
 from celonis_frames._sources.reader import read
-from celonis_frames._validation.key_counter import KeyCounter
+from celonis_frames._validation.key_counter import DuplicateKeyCounter
 
 pytestmark = pytest.mark.usefixtures("impatient")
 POOL = "Frames"
@@ -305,7 +305,7 @@ def test_keys_are_counted_exactly_whatever_the_pieces(rows: int) -> None:
     """The counter finds as many repeated keys as there are, however the rows are cut."""
     numbers = pa.array(np.random.default_rng(rows).integers(0, 2 * rows, rows))
     texts = numbers.cast(pa.string()).dictionary_encode()
-    counter = KeyCounter()
+    counter = DuplicateKeyCounter()
     for start in range(0, rows, 65_536):
         counter.update([numbers.slice(start, 65_536), texts.slice(start, 65_536)])
     assert counter.repeated == rows - len(numbers.unique())

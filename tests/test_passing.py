@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
 from celonis_frames._arrow.batching import BATCH_BYTES, weight
 from celonis_frames._encoding.chunking import COMPRESSIONS, encode
-from celonis_frames._encoding.passthrough import PassedFile, Passing
+from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
 from celonis_frames._schema.table_layout import layout
@@ -445,7 +445,7 @@ def test_pages_are_seen_across_blocks(
         path = _write(tmp_path / "data.parquet", TABLE, data_page_version=version)
         prepared = prepare(path, "T", PushOptions())
         assert prepared.source.files is not None
-        passing = Passing(
+        passing = PassthroughFiles(
             prepared.source.files, layout(prepared.source.schema), compression="snappy", wish=None
         )
         list(passing.batches(first=1))
@@ -467,7 +467,7 @@ def test_an_upload_has_connections_of_its_own(tmp_path: Path) -> None:
     shared = Counting()
     shared.pipe_file("/own/a.parquet", content)
     digest = hashlib.sha256(content).hexdigest()
-    passed = PassedFile("a", len(content), 4, False, digest, shared, "/own/a.parquet")
+    passed = PassthroughChunk("a", len(content), 4, False, digest, shared, "/own/a.parquet")
     Counting.opened.clear()
     assert b"".join(passed.blocks()) == content
     assert Counting.opened

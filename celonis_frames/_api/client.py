@@ -23,26 +23,26 @@ from celonis_frames._api.models import (
 )
 from celonis_frames._api.throughput import Line
 from celonis_frames._http.multipart import MultipartFile
-from celonis_frames._http.retry import Patience
+from celonis_frames._http.retry import RetryPolicy
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
-    from celonis_frames._concurrency.cancellation import Abort
+    from celonis_frames._concurrency.cancellation import CallAborter
     from celonis_frames._http.multipart import Payload
-    from celonis_frames._http.responses import Answer
+    from celonis_frames._http.responses import Response
     from celonis_frames._http.transport import Transport
 
-__all__ = ["Api"]
+__all__ = ["DataPushApi"]
 
 _PUSH = "/data-ingestion/api/v1/data-push"
 _POOLS = "/integration/api/pools"
 _T = TypeVar("_T")
 
 
-class Api:
+class DataPushApi:
     """The calls, one method each. Every one raises `ApiError` when it fails.
 
     Args:
@@ -58,26 +58,26 @@ class Api:
     """
 
     def __init__(
-        self, transport: Transport, *, patience: Patience | None = None, line: Line | None = None
+        self, transport: Transport, *, patience: RetryPolicy | None = None, line: Line | None = None
     ) -> None:
         self._transport = transport
         self.line = line or Line()
-        self.patience = patience or Patience(tries=1)
+        self.patience = patience or RetryPolicy(tries=1)
         self.url = transport.url
 
-    def within(self, *, deadline: float | None, stop: threading.Event | None) -> Api:
+    def within(self, *, deadline: float | None, stop: threading.Event | None) -> DataPushApi:
         """The same calls, for something that is over at a time or when another thread says so."""
         patience = dataclasses.replace(self.patience, deadline=deadline, stop=stop)
-        return Api(self._transport, patience=patience, line=self.line)
+        return DataPushApi(self._transport, patience=patience, line=self.line)
 
     def _ask(
         self,
-        read: Callable[[Answer], _T],
+        read: Callable[[Response], _T],
         path: str,
         *,
         params: Mapping[str, str] | None = None,
         job_id: str | None = None,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> _T:
         return (patience or self.patience).ask(
             lambda: read(self._transport.request("GET", path, params=params, job_id=job_id))
@@ -92,7 +92,7 @@ class Api:
         answer = self._transport.request("POST", _jobs(pool_id), json=dict(job))
         return read_job(answer, answer.json(), pool_id)
 
-    def jobs(self, pool_id: str, *, patience: Patience | None = None) -> list[Job]:
+    def jobs(self, pool_id: str, *, patience: RetryPolicy | None = None) -> list[Job]:
         """All jobs of a pool.
 
         Raises:
@@ -104,7 +104,7 @@ class Api:
             patience=patience,
         )
 
-    def job(self, pool_id: str, job_id: str, *, patience: Patience | None = None) -> Job:
+    def job(self, pool_id: str, job_id: str, *, patience: RetryPolicy | None = None) -> Job:
         """A job, as it is now.
 
         Raises:
@@ -162,7 +162,7 @@ class Api:
         deleted: bool = False,
         on_sent: Callable[[int], None] | None = None,
         read_timeout: float | None = None,
-        abort: Abort | None = None,
+        abort: CallAborter | None = None,
     ) -> None:
         """Send a file into a job. Not safe to repeat unless `chunks` says it did not arrive.
 
@@ -186,7 +186,9 @@ class Api:
                 "POST", path, body=body, job_id=job_id, read_timeout=read_timeout, abort=abort
             )
 
-    def chunks(self, pool_id: str, job_id: str, *, patience: Patience | None = None) -> list[Chunk]:
+    def chunks(
+        self, pool_id: str, job_id: str, *, patience: RetryPolicy | None = None
+    ) -> list[Chunk]:
         """The files that are in a job.
 
         Raises:
@@ -248,7 +250,7 @@ class Api:
         table: str,
         connection_id: str | None = None,
         *,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> list[TableColumn]:
         """The columns of a table.
 

@@ -16,7 +16,7 @@ from celonis_frames.exceptions import BadRequest, ConfigError, NotFound, Permiss
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from celonis_frames._api.client import Api
+    from celonis_frames._api.client import DataPushApi
 
 __all__ = ["connection_id", "pool", "pool_id"]
 
@@ -25,7 +25,7 @@ _LISTED = 10
 _Named = TypeVar("_Named", Pool, DataConnection)
 
 
-def pool(api: Api, text: str) -> Pool:
+def pool(api: DataPushApi, text: str) -> Pool:
     """A Data Pool, by id, name or pasted address.
 
     Raises:
@@ -38,7 +38,7 @@ def pool(api: Api, text: str) -> Pool:
     return _named_pool(api, text) if known is None else api.pool(known)
 
 
-def pool_id(api: Api, text: str) -> str:
+def pool_id(api: DataPushApi, text: str) -> str:
     """The id of a Data Pool, by id, name or pasted address.
 
     Raises:
@@ -50,7 +50,7 @@ def pool_id(api: Api, text: str) -> str:
     return _given_id(api, text) or _named_pool(api, text).id
 
 
-def connection_id(api: Api, pool_id: str, connection: str | None) -> str | None:
+def connection_id(api: DataPushApi, pool_id: str, connection: str | None) -> str | None:
     """The id of a data connection, by id or name; None stays None.
 
     Raises:
@@ -76,7 +76,7 @@ def connection_id(api: Api, pool_id: str, connection: str | None) -> str | None:
     raise forbidden
 
 
-def _given_id(api: Api, text: str) -> str | None:
+def _given_id(api: DataPushApi, text: str) -> str | None:
     text = _name(text, "pool")
     if _UUID.fullmatch(text):
         return text
@@ -92,7 +92,7 @@ def _given_id(api: Api, text: str) -> str | None:
     return pasted[1]
 
 
-def _named_pool(api: Api, text: str) -> Pool:
+def _named_pool(api: DataPushApi, text: str) -> Pool:
     name = _name(text, "pool")
     try:
         listed = api.pools()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from celonis_frames._http.responses import Answer
+    from celonis_frames._http.responses import Response
 
 __all__ = [
     "Chunk",
@@ -105,7 +105,7 @@ class TableColumn:
     length: int | None
 
 
-def read_list(answer: Answer) -> list[Any]:
+def read_list(answer: Response) -> list[Any]:
     """The items of an answer that is a list."""
     items = answer.json()
     if not isinstance(items, list):
@@ -113,14 +113,14 @@ def read_list(answer: Answer) -> list[Any]:
     return items
 
 
-def _text(answer: Answer, item: Any, field: str) -> str:
+def _text(answer: Response, item: Any, field: str) -> str:
     value = item.get(field) if isinstance(item, dict) else None
     if not isinstance(value, str) or not value:
         raise answer.unreadable(f"its field {field!r} is missing or no text")
     return _clean(value)
 
 
-def _id(answer: Answer, item: Any) -> str:
+def _id(answer: Response, item: Any) -> str:
     value = _text(answer, item, "id")
     if value != item["id"] or not value.isprintable():
         raise answer.unreadable("its field 'id' is no id")
@@ -148,12 +148,12 @@ def _texts(item: Any, field: str) -> tuple[str, ...]:
     return tuple(_clean(str(part)) for part in value) if isinstance(value, list) else ()
 
 
-def read_pool(answer: Answer, item: Any) -> Pool:
+def read_pool(answer: Response, item: Any) -> Pool:
     """A pool."""
     return Pool(id=_id(answer, item), name=_maybe(item, "name") or "")
 
 
-def read_job(answer: Answer, item: Any, pool_id: str) -> Job:
+def read_job(answer: Response, item: Any, pool_id: str) -> Job:
     """A job; `pool_id` is used where the answer does not name its pool."""
     job_id = _id(answer, item)
     state = (
@@ -178,7 +178,7 @@ def read_job(answer: Answer, item: Any, pool_id: str) -> Job:
     )
 
 
-def read_chunk(answer: Answer, item: Any) -> Chunk:
+def read_chunk(answer: Response, item: Any) -> Chunk:
     """A file in a job."""
     return Chunk(
         id=_id(answer, item),
@@ -188,12 +188,12 @@ def read_chunk(answer: Answer, item: Any) -> Chunk:
     )
 
 
-def read_connection(answer: Answer, item: Any) -> DataConnection:
+def read_connection(answer: Response, item: Any) -> DataConnection:
     """A data connection."""
     return DataConnection(id=_id(answer, item), name=_maybe(item, "name") or "")
 
 
-def read_table(answer: Answer, item: Any) -> Table:
+def read_table(answer: Response, item: Any) -> Table:
     """A table or view."""
     return Table(
         name=_text(answer, item, "name"),
@@ -203,7 +203,7 @@ def read_table(answer: Answer, item: Any) -> Table:
     )
 
 
-def read_column(answer: Answer, item: Any) -> TableColumn:
+def read_column(answer: Response, item: Any) -> TableColumn:
     """A table's column."""
     return TableColumn(
         name=_text(answer, item, "name"),

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from celonis_frames._arrow.casts import is_view
-from celonis_frames._concurrency.worker_pool import cores
+from celonis_frames._concurrency.worker_pool import cpu_count
 
 BATCH_BYTES = 8_000_000
 """Arrow bytes of a batch: enough to keep a thread busy, few enough to hold several."""
@@ -40,7 +40,7 @@ TOO_LARGE = 2
 Batches = Iterator[pa.RecordBatch]
 
 
-def evened(batches: Batches, most: int = BATCH_BYTES) -> Batches:
+def rebatch(batches: Batches, most: int = BATCH_BYTES) -> Batches:
     """The same rows in batches of a useful size; those without rows are left out.
 
     Slices of what is too large, not copies; only crumbs are copied.
@@ -49,11 +49,11 @@ def evened(batches: Batches, most: int = BATCH_BYTES) -> Batches:
         batches: The rows.
         most: Arrow bytes that a batch should have; up to twice as many are let through.
     """
-    for batch in gathered(batches):
+    for batch in coalesce_small(batches):
         yield from _cut(batch, most)
 
 
-def gathered(batches: Batches) -> Batches:
+def coalesce_small(batches: Batches) -> Batches:
     """The same rows with no crumbs among the batches; those without rows are left out."""
     crumbs: list[pa.RecordBatch] = []
     rows = size = 0
@@ -74,7 +74,7 @@ def gathered(batches: Batches) -> Batches:
     yield from _joined(crumbs)
 
 
-def tapered(batches: Batches, rows: int, threads: int, least: int) -> Batches:
+def taper(batches: Batches, rows: int, threads: int, least: int) -> Batches:
     """The same rows, the last ones in ever smaller batches, so that all threads end together.
 
     Args:
@@ -159,10 +159,10 @@ def _shared(column: Any) -> int:
 
 def wished(*, in_memory: bool) -> int:
     """Arrow bytes that a batch of a frame should have."""
-    return SLICE_BYTES if in_memory and cores() <= _FEW_CORES else BATCH_BYTES
+    return SLICE_BYTES if in_memory and cpu_count() <= _FEW_CORES else BATCH_BYTES
 
 
-def fitting(rows: int, width: float, most: int = BATCH_BYTES) -> int:
+def rows_per_batch(rows: int, width: float, most: int = BATCH_BYTES) -> int:
     """How many of so many rows, of `width` Arrow bytes each, a batch of `most` should have."""
     return max(1, min(rows, BATCH_ROWS, int(most / max(width, 1))))
 

@@ -27,7 +27,7 @@ _SMALL_DICTIONARY = 256
 """Values of a dictionary that may come with every slice."""
 
 
-class Unfit(ValueError):
+class ConversionError(ValueError):
     """Values cannot be brought to the type; the text says why, as the end of a sentence."""
 
 
@@ -49,7 +49,7 @@ def is_view(kind: pa.DataType) -> bool:
     return bool(_is.is_string_view(kind) or _is.is_binary_view(kind))
 
 
-def unpacked(array: Any) -> Any:
+def decoded(array: Any) -> Any:
     """The values themselves, out of dictionaries, run-ends, extensions and views."""
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):
@@ -57,9 +57,9 @@ def unpacked(array: Any) -> Any:
             return uuid_text(array.storage)
         if kind.extension_name == "arrow.bool8":
             return pc.not_equal(array.storage, pa.scalar(0, pa.int8()))
-        return unpacked(array.storage)
+        return decoded(array.storage)
     if _is.is_dictionary(kind):
-        return unpacked(array.dictionary).take(array.indices)
+        return decoded(array.dictionary).take(array.indices)
     if _is.is_run_end_encoded(kind):
         return _run_ends_decoded(array)
     if _is.is_string_view(kind):
@@ -78,12 +78,12 @@ def compact(array: Any) -> Any:
         return array
     used = pc.unique(array.indices).drop_null()
     places = pc.index_in(array.indices, value_set=used)
-    return pa.DictionaryArray.from_arrays(places, unpacked(array.dictionary).take(used))
+    return pa.DictionaryArray.from_arrays(places, decoded(array.dictionary).take(used))
 
 
 def _run_ends_decoded(array: Any) -> Any:
     first, runs = array.find_physical_offset(), array.find_physical_length()
-    values = unpacked(array.values.slice(first, runs))
+    values = decoded(array.values.slice(first, runs))
     ends = array.run_ends.slice(first, runs).cast(pa.int64())
     ends = pc.min_element_wise(pc.subtract(ends, array.offset), len(array))
     if not len(array):
@@ -97,7 +97,7 @@ def nulls(array: Any) -> int:
     if _is.is_dictionary(kind) and not array.dictionary.null_count:
         return int(array.indices.null_count)
     if _is.is_dictionary(kind) or _is.is_run_end_encoded(kind):
-        array = unpacked(array)
+        array = decoded(array)
     return int(array.null_count)
 
 
@@ -208,7 +208,7 @@ def midnights(array: Any) -> Any:
     days = times.cast(pa.date32()).cast(times.type)
     late = pc.sum(pc.not_equal(days, times)).as_py() or 0
     if late:
-        raise Unfit(
+        raise ConversionError(
             f"of which {late:,} are not midnight (UTC), but it is to be DATE: send it as DATETIME, "
             "or cut the times in the frame"
         )
@@ -258,9 +258,9 @@ def inexact(source: Any, floats: Any) -> int:
         return int(pc.sum(beyond).as_py())
 
 
-def furthest(array: Any) -> int | None:
+def largest_magnitude(array: Any) -> int | None:
     """The whole number furthest from zero, or None where the values are no whole numbers."""
-    values = unpacked(array)
+    values = decoded(array)
     if not (_is.is_integer(values.type) or isinstance(array.type, pa.BaseExtensionType)):
         return None
     try:
@@ -279,7 +279,7 @@ def microseconds(array: Any) -> Any:
     try:
         return array.cast(pa.timestamp("us"))
     except pa.ArrowInvalid as error:
-        raise Unfit(
+        raise ConversionError(
             "with nanoseconds, which CSV does not hold: push as Parquet, or round them in the "
             "frame, or send them as STRING"
         ) from error

@@ -21,7 +21,7 @@ from urllib.parse import quote_plus
 from celonis_frames._auth.keys import token_problem
 from celonis_frames._concurrency.cancellation import pause
 from celonis_frames._http.auth import Ask, Auth, Credentials, Secret, Unpicklable
-from celonis_frames._http.messages import Reply
+from celonis_frames._http.messages import RawResponse
 from celonis_frames._http.redaction import MASK, plain
 from celonis_frames._http.status_errors import retry_after, unreadable
 from celonis_frames.exceptions import (
@@ -195,7 +195,7 @@ class _Tokens(Credentials):
         self._renew_at = self._expires_at - margin
         _log.debug("access token fetched, it lives %.0f s", seconds)
 
-    def _post(self) -> Reply:
+    def _post(self) -> RawResponse:
         """Ask for a token; safe to repeat, for nothing but a token comes of it."""
         form, header = _token_request(self._client)
         hide = (Secret(self._client.client_secret),)
@@ -258,7 +258,7 @@ def _token_request(client: OAuth2) -> tuple[Secret, Secret | None]:
     return Secret(builder.prepare_request_body()), Secret(f"Basic {header}")
 
 
-def _read_token(reply: Reply) -> tuple[Secret, float]:
+def _read_token(reply: RawResponse) -> tuple[Secret, float]:
     """The header and the seconds that a token lives. The answer is never quoted: it holds one."""
     from oauthlib.oauth2 import BackendApplicationClient  # noqa: PLC0415
 
@@ -284,7 +284,7 @@ def _read_token(reply: Reply) -> tuple[Secret, float]:
     return Secret(f"Bearer {token}"), lives
 
 
-def _refused(reply: Reply, client: OAuth2) -> ApiStatusError:
+def _refused(reply: RawResponse, client: OAuth2) -> ApiStatusError:
     """The error for a token request that was refused."""
     code, said = _said(reply.content)
     kind: type[ApiStatusError] = AuthenticationError

@@ -12,12 +12,12 @@ import threading
 import time
 from typing import Self
 
-__all__ = ["TURN_SECONDS", "Abort", "Stop", "Stopped", "attach_socket", "pause"]
+__all__ = ["TURN_SECONDS", "CallAborter", "CancelEvent", "Cancelled", "attach_socket", "pause"]
 
 _thread = threading.local()
 
 
-class Abort:
+class CallAborter:
     """Ends the call that is made inside its ``with`` block, when `trigger` is called."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Abort:
 
 
 def attach_socket(sock: socket.socket | None) -> None:
-    abort: Abort | None = getattr(_thread, "abort", None)
+    abort: CallAborter | None = getattr(_thread, "abort", None)
     if abort is not None:
         abort.attach(sock)
 
@@ -60,7 +60,7 @@ def _shut(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-class Stopped(Exception):  # not an error: who stopped it has the error
+class Cancelled(Exception):  # not an error: who stopped it has the error
     """A wait or call given up because the push is over."""
 
 
@@ -72,7 +72,7 @@ def pause(seconds: float, stop: threading.Event | None = None) -> None:
     """
     _sleep(seconds, stop)
     if stop is not None and stop.is_set():
-        raise Stopped
+        raise Cancelled
 
 
 def _sleep(seconds: float, stop: threading.Event | None) -> None:
@@ -86,7 +86,7 @@ TURN_SECONDS = 0.1
 """The main thread waits in turns: a handler that a library installed may let it sleep on."""
 
 
-class Stop(threading.Event):
+class CancelEvent(threading.Event):
     """An event that is set without a call, so that no other interruption can keep it from that.
 
     Attributes:

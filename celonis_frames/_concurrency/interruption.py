@@ -15,9 +15,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from celonis_frames._concurrency.cancellation import TURN_SECONDS, Abort, Stop, Stopped
+from celonis_frames._concurrency.cancellation import (
+    TURN_SECONDS,
+    CallAborter,
+    CancelEvent,
+    Cancelled,
+)
 
-__all__ = ["sheltered"]
+__all__ = ["run_uninterrupted"]
 
 ANSWER_SECONDS = 1.0
 """What the call under way is given to be answered: one that is cut leaves what it did unknown."""
@@ -31,7 +36,7 @@ _NOT_GIVEN_UP = (
     "push again."
 )
 
-Work = Callable[[threading.Event, Abort], None]
+Work = Callable[[threading.Event, CallAborter], None]
 
 
 class _Task:
@@ -40,7 +45,7 @@ class _Task:
     def __init__(self, work: Work) -> None:
         self._work: Work | None = work
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self.stop, self.abort = Stop(), Abort()
+        self.stop, self.abort = CancelEvent(), CallAborter()
         self.over = False
         self.error: BaseException | None = None
 
@@ -68,15 +73,15 @@ class _Task:
             self.wait()
 
 
-def sheltered(work: Work) -> None:
+def run_uninterrupted(work: Work) -> None:
     """Do some work in a thread of its own.
 
     An interruption sets the event that the work is given and, a second later, ends the call that is
-    made inside a ``with`` block of its `Abort`; then the work has 15 s to come to its end. A second
+    made inside a ``with`` block of its `CallAborter`; then the work has 15 s to end. A second
     interruption does not wait for that.
 
     Args:
-        work: What is to be done. `Stopped` is what it raises when it was told to stop.
+        work: What is to be done. `Cancelled` is what it raises when it was told to stop.
 
     Raises:
         BaseException: What the work raised; or the interruption, with the notes of that.
@@ -131,7 +136,7 @@ def _heard(error: BaseException, outer: BaseException | None) -> BaseException:
 
 def _explain(interruption: BaseException, task: _Task, *, late: bool) -> None:
     error = task.error
-    if isinstance(error, Exception) and not isinstance(error, Stopped):
+    if isinstance(error, Exception) and not isinstance(error, Cancelled):
         interruption.add_note(f"Meanwhile it had failed: {type(error).__name__}: {error}")
     for note in getattr(error, "__notes__", ()):
         interruption.add_note(note)

@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from typing import Never
 
 
-def interruptible() -> bool:
+def in_main_thread() -> bool:
     """Whether this is the main thread, the only one in which Python hears signals."""
     return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
-def termination_raises() -> Iterator[None]:
+def sigterm_as_system_exit() -> Iterator[None]:
     """Within the block SIGTERM raises SystemExit, so that what is open gets closed.
 
     Only in the main thread, where Python hears signals, and only where the program has not set a
     handler of its own.
     """
-    if not interruptible() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if not in_main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
     signal.signal(signal.SIGTERM, _exit)

@@ -12,7 +12,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, Self, TypeVar
 
-__all__ = ["AHEAD", "JOIN_SECONDS", "Crew", "Halted", "Share", "cores", "share_out"]
+__all__ = [
+    "JOIN_SECONDS",
+    "QUEUE_SIZE",
+    "PoolStopped",
+    "WorkItems",
+    "WorkerPool",
+    "cpu_count",
+    "feed",
+]
 
 JOIN_SECONDS = 2.0
 """What a thread is given to end what it is at, once the crew is stopped."""
@@ -20,24 +28,24 @@ JOIN_SECONDS = 2.0
 _T = TypeVar("_T")
 
 
-class Halted(Exception):  # it only unwinds a thread's stack
+class PoolStopped(Exception):  # it only unwinds a thread's stack
     """The crew was stopped."""
 
 
-def cores() -> int:
+def cpu_count() -> int:
     """Processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-class Share(Generic[_T]):
+class WorkItems(Generic[_T]):
     """The items that fall to one thread of a crew: each the next one when it is asked for.
 
     The end of the items is not told before all other threads have asked for more or let go, since
     they may give something back; and it may be asked again.
     """
 
-    def __init__(self, crew: Crew[_T]) -> None:
+    def __init__(self, crew: WorkerPool[_T]) -> None:
         self._crew = crew
         self.number = -1
         self.holds = False
@@ -51,12 +59,12 @@ class Share(Generic[_T]):
             raise StopIteration
         return found[0]
 
-    def let_go(self, rest: _T | None) -> None:
+    def return_rest(self, rest: _T | None) -> None:
         """Be done with the item taken last; what is left of it is for whoever is free first."""
-        self._crew.take_back(self, rest)
+        self._crew.put_back(self, rest)
 
 
-class Crew(Generic[_T]):
+class WorkerPool(Generic[_T]):
     """Threads of which each takes the next item as soon as it is free.
 
     Args:
@@ -69,11 +77,11 @@ class Crew(Generic[_T]):
         RuntimeError: The system gives no thread at all.
     """
 
-    def __init__(self, work: Callable[[Share[_T]], None], *, threads: int, ahead: int) -> None:
+    def __init__(self, work: Callable[[WorkItems[_T]], None], *, threads: int, ahead: int) -> None:
         self._work, self._ahead = work, ahead
         self._changed = threading.Condition()
         self._waiting: deque[tuple[int, _T]] = deque()
-        self._shares: list[Share[_T]] = []
+        self._shares: list[WorkItems[_T]] = []
         self._number = 0
         self._complete = self._stopped = False
         self._failure: tuple[int, BaseException] | None = None
@@ -107,9 +115,9 @@ class Crew(Generic[_T]):
                 self._changed.notify_all()
                 return
         self._raise()
-        raise Halted
+        raise PoolStopped
 
-    def take(self, share: Share[_T]) -> tuple[_T] | None:
+    def take(self, share: WorkItems[_T]) -> tuple[_T] | None:
         """The next item, in one of the threads; None: there are no more.
 
         Raises:
@@ -122,7 +130,7 @@ class Crew(Generic[_T]):
             while not (self._waiting or self._stopped or self._over()):
                 self._changed.wait()
             if self._stopped:
-                raise Halted
+                raise PoolStopped
             if not self._waiting:
                 return None
             share.number, item = self._waiting.popleft()
@@ -130,7 +138,7 @@ class Crew(Generic[_T]):
             self._changed.notify_all()
             return (item,)
 
-    def take_back(self, share: Share[_T], rest: _T | None) -> None:
+    def put_back(self, share: WorkItems[_T], rest: _T | None) -> None:
         """Let a thread go on without its item; what is left of it is put before all others."""
         with self._changed:
             share.holds = False
@@ -153,7 +161,7 @@ class Crew(Generic[_T]):
                 thread.join(0.5)  # in turns, so that Ctrl-C is heard on every system
         self._raise()
         if self._stopped:
-            raise Halted
+            raise PoolStopped
 
     def halt(self) -> None:
         """Stop, and wait until every thread has ended.
@@ -176,12 +184,12 @@ class Crew(Generic[_T]):
             thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
-        share = Share(self)
+        share = WorkItems(self)
         with self._changed:
             self._shares.append(share)
         try:
             self._work(share)
-        except Halted:
+        except PoolStopped:
             with self._changed:
                 self._stopped = True
                 self._changed.notify_all()
@@ -194,7 +202,7 @@ class Crew(Generic[_T]):
                 self._waiting.clear()
                 self._changed.notify_all()
         finally:
-            self.take_back(share, None)
+            self.put_back(share, None)
 
     def _stop(self) -> None:
         with self._changed:
@@ -214,17 +222,17 @@ class Crew(Generic[_T]):
         raise self._failure[1]
 
 
-AHEAD = 2
+QUEUE_SIZE = 2
 """Batches that wait for a thread."""
 
 
-def share_out(items: Iterator[_T], crew: Crew[_T]) -> None:
+def feed(items: Iterator[_T], crew: WorkerPool[_T]) -> None:
     try:
         for item in items:
             crew.put(item)
             del item
         crew.finish()
-    except Halted:  # a thread may have failed, of which nobody has heard yet
+    except PoolStopped:  # a thread may have failed, of which nobody has heard yet
         crew.halt()
         raise
     finally:

@@ -37,7 +37,7 @@ _SMALL = 0.25
 """How large files are that are made small, by the others."""
 
 
-class Sizes:
+class ChunkSizer:
     """Says how large the next file should be; asked by several threads that write files.
 
     Where the number of rows is known, the files come out even, the last like all others, but for

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from celonis_frames._arrow import casts
 from celonis_frames._arrow.batching import weight
 from celonis_frames._encoding.chunk import EncodedChunk
-from celonis_frames._encoding.chunk_sizer import MAX_CHUNK_BYTES, MORE, MOST_BYTES, Sizes
+from celonis_frames._encoding.chunk_sizer import MAX_CHUNK_BYTES, MORE, MOST_BYTES, ChunkSizer
 from celonis_frames._encoding.csv_writer import CsvWriter
-from celonis_frames._encoding.file_format import Style
+from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._filesystem import BLOCK_BYTES
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["PROBE_BYTES", "ChunkFile"]
+__all__ = ["PROBE_BYTES", "ChunkWriter"]
 
 
 PROBE_BYTES = 1_000_000
@@ -74,14 +74,14 @@ class _Sink:
         self.flush()
 
 
-class ChunkFile:
+class ChunkWriter:
     """One file in the making: rows wait until they make a row group.
 
     Attributes:
         rows: Rows written.
     """
 
-    def __init__(self, style: Style, sizes: Sizes, first: pa.RecordBatch | None) -> None:
+    def __init__(self, style: FileFormat, sizes: ChunkSizer, first: pa.RecordBatch | None) -> None:
         if first is not None:
             style.see(first)
         self._sizes, self._style = sizes, style
@@ -206,7 +206,7 @@ class ChunkFile:
         return EncodedChunk(number, self.rows, size, pieces, self._style.file_type, deleted)
 
 
-def _writer(sink: Any, style: Style, codec: str) -> Any:
+def _writer(sink: Any, style: FileFormat, codec: str) -> Any:
     if style.file_type == "CSV":
         return CsvWriter(sink, style.schema)
     return pq.ParquetWriter(

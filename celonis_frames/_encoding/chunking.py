@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from celonis_frames._arrow.batching import weight
 from celonis_frames._encoding.chunk import EncodedChunk
-from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Sizes
-from celonis_frames._encoding.chunk_writer import PROBE_BYTES, ChunkFile
+from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, ChunkSizer
+from celonis_frames._encoding.chunk_writer import PROBE_BYTES, ChunkWriter
 from celonis_frames._encoding.codecs import ACCEPTED, Effort
-from celonis_frames._encoding.file_format import Style
+from celonis_frames._encoding.file_format import FileFormat
 
-__all__ = ["COMPRESSIONS", "efforts", "empty", "encode", "fill", "weigh", "write"]
+__all__ = ["COMPRESSIONS", "efforts", "empty", "encode", "estimate_row_bytes", "fill", "write"]
 
 COMPRESSIONS = ("snappy", "none", "zstd", "gzip", "lz4")
 
@@ -44,8 +44,8 @@ def encode(
     Raises:
         FrameError: A file came out larger than the API takes.
     """
-    style = Style(schema, file_type, compression)
-    sizes = Sizes(chunk_bytes, None, None)
+    style = FileFormat(schema, file_type, compression)
+    sizes = ChunkSizer(chunk_bytes, None, None)
     number = 0
     for file in write(batches, style, sizes):
         number += 1
@@ -54,7 +54,9 @@ def encode(
         yield empty(style)
 
 
-def write(batches: Iterable[pa.RecordBatch], style: Style, sizes: Sizes) -> Iterator[ChunkFile]:
+def write(
+    batches: Iterable[pa.RecordBatch], style: FileFormat, sizes: ChunkSizer
+) -> Iterator[ChunkWriter]:
     """Written files, one after the other; each is to be finished before the next is asked for.
 
     Args:
@@ -72,8 +74,8 @@ def write(batches: Iterable[pa.RecordBatch], style: Style, sizes: Sizes) -> Iter
 
 
 def fill(
-    batches: Iterable[pa.RecordBatch], style: Style, sizes: Sizes
-) -> tuple[ChunkFile | None, pa.RecordBatch | None]:
+    batches: Iterable[pa.RecordBatch], style: FileFormat, sizes: ChunkSizer
+) -> tuple[ChunkWriter | None, pa.RecordBatch | None]:
     """The next file, to be finished, and what is left of the batch that was taken last.
 
     A file grows by row groups; how many rows the next one takes follows from what the last one
@@ -87,14 +89,14 @@ def fill(
     Returns:
         No file where there are no rows, or they fall to the files that other threads have begun.
     """
-    file: ChunkFile | None = None
+    file: ChunkWriter | None = None
     for batch in batches:
         if not batch.num_rows:
             continue
         if file is None:
             if sizes.spoken_for:
                 return None, batch
-            file = ChunkFile(style, sizes, batch)
+            file = ChunkWriter(style, sizes, batch)
         sizes.take(batch.num_rows)
         start, width = 0, weight(batch) / batch.num_rows
         while start < batch.num_rows:
@@ -105,23 +107,23 @@ def fill(
     return file, None
 
 
-def empty(style: Style, *, number: int = 1, deleted: bool = False) -> EncodedChunk:
+def empty(style: FileFormat, *, number: int = 1, deleted: bool = False) -> EncodedChunk:
     """The file of a frame without rows: it says what the columns are."""
-    return ChunkFile(style, Sizes(1, None, None), None).finish(number, deleted=deleted)
+    return ChunkWriter(style, ChunkSizer(1, None, None), None).finish(number, deleted=deleted)
 
 
-def weigh(batch: pa.RecordBatch, style: Style) -> float | None:
+def estimate_row_bytes(batch: pa.RecordBatch, style: FileFormat) -> float | None:
     """Bytes that a row has in a file, from the first rows."""
     width = weight(batch) / max(batch.num_rows, 1)
     rows = min(batch.num_rows, max(1, int(PROBE_BYTES / max(width, 1))))
-    sizes = Sizes(DEFAULT_CHUNK_BYTES, None, None)
-    file = ChunkFile(style, sizes, batch)
+    sizes = ChunkSizer(DEFAULT_CHUNK_BYTES, None, None)
+    file = ChunkWriter(style, sizes, batch)
     file.take(batch.slice(0, rows), 0, width)
     file.finish(1)
     return sizes.weight
 
 
-def efforts(batch: pa.RecordBatch, style: Style) -> dict[str, Effort]:
+def efforts(batch: pa.RecordBatch, style: FileFormat) -> dict[str, Effort]:
     """What a row costs with each codec that is accepted, from the first rows."""
     rows = int(min(batch.num_rows, max(1, _EFFORT_BYTES * batch.num_rows / max(batch.nbytes, 1))))
     sample = batch.slice(0, rows)
@@ -131,7 +133,7 @@ def efforts(batch: pa.RecordBatch, style: Style) -> dict[str, Effort]:
         times = []
         for _ in range(_EFFORTS):
             begin = _clock()
-            (file,) = write([sample], plain, Sizes(MAX_CHUNK_BYTES, rows, None))
+            (file,) = write([sample], plain, ChunkSizer(MAX_CHUNK_BYTES, rows, None))
             size = file.finish(1).size
             times.append(_clock() - begin)
         found[codec] = Effort(size / rows, min(times) / rows)

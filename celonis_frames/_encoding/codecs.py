@@ -30,14 +30,14 @@ class Effort:
 
 
 def choose(
-    efforts: Mapping[str, Effort], speed: float | None, *, cores: int, overlapped: bool
+    efforts: Mapping[str, Effort], speed: float | None, *, cpu_count: int, overlapped: bool
 ) -> str:
     """The codec with which rows arrive soonest; the certain one unless another is worth it.
 
     Args:
         efforts: What a row costs with each codec; the certain one is among them.
         speed: Bytes a second of the line; None where it is not known.
-        cores: How many write at a time.
+        cpu_count: How many write at a time.
         overlapped: Whether files are sent while others are written. Then the slower of both says
             how long it takes, else their sum.
     """
@@ -45,7 +45,7 @@ def choose(
         return CERTAIN
 
     def seconds(codec: str) -> float:
-        both = efforts[codec].seconds / cores, efforts[codec].size / max(speed, 1e-9)
+        both = efforts[codec].seconds / cpu_count, efforts[codec].size / max(speed, 1e-9)
         return max(both) if overlapped else sum(both)
 
     best = min(efforts, key=seconds)
@@ -58,7 +58,7 @@ class Choice:
     Args:
         efforts: What a row costs with each codec.
         speed: Tells bytes a second of the line, or None.
-        cores: As for `choose`.
+        cpu_count: As for `choose`.
         overlapped: As for `choose`.
     """
 
@@ -67,15 +67,17 @@ class Choice:
         efforts: Mapping[str, Effort],
         speed: Callable[[], float | None],
         *,
-        cores: int,
+        cpu_count: int,
         overlapped: bool,
     ) -> None:
         self._efforts, self._speed = efforts, speed
-        self._cores, self._overlapped = cores, overlapped
+        self._cores, self._overlapped = cpu_count, overlapped
 
     def codec(self) -> str:
         """The codec of the next file."""
-        return choose(self._efforts, self._speed(), cores=self._cores, overlapped=self._overlapped)
+        return choose(
+            self._efforts, self._speed(), cpu_count=self._cores, overlapped=self._overlapped
+        )
 
     def factor(self, codec: str) -> float:
         """How much larger a file is with a codec than with the certain one."""

@@ -55,7 +55,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def _decoded(column: Any, kind: pa.DataType) -> Any:
-    return pa.chunked_array([casts.unpacked(chunk) for chunk in column.chunks], kind)
+    return pa.chunked_array([casts.decoded(chunk) for chunk in column.chunks], kind)
 
 
 def _quoted(name: str) -> str:

@@ -16,27 +16,27 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from celonis_frames._arrow.batching import tapered
+from celonis_frames._arrow.batching import taper
 from celonis_frames._concurrency.worker_pool import (
-    AHEAD,
     JOIN_SECONDS,
-    Crew,
-    Halted,
-    Share,
-    cores,
-    share_out,
+    QUEUE_SIZE,
+    PoolStopped,
+    WorkerPool,
+    WorkItems,
+    cpu_count,
+    feed,
 )
 from celonis_frames._encoding.chunk import EncodedChunk, LentChunk
-from celonis_frames._encoding.chunk_sizer import Sizes
-from celonis_frames._encoding.chunk_writer import ChunkFile
-from celonis_frames._encoding.chunking import efforts, empty, fill, weigh
+from celonis_frames._encoding.chunk_sizer import ChunkSizer
+from celonis_frames._encoding.chunk_writer import ChunkWriter
+from celonis_frames._encoding.chunking import efforts, empty, estimate_row_bytes, fill
 from celonis_frames._encoding.codecs import AUTO, Choice
-from celonis_frames._encoding.file_format import Style
-from celonis_frames._schema.table_layout import Layout
-from celonis_frames._validation.validator import Measure
+from celonis_frames._encoding.file_format import FileFormat
+from celonis_frames._schema.table_layout import TableLayout
+from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["Encoding", "Judging"]
+__all__ = ["ChunkEncoder", "SampleEstimate"]
 
 _PIECES, _LEAST_ROWS = 8, 1_000
 """How small the last batches are: so many for a file, but of no fewer rows."""
@@ -56,19 +56,19 @@ class _Wire:
 _Rows: TypeAlias = "pa.RecordBatch | _Wire"
 
 
-def judge(batch: pa.RecordBatch, layout: Layout, style: Style) -> float | None:
+def judge(batch: pa.RecordBatch, layout: TableLayout, style: FileFormat) -> float | None:
     """Decide by the first rows what the files are like; bytes that a row has in them."""
     sample = layout.convert(batch.slice(0, _SAMPLE_ROWS))
     style.see(sample)
-    return weigh(sample, style)
+    return estimate_row_bytes(sample, style)
 
 
-class Judging:
+class SampleEstimate:
     """Judges in a thread of its own, while the rows are looked at, what the files will be like."""
 
-    def __init__(self, batch: pa.RecordBatch, layout: Layout, style: Style) -> None:
+    def __init__(self, batch: pa.RecordBatch, layout: TableLayout, style: FileFormat) -> None:
         self._found: float | None = None
-        self._crew: Crew[pa.RecordBatch] | None = None
+        self._crew: WorkerPool[pa.RecordBatch] | None = None
 
         def work(items: _Batches) -> None:
             for item in items:
@@ -76,7 +76,7 @@ class Judging:
                     self._found = judge(item, layout, style)
 
         with contextlib.suppress(RuntimeError):  # no thread: it is judged when files are made
-            self._crew = Crew(work, threads=1, ahead=1)
+            self._crew = WorkerPool(work, threads=1, ahead=1)
             self._crew.put(batch)
 
     def result(self) -> float | None:
@@ -91,7 +91,7 @@ class Judging:
             self._crew.close()
 
 
-class Encoding:
+class ChunkEncoder:
     """Makes the files of one frame.
 
     Args:
@@ -114,8 +114,8 @@ class Encoding:
 
     def __init__(
         self,
-        layout: Layout,
-        style: Style,
+        layout: TableLayout,
+        style: FileFormat,
         *,
         rows: int | None,
         weight: float | None = None,
@@ -145,7 +145,7 @@ class Encoding:
         self,
         batches: _Batches,
         keep: Callable[[EncodedChunk], object],
-        measure: Measure | None,
+        measure: FrameValidator | None,
         admit: Callable[[], None] = lambda: None,
         dismiss: Callable[[], None] = lambda: None,
     ) -> None:
@@ -169,8 +169,8 @@ class Encoding:
         alone = head[0].num_rows >= self._rows if self._rows else len(head) < 2
         few = alone and head[0].num_rows <= _SAMPLE_ROWS  # too little to be encoded twice
         weight = None if few else self._weight or judge(head[0], self._layout, self._style)
-        sizes = Sizes(self._wish, self._rows, weight, uploads=self._uploads)
-        most = min(cores(), max(1, self._room // sizes.wish))
+        sizes = ChunkSizer(self._wish, self._rows, weight, uploads=self._uploads)
+        most = min(cpu_count(), max(1, self._room // sizes.wish))
         if self._ordered or alone:
             most = 1
         threads = most if sizes.count is None else min(most, sizes.count)
@@ -181,11 +181,11 @@ class Encoding:
             sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
             self._style.choice = Choice(
                 efforts(sample, self._style), self._speed,
-                cores=threads, overlapped=self._overlapped,
+                cpu_count=threads, overlapped=self._overlapped,
             )  # fmt: skip
             del sample
 
-        def work(items: Share[_Rows]) -> None:
+        def work(items: WorkItems[_Rows]) -> None:
             part = None if measure is None or self._busy else measure.part()
             try:
                 for file in self._files(items, sizes, part, admit, dismiss):
@@ -207,18 +207,18 @@ class Encoding:
         del head
         if self._rows and weight is not None and threads > 1:
             piece = max(_LEAST_ROWS, int(sizes.wish / _PIECES / weight))
-            source = tapered(source, self._rows, threads, piece)
+            source = taper(source, self._rows, threads, piece)
         if self._busy:
             source = map(_Wire, self._converted(source, measure))
         # One who holds the GIL while it reads is not to wait for those who compress meanwhile.
-        ahead = 2 * AHEAD if self._busy else AHEAD
-        share_out(source, Crew(work, threads=threads, ahead=ahead))
+        ahead = 2 * QUEUE_SIZE if self._busy else QUEUE_SIZE
+        feed(source, WorkerPool(work, threads=threads, ahead=ahead))
 
     def stream(
         self,
         batches: Callable[[], _Batches],
         room: threading.Semaphore,
-        measure: Measure | None,
+        measure: FrameValidator | None,
         check: Callable[[], None] = lambda: None,
     ) -> Generator[LentChunk]:
         """All files as they are made, at most as many at a time as there is room for.
@@ -239,13 +239,13 @@ class Encoding:
         def admit() -> None:
             while not room.acquire(timeout=0.1):
                 if stopped.is_set():
-                    raise Halted
+                    raise PoolStopped
 
         def rows() -> _Batches:
             try:
                 for batch in batches():
                     if stopped.is_set():
-                        raise Halted
+                        raise PoolStopped
                     yield batch
             except BaseException:
                 stopped.set()
@@ -285,12 +285,12 @@ class Encoding:
 
     def _files(
         self,
-        items: Share[_Rows],
-        sizes: Sizes,
-        measure: Measure | None,
+        items: WorkItems[_Rows],
+        sizes: ChunkSizer,
+        measure: FrameValidator | None,
         admit: Callable[[], None],
         dismiss: Callable[[], None],
-    ) -> Iterator[ChunkFile]:
+    ) -> Iterator[ChunkWriter]:
         """The files of one thread, to be finished. What none of them takes is given back.
 
         So nobody holds rows, while it waits to begin a file, that another one's file has room for.
@@ -298,7 +298,7 @@ class Encoding:
         while True:
             admit()
             file, rest = fill(self._converted(items, measure), self._style, sizes)
-            items.let_go(None if rest is None else _Wire(rest))
+            items.return_rest(None if rest is None else _Wire(rest))
             del rest
             if file is None:
                 # Whoever has a file open comes back for what was given back here.
@@ -307,7 +307,7 @@ class Encoding:
             yield file
             del file
 
-    def _converted(self, rows: Iterable[_Rows], measure: Measure | None) -> _Batches:
+    def _converted(self, rows: Iterable[_Rows], measure: FrameValidator | None) -> _Batches:
         for batch in rows:
             if isinstance(batch, _Wire):
                 yield batch.batch

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from celonis_frames._arrow import casts
 from celonis_frames._encoding.codecs import AUTO, CERTAIN, Choice
 
-__all__ = ["Style"]
+__all__ = ["FileFormat"]
 
 _GLANCE, _GLANCE_SHARE = 1_000, 0.8
 _DICTIONARY_SAMPLE, _DICTIONARY_SHARE = 20_000, 0.1
@@ -23,7 +23,7 @@ _HEADER, _FOOTER = 50, 100
 
 
 @dataclass
-class Style:
+class FileFormat:
     """What files are written, the same for all of one push.
 
     Attributes:
@@ -95,7 +95,7 @@ def _dictionary_columns(batch: pa.RecordBatch) -> list[str]:
 def _mostly_different(column: Any) -> bool:
     # A few rows tell of most columns; the others are looked at for longer.
     for rows, share in ((_GLANCE, _GLANCE_SHARE), (_DICTIONARY_SAMPLE, _DICTIONARY_SHARE)):
-        sample = casts.unpacked(column.slice(0, rows))
+        sample = casts.decoded(column.slice(0, rows))
         if pc.count_distinct(sample).as_py() > share * len(sample):
             return True
     return False

@@ -14,15 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.batching import evened
+from celonis_frames._arrow.batching import rebatch
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
 from celonis_frames._encoding.codecs import ACCEPTED, AUTO
 from celonis_frames._filesystem import BLOCK_BYTES, address, checked_blocks, own
-from celonis_frames._schema.table_layout import Layout
+from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.parquet import ParquetFile, ParquetFiles, reading
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["PassedFile", "Passing", "problem"]
+__all__ = ["PassthroughChunk", "PassthroughFiles", "problem"]
 
 FEW = 4
 """So many files are sent as they are however small: merging them would not save much."""
@@ -45,7 +45,7 @@ _PAGE_V1 = b"\x15\x00"
 
 
 @dataclass(frozen=True)
-class PassedFile:
+class PassthroughChunk:
     """A file of the user's that is a chunk as it is.
 
     Attributes:
@@ -85,7 +85,7 @@ class PassedFile:
         """The file is the user's, and stays."""
 
 
-class Passing:
+class PassthroughFiles:
     """Those of a frame's files that may be sent as they are.
 
     Args:
@@ -102,7 +102,7 @@ class Passing:
     def __init__(
         self,
         files: ParquetFiles,
-        layout: Layout,
+        layout: TableLayout,
         *,
         compression: str,
         wish: int | None,
@@ -115,7 +115,7 @@ class Passing:
             for place, file in enumerate(files.files)
             if problem(file, layout, compression=compression, wish=wish, few=few) is None
         ]
-        self.sent: dict[int, PassedFile] = {}
+        self.sent: dict[int, PassthroughChunk] = {}
 
     def __bool__(self) -> bool:
         return bool(self._candidates)
@@ -129,7 +129,7 @@ class Passing:
         Raises:
             FrameError: A file cannot be read, or changes while it is.
         """
-        return evened(self._looked_at(first))
+        return rebatch(self._looked_at(first))
 
     def _looked_at(self, first: int) -> Iterator[pa.RecordBatch]:
         self.sent = {}
@@ -138,14 +138,14 @@ class Passing:
             with reading(address(self._files.filesystem, path)):
                 yield from self._look(place, first + len(self.sent))
 
-    def runs(self, *, ordered: bool) -> list[PassedFile | list[int]]:
+    def runs(self, *, ordered: bool) -> list[PassthroughChunk | list[int]]:
         """What is to be sent: files as they are, and places of files to be written anew.
 
         Args:
             ordered: Whether the files' order must be kept; else all that are written anew come
                 together, last.
         """
-        runs: list[PassedFile | list[int]] = []
+        runs: list[PassthroughChunk | list[int]] = []
         rest: list[int] = []
         for place in range(len(self._files.files)):
             passed = self.sent.get(place)
@@ -158,7 +158,7 @@ class Passing:
             runs.append(passed)
         runs.append(rest)
         # Of files without rows nothing would come but a chunk without rows.
-        return [run for run in runs if isinstance(run, PassedFile) or self.rows(run)]
+        return [run for run in runs if isinstance(run, PassthroughChunk) or self.rows(run)]
 
     def rows(self, places: Sequence[int]) -> int:
         """Rows of some files."""
@@ -166,7 +166,7 @@ class Passing:
 
     def rest(self, places: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """Rows of files that are written anew."""
-        return evened(self._files.batches(places))
+        return rebatch(self._files.batches(places))
 
     def _look(self, place: int, number: int) -> Iterator[pa.RecordBatch]:
         """The rows of a file that turns out to be fit; none of one that does not.
@@ -191,7 +191,7 @@ class Passing:
                 )
             if not plain:
                 return
-            self.sent[place] = PassedFile(
+            self.sent[place] = PassthroughChunk(
                 f"chunk-{number:05d}.parquet", size, file.rows, self._deleted, digest, filesystem,
                 file.path,
             )  # fmt: skip
@@ -199,7 +199,7 @@ class Passing:
 
 
 def problem(
-    file: ParquetFile, layout: Layout, *, compression: str, wish: int | None, few: bool
+    file: ParquetFile, layout: TableLayout, *, compression: str, wish: int | None, few: bool
 ) -> str | None:
     """Why a file must be written anew, as far as its footer tells; None where it need not be.
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, NoReturn, Self
 
-from celonis_frames._http.messages import Reply
+from celonis_frames._http.messages import RawResponse
 from celonis_frames._http.redaction import MASK
 
 __all__ = ["Ask", "Auth", "Credentials", "Secret", "Unpicklable"]
@@ -76,7 +76,7 @@ class Credentials(ABC):
         return False
 
 
-Ask = Callable[[str, Secret, Secret | None, Sequence[Secret]], Reply]
+Ask = Callable[[str, Secret, Secret | None, Sequence[Secret]], RawResponse]
 """Posts a form: path, form, ``Authorization`` header or None, and what else is to be masked."""
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Call", "Reply"]
+__all__ = ["RawResponse", "Request"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Call:
+class Request:
     """What was asked: enough to say where something went wrong, and no credentials."""
 
     method: str
@@ -24,10 +24,10 @@ class Call:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reply:
+class RawResponse:
     """What came back, whatever its status: no secret that was sent is left in it."""
 
-    call: Call
+    call: Request
     status: int
     headers: Mapping[str, str] = dataclasses.field(repr=False)
     content: bytes = dataclasses.field(repr=False)

@@ -18,7 +18,7 @@ from celonis_frames._http.redaction import plain
 from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiTimeoutError
 
 if TYPE_CHECKING:
-    from celonis_frames._http.messages import Call
+    from celonis_frames._http.messages import Request
 
 __all__ = ["translate"]
 
@@ -26,7 +26,7 @@ _OTHER_HOST = (62, 64)
 """OpenSSL's codes for a name, and for an address, that is not in the certificate."""
 
 
-def translate(error: BaseException, call: Call, read: float) -> ApiError:
+def translate(error: BaseException, call: Request, read: float) -> ApiError:
     """The error to raise for a call that got no whole answer.
 
     Args:
@@ -51,7 +51,7 @@ def _unsent(chain: list[BaseException]) -> bool:
     )
 
 
-def _translated(chain: list[BaseException], call: Call, read: float) -> ApiError:
+def _translated(chain: list[BaseException], call: Request, read: float) -> ApiError:
     about = dataclasses.asdict(call)
     host = urlsplit(call.url).netloc
     if _any(chain, net.NewConnectionError, net.ProxyError, net.SSLError):

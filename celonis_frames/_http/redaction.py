@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["hidden", "plain"]
+__all__ = ["plain", "redact"]
 
 MASK = "********"
 MIN_SECRET = 6
@@ -18,7 +18,7 @@ MAX_TEXT = 500
 """Characters of a server's text in a message."""
 
 
-def hidden(content: bytes, secrets: Iterable[str]) -> bytes:
+def redact(content: bytes, secrets: Iterable[str]) -> bytes:
     """The content with ``********`` for each secret, also where it is escaped.
 
     Gateways echo headers into their pages: as they are, or escaped for HTML, JSON or addresses.

@@ -6,9 +6,9 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from celonis_frames._http.messages import Call, Reply
+from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.redaction import plain
-from celonis_frames._http.status_errors import redirect, refusal, unreadable
+from celonis_frames._http.status_errors import redirect, status_error, unreadable
 from celonis_frames.exceptions import ApiConnectionError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from celonis_frames._http.multipart import MultipartFile
     from celonis_frames.exceptions import ApiStatusError
 
-__all__ = ["MAX_ANSWER_BYTES", "Answer", "judged"]
+__all__ = ["MAX_ANSWER_BYTES", "Response", "raise_for_status"]
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Largest answer that is read: a pool's whole list of jobs, with logs, is far below."""
@@ -24,7 +24,7 @@ _START = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
+class Response:
     """A successful answer.
 
     Attributes:
@@ -35,7 +35,7 @@ class Answer:
 
     status: int
     content: bytes = dataclasses.field(repr=False)
-    call: Call
+    call: Request
 
     def json(self) -> Any:
         """The body, read as JSON.
@@ -60,7 +60,7 @@ class Answer:
         return unreadable(self.call, self.status, problem, plain(self.content, _START))
 
 
-def judged(reply: Reply, auth: Auth, body: MultipartFile | None) -> Answer:
+def raise_for_status(reply: RawResponse, auth: Auth, body: MultipartFile | None) -> Response:
     """The answer, if it is a success.
 
     Args:
@@ -76,8 +76,8 @@ def judged(reply: Reply, auth: Auth, body: MultipartFile | None) -> Answer:
     if 300 <= status < 400:
         raise redirect(call, status, reply.headers.get("Location", ""))
     if not 200 <= status < 300:
-        raise refusal(reply, auth)
-    answer = Answer(status, received, call)
+        raise status_error(reply, auth)
+    answer = Response(status, received, call)
     kind = reply.headers.get("Content-Type", "").strip().lower()
     if kind.startswith("text/html") or received.lstrip()[:1] == b"<":
         # Also where no content is expected: a login page is not a stored chunk.

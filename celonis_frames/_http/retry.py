@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from celonis_frames._concurrency.cancellation import Stopped, pause
+from celonis_frames._concurrency.cancellation import Cancelled, pause
 from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiStatusError, ApiTimeoutError
 
-__all__ = ["Budget", "Patience", "outcome"]
+__all__ = ["RetryPolicy", "RetryState", "outcome"]
 
 MAX_RETRY_AFTER = 120.0
 """Seconds: the longest wait that a server's ``Retry-After`` can ask for between two tries."""
@@ -49,7 +49,7 @@ def outcome(error: ApiError) -> Outcome:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How much trouble is borne before it is an error.
 
     Attributes:
@@ -69,9 +69,9 @@ class Patience:
     deadline: float | None = None
     stop: threading.Event | None = None
 
-    def budget(self) -> Budget:
+    def budget(self) -> RetryState:
         """A fresh budget, for one thing to get done."""
-        return Budget(self)
+        return RetryState(self)
 
     def left(self) -> float | None:
         """Seconds until the deadline, at least 0; None: there is none."""
@@ -84,7 +84,7 @@ class Patience:
             Stopped: `stop` was set.
         """
         if self.stop is not None and self.stop.is_set():
-            raise Stopped
+            raise Cancelled
 
     def ask(self, question: Callable[[], _T]) -> _T:
         """The answer to a question, which may be asked as often as need be.
@@ -100,18 +100,18 @@ class Patience:
             except ApiError as error:
                 if outcome(error) == "refused":
                     raise
-                budget.spend(error)
+                budget.wait_or_raise(error)
 
 
 @dataclass
-class Budget:
+class RetryState:
     """The tries and the time left for one thing to get done."""
 
-    patience: Patience
+    patience: RetryPolicy
     _failures: int = field(default=0, init=False)
     _begin: float = field(default=0.0, init=False)
 
-    def spend(self, error: ApiError) -> None:
+    def wait_or_raise(self, error: ApiError) -> None:
         """Wait before the next try.
 
         Raises:

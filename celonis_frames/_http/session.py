@@ -16,7 +16,7 @@ import urllib3.connectionpool
 import urllib3.exceptions
 
 from celonis_frames._concurrency.cancellation import attach_socket
-from celonis_frames._http.tls import shared_context
+from celonis_frames._http.tls import ssl_context
 from celonis_frames._urls import is_loopback
 from celonis_frames._version import __version__
 
@@ -40,7 +40,7 @@ class Adapter(requests.adapters.HTTPAdapter):
 
 
 class _Attached:
-    """Mixed into a connection: tells the thread's `Abort` which socket is in use."""
+    """Mixed into a connection: tells the thread's `CallAborter` which socket is in use."""
 
     sock: socket.socket | None
 
@@ -65,7 +65,7 @@ class _Https(_Attached, urllib3.connection.HTTPSConnection):
             self._authorities, self.ca_certs = self.ca_certs, None
         if self._authorities is not None:  # each time: the file may have changed
             try:
-                self.ssl_context = shared_context(self._authorities)
+                self.ssl_context = ssl_context(self._authorities)
             except OSError as error:  # as the HTTP library says it
                 raise urllib3.exceptions.SSLError(error) from error
         super().connect()

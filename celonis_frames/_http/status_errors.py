@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from celonis_frames._http.messages import Call, Reply
+from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.redaction import plain
 from celonis_frames.exceptions import (
     ApiStatusError,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from celonis_frames._http.auth import Auth
 
-__all__ = ["redirect", "refusal", "retry_after", "unreadable"]
+__all__ = ["redirect", "retry_after", "status_error", "unreadable"]
 
 _KINDS: dict[int, type[ApiStatusError]] = {
     400: BadRequest,
@@ -44,7 +44,7 @@ _KINDS: dict[int, type[ApiStatusError]] = {
 }
 
 
-def unreadable(call: Call, status: int, problem: str, start: str | None) -> ApiStatusError:
+def unreadable(call: Request, status: int, problem: str, start: str | None) -> ApiStatusError:
     """The error for an answer that says success, but cannot be understood.
 
     Args:
@@ -63,7 +63,7 @@ def unreadable(call: Call, status: int, problem: str, start: str | None) -> ApiS
     )
 
 
-def redirect(call: Call, status: int, location: str) -> ApiStatusError:
+def redirect(call: Request, status: int, location: str) -> ApiStatusError:
     """The error for an answer that sends the call elsewhere; only the host is named."""
     try:
         host = urlsplit(location).hostname or urlsplit(call.url).hostname or ""
@@ -79,7 +79,7 @@ def redirect(call: Call, status: int, location: str) -> ApiStatusError:
     )
 
 
-def refusal(reply: Reply, auth: Auth) -> ApiStatusError:
+def status_error(reply: RawResponse, auth: Auth) -> ApiStatusError:
     """The error for an answer of 400 and above, ready to be raised.
 
     Args:

@@ -10,10 +10,10 @@ from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
 
 from celonis_frames.exceptions import ConfigError
 
-__all__ = ["authorities", "shared_context"]
+__all__ = ["resolve_ca_bundle", "ssl_context"]
 
 
-def shared_context(ca_file: str) -> ssl.SSLContext:
+def ssl_context(ca_file: str) -> ssl.SSLContext:
     """What TLS connections that trust these authorities share, as the HTTP library makes it.
 
     A list of authorities is long in reading, some 20 ms, and would be read for each connection.
@@ -38,7 +38,7 @@ def _context(ca_file: str, _: object) -> ssl.SSLContext:
     return context
 
 
-def authorities(verify: object, *, encrypted: bool) -> bool | str:
+def resolve_ca_bundle(verify: object, *, encrypted: bool) -> bool | str:
     """Whose certificates a session trusts, checked before the first call.
 
     Args:
@@ -73,7 +73,7 @@ def _check_authorities(path: str, given: str) -> None:
     if os.path.isdir(path):  # noqa: PTH112
         return
     try:
-        shared_context(path)
+        ssl_context(path)
     except FileNotFoundError:
         problem = "there is no such CA file or directory"
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError

@@ -23,19 +23,19 @@ import urllib3.exceptions
 
 from celonis_frames._http import responses as answers
 from celonis_frames._http.auth import Secret
-from celonis_frames._http.messages import Call, Reply
+from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.network_errors import translate
-from celonis_frames._http.redaction import hidden
+from celonis_frames._http.redaction import redact
 from celonis_frames._http.session import close_session, new_session
 from celonis_frames._http.status_errors import redirect
-from celonis_frames._http.tls import authorities
+from celonis_frames._http.tls import resolve_ca_bundle
 from celonis_frames._urls import base_url
 from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from celonis_frames._concurrency.cancellation import Abort
+    from celonis_frames._concurrency.cancellation import CallAborter
     from celonis_frames._http.auth import Auth
     from celonis_frames._http.multipart import MultipartFile
     from celonis_frames.exceptions import ApiError
@@ -139,7 +139,7 @@ class Transport:
         self._auth = auth
         self._clock = clock
         self._credentials = auth.credentials(self._ask, clock)
-        self._verify = authorities(verify, encrypted=self.url.startswith("https:"))
+        self._verify = resolve_ca_bundle(verify, encrypted=self.url.startswith("https:"))
         self._timeouts = timeouts or Timeouts()
         self._connections = connections
         self._lock = threading.Lock()
@@ -160,8 +160,8 @@ class Transport:
         body: MultipartFile | None = None,
         job_id: str | None = None,
         read_timeout: float | None = None,
-        abort: Abort | None = None,
-    ) -> answers.Answer:
+        abort: CallAborter | None = None,
+    ) -> answers.Response:
         """Make one call.
 
         Args:
@@ -180,7 +180,7 @@ class Transport:
             ApiStatusError: If the answer is no success, or too large.
             ConfigError: If the transport is closed, or `json` cannot be written as JSON.
         """
-        call = Call(method, self.url + path, job_id)
+        call = Request(method, self.url + path, job_id)
         headers: dict[str, str] = {}
         data: bytes | None = None
         if body is not None:
@@ -194,14 +194,14 @@ class Transport:
         if reply.status == 401 and credentials.renew(header.reveal()):
             header = _Header(credentials.authorization())
             reply = self._exchange(call, header, params, headers, data, body, read_timeout, abort)
-        return answers.judged(reply, self._auth, body)
+        return answers.raise_for_status(reply, self._auth, body)
 
     def _ask(
         self, path: str, form: Secret, authorization: Secret | None, hide: Sequence[Secret]
-    ) -> Reply:
+    ) -> RawResponse:
         """Post a form of credentials; the answer comes back whatever its status."""
         reply = self._exchange(
-            Call("POST", self.url + path),
+            Request("POST", self.url + path),
             _Header("" if authorization is None else authorization.reveal()),
             None,
             {"Content-Type": "application/x-www-form-urlencoded"},
@@ -217,16 +217,16 @@ class Transport:
 
     def _exchange(
         self,
-        call: Call,
+        call: Request,
         header: _Header,
         params: Mapping[str, str] | None,
         headers: Mapping[str, str],
         data: bytes | Secret | None,
         body: MultipartFile | None,
         read_timeout: float | None,
-        abort: Abort | None,
+        abort: CallAborter | None,
         hide: Sequence[Secret] = (),
-    ) -> Reply:
+    ) -> RawResponse:
         """Send a request and read what comes back, once."""
         read = self._timeouts.read if read_timeout is None else read_timeout
         # The socket's limit while a body is sent is the one for connecting: a slow line needs more.
@@ -280,7 +280,7 @@ class Transport:
             # A file that did not leave whole cannot have been stored.
             failure.sent = failure.sent and (body is None or body.finished)
             raise failure
-        return Reply(call, status, seen, received)
+        return RawResponse(call, status, seen, received)
 
     def close(self) -> None:
         """Close the connections; later calls raise ConfigError."""
@@ -329,9 +329,9 @@ def _read(response: requests.Response, secrets: Sequence[str]) -> tuple[Mapping[
         if size > (answers.MAX_ANSWER_BYTES if response.ok else MAX_REFUSAL_BYTES):
             break
     headers = {
-        name: hidden(response.headers.get(name, "").encode("latin-1", "replace"), secrets).decode(
+        name: redact(response.headers.get(name, "").encode("latin-1", "replace"), secrets).decode(
             "latin-1"
         )
         for name in _HEADERS
     }
-    return headers, hidden(b"".join(parts), secrets)
+    return headers, redact(b"".join(parts), secrets)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from celonis_frames._http.retry import Patience
+from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._jobs.polling import ENDED
 from celonis_frames.exceptions import BadRequest
 
 if TYPE_CHECKING:
-    from celonis_frames._api.client import Api
+    from celonis_frames._api.client import DataPushApi
 
 __all__ = ["cancel", "cleanup_policy"]
 
 
-def cancel(api: Api, pool_id: str, job_id: str, *, seconds: float | None = None) -> str:
+def cancel(api: DataPushApi, pool_id: str, job_id: str, *, seconds: float | None = None) -> str:
     """Cancel a job that will not be executed; its state after that, as far as it can be told.
 
     Args:
@@ -38,8 +38,8 @@ def cancel(api: Api, pool_id: str, job_id: str, *, seconds: float | None = None)
     return "CANCELED"
 
 
-def cleanup_policy(api: Api, seconds: float | None) -> Patience:
+def cleanup_policy(api: DataPushApi, seconds: float | None) -> RetryPolicy:
     """The patience for what must be done although the push is over."""
     if seconds is None:
         return dataclasses.replace(api.patience, deadline=None, stop=None)
-    return Patience(tries=2, seconds=seconds)
+    return RetryPolicy(tries=2, seconds=seconds)

@@ -15,23 +15,23 @@ import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from celonis_frames._concurrency.cancellation import Abort, Stop, Stopped
-from celonis_frames._concurrency.interruption import sheltered
-from celonis_frames._concurrency.signals import interruptible
+from celonis_frames._concurrency.cancellation import CallAborter, CancelEvent, Cancelled
+from celonis_frames._concurrency.interruption import run_uninterrupted
+from celonis_frames._concurrency.signals import in_main_thread
 from celonis_frames._http.multipart import Payload
 from celonis_frames._jobs.cancel import cancel
 from celonis_frames._jobs.orphans import Orphans
 from celonis_frames._jobs.polling import wait_for
 from celonis_frames._jobs.submission import submit
-from celonis_frames._jobs.uploads import Meter, Unsettled, Uploads
+from celonis_frames._jobs.uploads import AmbiguousUploads, Meter, Uploads
 from celonis_frames.exceptions import CelonisFramesError, JobTimeout, UploadUncertain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from celonis_frames._api.client import Api
+    from celonis_frames._api.client import DataPushApi
 
-__all__ = ["Delivered", "Journal", "Parcel", "Report", "deliver"]
+__all__ = ["DeliveryResult", "Journal", "Parcel", "Report", "deliver"]
 
 MAX_JOBS = 3
 """Jobs that are begun for one push before it is an error."""
@@ -78,7 +78,7 @@ class Journal(Protocol):
 
 
 @dataclasses.dataclass
-class Delivered:
+class DeliveryResult:
     """What was sent into a job, and whether that was submitted.
 
     Whoever wants it sent makes this and has it whatever happens: what a call returns can be lost to
@@ -101,7 +101,7 @@ class Delivered:
 class _Attempt:
     """One job, from its making to its submission."""
 
-    api: Api
+    api: DataPushApi
     pool_id: str
     job_id: str
     uploads: Uploads
@@ -130,18 +130,18 @@ def _at_exit() -> None:
     """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
     for attempt in list(_live):
         stop = attempt.api.patience.stop
-        if isinstance(stop, Stop) and stop.left:
+        if isinstance(stop, CancelEvent) and stop.left:
             continue  # it was waited for, as long as was to be waited
         with contextlib.suppress(CelonisFramesError):
             attempt.give_up(seconds=HURRIED_SECONDS)
 
 
 def deliver(
-    api: Api,
+    api: DataPushApi,
     pool_id: str,
     body: Mapping[str, Any],
     parcels: Callable[[Callable[[], None]], Iterable[Parcel]],
-    delivered: Delivered,
+    delivered: DeliveryResult,
     *,
     workers: int,
     report: Report,
@@ -162,7 +162,7 @@ def deliver(
         delivered: Tells what was done, also one whom an interruption keeps from seeing the end.
         workers: Uploads at a time; with one they arrive in order.
         report: Where progress is told.
-        duplicate_removal_column: See `Api.execute_job`.
+        duplicate_removal_column: See `DataPushApi.execute_job`.
         journal: What to keep for another process.
         job_id: A job in NEW that an earlier process left behind, to be filled on.
         orphaned: Whether an earlier process may have left a job behind that nobody knows.
@@ -178,27 +178,27 @@ def deliver(
             or the notes say why not.
     """
 
-    def work(api: Api, abort: Abort) -> None:
+    def work(api: DataPushApi, abort: CallAborter) -> None:
         _deliver(
             api, abort, pool_id, body, parcels, delivered, workers=workers, report=report,
             duplicate_removal_column=duplicate_removal_column, journal=journal, job_id=job_id,
             orphaned=orphaned, timings=timings if timings is not None else {},
         )  # fmt: skip
 
-    if api.patience.stop is not None or not interruptible():
-        work(api, Abort())
+    if api.patience.stop is not None or not in_main_thread():
+        work(api, CallAborter())
         return
     deadline = api.patience.deadline
-    sheltered(lambda stop, abort: work(api.within(deadline=deadline, stop=stop), abort))
+    run_uninterrupted(lambda stop, abort: work(api.within(deadline=deadline, stop=stop), abort))
 
 
 def _deliver(
-    api: Api,
-    abort: Abort,
+    api: DataPushApi,
+    abort: CallAborter,
     pool_id: str,
     body: Mapping[str, Any],
     parcels: Callable[[Callable[[], None]], Iterable[Parcel]],
-    delivered: Delivered,
+    delivered: DeliveryResult,
     *,
     workers: int,
     report: Report,
@@ -242,7 +242,7 @@ def _deliver(
                         recount=_recount(uploads), announce=report.stage,
                     )  # fmt: skip
                 _lap(timings, "execute", begin)
-            except Unsettled as doubt:
+            except AmbiguousUploads as doubt:
                 _abandon(attempt, doubt, last=number == MAX_JOBS)
                 _log.warning("job %s is given up (%s); a new one is begun", job_id, str(doubt))
                 report.restart()
@@ -279,7 +279,7 @@ def _recount(uploads: Uploads) -> Callable[[], None]:
 
 
 def _fill(
-    uploads: Uploads, parcels: Iterable[Parcel], delivered: Delivered, *, left_behind: bool
+    uploads: Uploads, parcels: Iterable[Parcel], delivered: DeliveryResult, *, left_behind: bool
 ) -> None:
     missing = None
     if left_behind:
@@ -300,7 +300,7 @@ def _fill(
     uploads.finish()
 
 
-def _abandon(attempt: _Attempt, doubt: Unsettled, *, last: bool) -> None:
+def _abandon(attempt: _Attempt, doubt: AmbiguousUploads, *, last: bool) -> None:
     """Give a job up for a new one.
 
     Raises:
@@ -330,7 +330,7 @@ def _abandon(attempt: _Attempt, doubt: Unsettled, *, last: bool) -> None:
 
 def _hurries(error: BaseException) -> bool:
     """Whether the user or the system wants the push to end."""
-    return not isinstance(error, Exception) or isinstance(error, JobTimeout | Stopped)
+    return not isinstance(error, Exception) or isinstance(error, JobTimeout | Cancelled)
 
 
 def _cancelled(attempt: _Attempt, error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from celonis_frames.exceptions import ApiError, CelonisFramesError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from celonis_frames._api.client import Api
+    from celonis_frames._api.client import DataPushApi
 
 __all__ = ["Orphans"]
 
@@ -36,7 +36,9 @@ class Orphans:
         lost: Answers that an earlier process may have lost.
     """
 
-    def __init__(self, api: Api, pool_id: str, body: Mapping[str, Any], *, lost: int = 0) -> None:
+    def __init__(
+        self, api: DataPushApi, pool_id: str, body: Mapping[str, Any], *, lost: int = 0
+    ) -> None:
         self._api, self._pool_id, self._body = api, pool_id, body
         self._lost = lost
         self._made: set[str] = set()
@@ -58,7 +60,7 @@ class Orphans:
                 if known == "refused":
                     raise
                 self._lost += known == "unknown"
-                budget.spend(error)
+                budget.wait_or_raise(error)
             except BaseException:
                 self._lost += 1  # interrupted: there may be one
                 raise

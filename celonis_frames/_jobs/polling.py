@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import pause
-from celonis_frames._http.retry import MAX_RETRY_AFTER, Patience, outcome
+from celonis_frames._http.retry import MAX_RETRY_AFTER, RetryPolicy, outcome
 from celonis_frames.exceptions import ApiError, JobFailed, JobTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from celonis_frames._api.client import Api
+    from celonis_frames._api.client import DataPushApi
 
 __all__ = ["ENDED", "failure", "timed_out", "wait_for", "wait_for_all"]
 
@@ -27,7 +27,7 @@ LAST_DELAY = 17.0
 MAX_SILENCE = 900.0
 """Seconds without an answer that are borne when no time limit is given: a job goes on while the
 network does not."""
-_ONCE = Patience(tries=1)
+_ONCE = RetryPolicy(tries=1)
 MAX_LINES = 5
 MAX_LINE = 500
 
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 def wait_for(
-    api: Api,
+    api: DataPushApi,
     pool_id: str,
     job_id: str,
     *,
@@ -75,7 +75,7 @@ def wait_for(
 
 
 def wait_for_all(
-    api: Api,
+    api: DataPushApi,
     pool_id: str,
     job_ids: Sequence[str],
     *,

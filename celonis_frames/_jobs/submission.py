@@ -16,7 +16,7 @@ from celonis_frames.exceptions import ApiError, BadRequest, Conflict, RateLimite
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from celonis_frames._api.client import Api
+    from celonis_frames._api.client import DataPushApi
 
 __all__ = ["submit"]
 
@@ -24,7 +24,7 @@ _log = logging.getLogger("celonis_frames")
 
 
 def submit(
-    api: Api,
+    api: DataPushApi,
     pool_id: str,
     job_id: str,
     *,
@@ -41,7 +41,7 @@ def submit(
         api: The calls, with the patience for failures other than 429.
         pool_id: The pool.
         job_id: A job in NEW.
-        duplicate_removal_column: See `Api.execute_job`.
+        duplicate_removal_column: See `DataPushApi.execute_job`.
         recount: Called right before every call, to see that the job still holds what was counted.
         announce: Called with a text when there is a long wait.
 
@@ -75,12 +75,12 @@ def submit(
                 return
             if known == "refused" and not conflict:
                 raise
-            budget.spend(error)
+            budget.wait_or_raise(error)
         else:
             return
 
 
-def _state(api: Api, pool_id: str, job_id: str, error: ApiError) -> str:
+def _state(api: DataPushApi, pool_id: str, job_id: str, error: ApiError) -> str:
     try:
         return api.job(pool_id, job_id).state
     except ApiError as second:

@@ -17,18 +17,18 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from celonis_frames._concurrency.cancellation import Abort, Stopped, pause
-from celonis_frames._http.retry import Budget, Patience, outcome
+from celonis_frames._concurrency.cancellation import CallAborter, Cancelled, pause
+from celonis_frames._http.retry import RetryPolicy, RetryState, outcome
 from celonis_frames.exceptions import ApiError, JobTimeout, UploadUncertain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from celonis_frames._api.client import Api
+    from celonis_frames._api.client import DataPushApi
     from celonis_frames._api.models import Chunk
     from celonis_frames._http.multipart import Payload
 
-__all__ = ["Meter", "Unsettled", "Uploads"]
+__all__ = ["AmbiguousUploads", "Meter", "Uploads"]
 
 SETTLE_PAUSES = (0.5, 2.0)
 """Seconds between looks for a chunk that may have arrived, before it is taken for not arrived."""
@@ -43,7 +43,7 @@ _I = TypeVar("_I")
 _P = TypeVar("_P", bound="Payload")
 
 
-class Unsettled(Exception):  # the job is given up, not the push
+class AmbiguousUploads(Exception):  # the job is given up, not the push
     """It cannot be told which chunks are in the job."""
 
 
@@ -61,8 +61,8 @@ class Meter(Protocol):
 class _Item:
     payload: Payload
     deleted: bool
-    budget: Budget
-    abort: Abort
+    budget: RetryState
+    abort: CallAborter
     counted: int = 0
     error: ApiError | None = None
 
@@ -85,13 +85,13 @@ class Uploads:
 
     def __init__(
         self,
-        api: Api,
+        api: DataPushApi,
         pool_id: str,
         job_id: str,
         *,
         workers: int,
         meter: Meter,
-        patience: Patience,
+        patience: RetryPolicy,
     ) -> None:
         self._api, self._pool_id, self._job_id = api, pool_id, job_id
         self._workers, self._meter = workers, meter
@@ -124,7 +124,7 @@ class Uploads:
         if there:
             lost = _unrecognised(lost, there, lambda payload: payload)
             if len(lost) + len(there) != len(payloads):
-                raise Unsettled("the job has a chunk that cannot be recognised")
+                raise AmbiguousUploads("the job has a chunk that cannot be recognised")
         self._seen = {chunk.id for chunk in there}
         self.chunks = len(there)
         # What the earlier process had under way may still arrive.
@@ -143,7 +143,7 @@ class Uploads:
         """
         self._wait(self._workers - 1)
         self.chunks += 1
-        self._start(_Item(payload, deleted, self._each.budget(), Abort()))
+        self._start(_Item(payload, deleted, self._each.budget(), CallAborter()))
 
     def finish(self) -> None:
         """Return when every chunk taken is in the job exactly once.
@@ -164,7 +164,9 @@ class Uploads:
         """
         there = self._list()
         if len(there) != self.chunks:
-            raise Unsettled(f"the job has {len(there)} chunks, where {self.chunks} were sent")
+            raise AmbiguousUploads(
+                f"the job has {len(there)} chunks, where {self.chunks} were sent"
+            )
         if self.doubtful:
             _check_twins(there)
 
@@ -197,7 +199,7 @@ class Uploads:
         failure: BaseException | None = None
         try:
             self._upload(item)
-        except Stopped:
+        except Cancelled:
             pass
         except BaseException as error:  # it is raised again in the thread that sends
             failure = error
@@ -212,7 +214,7 @@ class Uploads:
     def _upload(self, item: _Item) -> None:
         def on_sent(size: int) -> None:
             if self._stop.is_set():
-                raise Stopped
+                raise Cancelled
             item.counted += size
             self._meter.sent(size)
 
@@ -229,7 +231,7 @@ class Uploads:
             except ApiError as error:
                 self._uncount(item)
                 if self._stop.is_set():
-                    raise Stopped from None
+                    raise Cancelled from None
                 known = outcome(error)
                 if known == "refused":
                     raise
@@ -238,7 +240,7 @@ class Uploads:
                     with self._changed:
                         self._unsettled.append(item)
                     return
-                item.budget.spend(error)
+                item.budget.wait_or_raise(error)
             else:
                 with self._changed:
                     self._acknowledged += 1
@@ -265,7 +267,7 @@ class Uploads:
             self.doubtful = True
             for item in self._settle(doubtful):
                 assert item.error is not None  # noqa: S101  # that is why it was in doubt
-                item.budget.spend(item.error)
+                item.budget.wait_or_raise(item.error)
                 self._start(item)
                 if self._workers == 1:
                     self._wait(0)  # the order is kept
@@ -285,7 +287,7 @@ class Uploads:
                 break
             self._rest(delay)
         if not 0 <= arrived <= len(doubtful):
-            raise Unsettled(
+            raise AmbiguousUploads(
                 f"the job has {len(there)} chunks, which does not fit the {self.chunks} sent"
             )
         _check_twins(there)
@@ -293,7 +295,7 @@ class Uploads:
         self._known_digest = self._known_digest or len(lost) < len(doubtful)
         if len(doubtful) - len(lost) != arrived:
             if self._known_digest or arrived < len(doubtful):
-                raise Unsettled("it cannot be told which of several chunks arrived")
+                raise AmbiguousUploads("it cannot be told which of several chunks arrived")
             lost = []  # all are there, under checksums of a kind that we do not know
         _log.warning(
             "job %s: %d upload(s) without an answer: %d arrived, %d did not",
@@ -344,7 +346,7 @@ class Uploads:
             raise self._failure
         self._patience.check()
         if self._stop.is_set():  # closed by another thread: what was cut short is no doubt
-            raise Stopped
+            raise Cancelled
         if self._patience.left() == 0.0:
             raise JobTimeout(
                 f"The time was up while job {self._job_id} was being filled ({self.chunks} chunks "
@@ -361,7 +363,7 @@ def _check_twins(chunks: list[Chunk]) -> None:
     """
     checksums = [chunk.checksum for chunk in chunks]
     if len(chunks) > 1 and (None in checksums or len(set(checksums)) < len(chunks)):
-        raise Unsettled("two of the job's chunks are the same, or cannot be told apart")
+        raise AmbiguousUploads("two of the job's chunks are the same, or cannot be told apart")
 
 
 def _unrecognised(

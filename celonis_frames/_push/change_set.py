@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import Connection, line_speed, push_prepared
-from celonis_frames._push.prepared_frame import Prepared, prepare
+from celonis_frames._push.prepared_frame import PreparedFrame, prepare
 from celonis_frames._push.status import PushStatus
-from celonis_frames._staging.spool import Spare
+from celonis_frames._staging.spool import MemoryBudget
 from celonis_frames.exceptions import ConfigError, FrameError
 
 
@@ -24,8 +24,8 @@ class Changes:
     def __init__(self, connection: Connection, pool: str, table: str, options: PushOptions) -> None:
         self._connection, self._pool, self._table = connection, pool, table
         self._options = options
-        self._frames: list[Prepared] = []
-        self._spare = Spare(3 * options.room // 4)
+        self._frames: list[PreparedFrame] = []
+        self._spare = MemoryBudget(3 * options.room // 4)
         self._status: PushStatus | None = None
         self._entered = self._open = False
 
@@ -116,7 +116,7 @@ class Changes:
                 raise
         self._frames.append(prepared)
 
-    def _agree(self, prepared: Prepared) -> None:
+    def _agree(self, prepared: PreparedFrame) -> None:
         """One job has one type for each column, and one set of columns for its upserts."""
         mine = {column.name: column.target.celonis for column in prepared.layout.columns}
         for other in self._frames:

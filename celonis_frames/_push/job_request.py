@@ -8,14 +8,14 @@ from typing import Any
 
 from celonis_frames._encoding.csv_writer import CSV_OPTIONS
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import Prepared
+from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._schema.text_length import MAX_TEXT
 
 __all__ = ["job_body"]
 
 
 def job_body(
-    frames: Sequence[Prepared],
+    frames: Sequence[PreparedFrame],
     pool_id: str,
     table: str,
     connection_id: str | None,

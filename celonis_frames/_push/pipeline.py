@@ -13,15 +13,15 @@ from contextlib import ExitStack
 from itertools import chain
 from typing import Any, Protocol
 
-from celonis_frames._api.client import Api
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
-from celonis_frames._concurrency.signals import termination_raises
+from celonis_frames._concurrency.signals import sigterm_as_system_exit
 from celonis_frames._encoding.chunk import StoredChunk
-from celonis_frames._jobs.delivery import Delivered, deliver
+from celonis_frames._jobs.delivery import DeliveryResult, deliver
 from celonis_frames._jobs.polling import failure, wait_for
 from celonis_frames._push.job_request import job_body
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import Prepared, prepare
+from celonis_frames._push.prepared_frame import PreparedFrame, prepare
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
 from celonis_frames._push.verification import Verification
@@ -31,26 +31,26 @@ from celonis_frames.exceptions import ApiError, FrameError, JobError
 
 __all__ = [
     "Connection",
-    "explaining",
     "follow",
+    "job_note",
     "line_speed",
-    "naming",
     "push_frame",
     "push_prepared",
+    "resume_note",
     "status_of",
 ]
 
 logger = logging.getLogger("celonis_frames")
 
 
-Submitted = Callable[[Delivered, Verification], None]
+Submitted = Callable[[DeliveryResult, Verification], None]
 
 
 class Connection(Protocol):
     """What a push needs of a `Celonis`."""
 
     @property
-    def _api(self) -> Api: ...
+    def _api(self) -> DataPushApi: ...
 
     def pool_id(self, pool: str) -> str:
         """Id of a pool given by id, name or URL."""
@@ -79,7 +79,7 @@ def push_frame(
         table: Name of the table.
         options: Checked options.
         deleted: Send the frame's keys as rows to delete.
-        stop: Ends the push when another thread sets it; `Stopped` is raised.
+        stop: Ends the push when another thread sets it; `Cancelled` is raised.
         submitted: As for `push_prepared`.
 
     Raises:
@@ -99,7 +99,7 @@ def line_speed(connection: Connection) -> Callable[[], float | None]:
 
 def push_prepared(
     connection: Connection,
-    frames: Sequence[Prepared],
+    frames: Sequence[PreparedFrame],
     pool: str,
     table: str,
     options: PushOptions,
@@ -118,8 +118,8 @@ def push_prepared(
         table: Name of the table.
         options: Checked options.
         begin: When the push began, in seconds of `time.monotonic`.
-        checked: Whether `Prepared.check` was called for them already.
-        stop: Ends the push when another thread sets it; `Stopped` is raised.
+        checked: Whether `PreparedFrame.check` was called for them already.
+        stop: Ends the push when another thread sets it; `Cancelled` is raised.
         submitted: Told of the job as soon as it is submitted; who gives it carries out
             `Verification.after`.
 
@@ -131,7 +131,7 @@ def push_prepared(
     whole = connection._api  # noqa: SLF001  # the one door between the rooms
     api = whole.within(deadline=deadline, stop=stop)
     with ExitStack() as stack:
-        stack.enter_context(termination_raises())
+        stack.enter_context(sigterm_as_system_exit())
         for prepared in frames:
             stack.callback(prepared.close)
         pool_id = connection.pool_id(pool)
@@ -164,9 +164,9 @@ def push_prepared(
         workers = options.uploads(ordered=ordered)
         if stage is not None:
             stage.seal(body, warnings, workers=workers)
-        delivered = Delivered()
-        with explaining(stage):
-            with naming(pool_id, delivered):
+        delivered = DeliveryResult()
+        with resume_note(stage):
+            with job_note(pool_id, delivered):
                 deliver(
                     api,
                     pool_id,
@@ -196,9 +196,9 @@ def push_prepared(
 
 
 def follow(
-    api: Api,
+    api: DataPushApi,
     pool_id: str,
-    delivered: Delivered,
+    delivered: DeliveryResult,
     progress: Progress,
     *,
     wait: bool,
@@ -230,9 +230,9 @@ def follow(
 
 
 def status_of(
-    api: Api,
+    api: DataPushApi,
     job: Job,
-    delivered: Delivered,
+    delivered: DeliveryResult,
     *,
     warnings: tuple[str, ...],
     timings: dict[str, float],
@@ -257,10 +257,10 @@ def status_of(
     return status
 
 
-class naming:  # noqa: N801  # reads as a word
+class job_note:  # noqa: N801  # reads as a word
     """Adds to what ends the waiting for a submitted job which one that is."""
 
-    def __init__(self, pool_id: str, delivered: Delivered) -> None:
+    def __init__(self, pool_id: str, delivered: DeliveryResult) -> None:
         self._pool_id, self._delivered = pool_id, delivered
 
     def __enter__(self) -> None:
@@ -280,7 +280,7 @@ class naming:  # noqa: N801  # reads as a word
             error.job_id = error.job_id or job_id
 
 
-class explaining:  # noqa: N801  # reads as a word
+class resume_note:  # noqa: N801  # reads as a word
     """Adds to an error how a staged push can be finished."""
 
     def __init__(self, stage: Stage | None) -> None:
@@ -301,7 +301,7 @@ class explaining:  # noqa: N801  # reads as a word
         )
 
 
-def _check(frames: Sequence[Prepared], stage: Stage | None) -> None:
+def _check(frames: Sequence[PreparedFrame], stage: Stage | None) -> None:
     first = 1
     for prepared in frames:
         prepared.check(stage, first=first)
@@ -309,7 +309,7 @@ def _check(frames: Sequence[Prepared], stage: Stage | None) -> None:
 
 
 def _parcels(
-    frames: Sequence[Prepared],
+    frames: Sequence[PreparedFrame],
 ) -> Callable[[Callable[[], None]], Iterator[StoredChunk]]:
     def parcels(check: Callable[[], None]) -> Iterator[StoredChunk]:
         for prepared in frames:

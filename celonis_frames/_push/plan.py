@@ -7,13 +7,13 @@ from html import escape
 from itertools import islice
 from typing import Any
 
-from celonis_frames._encoding.chunk_sizer import Sizes
+from celonis_frames._encoding.chunk_sizer import ChunkSizer
 from celonis_frames._encoding.chunking import encode
-from celonis_frames._encoding.passthrough import PassedFile
+from celonis_frames._encoding.passthrough import PassthroughChunk
 from celonis_frames._formatting import format_bytes
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import Prepared, Rows, prepare
-from celonis_frames._schema.table_layout import Layout
+from celonis_frames._push.prepared_frame import PreparedFrame, Rows, prepare
+from celonis_frames._schema.table_layout import TableLayout
 
 _SAMPLE_BATCHES = 4
 
@@ -121,26 +121,26 @@ def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
         FrameError: What push would raise before sending.
     """
     prepared = prepare(frame, table, options)
-    if not prepared.source.rereadable:
+    if not prepared.source.replayable:
         note = "The frame can be read only once, so its rows were neither measured nor counted."
         return _plan(prepared, table, options, None, None, (*prepared.warnings, note))
     prepared.look()
     warnings = (*prepared.warnings, *prepared.measure.check())
     size = chunks = 0
     for part in prepared.parts(ordered=prepared.ordered):
-        if isinstance(part, PassedFile):
+        if isinstance(part, PassthroughChunk):
             size, chunks = size + part.size, chunks + 1
             continue
         rows = part.count or 0
         weight = _estimate(part, prepared.layout, options)
         size += int(weight if not rows else weight * rows)
         uploads = options.uploads(ordered=prepared.ordered)
-        chunks += Sizes(options.chunk_size, rows, weight, uploads=uploads).count or 1
+        chunks += ChunkSizer(options.chunk_size, rows, weight, uploads=uploads).count or 1
     return _plan(prepared, table, options, size, chunks, warnings)
 
 
 def _plan(
-    prepared: Prepared,
+    prepared: PreparedFrame,
     table: str,
     options: PushOptions,
     size: int | None,
@@ -174,7 +174,7 @@ def _plan(
     )
 
 
-def _estimate(part: Rows, layout: Layout, options: PushOptions) -> float:
+def _estimate(part: Rows, layout: TableLayout, options: PushOptions) -> float:
     """Bytes of a row in its chunk, from the first batches encoded."""
     sample = list(islice(part.batches(), _SAMPLE_BATCHES))
     rows = sum(int(batch.num_rows) for batch in sample)

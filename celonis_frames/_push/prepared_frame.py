@@ -14,20 +14,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.casts import furthest
+from celonis_frames._arrow.casts import largest_magnitude
 from celonis_frames._encoding.chunk import EncodedChunk, Store, StoredChunk
-from celonis_frames._encoding.encoder import Encoding, Judging
-from celonis_frames._encoding.file_format import Style
-from celonis_frames._encoding.passthrough import PassedFile, Passing
+from celonis_frames._encoding.encoder import ChunkEncoder, SampleEstimate
+from celonis_frames._encoding.file_format import FileFormat
+from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._push.options import PushOptions
 from celonis_frames._schema.names import check_name
-from celonis_frames._schema.table_layout import Layout, layout, misfit, only_keys
+from celonis_frames._schema.table_layout import TableLayout, conversion_error, layout, only_keys
 from celonis_frames._sources.reader import read
 from celonis_frames._sources.source import Source
-from celonis_frames._staging.spool import HeldBatches, Keep, NoRoom, Spare
+from celonis_frames._staging.spool import BatchCache, ChunkSpool, MemoryBudget, SpoolFull
 from celonis_frames._staging.stage import Stage
-from celonis_frames._validation.parallel import measure_all
-from celonis_frames._validation.validator import Measure
+from celonis_frames._validation.parallel import validate_parallel
+from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError
 
 SLOW_SECONDS = 1.0
@@ -47,7 +47,7 @@ class Rows:
 
 
 @dataclass
-class Prepared:
+class PreparedFrame:
     """A frame that is to be sent: what it is and what it becomes.
 
     Attributes:
@@ -63,17 +63,17 @@ class Prepared:
     """
 
     source: Source
-    layout: Layout
-    measure: Measure
+    layout: TableLayout
+    measure: FrameValidator
     options: PushOptions
     deleted: bool = False
     warnings: tuple[str, ...] = ()
     speed: Callable[[], float | None] = lambda: None
-    spare: Spare = field(default_factory=lambda: Spare(0))
-    passing: Passing | None = None
-    _keep: Keep | None = None
+    spare: MemoryBudget = field(default_factory=lambda: MemoryBudget(0))
+    passing: PassthroughFiles | None = None
+    _keep: ChunkSpool | None = None
     _held: list[pa.RecordBatch] | None = None
-    _judged: tuple[Style, float | None] | None = None
+    _judged: tuple[FileFormat, float | None] | None = None
     _first: int = 1
     _kept: list[StoredChunk] | None = None
 
@@ -100,7 +100,7 @@ class Prepared:
                 self._look_at_rest()
             else:
                 batches, slow = _begun(self.source)
-                if slow or self.source.dear or not self.source.rereadable:
+                if slow or self.source.expensive or not self.source.replayable:
                     self._keep_chunks(batches)
                 else:
                     self._measure(batches)
@@ -128,7 +128,7 @@ class Prepared:
         self._look_at_files()
         self._look_at_rest()
 
-    def parts(self, *, ordered: bool) -> list[PassedFile | Rows]:
+    def parts(self, *, ordered: bool) -> list[PassthroughChunk | Rows]:
         """What is to be sent, in order, once files that are sent as they are were looked at.
 
         Args:
@@ -139,7 +139,7 @@ class Prepared:
             return [self._rows(self.source.batches)]
         return [
             run
-            if isinstance(run, PassedFile)
+            if isinstance(run, PassthroughChunk)
             else Rows(passing.rows(run), functools.partial(passing.rest, run))
             for run in passing.runs(ordered=ordered)
         ]
@@ -181,14 +181,14 @@ class Prepared:
                 yield from made
             return
         again = None
-        if not self.source.settled:
+        if not self.source.immutable:
             unique = self.options.ordered and not self.ordered
-            again = Measure(self.layout, self.measure.empty, unique)
+            again = FrameValidator(self.layout, self.measure.empty, unique)
         parts = self.parts(ordered=self.ordered)
-        passed = [part for part in parts if isinstance(part, PassedFile)]
+        passed = [part for part in parts if isinstance(part, PassthroughChunk)]
         number = self._first + len(passed)
         for part in parts:
-            if isinstance(part, PassedFile):
+            if isinstance(part, PassthroughChunk):
                 yield part
                 continue
             with closing(self._streamed(part, room, number, again, check)) as made:
@@ -217,13 +217,15 @@ class Prepared:
         column = next((c for c in self.layout.columns if c.source == error.column), None)
         if (
             column is None
-            or not self.source.rereadable
+            or not self.source.replayable
             or not isinstance(error.__cause__, Exception)
         ):
             return error
-        numbers = [furthest(batch.column(column.position)) for batch in self.source.batches()]
+        numbers = [
+            largest_magnitude(batch.column(column.position)) for batch in self.source.batches()
+        ]
         largest = max((n for n in numbers if n is not None), key=abs, default=None)
-        return error if largest is None else misfit(column, error.__cause__, largest)
+        return error if largest is None else conversion_error(column, error.__cause__, largest)
 
     @property
     def _sent(self) -> bool:
@@ -237,20 +239,20 @@ class Prepared:
     def _look_at_files(self) -> None:
         """Look at the rows of files that are sent as they are, which tells whether they may be."""
         if self.passing:
-            measure_all(self.passing.batches(first=self._first), self.measure)
+            validate_parallel(self.passing.batches(first=self._first), self.measure)
 
     def _look_at_rest(self) -> None:
         """Look at all other rows."""
         for part in self.parts(ordered=False):
             if isinstance(part, Rows):
-                measure_all(part.batches(), self.measure)
+                validate_parallel(part.batches(), self.measure)
 
     def _streamed(
         self,
         part: Rows,
         room: threading.Semaphore,
         first: int,
-        again: Measure | None,
+        again: FrameValidator | None,
         check: Callable[[], None],
     ) -> Generator[StoredChunk]:
         encoding = self._encoding(part.count, first, ordered=self.ordered)
@@ -262,12 +264,12 @@ class Prepared:
         Raises:
             FrameError: There is no room for them, and the rows can be read only once.
         """
-        self._keep = Keep(self.spare)
+        self._keep = ChunkSpool(self.spare)
         try:
             self._kept = self._encoded([self._rows(lambda: batches)], self._keep)
-        except NoRoom:
+        except SpoolFull:
             self._keep.close()
-            if not self.source.rereadable:
+            if not self.source.replayable:
                 raise
             logger.warning(
                 "the chunks find no room on disk: the %s is read twice", self.source.kind
@@ -275,12 +277,12 @@ class Prepared:
             self.measure = self.measure.anew()
             self._measure(self.source.batches())
 
-    def _encoded(self, parts: Sequence[PassedFile | Rows], store: Store) -> list[StoredChunk]:
+    def _encoded(self, parts: Sequence[PassthroughChunk | Rows], store: Store) -> list[StoredChunk]:
         """Make the chunks while looking at the rows; files that pass are copied as they are."""
         kept: list[StoredChunk] = []
-        number = self._first + sum(isinstance(part, PassedFile) for part in parts)
+        number = self._first + sum(isinstance(part, PassthroughChunk) for part in parts)
         for part in parts:
-            if isinstance(part, PassedFile):
+            if isinstance(part, PassthroughChunk):
                 kept.append(store.put(part))
                 continue
             made: dict[int, StoredChunk] = {}
@@ -298,22 +300,22 @@ class Prepared:
 
     def _measure(self, batches: _Batches) -> None:
         """Look at all rows. What was read is held, if it fits, where it is not free to read."""
-        held = HeldBatches(self.spare) if self.source.converted else None
+        held = BatchCache(self.spare) if self.source.converted else None
         style = self._style()
-        judging: Judging | None = None
+        judging: SampleEstimate | None = None
 
         def watched() -> _Batches:
             nonlocal judging
             head = list(islice(batches, 2))
             if len(head) > 1:
-                judging = Judging(head[0], self.layout, style)
+                judging = SampleEstimate(head[0], self.layout, style)
             for batch in chain(head, batches):
                 if held is not None:
                     held.add(batch)
                 yield batch
 
         try:
-            measure_all(watched(), self.measure)
+            validate_parallel(watched(), self.measure)
             if judging is not None:
                 self._judged = style, judging.result()
         finally:
@@ -321,14 +323,14 @@ class Prepared:
                 judging.close()
         self._held = held.batches if held is not None else None
 
-    def _style(self) -> Style:
-        return Style(self.layout.wire, self.options.file_type, self.options.compression)
+    def _style(self) -> FileFormat:
+        return FileFormat(self.layout.wire, self.options.file_type, self.options.compression)
 
     def _encoding(
         self, rows: int | None, first: int, *, ordered: bool, overlapped: bool = True
-    ) -> Encoding:
+    ) -> ChunkEncoder:
         style, weight = self._judged or (self._style(), None)
-        return Encoding(
+        return ChunkEncoder(
             self.layout,
             style,
             rows=rows,
@@ -339,7 +341,7 @@ class Prepared:
             first=first,
             deleted=self.deleted,
             ordered=ordered,
-            busy=self.source.dear,
+            busy=self.source.expensive,
             speed=self.speed,
             overlapped=overlapped,
             # Files that are sent as they are need no making: something is on its way at once.
@@ -355,7 +357,7 @@ def _begun(source: Source) -> tuple[_Batches, bool]:
     begin = time.monotonic()
     batches = source.batches()
     head = list(islice(batches, 1))
-    slow = not source.settled and time.monotonic() - begin > SLOW_SECONDS
+    slow = not source.immutable and time.monotonic() - begin > SLOW_SECONDS
     return chain(head, batches), slow
 
 
@@ -372,8 +374,8 @@ def prepare(
     *,
     deleted: bool = False,
     speed: Callable[[], float | None] = lambda: None,
-    spare: Spare | None = None,
-) -> Prepared:
+    spare: MemoryBudget | None = None,
+) -> PreparedFrame:
     """The frame with its layout, checked as far as its schema tells; no row is read yet.
 
     Args:
@@ -408,16 +410,16 @@ def prepare(
             f"deduplicate_by={by!r} is not a column of the frame. It has "
             f"{[column.name for column in shape.columns]}."
         )
-    measure = Measure(
+    measure = FrameValidator(
         shape,
         empty=options.mode == "REPLACE" and not deleted,
         unique=by is None and not deleted,
         ordered=options.ordered,
     )
-    spare = spare or Spare(3 * options.room // 4)
-    prepared = Prepared(source, shape, measure, options, deleted, source.notes, speed, spare)
+    spare = spare or MemoryBudget(3 * options.room // 4)
+    prepared = PreparedFrame(source, shape, measure, options, deleted, source.notes, speed, spare)
     if source.files is not None:
-        prepared.passing = Passing(
+        prepared.passing = PassthroughFiles(
             source.files, shape, compression=options.compression, wish=options.chunk_size,
             deleted=deleted,
         )  # fmt: skip
@@ -440,6 +442,6 @@ def _keys_only(source: Source, options: PushOptions) -> Source:
     )
 
 
-def _grown(first: Measure, second: Measure) -> bool:
+def _grown(first: FrameValidator, second: FrameValidator) -> bool:
     promised = first.lengths()
     return any(second.longest(name)[0] > length for name, length in promised.items())

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from celonis_frames._concurrency.cancellation import Stopped
-from celonis_frames._concurrency.signals import termination_raises
+from celonis_frames._concurrency.cancellation import Cancelled
+from celonis_frames._concurrency.signals import sigterm_as_system_exit
 from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import Connection, push_frame
@@ -24,9 +24,9 @@ from celonis_frames.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from celonis_frames._api.client import Api
+    from celonis_frames._api.client import DataPushApi
     from celonis_frames._api.models import Job
-    from celonis_frames._jobs.delivery import Delivered
+    from celonis_frames._jobs.delivery import DeliveryResult
     from celonis_frames._push.status import PushStatus
     from celonis_frames._push.verification import Verification
 
@@ -63,12 +63,12 @@ def push_tables(
         raise ConfigError("push_many takes a mapping of table names to frames, with one at least.")
     if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
         raise ConfigError(f"at_once={at_once!r} must be a whole number, 1 or more.")
-    pushes = {table: _Push(table, frames[table], options(table)) for table in frames}
+    pushes = {table: _TablePush(table, frames[table], options(table)) for table in frames}
     first = next(iter(pushes.values())).options
     deadline = None if first.timeout is None else time.monotonic() + first.timeout
-    crew = _Crew(connection, connection.pool_id(pool), pushes, deadline)
+    crew = _MultiPush(connection, connection.pool_id(pool), pushes, deadline)
     try:
-        with termination_raises():
+        with sigterm_as_system_exit():
             crew.run(min(at_once, len(pushes)))
             if first.wait:
                 crew.follow()
@@ -98,7 +98,7 @@ def keys_by_table(
 
 
 @dataclasses.dataclass(eq=False)
-class _Push:
+class _TablePush:
     """One of the tables, and what has become of it.
 
     Attributes:
@@ -119,7 +119,7 @@ class _Push:
     options: PushOptions
     begun: bool = False
     at_work: bool = False
-    stopped: Stopped | None = None
+    stopped: Cancelled | None = None
     job_id: str | None = None
     verification: Verification | None = None
     status: PushStatus | None = None
@@ -131,7 +131,7 @@ class _Push:
         assert self.status is not None  # noqa: S101  # there would be an error
         return self.status
 
-    def submitted(self, delivered: Delivered, verification: Verification) -> None:
+    def submitted(self, delivered: DeliveryResult, verification: Verification) -> None:
         """Take note of the job: from here on it runs at the server, whatever happens here."""
         self.job_id, self.verification = delivered.job_id, verification
 
@@ -156,7 +156,7 @@ class _Push:
             status.add_warnings(self.verification.after(status.job_id, status.state))
 
 
-class _Crew:
+class _MultiPush:
     """Threads that push tables, one after the other, until none is left.
 
     Args:
@@ -173,14 +173,14 @@ class _Crew:
         self,
         connection: Connection,
         pool_id: str,
-        pushes: Mapping[str, _Push],
+        pushes: Mapping[str, _TablePush],
         deadline: float | None,
     ) -> None:
         self._connection, self._pool_id = connection, pool_id
-        self._api: Api = connection._api  # noqa: SLF001  # the one door between the rooms
+        self._api: DataPushApi = connection._api  # noqa: SLF001  # the one door between the rooms
         self._pushes, self._deadline = pushes, deadline
         self._stop = threading.Event()
-        self._waiting: queue.SimpleQueue[_Push] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_TablePush] = queue.SimpleQueue()
         for push in pushes.values():
             self._waiting.put(push)
         self.errors: dict[str, BaseException] = {}
@@ -298,7 +298,7 @@ class _Crew:
             _log.warning(text)  # the program may end without showing it
         error.add_note(text)
 
-    def _name_unfinished(self, error: BaseException, rest: Sequence[_Push]) -> None:
+    def _name_unfinished(self, error: BaseException, rest: Sequence[_TablePush]) -> None:
         busy = [push.table for push in rest if push.at_work]
         if busy:
             error.add_note(
@@ -322,7 +322,7 @@ class _Crew:
             except CelonisFramesError as error:
                 _log.warning("table %s: %s", push.table, error.message)
                 self.errors[push.table] = error
-            except Stopped as stopped:
+            except Cancelled as stopped:
                 push.stopped = stopped
             except BaseException as error:  # of a user's generator: it is raised as it is
                 self.errors[push.table] = error
@@ -330,7 +330,7 @@ class _Crew:
             finally:
                 push.at_work = False
 
-    def _push(self, push: _Push) -> None:
+    def _push(self, push: _TablePush) -> None:
         left = self._left(0.0)
         if left == 0.0:
             raise JobTimeout(

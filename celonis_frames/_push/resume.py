@@ -6,11 +6,11 @@ import logging
 import time
 from contextlib import ExitStack
 
-from celonis_frames._api.client import Api
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
-from celonis_frames._concurrency.signals import termination_raises
-from celonis_frames._jobs.delivery import Delivered, deliver
-from celonis_frames._push.pipeline import explaining, follow, naming, status_of
+from celonis_frames._concurrency.signals import sigterm_as_system_exit
+from celonis_frames._jobs.delivery import DeliveryResult, deliver
+from celonis_frames._push.pipeline import follow, job_note, resume_note, status_of
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.stage import Stage, staged
@@ -20,7 +20,7 @@ logger = logging.getLogger("celonis_frames")
 
 
 def resume_staged(
-    api: Api, staging: str, *, wait: bool, timeout: float | None, progress: bool | None
+    api: DataPushApi, staging: str, *, wait: bool, timeout: float | None, progress: bool | None
 ) -> list[PushStatus]:
     """Finish every push that is staged at an URL. See `celonis_frames.resume`.
 
@@ -34,7 +34,7 @@ def resume_staged(
     for folder in folders:
         try:
             with ExitStack() as stack:
-                stack.enter_context(termination_raises())
+                stack.enter_context(sigterm_as_system_exit())
                 stage = Stage.reopen(filesystem, folder)
                 stack.callback(stage.close)
                 statuses.append(_resume(api, stage, wait, deadline, progress))
@@ -50,7 +50,7 @@ def resume_staged(
 
 
 def _resume(
-    api: Api, stage: Stage, wait: bool, deadline: float | None, show: bool | None
+    api: DataPushApi, stage: Stage, wait: bool, deadline: float | None, show: bool | None
 ) -> PushStatus:
     manifest = stage.manifest
     if manifest.state == "writing":
@@ -67,11 +67,11 @@ def _resume(
     table, chunks = str(manifest.job["targetName"]), stage.chunks()
     begin = time.monotonic()
     timings: dict[str, float] = {}
-    delivered = Delivered()
+    delivered = DeliveryResult()
     with (
         Progress(table, show=show) as progress,
-        explaining(stage),
-        naming(manifest.pool_id, delivered),
+        resume_note(stage),
+        job_note(manifest.pool_id, delivered),
     ):
         job = _left_behind(api, stage)
         if job is None or job.state == "NEW":
@@ -105,7 +105,7 @@ def _resume(
         return status_of(api, job, delivered, warnings=warnings, timings=timings, raises=wait)
 
 
-def _left_behind(api: Api, stage: Stage) -> Job | None:
+def _left_behind(api: DataPushApi, stage: Stage) -> Job | None:
     """The job of the earlier process, if it can be filled on or was submitted."""
     manifest = stage.manifest
     if manifest.job_id is None:

@@ -12,7 +12,7 @@ from celonis_frames.exceptions import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from celonis_frames._api.client import Api
+    from celonis_frames._api.client import DataPushApi
     from celonis_frames._api.models import Job, JobState
 
 __all__ = ["PushStatus"]
@@ -35,7 +35,7 @@ class PushStatus:
 
     def __init__(
         self,
-        api: Api | None,
+        api: DataPushApi | None,
         job: Job,
         *,
         rows: int | None = None,
@@ -222,7 +222,7 @@ class PushStatus:
         """Add what was found out after the status was made."""
         self._warnings += tuple(warnings)
 
-    def _asked(self) -> Api:
+    def _asked(self) -> DataPushApi:
         if self._api is None:
             msg = (
                 f"This status of job {self.job_id} has no connection any more. Get it anew: "

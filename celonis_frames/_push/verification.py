@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from celonis_frames._api.client import Api
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import TableColumn
-from celonis_frames._http.retry import Patience
+from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import Prepared
+from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._schema.names import CHANGE_DATE
 from celonis_frames.exceptions import (
     ApiError,
@@ -56,7 +56,12 @@ class Verification:
     """
 
     def __init__(
-        self, api: Api, pool_id: str, table: str, connection_id: str | None, options: PushOptions
+        self,
+        api: DataPushApi,
+        pool_id: str,
+        table: str,
+        connection_id: str | None,
+        options: PushOptions,
     ) -> None:
         self._api, self._pool_id = api, pool_id
         self._table, self._connection_id = table, connection_id
@@ -65,7 +70,7 @@ class Verification:
         self._upserted = self._deleted = self._different = 0
         self.notes: tuple[str, ...] = ()
 
-    def before(self, frames: Sequence[Prepared]) -> None:
+    def before(self, frames: Sequence[PreparedFrame]) -> None:
         """Compare the frames with the table as it is, if there is one that stays.
 
         Raises:
@@ -84,7 +89,7 @@ class Verification:
                 self._pool_id,
                 self._table,
                 self._connection_id,
-                patience=None if asked else Patience(tries=1),
+                patience=None if asked else RetryPolicy(tries=1),
             )
         except NotFound:
             self._tell_absent(frames)
@@ -107,11 +112,13 @@ class Verification:
             if asked or not frame.deleted:
                 self._compare(frame, columns, asked)
 
-    def _tell_absent(self, frames: Sequence[Prepared]) -> None:
+    def _tell_absent(self, frames: Sequence[PreparedFrame]) -> None:
         if all(frame.deleted for frame in frames):
             self._note(f"There is no table {self._table!r}: nothing is deleted.")
 
-    def _tell_different(self, frames: Sequence[Prepared], columns: dict[str, TableColumn]) -> None:
+    def _tell_different(
+        self, frames: Sequence[PreparedFrame], columns: dict[str, TableColumn]
+    ) -> None:
         """Say which columns the rows that are written lack, and which the table gets."""
         for frame in frames:
             if frame.deleted:
@@ -178,7 +185,7 @@ class Verification:
             job_id=job_id,
         )
 
-    def _compare(self, frame: Prepared, columns: dict[str, TableColumn], asked: bool) -> None:
+    def _compare(self, frame: PreparedFrame, columns: dict[str, TableColumn], asked: bool) -> None:
         for column in frame.layout.columns:
             mine = columns.get(column.name.casefold())
             if mine is None:
@@ -200,7 +207,7 @@ class Verification:
             if kind == "STRING" and mine.type == "STRING" and mine.length:
                 self._fit(frame, column.name, column.source, mine.length // BYTES_A_CHARACTER)
 
-    def _fit(self, frame: Prepared, name: str, source: str, room: int) -> None:
+    def _fit(self, frame: PreparedFrame, name: str, source: str, room: int) -> None:
         longest = frame.measure.longest(name)[0]
         if longest > room:
             raise TruncationError(
@@ -212,7 +219,7 @@ class Verification:
                 longest=longest,
             )
 
-    def _expect(self, frames: Sequence[Prepared]) -> None:
+    def _expect(self, frames: Sequence[PreparedFrame]) -> None:
         for frame in frames:
             rows = frame.measure.rows
             if frame.deleted:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from celonis_frames._arrow.casts import Unfit
+from celonis_frames._arrow.casts import ConversionError
 
 
 def json_text(array: Any, *, binary: str, infinity: str) -> Any:
@@ -50,7 +50,7 @@ def _other(binary: str) -> Callable[[Any], Any]:
     def other(value: Any) -> Any:
         if isinstance(value, bytes):
             if binary == "error":
-                raise Unfit(
+                raise ConversionError(
                     'of which some hold bytes: say binary="hex" or binary="base64" to send them '
                     "as text"
                 )
@@ -63,7 +63,9 @@ def _other(binary: str) -> Callable[[Any], Any]:
             return format(value, "f")
         if isinstance(value, UUID):
             return str(value)
-        raise Unfit(f"of which some hold {type(value).__name__} objects, which JSON cannot hold")
+        raise ConversionError(
+            f"of which some hold {type(value).__name__} objects, which JSON cannot hold"
+        )
 
     return other
 
@@ -72,7 +74,9 @@ def _finite(value: Any, infinity: str) -> Any:
     """The value with null in the place of NaN and, where asked for, of infinities."""
     if isinstance(value, float) and not math.isfinite(value):
         if math.isinf(value) and infinity == "error":
-            raise Unfit('of which some hold infinities: say infinity="null" to send them as null')
+            raise ConversionError(
+                'of which some hold infinities: say infinity="null" to send them as null'
+            )
         return None
     if isinstance(value, dict):
         return {key: _finite(inner, infinity) for key, inner in value.items()}

@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.casts import Unfit, furthest
+from celonis_frames._arrow.casts import ConversionError, largest_magnitude
 from celonis_frames._schema.names import Rename, column_names
 from celonis_frames._schema.overrides import Column, ColumnOverride
 from celonis_frames._schema.types import (
-    Choices,
     ColumnType,
-    Target,
+    Conversion,
+    ConversionOptions,
     chosen_target,
     rule_for,
     target,
@@ -23,25 +23,25 @@ from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, 
 
 
 @dataclass(frozen=True)
-class PlannedColumn:
+class ColumnPlan:
     """One column on its way: where it comes from, what it will be, how it gets there."""
 
     position: int
     source: str
     name: str
     arrow: pa.DataType
-    target: Target
+    target: Conversion
     length: int | None
     key: bool
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """The table to be: its columns, in the frame's order, and what the caller chose for them."""
 
-    columns: tuple[PlannedColumn, ...]
+    columns: tuple[ColumnPlan, ...]
     wire: pa.Schema
-    choices: Choices
+    choices: ConversionOptions
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class Layout:
         }
 
 
-def convert(column: PlannedColumn, batch: pa.RecordBatch) -> pa.Array:
+def convert(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
     """The values of one column in the wire's type.
 
     Raises:
@@ -84,7 +84,7 @@ def convert(column: PlannedColumn, batch: pa.RecordBatch) -> pa.Array:
     try:
         return column.target.convert(array)
     except (pa.ArrowException, ValueError, OverflowError, TypeError) as error:
-        raise misfit(column, error, furthest(array)) from error
+        raise conversion_error(column, error, largest_magnitude(array)) from error
 
 
 def layout(
@@ -97,7 +97,7 @@ def layout(
     binary: str = "error",
     infinity: str = "error",
     csv: bool = False,
-) -> Layout:
+) -> TableLayout:
     """The table that a frame of this schema becomes.
 
     Args:
@@ -121,7 +121,7 @@ def layout(
     both = dict(zip(schema.names, names, strict=True))
     overrides = _by_position(columns or {}, schema.names, both)
     key_positions = _keys(keys, schema.names, both)
-    choices = Choices(nested, binary, infinity, csv)
+    choices = ConversionOptions(nested, binary, infinity, csv)
     planned = []
     for position, field in enumerate(schema):
         override = overrides.get(position, Column())
@@ -132,7 +132,7 @@ def layout(
                 "only STRING columns have one."
             )
         planned.append(
-            PlannedColumn(
+            ColumnPlan(
                 position,
                 field.name,
                 names[position],
@@ -143,7 +143,7 @@ def layout(
             )
         )
     wire = pa.schema([pa.field(column.name, column.target.wire) for column in planned])
-    return Layout(tuple(planned), wire, choices)
+    return TableLayout(tuple(planned), wire, choices)
 
 
 def only_keys(schema: pa.Schema, keys: Sequence[str] | str, rename: Rename | None) -> list[str]:
@@ -196,7 +196,7 @@ def _by_position(
     return found
 
 
-def _target(field: pa.Field, override: Column, choices: Choices) -> Target:
+def _target(field: pa.Field, override: Column, choices: ConversionOptions) -> Conversion:
     rule = rule_for(field.type)
     chosen = None if rule is None else chosen_target(field.type, rule, choices)
     if rule is None or (rule.default is None and chosen is None):
@@ -223,7 +223,7 @@ def _target(field: pa.Field, override: Column, choices: Choices) -> Target:
     return chosen or target(field.type, wanted, choices)
 
 
-def misfit(column: PlannedColumn, error: Exception, number: int | None) -> ColumnTypeError:
+def conversion_error(column: ColumnPlan, error: Exception, number: int | None) -> ColumnTypeError:
     """The error for values that cannot be converted.
 
     Args:
@@ -232,7 +232,7 @@ def misfit(column: PlannedColumn, error: Exception, number: int | None) -> Colum
         number: The whole number among them that is furthest from zero, or None.
     """
     start = f"Column {column.source!r} ({column.arrow}) has values "
-    if isinstance(error, Unfit):
+    if isinstance(error, ConversionError):
         return ColumnTypeError(f"{start}{error}.", column=column.source)
     hint = "" if number is None else f" (up to {number})"
     rule = rule_for(column.arrow)

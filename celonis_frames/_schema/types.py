@@ -28,7 +28,7 @@ Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Choices:
+class ConversionOptions:
     """What the caller chose for values that Celonis has no type for.
 
     Attributes:
@@ -45,7 +45,7 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Target:
+class Conversion:
     """Where the values of a column go: the Celonis type, the Arrow type written, the way there."""
 
     celonis: ColumnType
@@ -177,36 +177,38 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return values if named else storage_type(values)
 
 
-def target(kind: pa.DataType, celonis: ColumnType, choices: Choices) -> Target:
+def target(kind: pa.DataType, celonis: ColumnType, choices: ConversionOptions) -> Conversion:
     """How values of an Arrow type get into a Celonis type that its rule allows."""
     plain = _plain(kind)
     if celonis == "STRING":
         if _is.is_dictionary(kind) and _text(kind.value_type):
-            return Target("STRING", pa.dictionary(pa.int32(), pa.large_string()), _dictionary)
+            return Conversion("STRING", pa.dictionary(pa.int32(), pa.large_string()), _dictionary)
         if not choices.csv and (_is.is_string(kind) or (_is.is_string_view(kind) and views_fit())):
-            return Target("STRING", kind, _same)
-        return Target("STRING", pa.large_string(), _after(kind, _to_text(plain, choices)))
+            return Conversion("STRING", kind, _same)
+        return Conversion("STRING", pa.large_string(), _after(kind, _to_text(plain, choices)))
     if celonis == "TIME":
-        return Target("TIME", pa.large_string(), _after(kind, _to_microseconds_text))
+        return Conversion("TIME", pa.large_string(), _after(kind, _to_microseconds_text))
     if celonis == "DATE":
-        return Target("DATE", pa.timestamp("us"), _after(kind, _to_midnight(plain)))
+        return Conversion("DATE", pa.timestamp("us"), _after(kind, _to_midnight(plain)))
     if celonis == "DATETIME":
         fine = _is.is_timestamp(plain) and plain.unit == "ns"
         if fine and choices.csv:
-            return Target("DATETIME", pa.timestamp("us"), _after(kind, casts.microseconds))
+            return Conversion("DATETIME", pa.timestamp("us"), _after(kind, casts.microseconds))
         wire = pa.timestamp("ns" if fine else "us")
-        return Target("DATETIME", wire, _after(kind, _cast(wire)))
+        return Conversion("DATETIME", wire, _after(kind, _cast(wire)))
     finite = casts.without_infinity if _may_be_null(plain, choices) else _same
     if celonis == "FLOAT":
-        return Target(
+        return Conversion(
             "FLOAT", pa.float64(), _after(kind, lambda array: finite(casts.as_floats(array)))
         )
     wire = {"INTEGER": pa.int64(), "BOOLEAN": pa.bool_()}[celonis]
     cast = _cast(wire)
-    return Target(celonis, wire, _after(kind, lambda array: cast(finite(array))))
+    return Conversion(celonis, wire, _after(kind, lambda array: cast(finite(array))))
 
 
-def chosen_target(kind: pa.DataType, rule: TypeRule, choices: Choices) -> Target | None:
+def chosen_target(
+    kind: pa.DataType, rule: TypeRule, choices: ConversionOptions
+) -> Conversion | None:
     """How values of a refused type become text, where the caller asked for it."""
     if rule.choice == "nested" and choices.nested == "json":
 
@@ -216,14 +218,14 @@ def chosen_target(kind: pa.DataType, rule: TypeRule, choices: Choices) -> Target
         convert = casts.hex_text if choices.binary == "hex" else casts.base64_text
     else:
         return None
-    return Target("STRING", pa.large_string(), _after(kind, convert))
+    return Conversion("STRING", pa.large_string(), _after(kind, convert))
 
 
 def _text(kind: pa.DataType) -> bool:
     return bool(_is.is_string(kind) or _is.is_large_string(kind) or _is.is_string_view(kind))
 
 
-def _may_be_null(plain: pa.DataType, choices: Choices) -> bool:
+def _may_be_null(plain: pa.DataType, choices: ConversionOptions) -> bool:
     return bool(_is.is_floating(plain)) and choices.infinity == "null"
 
 
@@ -234,7 +236,7 @@ def _after(kind: pa.DataType, convert: Convert) -> Convert:
         or isinstance(kind, pa.BaseExtensionType)
         or casts.is_view(kind)
     )  # fmt: skip
-    return (lambda array: convert(casts.unpacked(array))) if packed else convert
+    return (lambda array: convert(casts.decoded(array))) if packed else convert
 
 
 def _same(array: Any) -> Any:
@@ -245,7 +247,7 @@ def _cast(wire: pa.DataType) -> Convert:
     return lambda array: array if array.type == wire else array.cast(wire)
 
 
-def _to_text(kind: pa.DataType, choices: Choices) -> Convert:
+def _to_text(kind: pa.DataType, choices: ConversionOptions) -> Convert:
     if _is.is_duration(kind):
         return lambda array: array.cast(pa.int64()).cast(pa.large_string())
     if _is.is_time(kind) or _is.is_timestamp(kind):
@@ -269,7 +271,7 @@ def _to_microseconds_text(array: Any) -> Any:
 
 def _dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
     array = casts.compact(array)
-    values = casts.unpacked(array.dictionary).cast(pa.large_string())
+    values = casts.decoded(array.dictionary).cast(pa.large_string())
     if values.null_count:
         return values.take(array.indices).dictionary_encode()
     return pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), values)

@@ -124,7 +124,7 @@ def _lazily(batches: Callable[[list[str]], Batches], names: set[str]) -> Batches
 def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The rows as they can wait in a file: a view would bring all data that others point to."""
     columns = [
-        casts.unpacked(column) if casts.is_view(column.type) else column for column in batch.columns
+        casts.decoded(column) if casts.is_view(column.type) else column for column in batch.columns
     ]
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
@@ -196,7 +196,7 @@ def _cast(array: Any, field: pa.Field, number: int) -> Any:
     try:
         if _sort(array.type) != _sort(field.type):
             raise pa.ArrowInvalid("of another sort")
-        plain = casts.unpacked(array)
+        plain = casts.decoded(array)
         if pa.types.is_dictionary(field.type):
             return plain.cast(field.type.value_type).dictionary_encode().cast(field.type)
         return plain.cast(field.type)

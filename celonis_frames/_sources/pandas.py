@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.batching import fitting, nbytes, wished
+from celonis_frames._arrow.batching import nbytes, rows_per_batch, wished
 from celonis_frames._sources.pandas_objects import object_type, surrogate
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 
@@ -33,7 +33,7 @@ class _Column:
     prepare: Callable[[Any], Any]
 
     @property
-    def dear(self) -> bool:
+    def expensive(self) -> bool:
         """Whether its values are Python objects, which are converted one by one."""
         dtype = self.series.dtype
         return (
@@ -69,13 +69,13 @@ class PandasRows:
         schema: Their Arrow schema.
         batches: Yields them, each time it is called.
         notes: What the user should know.
-        dear: Whether converting them takes much of Python's time.
+        expensive: Whether converting them takes much of Python's time.
     """
 
     schema: pa.Schema
     batches: Batches
     notes: tuple[str, ...]
-    dear: bool
+    expensive: bool
 
 
 def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
@@ -95,23 +95,23 @@ def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
     columns = [_column(name, values) for name, values in series]
     schema = pa.schema([pa.field(column.name, column.type) for column in columns])
     rows = len(frame)
-    fixed = sum(_width(column) for column in columns if not column.dear)
-    dear = [column for column in columns if column.dear]
-    most = wished(in_memory=not dear)
+    fixed = sum(_width(column) for column in columns if not column.expensive)
+    expensive = [column for column in columns if column.expensive]
+    most = wished(in_memory=not expensive)
 
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
         while start < rows:
-            stop = start + fitting(rows - start, fixed, most)
+            stop = start + rows_per_batch(rows - start, fixed, most)
             # Objects take their memory in Arrow only when they are converted: ask before.
-            width = fixed + sum(_object_width(column, start, stop) for column in dear)
-            stop = start + fitting(rows - start, width, most)
+            width = fixed + sum(_object_width(column, start, stop) for column in expensive)
+            stop = start + rows_per_batch(rows - start, width, most)
             yield pa.RecordBatch.from_arrays(
                 [column.slice(start, stop) for column in columns], schema=schema
             )
             start = stop
 
-    return PandasRows(schema, batches, notes, any(column.dear for column in columns))
+    return PandasRows(schema, batches, notes, any(column.expensive for column in columns))
 
 
 def _series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:

@@ -13,7 +13,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from celonis_frames._arrow.batching import BATCH_ROWS, fitting
+from celonis_frames._arrow.batching import BATCH_ROWS, rows_per_batch
 from celonis_frames._filesystem import address, translated
 from celonis_frames._sources.iterables import aligned, common_schema, same_names
 from celonis_frames.exceptions import FrameError
@@ -85,7 +85,7 @@ class ParquetFiles:
         first = files[0].schema
         self._alike = all(file.schema is first or file.schema.equals(first) for file in files)
         width = max(16.0 * len(first), *(file.width for file in files))
-        self._batch_rows = fitting(BATCH_ROWS, width)
+        self._batch_rows = rows_per_batch(BATCH_ROWS, width)
         self.schema = first
         if not self._alike:
             for number, file in enumerate(files, start=1):

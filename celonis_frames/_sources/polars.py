@@ -8,7 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.batching import BATCH_BYTES, BATCH_ROWS, TOO_LARGE, fitting, wished
+from celonis_frames._arrow.batching import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    TOO_LARGE,
+    rows_per_batch,
+    wished,
+)
 from celonis_frames._arrow.extension_types import WideInteger, views_fit
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
@@ -24,7 +30,7 @@ def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
     schema = _to_arrow(frame.head(0)).schema
     width = frame.estimated_size() / max(frame.height, 1)
     most = wished(in_memory=True)
-    rows = fitting(BATCH_ROWS, width, most)
+    rows = rows_per_batch(BATCH_ROWS, width, most)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for part in frame.iter_slices(rows):
@@ -59,7 +65,7 @@ def read_lazy(frame: Any) -> tuple[pa.Schema, Batches]:
         schema = _to_arrow(frame.collect_schema().to_frame()).schema
     except (pl.exceptions.PolarsError, OSError) as error:
         raise FrameError(f"The LazyFrame's query fails: {error}") from error
-    rows = fitting(BATCH_ROWS, 16 * len(schema))
+    rows = rows_per_batch(BATCH_ROWS, 16 * len(schema))
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:

@@ -15,7 +15,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.batching import BATCH_ROWS, evened, fitting, gathered, nbytes, wished
+from celonis_frames._arrow.batching import (
+    BATCH_ROWS,
+    coalesce_small,
+    nbytes,
+    rebatch,
+    rows_per_batch,
+    wished,
+)
 from celonis_frames._sources.iterables import read_frames
 from celonis_frames._sources.pandas import read_pandas
 from celonis_frames._sources.parquet import ParquetFiles
@@ -51,9 +58,9 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
     """
     source = _read(frame, index=index)
     if source.even:
-        return replace(source, batches=lambda: gathered(source.batches()))
-    most = wished(in_memory=source.settled and not source.dear)
-    return replace(source, batches=lambda: evened(source.batches(), most))
+        return replace(source, batches=lambda: coalesce_small(source.batches()))
+    most = wished(in_memory=source.immutable and not source.expensive)
+    return replace(source, batches=lambda: rebatch(source.batches(), most))
 
 
 def _read(frame: Any, *, index: bool | None = None) -> Source:
@@ -63,7 +70,7 @@ def _read(frame: Any, *, index: bool | None = None) -> Source:
         found = read_pandas(frame, index=index)
         return Source(
             "pandas DataFrame", found.schema, len(frame), True, True, found.batches, found.notes,
-            found.dear,
+            found.expensive,
         )  # fmt: skip
     if index is not None:
         raise ConfigError(
@@ -93,7 +100,9 @@ def _read_arrow(frame: Any) -> Source:
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
         table = frame
-        rows = fitting(BATCH_ROWS, nbytes(table) / max(table.num_rows, 1), wished(in_memory=True))
+        rows = rows_per_batch(
+            BATCH_ROWS, nbytes(table) / max(table.num_rows, 1), wished(in_memory=True)
+        )
         return Source(
             "pyarrow Table",
             table.schema,
@@ -130,7 +139,7 @@ def _read_arrow(frame: Any) -> Source:
 def _read_dataset(dataset: Any, kind: str) -> Source:
     # Without a bound on rows and read-ahead a scan of wide files holds many decoded batches.
     width = max(16.0 * len(dataset.schema), _file_width(dataset))
-    rows = fitting(BATCH_ROWS, width)
+    rows = rows_per_batch(BATCH_ROWS, width)
     return Source(
         kind,
         dataset.schema,

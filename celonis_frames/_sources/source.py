@@ -20,11 +20,11 @@ class Source:
         kind: What the frame is, for messages.
         schema: Arrow schema of every batch; names as in the frame.
         rows: Number of rows, or None where only reading tells.
-        rereadable: Whether `batches` can be called again and yields the same rows.
-        settled: Whether the rows cannot change between two readings (held in memory).
+        replayable: Whether `batches` can be called again and yields the same rows.
+        immutable: Whether the rows cannot change between two readings (held in memory).
         batches: Yields the rows, in order, in batches of bounded size.
         notes: Warnings found on the way in.
-        dear: Whether a second reading costs much more than keeping what the first one gave.
+        expensive: Whether a second reading costs much more than keeping what the first one gave.
         files: The Parquet files that the rows come from, where the frame is such files.
         converted: Whether reading makes something that is worth keeping; else the batches are
             slices of what is there.
@@ -34,11 +34,11 @@ class Source:
     kind: str
     schema: pa.Schema
     rows: int | None
-    rereadable: bool
-    settled: bool
+    replayable: bool
+    immutable: bool
     batches: Callable[[], Iterator[pa.RecordBatch]]
     notes: tuple[str, ...] = ()
-    dear: bool = False
+    expensive: bool = False
     files: ParquetFiles | None = None
     converted: bool = True
     even: bool = False

@@ -30,7 +30,7 @@ _held: set[str] = set()
 """Names of the claims of this process: one that could not be removed when it ended is no claim."""
 
 
-class Claim:
+class StageLease:
     """The right to work on a staged push, until `release`.
 
     Args:

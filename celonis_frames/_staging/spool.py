@@ -19,14 +19,14 @@ from celonis_frames._encoding.chunk import EncodedChunk, StoredChunk
 from celonis_frames._staging.stage import write_chunk
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["HeldBatches", "HeldChunk", "Keep", "NoRoom", "Spare"]
+__all__ = ["BatchCache", "ChunkSpool", "HeldChunk", "MemoryBudget", "SpoolFull"]
 
 
-class NoRoom(FrameError):
+class SpoolFull(FrameError):
     """The temporary folder cannot be written."""
 
 
-class Spare:
+class MemoryBudget:
     """Bytes that the frames of one job may hold in memory while they are read.
 
     Args:
@@ -56,14 +56,14 @@ class Spare:
             self._left += size
 
 
-class HeldBatches:
+class BatchCache:
     """What was read stays in memory until it is sent, as long as all of it finds room.
 
     Attributes:
         batches: The rows; None once they found no room.
     """
 
-    def __init__(self, spare: Spare) -> None:
+    def __init__(self, spare: MemoryBudget) -> None:
         self.batches: list[pa.RecordBatch] | None = []
         self._spare = spare
         self._taken = 0
@@ -115,14 +115,14 @@ class HeldChunk:
         """It stays: a second job may need it."""
 
 
-class Keep:
+class ChunkSpool:
     """Where chunks are kept.
 
     Args:
         spare: What chunks in memory may take; a third is left to those in the making.
     """
 
-    def __init__(self, spare: Spare) -> None:
+    def __init__(self, spare: MemoryBudget) -> None:
         self._spare = spare
         self._folder: str | None = None
 
@@ -140,7 +140,7 @@ class Keep:
                 self._folder = folder = tempfile.mkdtemp(prefix="celonis_frames-")
             return write_chunk(LocalFileSystem(), folder, chunk, stays=False)
         except OSError as error:
-            raise NoRoom(
+            raise SpoolFull(
                 f"The chunks wait in {folder}, which cannot be written: {error}. Make room there, "
                 "set TMPDIR to another folder, or give staging=."
             ) from error

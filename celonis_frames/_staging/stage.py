@@ -28,7 +28,7 @@ from celonis_frames._filesystem import (
     sync_folder,
     translated,
 )
-from celonis_frames._staging.lease import Claim
+from celonis_frames._staging.lease import StageLease
 from celonis_frames._staging.manifest import Manifest, read_manifest, write_manifest
 from celonis_frames.exceptions import ConfigError, FrameError
 
@@ -98,7 +98,7 @@ class Stage:
         finished: Whether the push is over, so that `close` removes the stage.
     """
 
-    def __init__(self, filesystem: Any, folder: str, claim: Claim, manifest: Manifest) -> None:
+    def __init__(self, filesystem: Any, folder: str, claim: StageLease, manifest: Manifest) -> None:
         self._filesystem, self._claim = filesystem, claim
         self.folder, self.manifest = folder, manifest
         self.url = address(filesystem, folder)
@@ -121,7 +121,7 @@ class Stage:
             claim = None
             try:
                 filesystem.makedirs(folder)
-                claim = Claim(filesystem, folder)
+                claim = StageLease(filesystem, folder)
                 write_manifest(filesystem, folder, manifest)
             except BaseException:
                 if claim is not None:
@@ -146,7 +146,7 @@ class Stage:
         shown = address(filesystem, folder)
         try:
             with translated(f"The stage at {shown} cannot be claimed"):
-                claim = Claim(filesystem, folder)
+                claim = StageLease(filesystem, folder)
             try:
                 return cls(filesystem, folder, claim, read_manifest(filesystem, folder))
             except BaseException:

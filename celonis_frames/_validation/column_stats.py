@@ -35,7 +35,7 @@ _COUNTS = (
 
 
 @dataclass
-class Findings:
+class ColumnStats:
     """What one column's values have shown so far.
 
     Attributes:
@@ -69,7 +69,7 @@ class Findings:
     def texts(self, array: Any, limit: int) -> None:
         """Look at texts, plain or in a dictionary, of which none may be longer than `limit`."""
         if pa.types.is_string_view(array.type):
-            array = casts.unpacked(array)
+            array = casts.decoded(array)
         values = array
         if pa.types.is_dictionary(array.type):
             values = array.dictionary
@@ -111,7 +111,7 @@ class Findings:
         self.out_of_range += _count(_outside(moments, _YEAR_1400, _YEAR_10000 - 1))
         self.unwritable += _count(_outside(moments, least, most))
 
-    def add(self, other: Findings) -> None:
+    def add(self, other: ColumnStats) -> None:
         """Take in what other rows of the same column have shown."""
         self.longest = max(self.longest, other.longest)
         self.longest_bytes = max(self.longest_bytes, other.longest_bytes)
@@ -131,11 +131,11 @@ class Findings:
 
     def infinities(self, source: Any) -> None:
         """Look at floats as the frame has them."""
-        self.infinite += _count(pc.is_inf(casts.as_floats(casts.unpacked(source))))
+        self.infinite += _count(pc.is_inf(casts.as_floats(casts.decoded(source))))
 
     def numbers(self, source: Any, floats: Any) -> None:
         """Look at what other numbers have become as floats."""
-        self.inexact += casts.inexact(casts.unpacked(source), floats)
+        self.inexact += casts.inexact(casts.decoded(source), floats)
 
 
 def _longest_bytes(texts: Any) -> int:

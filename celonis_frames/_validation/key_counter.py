@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.casts import unpacked
+from celonis_frames._arrow.casts import decoded
 
 LIMIT_BYTES = 32_000_000
 """Arrow bytes of different keys that are remembered; about two million keys of two numbers."""
@@ -16,7 +16,7 @@ LIMIT_BYTES = 32_000_000
 _FIRST_ROWS = 262_144
 
 
-class KeyCounter:
+class DuplicateKeyCounter:
     """Counts rows whose key came before.
 
     The different keys seen so far are kept, and are looked through again each time as many new
@@ -71,7 +71,7 @@ class KeyCounter:
 
 
 def _groupable(array: Any) -> Any:
-    array = unpacked(array)
+    array = decoded(array)
     if pa.types.is_string(array.type):  # the same column may come with narrower offsets
         array = array.cast(pa.large_string())
     # A copy, so that a waiting key does not hold the whole batch it came with.

@@ -8,15 +8,15 @@ from itertools import chain, islice
 
 import pyarrow as pa
 
-from celonis_frames._concurrency.worker_pool import AHEAD, Crew, cores, share_out
-from celonis_frames._validation.validator import Measure
+from celonis_frames._concurrency.worker_pool import QUEUE_SIZE, WorkerPool, cpu_count, feed
+from celonis_frames._validation.validator import FrameValidator
 
-__all__ = ["measure_all"]
+__all__ = ["validate_parallel"]
 
 _Batches = Iterator[pa.RecordBatch]
 
 
-def measure_all(batches: _Batches, measure: Measure) -> None:
+def validate_parallel(batches: _Batches, measure: FrameValidator) -> None:
     """Look at all rows, in as many threads as there are cores.
 
     Args:
@@ -40,4 +40,4 @@ def measure_all(batches: _Batches, measure: Measure) -> None:
         with lock:
             measure.add(part)
 
-    share_out(chain(head, batches), Crew(look, threads=cores(), ahead=AHEAD))
+    feed(chain(head, batches), WorkerPool(look, threads=cpu_count(), ahead=QUEUE_SIZE))

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow import casts
-from celonis_frames._schema.table_layout import Layout, PlannedColumn, convert
+from celonis_frames._schema.table_layout import ColumnPlan, TableLayout, convert
 from celonis_frames._schema.text_length import MAX_TEXT, text_length
-from celonis_frames._validation.column_stats import Findings
-from celonis_frames._validation.key_counter import KeyCounter
+from celonis_frames._validation.column_stats import ColumnStats
+from celonis_frames._validation.key_counter import DuplicateKeyCounter
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError, TruncationError
 
 _EXACT = frozenset({"STRING", "INTEGER", "DATE", "DATETIME"})
@@ -19,7 +19,7 @@ _EXACT = frozenset({"STRING", "INTEGER", "DATE", "DATETIME"})
 
 
 @dataclass
-class Measure:
+class FrameValidator:
     """Reads batches and remembers what matters; `check` then says whether they may be sent.
 
     Attributes:
@@ -30,27 +30,27 @@ class Measure:
         rows: Rows seen.
     """
 
-    layout: Layout
+    layout: TableLayout
     empty: bool = False
     unique: bool = False
     ordered: bool = True
     rows: int = 0
-    _columns: dict[str, Findings] = field(default_factory=dict)
-    _keys: KeyCounter = field(default_factory=KeyCounter)
+    _columns: dict[str, ColumnStats] = field(default_factory=dict)
+    _keys: DuplicateKeyCounter = field(default_factory=DuplicateKeyCounter)
     _empty_lines: int = 0
 
     def __post_init__(self) -> None:
-        self._columns = {column.name: Findings() for column in self.layout.columns}
+        self._columns = {column.name: ColumnStats() for column in self.layout.columns}
 
-    def part(self) -> Measure:
+    def part(self) -> FrameValidator:
         """A measure of its own for some of the rows, to be taken in by `add`; for one thread."""
-        return Measure(self.layout, self.empty, self.unique, self.ordered, _keys=self._keys)
+        return FrameValidator(self.layout, self.empty, self.unique, self.ordered, _keys=self._keys)
 
-    def anew(self) -> Measure:
+    def anew(self) -> FrameValidator:
         """A measure of the same that has seen nothing."""
-        return Measure(self.layout, self.empty, self.unique, self.ordered)
+        return FrameValidator(self.layout, self.empty, self.unique, self.ordered)
 
-    def add(self, part: Measure) -> None:
+    def add(self, part: FrameValidator) -> None:
         """Take in what a `part` has seen."""
         self.rows += part.rows
         self._empty_lines += part._empty_lines
@@ -86,7 +86,7 @@ class Measure:
         if self.unique and keys:
             self._keys.update(keys)
 
-    def _look(self, column: PlannedColumn, source: Any, array: Any) -> None:
+    def _look(self, column: ColumnPlan, source: Any, array: Any) -> None:
         found, kind = self._columns[column.name], casts.storage_type(column.arrow)
         if column.target.celonis == "STRING":
             found.texts(array, column.length or MAX_TEXT)
@@ -160,7 +160,7 @@ class Measure:
             warnings += self._warnings(column, found)
         return (*warnings, *self._repeated_keys())
 
-    def _check_key(self, column: PlannedColumn, found: Findings) -> None:
+    def _check_key(self, column: ColumnPlan, found: ColumnStats) -> None:
         lost = found.infinite if self.layout.choices.infinity == "null" else 0
         if column.key and (found.nulls or lost):
             raise KeyColumnError(
@@ -169,7 +169,7 @@ class Measure:
                 column=column.source,
             )
 
-    def _check_values(self, column: PlannedColumn, found: Findings) -> None:
+    def _check_values(self, column: ColumnPlan, found: ColumnStats) -> None:
         name = column.source
         if found.not_utf8:
             raise ColumnTypeError(
@@ -210,7 +210,7 @@ class Measure:
                 column=name,
             )
 
-    def _warnings(self, column: PlannedColumn, found: Findings) -> list[str]:
+    def _warnings(self, column: ColumnPlan, found: ColumnStats) -> list[str]:
         name = column.source
         warnings = []
         if found.inexact:
@@ -277,7 +277,7 @@ def _plain_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _tells_nothing(column: PlannedColumn) -> bool:
+def _tells_nothing(column: ColumnPlan) -> bool:
     """Whether every value is known to fit unseen, so that it need not be read to be checked."""
     kind = column.arrow
     return column.target.celonis == "BOOLEAN" or (

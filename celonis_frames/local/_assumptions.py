@@ -5,7 +5,7 @@ docs/local.md shows this list; a test compares them.
 
 from __future__ import annotations
 
-CHOICES: tuple[tuple[str, str], ...] = (
+ASSUMPTIONS: tuple[tuple[str, str], ...] = (
     ("Pools", "A pool is made when it is first asked for by id or name, or first pushed to, unless strict_pools=True."),
     ("Data connections", "A job for an unknown data connection is refused with 400; add_connection makes one."),
     ("1 GB", "A chunk may have 1,000,000,000 bytes; a larger one is answered 413."),

@@ -15,9 +15,9 @@ from celonis_frames.exceptions import ConfigError
 from celonis_frames.local._database.catalog import CHANGE_DATE, Row, Store, quote
 from celonis_frames.local._database.job_runner import Worker
 from celonis_frames.local._faults.faults import Faults
-from celonis_frames.local._faults.server import Receiver, Wire
+from celonis_frames.local._faults.server import BufferedH11Protocol, FaultableServer
 from celonis_frames.local._web.app import create_app
-from celonis_frames.local._web.endpoint import State
+from celonis_frames.local._web.endpoint import ServerState
 from celonis_frames.local._web.oauth import DEFAULT_SECONDS, Tokens
 from celonis_frames.local._web.rate_limit import Limiter
 
@@ -39,7 +39,7 @@ class LocalCelonis:
         path: The DuckDB file, or None for memory.
     """
 
-    def __init__(self, state: State, store: Store, sock: socket.socket) -> None:
+    def __init__(self, state: ServerState, store: Store, sock: socket.socket) -> None:
         self._state, self._store = state, store
         self.faults = state.faults
         self.token, self.app_key = state.api_key, state.app_key
@@ -48,10 +48,10 @@ class LocalCelonis:
         host, port = sock.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         config = uvicorn.Config(
-            create_app(state), http=Receiver, ws="none", lifespan="off", log_level="error",
+            create_app(state), http=BufferedH11Protocol, ws="none", lifespan="off", log_level="error",
             timeout_graceful_shutdown=1, access_log=False,
         )  # fmt: skip
-        self._server = state.faults.attach(Wire(config, sock))
+        self._server = state.faults.attach(FaultableServer(config, sock))
         self._closed = False
         self._server.begin()
 
@@ -187,7 +187,7 @@ def start(
         store.close()
         raise ConfigError(f"The local Celonis cannot listen on {host}:{port}: {error}") from error
     faults = Faults()
-    state = State(
+    state = ServerState(
         store=store,
         worker=Worker(store, faults),
         faults=faults,

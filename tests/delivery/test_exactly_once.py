@@ -256,6 +256,6 @@ def test_nothing_is_submitted_after_it_was_stopped(
             stop.set()
 
     monkeypatch.setattr(cancellation, "_sleep", sleep)
-    with pytest.raises(cancellation.Stopped):
+    with pytest.raises(cancellation.Cancelled):
         push_frame(client, FRAME, "P", table, PushOptions(), stop=stop)
     assert _states(own) == ["CANCELED"]

@@ -28,8 +28,8 @@ from celonis_frames import Celonis, _filesystem, exceptions
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._push.options import PushOptions
 from celonis_frames._staging import lease
-from celonis_frames._staging.lease import Claim
-from celonis_frames._staging.spool import Keep, Spare
+from celonis_frames._staging.lease import StageLease
+from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 
 CANARY = "SECRETPW"
 FRAME = pl.DataFrame({"A": range(1_000)})
@@ -223,7 +223,7 @@ def test_a_local_chunk_that_is_gone_keeps_the_stage(
 
 def test_a_kept_chunk_that_is_gone_is_final() -> None:
     """What waits only for this process cannot be resumed: the advice is another."""
-    store = Keep(Spare(0))
+    store = ChunkSpool(MemoryBudget(0))
     table = FRAME.to_arrow()
     (chunk,) = encode(iter(table.to_batches()), table.schema)
     stored = store.put(chunk)
@@ -323,7 +323,7 @@ def test_a_claim_is_renewed_after_a_failure(
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.05)
     filesystem = remote()
     filesystem.makedirs("/stage")
-    claim = Claim(filesystem, "/stage")
+    claim = StageLease(filesystem, "/stage")
     monkeypatch.setattr(remote, "fails", _once("wb", "claim-", LibraryError("reset")))
     try:
         _until(lambda: remote.opened.count(("wb", claim._path)) > 4)
@@ -385,7 +385,7 @@ def test_a_claim_without_a_time_holds(
 
 def _foreign_claim(folder: Path, **changes: Any) -> Path:
     """A claim as a process of this machine writes it, changed."""
-    claim = Claim(LocalFileSystem(), str(folder))
+    claim = StageLease(LocalFileSystem(), str(folder))
     said = json.loads(Path(claim._path).read_text())
     claim.release()
     path = folder / f"claim-{uuid.uuid4().hex}"
@@ -448,7 +448,7 @@ def test_a_process_is_dead_only_where_it_can_be_looked_up(
     path = _foreign_claim(tmp_path, **changes)
     taken = pytest.raises(exceptions.ConfigError, match="where it cannot be looked up")
     with taken if holds else contextlib.nullcontext():
-        Claim(LocalFileSystem(), str(tmp_path)).release()
+        StageLease(LocalFileSystem(), str(tmp_path)).release()
     assert path.exists() is holds
     assert [p for p in tmp_path.iterdir() if p != path] == []
 
@@ -466,7 +466,7 @@ def test_a_claim_that_could_not_be_removed_holds_no_longer(
 
 def test_a_claim_is_never_seen_half(tmp_path: Path) -> None:
     """While it is renewed, whoever reads it sees the old one or the new one."""
-    claim = Claim(LocalFileSystem(), str(tmp_path))
+    claim = StageLease(LocalFileSystem(), str(tmp_path))
     done = threading.Event()
 
     def renew() -> None:

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import local
-from celonis_frames.local._assumptions import CHOICES
+from celonis_frames.local._assumptions import ASSUMPTIONS
 from celonis_frames.local._database.csv_reader import strptime_format
 from celonis_frames.local._web.rate_limit import Limiter
 
@@ -520,8 +520,8 @@ def test_the_page_shows_tables_and_jobs(celonis: Any) -> None:
 
 def test_every_choice_is_one_sentence() -> None:
     """The list of undocumented choices is well formed: unique topics, whole sentences."""
-    assert len({topic for topic, _ in CHOICES}) == len(CHOICES)
-    assert all(choice.endswith(".") for _, choice in CHOICES)
+    assert len({topic for topic, _ in ASSUMPTIONS}) == len(ASSUMPTIONS)
+    assert all(choice.endswith(".") for _, choice in ASSUMPTIONS)
 
 
 def test_the_fixture_is_a_local_celonis_of_its_own(local_celonis: Any, celonis: Any) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames._arrow import batching
-from celonis_frames._arrow.batching import BATCH_BYTES, BATCH_ROWS, evened, weight, wished
+from celonis_frames._arrow.batching import BATCH_BYTES, BATCH_ROWS, rebatch, weight, wished
 from celonis_frames._sources.reader import read
 
 
@@ -40,7 +40,7 @@ def test_evened_batches_have_the_same_rows_in_the_same_order(sizes: list[int], k
         }[kind](numbers)
         batches.append(pa.record_batch({"N": numbers, "V": values}))
         start += size
-    got = list(evened(iter(batches)))
+    got = list(rebatch(iter(batches)))
     assert all(batch.num_rows for batch in got)
     assert _listed(got) == _listed(batches)
     # Two that follow each other are never both crumbs, unless the first one is what was gathered.
@@ -54,7 +54,7 @@ def _listed(batches: list[Any]) -> list[Any]:
 def test_ten_thousand_rows_one_by_one_become_one_batch() -> None:
     """A batch costs as much as thousands of rows do."""
     one = pa.record_batch({"A": [1], "B": ["x"]})
-    assert [batch.num_rows for batch in evened(iter([one] * 10_000))] == [10_000]
+    assert [batch.num_rows for batch in rebatch(iter([one] * 10_000))] == [10_000]
 
 
 def _texts(short: int, long: int) -> Any:
@@ -109,7 +109,7 @@ def _shared_buffers(kind: str) -> Any:
 def test_what_slices_share_is_not_cut_for_ever(kind: str) -> None:
     """A slice is counted with what all rows share; it is no reason to cut it to single rows."""
     batch = _shared_buffers(kind)
-    got = list(evened(iter([batch])))
+    got = list(rebatch(iter([batch])))
     assert sum(part.num_rows for part in got) == batch.num_rows
     assert 3 <= len(got) <= 8
     assert got[1].slice(0, 2).to_pylist() == batch.slice(got[0].num_rows, 2).to_pylist()
@@ -119,14 +119,14 @@ def test_empty_batches_between_crumbs_change_nothing() -> None:
     """A filter that few rows pass gives many batches without any."""
     one = pa.record_batch({"A": [1]})
     batches = [one, one.slice(1)] * 5_000
-    assert [batch.num_rows for batch in evened(iter(batches))] == [5_000]
+    assert [batch.num_rows for batch in rebatch(iter(batches))] == [5_000]
 
 
 def test_crumbs_of_one_view_are_gathered() -> None:
     """Each of them holds all data of the view, but its rows point to few."""
     whole = pa.record_batch({"V": pa.array([f"{n:0500d}" for n in range(9_000)], pa.string_view())})
     crumbs = [whole.slice(start, 90) for start in range(0, 9_000, 90)]
-    got = list(evened(iter(crumbs)))
+    got = list(rebatch(iter(crumbs)))
     assert len(got) == 2
     assert pa.Table.from_batches(got).to_pydict() == whole.to_pydict()
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from leaks import push_threads
 
-from celonis_frames._concurrency.worker_pool import Crew, Halted, Share
+from celonis_frames._concurrency.worker_pool import PoolStopped, WorkerPool, WorkItems
 
 
 class Wrong(Exception):
@@ -45,7 +45,7 @@ def test_the_failure_of_the_first_wrong_item_is_raised(
                 raise Wrong(item)
             done.append(item)
 
-    crew = Crew(work, threads=threads, ahead=ahead)
+    crew = WorkerPool(work, threads=threads, ahead=ahead)
     expected = min((item for item in wrong if item < items), default=None)
     try:
         for item in range(items):
@@ -74,7 +74,7 @@ def test_close_ends_threads_that_wait_and_drops_what_waits() -> None:
             begun.release()
             free.wait(10)
 
-    crew = Crew(work, threads=2, ahead=2)
+    crew = WorkerPool(work, threads=2, ahead=2)
     for item in range(4):
         crew.put(item)
     assert begun.acquire(timeout=5)
@@ -83,9 +83,9 @@ def test_close_ends_threads_that_wait_and_drops_what_waits() -> None:
     crew.close()
     assert sorted(seen) == [0, 1]
     assert push_threads(seconds=5) == []
-    with pytest.raises(Halted):
+    with pytest.raises(PoolStopped):
         crew.put(5)
-    with pytest.raises(Halted):
+    with pytest.raises(PoolStopped):
         crew.finish()
 
 
@@ -105,9 +105,9 @@ def test_a_system_without_threads_makes_no_crew_wait(
     done: list[int] = []
     if not given_out:
         with pytest.raises(RuntimeError):
-            Crew(done.extend, threads=4, ahead=2)
+            WorkerPool(done.extend, threads=4, ahead=2)
     else:
-        crew = Crew(done.extend, threads=4, ahead=2)
+        crew = WorkerPool(done.extend, threads=4, ahead=2)
         for item in range(20):
             crew.put(item)
         crew.finish()
@@ -126,7 +126,7 @@ def test_ctrl_c_while_threads_are_started_leaves_none(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(KeyboardInterrupt):
-        Crew(lambda mine: [None for _ in mine] and None, threads=4, ahead=2)
+        WorkerPool(lambda mine: [None for _ in mine] and None, threads=4, ahead=2)
     assert push_threads(seconds=5) == []
 
 
@@ -140,12 +140,12 @@ def test_what_is_given_back_is_taken_by_somebody(threads: int, items: list[int],
     """Each thread takes a bite of an item and gives the rest back: nothing is lost or repeated."""
     done: list[int] = []
 
-    def work(share: Share[int]) -> None:
+    def work(share: WorkItems[int]) -> None:
         for item in share:
             done.append(min(bite, item))
-            share.let_go(item - bite if item > bite else None)
+            share.return_rest(item - bite if item > bite else None)
 
-    crew = Crew(work, threads=threads, ahead=2)
+    crew = WorkerPool(work, threads=threads, ahead=2)
     try:
         for item in items:
             crew.put(item)
@@ -161,22 +161,22 @@ def test_the_end_is_not_told_while_a_thread_may_give_something_back() -> None:
     taken, asked = threading.Event(), threading.Event()
     seen: dict[str, list[str]] = {"first": [], "second": []}
 
-    def work(share: Share[str]) -> None:
+    def work(share: WorkItems[str]) -> None:
         if not taken.is_set():
             seen["first"].append(next(share))
             taken.set()
             assert asked.wait(5)
             time.sleep(0.05)  # the other one asks meanwhile, and waits
-            share.let_go("rest")
+            share.return_rest("rest")
         else:
             asked.set()
             seen["second"] += share
 
-    crew = Crew(work, threads=1, ahead=2)
+    crew = WorkerPool(work, threads=1, ahead=2)
     try:
         crew.put("item")
         assert taken.wait(5)
-        other = threading.Thread(target=work, args=(Share(crew),))
+        other = threading.Thread(target=work, args=(WorkItems(crew),))
         other.start()
         crew.finish()
         other.join(5)

@@ -22,12 +22,12 @@ from leaks import push_threads
 from celonis_frames import Celonis
 from celonis_frames._encoding import encoder
 from celonis_frames._encoding.chunk import EncodedChunk, LentChunk
-from celonis_frames._encoding.encoder import Encoding, Judging
-from celonis_frames._encoding.file_format import Style
+from celonis_frames._encoding.encoder import ChunkEncoder, SampleEstimate
+from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
-from celonis_frames._schema.table_layout import Layout
-from celonis_frames._validation.parallel import measure_all
+from celonis_frames._schema.table_layout import TableLayout
+from celonis_frames._validation.parallel import validate_parallel
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 ROOM = 1_000_000_000
@@ -37,7 +37,7 @@ Slots = threading.Semaphore
 @pytest.fixture(params=[1, 4])
 def some_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """As many threads as this machine might allow."""
-    monkeypatch.setattr(encoder, "cores", lambda: request.param)
+    monkeypatch.setattr(encoder, "cpu_count", lambda: request.param)
     return int(request.param)
 
 
@@ -57,10 +57,10 @@ def _batches(sizes: list[int], *, noisy: bool) -> list[pa.RecordBatch]:
     return [batch.cast(pa.schema({"N": pa.int64(), "T": pa.string()})) for batch in found]
 
 
-def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[Encoding, Any]:
+def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[ChunkEncoder, Any]:
     prepared = prepare(batches[0], "T", PushOptions(mode="REPLACE"))
-    return Encoding(
-        prepared.layout, Style(prepared.layout.wire), room=ROOM, **options
+    return ChunkEncoder(
+        prepared.layout, FileFormat(prepared.layout.wire), room=ROOM, **options
     ), prepared.measure
 
 
@@ -138,7 +138,7 @@ def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
 ) -> None:
     """Counted where they begin and where they are released, with a slow consumer."""
     lock, now, most = threading.Lock(), 0, 0
-    begun = encoder.fill.__globals__["ChunkFile"]
+    begun = encoder.fill.__globals__["ChunkWriter"]
 
     def change(by: int) -> None:
         nonlocal now, most
@@ -155,7 +155,7 @@ def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
     encoding, _ = _encoding_of(batches, rows=36_000, wish=40_000)
     stream = encoding.stream(lambda: iter(batches), Slots(3), None)
     probes = 1  # the sample is weighed in a file of its own
-    monkeypatch.setitem(encoder.fill.__globals__, "ChunkFile", Counted)
+    monkeypatch.setitem(encoder.fill.__globals__, "ChunkWriter", Counted)
     held: list[LentChunk] = []
     count = 0
     for chunk in stream:
@@ -192,7 +192,7 @@ def test_what_the_source_raises_comes_out(at: int) -> None:
         for chunk in encoding.stream(source, Slots(2), None):
             chunk.release()
     with pytest.raises(Broken):
-        measure_all(source(), measure.anew())
+        validate_parallel(source(), measure.anew())
     assert push_threads(seconds=5) == []
 
 
@@ -200,22 +200,22 @@ def test_what_files_will_be_like_is_judged_beside(monkeypatch: pytest.MonkeyPatc
     """What cannot be judged, and where there is no thread for it, is left to those who write."""
     batch = pa.record_batch({"N": pa.array(range(50_000), pa.uint64())})
     layout = prepare(batch, "T", PushOptions()).layout
-    style = Style(layout.wire)
-    judging = Judging(batch, layout, style)
+    style = FileFormat(layout.wire)
+    judging = SampleEstimate(batch, layout, style)
     weight = judging.result()
     assert weight is not None
     assert 1 < weight <= 12  # of a whole number of 8 bytes, with Snappy
     judging.close()
     assert style.dictionary == ()
     wrong = pa.record_batch({"N": pa.array([2**64 - 1], pa.uint64())})
-    assert Judging(wrong, layout, Style(layout.wire)).result() is None
+    assert SampleEstimate(wrong, layout, FileFormat(layout.wire)).result() is None
     assert push_threads(seconds=5) == []
 
     def refused(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refused)
-    judging = Judging(batch, layout, style)
+    judging = SampleEstimate(batch, layout, style)
     assert judging.result() is None
     judging.close()
 
@@ -228,15 +228,15 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> N
     small = pa.array([1], pa.uint64())
     batches = [pa.record_batch({"N": top if n in bad else small}) for n in range(12)]
     prepared = prepare(batches[0], "T", PushOptions())
-    style = Style(prepared.layout.wire)
+    style = FileFormat(prepared.layout.wire)
     for busy in (False, True):
-        encoding = Encoding(prepared.layout, style, rows=None, wish=None, room=ROOM, busy=busy)
+        encoding = ChunkEncoder(prepared.layout, style, rows=None, wish=None, room=ROOM, busy=busy)
         with pytest.raises(ColumnTypeError, match="'N'"):
             encoding.run(iter(batches), lambda _: None, prepared.measure.anew())
         with pytest.raises(ColumnTypeError, match="'N'"):
             list(encoding.stream(lambda: iter(batches), Slots(2), None))
     with pytest.raises(ColumnTypeError, match="'N'"):
-        measure_all(iter(batches), prepared.measure)
+        validate_parallel(iter(batches), prepared.measure)
     assert push_threads(seconds=5) == []
 
 
@@ -267,8 +267,8 @@ def test_what_a_thread_raises_comes_out_whatever_the_reader_is_at(
             yield pa.record_batch({"N": top if number == 5 else small})
 
     for _ in range(5):
-        encoding = Encoding(
-            prepared.layout, Style(prepared.layout.wire), rows=None, wish=None, room=10**9
+        encoding = ChunkEncoder(
+            prepared.layout, FileFormat(prepared.layout.wire), rows=None, wish=None, room=10**9
         )
         made = encoding.stream(source, threading.Semaphore(5), None)
         with pytest.raises(ColumnTypeError):
@@ -280,16 +280,16 @@ def test_a_thread_without_memory_ends_the_push_with_its_error(
 ) -> None:
     """One batch cannot be converted: whenever that happens, no job is executed."""
     frame = pl.DataFrame({"A": range(600_000), "T": [f"text {n}" for n in range(600_000)]})
-    convert = Layout.convert
+    convert = TableLayout.convert
     for fatal in range(2, 8):
         calls = itertools.count(1)
 
-        def failing(layout: Layout, batch: Any, calls: Any = calls, fatal: int = fatal) -> Any:
+        def failing(layout: TableLayout, batch: Any, calls: Any = calls, fatal: int = fatal) -> Any:
             if next(calls) == fatal:
                 raise MemoryError
             return convert(layout, batch)
 
-        monkeypatch.setattr(Layout, "convert", failing)
+        monkeypatch.setattr(TableLayout, "convert", failing)
         with pytest.raises(MemoryError):
             connection.push(frame, "Tests", table, chunk_bytes="200 kB")
     with pytest.raises(KeyError):

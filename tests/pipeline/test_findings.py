@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
-from celonis_frames._validation.column_stats import Findings
-from celonis_frames._validation.validator import Measure
+from celonis_frames._validation.column_stats import ColumnStats
+from celonis_frames._validation.validator import FrameValidator
 
 LIMIT = 4
 TEXT = st.one_of(
@@ -35,12 +35,12 @@ def _array(values: list[bytes | None], nulls: list[bool], before: int, after: in
     return whole.slice(before, max(0, len(values) - before - after))
 
 
-def _expected(values: list[bytes], found: Findings) -> Findings:
+def _expected(values: list[bytes], found: ColumnStats) -> ColumnStats:
     try:
         texts = [value.decode() for value in values]
     except UnicodeDecodeError:
-        return Findings(not_utf8=True, longest=found.longest, longest_bytes=found.longest_bytes)
-    return Findings(
+        return ColumnStats(not_utf8=True, longest=found.longest, longest_bytes=found.longest_bytes)
+    return ColumnStats(
         longest=max(map(len, texts), default=0),
         longest_bytes=max(map(len, values), default=0),
         too_long=sum(len(text) > LIMIT for text in texts),
@@ -59,7 +59,7 @@ def test_texts(data: st.DataObject) -> None:
     stop = max(before, len(values) - after)
     there, gone = [value or b"" for value in values][before:stop], nulls[before:stop]
     live = [v for v, null in zip(there, gone, strict=True) if not null]
-    found = Findings()
+    found = ColumnStats()
     found.texts(array, LIMIT)
     expected = _expected(live, found)
     if found.not_utf8 and not expected.not_utf8:
@@ -79,7 +79,7 @@ def test_dictionaries(data: st.DataObject) -> None:
     array = pa.DictionaryArray.from_arrays(
         pa.array(rows, pa.int32()), pa.array(values, pa.large_string())
     )
-    found = Findings()
+    found = ColumnStats()
     found.texts(array, LIMIT)
     live = [values[row].encode() for row in rows if row is not None]
     assert found == _expected(live, found)
@@ -94,7 +94,7 @@ def test_parts_added_are_the_whole(data: st.DataObject) -> None:
     keys = data.draw(st.lists(st.integers(0, 5), min_size=len(texts), max_size=len(texts)))
     table = pa.table({"T": pa.array(texts, pa.string()), "F": floats, "K": keys})
     measure = prepare(table, "T", PushOptions(keys="K", infinity="null")).measure
-    parts: list[Measure] = [measure.part() for _ in range(3)]
+    parts: list[FrameValidator] = [measure.part() for _ in range(3)]
     whole = measure.anew()
     for batch in table.to_batches(max_chunksize=data.draw(st.integers(1, 7))):
         whole.update(batch)
@@ -109,7 +109,7 @@ def test_parts_added_are_the_whole(data: st.DataObject) -> None:
 
 def test_an_unused_value_after_longer_bytes_counts_for_nothing() -> None:
     """Bytes of other letters say nothing of characters: what no row has is not measured."""
-    found = Findings()
+    found = ColumnStats()
     found.texts(pa.array(["ä" * 17]), 100)
     values = pa.array(["x", "y" * 25], pa.large_string())
     found.texts(pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), values), 100)
@@ -118,7 +118,7 @@ def test_an_unused_value_after_longer_bytes_counts_for_nothing() -> None:
 
 def test_every_text_beyond_the_limit_is_counted() -> None:
     """Also those that have no more bytes than the longest so far has characters."""
-    found = Findings()
+    found = ColumnStats()
     for text in ("x" * 50, "ä" * 20, "x" * 15, "ä" * 5):
         found.texts(pa.array([text]), 10)
     assert found.too_long == 3
@@ -129,6 +129,6 @@ def test_what_stands_behind_nulls_may_be_anything() -> None:
     offsets = pa.py_buffer(np.array([0, 2, 3], "int32").tobytes())
     valid = pa.py_buffer(bytes([0b10]))
     array = pa.Array.from_buffers(pa.string(), 2, [valid, offsets, pa.py_buffer(b"\xff\xfea")])
-    found = Findings()
+    found = ColumnStats()
     found.texts(array, 10)
     assert (found.not_utf8, found.longest, found.nul_characters) == (False, 1, 0)

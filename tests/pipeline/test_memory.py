@@ -49,8 +49,8 @@ def test_what_is_held_is_counted_by_the_memory_it_keeps_alive() -> None:
     assert alive > 1_000_000
     slices = [views.slice(n, 100) for n in range(0, 10_000, 100)]
     for room, held in ((alive, 100), (alive - 1, 0)):
-        spare = spool.Spare(room)
-        keep = spool.HeldBatches(spare)
+        spare = spool.MemoryBudget(room)
+        keep = spool.BatchCache(spare)
         for batch in slices:
             keep.add(batch)
         assert len(keep.batches or ()) == held
@@ -62,7 +62,7 @@ def test_dictionaries_that_are_held_count_once() -> None:
     codes = pa.array(np.zeros(1_000, "int32"))
     values = pa.array(["x" * 1_000] * 100)
     batches = pa.table({"A": pa.DictionaryArray.from_arrays(codes, values)}).to_batches(100)
-    keep = spool.HeldBatches(spool.Spare(100 * 1_000 + 4 * 1_000 + 4 * 101))
+    keep = spool.BatchCache(spool.MemoryBudget(100 * 1_000 + 4 * 1_000 + 4 * 101))
     for batch in batches:
         keep.add(batch)
     assert keep.batches is not None
@@ -202,10 +202,10 @@ def test_long_keys_are_not_collected_without_end() -> None:
     """Keys wait until they are worth a look, but never more of them than may be remembered."""
     from celonis_frames._validation.key_counter import (  # noqa: PLC0415
         LIMIT_BYTES,
-        KeyCounter,
+        DuplicateKeyCounter,
     )
 
-    counter = KeyCounter()
+    counter = DuplicateKeyCounter()
     for start in itertools.count(0, 200):
         counter.update([pa.array([f"{n:08d}" * 2_000 for n in range(start, start + 200)])])
         assert counter._waiting_bytes <= LIMIT_BYTES + 4_000_000

@@ -14,7 +14,7 @@ import pytest
 from celonis_frames import Celonis
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
-from celonis_frames._validation.validator import Measure
+from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import FrameError
 
 ROWS = 800_000
@@ -106,7 +106,7 @@ def test_keys_in_dictionaries_of_which_one_has_a_null() -> None:
     indices = pa.array([0, 1], pa.int32())
     odd = pa.DictionaryArray.from_arrays(indices, pa.array(["c", "a", None]))
     frame = pa.table({"K": pa.chunked_array([plain, odd])})
-    measure: Measure = prepare(frame, "T", PushOptions(keys="K")).measure
+    measure: FrameValidator = prepare(frame, "T", PushOptions(keys="K")).measure
     for batch in frame.to_batches():
         measure.update(batch)
     assert measure.different_keys == 3

@@ -17,7 +17,7 @@ from celonis_frames._encoding.chunk_sizer import (
     DEFAULT_CHUNK_BYTES,
     LARGEST_BYTES,
     MAX_CHUNK_BYTES,
-    Sizes,
+    ChunkSizer,
 )
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
@@ -37,7 +37,7 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
     rows = data.draw(st.integers(1, 5_000))
     known = data.draw(st.booleans())
     wish = data.draw(st.one_of(st.none(), st.integers(1, 100_000)))
-    sizes = Sizes(
+    sizes = ChunkSizer(
         wish, rows if known else None, data.draw(st.sampled_from([None, 0.01, 1.0, 90.0]))
     )
     threads: dict[int, Any] = dict.fromkeys(range(data.draw(st.integers(1, 4))))
@@ -83,7 +83,7 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
 @given(rows=st.integers(1, 10**9), weight=st.floats(0.01, 1e5), wish=st.integers(1, 10**9))
 def test_files_come_out_even(rows: int, weight: float, wish: int) -> None:
     """Where weights hold, each file has its share of the whole: none is much smaller."""
-    sizes = Sizes(wish, rows, weight)
+    sizes = ChunkSizer(wish, rows, weight)
     assert sizes.count is not None
     if sizes.count > 200:
         return
@@ -110,7 +110,7 @@ def test_what_rounding_leaves_over_makes_no_two_small_files(files: int, share: f
     for more in range(-5, 6):
         wish, weight = 1_000_000, 9_586.6
         rows = int(files * share * wish / weight) + more
-        sizes, made, left = Sizes(wish, rows, weight), [], rows
+        sizes, made, left = ChunkSizer(wish, rows, weight), [], rows
         while left > 0:
             goal, reserved = sizes.begin()
             took = min(left, round(goal / weight))
@@ -126,7 +126,7 @@ def test_what_rounding_leaves_over_makes_no_two_small_files(files: int, share: f
 @pytest.mark.parametrize("uploads", [1, 2, 4])
 def test_the_first_files_are_small_so_that_sending_soon_begins(uploads: int) -> None:
     """One for each upload, the others even; not where a size was given or few files do."""
-    sizes = Sizes(None, 1_000_000, 64.0, uploads=uploads)
+    sizes = ChunkSizer(None, 1_000_000, 64.0, uploads=uploads)
     sizes.hasten(uploads)
     made: list[float] = []
     left = 1_000_000
@@ -144,7 +144,7 @@ def test_the_first_files_are_small_so_that_sending_soon_begins(uploads: int) -> 
     assert 7 <= len(others) <= 8
     assert min(others) >= 0.95 * max(others) > 3 * max(first)
 
-    for given_size in (Sizes(8_000_000, 1_000_000, 64.0), Sizes(None, 1_000, 64.0)):
+    for given_size in (ChunkSizer(8_000_000, 1_000_000, 64.0), ChunkSizer(None, 1_000, 64.0)):
         plain = given_size.begin()
         given_size.hasten(uploads)
         assert given_size.begin()[0] == pytest.approx(plain[0], rel=0.2)
@@ -196,16 +196,16 @@ def _chunks(frame: Any, **options: Any) -> list[EncodedChunk]:
     return [size for size, _ in made]
 
 
-@pytest.mark.parametrize("cores", [2, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cpu_count", [2, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("change", CHANGES)
 def test_files_have_the_size_wished_for(
-    change: str, cores: int, monkeypatch: pytest.MonkeyPatch
+    change: str, cpu_count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the data do: none is a fifth over, and none but the last two is a fifth under.
 
     What an end looks like is only known when it comes, so that two may be smaller.
     """
-    monkeypatch.setattr(encoder, "cores", lambda: cores)
+    monkeypatch.setattr(encoder, "cpu_count", lambda: cpu_count)
     sizes = _chunks(CHANGES[change](), chunk_bytes=WISH)
     assert max(sizes) <= 1.2 * WISH, sizes
     assert len([size for size in sizes if size < 0.8 * WISH]) <= 2, sizes
@@ -220,7 +220,7 @@ def test_without_a_wish_no_file_is_larger_than_the_largest() -> None:
 
 def test_first_rows_that_weigh_nothing_do_not_make_countless_files() -> None:
     """The size that suits the whole is found anew when the sample turns out to deceive."""
-    sizes = Sizes(None, 100_000_000, 0.001)
+    sizes = ChunkSizer(None, 100_000_000, 0.001)
     first = sizes.wish
     sizes.begin()
     sizes.weight = 40.0

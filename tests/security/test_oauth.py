@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 
 import celonis_frames
 from celonis_frames import Celonis, OAuth2
-from celonis_frames._api.client import Api
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._auth.oauth2 import DATA_PUSH, MARGIN_SECONDS, _read_token, _Tokens
 from celonis_frames._auth.token_file import TokenFile
 from celonis_frames._http.auth import Secret
-from celonis_frames._http.messages import Call, Reply
+from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames.exceptions import (
     ApiStatusError,
@@ -120,7 +120,7 @@ def test_a_long_push_across_expiries(
     expired = threading.Event()
     sent: list[int] = []
     with _celonis(celonis) as connection:
-        original = Api.upload_chunk
+        original = DataPushApi.upload_chunk
 
         def upload(*arguments: Any, **options: Any) -> None:
             celonis.expire_tokens()
@@ -131,7 +131,7 @@ def test_a_long_push_across_expiries(
             )
             original(*arguments, **options)
 
-        monkeypatch.setattr(Api, "upload_chunk", upload)
+        monkeypatch.setattr(DataPushApi, "upload_chunk", upload)
         status = connection.push(batches(), pool, "T", chunk_bytes="1 B", workers=1)
     assert expired.is_set()
     assert status.ok
@@ -208,11 +208,11 @@ def test_a_token_is_renewed_before_it_expires(lives: int, margin: float) -> None
     """A minute before, or a fifth of a shorter life; not a second earlier."""
     clock, asked = _Clock(), 0
 
-    def ask(*_: Any) -> Reply:
+    def ask(*_: Any) -> RawResponse:
         nonlocal asked
         asked += 1
         content = b'{"access_token":"t%d","token_type":"bearer","expires_in":%d}' % (asked, lives)
-        return Reply(Call("POST", "u"), 200, {}, content)
+        return RawResponse(Request("POST", "u"), 200, {}, content)
 
     tokens = _Tokens(OAuth2("id", SECRET), ask, clock)
     assert tokens.authorization() == "Bearer t1"
@@ -230,11 +230,11 @@ def test_a_renewal_that_fails_early_is_no_failure(caplog: pytest.LogCaptureFixtu
     """While the token still lives it is used on, and the next try waits; after that it counts."""
     clock, asked, status = _Clock(), 0, 200
 
-    def ask(*_: Any) -> Reply:
+    def ask(*_: Any) -> RawResponse:
         nonlocal asked
         asked += 1
         content = b'{"access_token":"t","token_type":"bearer","expires_in":100}'
-        return Reply(Call("POST", "u"), status, {}, content if status == 200 else b"down")
+        return RawResponse(Request("POST", "u"), status, {}, content if status == 200 else b"down")
 
     tokens = _Tokens(OAuth2("id", SECRET), ask, clock)
     tokens.authorization()
@@ -363,9 +363,9 @@ def test_expires_in_is_read_with_care(expires: bytes, seconds: float) -> None:
     content = b'{"access_token":"t","token_type":"bearer","expires_in":%b}' % expires
     if expires == b"1e400":
         with pytest.raises(ApiStatusError):  # the library cannot make a whole number of it
-            _read_token(Reply(Call("POST", "u"), 200, {}, content))
+            _read_token(RawResponse(Request("POST", "u"), 200, {}, content))
         return
-    _, lives = _read_token(Reply(Call("POST", "u"), 200, {}, content))
+    _, lives = _read_token(RawResponse(Request("POST", "u"), 200, {}, content))
     assert lives == pytest.approx(seconds, abs=0.6)
 
 
@@ -373,7 +373,7 @@ def test_expires_in_is_read_with_care(expires: bytes, seconds: float) -> None:
 def test_no_answer_of_the_token_endpoint_is_unhandled(content: bytes) -> None:
     """Whatever comes back is a token or an ApiStatusError."""
     try:
-        header, lives = _read_token(Reply(Call("POST", "u"), 200, {}, content))
+        header, lives = _read_token(RawResponse(Request("POST", "u"), 200, {}, content))
     except ApiStatusError:
         return
     assert header.reveal().startswith("Bearer ")
@@ -403,9 +403,9 @@ def test_an_oauth_client_never_shows() -> None:
     for text in (repr(client), str(client), f"{client}", repr([client, Secret(SECRET)])):
         assert SECRET not in text
         assert "********" in text
-    for hidden in (client, Secret(SECRET)):
+    for redact in (client, Secret(SECRET)):
         with pytest.raises(TypeError, match="secret"):
-            pickle.dumps(hidden)
+            pickle.dumps(redact)
     assert copy.deepcopy(client) is client
     assert client == OAuth2("id", SECRET, scopes=["a", "b"])
     with pytest.raises(AttributeError):
@@ -418,11 +418,11 @@ def test_any_secret_reaches_the_server_whole(secret: str) -> None:
     tokens = Tokens()
     tokens.client_id, tokens.client_secret = "id:with+colon", secret
 
-    def ask(path: str, form: Secret, header: Secret | None, _: Any) -> Reply:
+    def ask(path: str, form: Secret, header: Secret | None, _: Any) -> RawResponse:
         answer = tokens.grant(
             form.reveal().encode(), FORM, "" if header is None else header.reveal()
         )
-        return Reply(Call("POST", path), 200, {}, json.dumps(answer).encode())
+        return RawResponse(Request("POST", path), 200, {}, json.dumps(answer).encode())
 
     for method in ("basic", "post"):
         client = OAuth2(tokens.client_id, secret, method=method)  # type: ignore[arg-type]
@@ -596,4 +596,4 @@ def test_the_token_request_has_the_connections_timeouts(
     """A token endpoint that hangs does not hang the push."""
     celonis.faults.delay("token", 1.0)
     with pytest.raises(ApiTimeoutError, match="oauth2/token"):
-        Api(slow_transport()).pools()
+        DataPushApi(slow_transport()).pools()

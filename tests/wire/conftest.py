@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from celonis_frames._api.client import Api
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._auth.keys import ApiKey
 from celonis_frames._http.transport import Timeouts, Transport
 
@@ -117,9 +117,9 @@ def open_transport(server: Server) -> Iterator[Callable[..., Transport]]:
 
 
 @pytest.fixture
-def api(open_transport: Callable[..., Transport]) -> Api:
+def api(open_transport: Callable[..., Transport]) -> DataPushApi:
     """The calls, to the server."""
-    return Api(open_transport())
+    return DataPushApi(open_transport())
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celonis_frames._api.client import Api
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Chunk, DataConnection, Pool, Table, TableColumn
 from celonis_frames.exceptions import ApiStatusError, ConfigError
 
@@ -17,7 +17,7 @@ PUSH = f"/data-ingestion/api/v1/data-push/{POOL}/jobs"
 POOLS = "/integration/api/pools"
 
 
-def test_jobs(server: Server, api: Api) -> None:
+def test_jobs(server: Server, api: DataPushApi) -> None:
     """Every call about jobs has its documented method and path."""
     server.say(JOB)
     job = api.create_job(POOL, {"targetName": "EVENTS"})
@@ -44,7 +44,7 @@ def test_jobs(server: Server, api: Api) -> None:
     ]
 
 
-def test_pools_and_what_is_in_them(server: Server, api: Api) -> None:
+def test_pools_and_what_is_in_them(server: Server, api: DataPushApi) -> None:
     """Every call about pools has its documented path, and its answer is read."""
     server.say([{"id": "p", "name": "P", "new": {}}])
     assert api.pools() == [Pool("p", "P")]
@@ -86,7 +86,7 @@ def test_pools_and_what_is_in_them(server: Server, api: Api) -> None:
     ],
 )
 def test_an_unreadable_job_names_the_field(
-    server: Server, api: Api, answer: Any, word: str
+    server: Server, api: DataPushApi, answer: Any, word: str
 ) -> None:
     """What must be there and is not is an ApiStatusError, never a KeyError."""
     server.say(answer)
@@ -95,7 +95,7 @@ def test_an_unreadable_job_names_the_field(
 
 
 @pytest.mark.parametrize("answer", [{}, None, "x", [None], [1], [[]], [{"id": 1}], [{"name": ""}]])
-def test_unreadable_lists(server: Server, api: Api, answer: Any) -> None:
+def test_unreadable_lists(server: Server, api: DataPushApi, answer: Any) -> None:
     """The same for every call that answers a list."""
     server.say(answer)
     for call in (
@@ -110,7 +110,7 @@ def test_unreadable_lists(server: Server, api: Api, answer: Any) -> None:
             call()
 
 
-def test_ids_cannot_leave_their_place(server: Server, api: Api) -> None:
+def test_ids_cannot_leave_their_place(server: Server, api: DataPushApi) -> None:
     """Slashes, question marks and dot segments in an id never change the path."""
     server.say(JOB)
     api.job(POOL, "a/../b?c#d%2e")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from celonis_frames._api.client import Api
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._auth.keys import ApiKey
 from celonis_frames._http.multipart import SEND_BYTES, MultipartFile
 from celonis_frames._http.transport import Transport
@@ -87,7 +87,7 @@ def test_progress_is_taken_back_on_a_rewind() -> None:
     assert min(counted) == -10
 
 
-def test_an_upload_on_the_wire(server: Server, api: Api) -> None:
+def test_an_upload_on_the_wire(server: Server, api: DataPushApi) -> None:
     """Content-Length, not chunked; the server gets the very bytes; the path tells the kind."""
     content = bytes(range(256)) * 20_000
     server.say((200, {}, b""))
@@ -121,7 +121,7 @@ class Raises(Bytes):
     [OSError(5, "disk"), ConnectionResetError("staging"), ValueError("v"), KeyboardInterrupt()],
 )
 @pytest.mark.usefixtures("server")
-def test_a_payloads_own_error_is_not_the_networks(api: Api, error: BaseException) -> None:
+def test_a_payloads_own_error_is_not_the_networks(api: DataPushApi, error: BaseException) -> None:
     """A chunk that cannot be read is not reported as a broken connection."""
     with pytest.raises(type(error)) as caught:
         api.upload_chunk(POOL, "j-1", Raises(error))
@@ -129,16 +129,16 @@ def test_a_payloads_own_error_is_not_the_networks(api: Api, error: BaseException
 
 
 @pytest.mark.usefixtures("server")
-def test_what_on_sent_raises_ends_the_upload(api: Api) -> None:
+def test_what_on_sent_raises_ends_the_upload(api: DataPushApi) -> None:
     """A push that is over can give up an upload between two blocks."""
 
-    class Stopped(Exception):
+    class Cancelled(Exception):
         pass
 
     def stop(_: int) -> None:
-        raise Stopped
+        raise Cancelled
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         api.upload_chunk(POOL, "j-1", Bytes(b"x" * 100), on_sent=stop)
 
 
@@ -161,7 +161,7 @@ def test_an_answer_before_the_end() -> None:
         thread.start()
         transport = Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", ApiKey("k"))
         with pytest.raises(kinds):
-            Api(transport).upload_chunk(POOL, "j-1", Bytes(b"x" * 30_000_000))
+            DataPushApi(transport).upload_chunk(POOL, "j-1", Bytes(b"x" * 30_000_000))
         transport.close()
         thread.join(5)
         listener.close()

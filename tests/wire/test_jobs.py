@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celonis_frames._api.client import Api
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency import cancellation
 from celonis_frames._jobs.polling import failure, wait_for
 from celonis_frames._push.status import PushStatus
@@ -43,7 +43,7 @@ class Clock:
 
 
 @pytest.mark.parametrize("last", ["DONE", "ERROR", "CANCELED"])
-def test_waiting_ends_with_the_job(server: Server, api: Api, last: str) -> None:
+def test_waiting_ends_with_the_job(server: Server, api: DataPushApi, last: str) -> None:
     """Every state a job does not leave ends the waiting, CANCELED too."""
     server.say(job("NEW"), job("QUEUED"), job("RUNNING"), job(last))
     clock = Clock()
@@ -63,7 +63,7 @@ def test_waiting_ends_with_the_job(server: Server, api: Api, last: str) -> None:
 
 @pytest.mark.parametrize(("seconds", "looks"), [(0.02, 2), (1, 6), (10, 8), (60, 10), (3600, 219)])
 def test_a_job_costs_few_questions(
-    server: Server, api: Api, monkeypatch: pytest.MonkeyPatch, seconds: float, looks: int
+    server: Server, api: DataPushApi, monkeypatch: pytest.MonkeyPatch, seconds: float, looks: int
 ) -> None:
     """A job of a minute is asked for ten times at most, one of an hour every 17 s."""
     clock = Clock()
@@ -80,7 +80,7 @@ def test_a_job_costs_few_questions(
     assert clock.now < 3.3 * seconds + 0.1
 
 
-def test_the_time_limit_is_kept(server: Server, api: Api) -> None:
+def test_the_time_limit_is_kept(server: Server, api: DataPushApi) -> None:
     """The last wait is cut short, and the error says what becomes of the job."""
     server.say(job("RUNNING"))
     clock = Clock()
@@ -93,7 +93,7 @@ def test_the_time_limit_is_kept(server: Server, api: Api) -> None:
         assert word in str(caught.value)
 
 
-def test_a_short_outage_does_not_end_the_waiting(server: Server, api: Api) -> None:
+def test_a_short_outage_does_not_end_the_waiting(server: Server, api: DataPushApi) -> None:
     """502, 429 and a broken connection are asked again; a 404 is not."""
 
     def broken(handler: Any) -> None:
@@ -114,7 +114,7 @@ def test_a_short_outage_does_not_end_the_waiting(server: Server, api: Api) -> No
     assert len(server.seen) == before + 1
 
 
-def test_a_failed_job_quotes_its_last_lines(server: Server, api: Api) -> None:
+def test_a_failed_job_quotes_its_last_lines(server: Server, api: DataPushApi) -> None:
     """State and last log lines, bounded and printable; all lines as an attribute."""
     server.say(job("ERROR", logs=[f"line {n}" for n in range(50)] + ["\x1b[0m" + "x" * 9000]))
     error = failure(api.job(POOL, "j-1"))
@@ -129,7 +129,7 @@ def test_a_failed_job_quotes_its_last_lines(server: Server, api: Api) -> None:
     assert "canceled" in failure(api.job(POOL, "j-1")).message
 
 
-def test_the_status_object(server: Server, api: Api) -> None:
+def test_the_status_object(server: Server, api: DataPushApi) -> None:
     """It tells what was sent, follows the job, and raises only when asked to."""
     server.say(job("RUNNING"), job("DONE"))
     status = PushStatus(
@@ -155,7 +155,7 @@ def test_the_status_object(server: Server, api: Api) -> None:
     assert len(server.seen) == before, "an ended job is not asked again"
 
 
-def test_cancel_and_failure(server: Server, api: Api) -> None:
+def test_cancel_and_failure(server: Server, api: DataPushApi) -> None:
     """cancel() asks the server and looks again; raise_for_status() then raises."""
     server.say(job("RUNNING"), (200, {}, b""), job("CANCELED"))
     status = PushStatus(api, api.job(POOL, "j-1"))
@@ -165,7 +165,7 @@ def test_cancel_and_failure(server: Server, api: Api) -> None:
         status.raise_for_status()
 
 
-def test_html_is_escaped(server: Server, api: Api) -> None:
+def test_html_is_escaped(server: Server, api: DataPushApi) -> None:
     """Nothing a server or a column says becomes markup in a notebook."""
     evil = "<script>alert(1)</script>"
     server.say(job("ERROR", targetName=evil, logs=[evil], id=evil))
@@ -175,7 +175,7 @@ def test_html_is_escaped(server: Server, api: Api) -> None:
     assert page.count("&lt;script") == 4
 
 
-def test_a_pickle_holds_no_secret(server: Server, api: Api) -> None:
+def test_a_pickle_holds_no_secret(server: Server, api: DataPushApi) -> None:
     """A status may go to another process; the connection, and the key, stay."""
     server.say(job("DONE"))
     status = PushStatus(api, api.job(POOL, "j-1"), rows=5)

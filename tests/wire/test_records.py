@@ -15,10 +15,10 @@ from celonis_frames import ApiKey, OAuth2
 from celonis_frames._api import models
 from celonis_frames._api.client import _part
 from celonis_frames._auth.oauth2 import _refused
-from celonis_frames._http.messages import Call, Reply
-from celonis_frames._http.redaction import hidden
-from celonis_frames._http.responses import Answer
-from celonis_frames._http.status_errors import refusal
+from celonis_frames._http.messages import RawResponse, Request
+from celonis_frames._http.redaction import redact
+from celonis_frames._http.responses import Response
+from celonis_frames._http.status_errors import status_error
 from celonis_frames._push.status import PushStatus
 from celonis_frames.exceptions import ApiStatusError, ConfigError
 
@@ -43,8 +43,8 @@ READERS = {
 }
 
 
-def _answer(content: bytes) -> Answer:
-    return Answer(200, content, Call("GET", "https://team.eu-1.celonis.cloud/x"))
+def _answer(content: bytes) -> Response:
+    return Response(200, content, Request("GET", "https://team.eu-1.celonis.cloud/x"))
 
 
 def _check_shown(error: ApiStatusError) -> None:
@@ -101,8 +101,8 @@ def test_any_bytes_are_json_or_an_api_error(content: bytes) -> None:
 )
 def test_any_refusal_is_an_api_error(content: bytes, status: int, header: str) -> None:
     """Any body, status and waiting time, from the API and from the token endpoint."""
-    reply = Reply(Call("GET", "u"), status, {"Retry-After": header}, content)
-    for error in (refusal(reply, ApiKey("key")), _refused(reply, OAuth2("id", "secret"))):
+    reply = RawResponse(Request("GET", "u"), status, {"Retry-After": header}, content)
+    for error in (status_error(reply, ApiKey("key")), _refused(reply, OAuth2("id", "secret"))):
         assert error.status_code == status
         assert len(error.body) <= 500
         assert error.body.isprintable()
@@ -123,11 +123,11 @@ def test_a_secret_is_hidden_however_it_is_escaped(secret: str, before: str, afte
             if inner is repr or outer is repr:
                 continue  # Python's quotes depend on the neighbours; below
             content = f"{before} {shown} {after}".encode("utf-8", "replace")
-            left = hidden(content, [secret])
+            left = redact(content, [secret])
             assert shown.encode() not in left, (inner, outer)
             assert b"********" in left
     whole = repr({"Authorization": f"Bearer {secret}"}).encode()
-    assert hidden(whole, [secret]).endswith(b"********'}") or b"********" in hidden(whole, [secret])
+    assert redact(whole, [secret]).endswith(b"********'}") or b"********" in redact(whole, [secret])
 
 
 def test_control_characters_of_logs_reach_no_terminal() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from celonis_frames.local._faults.server import Wire
+    from celonis_frames.local._faults.server import FaultableServer
 
 
 Kind = Literal["drop", "answer", "stall", "garble", "drip", "repeat", "refuse"]
@@ -59,7 +59,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wire: Wire | None = None
+        self._wire: FaultableServer | None = None
         self.clear()
 
     def clear(self) -> None:
@@ -242,13 +242,13 @@ class Faults:
         with self._lock:
             return self._failing.pop(0) if self._failing else None
 
-    def attach(self, wire: Wire) -> Wire:
+    def attach(self, wire: FaultableServer) -> FaultableServer:
         """Let the faults act on these sockets."""
         self._wire = wire
         return wire
 
     @property
-    def wire(self) -> Wire:
+    def wire(self) -> FaultableServer:
         """The sockets of the server that the faults act on."""
         if self._wire is None:
             raise RuntimeError("These faults belong to no running server")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from celonis_frames.local._faults.faults import Fault, Faults
-    from celonis_frames.local._faults.server import Wire
+    from celonis_frames.local._faults.server import FaultableServer
 
 
 CarryOut = Callable[[], Awaitable[Response]]
@@ -31,14 +31,14 @@ HALF_JSON = b'{"id": "0", "sta'
 """What stands in for half an answer when the whole one is empty."""
 
 
-async def disturbed(faults: Faults, route: str, request: Request, carry_out: CarryOut) -> Response:
+async def with_fault(faults: Faults, route: str, request: Request, carry_out: CarryOut) -> Response:
     """The answer to a call, after whatever fault is due for it."""
     await asyncio.sleep(faults.seconds(route))
     fault = faults.take(route)
     if fault is None:
         return await carry_out()
     try:
-        struck = _Struck(fault, faults.wire, request, carry_out)
+        struck = _FaultedCall(fault, faults.wire, request, carry_out)
         answer: Response = await getattr(struck, fault.kind)()
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
@@ -49,11 +49,11 @@ async def disturbed(faults: Faults, route: str, request: Request, carry_out: Car
 
 
 @dataclass(frozen=True)
-class _Struck:
+class _FaultedCall:
     """A call with its fault; one method for each kind of fault."""
 
     fault: Fault
-    wire: Wire
+    wire: FaultableServer
     request: Request
     carry_out: CarryOut
 
@@ -136,7 +136,7 @@ class _Struck:
 class _Raw(Response):
     """Bytes as they are, spread over some seconds, and then the end of the connection."""
 
-    def __init__(self, wire: Wire, raw: bytes, seconds: float) -> None:
+    def __init__(self, wire: FaultableServer, raw: bytes, seconds: float) -> None:
         super().__init__()
         self._wire, self._raw, self._seconds = wire, raw, seconds
 

@@ -27,7 +27,7 @@ size are reused.
 """
 
 
-class Receiver(H11Protocol, asyncio.BufferedProtocol):
+class BufferedH11Protocol(H11Protocol, asyncio.BufferedProtocol):
     """uvicorn's HTTP protocol, reading into a buffer of its own."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -44,7 +44,7 @@ class Receiver(H11Protocol, asyncio.BufferedProtocol):
         self.data_received(bytes(self._buffer[:nbytes]))
 
 
-class Wire(uvicorn.Server):
+class FaultableServer(uvicorn.Server):
     """A uvicorn server on one socket that can refuse connections for a while.
 
     Args:

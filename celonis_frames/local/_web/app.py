@@ -17,9 +17,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from celonis_frames.local._faults.injector import disturbed
+from celonis_frames.local._faults.injector import with_fault
 from celonis_frames.local._web import job_routes, pool_routes
-from celonis_frames.local._web.endpoint import Endpoint, Problem, State
+from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
 from celonis_frames.local._web.oauth import MAX_FORM_BYTES, TokenRefused
 from celonis_frames.local._web.openapi import describe
 from celonis_frames.local._web.page import render
@@ -36,13 +36,13 @@ _PAGE_HEADERS = {
 """Were something on the page not escaped, it still could not run."""
 
 
-def _identity(_state: State, request: Request, _: Any) -> Response:
+def _identity(_state: ServerState, request: Request, _: Any) -> Response:
     if request.url.path.endswith("permissions"):
         return JSONResponse([{"permission": "DATA_PUSH_API"}])
     return JSONResponse({"id": "local", "name": "local", "domain": "local"})
 
 
-def _token(state: State, request: Request, body: bytes) -> Response:
+def _token(state: ServerState, request: Request, body: bytes) -> Response:
     answer = state.tokens.grant(
         body, request.headers.get("content-type", ""), request.headers.get("authorization", "")
     )
@@ -59,7 +59,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )  # fmt: skip
 
 
-def create_app(state: State) -> Starlette:
+def create_app(state: ServerState) -> Starlette:
     """The ASGI application."""
     # One path has several endpoints, told apart by method; the most literal paths come first.
     routes = [
@@ -85,18 +85,18 @@ def create_app(state: State) -> Starlette:
     return Starlette(routes=routes)
 
 
-def _guarded(state: State, endpoint: Endpoint) -> Callable[[Request], Any]:
+def _guarded(state: ServerState, endpoint: Endpoint) -> Callable[[Request], Any]:
     """The endpoint behind authentication, faults and the error shapes."""
 
     async def handle(request: Request) -> Response:
-        return await disturbed(
+        return await with_fault(
             state.faults, endpoint.name, request, lambda: _answer(state, endpoint, request)
         )
 
     return handle
 
 
-async def _answer(state: State, endpoint: Endpoint, request: Request) -> Response:
+async def _answer(state: ServerState, endpoint: Endpoint, request: Request) -> Response:
     try:
         if endpoint.scopes is not None:
             _authorize(state, endpoint.scopes, request.headers.get("authorization", ""))
@@ -108,7 +108,7 @@ async def _answer(state: State, endpoint: Endpoint, request: Request) -> Respons
         if inspect.iscoroutinefunction(endpoint.handler):
             return await endpoint.handler(state, request, body)  # type: ignore[no-any-return]
         return await run_in_threadpool(endpoint.handler, state, request, body)
-    except Problem as problem:
+    except ApiProblem as problem:
         return problem.response()
     except TokenRefused as refused:
         return JSONResponse(
@@ -132,7 +132,7 @@ async def _answer(state: State, endpoint: Endpoint, request: Request) -> Respons
         )
 
 
-def _authorize(state: State, scopes: frozenset[str], header: str) -> None:
+def _authorize(state: ServerState, scopes: frozenset[str], header: str) -> None:
     """Let pass who has a key, or a token with one of the scopes.
 
     It happens when the header has arrived: an upload may outlast its token.
@@ -143,9 +143,9 @@ def _authorize(state: State, scopes: frozenset[str], header: str) -> None:
             return
     granted = state.tokens.scopes(header.removeprefix("Bearer "))
     if granted is None or not header.startswith("Bearer "):
-        raise Problem(401)
+        raise ApiProblem(401)
     if scopes and not scopes & granted:
-        raise Problem(403)
+        raise ApiProblem(403)
 
 
 async def _bounded(request: Request, limit: int) -> bytes:
@@ -153,7 +153,7 @@ async def _bounded(request: Request, limit: int) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > limit:
-            raise Problem(413)
+            raise ApiProblem(413)
     return bytes(body)
 
 
@@ -163,12 +163,12 @@ def _json(body: bytes) -> Any:
         # Half a surrogate pair is no text, and NaN and 1e999 are no JSON.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
-        raise Problem(400, "The body is not JSON") from error
+        raise ApiProblem(400, "The body is not JSON") from error
     level, depth = [value], 0
     while level:
         depth += 1
         if depth > MAX_JSON_DEPTH:
-            raise Problem(400, f"The body is nested deeper than {MAX_JSON_DEPTH} levels")
+            raise ApiProblem(400, f"The body is nested deeper than {MAX_JSON_DEPTH} levels")
         level = [
             inner
             for outer in level

@@ -16,7 +16,7 @@ from celonis_frames.local._web.oauth import Tokens
 from celonis_frames.local._web.rate_limit import Limiter
 
 
-class Problem(Exception):
+class ApiProblem(Exception):
     """A refusal in the API's shape for status 400, or an empty one."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Problem(Exception):
 
 
 @dataclass
-class State:
+class ServerState:
     """What the endpoints work on."""
 
     store: Store
@@ -58,18 +58,18 @@ class State:
             if pool is None and make and not self.strict_pools and key.strip():
                 pool = self.store.add_pool(key)
         if pool is None:
-            raise Problem(404)
+            raise ApiProblem(404)
         return pool
 
     def job(self, request: Request) -> Row:
         pool = self.pool(request.path_params["pool"], make=False)
         job = self.store.job(pool["id"], request.path_params["job"])
         if job is None:
-            raise Problem(404)
+            raise ApiProblem(404)
         return job
 
 
-Handler = Callable[[State, Request, Any], Any]
+Handler = Callable[[ServerState, Request, Any], Any]
 
 
 @dataclass(frozen=True)

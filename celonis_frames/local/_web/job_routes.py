@@ -13,7 +13,7 @@ from celonis_frames.local._database.catalog import Row, now
 from celonis_frames.local._database.errors import STORED
 from celonis_frames.local._database.job_runner import ACTIVE
 from celonis_frames.local._database.parquet_rules import check
-from celonis_frames.local._web.endpoint import Endpoint, Problem, State
+from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
 from celonis_frames.local._web.oauth import BROAD, DATA_PUSH
 from celonis_frames.local._web.upload import Refused, receive
 
@@ -36,9 +36,9 @@ _WORDS = {
 _TYPES = (None, *STORED)
 
 
-def _create(state: State, request: Request, body: Any) -> Response:
+def _create(state: ServerState, request: Request, body: Any) -> Response:
     if not isinstance(body, dict):
-        raise Problem(400, "The body must be a job as a JSON object")
+        raise ApiProblem(400, "The body must be a job as a JSON object")
     pool = state.pool(request.path_params["pool"])
     job = {
         name: default if body.get(name) is None else body[name] for name, default in _FIELDS.items()
@@ -47,7 +47,7 @@ def _create(state: State, request: Request, body: Any) -> Response:
     if job["connectionId"] is not None:
         connection = state.store.connection(pool["id"], str(job["connectionId"]))
         if connection is None:
-            raise Problem(400, "There is no such data connection", attribute="connectionId")
+            raise ApiProblem(400, "There is no such data connection", attribute="connectionId")
         job["connectionId"] = connection["id"]
     job |= {"id": str(uuid.uuid4()), "dataPoolId": pool["id"], "changeDate": now()}
     return JSONResponse(state.store.add_job(job))
@@ -56,68 +56,68 @@ def _create(state: State, request: Request, body: Any) -> Response:
 def _validate(job: Row) -> None:
     name = job["targetName"]
     if not isinstance(name, str) or not name.strip():
-        raise Problem(400, "must not be blank", attribute="targetName")
+        raise ApiProblem(400, "must not be blank", attribute="targetName")
     if len(name.encode("utf-8", "replace")) > 128 or any(ord(c) < 32 for c in name):
-        raise Problem(400, "The name is too long or has control characters", attribute="targetName",
+        raise ApiProblem(400, "The name is too long or has control characters", attribute="targetName",
                       code="SPECIAL_CHAR_IN_TABLE_NAME")  # fmt: skip
     for word, allowed in _WORDS.items():
         if job[word] not in allowed:
-            raise Problem(400, f"must be one of {[a for a in allowed if a]}", attribute=word)
+            raise ApiProblem(400, f"must be one of {[a for a in allowed if a]}", attribute=word)
     keys = job["keys"]
     if not isinstance(keys, list) or not all(isinstance(k, str) and k for k in keys):
-        raise Problem(400, "must be a list of column names", attribute="keys")
+        raise ApiProblem(400, "must be a list of column names", attribute="keys")
     length = job["fallbackVarcharLength"]
     if length is not None and not _is_length(length):
-        raise Problem(400, "must be between 1 and 65000", attribute="fallbackVarcharLength")
+        raise ApiProblem(400, "must be between 1 and 65000", attribute="fallbackVarcharLength")
     for option in ("tableSchema", "csvParsingOptions"):
         if job[option] is not None and not isinstance(job[option], dict):
-            raise Problem(400, "must be an object", attribute=option)
+            raise ApiProblem(400, "must be an object", attribute=option)
     columns = (job["tableSchema"] or {}).get("columns") or []
     seen: set[str] = set()
     if not isinstance(columns, list):
-        raise Problem(400, "must be a list", attribute="tableSchema.columns")
+        raise ApiProblem(400, "must be a list", attribute="tableSchema.columns")
     for column in columns:
         if not isinstance(column, dict) or not isinstance(column.get("columnName"), str):
-            raise Problem(400, "A column needs a columnName", attribute="tableSchema")
+            raise ApiProblem(400, "A column needs a columnName", attribute="tableSchema")
         if column.get("columnType") not in _TYPES:
-            raise Problem(
+            raise ApiProblem(
                 400, f"Unknown columnType of {column['columnName']}", attribute="tableSchema"
             )
         size = column.get("fieldLength")
         if size is not None and not _is_length(size):
-            raise Problem(400, f"fieldLength of {column['columnName']} must be 1 to 65000",
+            raise ApiProblem(400, f"fieldLength of {column['columnName']} must be 1 to 65000",
                           attribute="tableSchema")  # fmt: skip
         if column["columnName"].lower() in seen:
-            raise Problem(400, f"Column {column['columnName']} is there twice",
+            raise ApiProblem(400, f"Column {column['columnName']} is there twice",
                           attribute="tableSchema", code="DUPLICATE_COLUMN_DETECTED")  # fmt: skip
         seen.add(column["columnName"].lower())
     for text in ("separatorSequence", "quoteSequence", "escapeSequence", "dateFormat"):
         value = (job["csvParsingOptions"] or {}).get(text)
         if value is not None and (not isinstance(value, str) or not value):
-            raise Problem(400, "must be a text", attribute=f"csvParsingOptions.{text}")
+            raise ApiProblem(400, "must be a text", attribute=f"csvParsingOptions.{text}")
 
 
 def _is_length(value: Any) -> bool:
     return type(value) is int and 1 <= value <= 65_000
 
 
-def _list(state: State, request: Request, _: Any) -> Response:
+def _list(state: ServerState, request: Request, _: Any) -> Response:
     pool = state.pool(request.path_params["pool"], make=False)
     return JSONResponse(state.store.jobs(pool["id"]))
 
 
-def _get(state: State, request: Request, _: Any) -> Response:
+def _get(state: ServerState, request: Request, _: Any) -> Response:
     return JSONResponse(state.job(request))
 
 
-def _execute(state: State, request: Request, _: Any) -> Response:
+def _execute(state: ServerState, request: Request, _: Any) -> Response:
     with state.store.turn():
         job = state.job(request)
         by = request.query_params.get("duplicateRemovalColumn")
         if job["status"] != "NEW":
-            raise Problem(400, f"The job is {job['status']}, not NEW", attribute="status")
+            raise ApiProblem(400, f"The job is {job['status']}, not NEW", attribute="status")
         if by and not job["keys"]:
-            raise Problem(400, "Removing duplicates needs keys", attribute="keys",
+            raise ApiProblem(400, "Removing duplicates needs keys", attribute="keys",
                           code="REMOVE_DUPLICATE_WITHOUT_PK")  # fmt: skip
         seconds = state.limiter.wait() if state.limiter else 0.0
         if seconds:
@@ -126,16 +126,18 @@ def _execute(state: State, request: Request, _: Any) -> Response:
     return Response(status_code=200)
 
 
-def _delete(state: State, request: Request, _: Any) -> Response:
+def _delete(state: ServerState, request: Request, _: Any) -> Response:
     with state.store.turn():
         job = state.job(request)
         if job["status"] in ACTIVE:
-            raise Problem(400, f"The job is {job['status']}; cancel it first", attribute="status")
+            raise ApiProblem(
+                400, f"The job is {job['status']}; cancel it first", attribute="status"
+            )
         state.store.delete_job(job["id"])
     return Response(status_code=204)
 
 
-def _cancel(state: State, request: Request, _: Any) -> Response:
+def _cancel(state: ServerState, request: Request, _: Any) -> Response:
     with state.store.turn():
         job = state.job(request)
         if job["status"] == "NEW":
@@ -144,11 +146,11 @@ def _cancel(state: State, request: Request, _: Any) -> Response:
         elif job["status"] in ACTIVE:
             state.worker.cancel(job["id"])
         else:
-            raise Problem(400, f"The job is {job['status']} already", attribute="status")
+            raise ApiProblem(400, f"The job is {job['status']} already", attribute="status")
         return JSONResponse(state.job(request))
 
 
-def _chunks(state: State, request: Request, _: Any) -> Response:
+def _chunks(state: ServerState, request: Request, _: Any) -> Response:
     job = state.job(request)
     return JSONResponse(
         [
@@ -164,20 +166,20 @@ def _chunks(state: State, request: Request, _: Any) -> Response:
     )
 
 
-async def _upsert(state: State, request: Request, _: Any) -> Response:
+async def _upsert(state: ServerState, request: Request, _: Any) -> Response:
     return await _receive(state, request, "UPSERT")
 
 
-async def _remove(state: State, request: Request, _: Any) -> Response:
+async def _remove(state: ServerState, request: Request, _: Any) -> Response:
     return await _receive(state, request, "DELETE")
 
 
-async def _receive(state: State, request: Request, kind: str) -> Response:
+async def _receive(state: ServerState, request: Request, kind: str) -> Response:
     job = await run_in_threadpool(state.job, request)
     if job["status"] != "NEW":
-        raise Problem(400, f"The job is {job['status']}, not NEW", attribute="status")
+        raise ApiProblem(400, f"The job is {job['status']}, not NEW", attribute="status")
     if kind == "DELETE" and (job["type"] != "DELTA" or not job["keys"]):
-        raise Problem(400, "Deleting needs a DELTA job with keys", attribute="type",
+        raise ApiProblem(400, "Deleting needs a DELTA job with keys", attribute="type",
                       code="DELETE_ONLY_POSSIBLE_FOR_DELTA")  # fmt: skip
     chunk_id = str(uuid.uuid4())
     path = state.store.chunk_path(chunk_id)
@@ -187,7 +189,7 @@ async def _receive(state: State, request: Request, kind: str) -> Response:
         if job["fileType"] == "PARQUET":
             problem = await run_in_threadpool(check, path, keys=job["keys"], lenient=state.lenient)
             if problem:
-                raise Problem(400, problem, attribute="file", code="INVALID_FILE")
+                raise ApiProblem(400, problem, attribute="file", code="INVALID_FILE")
 
         def keep() -> bool:
             with state.store.turn():
@@ -198,9 +200,9 @@ async def _receive(state: State, request: Request, kind: str) -> Response:
 
         kept = await run_in_threadpool(keep)
         if not kept:
-            raise Problem(400, "The job is not NEW any more", attribute="status")
+            raise ApiProblem(400, "The job is not NEW any more", attribute="status")
     except Refused as refused:
-        raise Problem(refused.status, str(refused), attribute="file") from refused
+        raise ApiProblem(refused.status, str(refused), attribute="file") from refused
     finally:
         if not kept:
             path.unlink(missing_ok=True)

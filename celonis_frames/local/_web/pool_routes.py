@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from celonis_frames.local._database.catalog import CHANGE_DATE
-from celonis_frames.local._web.endpoint import Endpoint, Problem, State
+from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
 from celonis_frames.local._web.oauth import BROAD, READ
 
 POOLS = "/integration/api/pools"
@@ -18,16 +18,16 @@ _SHOWN = {"STRING": "STRING", "INTEGER": "INTEGER", "FLOAT": "FLOAT", "DATETIME"
           "DATE": "DATE", "BOOLEAN": "INTEGER", "TIME": "STRING"}  # fmt: skip
 
 
-def _pools(state: State, _request: Request, _: Any) -> Response:
+def _pools(state: ServerState, _request: Request, _: Any) -> Response:
     return JSONResponse([{"id": p["id"], "name": p["name"]} for p in state.store.pools()])
 
 
-def _pool(state: State, request: Request, _: Any) -> Response:
+def _pool(state: ServerState, request: Request, _: Any) -> Response:
     pool = state.pool(request.path_params["pool"])
     return JSONResponse({"id": pool["id"], "name": pool["name"]})
 
 
-def _connections(state: State, request: Request, _: Any) -> Response:
+def _connections(state: ServerState, request: Request, _: Any) -> Response:
     pool = state.pool(request.path_params["pool"], make=False)
     return JSONResponse(
         [
@@ -37,7 +37,7 @@ def _connections(state: State, request: Request, _: Any) -> Response:
     )
 
 
-def _tables(state: State, request: Request, _: Any) -> Response:
+def _tables(state: ServerState, request: Request, _: Any) -> Response:
     pool = state.pool(request.path_params["pool"], make=False)
     places = [(None, None, pool["space"])] + [
         (c["id"], c["name"], c["space"]) for c in state.store.connections(pool["id"])
@@ -61,15 +61,15 @@ def _tables(state: State, request: Request, _: Any) -> Response:
     )
 
 
-def _columns(state: State, request: Request, _: Any) -> Response:
+def _columns(state: ServerState, request: Request, _: Any) -> Response:
     pool = state.pool(request.path_params["pool"], make=False)
     source = request.query_params.get("schemaName") or None
     place = pool if source is None else state.store.connection(pool["id"], source)
     if place is None:
-        raise Problem(404)
+        raise ApiProblem(404)
     table = state.store.table(place["space"], request.query_params.get("tableName", ""))
     if table is None:
-        raise Problem(404)
+        raise ApiProblem(404)
     columns = [
         {
             "name": c["name"],
