@@ -1,6 +1,6 @@
 """One case for each type of each library: the table of docs/types.md is made from these.
 
-docs/mirror.py plans a push of every case and writes down what it becomes; tests/test_types.py pushes
+docs/mirror.py plans a push of every case and writes down what it becomes; tests/integration/test_types.py pushes
 them and compares what is stored.
 """
 

@@ -67,7 +67,7 @@ def no_open_jobs(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     end = time.monotonic() + 10
     while True:
-        jobs = getattr(server, "jobs", [])  # the servers of tests/wire have none
+        jobs = getattr(server, "jobs", [])  # a scripted server has none
         if time.monotonic() > end or not _with(jobs, "QUEUED", "RUNNING"):
             break
         time.sleep(0.01)  # what runs on at the server ends by itself
@@ -111,3 +111,17 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The local Celonis is done in milliseconds: ask sooner than one asks the real one."""
     monkeypatch.setattr("celonis_frames._jobs.polling.FIRST_DELAY", 0.005)
+
+
+@pytest.fixture
+def own() -> Iterator[Any]:
+    """A local Celonis of its own."""
+    with local.start(limits=False) as celonis:
+        yield celonis
+
+
+@pytest.fixture
+def client(own: Any) -> Iterator[Celonis]:
+    """A connection to it."""
+    with Celonis(own.url, auth=ApiKey(own.token)) as celonis:
+        yield celonis

@@ -1,7 +1,7 @@
 """Hypothesis strategies for columns of every type, each with what must be stored for its values.
 
 What is stored is said here on Python values alone, without the code under test: this is the oracle
-of tests/test_roundtrip.py, and the mapping that docs/types.md promises.
+of tests/integration/test_roundtrip.py, and the mapping that docs/types.md promises.
 """
 
 from __future__ import annotations

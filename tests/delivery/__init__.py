@@ -1,1 +1,0 @@
-"""Delivery: chunks that arrive once, whatever stops the push."""

@@ -1,0 +1,204 @@
+"""What arrives is what was sent: frames of every type, through HTTP into DuckDB and back.
+
+`CELONIS_FRAMES_EXAMPLES` says how many columns, of which 20 make a frame: 2,100 are always run,
+40,020 (2,001 frames) in CI, and more by hand:
+`CELONIS_FRAMES_EXAMPLES=100000 pytest tests/integration/test_roundtrip.py -k every`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import strategies
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from celonis_frames import Celonis, exceptions, plan
+from celonis_frames._encoding.chunking import encode
+from celonis_frames._schema.table_layout import layout
+from celonis_frames._sources.reader import read
+
+COLUMNS = 20
+EXAMPLES = int(os.environ.get("CELONIS_FRAMES_EXAMPLES", "2100"))
+LIBRARIES = ("arrow", "polars", "pandas")
+ROWS = 5
+
+PROPERTY = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+}
+
+
+pytestmark = [
+    pytest.mark.usefixtures("impatient"),
+    # It would hide the failure that is being reported.
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+]
+
+
+def physical(column: Any) -> list[Any]:
+    """Stored values as the oracle says them: times in microseconds."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us")).cast(pa.int64())
+    return column.to_pylist()
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same: NaN is NaN, -0.0 is not 0.0, 1 is not True."""
+    if isinstance(one, float) and isinstance(other, float):
+        return (math.isnan(one) and math.isnan(other)) or (
+            one == other and math.copysign(1, one) == math.copysign(1, other)
+        )
+    return type(one) is type(other) and one == other
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_every_type_of_every_library_arrives_as_documented(
+    library: str, server: Any, connection: Celonis, table: str
+) -> None:
+    """Each column of a frame is stored as the oracle says, or refused before anything is sent."""
+
+    @settings(max_examples=max(1, EXAMPLES // COLUMNS // len(LIBRARIES)), **PROPERTY)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        file_type: Any = data.draw(st.sampled_from(["PARQUET", "PARQUET", "CSV"]))
+        options = {"binary": "hex", "file_type": file_type}
+        drawn = data.draw(
+            st.lists(strategies.any_column(library, ROWS), min_size=COLUMNS, max_size=COLUMNS)
+        )
+        number = _numbers(library, ROWS)
+        sent, expected = {"N": number}, {"N": list(range(ROWS))}
+        for place, column in enumerate(drawn):
+            name = f"C{place}"
+            stored = column.stored(file_type)
+            alone = strategies.frame(library, {"N": number, name: column.column})
+            if stored is strategies.REFUSED:
+                with pytest.raises(exceptions.FrameError, match=name):
+                    plan(alone, "P", table, **options)
+            else:
+                assert plan(alone, "P", table, **options).rows == ROWS, column.kind
+                values = column.column
+                sent[name] = data.draw(strategies.cut(values)) if library == "arrow" else values
+                expected[name] = stored
+        whole = strategies.frame(library, sent)
+        connection.push(whole, "Roundtrip", table, mode="REPLACE", **options)
+        back = server.table("Roundtrip", table)
+        assert back.schema.names == list(expected)
+        order = back["N"].to_pylist()
+        for name, values in expected.items():
+            got = physical(back[name])
+            kind = name if name == "N" else drawn[int(name[1:])].kind
+            for row, place in enumerate(order):
+                assert equal(got[row], values[place]), (kind, file_type, got[row], values[place])
+
+    check()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_chunk_boundaries_change_nothing(
+    library: str, server: Any, connection: Celonis, table: str
+) -> None:
+    """Whatever chunk_bytes is, from one row a chunk to all in one, the table is the same."""
+
+    @settings(max_examples=6, **PROPERTY)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        rows = data.draw(st.integers(1, 8))
+        file_type: Any = data.draw(st.sampled_from(["PARQUET", "CSV"]))
+        drawn = data.draw(st.lists(strategies.any_column(library, rows), min_size=6, max_size=6))
+        good = {f"C{i}": c.column for i, c in enumerate(drawn)
+                if c.stored(file_type) is not strategies.REFUSED}  # fmt: skip
+        frame = strategies.frame(library, {"N": _numbers(library, rows)} | good)
+        tables = []
+        for chunk_bytes in ("1 B", f"{data.draw(st.integers(1, 2_000))} B", None):
+            status = connection.push(
+                frame, "Roundtrip", table, mode="REPLACE", chunk_bytes=chunk_bytes, binary="hex",
+                file_type=file_type,
+            )  # fmt: skip
+            if chunk_bytes == "1 B":
+                assert status.chunks == rows
+            back = server.table("Roundtrip", table).sort_by("N")
+            tables.append({name: physical(back[name]) for name in back.schema.names})
+        for other in tables[1:]:
+            for name, values in other.items():
+                assert all(map(equal, values, tables[0][name])), name
+
+    check()
+
+
+def _numbers(library: str, rows: int) -> Any:
+    return {"arrow": pa.array, "polars": pl.Series, "pandas": pd.Series}[library](list(range(rows)))
+
+
+def _sent(frame: Any, unit: str, **options: Any) -> list[int | None]:
+    """The times of column A in the files that a push would send, read as they are there."""
+    source = read(frame)
+    shape = layout(source.schema, **options)
+    found = []
+    for chunk in encode((shape.convert(batch) for batch in source.batches()), shape.wire):
+        file = pq.read_table(
+            pa.BufferReader(b"".join(chunk.pieces)), coerce_int96_timestamp_unit=unit
+        )
+        assert (
+            pq.ParquetFile(pa.BufferReader(b"".join(chunk.pieces))).schema.column(0).physical_type
+            == "INT96"
+        )
+        found += file["A"].cast(pa.int64()).to_pylist()
+    return found
+
+
+NANOSECONDS = [*range(-3, 3), 2**63 - 1, -(2**63) + 1, 1_709_208_000_123_456_789]
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Kolkata"])
+@pytest.mark.parametrize("library", ["arrow", "polars", "pandas", "pandas objects"])
+def test_nanoseconds_are_in_the_file(library: str, zone: str | None) -> None:
+    """INT96 holds every nanosecond of every library, and a warning counts them."""
+    counts = NANOSECONDS[:5] + NANOSECONDS[-1:] if library == "pandas objects" else NANOSECONDS
+    array = pa.array(counts).cast(pa.timestamp("ns", zone))
+    column = {
+        "arrow": lambda: pa.table({"A": array}),
+        "polars": lambda: pl.DataFrame({"A": pl.Series(counts).cast(pl.Datetime("ns", zone))}),
+        "pandas": lambda: array.to_pandas().to_frame("A"),
+        "pandas objects": lambda: pd.DataFrame(
+            {"A": pd.Series([pd.Timestamp(n, tz=zone) for n in counts], dtype=object)}
+        ),
+    }[library]()
+    assert _sent(column, "ns") == counts
+    (warning,) = plan(column, "P", "T").warnings
+    assert f"{len([n for n in counts if n % 1000])} times have nanoseconds" in warning
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_all_times_that_int96_holds(
+    unit: str, server: Any, connection: Celonis, table: str
+) -> None:
+    """From its first day to the last microsecond DuckDB has, the file and the table hold them."""
+    per = strategies.PER_SECOND[unit]
+    edges = [strategies.INT96_FIRST, -62_135_596_800_000_000, 253_402_300_799_999_999,
+             9_223_372_036_854_775_806]  # fmt: skip
+    counts = [n * per // 10**6 for n in edges]
+    frame = pa.table({"A": pa.array(counts).cast(pa.timestamp(unit))})
+    micros = [n * 10**6 // per for n in counts]
+    assert _sent(frame, "us") == micros
+    connection.push(frame, "Roundtrip", table, mode="REPLACE")
+    assert sorted(physical(server.table("Roundtrip", table)["A"])) == micros
+    before = pa.table({"A": pa.array([counts[0] - 1]).cast(pa.timestamp(unit))})
+    with pytest.raises(exceptions.ColumnTypeError, match="1 times outside"):
+        plan(before, "P", "T")
+
+
+def test_a_null_alone_in_its_row_is_not_lost_in_csv(connection: Celonis) -> None:
+    """A frame of one column with nulls would have empty lines: refused, and only then."""
+    frame = pl.DataFrame({"A": ["x", None]})
+    with pytest.raises(exceptions.FrameError, match=r"1 nulls.*empty line"):
+        connection.push(frame, "Roundtrip", "T", file_type="CSV")
+    assert plan(frame, "P", "T").rows == 2
+    assert plan(frame.drop_nulls(), "P", "T", file_type="CSV").rows == 1

@@ -1,0 +1,28 @@
+"""A short soak; the long one is ``python tests/reliability/faults/soak.py 1000``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import soak
+
+
+def test_rows_in_the_tables_are_the_rows_reported_done(tmp_path: Path) -> None:
+    """Through faults and kills of clients and server, every row reported DONE is there once."""
+    report = soak.soak(16, 7, tmp_path)
+    assert report.wrong == []
+    figures = report.figures
+    assert figures["clients killed"] >= 1
+    assert figures["servers killed"] == 1
+    assert figures["rows in the tables"] == (
+        figures["rows of pushes reported DONE"]
+        + figures["rows of killed pushes that had been submitted"]
+        + figures["rows of jobs that ran on after an error"]
+    )
+    assert figures["rows of pushes reported DONE"] > 0
+
+
+def test_the_soak_finds_what_the_usual_way_does(tmp_path: Path) -> None:
+    """The same faults and kills against blind retries: rows are there twice, and that is told."""
+    report = soak.soak(20, 3, tmp_path, "naive")
+    assert any("twice" in problem for problem in report.wrong)

@@ -1,0 +1,261 @@
+"""Faults that come together, and pushes that stop at the worst moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from celonis_frames import ApiKey, Celonis, Timeouts, exceptions
+from celonis_frames._concurrency import cancellation
+from celonis_frames._jobs import uploads
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.pipeline import push_frame
+from celonis_frames._staging import manifest
+
+ROWS = 20_000
+FRAME = pl.DataFrame({"A": range(ROWS), "B": np.random.default_rng(1).random(ROWS)})
+
+
+@pytest.fixture
+def client(own: Any) -> Iterator[Celonis]:
+    """A connection to it that does not wait long for an answer."""
+    with Celonis(own.url, auth=ApiKey(own.token), timeouts=Timeouts(read=0.5)) as celonis:
+        yield celonis
+
+
+def _states(own: Any) -> list[str]:
+    return [str(job["status"]) for job in reversed(own.jobs)]
+
+
+def _repeated_and_lost(faults: Any) -> None:
+    faults.repeat("upload")
+    faults.answer("upload", 502, skip=1)
+
+
+def _repeated_and_closed(faults: Any) -> None:
+    faults.repeat("upload")
+    faults.drop("upload", skip=1)
+
+
+def _late_and_lost(faults: Any) -> None:
+    faults.stall("upload", when="late", late_seconds=0.3)
+    faults.delay("upload", 0.2)
+    faults.drop("upload", skip=2)
+
+
+@pytest.mark.parametrize("keys", [None, "A"])
+@pytest.mark.parametrize("arm", [_repeated_and_lost, _repeated_and_closed, _late_and_lost])
+def test_a_chunk_that_is_there_twice_never_stands_for_one_that_is_missing(
+    arm: Callable[[Any], None], keys: str | None, own: Any, client: Celonis, table: str
+) -> None:
+    """The number of chunks alone proves nothing: what is in the job is told by its content."""
+    arm(own.faults)
+    try:
+        status = client.push(FRAME, "P", table, keys=keys, chunk_bytes=60_000)
+    except exceptions.UploadUncertain:
+        with pytest.raises(KeyError):
+            own.table("P", table)
+        return
+    assert status.rows == ROWS
+    there = own.table("P", table)
+    assert there.num_rows == ROWS
+    assert there.sort_by("A")["A"].to_pylist() == list(range(ROWS))
+
+
+def test_a_chunk_that_arrives_while_the_quota_is_waited_for_is_found(
+    own: Any, client: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job is counted again before a submission that had to wait."""
+    late = own.faults.stall("upload", when="late", late_seconds=1.0)
+    own.faults.answer("execute", 429, headers={"Retry-After": "17"})
+    waited = []
+
+    def sleep(seconds: float, stop: threading.Event | None) -> None:
+        if 16 < seconds <= 17:
+            while not late.over:
+                threading.Event().wait(0.01)
+        waited.append(seconds)
+        (stop or threading.Event()).wait(min(seconds, 0.01))
+
+    monkeypatch.setattr(cancellation, "_sleep", sleep)
+    monkeypatch.setattr(uploads, "QUIET_SECONDS", 0.0)
+    status = client.push(FRAME.head(10), "P", table)
+    assert any(16 < seconds <= 17 for seconds in waited)
+    assert status.rows == 10
+    assert own.table("P", table).num_rows == 10
+    assert _states(own) == ["CANCELED", "DONE"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_journal_that_cannot_be_written_leaves_no_job(
+    error: BaseException, own: Any, client: Celonis, table: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The job that was just made is cancelled, whatever happens right after."""
+    real = manifest.write_manifest
+
+    def write(filesystem: Any, folder: str, manifest: Any) -> None:
+        if manifest.state == "created":
+            raise error
+        real(filesystem, folder, manifest)
+
+    monkeypatch.setattr("celonis_frames._staging.stage.write_manifest", write)
+    with pytest.raises((OSError, KeyboardInterrupt, exceptions.ConfigError)):
+        client.push(FRAME, "P", table, staging=str(tmp_path))
+    assert _states(own) == ["CANCELED"]
+
+
+def test_an_interrupt_while_the_job_is_made_leaves_none(
+    own: Any, client: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server made of a call that was interrupted is found and cancelled."""
+    real = client._api.create_job
+
+    def create(*given: Any) -> Any:
+        real(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        "celonis_frames._api.client.DataPushApi.create_job", lambda _, *given: create(*given)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        client.push(FRAME, "P", table)
+    assert _states(own) == ["CANCELED"]
+
+
+def test_orphans_are_told_from_jobs_of_others(own: Any, client: Celonis, table: str) -> None:
+    """Only the job whose answer was lost is cancelled, not one of the same kind by its side."""
+    with Celonis(own.url, auth=ApiKey(own.token)) as other:
+        pool_id = other.pool_id("P")
+        fault = own.faults.garble("create", "cut")
+        status = client.push(FRAME, "P", table)
+        assert fault.hits == 1
+        body = own.jobs[0] | {"fallbackVarcharLength": 50_000}
+        living = other._api.create_job(pool_id, body).id
+        own.faults.garble("create", "cut")
+        client.push(FRAME, "P", table)
+    assert status.ok
+    found = {job["id"]: job["status"] for job in own.jobs}
+    assert found.pop(living) == "NEW"
+    assert sorted(found.values()) == ["CANCELED", "CANCELED", "DONE", "DONE"]
+    own._store.set_job(living, "CANCELED")
+
+
+@pytest.mark.parametrize(
+    ("missing", "states"), [("celonis-deliver", []), ("celonis-upload", ["CANCELED"])]
+)
+def test_a_system_without_threads_leaves_no_job(
+    own: Any,
+    client: Celonis,
+    table: str,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    states: Any,
+) -> None:
+    """When a thread cannot be started, that error surfaces, and no job is left open."""
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == missing:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        client.push(FRAME, "P", table)
+    assert _states(own) == states
+
+
+def test_a_submission_that_failed_can_be_resumed(
+    own: Any, client: Celonis, table: str, tmp_path: Path
+) -> None:
+    """After an error of the submission the stage stays, and resume begins a new job."""
+    own.faults.answer("execute", 500, times=None)
+    with pytest.raises(exceptions.ServerError):
+        client.push(FRAME, "P", table, staging=str(tmp_path))
+    own.faults.clear()
+    assert client.resume(str(tmp_path))[0].ok
+    assert _states(own) == ["CANCELED", "DONE"]
+    assert own.table("P", table).num_rows == ROWS
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_manifest_that_is_one_state_behind_is_no_second_push(
+    own: Any, client: Celonis, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a machine that lost its power forgot, an executed job is only followed."""
+    real = manifest.write_manifest
+    monkeypatch.setattr(
+        "celonis_frames._staging.stage.write_manifest",
+        lambda filesystem, folder, manifest: (
+            None if manifest.state == "submitting" else real(filesystem, folder, manifest)
+        ),
+    )
+    own.faults.answer("job", 403, times=None)
+    with pytest.raises(exceptions.PermissionDenied) as caught:
+        client.push(FRAME, "P", table, staging=str(tmp_path))
+    assert any("runs on at the server" in note for note in caught.value.__notes__)
+    assert caught.value.job_id == own.jobs[0]["id"]
+    own.faults.clear()
+    assert client.resume(str(tmp_path))[0].ok
+    assert _states(own) == ["DONE"]
+    assert own.table("P", table).num_rows == ROWS
+
+
+@pytest.mark.parametrize("status", [408, 425])
+def test_a_gateway_that_loses_patience_is_no_refusal(
+    status: int, own: Any, client: Celonis, table: str
+) -> None:
+    """408 and 425 on an upload are looked up at the server, while polling they pass."""
+    own.faults.answer("upload", status)
+    own.faults.answer("job", status)
+    assert client.push(FRAME, "P", table).ok
+    assert own.table("P", table).num_rows == ROWS
+
+
+@pytest.mark.parametrize("route", ["create", "upload", "execute"])
+def test_timeout_bounds_what_is_tried_again(
+    route: str, own: Any, client: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With timeout= no new try begins when the time is up."""
+    waited: list[float] = []
+    monkeypatch.setattr(cancellation, "_sleep", lambda seconds, _: waited.append(seconds))
+    fault = own.faults.answer(route, 503, times=None, headers={"Retry-After": "60"})
+    with pytest.raises((exceptions.ServerError, exceptions.JobTimeout)):
+        client.push(FRAME, "P", table, timeout=50)
+    assert fault.hits == 1
+    assert not [seconds for seconds in waited if seconds > 50]
+
+
+def test_what_the_server_forgets_is_not_called_cancelled(
+    own: Any, client: Celonis, table: str
+) -> None:
+    """A job that cannot be cancelled, because it is said not to be there, is told as it is."""
+    own.faults.answer("upload", 400)
+    own.faults.answer("cancel", 404, times=None)
+    with pytest.raises(exceptions.BadRequest) as caught:
+        client.push(FRAME, "P", table)
+    assert any("could not be cancelled" in note for note in caught.value.__notes__)
+    own._store.set_job(own.jobs[0]["id"], "CANCELED")
+
+
+def test_nothing_is_submitted_after_it_was_stopped(
+    own: Any, client: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that waits for the quota gives its job up when it is told to stop."""
+    stop = threading.Event()
+    own.faults.answer("execute", 429, times=None, headers={"Retry-After": "30"})
+
+    def sleep(seconds: float, _: threading.Event | None) -> None:
+        if seconds > 10:
+            stop.set()
+
+    monkeypatch.setattr(cancellation, "_sleep", sleep)
+    with pytest.raises(cancellation.Cancelled):
+        push_frame(client, FRAME, "P", table, PushOptions(), stop=stop)
+    assert _states(own) == ["CANCELED"]

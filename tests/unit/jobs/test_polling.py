@@ -1,0 +1,190 @@
+"""Watching a job to its end, and the status that says so."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from celonis_frames._api.client import DataPushApi
+from celonis_frames._concurrency import cancellation
+from celonis_frames._jobs.polling import failure, wait_for
+from celonis_frames._push.status import PushStatus
+from celonis_frames.exceptions import (
+    ConfigError,
+    JobFailed,
+    JobTimeout,
+    NotFound,
+    ServerError,
+)
+from unit.conftest import CANARY, JOB, POOL, Server
+
+
+def job(state: str, **more: Any) -> dict[str, Any]:
+    """A job in this state, as the API answers."""
+    return {**JOB, "status": state, **more}
+
+
+class Clock:
+    """A time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.sleeps: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+
+@pytest.mark.parametrize("last", ["DONE", "ERROR", "CANCELED"])
+def test_waiting_ends_with_the_job(scripted: Server, api: DataPushApi, last: str) -> None:
+    """Every state a job does not leave ends the waiting, CANCELED too."""
+    scripted.say(job("NEW"), job("QUEUED"), job("RUNNING"), job(last))
+    clock = Clock()
+    states: list[str] = []
+    found = wait_for(
+        api,
+        POOL,
+        "j-1",
+        on_job=lambda j: states.append(j.state),
+        sleep=clock.sleep,
+        clock=clock,
+    )
+    assert found.state == last
+    assert states == ["NEW", "QUEUED", "RUNNING", last]
+    assert clock.sleeps == pytest.approx([0.02, 0.064, 0.2048])
+
+
+@pytest.mark.parametrize(("seconds", "looks"), [(0.02, 2), (1, 6), (10, 8), (60, 10), (3600, 219)])
+def test_a_job_costs_few_questions(
+    scripted: Server,
+    api: DataPushApi,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    looks: int,
+) -> None:
+    """A job of a minute is asked for ten times at most, one of an hour every 17 s."""
+    clock = Clock()
+    scripted.say(job("RUNNING"))
+
+    def sleep(wait: float, _stop: Any) -> None:
+        clock.sleep(wait)
+        if clock.now >= seconds:
+            scripted.say(job("DONE"))
+
+    monkeypatch.setattr(cancellation, "_sleep", sleep)
+    assert wait_for(api, POOL, "j-1", clock=clock).state == "DONE"
+    assert len(scripted.seen) == looks
+    assert clock.now < 3.3 * seconds + 0.1
+
+
+def test_the_time_limit_is_kept(scripted: Server, api: DataPushApi) -> None:
+    """The last wait is cut short, and the error says what becomes of the job."""
+    scripted.say(job("RUNNING"))
+    clock = Clock()
+    with pytest.raises(JobTimeout) as caught:
+        wait_for(api, POOL, "j-1", timeout=100, sleep=clock.sleep, clock=clock)
+    assert max(clock.sleeps) == 17
+    assert clock.now == pytest.approx(100)
+    assert caught.value.job_id == "j-1"
+    for word in ("j-1", "RUNNING", "100 s", "goes on"):
+        assert word in str(caught.value)
+
+
+def test_a_short_outage_does_not_end_the_waiting(scripted: Server, api: DataPushApi) -> None:
+    """502, 429 and a broken connection are asked again; a 404 is not."""
+
+    def broken(handler: Any) -> None:
+        handler.close_connection = True
+
+    clock = Clock()
+    scripted.say((502, {}, b""), (429, {"Retry-After": "9"}, b""), broken, job("DONE"))
+    found = wait_for(api, POOL, "j-1", sleep=clock.sleep, clock=clock)
+    assert found.state == "DONE"
+    assert clock.sleeps[1] == 9
+    scripted.say((502, {}, b""))
+    with pytest.raises(ServerError):
+        wait_for(api, POOL, "j-1", sleep=clock.sleep, clock=clock)
+    scripted.say((404, {}, b""))
+    before = len(scripted.seen)
+    with pytest.raises(NotFound):
+        wait_for(api, POOL, "j-1", sleep=clock.sleep, clock=clock)
+    assert len(scripted.seen) == before + 1
+
+
+def test_a_failed_job_quotes_its_last_lines(scripted: Server, api: DataPushApi) -> None:
+    """State and last log lines, bounded and printable; all lines as an attribute."""
+    scripted.say(job("ERROR", logs=[f"line {n}" for n in range(50)] + ["\x1b[0m" + "x" * 9000]))
+    error = failure(api.job(POOL, "j-1"))
+    assert isinstance(error, JobFailed)
+    assert error.state == "ERROR"
+    assert len(error.logs) == 51
+    assert "line 49" in error.message
+    assert "line 3\n" not in error.message
+    assert "\x1b" not in error.message
+    assert len(error.message) < 2000
+    scripted.say(job("CANCELED"))
+    assert "canceled" in failure(api.job(POOL, "j-1")).message
+
+
+def test_the_status_object(scripted: Server, api: DataPushApi) -> None:
+    """It tells what was sent, follows the job, and raises only when asked to."""
+    scripted.say(job("RUNNING"), job("DONE"))
+    status = PushStatus(
+        api,
+        api.job(POOL, "j-1"),
+        rows=1_234_567,
+        chunks=3,
+        bytes_sent=81_200_000,
+        warnings=["w"],
+        timings={"upload": 2.0, "total": 2.4},
+    )
+    assert (status.state, status.done, status.ok) == ("RUNNING", False, False)
+    assert status.wait() is status
+    assert (status.state, status.done, status.ok) == ("DONE", True, True)
+    status.raise_for_status()
+    assert repr(status) == (
+        "<PushStatus DONE · EVENTS (DELTA) · 1,234,567 rows · 3 chunks · 81.2 MB · 2.4 s · job j-1>"
+    )
+    facts = status.to_dict()
+    assert (facts["rows"], facts["warnings"], facts["pool_id"]) == (1_234_567, ["w"], POOL)
+    before = len(scripted.seen)
+    status.wait()
+    assert len(scripted.seen) == before, "an ended job is not asked again"
+
+
+def test_cancel_and_failure(scripted: Server, api: DataPushApi) -> None:
+    """cancel() asks the server and looks again; raise_for_status() then raises."""
+    scripted.say(job("RUNNING"), (200, {}, b""), job("CANCELED"))
+    status = PushStatus(api, api.job(POOL, "j-1"))
+    assert status.cancel().state == "CANCELED"
+    assert scripted.seen[1].path.endswith("/cancel")
+    with pytest.raises(JobFailed):
+        status.raise_for_status()
+
+
+def test_html_is_escaped(scripted: Server, api: DataPushApi) -> None:
+    """Nothing a server or a column says becomes markup in a notebook."""
+    evil = "<script>alert(1)</script>"
+    scripted.say(job("ERROR", targetName=evil, logs=[evil], id=evil))
+    status = PushStatus(api, api.job(POOL, "j-1"), warnings=[evil])
+    page = status._repr_html_()
+    assert "<script" not in page
+    assert page.count("&lt;script") == 4
+
+
+def test_a_pickle_holds_no_secret(scripted: Server, api: DataPushApi) -> None:
+    """A status may go to another process; the connection, and the key, stay."""
+    scripted.say(job("DONE"))
+    status = PushStatus(api, api.job(POOL, "j-1"), rows=5)
+    data = pickle.dumps(status)
+    assert CANARY.encode() not in data
+    back = pickle.loads(data)  # noqa: S301  # pickled four lines above
+    assert (back.state, back.rows) == ("DONE", 5)
+    with pytest.raises(ConfigError, match="no connection"):
+        back.refresh()

@@ -1,1 +1,0 @@
-"""The wire, against a server that answers whatever a test wants."""
