@@ -79,8 +79,7 @@ def push(
             a warning.
         file_type: ``"PARQUET"`` or ``"CSV"``.
         compression: Parquet codec. Only ``"snappy"``, which is certain, and ``"none"`` are known to
-            be accepted. ``"auto"`` measures the encoder and the line, and takes for each chunk the
-            one of these two with which it arrives sooner.
+            be accepted.
         chunk_bytes: Size of a finished chunk, in bytes or as ``"256 MB"``, at most 1 GB; less than
             10,000 bytes only with a unit (``"5 KB"``). None is what suits the frame: 8 to 32 MB,
             the first ones less; large enough for few requests, small enough to overlap encoding

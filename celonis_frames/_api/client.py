@@ -21,7 +21,6 @@ from celonis_frames._api.models import (
     read_pool,
     read_table,
 )
-from celonis_frames._api.throughput import Line
 from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames.exceptions import ConfigError
@@ -52,23 +51,19 @@ class DataPushApi:
         line: Measures the uploads. None: a new one.
 
     Attributes:
-        line: How fast uploads were lately.
         url: The base address.
         patience: As given.
     """
 
-    def __init__(
-        self, transport: Transport, *, patience: RetryPolicy | None = None, line: Line | None = None
-    ) -> None:
+    def __init__(self, transport: Transport, *, patience: RetryPolicy | None = None) -> None:
         self._transport = transport
-        self.line = line or Line()
         self.patience = patience or RetryPolicy(tries=1)
         self.url = transport.url
 
     def within(self, *, deadline: float | None, stop: threading.Event | None) -> DataPushApi:
         """The same calls, for something that is over at a time or when another thread says so."""
         patience = dataclasses.replace(self.patience, deadline=deadline, stop=stop)
-        return DataPushApi(self._transport, patience=patience, line=self.line)
+        return DataPushApi(self._transport, patience=patience)
 
     def _ask(
         self,
@@ -181,10 +176,9 @@ class DataPushApi:
         """
         path = _jobs(pool_id, job_id, "chunks", "deleted" if deleted else "upserted")
         body = MultipartFile(payload, on_sent=on_sent)
-        with self.line.sending(payload.size):
-            self._transport.request(
-                "POST", path, body=body, job_id=job_id, read_timeout=read_timeout, abort=abort
-            )
+        self._transport.request(
+            "POST", path, body=body, job_id=job_id, read_timeout=read_timeout, abort=abort
+        )
 
     def chunks(
         self, pool_id: str, job_id: str, *, patience: RetryPolicy | None = None

@@ -64,7 +64,6 @@ class ChunkSizer:
         self.value: float | None = None
         self._rows = rows
         self._lock = threading.Lock()
-        self._factor = 1.0
         self._taken = self._done = self._reserved = 0
         self._begun = self._open = self._bytes = self._planned = 0
         self._free = wish is None
@@ -112,15 +111,6 @@ class ChunkSizer:
         """
         if self._free and (self.count is None or self.count > files):
             self._small = files
-
-    def rescale(self, factor: float) -> None:
-        """The next file's codec makes it so many times larger than the certain one would."""
-        with self._lock:
-            if self.weight is not None:
-                self.weight *= factor / self._factor
-            if self.value is not None:
-                self.value *= factor / self._factor
-            self._factor = factor
 
     def take(self, rows: int) -> None:
         """So many rows more are in the hands of a thread that makes a file."""

@@ -85,8 +85,6 @@ class ChunkWriter:
         if first is not None:
             style.see(first)
         self._sizes, self._style = sizes, style
-        codec, factor = style.codec()
-        sizes.rescale(factor)
         self._wish, self._reserved = sizes.begin()
         self._sink = _Sink()
         self._groups = 0
@@ -97,7 +95,7 @@ class ChunkWriter:
         self._full = False
         # Few large blocks go from Arrow to Python, since each of them has to wait for the GIL.
         self._out = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER_BYTES)
-        self._writer = _writer(self._out, style, codec)
+        self._writer = _writer(self._out, style)
 
     def full(self, rest: int) -> bool:
         """Whether the file ends here, and leaves `rest` rows of the last batch to others."""
@@ -206,13 +204,13 @@ class ChunkWriter:
         return EncodedChunk(number, self.rows, size, pieces, self._style.file_type, deleted)
 
 
-def _writer(sink: Any, style: FileFormat, codec: str) -> Any:
+def _writer(sink: Any, style: FileFormat) -> Any:
     if style.file_type == "CSV":
         return CsvWriter(sink, style.schema)
     return pq.ParquetWriter(
         sink,
         style.schema,
-        compression=codec,
+        compression=style.compression,
         use_dictionary=list(style.dictionary or ()) or False,
         use_deprecated_int96_timestamps=True,
         data_page_version="1.0",

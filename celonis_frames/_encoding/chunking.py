@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import chain
 
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import weight
 from celonis_frames._encoding.chunk import EncodedChunk
-from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, ChunkSizer
+from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, ChunkSizer
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES, ChunkWriter
-from celonis_frames._encoding.codecs import ACCEPTED, Effort
 from celonis_frames._encoding.file_format import FileFormat
 
-__all__ = ["COMPRESSIONS", "efforts", "empty", "encode", "estimate_row_bytes", "fill", "write"]
-
-COMPRESSIONS = ("snappy", "none", "zstd", "gzip", "lz4")
-
-_EFFORT_BYTES = 2_000_000
-_EFFORTS = 2
+__all__ = ["empty", "encode", "estimate_row_bytes", "fill", "write"]
 
 
 def encode(
@@ -121,25 +113,3 @@ def estimate_row_bytes(batch: pa.RecordBatch, style: FileFormat) -> float | None
     file.take(batch.slice(0, rows), 0, width)
     file.finish(1)
     return sizes.weight
-
-
-def efforts(batch: pa.RecordBatch, style: FileFormat) -> dict[str, Effort]:
-    """What a row costs with each codec that is accepted, from the first rows."""
-    rows = int(min(batch.num_rows, max(1, _EFFORT_BYTES * batch.num_rows / max(batch.nbytes, 1))))
-    sample = batch.slice(0, rows)
-    found = {}
-    for codec in ACCEPTED:
-        plain = replace(style, compression=codec)
-        times = []
-        for _ in range(_EFFORTS):
-            begin = _clock()
-            (file,) = write([sample], plain, ChunkSizer(MAX_CHUNK_BYTES, rows, None))
-            size = file.finish(1).size
-            times.append(_clock() - begin)
-        found[codec] = Effort(size / rows, min(times) / rows)
-    return found
-
-
-# What other threads do meanwhile is not this one's effort; but some systems count it in ticks.
-_fine = time.get_clock_info("thread_time").resolution <= 1e-4
-_clock = time.thread_time if _fine else time.perf_counter

@@ -29,8 +29,7 @@ from celonis_frames._concurrency.worker_pool import (
 from celonis_frames._encoding.chunk import EncodedChunk, LentChunk
 from celonis_frames._encoding.chunk_sizer import ChunkSizer
 from celonis_frames._encoding.chunk_writer import ChunkWriter
-from celonis_frames._encoding.chunking import efforts, empty, estimate_row_bytes, fill
-from celonis_frames._encoding.codecs import AUTO, Choice
+from celonis_frames._encoding.chunking import empty, estimate_row_bytes, fill
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.validator import FrameValidator
@@ -107,8 +106,6 @@ class ChunkEncoder:
         ordered: Whether the files must hold the rows in the frame's order.
         busy: Whether reading the source keeps hold of the GIL, as that of Python objects does.
             Whatever else needs it is then done by the thread that reads, instead of waiting for it.
-        speed: Tells bytes a second of the line, as far as that is known.
-        overlapped: Whether files are sent while others are made.
         eager: Whether the first files are made small, so that sending soon begins.
     """
 
@@ -126,8 +123,6 @@ class ChunkEncoder:
         deleted: bool = False,
         ordered: bool = False,
         busy: bool = False,
-        speed: Callable[[], float | None] = lambda: None,
-        overlapped: bool = True,
         eager: bool = False,
     ) -> None:
         self._layout, self._style = layout, style
@@ -135,8 +130,7 @@ class ChunkEncoder:
         self._wish, self._room = wish, room
         self._uploads = uploads
         self._first, self._deleted, self._ordered = first, deleted, ordered
-        self._busy, self._speed = busy, speed
-        self._overlapped, self._eager = overlapped, eager
+        self._busy, self._eager = busy, eager
         self._made = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -177,13 +171,6 @@ class ChunkEncoder:
         sizes.bound(self._room // threads)
         if self._eager:
             sizes.hasten(self._uploads)
-        if self._style.compression == AUTO and weight is not None:  # else too little to matter
-            sample = self._layout.convert(head[0].slice(0, _SAMPLE_ROWS))
-            self._style.choice = Choice(
-                efforts(sample, self._style), self._speed,
-                cpu_count=threads, overlapped=self._overlapped,
-            )  # fmt: skip
-            del sample
 
         def work(items: WorkItems[_Rows]) -> None:
             part = None if measure is None or self._busy else measure.part()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from celonis_frames._arrow import casts
-from celonis_frames._encoding.codecs import AUTO, CERTAIN, Choice
+from celonis_frames._encoding.codecs import DEFAULT_CODEC
 
 __all__ = ["FileFormat"]
 
@@ -29,15 +29,13 @@ class FileFormat:
     Attributes:
         schema: Arrow schema of the wire.
         file_type: ``"PARQUET"`` or ``"CSV"``.
-        compression: Parquet codec; ``"auto"``: the one chosen, the certain one before that.
-        choice: Chooses the codec of each file.
+        compression: Name of a Parquet codec.
         dictionary: Columns that are written with a dictionary; None until rows are seen.
     """
 
     schema: pa.Schema
     file_type: str = "PARQUET"
-    compression: str = CERTAIN
-    choice: Choice | None = None
+    compression: str = DEFAULT_CODEC
     dictionary: tuple[str, ...] | None = None
 
     @property
@@ -66,15 +64,6 @@ class FileFormat:
     @cached_property
     def _times(self) -> int:
         return 4 * sum(bool(pa.types.is_timestamp(kind)) for kind in self.schema.types)  # INT96
-
-    def codec(self) -> tuple[str, float]:
-        """The codec of the next file, and how much larger than with the certain one it makes it."""
-        if self.compression != AUTO:
-            return self.compression, 1.0
-        if self.choice is None:
-            return CERTAIN, 1.0
-        codec = self.choice.codec()
-        return codec, self.choice.factor(codec)
 
     def see(self, batch: pa.RecordBatch) -> None:
         """Decide, by the first rows, what depends on the values."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from celonis_frames._arrow.batching import rebatch
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
-from celonis_frames._encoding.codecs import ACCEPTED, AUTO
+from celonis_frames._encoding.codecs import CODECS
 from celonis_frames._filesystem import BLOCK_BYTES, address, checked_blocks, own
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.parquet import ParquetFile, ParquetFiles, reading
@@ -31,14 +31,6 @@ _OVER = 1.2
 _HELD_BYTES = int(_OVER * DEFAULT_CHUNK_BYTES)
 """Largest file of which one reading serves the digest and the measuring."""
 
-_CODECS = {
-    "snappy": {"SNAPPY"},
-    "none": {"UNCOMPRESSED"},
-    "zstd": {"ZSTD"},
-    "gzip": {"GZIP"},
-    "lz4": {"LZ4"},
-}
-_CODECS[AUTO] = set().union(*(_CODECS[codec] for codec in ACCEPTED))
 _ENCODINGS = {"PLAIN", "RLE", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
 _PAGE_V1 = b"\x15\x00"
 """How the header of a data page v1 begins in Thrift's compact form: field 1, the type, is 0."""
@@ -228,7 +220,7 @@ def problem(
     least = int(_LEAST_SHARE * (wish or LEAST_BYTES))
     if file.size < least and not few:
         return f"its {file.size:,} bytes are less than {least:,}"
-    if not file.codecs <= _CODECS[compression]:
+    if not file.codecs <= {CODECS[compression].parquet_name}:
         return f"its codec is {', '.join(sorted(file.codecs))}"
     if not file.encodings <= _ENCODINGS:
         return f"its pages are {', '.join(sorted(file.encodings - _ENCODINGS))}"

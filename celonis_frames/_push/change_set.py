@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.pipeline import Connection, line_speed, push_prepared
+from celonis_frames._push.pipeline import Connection, push_prepared
 from celonis_frames._push.prepared_frame import PreparedFrame, prepare
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.spool import MemoryBudget
@@ -104,7 +104,6 @@ class Changes:
             self._table,
             self._options,
             deleted=deleted,
-            speed=line_speed(self._connection),
             spare=self._spare,
         )
         self._agree(prepared)

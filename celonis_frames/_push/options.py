@@ -10,15 +10,14 @@ from types import NoneType
 from typing import Any, Literal
 
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
-from celonis_frames._encoding.chunking import COMPRESSIONS
-from celonis_frames._encoding.codecs import AUTO, CERTAIN
+from celonis_frames._encoding.codecs import CODECS, DEFAULT_CODEC
 from celonis_frames._schema.names import Rename
 from celonis_frames._schema.overrides import ColumnOverride
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
 Mode = Literal["DELTA", "REPLACE", "delta", "replace"]
 FileType = Literal["PARQUET", "CSV", "parquet", "csv"]
-Compression = Literal["snappy", "none", "zstd", "gzip", "lz4", "auto"]
+Compression = Literal["snappy", "none", "zstd", "gzip", "lz4"]
 UpsertStrategy = Literal["UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"]
 
 Verify = Literal["schema", "rows", "none"]
@@ -67,7 +66,7 @@ class PushOptions:
     binary: str = "error"
     infinity: str = "error"
     file_type: str = "PARQUET"
-    compression: str = CERTAIN
+    compression: str = DEFAULT_CODEC
     chunk_bytes: int | str | None = None
     staging: str | None = field(default=None, repr=False)
     workers: int | None = None
@@ -86,7 +85,7 @@ class PushOptions:
         self._set("nested", _word("nested", self.nested, ("error", "json")))
         self._set("binary", _word("binary", self.binary, ("error", "hex", "base64")))
         self._set("infinity", _word("infinity", self.infinity, ("error", "null")))
-        self._set("compression", _word("compression", self.compression, (*COMPRESSIONS, AUTO)))
+        self._set("compression", _word("compression", self.compression, tuple(CODECS)))
         self._set("chunk_bytes", parse_bytes(self.chunk_bytes))
         self._set("job_options", dict(self.job_options or {}))
         asked = [self.verify] if isinstance(self.verify, str) else list(self.verify or ())

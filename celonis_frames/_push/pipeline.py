@@ -33,7 +33,6 @@ __all__ = [
     "Connection",
     "follow",
     "job_note",
-    "line_speed",
     "push_frame",
     "push_prepared",
     "resume_note",
@@ -86,15 +85,10 @@ def push_frame(
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push`.
     """
     begin = time.monotonic()
-    prepared = prepare(frame, table, options, deleted=deleted, speed=line_speed(connection))
+    prepared = prepare(frame, table, options, deleted=deleted)
     return push_prepared(
         connection, [prepared], pool, table, options, begin=begin, stop=stop, submitted=submitted
     )
-
-
-def line_speed(connection: Connection) -> Callable[[], float | None]:
-    """What tells bytes a second of a connection's line, as its last uploads showed it."""
-    return connection._api.line.speed  # noqa: SLF001  # the one door between the rooms
 
 
 def push_prepared(

@@ -57,7 +57,6 @@ class PreparedFrame:
         options: How it is to be sent.
         deleted: Whether its rows are keys of rows to delete.
         warnings: What the user should know.
-        speed: Tells bytes a second of the line that they will take, as far as that is known.
         spare: What it may hold in memory while it is read.
         passing: The files among them that are sent as they are, where the frame is files.
     """
@@ -68,7 +67,6 @@ class PreparedFrame:
     options: PushOptions
     deleted: bool = False
     warnings: tuple[str, ...] = ()
-    speed: Callable[[], float | None] = lambda: None
     spare: MemoryBudget = field(default_factory=lambda: MemoryBudget(0))
     passing: PassthroughFiles | None = None
     _keep: ChunkSpool | None = None
@@ -291,7 +289,7 @@ class PreparedFrame:
                 made[chunk.number] = store.put(chunk)
 
             encoding = self._encoding(
-                part.count, number, ordered=self.options.ordered, overlapped=False
+                part.count, number, ordered=self.options.ordered, while_uploading=False
             )
             encoding.run(part.batches(), keep, self.measure)
             number += len(made)
@@ -327,7 +325,7 @@ class PreparedFrame:
         return FileFormat(self.layout.wire, self.options.file_type, self.options.compression)
 
     def _encoding(
-        self, rows: int | None, first: int, *, ordered: bool, overlapped: bool = True
+        self, rows: int | None, first: int, *, ordered: bool, while_uploading: bool = True
     ) -> ChunkEncoder:
         style, weight = self._judged or (self._style(), None)
         return ChunkEncoder(
@@ -342,10 +340,8 @@ class PreparedFrame:
             deleted=self.deleted,
             ordered=ordered,
             busy=self.source.expensive,
-            speed=self.speed,
-            overlapped=overlapped,
             # Files that are sent as they are need no making: something is on its way at once.
-            eager=overlapped and not self._sent,
+            eager=while_uploading and not self._sent,
         )
 
 
@@ -373,7 +369,6 @@ def prepare(
     options: PushOptions,
     *,
     deleted: bool = False,
-    speed: Callable[[], float | None] = lambda: None,
     spare: MemoryBudget | None = None,
 ) -> PreparedFrame:
     """The frame with its layout, checked as far as its schema tells; no row is read yet.
@@ -383,7 +378,6 @@ def prepare(
         table: Name of the table.
         options: How it is to be sent.
         deleted: Whether its rows are keys of rows to delete.
-        speed: Tells bytes a second of the line, or None where nothing is known.
         spare: What it may hold in memory, where that is shared with others; None: its own.
 
     Raises:
@@ -417,7 +411,7 @@ def prepare(
         ordered=options.ordered,
     )
     spare = spare or MemoryBudget(3 * options.room // 4)
-    prepared = PreparedFrame(source, shape, measure, options, deleted, source.notes, speed, spare)
+    prepared = PreparedFrame(source, shape, measure, options, deleted, source.notes, spare)
     if source.files is not None:
         prepared.passing = PassthroughFiles(
             source.files, shape, compression=options.compression, wish=options.chunk_size,

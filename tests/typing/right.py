@@ -82,7 +82,7 @@ def options(frame: Any, celonis: Celonis) -> None:
     for mode in ("DELTA", "REPLACE", "delta", "replace"):
         push(frame, POOL, TABLE, mode=mode)
     push(frame, POOL, TABLE, keys="CASE_ID", rename="upper_snake", chunk_bytes=64_000_000)
-    push(frame, POOL, TABLE, compression="auto")
+    push(frame, POOL, TABLE, compression="none")
     push(frame, POOL, TABLE, keys=("CASE_ID",), rename="snake", file_type="parquet", timeout=60)
     assert_type(celonis.push(frame, POOL, TABLE, mode="REPLACE"), PushStatus)
     assert_type(delete(frame, POOL, TABLE, keys=["CASE_ID"]), PushStatus)

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
 from celonis_frames._arrow.batching import BATCH_BYTES, weight
-from celonis_frames._encoding.chunking import COMPRESSIONS, encode
+from celonis_frames._encoding.chunking import encode
+from celonis_frames._encoding.codecs import CODECS as ALL_CODECS
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
@@ -83,7 +84,7 @@ EARLIEST = dt.datetime(1970 if pa.__version__.startswith("18.") else 1, 1, 1)
 """pyarrow 18 writes INT96 before 1970 in a way that is read back as another time beside far ones:
 such files are refused."""
 
-CODECS = [codec for codec in COMPRESSIONS if codec in ("snappy", "none")]
+CODECS = [codec.name for codec in ALL_CODECS.values() if codec.accepted]
 
 
 def test_what_this_library_writes_passes(
