@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Sizes and counts as text for people."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def format_bytes(size: float) -> str:
             return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
         size /= 1000
     return f"{size:,.1f} GB"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 row``, ``2,000 rows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

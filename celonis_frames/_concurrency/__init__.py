@@ -1,3 +1,3 @@
-"""Threads and cancellation; knows nothing of frames, HTTP or jobs."""
+"""Threads and cancellation; imports nothing about frames, HTTP or jobs."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Cancellation: an event that ends waits, and calls that another thread can end.
+"""Cancellation: an event that ends waits, and calls that another thread can abort.
 
-A thread that waits for a response cannot be stopped from outside. Its socket can be shut down: then
-the call fails at once, as if the network had broken.
+A thread that waits for a response cannot be stopped from outside. Its socket can be shut down: the
+call then fails at once, as if the connection had been lost.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import threading
 import time
 from typing import Self
 
-__all__ = ["TURN_SECONDS", "CallAborter", "CancelEvent", "Cancelled", "attach_socket", "pause"]
+__all__ = ["POLL_SECONDS", "CallAborter", "CancelEvent", "Cancelled", "attach_socket", "pause"]
+
+POLL_SECONDS = 0.1
+"""The main thread waits this long at a time: after a signal handler that a library installed, one
+long wait would continue."""
 
 _thread = threading.local()
 
 
 class CallAborter:
-    """Ends the call that is made inside its ``with`` block, when `trigger` is called."""
+    """Aborts the HTTP call made inside its ``with`` block when `trigger` is called."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -26,49 +30,50 @@ class CallAborter:
         self._triggered = False
 
     def trigger(self) -> None:
-        """End the call that is under way, and those that follow."""
+        """Abort the current call and every later one."""
         with self._lock:
             self._triggered = True
             if self._socket is not None:
-                _shut(self._socket)
+                _shut_down(self._socket)
 
     def attach(self, sock: socket.socket | None) -> None:
-        """The call uses this socket from now on; None: it uses none any more."""
+        """Set the socket that the call uses from now on; None: it uses none."""
         with self._lock:
             self._socket = sock
             if self._triggered and sock is not None:
-                _shut(sock)
+                _shut_down(sock)
 
     def __enter__(self) -> Self:
-        _thread.abort = self
+        _thread.aborter = self
         return self
 
     def __exit__(self, *_: object) -> None:
-        _thread.abort = None
+        _thread.aborter = None
         self.attach(None)
 
 
 def attach_socket(sock: socket.socket | None) -> None:
-    abort: CallAborter | None = getattr(_thread, "abort", None)
-    if abort is not None:
-        abort.attach(sock)
+    """Give the socket to the `CallAborter` whose ``with`` block this thread is in, if any."""
+    aborter: CallAborter | None = getattr(_thread, "aborter", None)
+    if aborter is not None:
+        aborter.attach(sock)
 
 
-def _shut(sock: socket.socket) -> None:
+def _shut_down(sock: socket.socket) -> None:
     with contextlib.suppress(OSError, ValueError):
         # The plain socket's own method: that of TLS would touch what the other thread is using.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-class Cancelled(Exception):  # not an error: who stopped it has the error
-    """A wait or call given up because the push is over."""
+class Cancelled(Exception):  # no error: the cancelling thread has the error, if there is one
+    """A wait or a call ended because the push was cancelled."""
 
 
 def pause(seconds: float, stop: threading.Event | None = None) -> None:
     """Wait. Every wait of the library goes through here.
 
     Raises:
-        Stopped: `stop` was set meanwhile.
+        Cancelled: `stop` was set meanwhile.
     """
     _sleep(seconds, stop)
     if stop is not None and stop.is_set():
@@ -82,34 +87,33 @@ def _sleep(seconds: float, stop: threading.Event | None) -> None:
         stop.wait(seconds)
 
 
-TURN_SECONDS = 0.1
-"""The main thread waits in turns: a handler that a library installed may let it sleep on."""
-
-
 class CancelEvent(threading.Event):
-    """An event that is set without a call, so that no other interruption can keep it from that.
+    """An event that is set by assigning `cancelled`.
+
+    An assignment is one step, so no second interruption can come in between; `threading.Event.set`
+    takes a lock, which an interruption can leave taken.
 
     Attributes:
-        told: Whether it is set.
-        left: Whether the main thread waits no more for what it stopped.
+        cancelled: Whether the event is set.
+        abandoned: Whether the main thread no longer waits for the work that it cancelled.
     """
 
-    told = left = False
+    cancelled = abandoned = False
 
     def is_set(self) -> bool:
-        """Whether it is set."""
-        return self.told
+        """Whether the event is set."""
+        return self.cancelled
 
     def set(self) -> None:
-        """Set it."""
-        self.told = True
+        """Set the event."""
+        self.cancelled = True
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait, in turns, until it is set or the seconds are over."""
+        """Wait until the event is set or `timeout` seconds have passed; whether it is set."""
         end = None if timeout is None else time.monotonic() + timeout
-        while not self.told:
-            left = TURN_SECONDS if end is None else end - time.monotonic()
-            if left <= 0:
+        while not self.cancelled:
+            remaining = POLL_SECONDS if end is None else end - time.monotonic()
+            if remaining <= 0:
                 break
-            time.sleep(min(left, TURN_SECONDS))
-        return self.told
+            time.sleep(min(remaining, POLL_SECONDS))
+        return self.cancelled

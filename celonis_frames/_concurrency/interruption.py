@@ -1,8 +1,18 @@
-"""Work that no interruption may tear apart: done in a thread, which is told to stop instead.
+"""Run a task in a worker thread and turn KeyboardInterrupt into a cancellation request.
 
-Python raises KeyboardInterrupt between any two steps of the main thread: while a lock is taken,
-which then stays taken, after a job was made and before anybody knows of it, or in a finalizer,
-which swallows it. So the main thread only waits here, where it can be interrupted at any step.
+Python raises KeyboardInterrupt between any two steps of the main thread: while a lock is held,
+which then stays locked; after a job was created and before its id is stored; or in a finalizer,
+which swallows it. So the main thread only waits here, where any step can be interrupted.
+
+How it works:
+
+* The main thread starts one daemon thread, ``celonis-deliver``, which runs the task. It waits for
+  the task's end on a queue, for 100 ms at a time.
+* An interruption of the main thread sets the task's `CancelEvent`. One second later the task's
+  `CallAborter` aborts the current HTTP call. The main thread then waits up to 15 s for the task
+  to end and raises the interruption, with the notes of the task's error.
+* A second interruption ends that wait. Nobody joins the thread after that: it is a daemon thread,
+  which the end of the interpreter does not wait for.
 """
 
 from __future__ import annotations
@@ -16,7 +26,7 @@ import time
 from collections.abc import Callable
 
 from celonis_frames._concurrency.cancellation import (
-    TURN_SECONDS,
+    POLL_SECONDS,
     CallAborter,
     CancelEvent,
     Cancelled,
@@ -24,68 +34,65 @@ from celonis_frames._concurrency.cancellation import (
 
 __all__ = ["run_uninterrupted"]
 
-ANSWER_SECONDS = 1.0
-"""What the call under way is given to be answered: one that is cut leaves what it did unknown."""
-STOP_SECONDS = 15.0
-"""What the work is given to come to its end, once it was told to stop."""
+CALL_GRACE_SECONDS = 1.0
+"""Time for the current call to get its response: the outcome of an aborted call is unknown."""
+TASK_STOP_SECONDS = 15.0
+"""Time for the task to end after it was cancelled."""
 
 
-_NOT_GIVEN_UP = (
-    "The push was left before it had been given up. A job that it began may be open, and a "
-    "submission that was on its way may have been carried out: look at the pool's jobs before you "
-    "push again."
+_STILL_RUNNING = (
+    "The push did not stop in time. Its job may still be open, and a submission under way may have "
+    "been executed: check the pool's jobs before you push again."
 )
 
 Work = Callable[[threading.Event, CallAborter], None]
 
 
 class _Task:
-    """The work, and what it came to, which stays however the main thread is interrupted."""
+    """The work and its result, which survives any interruption of the main thread."""
 
     def __init__(self, work: Work) -> None:
         self._work: Work | None = work
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self.stop, self.abort = CancelEvent(), CallAborter()
-        self.over = False
+        self.stop, self.aborter = CancelEvent(), CallAborter()
+        self.done = False
         self.error: BaseException | None = None
 
     def run(self) -> None:
         """Do the work."""
         work, self._work = self._work, None
-        assert work is not None  # noqa: S101  # it is done once
+        assert work is not None  # noqa: S101  # a task runs once
         try:
-            work(self.stop, self.abort)
-        except BaseException as error:  # it is raised again in the thread that waits
+            work(self.stop, self.aborter)
+        except BaseException as error:  # raised again in the thread that waits
             self.error = error
         del work
-        self.over = True
+        self.done = True
         self._ended.put(None)
 
     def wait(self) -> None:
-        """Return when it is over, or after a turn."""
+        """Return when the task has ended, or after `POLL_SECONDS`."""
         with contextlib.suppress(queue.Empty):
-            self._ended.get(timeout=TURN_SECONDS)
+            self._ended.get(timeout=POLL_SECONDS)
 
     def wait_for_end(self, thread: threading.Thread, seconds: float) -> None:
-        """Return when it is over, was never begun, or so much time has passed."""
+        """Return when the task has ended or never started, at the latest after `seconds`."""
         end = time.monotonic() + seconds
-        while not self.over and thread.is_alive() and time.monotonic() < end:
+        while not self.done and thread.is_alive() and time.monotonic() < end:
             self.wait()
 
 
 def run_uninterrupted(work: Work) -> None:
-    """Do some work in a thread of its own.
-
-    An interruption sets the event that the work is given and, a second later, ends the call that is
-    made inside a ``with`` block of its `CallAborter`; then the work has 15 s to end. A second
-    interruption does not wait for that.
+    """Run `work` in a thread of its own.
 
     Args:
-        work: What is to be done. `Cancelled` is what it raises when it was told to stop.
+        work: Called with the event that an interruption sets, and with the `CallAborter` in whose
+            ``with`` block it makes its calls. It raises `Cancelled` if it stopped because of the
+            event.
 
     Raises:
-        BaseException: What the work raised; or the interruption, with the notes of that.
-        RuntimeError: The system gives no thread.
+        BaseException: What the work raised; or the interruption, with the notes of that error.
+        RuntimeError: The system cannot start a thread.
     """
     task, outer = _Task(work), sys.exc_info()[1]
     del work
@@ -94,25 +101,27 @@ def run_uninterrupted(work: Work) -> None:
     )
     try:
         thread.start()
-        while not task.over:
+        while not task.done:
             task.wait()
     except BaseException as error:
-        task.stop.told = True
+        task.stop.cancelled = True
         try:
-            task.wait_for_end(thread, ANSWER_SECONDS)
-            task.abort.trigger()
-            task.wait_for_end(thread, STOP_SECONDS)
+            task.wait_for_end(thread, CALL_GRACE_SECONDS)
+            task.aborter.trigger()
+            task.wait_for_end(thread, TASK_STOP_SECONDS)
         except BaseException as second:
-            second.add_note(_NOT_GIVEN_UP)
+            second.add_note(_STILL_RUNNING)
             raise
         finally:
-            task.stop.left = True
-            task.abort.trigger()
-        _explain(_heard(error, outer), task, late=thread.is_alive() and not task.over)
+            task.stop.abandoned = True
+            task.aborter.trigger()
+        # No local variable for the interruption: see the end of this function.
+        running = thread.is_alive() and not task.done
+        _add_notes(_find_interruption(error, outer), task, running=running)
         task.error = None
-        if _heard(error, outer) is error:
+        if _find_interruption(error, outer) is error:
             raise
-        raise _heard(error, outer) from None
+        raise _find_interruption(error, outer) from None
     failure, task.error = task.error, None
     if failure is not None:
         try:
@@ -121,12 +130,12 @@ def run_uninterrupted(work: Work) -> None:
             del failure  # an error in its own traceback's frame would keep all this alive
 
 
-def _heard(error: BaseException, outer: BaseException | None) -> BaseException:
-    """The interruption, also where the standard library made an error of its own from it.
+def _find_interruption(error: BaseException, outer: BaseException | None) -> BaseException:
+    """The interruption, even if the standard library raised an error of its own because of it.
 
     Args:
-        error: What was raised.
-        outer: What was being handled before.
+        error: The error that was raised.
+        outer: The error that the caller was handling before.
     """
     seen: BaseException | None = error
     while isinstance(seen, Exception) and seen is not outer:
@@ -134,11 +143,11 @@ def _heard(error: BaseException, outer: BaseException | None) -> BaseException:
     return error if seen is None or seen is outer else seen
 
 
-def _explain(interruption: BaseException, task: _Task, *, late: bool) -> None:
+def _add_notes(interruption: BaseException, task: _Task, *, running: bool) -> None:
     error = task.error
     if isinstance(error, Exception) and not isinstance(error, Cancelled):
-        interruption.add_note(f"Meanwhile it had failed: {type(error).__name__}: {error}")
+        interruption.add_note(f"The push had also failed: {type(error).__name__}: {error}")
     for note in getattr(error, "__notes__", ()):
         interruption.add_note(note)
-    if late:
-        interruption.add_note(_NOT_GIVEN_UP)
+    if running:
+        interruption.add_note(_STILL_RUNNING)

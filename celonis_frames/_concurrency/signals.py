@@ -1,4 +1,4 @@
-"""The system's wish that the process ends, heard during a push as if it were an exception."""
+"""SIGTERM as SystemExit while a push runs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Never
 
 
 def in_main_thread() -> bool:
-    """Whether this is the main thread, the only one in which Python hears signals."""
+    """Whether this is the main thread, the only one in which Python handles signals."""
     return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
 def sigterm_as_system_exit() -> Iterator[None]:
-    """Within the block SIGTERM raises SystemExit, so that what is open gets closed.
+    """Within the block SIGTERM raises SystemExit, so that open jobs and files are closed.
 
-    Only in the main thread, where Python hears signals, and only where the program has not set a
-    handler of its own.
+    Does nothing outside the main thread, or if the program has set a handler of its own.
     """
     if not in_main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -32,4 +31,4 @@ def sigterm_as_system_exit() -> Iterator[None]:
 
 
 def _exit(number: int, _frame: object) -> Never:
-    raise SystemExit(128 + number)  # what a shell shows for a process that a signal ended
+    raise SystemExit(128 + number)  # the exit code a shell shows for a process ended by a signal

@@ -130,7 +130,7 @@ def _at_exit() -> None:
     """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
     for attempt in list(_live):
         stop = attempt.api.patience.stop
-        if isinstance(stop, CancelEvent) and stop.left:
+        if isinstance(stop, CancelEvent) and stop.abandoned:
             continue  # it was waited for, as long as was to be waited
         with contextlib.suppress(CelonisFramesError):
             attempt.give_up(seconds=HURRIED_SECONDS)

@@ -47,7 +47,7 @@ def looks(code, step):  # whether Python looks for signals there
     return step in steps_of[code]
 
 def interrupted_at(number):
-    "Push, interrupted at that step of the main thread once it is sheltered; None: it has fewer."
+    "Push, interrupted at that step of the main thread in run_uninterrupted; None: too few steps."
     seen, said = 0, None
 
     def begin(frame, event, arg):
