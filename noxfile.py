@@ -1,0 +1,136 @@
+"""The checks of CI, one session each. `nox -l` lists them; `nox -s lint types` runs two of them.
+
+Each session builds an environment of its own in `.nox` and installs all that it needs; `nox -r`
+reuses what is there. What follows `--` goes to pytest: `nox -s tests -- tests/unit -k retry`.
+
+To share one environment, put its `bin` first on PATH and run `nox --no-venv --no-install -s …`:
+`.ci/run` does so, because the README's test command has just installed nearly everything, which
+takes a minute each time. Both are options of nox, so that no session needs a second way to run.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+nox.options.download_python = "never"  # a Python that is not installed: skipped, in CI an error
+nox.options.default_venv_backend = "virtualenv"  # pip, even where uv is installed
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "types", "docs", "tests", "roundtrip", "bare", "lower"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+
+# Run where celonis_frames is installed without any extra.
+BARE = """
+import celonis_frames, pyarrow as pa
+print(celonis_frames.plan(pa.table({"A": ["x"]}), "P", "T"))
+try:
+    celonis_frames.local
+except ImportError as error:
+    print(error)
+    if "celonis-frames[local]" not in str(error):
+        raise SystemExit("the error must name the extra")
+else:
+    raise SystemExit("celonis_frames.local must need its extra")
+"""
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Lint, format, spelling, and the imports between packages."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("codespell")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """The types, as mypy and pyright see them."""
+    _install_project(session, "types")
+    session.run("mypy")
+    session.run("basedpyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Notebooks without stored outputs; the docs, which execute the notebook."""
+    _install_project(session, "docs")
+    session.run("nbstripout", "--verify", *map(str, Path("notebooks").glob("*.ipynb")))
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "docs/_build")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests on the newest dependencies; `tests-3.12` runs them on that Python."""
+    _install_project(session, "tests")
+    session.run("pytest", *session.posargs)
+
+
+for version in PYTHONS:
+    nox.session(name=f"tests-{version}", python=version, default=False)(tests)
+
+
+@nox.session
+def roundtrip(session: nox.Session) -> None:
+    """2,000 frames of 20 columns, of every type, there and back."""
+    _install_project(session, "tests")
+    (file,) = Path("tests").rglob("test_roundtrip.py")
+    examples = os.environ.get("CELONIS_FRAMES_EXAMPLES", "40020")
+    session.run(
+        "pytest", "-q", str(file), "-k", "every", *session.posargs,
+        env={"CELONIS_FRAMES_EXAMPLES": examples},
+    )  # fmt: skip
+
+
+@nox.session
+def bare(session: nox.Session) -> None:
+    """Without any extra a plan works, and `celonis_frames.local` says which extra it needs."""
+    session.install(".")
+    session.run("python", "-I", "-c", BARE, log=False)  # -I: the installed package, not ./
+
+
+@nox.session(python=PYTHONS[0])
+def lower(session: nox.Session) -> None:
+    """The tests on the lowest Python and the lowest dependencies that pyproject.toml allows."""
+    if session.venv_backend == "none":
+        session.error("the lowest dependencies need an environment of their own")
+    extras = ("pandas", "polars", "local")
+    lines = [
+        *PYPROJECT["project"]["dependencies"],
+        *(line for extra in extras for line in EXTRAS[extra]),
+    ]
+    tools = ("pytest", "pytest-xdist", "hypothesis", "psutil", "trustme")
+    session.install(
+        "-e", f".[{','.join(extras)}]",
+        *(line for line in EXTRAS["dev"] if Requirement(line).name in tools),
+        *map(_lowest, lines),
+    )  # fmt: skip
+    # These need more tools, and say nothing of the dependencies.
+    without = ("tests/docs", "tests/typing", "tests/*/test_fuzz.py")
+    session.run("pytest", "-q", *(f"--ignore-glob={path}" for path in without), *session.posargs)
+
+
+def _install_project(session: nox.Session, group: str) -> None:
+    """Install the project, editable, with a group of its tools."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, group))
+
+
+def _lowest(line: str) -> str:
+    """The lowest version that a requirement allows, as an exact pin.
+
+    Two numbers name the first release of a minor version: 2.2 is 2.2.0 to pip.
+    """
+    requirement = Requirement(line)
+    bounds = [bound.version for bound in requirement.specifier if bound.operator == ">="]
+    if len(bounds) != 1:
+        raise SystemExit(f"{line!r} names no lower bound")
+    requirement.specifier = SpecifierSet(f"=={bounds[0]}")
+    return str(requirement)
