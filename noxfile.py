@@ -56,7 +56,9 @@ def types(session: nox.Session) -> None:
     """The types, as mypy and pyright see them."""
     _install_project(session, "types")
     session.run("mypy")
-    session.run("basedpyright")
+    which = session.run("python", "-c", "import sys; print(sys.executable)", silent=True, log=False)
+    # Without it pyright prefers a .venv in this folder to the environment that it runs in.
+    session.run("basedpyright", "--pythonpath", str(which).strip())
 
 
 @nox.session

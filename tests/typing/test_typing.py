@@ -13,8 +13,10 @@ RIGHT, WRONG = (Path(__file__).parent / name for name in ("right.py", "wrong.py"
 
 
 def _check(checker: str, *files: Path) -> subprocess.CompletedProcess[str]:
+    # Without it pyright prefers a .venv at the root, or the `python` on PATH, to this environment.
+    python = ["--pythonpath", sys.executable] if checker == "basedpyright" else []
     return subprocess.run(
-        [sys.executable, "-m", checker, *map(str, files)],
+        [sys.executable, "-m", checker, *python, *map(str, files)],
         capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
 
