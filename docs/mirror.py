@@ -23,7 +23,7 @@ def types_table() -> str:
     """The type table as Markdown."""
     rows = ["| Arrow | Celonis | or by `columns=` | how |", "|---|---|---|---|"]
     rows += [
-        f"| {rule.arrow} | {rule.default or 'refused'} | {', '.join(rule.others)} | "
+        f"| {rule.arrow_types} | {rule.default or 'refused'} | {', '.join(rule.others)} | "
         f"{rule.how}{f': {rule.advice}' if rule.advice else ''} |"
         for rule in TYPE_TABLE
     ]

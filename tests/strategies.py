@@ -27,7 +27,7 @@ from hypothesis.extra import pandas as hpd
 REFUSED = object()
 """In the place of a stored value: the column must be refused before anything is sent."""
 
-MAX_TEXT = 16_250
+MAX_TEXT_LENGTH = 16_250
 EPOCH = dt.datetime(1970, 1, 1)
 CSV_FIRST, CSV_LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 INT96_FIRST = -210_866_716_800_000_000
@@ -106,7 +106,7 @@ def finite(value: float) -> Any:
 
 
 def text(value: str) -> Any:
-    return REFUSED if "\0" in value or len(value) > MAX_TEXT else value
+    return REFUSED if "\0" in value or len(value) > MAX_TEXT_LENGTH else value
 
 
 def midnight(value: dt.date) -> int:

@@ -19,7 +19,7 @@ from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, LEAST_BYTE
 from celonis_frames._encoding.codecs import CODECS
 from celonis_frames._filesystem import BLOCK_BYTES, address, checked_blocks, own
 from celonis_frames._schema.table_layout import TableLayout
-from celonis_frames._sources.parquet import ParquetFile, ParquetFiles, reading
+from celonis_frames._sources.parquet import ParquetFile, ParquetFiles, translate_errors
 from celonis_frames.exceptions import FrameError
 
 __all__ = ["PassthroughChunk", "PassthroughFiles", "problem"]
@@ -63,7 +63,7 @@ class PassthroughChunk:
             FrameError: The file was changed, or cannot be read any more.
         """
         shown = address(self.filesystem, self.path)
-        with reading(shown):
+        with translate_errors(shown):
             # Several threads send, and another one reads: few filesystems are made for that.
             yield from checked_blocks(
                 own(self.filesystem),
@@ -127,7 +127,7 @@ class PassthroughFiles:
         self.sent = {}
         for place in self._candidates:
             path = self._files.files[place].path
-            with reading(address(self._files.filesystem, path)):
+            with translate_errors(address(self._files.filesystem, path)):
                 yield from self._look(place, first + len(self.sent))
 
     def runs(self, *, ordered: bool) -> list[PassthroughChunk | list[int]]:
@@ -175,7 +175,7 @@ class PassthroughFiles:
                 content = pa.BufferReader(pa.py_buffer(held))
             else:
                 content = stack.enter_context(filesystem.open(file.path, "rb"))
-            found, offsets, batches = self._files.rows_of(place, content)
+            found, offsets, batches = self._files.read_content(place, content)
             if found != file or size != file.size or offsets != pages:
                 raise FrameError(
                     f"The Parquet file {address(filesystem, file.path)} changes while it is read: "
@@ -208,7 +208,7 @@ def problem(
         wish: Bytes of a chunk, where the user said so.
         few: Whether there are so few files that small ones may stay as they are.
     """
-    if layout.choices.csv:
+    if layout.options.csv:
         return "CSV is asked for"
     if not file.rows:
         return "it has no rows"
@@ -230,11 +230,11 @@ def problem(
         kind = file.schema.field(leaf.path).type
         if column.source != column.name or isinstance(kind, pa.BaseExtensionType):
             return f"column {leaf.path!r} is not what is asked for"
-        if pa.types.is_floating(kind) and layout.choices.infinity == "null":
+        if pa.types.is_floating(kind) and layout.options.infinity == "null":
             return f"column {leaf.path!r} may have infinities to be made null"
         if (leaf.definition, leaf.repetition) != (1, 0):
             return f"column {leaf.path!r} is nested or required"
-        if (leaf.physical, leaf.logical) not in _stored(column.target.wire):
+        if (leaf.physical, leaf.logical) not in _stored(column.conversion.encoded_type):
             return f"column {leaf.path!r} is {leaf.physical} as {leaf.logical}"
     return None
 

@@ -117,9 +117,9 @@ class Changes:
 
     def _agree(self, prepared: PreparedFrame) -> None:
         """One job has one type for each column, and one set of columns for its upserts."""
-        mine = {column.name: column.target.celonis for column in prepared.layout.columns}
+        mine = {column.name: column.conversion.column_type for column in prepared.layout.columns}
         for other in self._frames:
-            theirs = {column.name: column.target.celonis for column in other.layout.columns}
+            theirs = {column.name: column.conversion.column_type for column in other.layout.columns}
             common = mine.keys() & theirs.keys()
             different = sorted(name for name in common if mine[name] != theirs[name])
             if different:

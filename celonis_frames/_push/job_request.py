@@ -9,7 +9,7 @@ from typing import Any
 from celonis_frames._encoding.csv_writer import CSV_OPTIONS
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame
-from celonis_frames._schema.text_length import MAX_TEXT
+from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 
 __all__ = ["job_body"]
 
@@ -49,7 +49,7 @@ def job_body(
         "connectionId": connection_id,
         "keys": list(shown.layout.keys),
         "tableSchema": shown.layout.table_schema(table, lengths),
-        "fallbackVarcharLength": secrets.randbelow(65_000 - MAX_TEXT) + MAX_TEXT + 1,
+        "fallbackVarcharLength": secrets.randbelow(65_000 - MAX_TEXT_LENGTH) + MAX_TEXT_LENGTH + 1,
     }
     if options.file_type == "CSV":
         body["csvParsingOptions"] = dict(CSV_OPTIONS)

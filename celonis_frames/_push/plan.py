@@ -153,8 +153,8 @@ def _plan(
         PlannedTableColumn(
             column.name,
             column.source,
-            str(column.arrow),
-            column.target.celonis,
+            str(column.arrow_type),
+            column.conversion.column_type,
             lengths.get(column.name, column.length),
             prepared.measure.longest(column.name)[0] if column.name in lengths else None,
             column.key,
@@ -180,7 +180,7 @@ def _estimate(part: Rows, layout: TableLayout, options: PushOptions) -> float:
     rows = sum(int(batch.num_rows) for batch in sample)
     encoded = encode(
         (layout.convert(batch) for batch in sample),
-        layout.wire,
+        layout.encoded_schema,
         chunk_bytes=options.chunk_size,
         file_type=options.file_type,
         compression=options.compression,

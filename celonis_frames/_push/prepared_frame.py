@@ -21,7 +21,12 @@ from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._push.options import PushOptions
 from celonis_frames._schema.names import check_name
-from celonis_frames._schema.table_layout import TableLayout, conversion_error, layout, only_keys
+from celonis_frames._schema.table_layout import (
+    TableLayout,
+    build_layout,
+    conversion_error,
+    key_columns,
+)
 from celonis_frames._sources.reader import read
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.spool import BatchCache, ChunkSpool, MemoryBudget, SpoolFull
@@ -298,7 +303,7 @@ class PreparedFrame:
 
     def _measure(self, batches: _Batches) -> None:
         """Look at all rows. What was read is held, if it fits, where it is not free to read."""
-        held = BatchCache(self.spare) if self.source.converted else None
+        held = BatchCache(self.spare) if self.source.copies else None
         style = self._style()
         judging: SampleEstimate | None = None
 
@@ -322,7 +327,9 @@ class PreparedFrame:
         self._held = held.batches if held is not None else None
 
     def _style(self) -> FileFormat:
-        return FileFormat(self.layout.wire, self.options.file_type, self.options.compression)
+        return FileFormat(
+            self.layout.encoded_schema, self.options.file_type, self.options.compression
+        )
 
     def _encoding(
         self, rows: int | None, first: int, *, ordered: bool, while_uploading: bool = True
@@ -388,7 +395,7 @@ def prepare(
     source = read(frame, index=options.index)
     if deleted:
         source = _keys_only(source, options)
-    shape = layout(
+    shape = build_layout(
         source.schema,
         keys=options.keys,
         columns=options.columns,
@@ -423,7 +430,7 @@ def prepare(
 def _keys_only(source: Source, options: PushOptions) -> Source:
     if not options.keys:
         raise KeyColumnError("A delete needs keys=: the columns that say which rows go.")
-    names = only_keys(source.schema, options.keys, options.rename)
+    names = key_columns(source.schema, options.keys, options.rename)
     if names == source.schema.names:
         return source
     schema = pa.schema([source.schema.field(name) for name in names])

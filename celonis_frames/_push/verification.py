@@ -196,7 +196,7 @@ class Verification:
                         column=column.source,
                     )
                 continue
-            kind = column.target.celonis
+            kind = column.conversion.column_type
             if asked and mine.type not in _SHOWN[kind]:
                 raise ColumnTypeError(
                     f"Column {column.source!r} would be sent as {kind}, but is {mine.type} in "

@@ -34,20 +34,22 @@ def json_text(array: Any, *, binary: str, infinity: str) -> Any:
     Raises:
         Unfit: A value that JSON cannot hold, or that the caller did not ask for.
     """
-    other = _other(binary)
+    default = _json_default(binary)
 
     def text(value: Any) -> str:
         try:
-            return json.dumps(value, default=other, ensure_ascii=False, allow_nan=False)
+            return json.dumps(value, default=default, ensure_ascii=False, allow_nan=False)
         except ValueError:
-            return json.dumps(_finite(value, infinity), default=other, ensure_ascii=False)
+            return json.dumps(
+                _replace_nonfinite(value, infinity), default=default, ensure_ascii=False
+            )
 
     values = array.to_pylist()
     return pa.array([None if v is None else text(v) for v in values], pa.large_string())
 
 
-def _other(binary: str) -> Callable[[Any], Any]:
-    def other(value: Any) -> Any:
+def _json_default(binary: str) -> Callable[[Any], Any]:
+    def default(value: Any) -> Any:
         if isinstance(value, bytes):
             if binary == "error":
                 raise ConversionError(
@@ -67,10 +69,10 @@ def _other(binary: str) -> Callable[[Any], Any]:
             f"of which some hold {type(value).__name__} objects, which JSON cannot hold"
         )
 
-    return other
+    return default
 
 
-def _finite(value: Any, infinity: str) -> Any:
+def _replace_nonfinite(value: Any, infinity: str) -> Any:
     """The value with null in the place of NaN and, where asked for, of infinities."""
     if isinstance(value, float) and not math.isfinite(value):
         if math.isinf(value) and infinity == "error":
@@ -79,7 +81,7 @@ def _finite(value: Any, infinity: str) -> Any:
             )
         return None
     if isinstance(value, dict):
-        return {key: _finite(inner, infinity) for key, inner in value.items()}
+        return {key: _replace_nonfinite(inner, infinity) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner, infinity) for inner in value]
+        return [_replace_nonfinite(inner, infinity) for inner in value]
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from celonis_frames._schema.text_length import MAX_TEXT
+from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 from celonis_frames._schema.types import COLUMN_TYPES, ColumnType
 from celonis_frames.exceptions import ConfigError
 
@@ -27,10 +27,11 @@ class Column:
                 f"Column type {self.type!r} is unknown: use one of {', '.join(COLUMN_TYPES)}."
             )
         if self.length is not None and not (
-            isinstance(self.length, int) and 1 <= self.length <= MAX_TEXT
+            isinstance(self.length, int) and 1 <= self.length <= MAX_TEXT_LENGTH
         ):
             raise ConfigError(
-                f"Column length {self.length!r} must be a number of characters, 1 to {MAX_TEXT:,}."
+                f"Column length {self.length!r} must be a number of characters, 1 to "
+                f"{MAX_TEXT_LENGTH:,}."
             )
         if self.length is not None and self.type not in (None, "STRING"):
             raise ConfigError(f"A length is for STRING columns, not for {self.type}.")

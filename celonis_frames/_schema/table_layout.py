@@ -15,9 +15,9 @@ from celonis_frames._schema.types import (
     ColumnType,
     Conversion,
     ConversionOptions,
-    chosen_target,
+    conversion_to,
+    opted_conversion,
     rule_for,
-    target,
 )
 from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, KeyColumnError
 
@@ -29,8 +29,8 @@ class ColumnPlan:
     position: int
     source: str
     name: str
-    arrow: pa.DataType
-    target: Conversion
+    arrow_type: pa.DataType
+    conversion: Conversion
     length: int | None
     key: bool
 
@@ -40,8 +40,8 @@ class TableLayout:
     """The table to be: its columns, in the frame's order, and what the caller chose for them."""
 
     columns: tuple[ColumnPlan, ...]
-    wire: pa.Schema
-    choices: ConversionOptions
+    encoded_schema: pa.Schema
+    options: ConversionOptions
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -49,13 +49,13 @@ class TableLayout:
         return tuple(column.name for column in self.columns if column.key)
 
     def convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch in the wire's types and names.
+        """The batch in the encoded types, with the table's names.
 
         Raises:
             ColumnTypeError: A value does not fit.
         """
         return pa.RecordBatch.from_arrays(
-            [convert(column, batch) for column in self.columns], schema=self.wire
+            [convert_column(column, batch) for column in self.columns], schema=self.encoded_schema
         )
 
     def table_schema(self, table: str, lengths: Mapping[str, int]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class TableLayout:
             "columns": [
                 {
                     "columnName": column.name,
-                    "columnType": column.target.celonis,
+                    "columnType": column.conversion.column_type,
                     "fieldLength": lengths.get(column.name),
                     "pkField": column.key,
                 }
@@ -74,20 +74,20 @@ class TableLayout:
         }
 
 
-def convert(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
-    """The values of one column in the wire's type.
+def convert_column(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
+    """The values of one column in its encoded type.
 
     Raises:
         ColumnTypeError: A value does not fit.
     """
     array = batch.column(column.position)
     try:
-        return column.target.convert(array)
+        return column.conversion.convert(array)
     except (pa.ArrowException, ValueError, OverflowError, TypeError) as error:
         raise conversion_error(column, error, largest_magnitude(array)) from error
 
 
-def layout(
+def build_layout(
     schema: pa.Schema,
     *,
     keys: Sequence[str] | str | None = None,
@@ -119,17 +119,17 @@ def layout(
         raise FrameError("The frame has no columns: nothing to push.")
     names = column_names(schema.names, rename)
     both = dict(zip(schema.names, names, strict=True))
-    overrides = _by_position(columns or {}, schema.names, both)
-    key_positions = _keys(keys, schema.names, both)
-    choices = ConversionOptions(nested, binary, infinity, csv)
+    overrides = _overrides_by_position(columns or {}, schema.names, both)
+    key_positions = _key_positions(keys, schema.names, both)
+    options = ConversionOptions(nested, binary, infinity, csv)
     planned = []
     for position, field in enumerate(schema):
         override = overrides.get(position, Column())
-        goal = _target(field, override, choices)
-        if override.length is not None and goal.celonis != "STRING":
+        conversion = _choose_conversion(field, override, options)
+        if override.length is not None and conversion.column_type != "STRING":
             raise ConfigError(
-                f"columns= gives column {field.name!r} a length, but it becomes {goal.celonis}: "
-                "only STRING columns have one."
+                f"columns= gives column {field.name!r} a length, but it becomes "
+                f"{conversion.column_type}: only STRING columns have one."
             )
         planned.append(
             ColumnPlan(
@@ -137,32 +137,36 @@ def layout(
                 field.name,
                 names[position],
                 field.type,
-                goal,
+                conversion,
                 override.length,
                 position in key_positions,
             )
         )
-    wire = pa.schema([pa.field(column.name, column.target.wire) for column in planned])
-    return TableLayout(tuple(planned), wire, choices)
+    encoded_schema = pa.schema(
+        [pa.field(column.name, column.conversion.encoded_type) for column in planned]
+    )
+    return TableLayout(tuple(planned), encoded_schema, options)
 
 
-def only_keys(schema: pa.Schema, keys: Sequence[str] | str, rename: Rename | None) -> list[str]:
+def key_columns(schema: pa.Schema, keys: Sequence[str] | str, rename: Rename | None) -> list[str]:
     """The frame's own names of the key columns: all that a delete needs to send."""
     both = dict(zip(schema.names, column_names(schema.names, rename), strict=True))
-    return [schema.names[position] for position in sorted(_keys(keys, schema.names, both))]
+    return [schema.names[position] for position in sorted(_key_positions(keys, schema.names, both))]
 
 
-def _position(name: str, old: list[str], both: Mapping[str, str]) -> int | None:
+def _find_position(name: str, old: list[str], both: Mapping[str, str]) -> int | None:
     if name in both:
         return old.index(name)
     new = list(both.values())
     return new.index(name) if name in new else None
 
 
-def _keys(keys: Sequence[str] | str | None, old: list[str], both: Mapping[str, str]) -> set[int]:
+def _key_positions(
+    keys: Sequence[str] | str | None, old: list[str], both: Mapping[str, str]
+) -> set[int]:
     positions: set[int] = set()
     for key in [keys] if isinstance(keys, str) else list(keys or ()):
-        position = _position(key, old, both)
+        position = _find_position(key, old, both)
         if position is None:
             raise KeyColumnError(
                 f"Key column {key!r} is not in the frame. It has {list(both.values())}.",
@@ -174,12 +178,12 @@ def _keys(keys: Sequence[str] | str | None, old: list[str], both: Mapping[str, s
     return positions
 
 
-def _by_position(
+def _overrides_by_position(
     columns: Mapping[str, ColumnOverride], old: list[str], both: Mapping[str, str]
 ) -> dict[int, Column]:
     found: dict[int, Column] = {}
     for name, override in columns.items():
-        position = _position(name, old, both)
+        position = _find_position(name, old, both)
         if position is None:
             raise ConfigError(f"columns= names {name!r}, which is not in the frame. It has {old}.")
         if isinstance(override, bool) or not isinstance(override, Column | str | int):
@@ -196,10 +200,10 @@ def _by_position(
     return found
 
 
-def _target(field: pa.Field, override: Column, choices: ConversionOptions) -> Conversion:
+def _choose_conversion(field: pa.Field, override: Column, options: ConversionOptions) -> Conversion:
     rule = rule_for(field.type)
-    chosen = None if rule is None else chosen_target(field.type, rule, choices)
-    if rule is None or (rule.default is None and chosen is None):
+    opted = None if rule is None else opted_conversion(field.type, rule, options)
+    if rule is None or (rule.default is None and opted is None):
         advice = rule.advice if rule is not None else "convert it first"
         raise ColumnTypeError(
             f"Column {field.name!r} is {field.type}, which Celonis cannot store: {advice}.",
@@ -207,7 +211,7 @@ def _target(field: pa.Field, override: Column, choices: ConversionOptions) -> Co
         )
     default: ColumnType = rule.default or "STRING"
     wanted = override.type or default
-    if wanted == "TIME" and "TIME" in rule.others and not choices.csv:
+    if wanted == "TIME" and "TIME" in rule.others and not options.csv:
         raise ColumnTypeError(
             f"Column {field.name!r} is to be TIME, but Celonis is not known to take times of day "
             'from a Parquet file: push with file_type="CSV", or send it as STRING.',
@@ -220,7 +224,7 @@ def _target(field: pa.Field, override: Column, choices: ConversionOptions) -> Co
             f"{possible}. Convert it in the frame first.",
             column=field.name,
         )
-    return chosen or target(field.type, wanted, choices)
+    return opted or conversion_to(field.type, wanted, options)
 
 
 def conversion_error(column: ColumnPlan, error: Exception, number: int | None) -> ColumnTypeError:
@@ -231,14 +235,17 @@ def conversion_error(column: ColumnPlan, error: Exception, number: int | None) -
         error: What converting them raised.
         number: The whole number among them that is furthest from zero, or None.
     """
-    start = f"Column {column.source!r} ({column.arrow}) has values "
+    start = f"Column {column.source!r} ({column.arrow_type}) has values "
     if isinstance(error, ConversionError):
         return ColumnTypeError(f"{start}{error}.", column=column.source)
     hint = "" if number is None else f" (up to {number})"
-    rule = rule_for(column.arrow)
-    text = rule is not None and "STRING" in rule.others and column.target.celonis != "STRING"
+    rule = rule_for(column.arrow_type)
+    text = (
+        rule is not None and "STRING" in rule.others and column.conversion.column_type != "STRING"
+    )
     advice = f', or send it as text with columns={{{column.source!r}: "STRING"}}' if text else ""
     return ColumnTypeError(
-        f"{start}that do not fit {column.target.celonis}{hint}: convert it in the frame{advice}.",
+        f"{start}that do not fit {column.conversion.column_type}{hint}: convert it in the frame"
+        f"{advice}.",
         column=column.source,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-MAX_TEXT = 16_250
+MAX_TEXT_LENGTH = 16_250
 """Most characters that always fit: the lake stores 65,000 bytes, and a character takes up to 4."""
 
-SHORTEST_TEXT = 80
+MIN_TEXT_LENGTH = 80
 """Shortest length given to a text column: what Celonis itself would give."""
 
 
@@ -15,7 +15,7 @@ def text_length(longest: int) -> int:
     80, 160, 320 and so on, at most 16,250: room for what later pushes bring, since a table's
     column keeps the length it was made with.
     """
-    length = SHORTEST_TEXT
+    length = MIN_TEXT_LENGTH
     while length < longest:
         length *= 2
-    return min(length, MAX_TEXT)
+    return min(length, MAX_TEXT_LENGTH)

@@ -24,7 +24,7 @@ ColumnType = Literal["INTEGER", "DATE", "TIME", "DATETIME", "FLOAT", "BOOLEAN", 
 COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
 
 Convert = Callable[[Any], Any]
-"""Turns an array of one Arrow type into an array of the wire's type. Raises ArrowInvalid."""
+"""Turns an array of one Arrow type into an array of the encoded type. Raises ArrowInvalid."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class ConversionOptions:
 class Conversion:
     """Where the values of a column go: the Celonis type, the Arrow type written, the way there."""
 
-    celonis: ColumnType
-    wire: pa.DataType
+    column_type: ColumnType
+    encoded_type: pa.DataType
     convert: Convert
 
 
@@ -58,28 +58,28 @@ class TypeRule:
     """One row of the type table.
 
     Attributes:
-        arrow: The Arrow types concerned, as the documentation shows them.
+        arrow_types: The Arrow types concerned, as the documentation shows them.
         matches: Tells whether a type is one of them.
         default: Celonis type when nothing else is asked for; None refuses the column.
         others: Celonis types that `columns=` may ask for instead.
         how: What happens to the values, for the documentation.
         advice: For refused types, what the user can do.
-        choice: The parameter and word that send a refused type as STRING.
+        option: The parameter and word that send a refused type as STRING.
     """
 
-    arrow: str
+    arrow_types: str
     matches: Callable[[pa.DataType], bool]
     default: ColumnType | None
     others: tuple[ColumnType, ...]
     how: str
     advice: str = ""
-    choice: str = ""
+    option: str = ""
 
 
 _is = pa.types
 
 
-def _named(*names: str) -> Callable[[pa.DataType], bool]:
+def _extension(*names: str) -> Callable[[pa.DataType], bool]:
     return lambda t: getattr(t, "extension_name", None) in names
 
 
@@ -149,7 +149,7 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
         None, (), 'refused, unless binary="hex" or binary="base64" makes it text',
         'push with binary="hex" or binary="base64" to send it as text', "binary",
     ),
-    TypeRule("extension pandas.period", _named("pandas.period"), None, (), "refused",
+    TypeRule("extension pandas.period", _extension("pandas.period"), None, (), "refused",
         "turn the periods into text or times first (a pandas DataFrame with periods can be pushed "
         "as it is)"),
     TypeRule(
@@ -166,70 +166,74 @@ other extension types that of their storage."""
 
 def rule_for(kind: pa.DataType) -> TypeRule | None:
     """The row of the table for an Arrow type, or None for one that Arrow may add later."""
-    return next((rule for rule in TYPE_TABLE if rule.matches(_plain(kind))), None)
+    return next((rule for rule in TYPE_TABLE if rule.matches(_logical_type(kind))), None)
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def _logical_type(kind: pa.DataType) -> pa.DataType:
     values = kind
     while _is.is_dictionary(values) or _is.is_run_end_encoded(values):
         values = values.value_type
-    named = isinstance(values, WideInteger) or _named("pandas.period")(values)
+    named = isinstance(values, WideInteger) or _extension("pandas.period")(values)
     return values if named else storage_type(values)
 
 
-def target(kind: pa.DataType, celonis: ColumnType, choices: ConversionOptions) -> Conversion:
+def conversion_to(
+    kind: pa.DataType, column_type: ColumnType, options: ConversionOptions
+) -> Conversion:
     """How values of an Arrow type get into a Celonis type that its rule allows."""
-    plain = _plain(kind)
-    if celonis == "STRING":
-        if _is.is_dictionary(kind) and _text(kind.value_type):
-            return Conversion("STRING", pa.dictionary(pa.int32(), pa.large_string()), _dictionary)
-        if not choices.csv and (_is.is_string(kind) or (_is.is_string_view(kind) and views_fit())):
-            return Conversion("STRING", kind, _same)
-        return Conversion("STRING", pa.large_string(), _after(kind, _to_text(plain, choices)))
-    if celonis == "TIME":
-        return Conversion("TIME", pa.large_string(), _after(kind, _to_microseconds_text))
-    if celonis == "DATE":
-        return Conversion("DATE", pa.timestamp("us"), _after(kind, _to_midnight(plain)))
-    if celonis == "DATETIME":
+    plain = _logical_type(kind)
+    if column_type == "STRING":
+        if _is.is_dictionary(kind) and _is_string(kind.value_type):
+            return Conversion(
+                "STRING", pa.dictionary(pa.int32(), pa.large_string()), _to_dictionary
+            )
+        if not options.csv and (_is.is_string(kind) or (_is.is_string_view(kind) and views_fit())):
+            return Conversion("STRING", kind, _unchanged)
+        return Conversion("STRING", pa.large_string(), _decoding(kind, _to_string(plain, options)))
+    if column_type == "TIME":
+        return Conversion("TIME", pa.large_string(), _decoding(kind, _to_microseconds_text))
+    if column_type == "DATE":
+        return Conversion("DATE", pa.timestamp("us"), _decoding(kind, _to_midnight(plain)))
+    if column_type == "DATETIME":
         fine = _is.is_timestamp(plain) and plain.unit == "ns"
-        if fine and choices.csv:
-            return Conversion("DATETIME", pa.timestamp("us"), _after(kind, casts.microseconds))
-        wire = pa.timestamp("ns" if fine else "us")
-        return Conversion("DATETIME", wire, _after(kind, _cast(wire)))
-    finite = casts.without_infinity if _may_be_null(plain, choices) else _same
-    if celonis == "FLOAT":
+        if fine and options.csv:
+            return Conversion("DATETIME", pa.timestamp("us"), _decoding(kind, casts.microseconds))
+        encoded = pa.timestamp("ns" if fine else "us")
+        return Conversion("DATETIME", encoded, _decoding(kind, _cast(encoded)))
+    finite = casts.without_infinity if _drops_infinity(plain, options) else _unchanged
+    if column_type == "FLOAT":
         return Conversion(
-            "FLOAT", pa.float64(), _after(kind, lambda array: finite(casts.as_floats(array)))
+            "FLOAT", pa.float64(), _decoding(kind, lambda array: finite(casts.as_floats(array)))
         )
-    wire = {"INTEGER": pa.int64(), "BOOLEAN": pa.bool_()}[celonis]
-    cast = _cast(wire)
-    return Conversion(celonis, wire, _after(kind, lambda array: cast(finite(array))))
+    encoded = {"INTEGER": pa.int64(), "BOOLEAN": pa.bool_()}[column_type]
+    cast = _cast(encoded)
+    return Conversion(column_type, encoded, _decoding(kind, lambda array: cast(finite(array))))
 
 
-def chosen_target(
-    kind: pa.DataType, rule: TypeRule, choices: ConversionOptions
+def opted_conversion(
+    kind: pa.DataType, rule: TypeRule, options: ConversionOptions
 ) -> Conversion | None:
     """How values of a refused type become text, where the caller asked for it."""
-    if rule.choice == "nested" and choices.nested == "json":
+    if rule.option == "nested" and options.nested == "json":
 
         def convert(array: Any) -> Any:
-            return json_text(array, binary=choices.binary, infinity=choices.infinity)
-    elif rule.choice == "binary" and choices.binary != "error":
-        convert = casts.hex_text if choices.binary == "hex" else casts.base64_text
+            return json_text(array, binary=options.binary, infinity=options.infinity)
+    elif rule.option == "binary" and options.binary != "error":
+        convert = casts.hex_text if options.binary == "hex" else casts.base64_text
     else:
         return None
-    return Conversion("STRING", pa.large_string(), _after(kind, convert))
+    return Conversion("STRING", pa.large_string(), _decoding(kind, convert))
 
 
-def _text(kind: pa.DataType) -> bool:
+def _is_string(kind: pa.DataType) -> bool:
     return bool(_is.is_string(kind) or _is.is_large_string(kind) or _is.is_string_view(kind))
 
 
-def _may_be_null(plain: pa.DataType, choices: ConversionOptions) -> bool:
-    return bool(_is.is_floating(plain)) and choices.infinity == "null"
+def _drops_infinity(plain: pa.DataType, options: ConversionOptions) -> bool:
+    return bool(_is.is_floating(plain)) and options.infinity == "null"
 
 
-def _after(kind: pa.DataType, convert: Convert) -> Convert:
+def _decoding(kind: pa.DataType, convert: Convert) -> Convert:
     """First out of dictionaries, run-ends and extensions, then to the target."""
     packed = (
         _is.is_dictionary(kind) or _is.is_run_end_encoded(kind)
@@ -239,21 +243,21 @@ def _after(kind: pa.DataType, convert: Convert) -> Convert:
     return (lambda array: convert(casts.decoded(array))) if packed else convert
 
 
-def _same(array: Any) -> Any:
+def _unchanged(array: Any) -> Any:
     return array
 
 
-def _cast(wire: pa.DataType) -> Convert:
-    return lambda array: array if array.type == wire else array.cast(wire)
+def _cast(encoded: pa.DataType) -> Convert:
+    return lambda array: array if array.type == encoded else array.cast(encoded)
 
 
-def _to_text(kind: pa.DataType, choices: ConversionOptions) -> Convert:
+def _to_string(kind: pa.DataType, options: ConversionOptions) -> Convert:
     if _is.is_duration(kind):
         return lambda array: array.cast(pa.int64()).cast(pa.large_string())
     if _is.is_time(kind) or _is.is_timestamp(kind):
         return casts.time_text
     if _is.is_floating(kind):
-        if choices.infinity == "null":
+        if options.infinity == "null":
             return lambda array: casts.float_text(casts.without_infinity(array))
         return casts.float_text
     if _is.is_decimal(kind):
@@ -269,7 +273,7 @@ def _to_microseconds_text(array: Any) -> Any:
     return array.cast(pa.time64("us")).cast(pa.large_string())
 
 
-def _dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
+def _to_dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
     array = casts.compact(array)
     values = casts.decoded(array.dictionary).cast(pa.large_string())
     if values.null_count:

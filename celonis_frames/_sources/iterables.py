@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 Batches = Iterator[pa.RecordBatch]
 
-WAIT_BYTES = 16_000_000
+SPOOL_BYTES = 16_000_000
 """Bytes of waiting frames that are held in memory before they go into a file."""
 
 
@@ -36,55 +36,55 @@ def read_frames(
         FrameError: Frames of other columns than the first.
         ColumnTypeError: Columns of types that cannot be brought together without loss.
     """
-    waiting = tempfile.SpooledTemporaryFile(WAIT_BYTES)  # noqa: SIM115  # closed once it is read
+    waiting = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115  # closed once it is read
     numbered = enumerate(frames, start=1)
-    known: dict[str, pa.Field] = {}
-    open_names: set[str] = set()
+    fields: dict[str, pa.Field] = {}
+    undecided: set[str] = set()
     number, written = 0, 0
     head: list[tuple[int, Batches]] = []
     for number, (schema, batches) in numbered:
-        if not known:
-            known = {field.name: field for field in schema}
-            open_names = set(known)
+        if not fields:
+            fields = {field.name: field for field in schema}
+            undecided = set(fields)
             names = schema.names
-        same_names(schema, names, number)
+        check_same_names(schema, names, number)
         rows = batches()
         # One batch is looked at before any is written: most first frames settle everything.
         first = next(rows, None)
-        _settle(schema, first, known, open_names)
-        if not open_names:
-            head = [(number, rows)] if first is None else [(number, _again(first, rows))]
+        _record_types(schema, first, fields, undecided)
+        if not undecided:
+            head = [(number, rows)] if first is None else [(number, chain([first], rows))]
             break
         written += 1
         if first is not None:
-            first = _without_views(first)
+            first = _decode_views(first)
         with pa.ipc.new_stream(waiting, schema if first is None else first.schema) as sink:
             if first is not None:
                 sink.write_batch(first)
                 for batch in rows:
-                    _settle(schema, batch, known, open_names)
-                    sink.write_batch(_without_views(batch))
-    schema = pa.schema([known[name].with_type(_wide(known[name].type)) for name in names])
+                    _record_types(schema, batch, fields, undecided)
+                    sink.write_batch(_decode_views(batch))
+    schema = pa.schema([fields[name].with_type(_widest_type(fields[name].type)) for name in names])
 
     def all_batches() -> Batches:
         with waiting:
             waiting.seek(0)
             for place in range(written):
-                for batch in _read_back(waiting):
-                    yield aligned(batch, schema, place + 1)
+                for batch in _read_spooled(waiting):
+                    yield align_to_schema(batch, schema, place + 1)
         for place, rows in head:
             for batch in rows:
-                yield aligned(batch, schema, place)
+                yield align_to_schema(batch, schema, place)
         for place, (found, batches) in numbered:
-            same_names(found, names, place)
+            check_same_names(found, names, place)
             for batch in batches():
-                yield aligned(batch, schema, place)
+                yield align_to_schema(batch, schema, place)
 
     weakref.finalize(all_batches, waiting.close)  # where nobody reads the rows
     return schema, all_batches
 
 
-def common_schema(
+def infer_schema(
     frames: Iterable[tuple[pa.Schema, Callable[[list[str]], Batches]]],
 ) -> pa.Schema:
     """The schema of frames that can be read again, as `read_frames` would find it.
@@ -96,32 +96,32 @@ def common_schema(
     Raises:
         FrameError: Frames of other columns than the first.
     """
-    known: dict[str, pa.Field] = {}
-    open_names: set[str] = set()
+    fields: dict[str, pa.Field] = {}
+    undecided: set[str] = set()
     for number, (schema, batches) in enumerate(frames, start=1):
-        if not known:
-            known = {field.name: field for field in schema}
-            open_names = set(known)
+        if not fields:
+            fields = {field.name: field for field in schema}
+            undecided = set(fields)
             names = schema.names
-        same_names(schema, names, number)
-        _settle(schema, None, known, open_names)
-        if not open_names:
+        check_same_names(schema, names, number)
+        _record_types(schema, None, fields, undecided)
+        if not undecided:
             continue
         # The first batch settles most columns; for the others the frame is begun anew.
-        for rows in (islice(batches(sorted(open_names)), 1), _lazily(batches, open_names)):
+        for rows in (islice(batches(sorted(undecided)), 1), _read_if_any(batches, undecided)):
             for batch in rows:
-                _settle(batch.schema, batch, known, open_names)
-                if not open_names:
+                _record_types(batch.schema, batch, fields, undecided)
+                if not undecided:
                     break
-    return pa.schema([known[name].with_type(_wide(known[name].type)) for name in names])
+    return pa.schema([fields[name].with_type(_widest_type(fields[name].type)) for name in names])
 
 
-def _lazily(batches: Callable[[list[str]], Batches], names: set[str]) -> Batches:
+def _read_if_any(batches: Callable[[list[str]], Batches], names: set[str]) -> Batches:
     if names:
         yield from batches(sorted(names))
 
 
-def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _decode_views(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The rows as they can wait in a file: a view would bring all data that others point to."""
     columns = [
         casts.decoded(column) if casts.is_view(column.type) else column for column in batch.columns
@@ -129,30 +129,25 @@ def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
-def _read_back(file: Any) -> Batches:
+def _read_spooled(file: Any) -> Batches:
     with pa.ipc.open_stream(file) as source:
         yield from source
 
 
-def _again(first: pa.RecordBatch, rest: Batches) -> Batches:
-    yield first
-    yield from rest
-
-
-def _settle(
-    schema: pa.Schema, batch: pa.RecordBatch | None, known: dict[str, pa.Field], names: set[str]
+def _record_types(
+    schema: pa.Schema, batch: pa.RecordBatch | None, fields: dict[str, pa.Field], names: set[str]
 ) -> None:
     """Note the type of every column that has its first value in this batch."""
     for name in list(names):
         place = schema.get_field_index(name)
         if batch is not None and casts.nulls(batch.column(place)) < batch.num_rows:
             names.discard(name)
-            known[name] = schema.field(place)
-        elif pa.types.is_null(known[name].type):
-            known[name] = schema.field(place)
+            fields[name] = schema.field(place)
+        elif pa.types.is_null(fields[name].type):
+            fields[name] = schema.field(place)
 
 
-def _wide(kind: pa.DataType) -> pa.DataType:
+def _widest_type(kind: pa.DataType) -> pa.DataType:
     """The widest type of the same Celonis type: later frames may be wider than the first."""
     if pa.types.is_integer(kind) and kind != pa.uint64():
         return pa.int64()
@@ -167,7 +162,7 @@ def _wide(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def same_names(schema: pa.Schema, expected: list[str], number: int) -> None:
+def check_same_names(schema: pa.Schema, expected: list[str], number: int) -> None:
     names = schema.names
     if sorted(names) != sorted(expected):
         missing = [name for name in expected if name not in names]
@@ -178,23 +173,23 @@ def same_names(schema: pa.Schema, expected: list[str], number: int) -> None:
         )
 
 
-def aligned(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.RecordBatch:
+def align_to_schema(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.RecordBatch:
     """The batch with the columns, order and types of the schema, or an error."""
     names = batch.schema.names
     arrays = []
     for field in schema:
         array = batch.column(names.index(field.name))
         if array.type != field.type:
-            array = _cast(array, field, number)
+            array = _cast_column(array, field, number)
         arrays.append(array)
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _cast(array: Any, field: pa.Field, number: int) -> Any:
+def _cast_column(array: Any, field: pa.Field, number: int) -> Any:
     if casts.nulls(array) == len(array):
         return pa.nulls(len(array), field.type)
     try:
-        if _sort(array.type) != _sort(field.type):
+        if _type_family(array.type) != _type_family(field.type):
             raise pa.ArrowInvalid("of another sort")
         plain = casts.decoded(array)
         if pa.types.is_dictionary(field.type):
@@ -208,7 +203,7 @@ def _cast(array: Any, field: pa.Field, number: int) -> Any:
         ) from error
 
 
-def _sort(kind: pa.DataType) -> str:
+def _type_family(kind: pa.DataType) -> str:
     """What is brought together: whole and broken numbers, texts, times with a zone, and so on.
 
     Decimals and floats are not: one would be rounded to the other.
@@ -218,13 +213,13 @@ def _sort(kind: pa.DataType) -> str:
         return str(kind)
     if pa.types.is_timestamp(plain):
         return "timestamp" if plain.tz is None else "timestamp with zone"
-    for sort, tests in _SORTS.items():
+    for sort, tests in _TYPE_FAMILIES.items():
         if any(test(plain) for test in tests):
             return sort
     return str(plain)
 
 
-_SORTS = {
+_TYPE_FAMILIES = {
     "number": (pa.types.is_integer, pa.types.is_floating),
     "decimal": (pa.types.is_decimal,),
     "text": (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),

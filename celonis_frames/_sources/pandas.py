@@ -10,16 +10,16 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import nbytes, rows_per_batch, wished
-from celonis_frames._sources.pandas_objects import object_type, surrogate
+from celonis_frames._sources.pandas_objects import object_type, surrogate_error
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]
 
-_NOT_NUMPY_KINDS = "cV"
+_UNSUPPORTED_KINDS = "cV"
 
-_SAMPLE = 256
+_SAMPLE_OBJECTS = 256
 """Objects of a batch that are looked at to tell how many fit one."""
-_SMALL = 24
+_DEFAULT_OBJECT_BYTES = 24
 """Arrow bytes that any other object is taken for."""
 
 
@@ -51,7 +51,7 @@ class _Column:
             if not isinstance(array, pa.Array):
                 array = pa.array(array, type=self.type, from_pandas=True)
         except UnicodeEncodeError as error:
-            raise surrogate(self.name, f" between rows {start} and {stop}") from error
+            raise surrogate_error(self.name, f" between rows {start} and {stop}") from error
         except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
             raise ColumnTypeError(
                 f"Column {self.name!r} has a value between rows {start} and {stop} that does not "
@@ -91,21 +91,21 @@ def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
         ColumnNameError: A name is not text, or two columns have the same.
         ColumnTypeError: A column mixes types or has one without an Arrow counterpart.
     """
-    series, notes = _series(frame, index)
-    columns = [_column(name, values) for name, values in series]
+    series, notes = _named_series(frame, index)
+    columns = [_convert_series(name, values) for name, values in series]
     schema = pa.schema([pa.field(column.name, column.type) for column in columns])
     rows = len(frame)
-    fixed = sum(_width(column) for column in columns if not column.expensive)
+    fixed_bytes = sum(_value_bytes(column) for column in columns if not column.expensive)
     expensive = [column for column in columns if column.expensive]
-    most = wished(in_memory=not expensive)
+    target = wished(in_memory=not expensive)
 
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
         while start < rows:
-            stop = start + rows_per_batch(rows - start, fixed, most)
+            stop = start + rows_per_batch(rows - start, fixed_bytes, target)
             # Objects take their memory in Arrow only when they are converted: ask before.
-            width = fixed + sum(_object_width(column, start, stop) for column in expensive)
-            stop = start + rows_per_batch(rows - start, width, most)
+            width = fixed_bytes + sum(_object_bytes(column, start, stop) for column in expensive)
+            stop = start + rows_per_batch(rows - start, width, target)
             yield pa.RecordBatch.from_arrays(
                 [column.slice(start, stop) for column in columns], schema=schema
             )
@@ -114,7 +114,7 @@ def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
     return PandasRows(schema, batches, notes, any(column.expensive for column in columns))
 
 
-def _series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
+def _named_series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
     pandas = sys.modules["pandas"]
     labels = list(frame.columns)
     if frame.columns.nlevels > 1:
@@ -155,36 +155,36 @@ def _series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]], tupl
     return found, notes
 
 
-def _column(name: str, series: Any) -> _Column:
+def _convert_series(name: str, series: Any) -> _Column:
     pandas = sys.modules["pandas"]
     dtype = series.dtype
     if isinstance(dtype, pandas.SparseDtype):
         dense = dtype.subtype
         if pandas.api.types.is_object_dtype(dense):
-            return _column(name, series.sparse.to_dense())
+            return _convert_series(name, series.sparse.to_dense())
         kind = _arrow_type(name, series.iloc[:0].sparse.to_dense())
         return _Column(name, series, kind, lambda part: part.astype(dense))
     if isinstance(dtype, pandas.PeriodDtype | pandas.IntervalDtype):
         return _Column(name, series, pa.string(), lambda part: part.astype("string"))
     if isinstance(dtype, pandas.CategoricalDtype):
-        return _category(name, series)
+        return _convert_category(name, series)
     if pandas.api.types.is_object_dtype(dtype):
         return _Column(name, series, *object_type(name, series))
-    return _Column(name, series, _arrow_type(name, series.iloc[:0]), _same)
+    return _Column(name, series, _arrow_type(name, series.iloc[:0]), _unchanged)
 
 
-def _category(name: str, series: Any) -> _Column:
+def _convert_category(name: str, series: Any) -> _Column:
     """Categories become a dictionary: whatever they are, they are converted once, not per row."""
     pandas = sys.modules["pandas"]
     categories = pandas.Series(series.cat.categories)
     try:
-        dictionary = _column(name, categories).slice(0, len(categories))
+        dictionary = _convert_series(name, categories).slice(0, len(categories))
     except ColumnTypeError:
         # A category that no row has is no reason to refuse the column.
         used = series.cat.remove_unused_categories()
         if len(used.cat.categories) == len(categories):
             raise
-        return _category(name, used)
+        return _convert_category(name, used)
 
     def prepare(part: Any) -> Any:
         codes = part.array.codes
@@ -198,7 +198,7 @@ def _category(name: str, series: Any) -> _Column:
 
 def _arrow_type(name: str, empty: Any) -> pa.DataType:
     try:
-        if getattr(empty.dtype, "kind", "") in _NOT_NUMPY_KINDS:
+        if getattr(empty.dtype, "kind", "") in _UNSUPPORTED_KINDS:
             raise TypeError
         return pa.array(empty, from_pandas=True).type
     except (pa.ArrowException, TypeError, ValueError) as error:
@@ -208,11 +208,11 @@ def _arrow_type(name: str, empty: Any) -> pa.DataType:
         ) from error
 
 
-def _same(part: Any) -> Any:
+def _unchanged(part: Any) -> Any:
     return part
 
 
-def _width(column: _Column) -> float:
+def _value_bytes(column: _Column) -> float:
     """Arrow bytes of a value of a column that is no column of objects, roughly."""
     kind = column.type
     try:
@@ -223,15 +223,15 @@ def _width(column: _Column) -> float:
         return float(max(32.0, nbytes(column.series.array) / max(len(column.series), 1)))
 
 
-def _object_width(column: _Column, start: int, stop: int) -> float:
+def _object_bytes(column: _Column, start: int, stop: int) -> float:
     """Arrow bytes of one of these objects, from some of them."""
-    values = column.series.array[start : stop : max(1, (stop - start) // _SAMPLE)]
-    return sum(_size(value) for value in values) / max(len(values), 1)
+    values = column.series.array[start : stop : max(1, (stop - start) // _SAMPLE_OBJECTS)]
+    return sum(_bytes_of(value) for value in values) / max(len(values), 1)
 
 
-def _size(value: Any) -> int:
+def _bytes_of(value: Any) -> int:
     if isinstance(value, str | bytes):
         return 8 + len(value)
     if isinstance(value, list | tuple | dict | set):
-        return 8 + sum(_size(part) for part in value)
-    return _SMALL
+        return 8 + sum(_bytes_of(part) for part in value)
+    return _DEFAULT_OBJECT_BYTES

@@ -21,7 +21,7 @@ from celonis_frames.exceptions import ColumnTypeError
 
 Prepare = Callable[[Any], Any]
 
-_CERTAIN = {
+_INFERRED_TYPES = {
     "boolean": pa.bool_(),
     "bytes": pa.binary(),
     "date": pa.date32(),
@@ -41,35 +41,35 @@ def object_type(name: str, series: Any) -> tuple[pa.DataType, Prepare]:
     """
     label = sys.modules["pandas"].api.types.infer_dtype(series, skipna=True)
     if label in ("mixed-integer", "mixed-integer-float", "mixed", "date", "datetime", "time"):
-        _one_family(name, series)
-    if label in _CERTAIN:
-        return _CERTAIN[label], _same
+        _check_one_type(name, series)
+    if label in _INFERRED_TYPES:
+        return _INFERRED_TYPES[label], _unchanged
     first = next(iter(series.dropna()), None)
     if first is None:
-        return pa.null(), _same
+        return pa.null(), _unchanged
     if isinstance(first, uuid.UUID) or label in ("period", "interval"):
-        return pa.string(), _text
-    if _family(first) in ("Period", "Interval"):
-        return pa.string(), _text
-    if _family(first) in ("dict", "list"):
-        _one_family_inside(name, series)
+        return pa.string(), _to_strings
+    if _type_name(first) in ("Period", "Interval"):
+        return pa.string(), _to_strings
+    if _type_name(first) in ("dict", "list"):
+        _check_one_type_inside(name, series)
     try:
         if isinstance(first, set | frozenset):
             raise TypeError  # Arrow would take one for a list, in an order that means nothing
         kind = pa.array(series, from_pandas=True).type
     except UnicodeEncodeError as error:
-        raise surrogate(name, "") from error
+        raise surrogate_error(name, "") from error
     except OverflowError:
-        return WideInteger(), _wide
+        return WideInteger(), _to_wide_integers
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise _without_type(name, label, first) from error
-    if label in ("datetime", "timedelta") and _has_nanoseconds(series):
+        raise _no_type_error(name, label, first) from error
+    if label in ("datetime", "timedelta") and _any_nanoseconds(series):
         # Arrow takes the unit of Python's own times, microseconds, and would cut these.
         kind = pa.timestamp("ns", kind.tz) if label == "datetime" else pa.duration("ns")
-    return kind, _same
+    return kind, _unchanged
 
 
-def surrogate(name: str, where: str) -> ColumnTypeError:
+def surrogate_error(name: str, where: str) -> ColumnTypeError:
     """The error for half a character."""
     return ColumnTypeError(
         f"Column {name!r} has a text with a lone surrogate (half of a character){where}, which "
@@ -79,7 +79,7 @@ def surrogate(name: str, where: str) -> ColumnTypeError:
     )
 
 
-def _family(value: Any) -> str:
+def _type_name(value: Any) -> str:
     """What a value is, as far as Celonis tells values apart."""
     if isinstance(value, bool):
         return "bool"
@@ -87,17 +87,17 @@ def _family(value: Any) -> str:
         return "datetime without zone" if value.tzinfo is None else "datetime with zone"
     if isinstance(value, dt.time):
         return "time" if value.tzinfo is None else "time with zone"
-    for family, kinds in _FAMILIES:
+    for type_name, kinds in _PYTHON_TYPES:
         if isinstance(value, kinds):
-            return family
+            return type_name
     # NumPy's scalars say their kind; other objects are of their own class only.
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if kind and hasattr(value, "__len__"):
         return "list"
-    return _NUMPY.get(kind, type(value).__name__)
+    return _NUMPY_TYPES.get(kind, type(value).__name__)
 
 
-_FAMILIES: tuple[tuple[str, Any], ...] = (
+_PYTHON_TYPES: tuple[tuple[str, Any], ...] = (
     ("str", str),
     ("int", int),
     ("float", float),
@@ -109,13 +109,20 @@ _FAMILIES: tuple[tuple[str, Any], ...] = (
     ("list", (list, tuple)),
     ("UUID", uuid.UUID),
 )
-_NUMPY = {"i": "int", "u": "int", "f": "float", "b": "bool", "M": "datetime64", "m": "timedelta64"}
+_NUMPY_TYPES = {
+    "i": "int",
+    "u": "int",
+    "f": "float",
+    "b": "bool",
+    "M": "datetime64",
+    "m": "timedelta64",
+}
 
 
-def _one_family(name: str, series: Any) -> None:
+def _check_one_type(name: str, series: Any) -> None:
     expected = None
-    for row, value in _present(series):
-        found = _family(value)
+    for row, value in _non_null(series):
+        found = _type_name(value)
         if found == "time with zone":
             raise ColumnTypeError(
                 f"Column {name!r} has a time of day with a zone in row {row}; Celonis keeps no "
@@ -131,54 +138,54 @@ def _one_family(name: str, series: Any) -> None:
             )
 
 
-def _one_family_inside(name: str, series: Any) -> None:
+def _check_one_type_inside(name: str, series: Any) -> None:
     """The same for what stands at each place inside lists and dicts."""
-    families: dict[tuple[str, ...], str] = {}
-    for row, value in _present(series):
-        for place, inner in _leaves(value, ()):
-            found = _family(inner)
-            expected = families.setdefault(place, found)
+    types: dict[tuple[str, ...], str] = {}
+    for row, value in _non_null(series):
+        for place, inner in _nested_values(value, ()):
+            found = _type_name(inner)
+            expected = types.setdefault(place, found)
             problem = ""
             if found != expected:
                 problem = f"{expected} at first, {found} in row {row}"
-            elif found == "time with zone" or _nanosecond(inner):
-                problem = f"in row {row} a {found}{' with nanoseconds' * _nanosecond(inner)}"
+            elif found == "time with zone" or _has_nanoseconds(inner):
+                problem = f"in row {row} a {found}{' with nanoseconds' * _has_nanoseconds(inner)}"
             if problem:
                 raise ColumnTypeError(
-                    f"Column {name!r} holds values inside its {_family(value)}s that cannot be "
+                    f"Column {name!r} holds values inside its {_type_name(value)}s that cannot be "
                     f"sent as they are: {problem}. Give them one type, or make the column JSON "
                     "text yourself.",
                     column=name,
                 )
 
 
-def _leaves(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _nested_values(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124  # NaN
         return
-    family = _family(value)
+    type_name = _type_name(value)
     yield place, value
-    if family == "dict":
+    if type_name == "dict":
         for key, inner in value.items():
-            yield from _leaves(inner, (*place, str(key)))
-    elif family == "list":
+            yield from _nested_values(inner, (*place, str(key)))
+    elif type_name == "list":
         for inner in value:
-            yield from _leaves(inner, (*place, "[]"))
+            yield from _nested_values(inner, (*place, "[]"))
 
 
-def _present(series: Any) -> Iterator[tuple[int, Any]]:
+def _non_null(series: Any) -> Iterator[tuple[int, Any]]:
     missing = series.isna().to_numpy()
     return ((row, value) for row, value in enumerate(series) if not missing[row])
 
 
-def _nanosecond(value: Any) -> bool:
+def _has_nanoseconds(value: Any) -> bool:
     return bool(getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0))
 
 
-def _has_nanoseconds(series: Any) -> bool:
-    return any(_nanosecond(value) for value in series)
+def _any_nanoseconds(series: Any) -> bool:
+    return any(_has_nanoseconds(value) for value in series)
 
 
-def _without_type(name: str, label: str, first: Any) -> ColumnTypeError:
+def _no_type_error(name: str, label: str, first: Any) -> ColumnTypeError:
     if label == "decimal":
         return ColumnTypeError(
             f"Column {name!r} holds decimals without a fixed number of digits (infinities, or more "
@@ -192,14 +199,14 @@ def _without_type(name: str, label: str, first: Any) -> ColumnTypeError:
     )
 
 
-def _same(part: Any) -> Any:
+def _unchanged(part: Any) -> Any:
     return part
 
 
-def _text(part: Any) -> Any:
+def _to_strings(part: Any) -> Any:
     return part.map(str, na_action="ignore")
 
 
-def _wide(part: Any) -> Any:
-    texts = pa.array(_text(part), pa.large_string(), from_pandas=True)
+def _to_wide_integers(part: Any) -> Any:
+    texts = pa.array(_to_strings(part), pa.large_string(), from_pandas=True)
     return pa.ExtensionArray.from_storage(WideInteger(), texts)

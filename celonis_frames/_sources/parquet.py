@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 
 from celonis_frames._arrow.batching import BATCH_ROWS, rows_per_batch
 from celonis_frames._filesystem import address, translated
-from celonis_frames._sources.iterables import aligned, common_schema, same_names
+from celonis_frames._sources.iterables import align_to_schema, check_same_names, infer_schema
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["Leaf", "ParquetFile", "ParquetFiles", "footer", "reading"]
+__all__ = ["LeafColumn", "ParquetFile", "ParquetFiles", "read_footer", "translate_errors"]
 
 _UNIT = "us"
 """INT96 read as nanoseconds, the default, would turn the year 9999 into 1816 without a word."""
@@ -28,7 +28,7 @@ _FAR = 9_223_372_036_854_775
 """Microseconds from 1970, of which nanoseconds do not fit 64 bits, or just so."""
 
 
-class Leaf(NamedTuple):
+class LeafColumn(NamedTuple):
     """One column as a file stores it, in Parquet's own words."""
 
     path: str
@@ -57,7 +57,7 @@ class ParquetFile:
     size: int
     rows: int
     schema: pa.Schema
-    leaves: tuple[Leaf, ...]
+    leaves: tuple[LeafColumn, ...]
     codecs: frozenset[str]
     encodings: frozenset[str]
     width: float
@@ -83,14 +83,14 @@ class ParquetFiles:
         self.filesystem, self.files, self._unit = filesystem, tuple(files), unit
         self.notes: tuple[str, ...] = ()
         first = files[0].schema
-        self._alike = all(file.schema is first or file.schema.equals(first) for file in files)
+        self._same_schema = all(file.schema is first or file.schema.equals(first) for file in files)
         width = max(16.0 * len(first), *(file.width for file in files))
         self._batch_rows = rows_per_batch(BATCH_ROWS, width)
         self.schema = first
-        if not self._alike:
+        if not self._same_schema:
             for number, file in enumerate(files, start=1):
-                same_names(file.schema, first.names, number)
-            self.schema = common_schema(
+                check_same_names(file.schema, first.names, number)
+            self.schema = infer_schema(
                 (file.schema, functools.partial(self._read, [file])) for file in files
             )
 
@@ -117,31 +117,31 @@ class ParquetFiles:
             raise FrameError(f"{', '.join(patterns)} cannot be read as Parquet: {error}") from error
         return found
 
-    def batches(self, places: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+    def batches(self, positions: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows of some files, or of all, in order.
 
         Args:
-            places: Which, counted from 0.
+            positions: Which, counted from 0.
         """
-        chosen = range(len(self.files)) if places is None else places
-        if self._alike:
+        chosen = range(len(self.files)) if positions is None else positions
+        if self._same_schema:
             # As one data set: it opens the next file while the last one is still read.
-            yield from self._read([self.files[place] for place in chosen])
+            yield from self._read([self.files[position] for position in chosen])
             return
-        for place in chosen:
-            for batch in self._read([self.files[place]]):
-                yield aligned(batch, self.schema, place + 1)
+        for position in chosen:
+            for batch in self._read([self.files[position]]):
+                yield align_to_schema(batch, self.schema, position + 1)
 
-    def rows_of(self, place: int, content: Any) -> tuple[ParquetFile, list[int], _Batches]:
+    def read_content(self, position: int, content: Any) -> tuple[ParquetFile, list[int], _Batches]:
         """What a file is and where its pages begin, and its rows, from its content.
 
         Args:
-            place: Which file, counted from 0.
+            position: Which file, counted from 0.
             content: A binary file, or a reader of Arrow; it is read as the rows are asked for.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        file = self.files[place]
+        file = self.files[position]
         # Buffered, a file of one enormous row group is read piece by piece.
         opened = pq.ParquetFile(
             content, coerce_int96_timestamp_unit=self._unit, buffer_size=1_048_576
@@ -149,19 +149,23 @@ class ParquetFiles:
 
         def rows() -> _Batches:
             for batch in opened.iter_batches(batch_size=self._batch_rows):
-                yield batch if self._alike else aligned(batch, self.schema, place + 1)
+                yield (
+                    batch
+                    if self._same_schema
+                    else align_to_schema(batch, self.schema, position + 1)
+                )
 
-        found = footer(opened, file.path, file.size, file)
+        found = read_footer(opened, file.path, file.size, file)
         return found, _page_offsets(opened.metadata), rows()
 
-    def page_offsets(self, place: int) -> list[int]:
+    def page_offsets(self, position: int) -> list[int]:
         """Where the first data page of each column chunk of a file begins."""
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        metadata = pq.read_metadata(self.files[place].path, filesystem=self.filesystem)
+        metadata = pq.read_metadata(self.files[position].path, filesystem=self.filesystem)
         return _page_offsets(metadata)
 
-    def _shown(self, files: Sequence[ParquetFile]) -> str:
+    def _display_name(self, files: Sequence[ParquetFile]) -> str:
         more = f" or one of the {len(files) - 1:,} after it" if len(files) > 1 else ""
         return address(self.filesystem, files[0].path) + more
 
@@ -183,7 +187,7 @@ class ParquetFiles:
             if not names or not file.rows:
                 continue
             shown = address(self.filesystem, file.path)
-            with reading(shown), self.filesystem.open(file.path, "rb") as content:
+            with translate_errors(shown), self.filesystem.open(file.path, "rb") as content:
                 opened = [
                     pq.ParquetFile(content, coerce_int96_timestamp_unit=unit, buffer_size=1_048_576)
                     for unit in (_UNIT, _FINE_UNIT)
@@ -223,7 +227,7 @@ class ParquetFiles:
             format=ds.ParquetFileFormat(read_options=options),
         )
         # Without a bound on rows and read-ahead a scan of wide files holds many decoded batches.
-        with reading(self._shown(files)):
+        with translate_errors(self._display_name(files)):
             yield from dataset.to_batches(
                 columns=names,
                 batch_size=self._batch_rows,
@@ -235,7 +239,7 @@ class ParquetFiles:
 _Batches = Iterator[pa.RecordBatch]
 
 
-def reading(shown: str) -> contextlib.AbstractContextManager[None]:
+def translate_errors(shown: str) -> contextlib.AbstractContextManager[None]:
     """Turns what reading a file raises into an error of this library.
 
     Args:
@@ -248,7 +252,7 @@ def reading(shown: str) -> contextlib.AbstractContextManager[None]:
     )
 
 
-def footer(opened: Any, path: str, size: int, before: ParquetFile | None) -> ParquetFile:
+def read_footer(opened: Any, path: str, size: int, before: ParquetFile | None) -> ParquetFile:
     """What the footer of an opened file says.
 
     Args:
@@ -258,13 +262,15 @@ def footer(opened: Any, path: str, size: int, before: ParquetFile | None) -> Par
         before: Another file, with which it shares what is the same: there may be thousands.
     """
     metadata, schema = opened.metadata, opened.schema_arrow
-    leaves = tuple(_leaf(metadata.schema.column(place)) for place in range(metadata.num_columns))
+    leaves = tuple(
+        _leaf_column(metadata.schema.column(position)) for position in range(metadata.num_columns)
+    )
     codecs, encodings, width = set(), set(), 0.0
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         width = max(width, group.total_byte_size / max(group.num_rows, 1))
-        for place in range(metadata.num_columns):
-            column = group.column(place)
+        for position in range(metadata.num_columns):
+            column = group.column(position)
             codecs.add(str(column.compression))
             encodings.update(column.encodings)
     if before is not None and before.schema.equals(schema) and before.leaves == leaves:
@@ -275,8 +281,8 @@ def footer(opened: Any, path: str, size: int, before: ParquetFile | None) -> Par
         int(metadata.num_rows),
         schema,
         leaves,
-        _shared(frozenset(codecs)),
-        _shared(frozenset(encodings)),
+        _interned(frozenset(codecs)),
+        _interned(frozenset(encodings)),
         width,
     )
 
@@ -290,11 +296,11 @@ def _footers(filesystem: Any, paths: Sequence[str], unit: str) -> list[ParquetFi
             path, filesystem=filesystem, coerce_int96_timestamp_unit=unit
         ) as opened:
             before = files[-1] if files else None
-            files.append(footer(opened, path, filesystem.size(path) or 0, before))
+            files.append(read_footer(opened, path, filesystem.size(path) or 0, before))
     return files
 
 
-def _may_be_int96(name: str, leaves: Sequence[Leaf]) -> bool:
+def _may_be_int96(name: str, leaves: Sequence[LeafColumn]) -> bool:
     """Whether a column is, or holds within it, INT96; a name with a dot may mislead."""
     return any(
         leaf.physical == "INT96" and (leaf.path == name or leaf.path.startswith(f"{name}."))
@@ -351,8 +357,8 @@ def _nanoseconds(coarse: Any, exact: Any) -> _Moments:
     )
 
 
-def _leaf(column: Any) -> Leaf:
-    return Leaf(
+def _leaf_column(column: Any) -> LeafColumn:
+    return LeafColumn(
         column.path,
         column.physical_type,
         str(column.logical_type),
@@ -366,13 +372,13 @@ def _page_offsets(metadata: Any) -> list[int]:
     return [
         column.data_page_offset
         for group in groups
-        for place in range(metadata.num_columns)
-        if (column := group.column(place)).num_values
+        for position in range(metadata.num_columns)
+        if (column := group.column(position)).num_values
     ]
 
 
 @functools.lru_cache(maxsize=64)
-def _shared(words: frozenset[str]) -> frozenset[str]:
+def _interned(words: frozenset[str]) -> frozenset[str]:
     return words
 
 

@@ -29,25 +29,25 @@ def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
     """
     schema = _to_arrow(frame.head(0)).schema
     width = frame.estimated_size() / max(frame.height, 1)
-    most = wished(in_memory=True)
-    rows = rows_per_batch(BATCH_ROWS, width, most)
+    target = wished(in_memory=True)
+    rows = rows_per_batch(BATCH_ROWS, width, target)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for part in frame.iter_slices(rows):
-            for piece in _pieces(part, most):
+            for piece in _split(part, target):
                 yield from _to_arrow(piece).to_batches()
 
     return schema, batches
 
 
-def _pieces(part: Any, most: int) -> Iterator[Any]:
+def _split(part: Any, target: int) -> Iterator[Any]:
     """The rows in pieces that are not too large, by what polars itself says they weigh."""
-    parts = max(part.estimated_size() / most, part.height / BATCH_ROWS)
+    parts = max(part.estimated_size() / target, part.height / BATCH_ROWS)
     if parts <= TOO_LARGE or part.height <= 1:
         yield part
         return
     for piece in part.iter_slices(max(1, int(part.height / parts))):
-        yield from _pieces(piece, most)
+        yield from _split(piece, target)
 
 
 def read_lazy(frame: Any) -> tuple[pa.Schema, Batches]:
@@ -72,7 +72,7 @@ def read_lazy(frame: Any) -> tuple[pa.Schema, Batches]:
             for part in frame.collect_batches(
                 chunk_size=rows, maintain_order=True, engine="streaming"
             ):
-                for piece in _pieces(part, BATCH_BYTES):
+                for piece in _split(part, BATCH_BYTES):
                     yield from _to_arrow(piece).to_batches()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise FrameError(f"The LazyFrame's query fails: {error}") from error
@@ -94,7 +94,7 @@ def _to_arrow(frame: Any) -> pa.Table:
             wide.append(name)
     if wide:
         frame = frame.with_columns([frame.get_column(name).cast(pl.String) for name in wide])
-    table = _converted(frame, wide)
+    table = _export(frame, wide)
     for name in wide:
         place = table.schema.get_field_index(name)
         digits = [
@@ -105,7 +105,7 @@ def _to_arrow(frame: Any) -> pa.Table:
     return table
 
 
-def _converted(frame: Any, wide: list[str]) -> pa.Table:
+def _export(frame: Any, wide: list[str]) -> pa.Table:
     """The frame in Arrow, its texts as the views that polars holds if these can be written.
 
     Then no text is copied. Wide integers are not looked at as texts.

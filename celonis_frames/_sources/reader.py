@@ -32,7 +32,7 @@ from celonis_frames.exceptions import ConfigError, FrameError
 
 __all__ = ["read"]
 
-_FOOTERS = 3
+_SAMPLE_FILES = 3
 """Files of a Dataset whose footers are read to tell how wide its rows are."""
 
 KINDS = (
@@ -57,16 +57,16 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
         ConfigError: `index` was given for a frame that has none.
     """
     source = _read(frame, index=index)
-    if source.even:
+    if source.sized:
         return replace(source, batches=lambda: coalesce_small(source.batches()))
-    most = wished(in_memory=source.immutable and not source.expensive)
-    return replace(source, batches=lambda: rebatch(source.batches(), most))
+    target = wished(in_memory=source.immutable and not source.expensive)
+    return replace(source, batches=lambda: rebatch(source.batches(), target))
 
 
 def _read(frame: Any, *, index: bool | None = None) -> Source:
     pandas: Any = sys.modules.get("pandas")
     polars: Any = sys.modules.get("polars")
-    if pandas is not None and isinstance(frame, _class(pandas, "DataFrame")):
+    if pandas is not None and isinstance(frame, _class_of(pandas, "DataFrame")):
         found = read_pandas(frame, index=index)
         return Source(
             "pandas DataFrame", found.schema, len(frame), True, True, found.batches, found.notes,
@@ -74,10 +74,10 @@ def _read(frame: Any, *, index: bool | None = None) -> Source:
         )  # fmt: skip
     if index is not None:
         raise ConfigError(
-            f"index={index} is for pandas DataFrames, but the frame is a {_kind(frame)}, which has "
-            "no index: leave index= away."
+            f"index={index} is for pandas DataFrames, but the frame is a {_type_name(frame)}, "
+            "which has no index: leave index= away."
         )
-    if polars is not None and isinstance(frame, _class(polars, "DataFrame")):
+    if polars is not None and isinstance(frame, _class_of(polars, "DataFrame")):
         schema, batches = read_polars(frame)
         return Source(
             "polars DataFrame",
@@ -86,12 +86,12 @@ def _read(frame: Any, *, index: bool | None = None) -> Source:
             True,
             True,
             batches,
-            converted=False,
-            even=True,
+            copies=False,
+            sized=True,
         )
-    if polars is not None and isinstance(frame, _class(polars, "LazyFrame")):
+    if polars is not None and isinstance(frame, _class_of(polars, "LazyFrame")):
         schema, batches = read_lazy(frame)
-        return Source("polars LazyFrame", schema, None, True, False, batches, even=True)
+        return Source("polars LazyFrame", schema, None, True, False, batches, sized=True)
     return _read_arrow(frame)
 
 
@@ -110,7 +110,7 @@ def _read_arrow(frame: Any) -> Source:
             True,
             True,
             lambda: iter(table.to_batches(max_chunksize=rows)),
-            converted=False,
+            copies=False,
         )
     # pyarrow's dataset module imports pandas, so it is looked up and only loaded for files.
     datasets = sys.modules.get("pyarrow.dataset")
@@ -127,18 +127,18 @@ def _read_arrow(frame: Any) -> Source:
             reader = pa.RecordBatchReader.from_stream(frame)
         except pa.ArrowInvalid as error:
             raise FrameError(
-                f"The frame is a {_kind(frame)}, which gives one column and no table: make it a "
-                "frame first (.to_frame())."
+                f"The frame is a {_type_name(frame)}, which gives one column and no table: make it "
+                "a frame first (.to_frame())."
             ) from error
-        return _read_stream(reader, _kind(frame))
+        return _read_stream(reader, _type_name(frame))
     if isinstance(frame, Iterable) and not isinstance(frame, bytes | bytearray | dict | set):
         return _read_iterable(frame)
-    raise FrameError(f"The frame is a {_kind(frame)}; it must be {KINDS}.")
+    raise FrameError(f"The frame is a {_type_name(frame)}; it must be {KINDS}.")
 
 
 def _read_dataset(dataset: Any, kind: str) -> Source:
     # Without a bound on rows and read-ahead a scan of wide files holds many decoded batches.
-    width = max(16.0 * len(dataset.schema), _file_width(dataset))
+    width = max(16.0 * len(dataset.schema), _file_row_bytes(dataset))
     rows = rows_per_batch(BATCH_ROWS, width)
     return Source(
         kind,
@@ -150,12 +150,12 @@ def _read_dataset(dataset: Any, kind: str) -> Source:
     )
 
 
-def _file_width(dataset: Any) -> float:
+def _file_row_bytes(dataset: Any) -> float:
     """Bytes of a row before compression, as the first files' footers tell; 0 where none does."""
     return max(
         (
             group.total_byte_size / max(group.num_rows, 1)
-            for fragment in islice(dataset.get_fragments(), _FOOTERS)
+            for fragment in islice(dataset.get_fragments(), _SAMPLE_FILES)
             for group in getattr(fragment, "row_groups", None) or ()
         ),
         default=0.0,
@@ -172,7 +172,9 @@ def _read_iterable(frames: Iterable[Any]) -> Source:
     if first is None:
         raise FrameError("The iterable of frames is empty: it gives no columns to push.")
     if isinstance(first, str | bytes) or _is_plain_value(first):
-        raise FrameError(f"The frame is a {_kind(frames)} of {_kind(first)}; it must be {KINDS}.")
+        raise FrameError(
+            f"The frame is a {_type_name(frames)} of {_type_name(first)}; it must be {KINDS}."
+        )
     head = _read(first)
 
     def each() -> Iterator[tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]]:
@@ -193,7 +195,7 @@ def _read_files(patterns: list[str]) -> Source:
     )
 
 
-def _class(library: Any, name: str) -> Any:
+def _class_of(library: Any, name: str) -> Any:
     """A class of a library that may be half imported, when the frame cannot be one of its own."""
     return getattr(library, name, ())
 
@@ -202,7 +204,7 @@ def _is_plain_value(value: Any) -> bool:
     return isinstance(value, int | float | dict | list | tuple | set)
 
 
-def _kind(value: Any) -> str:
+def _type_name(value: Any) -> str:
     kind = type(value)
     module = kind.__module__.partition(".")[0]
     return kind.__name__ if module == "builtins" else f"{module} {kind.__name__}"

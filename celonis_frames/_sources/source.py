@@ -26,9 +26,9 @@ class Source:
         notes: Warnings found on the way in.
         expensive: Whether a second reading costs much more than keeping what the first one gave.
         files: The Parquet files that the rows come from, where the frame is such files.
-        converted: Whether reading makes something that is worth keeping; else the batches are
+        copies: Whether reading makes something that is worth keeping; else the batches are
             slices of what is there.
-        even: Whether no batch is too large, so that they need not be weighed for it.
+        sized: Whether no batch is too large, so that they need not be weighed for it.
     """
 
     kind: str
@@ -40,5 +40,5 @@ class Source:
     notes: tuple[str, ...] = ()
     expensive: bool = False
     files: ParquetFiles | None = None
-    converted: bool = True
-    even: bool = False
+    copies: bool = True
+    sized: bool = False

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow import casts
-from celonis_frames._schema.table_layout import ColumnPlan, TableLayout, convert
-from celonis_frames._schema.text_length import MAX_TEXT, text_length
+from celonis_frames._schema.table_layout import ColumnPlan, TableLayout, convert_column
+from celonis_frames._schema.text_length import MAX_TEXT_LENGTH, text_length
 from celonis_frames._validation.column_stats import ColumnStats
 from celonis_frames._validation.key_counter import DuplicateKeyCounter
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError, TruncationError
@@ -76,26 +76,26 @@ class FrameValidator:
                 if wire is not None:
                     array = wire.column(position)
                 elif not _is_text(source):  # texts are looked at as they are
-                    array = convert(column, batch)
+                    array = convert_column(column, batch)
                 self._look(column, source, array)
             if column.key:
                 self._columns[column.name].key(source, array)
                 keys.append(array)
-        if self.layout.choices.csv and len(self.layout.columns) == 1:
+        if self.layout.options.csv and len(self.layout.columns) == 1:
             self._empty_lines += casts.nulls(array)
         if self.unique and keys:
             self._keys.update(keys)
 
     def _look(self, column: ColumnPlan, source: Any, array: Any) -> None:
-        found, kind = self._columns[column.name], casts.storage_type(column.arrow)
-        if column.target.celonis == "STRING":
-            found.texts(array, column.length or MAX_TEXT)
+        found, kind = self._columns[column.name], casts.storage_type(column.arrow_type)
+        if column.conversion.column_type == "STRING":
+            found.texts(array, column.length or MAX_TEXT_LENGTH)
         elif pa.types.is_timestamp(array.type):
-            found.times(array, csv=self.layout.choices.csv)
-        elif column.target.celonis == "FLOAT" and not pa.types.is_floating(kind):
+            found.times(array, csv=self.layout.options.csv)
+        elif column.conversion.column_type == "FLOAT" and not pa.types.is_floating(kind):
             found.numbers(source, array)
         if pa.types.is_floating(kind) and (
-            column.target.celonis == "FLOAT" or self.layout.choices.infinity == "null"
+            column.conversion.column_type == "FLOAT" or self.layout.options.infinity == "null"
         ):
             found.infinities(source)
 
@@ -104,7 +104,7 @@ class FrameValidator:
         return {
             column.name: column.length or text_length(self._columns[column.name].longest)
             for column in self.layout.columns
-            if column.target.celonis == "STRING"
+            if column.conversion.column_type == "STRING"
         }
 
     def longest(self, name: str) -> tuple[int, int]:
@@ -124,7 +124,7 @@ class FrameValidator:
             return None
         repeated = self._keys.repeated  # which may be when the keys outgrow their room
         if not self._keys.complete or any(
-            column.target.celonis not in _EXACT or self._columns[column.name].finer
+            column.conversion.column_type not in _EXACT or self._columns[column.name].finer
             for column in keys
         ):
             return None
@@ -161,7 +161,7 @@ class FrameValidator:
         return (*warnings, *self._repeated_keys())
 
     def _check_key(self, column: ColumnPlan, found: ColumnStats) -> None:
-        lost = found.infinite if self.layout.choices.infinity == "null" else 0
+        lost = found.infinite if self.layout.options.infinity == "null" else 0
         if column.key and (found.nulls or lost):
             raise KeyColumnError(
                 f"Key column {column.source!r} has {found.nulls + lost:,} nulls in {self.rows:,} "
@@ -178,7 +178,7 @@ class FrameValidator:
                 column=name,
             )
         if found.too_long:
-            limit = column.length or MAX_TEXT
+            limit = column.length or MAX_TEXT_LENGTH
             whose = "the length given in columns=" if column.length else "what Celonis can store"
             raise TruncationError(
                 f"Column {name!r} has {found.too_long:,} texts longer than {limit:,} characters, "
@@ -195,14 +195,14 @@ class FrameValidator:
                 "with .str.replace('\\x00', '').",
                 column=name,
             )
-        if found.infinite and self.layout.choices.infinity == "error":
+        if found.infinite and self.layout.options.infinity == "error":
             raise ColumnTypeError(
                 f"Column {name!r} has {found.infinite:,} infinite values, which Celonis cannot "
                 'store: replace them, or push with infinity="null" to send them as null.',
                 column=name,
             )
         if found.unwritable:
-            csv = self.layout.choices.csv
+            csv = self.layout.options.csv
             holds = "years 1 to 9999 of a CSV file" if csv else "range of Parquet's times (INT96)"
             raise ColumnTypeError(
                 f"Column {name!r} has {found.unwritable:,} times outside the {holds}: replace "
@@ -215,7 +215,7 @@ class FrameValidator:
         warnings = []
         if found.inexact:
             warnings.append(
-                f"Column {name!r} ({column.arrow}): {found.inexact:,} values are not exact as "
+                f"Column {name!r} ({column.arrow_type}): {found.inexact:,} values are not exact as "
                 f'64-bit floats; columns={{{name!r}: "STRING"}} keeps every digit.'
             )
         if found.out_of_range:
@@ -232,10 +232,10 @@ class FrameValidator:
             warnings.append(
                 f"Column {name!r}: {found.infinite:,} infinite values were sent as null."
             )
-        if pa.types.is_null(column.arrow):
+        if pa.types.is_null(column.arrow_type):
             warnings.append(
                 f"Column {name!r} has only nulls and no type: it becomes "
-                f"{column.target.celonis}; columns= can say another."
+                f"{column.conversion.column_type}; columns= can say another."
             )
         return warnings
 
@@ -279,7 +279,9 @@ def _plain_text(kind: pa.DataType) -> bool:
 
 def _tells_nothing(column: ColumnPlan) -> bool:
     """Whether every value is known to fit unseen, so that it need not be read to be checked."""
-    kind = column.arrow
-    return column.target.celonis == "BOOLEAN" or (
-        column.target.celonis == "INTEGER" and pa.types.is_integer(kind) and kind != pa.uint64()
+    kind = column.arrow_type
+    return column.conversion.column_type == "BOOLEAN" or (
+        column.conversion.column_type == "INTEGER"
+        and pa.types.is_integer(kind)
+        and kind != pa.uint64()
     )

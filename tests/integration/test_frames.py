@@ -259,7 +259,7 @@ def test_first_frames_without_values_decide_nothing(
 
 def test_frames_that_wait_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that come before their types are known wait in a file, and come back in order."""
-    monkeypatch.setattr("celonis_frames._sources.iterables.WAIT_BYTES", 1_000)
+    monkeypatch.setattr("celonis_frames._sources.iterables.SPOOL_BYTES", 1_000)
     frames = [pl.DataFrame({"A": [None] * 999, "N": range(999)}) for _ in range(3)]
     source = read(iter([*frames, pl.DataFrame({"N": [5], "A": ["x"]})]))
     back = pa.Table.from_batches(list(source.batches()), source.schema)

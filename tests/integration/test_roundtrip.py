@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._encoding.chunking import encode
-from celonis_frames._schema.table_layout import layout
+from celonis_frames._schema.table_layout import build_layout
 from celonis_frames._sources.reader import read
 
 COLUMNS = 20
@@ -140,9 +140,9 @@ def _numbers(library: str, rows: int) -> Any:
 def _sent(frame: Any, unit: str, **options: Any) -> list[int | None]:
     """The times of column A in the files that a push would send, read as they are there."""
     source = read(frame)
-    shape = layout(source.schema, **options)
+    shape = build_layout(source.schema, **options)
     found = []
-    for chunk in encode((shape.convert(batch) for batch in source.batches()), shape.wire):
+    for chunk in encode((shape.convert(batch) for batch in source.batches()), shape.encoded_schema):
         file = pq.read_table(
             pa.BufferReader(b"".join(chunk.pieces)), coerce_int96_timestamp_unit=unit
         )

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._cli.sample_data import purchase_to_pay
 from celonis_frames._encoding.chunking import encode
-from celonis_frames._schema.text_length import MAX_TEXT, text_length
+from celonis_frames._schema.text_length import MAX_TEXT_LENGTH, text_length
 from celonis_frames._schema.types import TYPE_TABLE, rule_for
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -106,10 +106,10 @@ def test_inexact_decimals_and_odd_dates_are_counted() -> None:
     assert "1 dates" in warnings[1]
 
 
-@given(st.integers(0, MAX_TEXT))
+@given(st.integers(0, MAX_TEXT_LENGTH))
 def test_a_text_length_holds_the_longest(longest: int) -> None:
     """The length is never shorter than the text, at least 80, at most 16,250."""
-    assert max(longest, 80) <= text_length(longest) <= MAX_TEXT
+    assert max(longest, 80) <= text_length(longest) <= MAX_TEXT_LENGTH
 
 
 @settings(max_examples=25, deadline=None)
@@ -213,7 +213,7 @@ def test_columns_gives_the_other_types_of_the_table(
         (id(rule), kind)
         for rule in TYPE_TABLE
         for kind in rule.others
-        if "tz" in rule.arrow or "uint64" in rule.arrow
+        if "tz" in rule.arrow_types or "uint64" in rule.arrow_types
     }
     for array, kind, file_type, stored in OTHERS:
         frame = pa.table({"N": pa.array(range(len(array))), "C": array})

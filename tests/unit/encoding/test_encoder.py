@@ -60,7 +60,7 @@ def _batches(sizes: list[int], *, noisy: bool) -> list[pa.RecordBatch]:
 def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[ChunkEncoder, Any]:
     prepared = prepare(batches[0], "T", PushOptions(mode="REPLACE"))
     return ChunkEncoder(
-        prepared.layout, FileFormat(prepared.layout.wire), room=ROOM, **options
+        prepared.layout, FileFormat(prepared.layout.encoded_schema), room=ROOM, **options
     ), prepared.measure
 
 
@@ -200,7 +200,7 @@ def test_what_files_will_be_like_is_judged_beside(monkeypatch: pytest.MonkeyPatc
     """What cannot be judged, and where there is no thread for it, is left to those who write."""
     batch = pa.record_batch({"N": pa.array(range(50_000), pa.uint64())})
     layout = prepare(batch, "T", PushOptions()).layout
-    style = FileFormat(layout.wire)
+    style = FileFormat(layout.encoded_schema)
     judging = SampleEstimate(batch, layout, style)
     weight = judging.result()
     assert weight is not None
@@ -208,7 +208,7 @@ def test_what_files_will_be_like_is_judged_beside(monkeypatch: pytest.MonkeyPatc
     judging.close()
     assert style.dictionary == ()
     wrong = pa.record_batch({"N": pa.array([2**64 - 1], pa.uint64())})
-    assert SampleEstimate(wrong, layout, FileFormat(layout.wire)).result() is None
+    assert SampleEstimate(wrong, layout, FileFormat(layout.encoded_schema)).result() is None
     assert push_threads(seconds=5) == []
 
     def refused(_: threading.Thread) -> None:
@@ -228,7 +228,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> N
     small = pa.array([1], pa.uint64())
     batches = [pa.record_batch({"N": top if n in bad else small}) for n in range(12)]
     prepared = prepare(batches[0], "T", PushOptions())
-    style = FileFormat(prepared.layout.wire)
+    style = FileFormat(prepared.layout.encoded_schema)
     for busy in (False, True):
         encoding = ChunkEncoder(prepared.layout, style, rows=None, wish=None, room=ROOM, busy=busy)
         with pytest.raises(ColumnTypeError, match="'N'"):
@@ -268,7 +268,11 @@ def test_what_a_thread_raises_comes_out_whatever_the_reader_is_at(
 
     for _ in range(5):
         encoding = ChunkEncoder(
-            prepared.layout, FileFormat(prepared.layout.wire), rows=None, wish=None, room=10**9
+            prepared.layout,
+            FileFormat(prepared.layout.encoded_schema),
+            rows=None,
+            wish=None,
+            room=10**9,
         )
         made = encoding.stream(source, threading.Semaphore(5), None)
         with pytest.raises(ColumnTypeError):

@@ -26,7 +26,7 @@ from celonis_frames._encoding.codecs import CODECS as ALL_CODECS
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
-from celonis_frames._schema.table_layout import layout
+from celonis_frames._schema.table_layout import build_layout
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.reader import read
 
@@ -447,7 +447,10 @@ def test_pages_are_seen_across_blocks(
         prepared = prepare(path, "T", PushOptions())
         assert prepared.source.files is not None
         passing = PassthroughFiles(
-            prepared.source.files, layout(prepared.source.schema), compression="snappy", wish=None
+            prepared.source.files,
+            build_layout(prepared.source.schema),
+            compression="snappy",
+            wish=None,
         )
         list(passing.batches(first=1))
         assert len(passing.sent) == passes
