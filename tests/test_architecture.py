@@ -63,7 +63,7 @@ def test_only_two_modules_spell_url_paths() -> None:
         for name, tree in _modules().items()
         if not name.startswith("local/") and any(text.startswith(paths) for text in _texts(tree))
     }
-    assert spelling == {"_api/client.py", "_auth/oauth2.py", "_cli/demo.py"}
+    assert spelling == {"_api/client.py", "_auth/oauth2.py"}
 
 
 def test_only_sources_import_the_libraries_of_frames() -> None:

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from celonis_frames._http.responses import Response
     from celonis_frames._http.transport import Transport
 
-__all__ = ["DataPushApi"]
+__all__ = ["INGESTION_PATH", "DataPushApi"]
 
-_PUSH = "/data-ingestion/api/v1/data-push"
+INGESTION_PATH = "/data-ingestion/api/v1"
+_PUSH = f"{INGESTION_PATH}/data-push"
 _POOLS = "/integration/api/pools"
 _T = TypeVar("_T")
 

@@ -271,16 +271,16 @@ def _read_token(reply: RawResponse) -> tuple[Secret, float]:
     except Exception as error:  # whatever the library makes of a hostile answer
         _log.debug("token answer not understood: %s", type(error).__name__)
     if found is None:
-        raise unreadable(reply.call, reply.status, "the answer holds no access token", None)
+        raise unreadable(reply.request, reply.status, "the answer holds no access token", None)
     token, kind = found.get("access_token"), str(found.get("token_type") or "bearer")
     lives = _seconds(found.get("expires_in"))
     if token_problem(token, "") is not None:
         del token, found
-        raise unreadable(reply.call, reply.status, "its access token is not one", None)
+        raise unreadable(reply.request, reply.status, "its access token is not one", None)
     if kind.casefold() != "bearer":
         del token, found
         problem = f"the token is of the kind {plain(kind, limit=40)!r}, not Bearer"
-        raise unreadable(reply.call, reply.status, problem, None)
+        raise unreadable(reply.request, reply.status, problem, None)
     return Secret(f"Bearer {token}"), lives
 
 
@@ -294,13 +294,13 @@ def _refused(reply: RawResponse, client: OAuth2) -> ApiStatusError:
     else:
         advice = _advice(code, client)
     error = kind(
-        f"{reply.call} answered {reply.status}: {advice}"
+        f"{reply.request} answered {reply.status}: {advice}"
         f"{f' The server says: {said}' if said else ''}",
         status_code=reply.status,
         body=plain(reply.content),
         error_codes=(code,) if code else (),
-        method=reply.call.method,
-        url=reply.call.url,
+        method=reply.request.method,
+        url=reply.request.url,
     )
     if reply.status in (429, 503):
         error.retry_after = retry_after(reply.headers)

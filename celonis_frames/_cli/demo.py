@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import re
 import shutil
 import sys
@@ -16,15 +15,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from celonis_frames._api.client import INGESTION_PATH
 from celonis_frames._cli.sample_data import changed_and_new, purchase_to_pay
 from celonis_frames._formatting import format_bytes
+from celonis_frames._http.events import CallEvent
 
 KEYS = ("CASE_ID", "EVENT_ID")
 POOL, TABLE = "Purchasing", "EVENTS"
 
-_PREFIX = "/data-ingestion/api/v1"
 _UUID = re.compile(r"([0-9a-f]{4})[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_CALL = re.compile(r"(\S+) (\S+) -> (\d+) in ([\d.]+) s, (\d+) bytes sent, (\d+) received")
 _WIDTH = 80
 
 Say = Callable[..., None]
@@ -57,7 +56,8 @@ def run(path: str | None, *, cases: int, keep: bool, say: Say) -> int:
     file = path or str(Path(tempfile.mkdtemp(prefix="celonis-demo-")) / "celonis.duckdb")
     first = purchase_to_pay(cases)
     second = changed_and_new(first)
-    with local.start(file) as celonis, celonis.connect() as connection, _Wire(say):
+    with local.start(file) as celonis, celonis.connect() as connection:
+        connection._transport.listeners.append(lambda event: say(_line(event)))  # noqa: SLF001
         say(f"A local Celonis runs at {celonis.url}")
 
         say(f"\npandas · REPLACE {POOL}.{TABLE} · {first.num_rows:,} events")
@@ -94,37 +94,13 @@ def _command() -> str:
     return program.stem if found and program.samefile(found) else str(program)
 
 
-class _Wire(logging.Handler):
-    """Says every call that goes over the wire, from the library's own log."""
-
-    def __init__(self, say: Say) -> None:
-        super().__init__(logging.DEBUG)
-        self._say = say
-        self._logger = logging.getLogger("celonis_frames")
-        self._level = self._logger.level
-
-    def __enter__(self) -> None:
-        self._logger.addHandler(self)
-        self._logger.setLevel(logging.DEBUG)
-
-    def __exit__(self, *_: object) -> None:
-        self._logger.removeHandler(self)
-        self._logger.setLevel(self._level)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno == logging.DEBUG:
-            self._say(_call(record.getMessage()))
-
-
-def _call(message: str) -> str:
-    """A call as one line of a terminal; a message that is no call as it is."""
-    text = _UUID.sub(r"\1…", message.replace(_PREFIX, ""))
-    found = _CALL.fullmatch(text)
-    if found is None:
-        return f"  {text}"
-    method, path, status, seconds, sent, received = found.groups()
-    size = f"↑ {format_bytes(int(sent))}" if int(sent) else f"↓ {format_bytes(int(received))}"
-    return f"  {method:<4} {path:<44} {status} {float(seconds) * 1000:>6,.0f} ms  {size}"
+def _line(event: CallEvent) -> str:
+    """A call as one line of a terminal."""
+    path = _UUID.sub(r"\1…", event.path.removeprefix(INGESTION_PATH))
+    sent, received = event.bytes_sent, event.bytes_received
+    size = f"↑ {format_bytes(sent)}" if sent else f"↓ {format_bytes(received)}"
+    result = event.error or event.status
+    return f"  {event.method:<4} {path:<44} {result} {event.seconds * 1000:>6,.0f} ms  {size}"
 
 
 def _wrapped(text: str) -> str:

@@ -27,7 +27,7 @@ class Request:
 class RawResponse:
     """What came back, whatever its status: no secret that was sent is left in it."""
 
-    call: Request
+    request: Request
     status: int
     headers: Mapping[str, str] = dataclasses.field(repr=False)
     content: bytes = dataclasses.field(repr=False)

@@ -72,9 +72,9 @@ def raise_for_status(reply: RawResponse, auth: Auth, body: MultipartFile | None)
         ApiConnectionError: If it came before the file was sent.
         ApiStatusError: If it is no success, or too large.
     """
-    call, status, received = reply.call, reply.status, reply.content
+    call, status, received = reply.request, reply.status, reply.content
     if 300 <= status < 400:
-        raise redirect(call, status, reply.headers.get("Location", ""))
+        raise redirect(reply)
     if not 200 <= status < 300:
         raise status_error(reply, auth)
     answer = Response(status, received, call)

@@ -63,19 +63,21 @@ def unreadable(call: Request, status: int, problem: str, start: str | None) -> A
     )
 
 
-def redirect(call: Request, status: int, location: str) -> ApiStatusError:
-    """The error for an answer that sends the call elsewhere; only the host is named."""
+def redirect(response: RawResponse) -> ApiStatusError:
+    """The error for a response that redirects the request; only the host is named."""
+    request, status = response.request, response.status
     try:
-        host = urlsplit(location).hostname or urlsplit(call.url).hostname or ""
+        host = urlsplit(response.headers.get("Location", "")).hostname
+        host = host or urlsplit(request.url).hostname or ""
     except ValueError:
         host = "an unreadable address"
     host = plain(host, limit=100)
     return ApiStatusError(
-        f"{call} answered {status}: a redirect to {host}. It was not followed, so that the key "
+        f"{request} answered {status}: a redirect to {host}. It was not followed, so that the key "
         "goes to no other place. Use your team's present address, pasted from the browser; if it "
         "is right, a proxy or login page answers in its place.",
         status_code=status,
-        **dataclasses.asdict(call),
+        **dataclasses.asdict(request),
     )
 
 
@@ -86,7 +88,7 @@ def status_error(reply: RawResponse, auth: Auth) -> ApiStatusError:
         reply: The answer; of its headers only the waiting times are read.
         auth: What was sent, to name its kind.
     """
-    call, status = reply.call, reply.status
+    call, status = reply.request, reply.status
     said, codes = _said(reply.content)
     said = plain(said)
     kind = _KINDS.get(status, ServerError if status >= 500 else ApiStatusError)

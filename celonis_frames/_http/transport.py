@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import http.client
 import json as json_
 import logging
@@ -21,8 +22,9 @@ import requests
 import requests.auth
 import urllib3.exceptions
 
-from celonis_frames._http import responses as answers
+from celonis_frames._http import responses
 from celonis_frames._http.auth import Secret
+from celonis_frames._http.events import CallEvent, log_call
 from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.network_errors import translate
 from celonis_frames._http.redaction import redact
@@ -30,15 +32,15 @@ from celonis_frames._http.session import close_session, new_session
 from celonis_frames._http.status_errors import redirect
 from celonis_frames._http.tls import resolve_ca_bundle
 from celonis_frames._urls import base_url
-from celonis_frames.exceptions import ConfigError
+from celonis_frames.exceptions import ApiError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from celonis_frames._concurrency.cancellation import CallAborter
     from celonis_frames._http.auth import Auth
+    from celonis_frames._http.events import Listener
     from celonis_frames._http.multipart import MultipartFile
-    from celonis_frames.exceptions import ApiError
 
 __all__ = ["Timeouts", "Transport"]
 
@@ -103,25 +105,27 @@ class _Header(requests.auth.AuthBase):
 
 
 class Transport:
-    """Calls to one host, over pooled connections; any number of threads may share it.
+    """Makes requests to one host, over pooled connections; threads may share it.
 
-    No redirect is followed. Nothing is repeated here but for one case: a call that was answered 401
-    is sent once more when there is a newer token, for a refused call has done nothing. Proxies come
-    from the environment (``HTTPS_PROXY``, ``NO_PROXY``), but never for this machine.
+    Redirects are not followed. Nothing is retried here, with one exception: a request that got a
+    401 is sent once more if there is a newer token, since a rejected request had no effect. Proxies
+    come from the environment (``HTTPS_PROXY``, ``NO_PROXY``), but never for a loopback host.
 
     Args:
-        url: Any address of the team.
+        url: Any URL of the team.
         auth: How to authenticate.
         verify: True, or the path of a CA file or directory to trust instead.
         timeouts: How long to wait for the server.
-        connections: Connections kept open for reuse.
-        clock: Tells seconds, for tokens that expire.
+        connections: Number of connections kept open for reuse.
+        clock: Returns the time in seconds, for tokens that expire.
+        listeners: Called after each exchange, besides the one that writes the log.
 
     Attributes:
-        url: The base address.
+        url: The base URL.
+        listeners: What is called after each exchange.
 
     Raises:
-        ConfigError: If the address, `auth` or `verify` cannot be used.
+        ConfigError: If the URL, `auth` or `verify` cannot be used.
     """
 
     def __init__(
@@ -133,12 +137,15 @@ class Transport:
         timeouts: Timeouts | None = None,
         connections: int = 8,
         clock: Callable[[], float] = time.monotonic,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.url = base_url(url)
+        self.listeners: list[Listener] = [log_call, *listeners]
+        self._failed_listeners: list[Listener] = []
         self._host = urlsplit(self.url).hostname or ""
         self._auth = auth
         self._clock = clock
-        self._credentials = auth.credentials(self._ask, clock)
+        self._credentials = auth.credentials(self._post_form, clock)
         self._verify = resolve_ca_bundle(verify, encrypted=self.url.startswith("https:"))
         self._timeouts = timeouts or Timeouts()
         self._connections = connections
@@ -161,91 +168,91 @@ class Transport:
         job_id: str | None = None,
         read_timeout: float | None = None,
         abort: CallAborter | None = None,
-    ) -> answers.Response:
-        """Make one call.
+    ) -> responses.Response:
+        """Send a request and return its successful response.
 
         Args:
             method: The HTTP method.
-            path: The path after the base address, encoded.
+            path: The path after the base URL, percent-encoded.
             params: The query.
             json: A body to send as JSON.
             body: A file to send as a form, instead.
             job_id: The job concerned, for errors.
-            read_timeout: Seconds of silence, when other than the transport's.
-            abort: With which another thread may end the call.
+            read_timeout: Seconds of silence, if other than the transport's.
+            abort: Lets another thread end the request.
 
         Raises:
             ApiConnectionError: If no connection could be made, or it broke.
-            ApiTimeoutError: If the server did not answer in time.
-            ApiStatusError: If the answer is no success, or too large.
+            ApiTimeoutError: If the server did not respond in time.
+            ApiStatusError: If the response is not a success, or too large.
             ConfigError: If the transport is closed, or `json` cannot be written as JSON.
         """
-        call = Request(method, self.url + path, job_id)
-        headers: dict[str, str] = {}
-        data: bytes | None = None
-        if body is not None:
-            headers["Content-Type"] = body.content_type
-        elif json is not None:
-            data, headers["Content-Type"] = _encode(json), "application/json"
+        request = Request(method, self.url + path, job_id)
+        send = functools.partial(
+            self._exchange,
+            request,
+            params=params,
+            data=None if json is None else _encode(json),
+            content_type=None if json is None else "application/json",
+            body=body,
+            read_timeout=read_timeout,
+            abort=abort,
+        )
         self._open()
         credentials = self._credentials
         header = _Header(credentials.authorization())
-        reply = self._exchange(call, header, params, headers, data, body, read_timeout, abort)
-        if reply.status == 401 and credentials.renew(header.reveal()):
-            header = _Header(credentials.authorization())
-            reply = self._exchange(call, header, params, headers, data, body, read_timeout, abort)
-        return answers.raise_for_status(reply, self._auth, body)
+        response = send(header)
+        if response.status == 401 and credentials.renew(header.reveal()):
+            response = send(_Header(credentials.authorization()))
+        return responses.raise_for_status(response, self._auth, body)
 
-    def _ask(
+    def _post_form(
         self, path: str, form: Secret, authorization: Secret | None, hide: Sequence[Secret]
     ) -> RawResponse:
-        """Post a form of credentials; the answer comes back whatever its status."""
-        reply = self._exchange(
+        """Post a form of credentials and return the response, whatever its status."""
+        response = self._exchange(
             Request("POST", self.url + path),
             _Header("" if authorization is None else authorization.reveal()),
-            None,
-            {"Content-Type": "application/x-www-form-urlencoded"},
-            form,
-            None,
-            None,
-            None,
-            hide,
+            data=form,
+            content_type="application/x-www-form-urlencoded",
+            hide=hide,
         )
-        if 300 <= reply.status < 400:
-            raise redirect(reply.call, reply.status, reply.headers.get("Location", ""))
-        return reply
+        if 300 <= response.status < 400:
+            raise redirect(response)
+        return response
 
     def _exchange(
         self,
-        call: Request,
+        request: Request,
         header: _Header,
-        params: Mapping[str, str] | None,
-        headers: Mapping[str, str],
-        data: bytes | Secret | None,
-        body: MultipartFile | None,
-        read_timeout: float | None,
-        abort: CallAborter | None,
+        *,
+        params: Mapping[str, str] | None = None,
+        data: bytes | Secret | None = None,
+        content_type: str | None = None,
+        body: MultipartFile | None = None,
+        read_timeout: float | None = None,
+        abort: CallAborter | None = None,
         hide: Sequence[Secret] = (),
     ) -> RawResponse:
-        """Send a request and read what comes back, once."""
+        """Send a request and read the response, once."""
         read = self._timeouts.read if read_timeout is None else read_timeout
-        # The socket's limit while a body is sent is the one for connecting: a slow line needs more.
+        # The connect timeout is also the socket's while a body is sent: a slow line needs more.
         connect = self._timeouts.connect if body is None else max(self._timeouts.connect, read)
         session = self._open()
         begin = time.monotonic()
-        status, received = 0, b""
-        seen: Mapping[str, str] = {}
-        failure: ApiError | None = None
-        other: BaseException | None = None
+        status: int | None = None
+        headers: Mapping[str, str] = {}
+        content = b""
+        error: BaseException | None = None
         try:
             with (
                 abort or contextlib.nullcontext(),
                 session.request(
-                    call.method,
-                    call.url,
+                    request.method,
+                    request.url,
                     params=params,
                     data=_payload(data, body),
-                    headers=headers,
+                    headers={"Content-Type": content_type if body is None else body.content_type},
                     auth=header,
                     timeout=(connect, read),
                     verify=self._verify,
@@ -255,32 +262,48 @@ class Transport:
             ):
                 status = response.status_code
                 # The secrets are no locals here: an error is raised from this frame.
-                seen, received = _read(response, [header.secret(), *(s.reveal() for s in hide)])
-        except _NETWORK as error:
-            failure = translate(error, call, read)
-        except BaseException as error:  # raised again below, without its frames
-            other = error
-        # From here on no error of the HTTP library is in sight: none can become a context, and no
-        # frame of it, with the request in its locals, is in a traceback.
-        _log.debug(
-            "%s %s -> %s in %.3f s, %d bytes sent, %d received",
-            call.method,
-            call.url.removeprefix(self.url),
-            status or type(failure or other).__name__,
-            time.monotonic() - begin,
-            len(body) if body is not None else len(data) if isinstance(data, bytes) else 0,
-            len(received),
-        )
+                headers, content = _read(response, [header.secret(), *(s.reveal() for s in hide)])
+        except _NETWORK as network_error:
+            error = translate(network_error, request, read)
+        except BaseException as other:
+            error = other
+            if not isinstance(other, Exception):
+                # Interrupted within the HTTP library: the locals of its frames hold the key.
+                other.__context__ = other.__traceback__ = None
+        # The error is raised out here so that no error of the HTTP library becomes its context.
         if body is not None and body.failure is not None:
-            raise body.failure.with_traceback(body.trace)
-        if other is not None:
-            other.__context__ = None
-            raise other.with_traceback(None)
-        if failure is not None:
-            # A file that did not leave whole cannot have been stored.
-            failure.sent = failure.sent and (body is None or body.finished)
-            raise failure
-        return RawResponse(call, status, seen, received)
+            error = body.failure.with_traceback(body.trace)
+        elif isinstance(error, ApiError):
+            # A file that was not sent whole cannot have been stored.
+            error.sent = error.sent and (body is None or body.finished)
+        self._notify(
+            CallEvent(
+                method=request.method,
+                path=request.url.removeprefix(self.url),
+                status=status,
+                error=None if error is None else type(error).__name__,
+                seconds=time.monotonic() - begin,
+                bytes_sent=len(body or (data if isinstance(data, bytes) else b"")),
+                bytes_received=len(content),
+                job_id=request.job_id,
+            )
+        )
+        if error is not None:
+            raise error
+        return RawResponse(request, status or 0, headers, content)
+
+    def _notify(self, event: CallEvent) -> None:
+        for listener in tuple(self.listeners):
+            try:
+                listener(event)
+            except Exception as error:  # a listener never breaks a call
+                if listener not in self._failed_listeners:
+                    self._failed_listeners.append(listener)
+                    _log.warning(
+                        "a listener failed with %s; its further errors are not logged",
+                        type(error).__name__,
+                        exc_info=error,
+                    )
 
     def close(self) -> None:
         """Close the connections; later calls raise ConfigError."""
@@ -294,7 +317,7 @@ class Transport:
         if self._pid != os.getpid():
             # A forked child must not speak on its parent's sockets, nor wait for its threads' lock.
             self._pid, self._lock, self._session = os.getpid(), threading.Lock(), None
-            self._credentials = self._auth.credentials(self._ask, self._clock)
+            self._credentials = self._auth.credentials(self._post_form, self._clock)
         with self._lock:
             if self._closed:
                 msg = f"The connection to {self.url} is closed. Open one with connect()."
@@ -326,7 +349,7 @@ def _read(response: requests.Response, secrets: Sequence[str]) -> tuple[Mapping[
     for part in response.iter_content(64 * 1024):
         parts.append(part)
         size += len(part)
-        if size > (answers.MAX_ANSWER_BYTES if response.ok else MAX_REFUSAL_BYTES):
+        if size > (responses.MAX_ANSWER_BYTES if response.ok else MAX_REFUSAL_BYTES):
             break
     headers = {
         name: redact(response.headers.get(name, "").encode("latin-1", "replace"), secrets).decode(
