@@ -1,71 +1,20 @@
-"""Finished chunks: what all kinds have in common, and those in memory."""
+"""Finished chunks: their protocol, and the two kinds, in memory and in a file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-__all__ = ["EncodedChunk", "LentChunk", "StoredChunk"]
+__all__ = ["Chunk", "ChunkStore", "FileChunk", "MemoryChunk"]
 
 
-@dataclass(frozen=True)
-class EncodedChunk:
-    """One finished file.
-
-    Attributes:
-        number: Its place, from 1.
-        rows: Rows in it.
-        size: Bytes.
-        pieces: The file's bytes, in blocks of a few MiB.
-        file_type: ``"PARQUET"`` or ``"CSV"``.
-        deleted: Whether its rows are keys of rows to delete.
-    """
-
-    number: int
-    rows: int
-    size: int
-    pieces: tuple[bytes, ...]
-    file_type: str
-    deleted: bool = False
+class Chunk(Protocol):
+    """One finished file of a push."""
 
     @property
     def name(self) -> str:
-        """File name, in upload order when sorted."""
-        return f"chunk-{self.number:05d}.{self.file_type.lower()}"
-
-    def blocks(self) -> Iterator[bytes]:
-        """The bytes from the beginning, in blocks."""
-        return iter(self.pieces)
-
-
-class LentChunk:
-    """A chunk in memory that is given back when it has arrived, so that another can be made."""
-
-    def __init__(self, chunk: EncodedChunk, give_back: Callable[[], None]) -> None:
-        self._pieces: tuple[bytes, ...] | None = chunk.pieces
-        self._give_back = give_back
-        self.name, self.size = chunk.name, chunk.size
-        self.rows, self.deleted = chunk.rows, chunk.deleted
-
-    def blocks(self) -> Iterator[bytes]:
-        """The bytes from the beginning, in blocks; not after `release`."""
-        assert self._pieces is not None  # noqa: S101  # what arrived is not sent again
-        return iter(self._pieces)
-
-    def release(self) -> None:
-        """Let go of the bytes."""
-        if self._pieces is not None:
-            self._pieces = None
-            self._give_back()
-
-
-class StoredChunk(Protocol):
-    """A chunk at rest; its bytes can be read again and again."""
-
-    @property
-    def name(self) -> str:
-        """File name."""
+        """File name; sorted by it, chunks are in the order of their rows."""
 
     @property
     def size(self) -> int:
@@ -77,17 +26,84 @@ class StoredChunk(Protocol):
 
     @property
     def deleted(self) -> bool:
-        """Whether its rows are keys of rows to delete."""
+        """Whether the rows are keys of rows to delete."""
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes from the beginning, in blocks, each time it is called until `release`."""
+
+    def release(self) -> None:
+        """The server has the chunk: its bytes are not needed again."""
+
+
+class ChunkStore(Protocol):
+    """Keeps chunks until they are sent."""
+
+    def put(self, chunk: Chunk) -> Chunk:
+        """Store a chunk; returns the stored one."""
+
+
+class MemoryChunk:
+    """A chunk in memory.
+
+    Args:
+        number: Its number, from 1.
+        rows: Rows in it.
+        pieces: The file's bytes, in blocks of a few MiB.
+        file_type: ``"PARQUET"`` or ``"CSV"``.
+        deleted: Whether the rows are keys of rows to delete.
+        on_release: Called once when the bytes are freed. None: `release` frees nothing, since a
+            second job may need the chunk.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        rows: int,
+        pieces: tuple[bytes, ...],
+        file_type: str,
+        *,
+        deleted: bool = False,
+        on_release: Callable[[], None] | None = None,
+    ) -> None:
+        self.number, self.rows, self.deleted = number, rows, deleted
+        self.name = f"chunk-{number:05d}.{file_type.lower()}"
+        self.size = sum(map(len, pieces))
+        self._pieces: tuple[bytes, ...] | None = pieces
+        self._on_release = on_release
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes from the beginning, in blocks."""
+        assert self._pieces is not None  # noqa: S101  # the server has it: it is not sent again
+        return iter(self._pieces)
 
     def release(self) -> None:
-        """It has arrived."""
+        """Free the bytes."""
+        if self._pieces is not None and self._on_release is not None:
+            self._pieces = None
+            self._on_release()
 
 
-class Store(Protocol):
-    """A place for chunks."""
+@dataclass(frozen=True)
+class FileChunk:
+    """A chunk in a file, with a digest of what the file must hold.
 
-    def put(self, chunk: EncodedChunk | StoredChunk) -> StoredChunk:
-        """Keep a chunk."""
+    Attributes:
+        name: File name.
+        size: Bytes.
+        rows: Rows.
+        deleted: Whether the rows are keys of rows to delete.
+        sha256: Digest of the bytes.
+        filesystem: The filesystem of the file.
+        path: Its path there.
+    """
+
+    name: str
+    size: int
+    rows: int
+    deleted: bool
+    sha256: str
+    filesystem: Any = field(repr=False, compare=False)
+    path: str = field(repr=False, compare=False)
+
+    def release(self) -> None:
+        """The file stays."""

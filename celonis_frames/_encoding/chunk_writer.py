@@ -5,6 +5,7 @@ What is certain about the server decides the defaults: INT96 timestamps, SNAPPY,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from celonis_frames._arrow import casts
 from celonis_frames._arrow.batching import weight
-from celonis_frames._encoding.chunk import EncodedChunk
+from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_sizer import MAX_CHUNK_BYTES, MORE, MOST_BYTES, ChunkSizer
 from celonis_frames._encoding.csv_writer import CsvWriter
 from celonis_frames._encoding.file_format import FileFormat
@@ -180,8 +181,19 @@ class ChunkWriter:
         self._sizes.weight = value + overhead / max(rows, usual)
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0.0
 
-    def finish(self, number: int, *, deleted: bool = False) -> EncodedChunk:
-        """Close the file and hand it over.
+    def finish(
+        self,
+        number: int,
+        *,
+        deleted: bool = False,
+        on_release: Callable[[], None] | None = None,
+    ) -> MemoryChunk:
+        """Close the file and return it as a chunk.
+
+        Args:
+            number: Number of the chunk.
+            deleted: Whether its rows are keys of rows to delete.
+            on_release: As for `MemoryChunk`.
 
         Raises:
             FrameError: It came out larger than the API takes.
@@ -200,8 +212,10 @@ class ChunkWriter:
                 f"Chunk {number} ({self.rows:,} rows) came out at {size:,} bytes, more than "
                 f"the {MAX_CHUNK_BYTES:,} that the API takes: give a smaller chunk_bytes."
             )
-        pieces = tuple(self._sink.pieces)
-        return EncodedChunk(number, self.rows, size, pieces, self._style.file_type, deleted)
+        return MemoryChunk(
+            number, self.rows, tuple(self._sink.pieces), self._style.file_type,
+            deleted=deleted, on_release=on_release,
+        )  # fmt: skip
 
 
 def _writer(sink: Any, style: FileFormat) -> Any:

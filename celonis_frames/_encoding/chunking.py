@@ -8,12 +8,12 @@ from itertools import chain
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import weight
-from celonis_frames._encoding.chunk import EncodedChunk
+from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, ChunkSizer
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES, ChunkWriter
 from celonis_frames._encoding.file_format import FileFormat
 
-__all__ = ["empty", "encode", "estimate_row_bytes", "fill", "write"]
+__all__ = ["empty", "encode", "estimate_row_bytes", "fill"]
 
 
 def encode(
@@ -23,46 +23,31 @@ def encode(
     chunk_bytes: int | None = None,
     file_type: str = "PARQUET",
     compression: str = "snappy",
-) -> Iterator[EncodedChunk]:
-    """Finished files of about `chunk_bytes` each, the last one smaller; in this thread.
+) -> Iterator[MemoryChunk]:
+    """Chunks of about `chunk_bytes` each, the last one smaller, encoded in this thread.
 
     Args:
         batches: Rows of `schema`, in batches of bounded size.
-        schema: Arrow schema of the wire; the same for all files.
-        chunk_bytes: Wished size of a finished file, in bytes; None: 32 MB.
+        schema: Arrow schema of the files.
+        chunk_bytes: Bytes of a chunk; None: 32 MB.
         file_type: ``"PARQUET"`` or ``"CSV"``.
-        compression: Parquet codec.
+        compression: Name of a Parquet codec.
 
     Raises:
-        FrameError: A file came out larger than the API takes.
+        FrameError: A chunk came out larger than the API takes.
     """
-    style = FileFormat(schema, file_type, compression)
-    sizes = ChunkSizer(chunk_bytes, None, None)
-    number = 0
-    for file in write(batches, style, sizes):
+    file_format = FileFormat(schema, file_type, compression)
+    sizer = ChunkSizer(chunk_bytes, None, None)
+    source, number = iter(batches), 0
+    while True:
+        file, rest = fill(source, file_format, sizer)
+        if file is None:
+            break
         number += 1
         yield file.finish(number)
+        source = source if rest is None else chain([rest], source)
     if not number:
-        yield empty(style)
-
-
-def write(
-    batches: Iterable[pa.RecordBatch], style: FileFormat, sizes: ChunkSizer
-) -> Iterator[ChunkWriter]:
-    """Written files, one after the other; each is to be finished before the next is asked for.
-
-    Args:
-        batches: Rows of the style's schema, in batches of bounded size.
-        style: What the files are.
-        sizes: How large they should be.
-    """
-    source, rest = iter(batches), None
-    while True:
-        file, rest = fill(source if rest is None else chain([rest], source), style, sizes)
-        if file is None:
-            return
-        yield file
-        del file
+        yield empty(file_format)
 
 
 def fill(
@@ -74,7 +59,7 @@ def fill(
     weighed in the file, so the size wished for is met whatever the data do.
 
     Args:
-        batches: As for `write`.
+        batches: Rows of the style's schema, in batches of bounded size.
         style: What the file is.
         sizes: How large it should be; several threads may share it.
 
@@ -99,7 +84,7 @@ def fill(
     return file, None
 
 
-def empty(style: FileFormat, *, number: int = 1, deleted: bool = False) -> EncodedChunk:
+def empty(style: FileFormat, *, number: int = 1, deleted: bool = False) -> MemoryChunk:
     """The file of a frame without rows: it says what the columns are."""
     return ChunkWriter(style, ChunkSizer(1, None, None), None).finish(number, deleted=deleted)
 

@@ -26,7 +26,7 @@ from celonis_frames._concurrency.worker_pool import (
     cpu_count,
     feed,
 )
-from celonis_frames._encoding.chunk import EncodedChunk, LentChunk
+from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_sizer import ChunkSizer
 from celonis_frames._encoding.chunk_writer import ChunkWriter
 from celonis_frames._encoding.chunking import empty, estimate_row_bytes, fill
@@ -56,7 +56,7 @@ _Rows: TypeAlias = "pa.RecordBatch | _Wire"
 
 
 def judge(batch: pa.RecordBatch, layout: TableLayout, style: FileFormat) -> float | None:
-    """Decide by the first rows what the files are like; bytes that a row has in them."""
+    """Choose the dictionary columns by the first rows, and estimate a row's bytes in a file."""
     sample = layout.convert(batch.slice(0, _SAMPLE_ROWS))
     style.see(sample)
     return estimate_row_bytes(sample, style)
@@ -138,10 +138,10 @@ class ChunkEncoder:
     def run(
         self,
         batches: _Batches,
-        keep: Callable[[EncodedChunk], object],
+        keep: Callable[[MemoryChunk], object],
         measure: FrameValidator | None,
         admit: Callable[[], None] = lambda: None,
-        dismiss: Callable[[], None] = lambda: None,
+        dismiss: Callable[[], None] | None = None,
     ) -> None:
         """Make all files.
 
@@ -150,7 +150,8 @@ class ChunkEncoder:
             keep: Takes each file, one at a time.
             measure: Where the values' findings are brought together; None: not looked at.
             admit: Called before rows for a file are taken; it may wait.
-            dismiss: Called when there were none for a file that was admitted.
+            dismiss: Called when there were none for a file that was admitted, or the file's
+                chunk was released.
 
         Raises:
             FrameError: A value does not fit, or a file came out too large.
@@ -179,7 +180,7 @@ class ChunkEncoder:
                     with self._lock:
                         number = self._first + self._made
                         self._made += 1
-                    chunk = file.finish(number, deleted=self._deleted)
+                    chunk = file.finish(number, deleted=self._deleted, on_release=dismiss)
                     with self._lock:
                         keep(chunk)
                     del file, chunk  # the memory of a file goes with its upload
@@ -207,7 +208,7 @@ class ChunkEncoder:
         room: threading.Semaphore,
         measure: FrameValidator | None,
         check: Callable[[], None] = lambda: None,
-    ) -> Generator[LentChunk]:
+    ) -> Generator[MemoryChunk]:
         """All files as they are made, at most as many at a time as there is room for.
 
         Args:
@@ -220,7 +221,7 @@ class ChunkEncoder:
         Raises:
             FrameError: As `run`.
         """
-        done: queue.SimpleQueue[LentChunk | BaseException | None] = queue.SimpleQueue()
+        done: queue.SimpleQueue[MemoryChunk | BaseException | None] = queue.SimpleQueue()
         stopped = self._stopped = threading.Event()
 
         def admit() -> None:
@@ -241,10 +242,7 @@ class ChunkEncoder:
         def feed() -> None:
             end: BaseException | None = None
             try:
-                self.run(
-                    rows(), lambda chunk: done.put(LentChunk(chunk, room.release)), measure,
-                    admit, room.release,
-                )  # fmt: skip
+                self.run(rows(), done.put, measure, admit, room.release)
             except BaseException as error:  # it is raised again in the thread that takes
                 end = error
             done.put(end)
@@ -276,7 +274,7 @@ class ChunkEncoder:
         sizes: ChunkSizer,
         measure: FrameValidator | None,
         admit: Callable[[], None],
-        dismiss: Callable[[], None],
+        dismiss: Callable[[], None] | None,
     ) -> Iterator[ChunkWriter]:
         """The files of one thread, to be finished. What none of them takes is given back.
 
@@ -289,7 +287,8 @@ class ChunkEncoder:
             del rest
             if file is None:
                 # Whoever has a file open comes back for what was given back here.
-                dismiss()
+                if dismiss is not None:
+                    dismiss()
                 return
             yield file
             del file

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import rebatch
+from celonis_frames._encoding.chunk import FileChunk
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
 from celonis_frames._encoding.codecs import CODECS
 from celonis_frames._filesystem import BLOCK_BYTES, address, checked_blocks, own
@@ -36,25 +36,8 @@ _PAGE_V1 = b"\x15\x00"
 """How the header of a data page v1 begins in Thrift's compact form: field 1, the type, is 0."""
 
 
-@dataclass(frozen=True)
-class PassthroughChunk:
-    """A file of the user's that is a chunk as it is.
-
-    Attributes:
-        name: What it is called on its way; a file's own name may tell more than its data.
-        size: Bytes.
-        rows: Rows.
-        deleted: Whether its rows are keys of rows to delete.
-        sha256: Digest of the bytes that were measured.
-    """
-
-    name: str
-    size: int
-    rows: int
-    deleted: bool
-    sha256: str
-    filesystem: Any = field(repr=False, compare=False)
-    path: str = field(repr=False, compare=False)
+class PassthroughChunk(FileChunk):
+    """A file of the user's that is sent unchanged, under a name that does not tell its own."""
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes from the beginning, in blocks; the last only if all are as they were measured.
@@ -72,9 +55,6 @@ class PassthroughChunk:
                 f"The Parquet file {shown} was changed after it had been checked. Push again when "
                 "nothing writes to it.",
             )
-
-    def release(self) -> None:
-        """The file is the user's, and stays."""
 
 
 class PassthroughFiles:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.signals import sigterm_as_system_exit
-from celonis_frames._encoding.chunk import StoredChunk
+from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._jobs.delivery import DeliveryResult, deliver
 from celonis_frames._jobs.polling import failure, wait_for
 from celonis_frames._push.job_request import job_body
@@ -304,8 +304,8 @@ def _check(frames: Sequence[PreparedFrame], stage: Stage | None) -> None:
 
 def _parcels(
     frames: Sequence[PreparedFrame],
-) -> Callable[[Callable[[], None]], Iterator[StoredChunk]]:
-    def parcels(check: Callable[[], None]) -> Iterator[StoredChunk]:
+) -> Callable[[Callable[[], None]], Iterator[Chunk]]:
+    def parcels(check: Callable[[], None]) -> Iterator[Chunk]:
         for prepared in frames:
             yield from prepared.chunks(check)
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.casts import largest_magnitude
-from celonis_frames._encoding.chunk import EncodedChunk, Store, StoredChunk
+from celonis_frames._encoding.chunk import Chunk, ChunkStore, MemoryChunk
 from celonis_frames._encoding.encoder import ChunkEncoder, SampleEstimate
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
@@ -78,7 +78,7 @@ class PreparedFrame:
     _held: list[pa.RecordBatch] | None = None
     _judged: tuple[FileFormat, float | None] | None = None
     _first: int = 1
-    _kept: list[StoredChunk] | None = None
+    _kept: list[Chunk] | None = None
 
     def check(self, stage: Stage | None = None, *, first: int = 1) -> None:
         """Read every row once and check it.
@@ -147,7 +147,7 @@ class PreparedFrame:
             for run in passing.runs(ordered=ordered)
         ]
 
-    def chunks(self, check: Callable[[], None] = lambda: None) -> Iterator[StoredChunk]:
+    def chunks(self, check: Callable[[], None] = lambda: None) -> Iterator[Chunk]:
         """The chunks from the first, each time it is called; made while they are sent.
 
         A source that is not held in memory (a query, files) may say something else at the second
@@ -172,7 +172,7 @@ class PreparedFrame:
                 "please report it."
             )
 
-    def _chunks(self, check: Callable[[], None]) -> Generator[StoredChunk]:
+    def _chunks(self, check: Callable[[], None]) -> Generator[Chunk]:
         if self._kept is not None:
             yield from self._kept
             return
@@ -257,7 +257,7 @@ class PreparedFrame:
         first: int,
         again: FrameValidator | None,
         check: Callable[[], None],
-    ) -> Generator[StoredChunk]:
+    ) -> Generator[Chunk]:
         encoding = self._encoding(part.count, first, ordered=self.ordered)
         return encoding.stream(part.batches, room, again, check)
 
@@ -280,17 +280,17 @@ class PreparedFrame:
             self.measure = self.measure.anew()
             self._measure(self.source.batches())
 
-    def _encoded(self, parts: Sequence[PassthroughChunk | Rows], store: Store) -> list[StoredChunk]:
+    def _encoded(self, parts: Sequence[PassthroughChunk | Rows], store: ChunkStore) -> list[Chunk]:
         """Make the chunks while looking at the rows; files that pass are copied as they are."""
-        kept: list[StoredChunk] = []
+        kept: list[Chunk] = []
         number = self._first + sum(isinstance(part, PassthroughChunk) for part in parts)
         for part in parts:
             if isinstance(part, PassthroughChunk):
                 kept.append(store.put(part))
                 continue
-            made: dict[int, StoredChunk] = {}
+            made: dict[int, Chunk] = {}
 
-            def keep(chunk: EncodedChunk, made: dict[int, StoredChunk] = made) -> None:
+            def keep(chunk: MemoryChunk, made: dict[int, Chunk] = made) -> None:
                 made[chunk.number] = store.put(chunk)
 
             encoding = self._encoding(

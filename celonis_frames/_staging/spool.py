@@ -10,16 +10,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
 
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._encoding.chunk import EncodedChunk, StoredChunk
+from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._staging.stage import write_chunk
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["BatchCache", "ChunkSpool", "HeldChunk", "MemoryBudget", "SpoolFull"]
+__all__ = ["BatchCache", "ChunkSpool", "MemoryBudget", "SpoolFull"]
 
 
 class SpoolFull(FrameError):
@@ -99,22 +98,6 @@ class BatchCache:
         return size
 
 
-class HeldChunk:
-    """A chunk in memory for as long as the push lasts."""
-
-    def __init__(self, chunk: EncodedChunk | StoredChunk) -> None:
-        self._chunk = chunk
-        self.name, self.size = chunk.name, chunk.size
-        self.rows, self.deleted = chunk.rows, chunk.deleted
-
-    def blocks(self) -> Iterator[bytes]:
-        """The bytes from the beginning, in blocks."""
-        return self._chunk.blocks()
-
-    def release(self) -> None:
-        """It stays: a second job may need it."""
-
-
 class ChunkSpool:
     """Where chunks are kept.
 
@@ -126,14 +109,14 @@ class ChunkSpool:
         self._spare = spare
         self._folder: str | None = None
 
-    def put(self, chunk: EncodedChunk | StoredChunk) -> StoredChunk:
+    def put(self, chunk: Chunk) -> Chunk:
         """Keep a chunk.
 
         Raises:
             NoRoom: The disk is full, or the folder is gone.
         """
         if self._spare.take(chunk.size, leaving=1 / 3):
-            return HeldChunk(chunk)
+            return chunk
         folder = self._folder or tempfile.gettempdir()
         try:
             if self._folder is None:

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._encoding.chunk import EncodedChunk, StoredChunk
+from celonis_frames._encoding.chunk import Chunk, FileChunk
 from celonis_frames._filesystem import (
     address,
     checked_blocks,
@@ -38,20 +38,13 @@ _STAGE = re.compile(r"push-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
-class StagedChunk:
-    """A chunk in a file, with the digest of what was written.
+class StagedChunk(FileChunk):
+    """A chunk that this library wrote into a file.
 
     Attributes:
         stays: Whether the file outlives this process, so that the push can be resumed.
     """
 
-    name: str
-    size: int
-    rows: int
-    deleted: bool
-    sha256: str
-    filesystem: Any = field(repr=False, compare=False)
-    path: str = field(repr=False, compare=False)
     stays: bool = field(default=True, repr=False, compare=False)
 
     def blocks(self) -> Iterator[bytes]:
@@ -83,9 +76,6 @@ class StagedChunk:
                 f"The chunk {shown} is not as it was written: it was changed or cut. Push the "
                 "frame again.",
             )
-
-    def release(self) -> None:
-        """The file stays until all have arrived."""
 
 
 class Stage:
@@ -160,7 +150,7 @@ class Stage:
                 f"Nothing is staged at {shown} any more: another process has finished that push."
             ) from error
 
-    def put(self, chunk: EncodedChunk | StoredChunk) -> StoredChunk:
+    def put(self, chunk: Chunk) -> Chunk:
         """Write a chunk.
 
         Raises:
@@ -285,9 +275,7 @@ def _is_stage(path: str) -> bool:
     return _STAGE.fullmatch(path.rpartition("/")[2]) is not None
 
 
-def write_chunk(
-    filesystem: Any, folder: str, chunk: EncodedChunk | StoredChunk, *, stays: bool
-) -> StagedChunk:
+def write_chunk(filesystem: Any, folder: str, chunk: Chunk, *, stays: bool) -> StagedChunk:
     """Write a chunk into a file.
 
     Args:

@@ -123,7 +123,7 @@ def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> 
     back = [
         row
         for c in chunks
-        for row in pq.read_table(pa.BufferReader(b"".join(c.pieces)))["A"].to_pylist()
+        for row in pq.read_table(pa.BufferReader(b"".join(c.blocks())))["A"].to_pylist()
     ]
     assert back == list(range(rows))
     assert all(chunk.rows for chunk in chunks)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from celonis_frames import Celonis
-from celonis_frames._encoding import chunk, encoder
+from celonis_frames._encoding import chunk, chunk_writer
 from celonis_frames._staging import spool
 
 WISH, ROWS = 300_000, 150_000
@@ -74,23 +74,31 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     """Counts the bytes that chunks hold in memory."""
     found = Counter()
 
-    class Lent(chunk.LentChunk):
-        def __init__(self, chunk: Any, give_back: Callable[[], None]) -> None:
-            found.change(chunk.size)
+    class Counted(chunk.MemoryChunk):
+        """Counts what waits for its upload; the spool's are counted as long as it has them."""
 
+        def __init__(
+            self, *values: Any, on_release: Callable[[], None] | None = None, **others: Any
+        ) -> None:
             def back() -> None:
-                found.change(-chunk.size)
-                give_back()
+                found.change(-self.size)
+                assert on_release is not None
+                on_release()
 
-            super().__init__(chunk, back)
+            super().__init__(*values, on_release=on_release and back, **others)
+            if on_release:
+                found.change(self.size)
 
-    class Held(spool.HeldChunk):
-        def __init__(self, chunk: Any) -> None:
-            found.change(chunk.size)
-            super().__init__(chunk)
+    put = spool.ChunkSpool.put
 
-    monkeypatch.setattr(encoder, "LentChunk", Lent)
-    monkeypatch.setattr(spool, "HeldChunk", Held)
+    def counted_put(self: Any, given: chunk.Chunk) -> chunk.Chunk:
+        kept = put(self, given)
+        if isinstance(kept, chunk.MemoryChunk):
+            found.change(kept.size)
+        return kept
+
+    monkeypatch.setattr(chunk_writer, "MemoryChunk", Counted)
+    monkeypatch.setattr(spool.ChunkSpool, "put", counted_put)
     return found
 
 

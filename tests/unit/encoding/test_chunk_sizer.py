@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames._encoding import encoder
-from celonis_frames._encoding.chunk import EncodedChunk
 from celonis_frames._encoding.chunk_sizer import (
     DEFAULT_CHUNK_BYTES,
     LARGEST_BYTES,
@@ -184,7 +183,7 @@ CHANGES: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 
-def _chunks(frame: Any, **options: Any) -> list[EncodedChunk]:
+def _chunks(frame: Any, **options: Any) -> list[int]:
     prepared = prepare(frame, "T", PushOptions(mode="REPLACE", **options))
     prepared.check()
     made = []

@@ -10,10 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from celonis_frames import Celonis, exceptions
-from celonis_frames._encoding.chunk_sizer import ChunkSizer
-from celonis_frames._encoding.chunking import write
+from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.codecs import CODECS, DEFAULT_CODEC
-from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._push.options import Compression, PushOptions
 from celonis_frames.local._database import parquet_rules
 
@@ -21,11 +19,9 @@ from celonis_frames.local._database import parquet_rules
 @pytest.mark.parametrize("name", CODECS)
 def test_files_have_the_codec_asked_for(name: str) -> None:
     """By Parquet's name for it, which the footer says."""
-    (batch,) = pa.table({"N": range(1_000), "S": ["alpha beta"] * 1_000}).to_batches()
-    (file,) = write(
-        [batch], FileFormat(batch.schema, "PARQUET", name), ChunkSizer(1_000_000, 1_000, None)
-    )
-    metadata = pq.read_metadata(io.BytesIO(b"".join(file.finish(1).blocks())))
+    frame = pa.table({"N": range(1_000), "S": ["alpha beta"] * 1_000})
+    (chunk,) = encode(frame.to_batches(), frame.schema, compression=name)
+    metadata = pq.read_metadata(io.BytesIO(b"".join(chunk.blocks())))
     codecs = {metadata.row_group(0).column(n).compression for n in range(metadata.num_columns)}
     assert codecs == {CODECS[name].parquet_name}
 

@@ -21,7 +21,7 @@ from leaks import push_threads
 
 from celonis_frames import Celonis
 from celonis_frames._encoding import encoder
-from celonis_frames._encoding.chunk import EncodedChunk, LentChunk
+from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.encoder import ChunkEncoder, SampleEstimate
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._push.options import PushOptions
@@ -41,7 +41,7 @@ def some_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     return int(request.param)
 
 
-def _rows(chunk: EncodedChunk | LentChunk) -> list[int]:
+def _rows(chunk: MemoryChunk) -> list[int]:
     data = pq.read_table(io.BytesIO(b"".join(chunk.blocks())))
     assert data.num_rows == chunk.rows
     return [int(n) for n in data["N"].to_pylist()]
@@ -79,7 +79,7 @@ def _check_run(
     encoding, measure = _encoding_of(
         batches, rows=rows if known else None, wish=wish, ordered=ordered, busy=busy, first=7
     )
-    chunks: list[EncodedChunk] = []
+    chunks: list[MemoryChunk] = []
     encoding.run(iter(batches), chunks.append, measure)
     assert sorted(chunk.number for chunk in chunks) == list(range(7, 7 + len(chunks)))
     chunks.sort(key=lambda chunk: chunk.number)
@@ -105,7 +105,7 @@ def _check_stream(sizes: list[int], slots: int, data: st.DataObject) -> None:
     order = random.Random(seed)  # noqa: S311  # the same each time
     encoding, measure = _encoding_of(batches, rows=rows, wish=20_000, ordered=ordered)
     stream = encoding.stream(lambda: iter(batches), Slots(slots), measure)
-    unreleased: list[LentChunk] = []
+    unreleased: list[MemoryChunk] = []
     got: list[int] = []
     for number, chunk in enumerate(stream, start=1):
         got += _rows(chunk)
@@ -156,7 +156,7 @@ def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
     stream = encoding.stream(lambda: iter(batches), Slots(3), None)
     probes = 1  # the sample is weighed in a file of its own
     monkeypatch.setitem(encoder.fill.__globals__, "ChunkWriter", Counted)
-    held: list[LentChunk] = []
+    held: list[MemoryChunk] = []
     count = 0
     for chunk in stream:
         count += 1
