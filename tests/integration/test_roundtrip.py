@@ -144,10 +144,10 @@ def _sent(frame: Any, unit: str, **options: Any) -> list[int | None]:
     found = []
     for chunk in encode((shape.convert(batch) for batch in source.batches()), shape.encoded_schema):
         file = pq.read_table(
-            pa.BufferReader(b"".join(chunk.pieces)), coerce_int96_timestamp_unit=unit
+            pa.BufferReader(b"".join(chunk.blocks())), coerce_int96_timestamp_unit=unit
         )
         assert (
-            pq.ParquetFile(pa.BufferReader(b"".join(chunk.pieces))).schema.column(0).physical_type
+            pq.ParquetFile(pa.BufferReader(b"".join(chunk.blocks()))).schema.column(0).physical_type
             == "INT96"
         )
         found += file["A"].cast(pa.int64()).to_pylist()
