@@ -23,7 +23,7 @@ def types_table() -> str:
     """The type table as Markdown."""
     rows = ["| Arrow | Celonis | or by `columns=` | how |", "|---|---|---|---|"]
     rows += [
-        f"| {rule.arrow_types} | {rule.default or 'refused'} | {', '.join(rule.others)} | "
+        f"| {rule.arrow_types} | {rule.default or 'rejected'} | {', '.join(rule.others)} | "
         f"{rule.how}{f': {rule.advice}' if rule.advice else ''} |"
         for rule in TYPE_TABLE
     ]
@@ -39,7 +39,7 @@ def library_table(library: str) -> str:
         try:
             plan = celonis_frames.plan(frame, "Pool", "TABLE", **case.options)
         except celonis_frames.exceptions.FrameError as error:
-            celonis, shown = "refused", str(error).replace("|", "\\|").replace("<", "\\<")
+            celonis, shown = "rejected", str(error).replace("|", "\\|").replace("<", "\\<")
         else:
             celonis = next(column.type for column in plan.columns if column.name == "C")
             shown = ", ".join(_shown(value) for value in case.stored or [])

@@ -32,7 +32,7 @@ class Case:
     Attributes:
         type: The type, as the documentation shows it.
         make: The column: a pandas or polars Series, or an Arrow array.
-        stored: What must be stored; None where the column must be refused.
+        stored: What must be stored; None if the column must be rejected.
         refusal: What the message must say, as a regular expression.
         options: Parameters of the push, which the documentation shows.
         needs: A name that pyarrow or polars must have for the case.
@@ -235,7 +235,7 @@ ARROW = [
     Case("arrow.json", lambda: _EXTENSION(pa.json_(), pa.array(["{}", None])), ["{}", None],
          needs="json_"),
     Case("pandas.period", lambda: pa.array(pd.PeriodIndex(["2024-02"], freq="M")), None,
-         "periods into text"),
+         "periods to strings"),
     Case("other extension types", lambda: _EXTENSION(
         pa.opaque(pa.int32(), "a", "b"), pa.array([5, None], pa.int32())), [5, None], needs="opaque",
         note="as their storage"),
@@ -248,9 +248,9 @@ ARROW = [
          NEEDS_JSON),
     Case("list, large_list, fixed_size_list, list_view", _a([[1, None], None], pa.large_list(pa.int64())),
          ["[1, null]", None], options=JSON),
-    Case("list of binary", _a([[b"x"]]), None, "some hold bytes", options=JSON),
+    Case("list of binary", _a([[b"x"]]), None, "contain bytes", options=JSON),
     Case("list of binary", _a([[b"x"], None]), ['["78"]', None], options=JSON | HEX),
-    Case("list of floats", _a([[float("inf")]]), None, "some hold infinities", options=JSON),
+    Case("list of floats", _a([[float("inf")]]), None, "contain infinities", options=JSON),
     Case("list of floats", _a([[float("inf"), float("nan"), 1e17], None]), ["[null, null, 1e+17]", None],
          options=JSON | NULL_INF, note="JSON has no NaN: it is null"),
     Case("struct", _a([{"a": DAY, "b": dt.timedelta(seconds=1.5)}, None]),
@@ -258,7 +258,7 @@ ARROW = [
     Case("map", _a([[("k", 1)], None], pa.map_(pa.string(), pa.int64())), ['[["k", 1]]', None],
          options=JSON, note="a list of pairs, since keys need not be text"),
     Case("union", _dense_union, ["1", '"x"'], options=JSON),
-    Case("month_day_nano_interval", _a([pa.MonthDayNano([1, 2, 3])]), None, "duration or to text"),
+    Case("month_day_nano_interval", _a([pa.MonthDayNano([1, 2, 3])]), None, "duration or a string"),
 ]  # fmt: skip
 
 LIBRARIES = {"pandas": PANDAS, "polars": POLARS, "Arrow": ARROW}

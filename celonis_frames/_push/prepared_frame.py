@@ -20,7 +20,9 @@ from celonis_frames._encoding.encoder import ChunkEncoder, SampleEstimate
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._push.options import PushOptions
-from celonis_frames._schema.names import check_name
+from celonis_frames._schema.conversion_options import ConversionOptions
+from celonis_frames._schema.names import check_name, parse_rename
+from celonis_frames._schema.overrides import parse_columns
 from celonis_frames._schema.table_layout import (
     TableLayout,
     build_layout,
@@ -393,18 +395,10 @@ def prepare(
     """
     check_name(table, "The table")
     source = read(frame, index=options.index)
+    conversion = _conversion_options(options)
     if deleted:
-        source = _keys_only(source, options)
-    shape = build_layout(
-        source.schema,
-        keys=options.keys,
-        columns=options.columns,
-        rename=options.rename,
-        nested=options.nested,
-        binary=options.binary,
-        infinity=options.infinity,
-        csv=options.file_type == "CSV",
-    )
+        source = _keys_only(source, options, conversion)
+    shape = build_layout(source.schema, _key_names(options), conversion)
     by = options.deduplicate_by
     if by is not None and by not in [column.name for column in shape.columns]:
         raise KeyColumnError(
@@ -427,10 +421,26 @@ def prepare(
     return prepared
 
 
-def _keys_only(source: Source, options: PushOptions) -> Source:
+def _conversion_options(options: PushOptions) -> ConversionOptions:
+    words: dict[str, Any] = {
+        name: getattr(options, name) for name in ("nested", "binary", "infinity")
+    }
+    return ConversionOptions(
+        columns=parse_columns("columns", options.columns),
+        rename=parse_rename("rename", options.rename),
+        csv=options.file_type == "CSV",
+        **words,
+    )
+
+
+def _key_names(options: PushOptions) -> Sequence[str]:
+    return [options.keys] if isinstance(options.keys, str) else list(options.keys or ())
+
+
+def _keys_only(source: Source, options: PushOptions, conversion: ConversionOptions) -> Source:
     if not options.keys:
         raise KeyColumnError("A delete needs keys=: the columns that say which rows go.")
-    names = key_columns(source.schema, options.keys, options.rename)
+    names = key_columns(source.schema, _key_names(options), conversion)
     if names == source.schema.names:
         return source
     schema = pa.schema([source.schema.field(name) for name in names])

@@ -1,6 +1,6 @@
-"""Lists, structs and maps as JSON text, one document a value.
+"""Lists, structs and maps as JSON.
 
-The one place where values are looked at row by row in Python: Arrow writes no JSON.
+Arrow writes no JSON, so the values are converted row by row in Python.
 """
 
 from __future__ import annotations
@@ -17,44 +17,43 @@ from uuid import UUID
 import pyarrow as pa
 
 from celonis_frames._arrow.casts import ConversionError
+from celonis_frames._schema.conversion_options import Binary, ConversionOptions, Infinity
 
 
-def json_text(array: Any, *, binary: str, infinity: str) -> Any:
+def json_text(array: Any, options: ConversionOptions) -> Any:
     """Each value as one line of JSON.
 
-    Decimals, dates, times and UUIDs become text as ISO 8601 or Python writes them, durations
-    seconds; NaN, for which JSON has no sign, becomes null. A map is a list of pairs, since its keys
-    need not be text.
+    Dates and times become strings in ISO 8601, decimals and UUIDs strings as Python writes them,
+    durations seconds, NaN null (JSON has none). A map becomes a list of pairs, since its keys need
+    not be strings.
 
     Args:
         array: Any nested array.
-        binary: What bytes become: ``"error"``, ``"hex"`` or ``"base64"``.
-        infinity: What infinities become: ``"error"`` or ``"null"``.
+        options: What becomes of bytes and infinities.
 
     Raises:
-        Unfit: A value that JSON cannot hold, or that the caller did not ask for.
+        ConversionError: A value that JSON cannot hold, or that the options reject.
     """
-    default = _json_default(binary)
+    default = _json_default(options.binary)
 
-    def text(value: Any) -> str:
+    def dump(value: Any) -> str:
         try:
             return json.dumps(value, default=default, ensure_ascii=False, allow_nan=False)
         except ValueError:
-            return json.dumps(
-                _replace_nonfinite(value, infinity), default=default, ensure_ascii=False
-            )
+            finite = _replace_nonfinite(value, options.infinity)
+            return json.dumps(finite, default=default, ensure_ascii=False)
 
     values = array.to_pylist()
-    return pa.array([None if v is None else text(v) for v in values], pa.large_string())
+    return pa.array([None if v is None else dump(v) for v in values], pa.large_string())
 
 
-def _json_default(binary: str) -> Callable[[Any], Any]:
+def _json_default(binary: Binary) -> Callable[[Any], Any]:
     def default(value: Any) -> Any:
         if isinstance(value, bytes):
             if binary == "error":
                 raise ConversionError(
-                    'of which some hold bytes: say binary="hex" or binary="base64" to send them '
-                    "as text"
+                    'that contain bytes: push with binary="hex" or binary="base64" to send them '
+                    "as strings"
                 )
             return value.hex() if binary == "hex" else b64encode(value).decode()
         if isinstance(value, dt.date | dt.time):
@@ -66,18 +65,19 @@ def _json_default(binary: str) -> Callable[[Any], Any]:
         if isinstance(value, UUID):
             return str(value)
         raise ConversionError(
-            f"of which some hold {type(value).__name__} objects, which JSON cannot hold"
+            f"that contain {type(value).__name__} objects, which JSON cannot hold: convert them "
+            "in the frame"
         )
 
     return default
 
 
-def _replace_nonfinite(value: Any, infinity: str) -> Any:
-    """The value with null in the place of NaN and, where asked for, of infinities."""
+def _replace_nonfinite(value: Any, infinity: Infinity) -> Any:
+    """The value with null in place of NaN and, with ``infinity="null"``, of infinities."""
     if isinstance(value, float) and not math.isfinite(value):
         if math.isinf(value) and infinity == "error":
             raise ConversionError(
-                'of which some hold infinities: say infinity="null" to send them as null'
+                'that contain infinities: push with infinity="null" to send them as null'
             )
         return None
     if isinstance(value, dict):

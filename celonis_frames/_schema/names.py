@@ -1,4 +1,4 @@
-"""Names of tables and columns: what Celonis accepts, and how they can be renamed."""
+"""Names of tables and columns: which ones Celonis accepts, and how columns are renamed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ Rename = Mapping[str, str] | Literal["snake", "upper_snake"]
 
 
 def check_name(name: str, what: str) -> None:
-    """Refuse a name of a table or column that Celonis cannot hold.
+    """Reject a name of a table or column that Celonis cannot store.
+
+    Args:
+        name: The name.
+        what: What it names, as the start of a sentence.
 
     Raises:
         ColumnNameError: Empty, longer than 128 UTF-8 bytes, or with control characters.
@@ -35,20 +39,41 @@ def check_name(name: str, what: str) -> None:
         ) from error
     if size > MAX_NAME_BYTES:
         raise ColumnNameError(
-            f"{what} {name[:40]!r}… has a name of {size} bytes; Celonis takes up to "
+            f"{what} {name[:40]!r}… has a name of {size} bytes; Celonis accepts up to "
             f"{MAX_NAME_BYTES}: shorten it, for example with rename=.",
             column=name,
         )
 
 
+def parse_rename(name: str, rename: Rename | None) -> Rename | None:
+    """Returns the value of `rename=` if it is allowed.
+
+    Args:
+        name: Name of the parameter, for messages.
+        rename: The value.
+
+    Raises:
+        ConfigError: A word other than ``"snake"`` and ``"upper_snake"``.
+    """
+    if isinstance(rename, str) and rename not in ("snake", "upper_snake"):
+        raise ConfigError(f'{name}={rename!r} is unknown: use a mapping, "snake" or "upper_snake".')
+    return rename
+
+
 def column_names(old: list[str], rename: Rename | None) -> list[str]:
+    """The names of the table's columns, in the order of the frame's.
+
+    Args:
+        old: The frame's column names.
+        rename: How they are renamed; None keeps them.
+
+    Raises:
+        ColumnNameError: A name that Celonis does not accept, two names that differ only in case,
+            or a column to rename that the frame does not have.
+    """
     if rename is None:
         new = list(old)
     elif isinstance(rename, str):
-        if rename not in ("snake", "upper_snake"):
-            raise ConfigError(
-                f'rename={rename!r} is unknown: use a mapping, "snake" or "upper_snake".'
-            )
         new = [_snake(name, upper=rename == "upper_snake") for name in old]
     else:
         missing = [name for name in rename if name not in old]
@@ -63,12 +88,14 @@ def column_names(old: list[str], rename: Rename | None) -> list[str]:
         folded = name.casefold()
         if folded == CHANGE_DATE.casefold():
             raise ColumnNameError(
-                f"Column {name!r} is one that Celonis adds itself: drop or rename it.", column=name
+                f"Column {name!r} has the name of a column that Celonis adds itself: drop or "
+                "rename it.",
+                column=name,
             )
         if folded in seen:
             raise ColumnNameError(
-                f"Columns {seen[folded]!r} and {name!r} are the same to Celonis, which ignores "
-                "case: rename one, for example with rename=.",
+                f"Columns {seen[folded]!r} and {name!r} have the same name for Celonis, which "
+                "ignores case: rename one, for example with rename=.",
                 column=name,
             )
         seen[folded] = name

@@ -1,12 +1,18 @@
-"""What a user may set for one column."""
+"""What `columns=` can set for one column."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
 
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
-from celonis_frames._schema.types import COLUMN_TYPES, ColumnType
 from celonis_frames.exceptions import ConfigError
+
+ColumnType = Literal["INTEGER", "DATE", "TIME", "DATETIME", "FLOAT", "BOOLEAN", "STRING"]
+"""Column types of the Data Push API."""
+
+COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
 
 
 @dataclass(frozen=True)
@@ -14,8 +20,8 @@ class Column:
     """An override for one column, given in `columns=`.
 
     Attributes:
-        type: Celonis column type, such as ``"STRING"``; None keeps the one that fits.
-        length: Length of a text column in characters, 1 to 16,250; None measures it.
+        type: Celonis column type, such as ``"STRING"``; None keeps the default type.
+        length: Length of a string column in characters, 1 to 16,250; None measures it.
     """
 
     type: ColumnType | None = None
@@ -38,3 +44,35 @@ class Column:
 
 
 ColumnOverride = Column | ColumnType | int
+
+
+def parse_columns(name: str, columns: Mapping[str, ColumnOverride] | None) -> dict[str, Column]:
+    """The overrides by column name, each as a `Column`.
+
+    Args:
+        name: Name of the parameter, for messages.
+        columns: A `Column`, a type or a length in characters for each column name.
+
+    Raises:
+        ConfigError: An override is none of these, or its type or length is not allowed.
+    """
+    parsed: dict[str, Column] = {}
+    for column, override in (columns or {}).items():
+        try:
+            parsed[column] = _parse_override(override)
+        except ConfigError as error:
+            raise ConfigError(f"{name}= for column {column!r}: {error}") from error
+    return parsed
+
+
+def _parse_override(override: Any) -> Column:
+    if isinstance(override, Column):
+        return override
+    if isinstance(override, str):
+        return Column(type=cast("ColumnType", override.upper()))
+    if isinstance(override, int) and not isinstance(override, bool):
+        return Column(length=override)
+    raise ConfigError(
+        f'{override!r} is no override: use a Column, a type such as "STRING", or a length in '
+        "characters."
+    )

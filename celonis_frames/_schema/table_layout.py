@@ -1,30 +1,34 @@
-"""What the table will look like: names, keys, types and lengths, checked before the first byte."""
+"""The layout of the table: names, keys, types and lengths, checked before any row is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from celonis_frames._arrow.casts import ConversionError, largest_magnitude
-from celonis_frames._schema.names import Rename, column_names
-from celonis_frames._schema.overrides import Column, ColumnOverride
-from celonis_frames._schema.types import (
-    ColumnType,
-    Conversion,
-    ConversionOptions,
-    conversion_to,
-    opted_conversion,
-    rule_for,
-)
+from celonis_frames._schema.conversion_options import ConversionOptions
+from celonis_frames._schema.names import column_names
+from celonis_frames._schema.overrides import Column, ColumnType
+from celonis_frames._schema.types import Conversion, conversion_to, opted_conversion, rule_for
 from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, KeyColumnError
 
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """One column on its way: where it comes from, what it will be, how it gets there."""
+    """One column: its source in the frame, its name in the table, and its conversion.
+
+    Attributes:
+        position: Position in the frame.
+        source: Name in the frame.
+        name: Name in the table.
+        arrow_type: Arrow type in the frame.
+        conversion: How its values are converted.
+        length: Length in characters given in `columns=`; None measures it.
+        key: Whether it is a key column.
+    """
 
     position: int
     source: str
@@ -37,7 +41,13 @@ class ColumnPlan:
 
 @dataclass(frozen=True)
 class TableLayout:
-    """The table to be: its columns, in the frame's order, and what the caller chose for them."""
+    """The columns of the table, in the frame's order.
+
+    Attributes:
+        columns: Its columns.
+        encoded_schema: Arrow schema of the rows as they are written to a file.
+        options: The options that it was built with.
+    """
 
     columns: tuple[ColumnPlan, ...]
     encoded_schema: pa.Schema
@@ -45,11 +55,11 @@ class TableLayout:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Names of the key columns, as Celonis will see them."""
+        """Names of the key columns in the table."""
         return tuple(column.name for column in self.columns if column.key)
 
     def convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch in the encoded types, with the table's names.
+        """The batch with the table's names and the encoded types.
 
         Raises:
             ColumnTypeError: A value does not fit.
@@ -59,7 +69,7 @@ class TableLayout:
         )
 
     def table_schema(self, table: str, lengths: Mapping[str, int]) -> dict[str, Any]:
-        """The job's ``tableSchema``: every column with its type, texts with their length."""
+        """The job's ``tableSchema``: every column with its type, string columns with a length."""
         return {
             "tableName": table,
             "columns": [
@@ -72,6 +82,56 @@ class TableLayout:
                 for column in self.columns
             ],
         }
+
+
+def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOptions) -> TableLayout:
+    """The layout of the table for a frame of this schema.
+
+    Args:
+        schema: Arrow schema of the frame.
+        keys: Names of the key columns, as in the frame or after renaming.
+        options: How columns are renamed and converted.
+
+    Raises:
+        FrameError: No columns.
+        ColumnNameError: A name that Celonis does not accept.
+        ColumnTypeError: A type that Celonis cannot store, or cannot store as `columns=` says.
+        KeyColumnError: A key that is no column of the frame, or is given twice.
+        ConfigError: `columns=` names no column of the frame, or gives a length to a column that
+            is not STRING.
+    """
+    if not schema.names:
+        raise FrameError("The frame has no columns: nothing to push.")
+    names = column_names(schema.names, options.rename)
+    overrides = _overrides_by_position(options.columns, schema.names, names)
+    key_positions = _key_positions(keys, schema.names, names)
+    columns = []
+    for position, (field, name) in enumerate(zip(schema, names, strict=True)):
+        override = overrides.get(position, Column())
+        columns.append(
+            ColumnPlan(
+                position=position,
+                source=field.name,
+                name=name,
+                arrow_type=field.type,
+                conversion=_choose_conversion(field, override, options),
+                length=override.length,
+                key=position in key_positions,
+            )
+        )
+    encoded_schema = pa.schema([pa.field(c.name, c.conversion.encoded_type) for c in columns])
+    return TableLayout(tuple(columns), encoded_schema, options)
+
+
+def key_columns(schema: pa.Schema, keys: Iterable[str], options: ConversionOptions) -> list[str]:
+    """The names in the frame of the key columns, which are all that a delete sends.
+
+    Raises:
+        ColumnNameError: As `build_layout`.
+        KeyColumnError: As `build_layout`.
+    """
+    names = column_names(schema.names, options.rename)
+    return [schema.names[place] for place in sorted(_key_positions(keys, schema.names, names))]
 
 
 def convert_column(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
@@ -87,117 +147,61 @@ def convert_column(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
         raise conversion_error(column, error, largest_magnitude(array)) from error
 
 
-def build_layout(
-    schema: pa.Schema,
-    *,
-    keys: Sequence[str] | str | None = None,
-    columns: Mapping[str, ColumnOverride] | None = None,
-    rename: Rename | None = None,
-    nested: str = "error",
-    binary: str = "error",
-    infinity: str = "error",
-    csv: bool = False,
-) -> TableLayout:
-    """The table that a frame of this schema becomes.
+def conversion_error(column: ColumnPlan, error: Exception, largest: int | None) -> ColumnTypeError:
+    """The error for values that cannot be converted.
 
     Args:
-        schema: Arrow schema of the frame.
-        keys: Names of the key columns, as in the frame or after `rename`.
-        columns: Overrides by name: a `Column`, a Celonis type, or a text length in characters.
-        rename: New names by old ones, or ``"snake"`` / ``"upper_snake"``.
-        nested: ``"error"``, or ``"json"`` to send lists and structs as JSON text.
-        binary: ``"error"``, or ``"hex"`` / ``"base64"`` to send bytes as text.
-        infinity: ``"error"``, or ``"null"`` to send infinities as null.
-        csv: The file will be CSV, which holds less than Parquet; see docs/types.md.
-
-    Raises:
-        FrameError: No columns.
-        ColumnNameError, ColumnTypeError, KeyColumnError: As their names say.
-        ConfigError: An override that makes no sense, or for a column that is not there.
+        column: Their column.
+        error: What the conversion raised.
+        largest: The integer among them that is furthest from zero, or None.
     """
-    if not schema.names:
-        raise FrameError("The frame has no columns: nothing to push.")
-    names = column_names(schema.names, rename)
-    both = dict(zip(schema.names, names, strict=True))
-    overrides = _overrides_by_position(columns or {}, schema.names, both)
-    key_positions = _key_positions(keys, schema.names, both)
-    options = ConversionOptions(nested, binary, infinity, csv)
-    planned = []
-    for position, field in enumerate(schema):
-        override = overrides.get(position, Column())
-        conversion = _choose_conversion(field, override, options)
-        if override.length is not None and conversion.column_type != "STRING":
-            raise ConfigError(
-                f"columns= gives column {field.name!r} a length, but it becomes "
-                f"{conversion.column_type}: only STRING columns have one."
-            )
-        planned.append(
-            ColumnPlan(
-                position,
-                field.name,
-                names[position],
-                field.type,
-                conversion,
-                override.length,
-                position in key_positions,
-            )
-        )
-    encoded_schema = pa.schema(
-        [pa.field(column.name, column.conversion.encoded_type) for column in planned]
+    start = f"Column {column.source!r} ({column.arrow_type}) has values "
+    if isinstance(error, ConversionError):
+        return ColumnTypeError(f"{start}{error}.", column=column.source)
+    found = "" if largest is None else f" (up to {largest})"
+    rule, column_type = rule_for(column.arrow_type), column.conversion.column_type
+    advice = ""
+    if column_type != "STRING" and rule is not None and "STRING" in rule.others:
+        advice = f', or send them as strings with columns={{{column.source!r}: "STRING"}}'
+    return ColumnTypeError(
+        f"{start}that do not fit {column_type}{found}: convert them in the frame{advice}.",
+        column=column.source,
     )
-    return TableLayout(tuple(planned), encoded_schema, options)
 
 
-def key_columns(schema: pa.Schema, keys: Sequence[str] | str, rename: Rename | None) -> list[str]:
-    """The frame's own names of the key columns: all that a delete needs to send."""
-    both = dict(zip(schema.names, column_names(schema.names, rename), strict=True))
-    return [schema.names[position] for position in sorted(_key_positions(keys, schema.names, both))]
+def _find_position(name: str, old: Sequence[str], new: Sequence[str]) -> int | None:
+    for names in (old, new):
+        if name in names:
+            return names.index(name)
+    return None
 
 
-def _find_position(name: str, old: list[str], both: Mapping[str, str]) -> int | None:
-    if name in both:
-        return old.index(name)
-    new = list(both.values())
-    return new.index(name) if name in new else None
-
-
-def _key_positions(
-    keys: Sequence[str] | str | None, old: list[str], both: Mapping[str, str]
-) -> set[int]:
+def _key_positions(keys: Iterable[str], old: Sequence[str], new: Sequence[str]) -> set[int]:
     positions: set[int] = set()
-    for key in [keys] if isinstance(keys, str) else list(keys or ()):
-        position = _find_position(key, old, both)
+    for key in keys:
+        position = _find_position(key, old, new)
         if position is None:
             raise KeyColumnError(
-                f"Key column {key!r} is not in the frame. It has {list(both.values())}.",
-                column=str(key),
+                f"Key column {key!r} is not in the frame. It has {list(new)}.", column=key
             )
         if position in positions:
-            raise KeyColumnError(f"Key column {key!r} is named twice in keys=.", column=key)
+            raise KeyColumnError(f"Key column {key!r} is given twice in keys=.", column=key)
         positions.add(position)
     return positions
 
 
 def _overrides_by_position(
-    columns: Mapping[str, ColumnOverride], old: list[str], both: Mapping[str, str]
+    columns: Mapping[str, Column], old: Sequence[str], new: Sequence[str]
 ) -> dict[int, Column]:
-    found: dict[int, Column] = {}
+    overrides: dict[int, Column] = {}
     for name, override in columns.items():
-        position = _find_position(name, old, both)
+        position = _find_position(name, old, new)
         if position is None:
-            raise ConfigError(f"columns= names {name!r}, which is not in the frame. It has {old}.")
-        if isinstance(override, bool) or not isinstance(override, Column | str | int):
             raise ConfigError(
-                f"columns= gives {override!r} for {name!r}: use a Column, a type name such as "
-                '"STRING", or a text length.'
+                f"columns= names {name!r}, which is not in the frame. It has {list(old)}."
             )
-        if isinstance(override, str):
-            found[position] = Column(type=override.upper())  # type: ignore[arg-type]  # checked there
-        elif isinstance(override, int):
-            found[position] = Column(length=override)
-        else:
-            found[position] = override
-    return found
+        overrides[position] = override
+    return overrides
 
 
 def _choose_conversion(field: pa.Field, override: Column, options: ConversionOptions) -> Conversion:
@@ -213,8 +217,8 @@ def _choose_conversion(field: pa.Field, override: Column, options: ConversionOpt
     wanted = override.type or default
     if wanted == "TIME" and "TIME" in rule.others and not options.csv:
         raise ColumnTypeError(
-            f"Column {field.name!r} is to be TIME, but Celonis is not known to take times of day "
-            'from a Parquet file: push with file_type="CSV", or send it as STRING.',
+            f"Column {field.name!r} cannot be sent as TIME in a Parquet file, from which Celonis "
+            'is not known to read times of day: push with file_type="CSV", or send it as STRING.',
             column=field.name,
         )
     if wanted != default and wanted not in rule.others:
@@ -224,28 +228,9 @@ def _choose_conversion(field: pa.Field, override: Column, options: ConversionOpt
             f"{possible}. Convert it in the frame first.",
             column=field.name,
         )
+    if override.length is not None and wanted != "STRING":
+        raise ConfigError(
+            f"columns= gives column {field.name!r} a length, but it becomes {wanted}: only STRING "
+            "columns have one."
+        )
     return opted or conversion_to(field.type, wanted, options)
-
-
-def conversion_error(column: ColumnPlan, error: Exception, number: int | None) -> ColumnTypeError:
-    """The error for values that cannot be converted.
-
-    Args:
-        column: Theirs.
-        error: What converting them raised.
-        number: The whole number among them that is furthest from zero, or None.
-    """
-    start = f"Column {column.source!r} ({column.arrow_type}) has values "
-    if isinstance(error, ConversionError):
-        return ColumnTypeError(f"{start}{error}.", column=column.source)
-    hint = "" if number is None else f" (up to {number})"
-    rule = rule_for(column.arrow_type)
-    text = (
-        rule is not None and "STRING" in rule.others and column.conversion.column_type != "STRING"
-    )
-    advice = f', or send it as text with columns={{{column.source!r}: "STRING"}}' if text else ""
-    return ColumnTypeError(
-        f"{start}that do not fit {column.conversion.column_type}{hint}: convert it in the frame"
-        f"{advice}.",
-        column=column.source,
-    )

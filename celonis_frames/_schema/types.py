@@ -1,52 +1,38 @@
-"""The type table: what each Arrow type becomes in Celonis, and how its values get there.
+"""The type table: the Celonis type of each Arrow type, and how its values are converted.
 
-`TYPE_TABLE` is the one place; docs/types.md is generated from it and tested against it.
-What Celonis takes from a Parquet file for certain is INT96, 64-bit integers and doubles, booleans
-and UTF-8 text (see docs/local.md for how sure each is), so everything is brought to these.
+`TYPE_TABLE` is the only definition; docs/types.md is generated from it and tested against it.
+Celonis is known to accept INT96, 64-bit integers, doubles, booleans and UTF-8 strings in Parquet
+files (docs/local.md says how sure each is), so every value is converted to one of these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import pyarrow as pa
 
 from celonis_frames._arrow import casts
 from celonis_frames._arrow.casts import storage_type
 from celonis_frames._arrow.extension_types import WideInteger, views_fit
+from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.json_text import json_text
-
-ColumnType = Literal["INTEGER", "DATE", "TIME", "DATETIME", "FLOAT", "BOOLEAN", "STRING"]
-"""Column types of the Data Push API."""
-
-COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
+from celonis_frames._schema.overrides import ColumnType
 
 Convert = Callable[[Any], Any]
-"""Turns an array of one Arrow type into an array of the encoded type. Raises ArrowInvalid."""
-
-
-@dataclass(frozen=True)
-class ConversionOptions:
-    """What the caller chose for values that Celonis has no type for.
-
-    Attributes:
-        nested: ``"error"``, or ``"json"``.
-        binary: ``"error"``, ``"hex"`` or ``"base64"``.
-        infinity: ``"error"`` or ``"null"``.
-        csv: Whether the file is CSV: times in microseconds, and TIME is possible.
-    """
-
-    nested: str = "error"
-    binary: str = "error"
-    infinity: str = "error"
-    csv: bool = False
+"""Converts an array of one Arrow type to the encoded type. Raises ArrowInvalid."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """Where the values of a column go: the Celonis type, the Arrow type written, the way there."""
+    """How the values of a column are converted.
+
+    Attributes:
+        column_type: Celonis column type.
+        encoded_type: Arrow type that is written to the file.
+        convert: Converts an array of the frame to the encoded type.
+    """
 
     column_type: ColumnType
     encoded_type: pa.DataType
@@ -58,13 +44,13 @@ class TypeRule:
     """One row of the type table.
 
     Attributes:
-        arrow_types: The Arrow types concerned, as the documentation shows them.
-        matches: Tells whether a type is one of them.
-        default: Celonis type when nothing else is asked for; None refuses the column.
-        others: Celonis types that `columns=` may ask for instead.
+        arrow_types: The Arrow types, as the documentation shows them.
+        matches: Returns whether an Arrow type is one of them.
+        default: Celonis type unless `columns=` names another; None rejects the column.
+        others: Celonis types that `columns=` may name instead.
         how: What happens to the values, for the documentation.
-        advice: For refused types, what the user can do.
-        option: The parameter and word that send a refused type as STRING.
+        advice: For rejected types, what the user can do.
+        option: For rejected types, the option that sends them as STRING.
     """
 
     arrow_types: str
@@ -88,24 +74,24 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
         "int8, int16, int32, int64, uint8, uint16, uint32",
         lambda t: _is.is_integer(t) and t != pa.uint64(),
         "INTEGER", ("FLOAT", "STRING"),
-        "64-bit integer, nulls kept as nulls; as FLOAT with a warning that counts what is not exact",
+        "64-bit integer, nulls stay nulls; as FLOAT with a warning that counts the values that are not exact",
     ),
     TypeRule(
         "uint64, integers of more than 64 bits", lambda t: _is.is_uint64(t) or isinstance(t, WideInteger),
         "INTEGER", ("FLOAT", "STRING"),
-        "64-bit signed integer; a value beyond it is an error that names the largest",
+        "64-bit signed integer; a value that does not fit is an error that names the largest",
     ),
     TypeRule(
         "float16, float32, float64", _is.is_floating, "FLOAT", ("INTEGER", "STRING"),
-        "64-bit float; NaN stays NaN where the frame has nulls apart from it; infinities are an "
-        'error, or null with infinity="null"; as INTEGER only whole numbers pass; as STRING the '
-        "shortest text that reads back the same, whole numbers as all their digits (45, not 45.0)",
+        "64-bit float; NaN stays NaN if the frame tells it from null; infinities are an error, or null "
+        'with infinity="null"; as INTEGER whole numbers only; as STRING the shortest number that reads back '
+        "the same, whole numbers with all their digits (45, not 45.0)",
     ),
     TypeRule(
         "decimal32, decimal64, decimal128, decimal256", _is.is_decimal, "FLOAT",
         ("INTEGER", "STRING"),
-        "the nearest 64-bit float, with a warning that counts the values that are not exact in it; "
-        "as INTEGER only whole numbers pass; as STRING every digit is kept, none as an exponent",
+        "the nearest 64-bit float, with a warning that counts the values that are not exact; as INTEGER "
+        "whole numbers only; as STRING with every digit and without an exponent",
     ),
     TypeRule("bool, arrow.bool8", _is.is_boolean, "BOOLEAN", ("INTEGER", "STRING"),
         "true, false or null; as INTEGER 1 and 0"),
@@ -113,59 +99,57 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
         "string, large_string, string_view, arrow.uuid, arrow.json",
         lambda t: _is.is_string(t) or _is.is_large_string(t) or _is.is_string_view(t),
         "STRING", (),
-        "text, with a length measured over all rows; up to 16,250 characters",
+        "UTF-8 string; its length is measured over all rows, up to 16,250 characters",
     ),
     TypeRule(
         "date32, date64", _is.is_date, "DATETIME", ("DATE", "STRING"),
-        "midnight of that day (INT96), since a Parquet date is not known to be accepted; as DATE "
-        "the same, declared as DATE",
+        "midnight of that day (INT96), since Celonis is not known to accept Parquet dates; as DATE the "
+        "same value, declared as DATE",
     ),
     TypeRule(
         "timestamp[s, ms, us, ns]", lambda t: _is.is_timestamp(t) and t.tz is None, "DATETIME",
         ("DATE", "STRING"),
-        "the same date and time (INT96), nanoseconds included, with a warning that counts those; as "
-        "DATE only where every time is midnight; as STRING 2024-02-29 09:30:00.000000",
+        "the same date and time (INT96) with nanoseconds, and a warning that counts the times that have "
+        "some; as DATE only if every time is midnight; as STRING 2024-02-29 09:30:00.000000",
     ),
     TypeRule(
         "timestamp[s, ms, us, ns, tz]", lambda t: _is.is_timestamp(t) and t.tz is not None,
         "DATETIME", ("DATE", "STRING"),
-        "the UTC instant (INT96); Celonis keeps no zone; as DATE only where every time is midnight "
+        "the UTC instant (INT96); Celonis stores no time zone; as DATE only if every time is midnight "
         "in UTC; as STRING in UTC with a Z at the end",
     ),
     TypeRule(
         "time32, time64", _is.is_time, "STRING", ("TIME",),
-        "text such as 09:30:00.000000, with nine digits where nanoseconds need them; TIME with "
-        'file_type="CSV" only, and no finer than microseconds',
+        "string such as 09:30:00.000000, with nine digits if there are nanoseconds; TIME with "
+        'file_type="CSV" only, in microseconds',
     ),
     TypeRule("duration", _is.is_duration, "FLOAT", ("INTEGER", "STRING"),
-        "seconds, with a warning that counts what is not exact; as INTEGER and STRING the count of "
+        "seconds, with a warning that counts the values that are not exact; as INTEGER and STRING in "
         "the frame's own unit"),
     TypeRule("null", _is.is_null, "STRING", ("INTEGER", "FLOAT", "BOOLEAN", "DATETIME", "DATE"),
-        "a text column of nulls, unless columns= says another type"),
+        "a STRING column of nulls, unless columns= names another type"),
     TypeRule(
         "binary, large_binary, binary_view, fixed_size_binary",
         lambda t: _is.is_binary(t) or _is.is_large_binary(t) or _is.is_binary_view(t)
         or _is.is_fixed_size_binary(t),
-        None, (), 'refused, unless binary="hex" or binary="base64" makes it text',
-        'push with binary="hex" or binary="base64" to send it as text', "binary",
+        None, (), "rejected", 'push with binary="hex" or binary="base64" to send the bytes as strings', "binary",
     ),
-    TypeRule("extension pandas.period", _extension("pandas.period"), None, (), "refused",
-        "turn the periods into text or times first (a pandas DataFrame with periods can be pushed "
-        "as it is)"),
+    TypeRule("extension pandas.period", _extension("pandas.period"), None, (), "rejected",
+        "convert the periods to strings or timestamps first (a pandas DataFrame with periods can be "
+        "pushed as it is)"),
     TypeRule(
         "list, large_list, fixed_size_list, list_view, struct, map, union", _is.is_nested, None, (),
-        'refused, unless nested="json" turns each value into JSON text',
-        'flatten it, or push with nested="json" to send each value as JSON text', "nested",
+        "rejected", 'flatten it, or push with nested="json" to send each value as JSON', "nested",
     ),
-    TypeRule("interval", _is.is_interval, None, (), "refused",
-        "convert it to a duration or to text first"),
+    TypeRule("interval", _is.is_interval, None, (), "rejected",
+        "convert it to a duration or a string first"),
 )  # fmt: skip
-"""First match wins. Dictionaries and run-end encoded columns follow the type of their values,
+"""The first match counts. Dictionaries and run-end encoded columns have the type of their values,
 other extension types that of their storage."""
 
 
 def rule_for(kind: pa.DataType) -> TypeRule | None:
-    """The row of the table for an Arrow type, or None for one that Arrow may add later."""
+    """The row of the table for an Arrow type; None for a type that this pyarrow has and we do not."""
     return next((rule for rule in TYPE_TABLE if rule.matches(_logical_type(kind))), None)
 
 
@@ -180,7 +164,7 @@ def _logical_type(kind: pa.DataType) -> pa.DataType:
 def conversion_to(
     kind: pa.DataType, column_type: ColumnType, options: ConversionOptions
 ) -> Conversion:
-    """How values of an Arrow type get into a Celonis type that its rule allows."""
+    """How values of an Arrow type are converted to a Celonis type that its rule allows."""
     plain = _logical_type(kind)
     if column_type == "STRING":
         if _is.is_dictionary(kind) and _is_string(kind.value_type):
@@ -191,7 +175,7 @@ def conversion_to(
             return Conversion("STRING", kind, _unchanged)
         return Conversion("STRING", pa.large_string(), _decoding(kind, _to_string(plain, options)))
     if column_type == "TIME":
-        return Conversion("TIME", pa.large_string(), _decoding(kind, _to_microseconds_text))
+        return Conversion("TIME", pa.large_string(), _decoding(kind, _to_microsecond_string))
     if column_type == "DATE":
         return Conversion("DATE", pa.timestamp("us"), _decoding(kind, _to_midnight(plain)))
     if column_type == "DATETIME":
@@ -213,11 +197,11 @@ def conversion_to(
 def opted_conversion(
     kind: pa.DataType, rule: TypeRule, options: ConversionOptions
 ) -> Conversion | None:
-    """How values of a refused type become text, where the caller asked for it."""
+    """How values of a rejected type are sent as STRING if the options ask for it; else None."""
     if rule.option == "nested" and options.nested == "json":
 
         def convert(array: Any) -> Any:
-            return json_text(array, binary=options.binary, infinity=options.infinity)
+            return json_text(array, options)
     elif rule.option == "binary" and options.binary != "error":
         convert = casts.hex_text if options.binary == "hex" else casts.base64_text
     else:
@@ -234,7 +218,7 @@ def _drops_infinity(plain: pa.DataType, options: ConversionOptions) -> bool:
 
 
 def _decoding(kind: pa.DataType, convert: Convert) -> Convert:
-    """First out of dictionaries, run-ends and extensions, then to the target."""
+    """A conversion that first decodes dictionaries, run-ends, extensions and views."""
     packed = (
         _is.is_dictionary(kind) or _is.is_run_end_encoded(kind)
         or isinstance(kind, pa.BaseExtensionType)
@@ -269,7 +253,7 @@ def _to_midnight(kind: pa.DataType) -> Convert:
     return _cast(pa.timestamp("us")) if _is.is_null(kind) else casts.midnights
 
 
-def _to_microseconds_text(array: Any) -> Any:
+def _to_microsecond_string(array: Any) -> Any:
     return array.cast(pa.time64("us")).cast(pa.large_string())
 
 

@@ -60,6 +60,8 @@ BEFORE: list[tuple[str, Any, Kwargs, type[Exception], str]] = [
     ("an override for no column", GOOD, {"columns": {"X": "STRING"}},
      exceptions.ConfigError, "'X'"),
     ("an unknown type", GOOD, {"columns": {"V": "TEXT"}}, exceptions.ConfigError, "TEXT"),
+    ("a boolean as an override", GOOD, {"columns": {"V": True}},
+     exceptions.ConfigError, "column .V.: True is no override"),
     ("text as a number", GOOD, {"columns": {"V": "INTEGER"}},
      exceptions.ColumnTypeError, "cannot be sent as INTEGER"),
     ("a field that push sets", GOOD, {"job_options": {"keys": []}},

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._encoding.chunking import encode
+from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.table_layout import build_layout
 from celonis_frames._sources.reader import read
 
@@ -137,10 +138,10 @@ def _numbers(library: str, rows: int) -> Any:
     return {"arrow": pa.array, "polars": pl.Series, "pandas": pd.Series}[library](list(range(rows)))
 
 
-def _sent(frame: Any, unit: str, **options: Any) -> list[int | None]:
+def _sent(frame: Any, unit: str) -> list[int | None]:
     """The times of column A in the files that a push would send, read as they are there."""
     source = read(frame)
-    shape = build_layout(source.schema, **options)
+    shape = build_layout(source.schema, (), ConversionOptions())
     found = []
     for chunk in encode((shape.convert(batch) for batch in source.batches()), shape.encoded_schema):
         file = pq.read_table(

@@ -26,6 +26,7 @@ from celonis_frames._encoding.codecs import CODECS as ALL_CODECS
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
+from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.table_layout import build_layout
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.reader import read
@@ -448,7 +449,7 @@ def test_pages_are_seen_across_blocks(
         assert prepared.source.files is not None
         passing = PassthroughFiles(
             prepared.source.files,
-            build_layout(prepared.source.schema),
+            build_layout(prepared.source.schema, (), ConversionOptions()),
             compression="snappy",
             wish=None,
         )
