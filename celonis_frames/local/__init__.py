@@ -1,4 +1,4 @@
-"""The local Celonis: a real HTTP server that speaks the Data Push API, with its tables in DuckDB.
+"""The local Celonis: a real HTTP server with the Data Push API, which stores tables in DuckDB.
 
 >>> from celonis_frames import local
 >>> with local.start() as celonis:                     # doctest: +SKIP
@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 try:
-    from celonis_frames.local._faults.faults import Fault, Faults
+    from celonis_frames.local._faults.faults import Faults
+    from celonis_frames.local._faults.schedule import Fault
     from celonis_frames.local._server import LocalCelonis, start
 except ImportError as error:
     raise ImportError(

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def local_celonis() -> Iterator[LocalCelonis]:
-    """A fresh local Celonis in memory, without the limits on submissions."""
-    from celonis_frames import local  # noqa: PLC0415  # slow to import, and often not wanted
+    """A new local Celonis in memory, without the limits on submissions."""
+    from celonis_frames import local  # noqa: PLC0415  # slow to import
 
     with local.start(limits=False) as celonis:
         yield celonis

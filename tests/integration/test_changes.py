@@ -22,16 +22,16 @@ POOL = "Tests"
 @contextmanager
 def _miscounted(server: Any, table: str, by: int) -> Iterator[None]:
     """The server tells so many rows more, or less, than the table has."""
-    real = server._store.count
+    real = server._catalog.count
 
     def count(*place: str) -> int:
         return max(0, real(*place) + (by if place == (POOL, table) else 0))
 
-    server._store.count = count
+    server._catalog.count = count
     try:
         yield
     finally:
-        del server._store.count
+        del server._catalog.count
 
 
 FIRST = pl.DataFrame({"K": [1, 2, 3], "V": ["a", "b", "c"]})
@@ -176,13 +176,13 @@ def test_verify_rows(server: Any, connection: Celonis, table: str) -> None:
         assert status.warnings == ()
     connection.delete(FIRST.head(1), POOL, table, keys="K", verify="rows")
     space, name = POOL, table
-    real = server._store.count
+    real = server._catalog.count
     try:
-        server._store.count = lambda *place: real(*place) + (place == (space, name))
+        server._catalog.count = lambda *place: real(*place) + (place == (space, name))
         with pytest.raises(JobError, match="4 rows where 3 were expected"):
             connection.push(FIRST, POOL, table, mode="REPLACE", verify="rows")
     finally:
-        del server._store.count
+        del server._catalog.count
     status = connection.push(FIRST, POOL, table, verify="rows", wait=False)
     assert "not waited for" in " ".join(status.wait().warnings)
 

@@ -64,14 +64,14 @@ def _then(error: BaseException, ready: threading.Event) -> Iterator[pl.DataFrame
 def submitted(server: Any, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set once a job's state is asked for, which is after its submission."""
     event = threading.Event()
-    real = server.faults.take
+    real = server.faults._schedule.take
 
     def take(route: str) -> Any:
         if route == "job":
             event.set()
         return real(route)
 
-    monkeypatch.setattr(server.faults, "take", take)
+    monkeypatch.setattr(server.faults._schedule, "take", take)
     return event
 
 
@@ -288,13 +288,13 @@ def test_rows_are_counted_after_each_job(server: Any, connection: Celonis, table
         assert status.ok
         assert status.warnings == ()
         assert 0.0 <= status.timings["wait"] <= status.timings["total"]
-    real = server._store.count
+    real = server._catalog.count
     try:
-        server._store.count = lambda *place: real(*place) + (place == (POOL, names[1]))
+        server._catalog.count = lambda *place: real(*place) + (place == (POOL, names[1]))
         with pytest.raises(exceptions.JobError, match="3 rows where 2 were expected") as caught:
             connection.push_many(frames, POOL, mode="REPLACE", verify="rows")
     finally:
-        del server._store.count
+        del server._catalog.count
     assert f"'{names[1]}', one of 1" in _notes(caught.value)
     assert f"These tables were pushed: {names[0]}." in _notes(caught.value)
     statuses = connection.push_many(frames, POOL, verify="rows", wait=False)

@@ -45,7 +45,7 @@ def test_the_first_uploads_are_small(server: Any, connection: Celonis, table: st
     """So sending begins when a quarter of a chunk is made, one for each of the four uploads."""
     numbers = np.random.default_rng(1).integers(0, 2**62, 6_000_000)
     status = connection.push(pa.table({"A": numbers}), "Tests", table)
-    sizes = [chunk["bytes"] for chunk in server._store.chunks(status.job_id)]
+    sizes = [chunk["bytes"] for chunk in server._catalog.chunks(status.job_id)]
     assert len(sizes) == status.chunks > 8
     small = [size for size in sizes if size < max(sizes) / 2]
     assert len(small) == 4
@@ -62,6 +62,6 @@ def test_the_last_uploads_are_as_large_as_the_others(
     if library == "polars":
         frame = pl.from_arrow(frame)
     status = connection.push(frame, "Tests", table, chunk_bytes=chunk_bytes)
-    sizes = [chunk["bytes"] for chunk in server._store.chunks(status.job_id)]
+    sizes = [chunk["bytes"] for chunk in server._catalog.chunks(status.job_id)]
     assert len(sizes) == status.chunks >= 5
     assert min(sizes) > 0.7 * max(sizes), sizes

@@ -243,7 +243,7 @@ def test_any_job_ends(
 @given(name=NAMES, columns=st.lists(NAMES, min_size=1, max_size=3, unique_by=str.lower))
 def test_any_names_are_only_names(target: Target, name: str, columns: list[str]) -> None:
     """Names of tables and columns are data, never SQL or paths; what arrives is what was sent."""
-    before = {path.name for path in target.celonis._store.folder.iterdir()}
+    before = {path.name for path in target.celonis._catalog.folder.iterdir()}
     sink = io.BytesIO()
     try:
         table = pa.table({column: [f"{number}"] for number, column in enumerate(columns)})
@@ -264,7 +264,7 @@ def test_any_names_are_only_names(target: Target, name: str, columns: list[str])
         assert "Internal error" not in " ".join(found["logs"])
         if found["status"] == "DONE":
             assert target.celonis.table("Fuzz", name).column_names == columns
-    assert {path.name for path in target.celonis._store.folder.iterdir()} <= before
+    assert {path.name for path in target.celonis._catalog.folder.iterdir()} <= before
     page = target.call("GET", "/").text
     assert "<script>" not in page
 
@@ -305,7 +305,7 @@ def test_any_names_are_only_names(target: Target, name: str, columns: list[str])
 )
 def test_any_upload_is_taken_or_refused(target: Target, kind: str, body: bytes) -> None:
     """Whatever claims to be a form: 200, 400 or 413, and nothing is left of what was refused."""
-    before = set(target.celonis._store.folder.iterdir())
+    before = set(target.celonis._catalog.folder.iterdir())
     job = target.job(fileType="CSV")
     path = f"{BASE}/Fuzz/jobs/{job}/chunks/upserted"
     try:
@@ -316,7 +316,7 @@ def test_any_upload_is_taken_or_refused(target: Target, kind: str, body: bytes) 
     kept = len(target.call("GET", f"{BASE}/Fuzz/jobs/{job}/chunks").json())
     assert kept == (answer.status_code == 200)
     target.call("DELETE", f"{BASE}/Fuzz/jobs/{job}")
-    assert set(target.celonis._store.folder.iterdir()) == before
+    assert set(target.celonis._catalog.folder.iterdir()) == before
 
 
 @QUICK

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from celonis_frames import local
 from celonis_frames.local._assumptions import ASSUMPTIONS
 from celonis_frames.local._database.csv_reader import strptime_format
-from celonis_frames.local._web.rate_limit import Limiter
+from celonis_frames.local._web.rate_limit import RateLimiter
 
 BASE = "/data-ingestion/api/v1/data-push"
 
@@ -262,22 +262,22 @@ def test_too_large_and_malformed_uploads_leave_nothing() -> None:
         path = f"/Big/jobs/{job}/chunks/upserted"
         assert client.call("POST", path, data=b"x").status_code == 400
         assert client.call("POST", path, files={"other": b"x"}).status_code == 400
-        assert not list(celonis._store.folder.iterdir())
+        assert not list(celonis._catalog.folder.iterdir())
 
 
 def test_submissions_are_limited() -> None:
     """10 a second and 250 an hour that begins at the full hour."""
     now = [7200.0]
-    limiter = Limiter(lambda: now[0])
-    assert [limiter.wait() for _ in range(10)] == [0.0] * 10
-    assert limiter.wait() == pytest.approx(1.0)
+    limiter = RateLimiter(lambda: now[0])
+    assert [limiter.acquire() for _ in range(10)] == [0.0] * 10
+    assert limiter.acquire() == pytest.approx(1.0)
     for second in range(1, 25):
         now[0] = 7200.0 + second
-        assert not any(limiter.wait() for _ in range(10))
+        assert not any(limiter.acquire() for _ in range(10))
     now[0] = 10_000.0
-    assert limiter.wait() == pytest.approx(800.0)
+    assert limiter.acquire() == pytest.approx(800.0)
     now[0] = 10_800.0
-    assert limiter.wait() == 0.0
+    assert limiter.acquire() == 0.0
     with local.start() as celonis:
         client = Client(celonis)
         jobs = [client.job("Limit", targetName="T", type="REPLACE") for _ in range(25)]

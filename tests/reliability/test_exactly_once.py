@@ -143,7 +143,7 @@ def test_orphans_are_told_from_jobs_of_others(own: Any, client: Celonis, table: 
     found = {job["id"]: job["status"] for job in own.jobs}
     assert found.pop(living) == "NEW"
     assert sorted(found.values()) == ["CANCELED", "CANCELED", "DONE", "DONE"]
-    own._store.set_job(living, "CANCELED")
+    own._catalog.set_job(living, "CANCELED")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_what_the_server_forgets_is_not_called_cancelled(
     with pytest.raises(exceptions.BadRequest) as caught:
         client.push(FRAME, "P", table)
     assert any("could not be cancelled" in note for note in caught.value.__notes__)
-    own._store.set_job(own.jobs[0]["id"], "CANCELED")
+    own._catalog.set_job(own.jobs[0]["id"], "CANCELED")
 
 
 def test_nothing_is_submitted_after_it_was_stopped(

@@ -41,7 +41,7 @@ from celonis_frames.exceptions import (
     ServerError,
 )
 from celonis_frames.local._web.oauth import SCOPES as ALL
-from celonis_frames.local._web.oauth import Tokens
+from celonis_frames.local._web.oauth import TokenIssuer
 
 from .conftest import SCOPES
 
@@ -156,7 +156,7 @@ def test_an_upload_outlasts_its_token(celonis: Any, pool: str) -> None:
 
         def blocks(self) -> Iterator[bytes]:
             yield content[:100]
-            while not list(celonis._store.folder.iterdir()):
+            while not list(celonis._catalog.folder.iterdir()):
                 time.sleep(0.005)  # the server opens the file after it has checked the header
             celonis.expire_tokens()
             yield content[100:]
@@ -415,7 +415,7 @@ def test_an_oauth_client_never_shows() -> None:
 @given(secret=st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=30))
 def test_any_secret_reaches_the_server_whole(secret: str) -> None:
     """Basic and post, with whatever characters the secret has: the server reads what was given."""
-    tokens = Tokens()
+    tokens = TokenIssuer()
     tokens.client_id, tokens.client_secret = "id:with+colon", secret
 
     def ask(path: str, form: Secret, header: Secret | None, _: Any) -> RawResponse:
@@ -545,7 +545,7 @@ def test_the_token_endpoint_follows_the_rfc(celonis: Any) -> None:
 def test_tokens_expire_and_are_bounded() -> None:
     """To the second; and a client that asks for ever does not fill the memory."""
     clock = _Clock()
-    tokens = Tokens(seconds=60, clock=clock)
+    tokens = TokenIssuer(seconds=60, clock=clock)
     pair = base64.b64encode(f"{tokens.client_id}:{tokens.client_secret}".encode()).decode()
 
     def fetch() -> str:

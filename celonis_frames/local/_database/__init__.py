@@ -1,3 +1,3 @@
-"""The tables, jobs and pools of the local Celonis, in DuckDB."""
+"""Pools, tables and jobs of the local Celonis, in DuckDB."""
 
 from __future__ import annotations

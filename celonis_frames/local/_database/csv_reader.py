@@ -1,4 +1,4 @@
-"""CSV chunks as SQL: the job's dialect, texts turned into the declared types."""
+"""CSV chunks as SQL: read in the job's dialect, cast to the declared types."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from celonis_frames._formatting import counted
 from celonis_frames.local._database.errors import STORED, JobError
+from celonis_frames.local._database.sql import literal, quote
 
 DIALECT = {
     "separatorSequence": ",",
@@ -16,7 +18,7 @@ DIALECT = {
     "decimalSeparator": ".",
     "dateFormat": "yyyy-MM-dd HH:mm:ss",
 }
-"""What holds where the job does not say."""
+"""Default of each option."""
 
 _CHARSETS = {"utf-8": "utf-8", "utf8": "utf-8", "utf-16": "utf-16", "iso-8859-1": "latin-1",
              "latin-1": "latin-1", "us-ascii": "utf-8"}  # fmt: skip
@@ -30,7 +32,7 @@ _LETTERS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "M": "%-m", "dd": "%d", "d": "
 def source(
     cursor: Any, files: list[Path], job: dict[str, Any]
 ) -> tuple[str, list[tuple[str, str, str]]]:
-    """SQL that reads the files, and their columns as name, Celonis type and expression.
+    """A table function that reads the files, and their columns as name, Celonis type, expression.
 
     Raises:
         JobError: The dialect is not supported, or a value is not of its declared type.
@@ -39,16 +41,16 @@ def source(
     charset = _CHARSETS.get(str(options["charSet"]).lower())
     if charset is None:
         raise JobError(f"The character set {options['charSet']} is not supported")
-    listed = ", ".join(_literal(str(file)) for file in files)
+    listed = ", ".join(literal(file) for file in files)
     table = (
         f"read_csv([{listed}], header = true, all_varchar = true, auto_detect = false, "
-        f"columns = {{}}, delim = {_literal(options['separatorSequence'])}, "
-        f"quote = {_literal(options['quoteSequence'])}, "
-        f"escape = {_literal(options['escapeSequence'])}, encoding = '{charset}', nullstr = '', "
+        f"columns = {{}}, delim = {literal(options['separatorSequence'])}, "
+        f"quote = {literal(options['quoteSequence'])}, "
+        f"escape = {literal(options['escapeSequence'])}, encoding = '{charset}', nullstr = '', "
         "allow_quoted_nulls = false, strict_mode = true, max_line_size = 16777216)"
     )
     names = _header(cursor, files[0], options, charset)
-    struct = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in names)
+    struct = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
     table = table.replace("columns = {}", f"columns = {{{struct}}}", 1)
     declared = {
         column["columnName"].lower(): column
@@ -70,7 +72,7 @@ def source(
                 (
                     name,
                     kind,
-                    f"count({_name(name)}) - count(TRY_CAST({expression} AS {STORED[kind]}))",
+                    f"count({quote(name)}) - count(TRY_CAST({expression} AS {STORED[kind]}))",
                 )
             )
         columns.append((name, kind, expression))
@@ -80,15 +82,15 @@ def source(
         ).fetchone()
         for (name, kind, _), bad in zip(checks, counts, strict=True):
             if bad:
-                raise JobError(f"Column {name} has {bad} value(s) that are no {kind}")
+                raise JobError(f"Column {name}: {counted(bad, 'value')} cannot be read as {kind}")
     return table, columns
 
 
 def strptime_format(java: str) -> str:
-    """A Java date pattern as DuckDB's strptime wants it.
+    """The format of DuckDB's strptime for a Java date pattern.
 
     Raises:
-        JobError: A letter of the pattern is not supported.
+        JobError: The pattern has a letter that is not supported.
     """
     parts = []
     for match in re.finditer(r"'([^']*)'|(([A-Za-z])\3*)|[^A-Za-z']", java):
@@ -105,17 +107,17 @@ def strptime_format(java: str) -> str:
 
 
 def _parse(name: str, kind: str, options: dict[str, Any]) -> str:
-    text = _name(name)
+    text = quote(name)
     if kind in ("INTEGER", "FLOAT"):
         thousands = options.get("thousandsSeparator") or options.get("thousandSeparator")
         if thousands:
-            text = f"replace({text}, {_literal(thousands)}, '')"
+            text = f"replace({text}, {literal(thousands)}, '')"
         if options["decimalSeparator"] != ".":
-            text = f"replace({text}, {_literal(options['decimalSeparator'])}, '.')"
+            text = f"replace({text}, {literal(options['decimalSeparator'])}, '.')"
         return f"TRY_CAST({text} AS {'BIGINT' if kind == 'INTEGER' else 'DOUBLE'})"
     if kind in ("DATETIME", "DATE"):
         pattern = strptime_format(options["dateFormat"])
-        parsed = f"try_strptime({text}, {_literal(pattern)})::TIMESTAMP"
+        parsed = f"try_strptime({text}, {literal(pattern)})::TIMESTAMP"
         return f"coalesce({parsed}, TRY_CAST({text} AS DATE))" if kind == "DATE" else parsed
     if kind in ("BOOLEAN", "TIME"):
         return f"TRY_CAST({text} AS {kind})"
@@ -125,17 +127,9 @@ def _parse(name: str, kind: str, options: dict[str, Any]) -> str:
 def _header(cursor: Any, file: Path, options: dict[str, Any], charset: str) -> list[str]:
     described = cursor.execute(
         "DESCRIBE SELECT * FROM read_csv(?, header = true, all_varchar = true, sample_size = 1, "
-        f"delim = {_literal(options['separatorSequence'])}, "
-        f"quote = {_literal(options['quoteSequence'])}, "
-        f"escape = {_literal(options['escapeSequence'])}, encoding = '{charset}')",
+        f"delim = {literal(options['separatorSequence'])}, "
+        f"quote = {literal(options['quoteSequence'])}, "
+        f"escape = {literal(options['escapeSequence'])}, encoding = '{charset}')",
         (str(file),),
     ).fetchall()
     return [row[0] for row in described]
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + str(text).replace("'", "''") + "'"

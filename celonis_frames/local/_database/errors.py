@@ -1,4 +1,4 @@
-"""What ends a job in ERROR, and what its log says of stored types."""
+"""The error that ends a job, and the DuckDB type of each Celonis type."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ STORED = {
 
 
 class JobError(Exception):
-    """What the job's log says before it ends in ERROR."""
+    """Ends a job in ERROR; its message goes into the job's log."""

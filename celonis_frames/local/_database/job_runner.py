@@ -1,4 +1,12 @@
-"""The background worker: jobs go through QUEUED and RUNNING to their end, one after the other."""
+"""Runs submitted jobs one after the other, in a thread.
+
+How it works: `JobRunner` starts the thread ``local-celonis-jobs``, which takes jobs from a queue and
+writes each with its own cursor, in one transaction. Every job has an event that is set to cancel it;
+the thread checks it between the groups of chunks and waits on it while a fault slows the job down.
+`cancel`, called by the server's threads, sets the event and interrupts the running query. `close`
+sets the events of all jobs, puts None into the queue and joins the thread. A job that is RUNNING at
+that moment stays so in the file: the next start finds it, and sets it to ERROR.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +17,47 @@ import threading
 
 import duckdb
 
-from celonis_frames.local._database.catalog import Row, Store
+from celonis_frames.local._database.catalog import Catalog
+from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.errors import JobError
 from celonis_frames.local._database.loader import execute
-from celonis_frames.local._faults.faults import Faults
+from celonis_frames.local._faults.schedule import FaultSchedule
 
 _log = logging.getLogger("celonis_frames.local")
 
 ACTIVE = ("QUEUED", "RUNNING")
 
 
-class Worker:
-    """Executes jobs in a thread of its own."""
+class JobRunner:
+    """Runs jobs in a thread.
 
-    def __init__(self, store: Store, faults: Faults) -> None:
-        self._store, self._faults = store, faults
+    Args:
+        catalog: Where the jobs are. Those that are QUEUED in it are run; a RUNNING one, which an
+            earlier server did not finish, is set to ERROR.
+        faults: How long jobs stay in their states, and which of them fail.
+    """
+
+    def __init__(self, catalog: Catalog, faults: FaultSchedule) -> None:
+        self._catalog, self._faults = catalog, faults
         self._queue: queue.Queue[Row | None] = queue.Queue()
         self._cancelled: dict[str, threading.Event] = {}
         self._running: str | None = None
         self._stop = threading.Event()
-        self._cursor = store.cursor()
+        self._cursor = catalog.cursor()
         self._recover()
-        self._thread = threading.Thread(target=self._work, name="local-celonis-jobs", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run_jobs, name="local-celonis-jobs", daemon=True
+        )
         self._thread.start()
 
     def submit(self, job: Row) -> None:
-        """Queue a job."""
+        """Queue a job that is NEW."""
         self._cancelled[job["id"]] = threading.Event()
-        self._store.set_job(job["id"], "QUEUED", "Job submitted")
+        self._catalog.set_job(job["id"], "QUEUED", "Job submitted")
         self._queue.put(job)
 
     def cancel(self, job_id: str) -> None:
-        """Stop a job that is queued or running; its transaction is rolled back."""
+        """Cancel a queued or running job; its transaction is rolled back."""
         event = self._cancelled.get(job_id)
         if event is not None:
             event.set()
@@ -48,7 +65,7 @@ class Worker:
                 self._cursor.interrupt()
 
     def close(self) -> None:
-        """Stop; a running job is interrupted and will be in ERROR at the next start."""
+        """Stop the thread. A running job is interrupted, and is in ERROR after the next start."""
         self._stop.set()
         for event in list(self._cancelled.values()):
             event.set()
@@ -57,16 +74,16 @@ class Worker:
         self._thread.join(10)
 
     def _recover(self) -> None:
-        for job in reversed(self._store.jobs()):
+        for job in reversed(self._catalog.jobs()):
             if job["status"] == "RUNNING":
-                line = "The server stopped while the job was running; the table is as before"
-                self._store.set_job(job["id"], "ERROR", line)
-                self._store.drop_files(job["id"])
+                line = "The server stopped while the job was running; the table is unchanged"
+                self._catalog.set_job(job["id"], "ERROR", line)
+                self._catalog.drop_files(job["id"])
             elif job["status"] == "QUEUED":
                 self._cancelled[job["id"]] = threading.Event()
                 self._queue.put(job)
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
         while not self._stop.is_set():
             job = self._queue.get()
             if job is None:
@@ -78,40 +95,40 @@ class Worker:
             try:
                 self._run(job, event)
             except Exception:
-                _log.exception("job %s", job["id"])
-                self._store.set_job(job["id"], "ERROR", "Internal error")
+                _log.exception("Job %s failed with an internal error", job["id"])
+                self._catalog.set_job(job["id"], "ERROR", "Internal error")
             self._cancelled.pop(job["id"], None)
 
     def _run(self, job: Row, event: threading.Event) -> None:
         if event.is_set():
-            self._end(job, "CANCELED", "Job cancelled before it ran")
+            self._end(job, "CANCELED", "Job cancelled before it started")
             return
-        self._store.set_job(job["id"], "RUNNING", "Job started")
+        self._catalog.set_job(job["id"], "RUNNING", "Job started")
         self._running = job["id"]
         lines: list[str] = []
         try:
             event.wait(self._faults.running_seconds)
-            message = self._faults.take_failure()
+            message = self._faults.take_job_failure()
             if message is not None:
                 raise JobError(message)
             self._cursor.execute("BEGIN TRANSACTION")
-            for line in execute(self._store, self._cursor, job, self._store.chunks(job["id"])):
+            for line in execute(self._catalog, self._cursor, job, self._catalog.chunks(job["id"])):
                 lines.append(line)
                 if event.is_set():
                     raise duckdb.InterruptException("cancelled")
             if event.is_set():
                 raise duckdb.InterruptException("cancelled")
-            self._store.set_job(
+            self._catalog.set_job(
                 job["id"], "DONE", *lines, "Job finished successfully", cursor=self._cursor
             )
             self._cursor.execute("COMMIT")
-            self._store.drop_files(job["id"])
+            self._catalog.drop_files(job["id"])
         except (JobError, duckdb.Error) as error:
             self._roll_back()
             if self._stop.is_set():
-                return  # at the next start the job is found RUNNING and set to ERROR
+                return  # the next start finds the job RUNNING and sets it to ERROR
             if event.is_set():
-                self._end(job, "CANCELED", *lines, "Job cancelled, changes rolled back")
+                self._end(job, "CANCELED", *lines, "Job cancelled, its changes are rolled back")
             else:
                 text = str(error).splitlines()[0]
                 self._end(job, "ERROR", *lines, f"Job failed: {text}")
@@ -119,8 +136,8 @@ class Worker:
             self._running = None
 
     def _end(self, job: Row, status: str, *lines: str) -> None:
-        self._store.set_job(job["id"], status, *lines)
-        self._store.drop_files(job["id"])
+        self._catalog.set_job(job["id"], status, *lines)
+        self._catalog.drop_files(job["id"])
 
     def _roll_back(self) -> None:
         with contextlib.suppress(duckdb.Error):

@@ -1,4 +1,4 @@
-"""What a Parquet chunk may be: by default only what Celonis is known, or likely, to take."""
+"""The check of Parquet chunks: by default only types and codecs that Celonis most likely accepts."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from celonis_frames._formatting import counted
+
 _CODECS = {"SNAPPY", "UNCOMPRESSED"}
 _PLAIN = {"BOOLEAN", "FLOAT", "DOUBLE", "INT96"}
 _PAGE_V2 = b"\x15\x06"
-"""How the header of a data page v2 begins in Thrift's compact form: field 1, the type, is 3."""
+"""First bytes of the header of a data page v2, in Thrift's compact protocol: field 1, type, is 3."""
 
 
 def check(path: Path, *, keys: list[str], lenient: bool) -> str | None:
-    """Why a file is refused at upload, or None.
+    """The reason to reject a file at upload, or None.
 
     Args:
         path: The file.
-        keys: The job's key columns, which must be in it.
-        lenient: Take every type and codec that DuckDB reads.
+        keys: The key columns of the job, which the file must have.
+        lenient: Accept every type and codec that DuckDB reads.
     """
     try:
         with pq.ParquetFile(path) as file:
             metadata, schema = file.metadata, file.schema
             names = {schema.column(i).path.partition(".")[0].lower() for i in range(len(schema))}
             if any("\x00" in name for name in names):
-                return "A column's name has a character that no database takes (NUL)"
+                return "A column name has a NUL character"
             missing = [key for key in keys if key.lower() not in names]
             if missing:
-                return f"Key column(s) missing from the file: {', '.join(missing)}"
+                return f"The file lacks {counted(len(missing), 'key column')}: {', '.join(missing)}"
             return None if lenient else _strict(path, metadata, schema)
     except (pa.ArrowException, OSError, ValueError):
-        return "The file is not readable as Parquet"
+        return "The file is not a readable Parquet file"
 
 
 def _strict(path: Path, metadata: Any, schema: Any) -> str | None:

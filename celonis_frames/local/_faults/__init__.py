@@ -1,3 +1,3 @@
-"""Faults on demand: latency, dropped connections, error responses, failing jobs."""
+"""Faults on demand: delays, dropped connections, error responses, failing jobs."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Carrying a fault out on one call."""
+"""Apply a fault to one call."""
 
 from __future__ import annotations
 
@@ -16,44 +16,46 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from celonis_frames.local._faults.faults import Fault, Faults
+    from celonis_frames.local._faults.schedule import Fault, FaultSchedule
     from celonis_frames.local._faults.server import FaultableServer
 
 
 CarryOut = Callable[[], Awaitable[Response]]
 
 DRIP_SECONDS = 0.02
-"""Silence between two pieces of an answer that drips."""
+"""Seconds between two pieces of a response that drips."""
 PAGE = (
     b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
 )
 HALF_JSON = b'{"id": "0", "sta'
-"""What stands in for half an answer when the whole one is empty."""
+"""Half a response, for calls whose own response is empty."""
 
 
-async def with_fault(faults: Faults, route: str, request: Request, carry_out: CarryOut) -> Response:
-    """The answer to a call, after whatever fault is due for it."""
-    await asyncio.sleep(faults.seconds(route))
-    fault = faults.take(route)
+async def with_fault(
+    schedule: FaultSchedule, route: str, request: Request, carry_out: CarryOut
+) -> Response:
+    """The response to a call, with the fault that is due for it."""
+    await asyncio.sleep(schedule.delay(route))
+    fault = schedule.take(route)
     if fault is None:
         return await carry_out()
     try:
-        struck = _FaultedCall(fault, faults.wire, request, carry_out)
-        answer: Response = await getattr(struck, fault.kind)()
+        call = _FaultedCall(fault, schedule.server, request, carry_out)
+        response: Response = await getattr(call, fault.kind)()
     except ClientDisconnect:
-        return Response(status_code=400)  # nobody is there to read it
+        return Response(status_code=400)  # never sent
     else:
-        return answer
+        return response
     finally:
         fault.over += 1
 
 
 @dataclass(frozen=True)
 class _FaultedCall:
-    """A call with its fault; one method for each kind of fault."""
+    """A call and its fault; one method for each kind of fault."""
 
     fault: Fault
-    wire: FaultableServer
+    server: FaultableServer
     request: Request
     carry_out: CarryOut
 
@@ -71,9 +73,9 @@ class _FaultedCall:
 
     async def stall(self) -> Response:
         if self.fault.when == "after":
-            answer = await self.carry_out()
+            response = await self.carry_out()
             await self._gone()
-            return answer
+            return response
         await self.request.body()
         if await self._gone():
             await asyncio.sleep(self.fault.late_seconds)
@@ -90,12 +92,12 @@ class _FaultedCall:
             return Response(half, media_type="application/json")
         size = str(2 * len(half))
         head = _head(200, {"content-type": "application/json", "content-length": size})
-        return _Raw(self.wire, head + half, 0.0)
+        return _Raw(self.server, head + half, 0.0)
 
     async def drip(self) -> Response:
-        answer = await self.carry_out()
-        whole = _head(answer.status_code, dict(answer.headers)) + bytes(answer.body)
-        return _Raw(self.wire, whole, self.fault.seconds)
+        response = await self.carry_out()
+        whole = _head(response.status_code, dict(response.headers)) + bytes(response.body)
+        return _Raw(self.server, whole, self.fault.seconds)
 
     async def repeat(self) -> Response:
         await self.request.body()
@@ -103,17 +105,17 @@ class _FaultedCall:
         return await self.carry_out()
 
     async def refuse(self) -> Response:
-        answer = await self.carry_out()
-        await self.wire.close(self.fault.seconds)
-        answer.headers["connection"] = "close"
-        return answer
+        response = await self.carry_out()
+        await self.server.close(self.fault.seconds)
+        response.headers["connection"] = "close"
+        return response
 
     def _cut(self, *, reset: bool) -> Response:
-        self.wire.cut(tuple(self.request.client or ()), reset=reset)
+        self.server.cut(tuple(self.request.client or ()), reset=reset)
         return Response(status_code=500)  # never sent
 
     async def _read(self) -> None:
-        """Read the body until so many bytes of it were there, or half of them."""
+        """Read the body up to the byte of the fault, or half of it."""
         wanted = self.fault.at_byte
         if wanted is None:
             wanted = int(self.request.headers.get("content-length", "0")) // 2
@@ -124,7 +126,7 @@ class _FaultedCall:
                 return
 
     async def _gone(self) -> bool:
-        """Wait until the client has closed its connection; False if it still stands at the end."""
+        """Wait until the client closes its connection; False if it is still open at the end."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.fault.seconds):
                 while (await self.request.receive())["type"] != "http.disconnect":
@@ -134,14 +136,14 @@ class _FaultedCall:
 
 
 class _Raw(Response):
-    """Bytes as they are, spread over some seconds, and then the end of the connection."""
+    """Raw bytes, sent over some seconds, after which the connection is closed."""
 
-    def __init__(self, wire: FaultableServer, raw: bytes, seconds: float) -> None:
+    def __init__(self, server: FaultableServer, raw: bytes, seconds: float) -> None:
         super().__init__()
-        self._wire, self._raw, self._seconds = wire, raw, seconds
+        self._server, self._raw, self._seconds = server, raw, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = self._wire.transport(tuple(scope["client"]))
+        transport = self._server.transport(tuple(scope["client"]))
         if transport is None:
             return
         size = max(1, math.ceil(len(self._raw) * DRIP_SECONDS / max(self._seconds, DRIP_SECONDS)))
@@ -152,7 +154,7 @@ class _Raw(Response):
             if self._seconds:
                 await asyncio.sleep(DRIP_SECONDS)
         transport.close()
-        # The server must believe that it has answered; on a closed connection nothing is sent.
+        # uvicorn expects a response; on a closed connection it sends nothing.
         await super().__call__(scope, receive, send)
 
 

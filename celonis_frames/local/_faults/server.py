@@ -1,6 +1,11 @@
-"""The sockets of the running server: listening can stop and begin again, a connection be cut.
+"""uvicorn in a thread, with connections that faults can refuse, close and reset.
 
-What arrives on them is read into one buffer for each connection.
+How it works: `FaultableServer.begin` starts the thread ``local-celonis``, which runs uvicorn's
+event loop, and returns when the socket listens. All HTTP work happens in that loop; Starlette runs
+the blocking handlers in its pool of worker threads. Tests call `refuse` and `listen` from their own
+threads. Both submit a coroutine to the loop and wait for it; an asyncio lock lets one of them at a
+time close or open the socket. `end` sets uvicorn's `should_exit` and joins the thread, which is a
+daemon, so a process that never calls `end` exits all the same.
 """
 
 from __future__ import annotations
@@ -19,28 +24,27 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _RESET = struct.pack("ii", 1, 0)  # linger for 0 seconds: closing sends RST
 _READ_BYTES = 64 * 1024
-"""Bytes read at a time.
+"""Bytes of a connection's read buffer.
 
-asyncio's own 256 KiB are a fresh block of memory for each read and each copy that the server makes
-of it, taken from the system and given back: its page faults cost more than all else. Blocks of this
-size are reused.
+asyncio allocates a new 256 KiB buffer for each read; the page faults dominate. A reused 64 KiB
+buffer avoids them.
 """
 
 
 class BufferedH11Protocol(H11Protocol, asyncio.BufferedProtocol):
-    """uvicorn's HTTP protocol, reading into a buffer of its own."""
+    """uvicorn's HTTP protocol, with one read buffer for each connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin a connection."""
+        """Allocate the buffer of a new connection."""
         self._buffer = memoryview(bytearray(_READ_BYTES))
         super().connection_made(transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # it may be any size
-        """Where to read to."""
+        """The buffer to read into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what was read."""
+        """Process the bytes that were read."""
         self.data_received(bytes(self._buffer[:nbytes]))
 
 
@@ -48,14 +52,14 @@ class FaultableServer(uvicorn.Server):
     """A uvicorn server on one socket that can refuse connections for a while.
 
     Args:
-        config: What to serve.
-        sock: The socket to listen on; it is closed with the server.
+        config: The application and its settings.
+        sock: The bound socket; the server closes it.
     """
 
     def __init__(self, config: uvicorn.Config, sock: socket.socket) -> None:
         super().__init__(config)
-        # Only on sockets that say they are TCP does asyncio send small answers at once; on others
-        # each waits some 40 ms for the client to acknowledge its headers.
+        # asyncio sets TCP_NODELAY only on sockets whose protocol is IPPROTO_TCP. Without it a small
+        # response waits about 40 ms for the client's ACK of its headers.
         self._socket = socket.socket(
             sock.family, sock.type, socket.IPPROTO_TCP, fileno=sock.detach()
         )
@@ -63,13 +67,13 @@ class FaultableServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        self._switching = asyncio.Lock()
         self._thread = threading.Thread(
             target=self._serve_socket, name="local-celonis", daemon=True
         )
 
     def begin(self) -> None:
-        """Serve in a thread of its own; returns when connections are taken."""
+        """Start the thread; returns when the server accepts connections."""
         ready = threading.Event()
         self._ready = ready.set
         self._thread.start()
@@ -77,33 +81,33 @@ class FaultableServer(uvicorn.Server):
             pass
 
     def end(self) -> None:
-        """Stop serving and close the socket."""
+        """Stop the thread and close the socket."""
         self.should_exit = True
         self._thread.join(5)
         self._socket.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
+        """Listen, and let `begin` return."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop as uvicorn does, with no connection half taken."""
+        """Shut uvicorn down, with no connection half accepted."""
         await self._close_servers()
         await super().shutdown(sockets)
 
     def refuse(self, seconds: float) -> None:
-        """What `close` does, from another thread."""
+        """As `close`, from another thread."""
         self._in_loop(self.close(seconds))
 
     async def close(self, seconds: float) -> None:
-        """Refuse connections for so long; close the open ones once they owe no answer."""
-        async with self._turn:
+        """Refuse connections for `seconds`; close open ones once no response is due on them."""
+        async with self._switching:
             if self.servers:
                 await self._close_servers()
                 self.servers = []
-                # Bound, but not listening: connections are refused, and nobody else gets the port.
+                # Bound, but not listening: connections are refused, and the port stays reserved.
                 self._socket = socket.socket(self._family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 self._socket.bind(self._address)
@@ -115,7 +119,7 @@ class FaultableServer(uvicorn.Server):
                 self._timer = asyncio.get_running_loop().call_later(seconds, self._open)
 
     def listen(self) -> None:
-        """Take connections again, if they are refused; from another thread."""
+        """Accept connections again, from another thread."""
 
         async def opened() -> None:
             await self._open()
@@ -123,14 +127,14 @@ class FaultableServer(uvicorn.Server):
         self._in_loop(opened())
 
     def transport(self, peer: tuple[Any, ...]) -> asyncio.Transport | None:
-        """The connection from this address, if it is still there."""
+        """The connection from this peer, if it is still open."""
         for protocol in self.server_state.connections:
             if getattr(protocol, "client", None) == peer:
                 return protocol.transport
         return None
 
     def cut(self, peer: tuple[Any, ...], *, reset: bool) -> None:
-        """Close the connection from this address, whatever was to be said on it."""
+        """Close the connection from this peer at once; unsent data is lost."""
         transport = self.transport(peer)
         if transport is None:
             return
@@ -150,10 +154,10 @@ class FaultableServer(uvicorn.Server):
         asyncio.run_coroutine_threadsafe(act, self._loop).result(10)
 
     async def _close_servers(self) -> None:
-        """Take no more connections; those that were taken are known to the server after this."""
-        # asyncio accepts a connection in one turn of its loop, makes its transport in the next, and
-        # tells the protocol in a third. A server that closes after the first leaves the connection
-        # open for ever with nobody at it: so first nothing more is accepted.
+        """Stop listening; afterwards uvicorn knows every accepted connection."""
+        # asyncio accepts a connection in one iteration of its loop, creates its transport in the
+        # next and calls the protocol in a third. Closing the server after the first would leave the
+        # connection open for ever, without a protocol. So stop accepting first.
         loop = asyncio.get_running_loop()
         for server in self.servers:
             for sock in server.sockets:
@@ -186,7 +190,7 @@ class FaultableServer(uvicorn.Server):
             return made
 
         try:
-            async with self._turn:
+            async with self._switching:
                 if not self.servers:
                     self.servers = [await loop.create_server(protocol, sock=self._socket)]
         finally:

@@ -1,3 +1,3 @@
-"""The HTTP side of the local Celonis."""
+"""HTTP: the endpoints, the page and the OpenAPI description."""
 
 from __future__ import annotations

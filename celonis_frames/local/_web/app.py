@@ -1,4 +1,4 @@
-"""The HTTP face: every endpoint of the Data Push API, behind authentication and faults."""
+"""The ASGI application: every endpoint, with authentication, faults and error responses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from starlette.routing import Route
 from celonis_frames.local._faults.injector import with_fault
 from celonis_frames.local._web import job_routes, pool_routes
 from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
-from celonis_frames.local._web.oauth import MAX_FORM_BYTES, TokenRefused
+from celonis_frames.local._web.oauth import MAX_FORM_BYTES, TokenError
 from celonis_frames.local._web.openapi import describe
 from celonis_frames.local._web.page import render
 
@@ -33,7 +33,7 @@ _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
 }
-"""Were something on the page not escaped, it still could not run."""
+"""They block scripts, even if something on the page were not escaped."""
 
 
 def _identity(_state: ServerState, request: Request, _: Any) -> Response:
@@ -43,17 +43,17 @@ def _identity(_state: ServerState, request: Request, _: Any) -> Response:
 
 
 def _token(state: ServerState, request: Request, body: bytes) -> Response:
-    answer = state.tokens.grant(
+    token = state.tokens.grant(
         body, request.headers.get("content-type", ""), request.headers.get("authorization", "")
     )
-    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+    return JSONResponse(token, headers={"Cache-Control": "no-store"})
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *job_routes.ENDPOINTS,
     *pool_routes.ENDPOINTS,
     Endpoint("identity", ("GET",), ("/api/cloud", "/api/cloud/permissions", "/api/team"),
-             _identity, "Who and where", ""),
+             _identity, "Get the identity", ""),
     Endpoint("token", ("POST",), ("/oauth2/token",), _token, "Get an access token", "Token",
              body="form", scopes=None),
 )  # fmt: skip
@@ -61,9 +61,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 def create_app(state: ServerState) -> Starlette:
     """The ASGI application."""
-    # One path has several endpoints, told apart by method; the most literal paths come first.
+    # A path can have several endpoints, one for each method. More literal paths come first.
     routes = [
-        Route(path, _guarded(state, endpoint), methods=list(endpoint.methods))
+        Route(path, _handler(state, endpoint), methods=list(endpoint.methods))
         for endpoint in ENDPOINTS
         for path in endpoint.paths
     ]
@@ -77,26 +77,26 @@ def create_app(state: ServerState) -> Starlette:
         except ValueError:
             host = None
         if host not in ("127.0.0.1", "localhost", "::1"):
-            return Response("This page answers under a loopback name only.", status_code=403)
-        shown = await run_in_threadpool(render, state.store)
+            return Response("This page is served for loopback host names only.", status_code=403)
+        shown = await run_in_threadpool(render, state.catalog)
         return HTMLResponse(shown, headers=_PAGE_HEADERS)
 
     routes += [Route("/openapi.json", openapi), Route("/", page)]
     return Starlette(routes=routes)
 
 
-def _guarded(state: ServerState, endpoint: Endpoint) -> Callable[[Request], Any]:
-    """The endpoint behind authentication, faults and the error shapes."""
+def _handler(state: ServerState, endpoint: Endpoint) -> Callable[[Request], Any]:
+    """The endpoint with authentication, faults and error responses."""
 
     async def handle(request: Request) -> Response:
         return await with_fault(
-            state.faults, endpoint.name, request, lambda: _answer(state, endpoint, request)
+            state.faults, endpoint.name, request, lambda: _respond(state, endpoint, request)
         )
 
     return handle
 
 
-async def _answer(state: ServerState, endpoint: Endpoint, request: Request) -> Response:
+async def _respond(state: ServerState, endpoint: Endpoint, request: Request) -> Response:
     try:
         if endpoint.scopes is not None:
             _authorize(state, endpoint.scopes, request.headers.get("authorization", ""))
@@ -110,22 +110,22 @@ async def _answer(state: ServerState, endpoint: Endpoint, request: Request) -> R
         return await run_in_threadpool(endpoint.handler, state, request, body)
     except ApiProblem as problem:
         return problem.response()
-    except TokenRefused as refused:
+    except TokenError as error:
         return JSONResponse(
-            {"error": refused.code, "error_description": refused.description},
-            status_code=refused.status,
+            {"error": error.code, "error_description": error.description},
+            status_code=error.status,
             headers={"Cache-Control": "no-store"}
-            | ({"WWW-Authenticate": 'Basic realm="oauth2"'} if refused.basic else {}),
+            | ({"WWW-Authenticate": 'Basic realm="oauth2"'} if error.basic else {}),
         )
     except ClientDisconnect:
         return Response(status_code=400)
     except Exception:
         reference = str(uuid.uuid4())
-        _log.exception("internal error %s", reference)
+        _log.exception("Internal error %s", reference)
         return JSONResponse(
             {
                 "reference": reference,
-                "message": "An internal error happened.",
+                "message": "An internal error occurred.",
                 "shortMessage": "INTERNAL_ERROR",
             },
             status_code=500,
@@ -133,9 +133,9 @@ async def _answer(state: ServerState, endpoint: Endpoint, request: Request) -> R
 
 
 def _authorize(state: ServerState, scopes: frozenset[str], header: str) -> None:
-    """Let pass who has a key, or a token with one of the scopes.
+    """Check for a key, or for an access token with one of the scopes.
 
-    It happens when the header has arrived: an upload may outlast its token.
+    This is done before the body is read: a token may expire during an upload.
     """
     given = header.encode("utf-8", "replace")
     for key in (f"Bearer {state.api_key}", f"AppKey {state.app_key}"):
@@ -160,10 +160,10 @@ async def _bounded(request: Request, limit: int) -> bytes:
 def _json(body: bytes) -> Any:
     try:
         value = json.loads(body)
-        # Half a surrogate pair is no text, and NaN and 1e999 are no JSON.
+        # Python accepts lone surrogates, NaN and 1e999; JSON does not.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
-        raise ApiProblem(400, "The body is not JSON") from error
+        raise ApiProblem(400, "The body is not valid JSON") from error
     level, depth = [value], 0
     while level:
         depth += 1

@@ -1,4 +1,4 @@
-"""What an endpoint is: where, who handles it, what it works on, and how it refuses."""
+"""Endpoints, the state they share, and the error response of the API."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from celonis_frames.local._database.catalog import Row, Store
-from celonis_frames.local._database.job_runner import Worker
-from celonis_frames.local._faults.faults import Faults
-from celonis_frames.local._web.oauth import Tokens
-from celonis_frames.local._web.rate_limit import Limiter
+from celonis_frames.local._database.catalog import Catalog
+from celonis_frames.local._database.database import Row
+from celonis_frames.local._database.job_runner import JobRunner
+from celonis_frames.local._faults.schedule import FaultSchedule
+from celonis_frames.local._web.oauth import TokenIssuer
+from celonis_frames.local._web.rate_limit import RateLimiter
 
 
 class ApiProblem(Exception):
-    """A refusal in the API's shape for status 400, or an empty one."""
+    """An error response: with the API's error object for status 400, else without a body."""
 
     def __init__(
         self, status: int, message: str = "", *, attribute: str | None = None, code: str = ""
@@ -39,31 +40,31 @@ class ApiProblem(Exception):
 
 @dataclass
 class ServerState:
-    """What the endpoints work on."""
+    """The state that all endpoints share."""
 
-    store: Store
-    worker: Worker
-    faults: Faults
-    limiter: Limiter | None
+    catalog: Catalog
+    job_runner: JobRunner
+    faults: FaultSchedule
+    limiter: RateLimiter | None
     api_key: str
     app_key: str
-    tokens: Tokens
+    tokens: TokenIssuer
     strict_pools: bool
     lenient: bool
     max_chunk_bytes: int
 
     def pool(self, key: str, *, make: bool = True) -> Row:
-        with self.store.turn():
-            pool = self.store.pool(key)
+        with self.catalog.locked():
+            pool = self.catalog.pool(key)
             if pool is None and make and not self.strict_pools and key.strip():
-                pool = self.store.add_pool(key)
+                pool = self.catalog.add_pool(key)
         if pool is None:
             raise ApiProblem(404)
         return pool
 
     def job(self, request: Request) -> Row:
         pool = self.pool(request.path_params["pool"], make=False)
-        job = self.store.job(pool["id"], request.path_params["job"])
+        job = self.catalog.job(pool["id"], request.path_params["job"])
         if job is None:
             raise ApiProblem(404)
         return job
@@ -74,15 +75,16 @@ Handler = Callable[[ServerState, Request, Any], Any]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A call: its name, where it is, who handles it, what the description says."""
+    """A call: its name, methods, paths, handler, and its parts of the OpenAPI description."""
 
     name: str
     methods: tuple[str, ...]
     paths: tuple[str, ...]
     handler: Handler
     summary: str
-    answer: str
+    response: str
+    """Schema of the response in OpenAPI, ``[]`` behind it for a list; empty if there is none."""
     body: str | None = None
     query: tuple[str, ...] = ()
     scopes: frozenset[str] | None = frozenset()
-    """Scopes of which an access token needs one; empty: any token; None: no key is asked for."""
+    """An access token needs one of these scopes; empty: any token will do; None: no key is needed."""

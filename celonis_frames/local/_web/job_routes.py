@@ -1,4 +1,4 @@
-"""The endpoints of jobs: made, filled with chunks, executed, watched, cancelled, removed."""
+"""Endpoints of jobs and their chunks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from celonis_frames.local._database.catalog import Row, now
+from celonis_frames.local._database.catalog import now
+from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.errors import STORED
 from celonis_frames.local._database.job_runner import ACTIVE
 from celonis_frames.local._database.parquet_rules import check
 from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
 from celonis_frames.local._web.oauth import BROAD, DATA_PUSH
-from celonis_frames.local._web.upload import Refused, receive
+from celonis_frames.local._web.upload import UploadRejected, receive
 
 BASES = ("/data-ingestion/api", "/integration/api")
 JOBS = "/v1/data-push/{pool}/jobs"
@@ -28,7 +29,7 @@ _FIELDS: dict[str, Any] = {
     "mirrorTargetNames": None, "changeDate": None, "allowDuplicate": None, "foreignKeys": None,
     "lastPing": None,
 }  # fmt: skip
-_WORDS = {
+_ENUMS = {
     "type": ("REPLACE", "DELTA"),
     "fileType": ("PARQUET", "CSV"),
     "upsertStrategy": (None, "UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"),
@@ -45,12 +46,12 @@ def _create(state: ServerState, request: Request, body: Any) -> Response:
     }
     _validate(job)
     if job["connectionId"] is not None:
-        connection = state.store.connection(pool["id"], str(job["connectionId"]))
+        connection = state.catalog.connection(pool["id"], str(job["connectionId"]))
         if connection is None:
-            raise ApiProblem(400, "There is no such data connection", attribute="connectionId")
+            raise ApiProblem(400, "No such data connection", attribute="connectionId")
         job["connectionId"] = connection["id"]
     job |= {"id": str(uuid.uuid4()), "dataPoolId": pool["id"], "changeDate": now()}
-    return JSONResponse(state.store.add_job(job))
+    return JSONResponse(state.catalog.add_job(job))
 
 
 def _validate(job: Row) -> None:
@@ -60,15 +61,15 @@ def _validate(job: Row) -> None:
     if len(name.encode("utf-8", "replace")) > 128 or any(ord(c) < 32 for c in name):
         raise ApiProblem(400, "The name is too long or has control characters", attribute="targetName",
                       code="SPECIAL_CHAR_IN_TABLE_NAME")  # fmt: skip
-    for word, allowed in _WORDS.items():
-        if job[word] not in allowed:
-            raise ApiProblem(400, f"must be one of {[a for a in allowed if a]}", attribute=word)
+    for field, allowed in _ENUMS.items():
+        if job[field] not in allowed:
+            raise ApiProblem(400, f"must be one of {[a for a in allowed if a]}", attribute=field)
     keys = job["keys"]
     if not isinstance(keys, list) or not all(isinstance(k, str) and k for k in keys):
         raise ApiProblem(400, "must be a list of column names", attribute="keys")
     length = job["fallbackVarcharLength"]
     if length is not None and not _is_length(length):
-        raise ApiProblem(400, "must be between 1 and 65000", attribute="fallbackVarcharLength")
+        raise ApiProblem(400, "must be from 1 to 65000", attribute="fallbackVarcharLength")
     for option in ("tableSchema", "csvParsingOptions"):
         if job[option] is not None and not isinstance(job[option], dict):
             raise ApiProblem(400, "must be an object", attribute=option)
@@ -85,16 +86,18 @@ def _validate(job: Row) -> None:
             )
         size = column.get("fieldLength")
         if size is not None and not _is_length(size):
-            raise ApiProblem(400, f"fieldLength of {column['columnName']} must be 1 to 65000",
+            raise ApiProblem(400, f"fieldLength of {column['columnName']} must be from 1 to 65000",
                           attribute="tableSchema")  # fmt: skip
         if column["columnName"].lower() in seen:
-            raise ApiProblem(400, f"Column {column['columnName']} is there twice",
+            raise ApiProblem(400, f"Column {column['columnName']} is repeated",
                           attribute="tableSchema", code="DUPLICATE_COLUMN_DETECTED")  # fmt: skip
         seen.add(column["columnName"].lower())
-    for text in ("separatorSequence", "quoteSequence", "escapeSequence", "dateFormat"):
-        value = (job["csvParsingOptions"] or {}).get(text)
+    for option in ("separatorSequence", "quoteSequence", "escapeSequence", "dateFormat"):
+        value = (job["csvParsingOptions"] or {}).get(option)
         if value is not None and (not isinstance(value, str) or not value):
-            raise ApiProblem(400, "must be a text", attribute=f"csvParsingOptions.{text}")
+            raise ApiProblem(
+                400, "must be a non-empty string", attribute=f"csvParsingOptions.{option}"
+            )
 
 
 def _is_length(value: Any) -> bool:
@@ -103,7 +106,7 @@ def _is_length(value: Any) -> bool:
 
 def _list(state: ServerState, request: Request, _: Any) -> Response:
     pool = state.pool(request.path_params["pool"], make=False)
-    return JSONResponse(state.store.jobs(pool["id"]))
+    return JSONResponse(state.catalog.jobs(pool["id"]))
 
 
 def _get(state: ServerState, request: Request, _: Any) -> Response:
@@ -111,42 +114,42 @@ def _get(state: ServerState, request: Request, _: Any) -> Response:
 
 
 def _execute(state: ServerState, request: Request, _: Any) -> Response:
-    with state.store.turn():
+    with state.catalog.locked():
         job = state.job(request)
         by = request.query_params.get("duplicateRemovalColumn")
         if job["status"] != "NEW":
             raise ApiProblem(400, f"The job is {job['status']}, not NEW", attribute="status")
         if by and not job["keys"]:
-            raise ApiProblem(400, "Removing duplicates needs keys", attribute="keys",
+            raise ApiProblem(400, "duplicateRemovalColumn needs a job with keys", attribute="keys",
                           code="REMOVE_DUPLICATE_WITHOUT_PK")  # fmt: skip
-        seconds = state.limiter.wait() if state.limiter else 0.0
+        seconds = state.limiter.acquire() if state.limiter else 0.0
         if seconds:
             return Response(status_code=429, headers={"Retry-After": str(int(seconds) + 1)})
-        state.worker.submit(job | {"duplicateRemovalColumn": by})
+        state.job_runner.submit(job | {"duplicateRemovalColumn": by})
     return Response(status_code=200)
 
 
 def _delete(state: ServerState, request: Request, _: Any) -> Response:
-    with state.store.turn():
+    with state.catalog.locked():
         job = state.job(request)
         if job["status"] in ACTIVE:
             raise ApiProblem(
                 400, f"The job is {job['status']}; cancel it first", attribute="status"
             )
-        state.store.delete_job(job["id"])
+        state.catalog.delete_job(job["id"])
     return Response(status_code=204)
 
 
 def _cancel(state: ServerState, request: Request, _: Any) -> Response:
-    with state.store.turn():
+    with state.catalog.locked():
         job = state.job(request)
         if job["status"] == "NEW":
-            state.store.set_job(job["id"], "CANCELED", "Job cancelled")
-            state.store.drop_files(job["id"])
+            state.catalog.set_job(job["id"], "CANCELED", "Job cancelled")
+            state.catalog.drop_files(job["id"])
         elif job["status"] in ACTIVE:
-            state.worker.cancel(job["id"])
+            state.job_runner.cancel(job["id"])
         else:
-            raise ApiProblem(400, f"The job is {job['status']} already", attribute="status")
+            raise ApiProblem(400, f"The job is already {job['status']}", attribute="status")
         return JSONResponse(state.job(request))
 
 
@@ -161,16 +164,16 @@ def _chunks(state: ServerState, request: Request, _: Any) -> Response:
                 "pushJobId": job["id"],
                 "checksum": chunk["checksum"],
             }
-            for chunk in state.store.chunks(job["id"])
+            for chunk in state.catalog.chunks(job["id"])
         ]
     )
 
 
-async def _upsert(state: ServerState, request: Request, _: Any) -> Response:
+async def _upload(state: ServerState, request: Request, _: Any) -> Response:
     return await _receive(state, request, "UPSERT")
 
 
-async def _remove(state: ServerState, request: Request, _: Any) -> Response:
+async def _upload_deleted(state: ServerState, request: Request, _: Any) -> Response:
     return await _receive(state, request, "DELETE")
 
 
@@ -179,11 +182,11 @@ async def _receive(state: ServerState, request: Request, kind: str) -> Response:
     if job["status"] != "NEW":
         raise ApiProblem(400, f"The job is {job['status']}, not NEW", attribute="status")
     if kind == "DELETE" and (job["type"] != "DELTA" or not job["keys"]):
-        raise ApiProblem(400, "Deleting needs a DELTA job with keys", attribute="type",
+        raise ApiProblem(400, "Deleting rows needs a DELTA job with keys", attribute="type",
                       code="DELETE_ONLY_POSSIBLE_FOR_DELTA")  # fmt: skip
     chunk_id = str(uuid.uuid4())
-    path = state.store.chunk_path(chunk_id)
-    kept = False
+    path = state.catalog.chunk_path(chunk_id)
+    stored = False
     try:
         checksum, size = await receive(request, path, state.max_chunk_bytes)
         if job["fileType"] == "PARQUET":
@@ -191,20 +194,20 @@ async def _receive(state: ServerState, request: Request, kind: str) -> Response:
             if problem:
                 raise ApiProblem(400, problem, attribute="file", code="INVALID_FILE")
 
-        def keep() -> bool:
-            with state.store.turn():
+        def store() -> bool:
+            with state.catalog.locked():
                 if state.job(request)["status"] != "NEW":
                     return False
-                state.store.add_chunk(job["id"], chunk_id, kind, checksum, size)
+                state.catalog.add_chunk(job["id"], chunk_id, kind, checksum, size)
                 return True
 
-        kept = await run_in_threadpool(keep)
-        if not kept:
-            raise ApiProblem(400, "The job is not NEW any more", attribute="status")
-    except Refused as refused:
-        raise ApiProblem(refused.status, str(refused), attribute="file") from refused
+        stored = await run_in_threadpool(store)
+        if not stored:
+            raise ApiProblem(400, "The job is no longer NEW", attribute="status")
+    except UploadRejected as error:
+        raise ApiProblem(error.status, str(error), attribute="file") from error
     finally:
-        if not kept:
+        if not stored:
             path.unlink(missing_ok=True)
     return Response(status_code=200)
 
@@ -226,10 +229,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              scopes=_PUSH),
     Endpoint("delete_job", ("DELETE",), _both(JOBS + "/{job}"), _delete, "Delete a job", "",
              scopes=_PUSH),
-    Endpoint("upload", ("POST",), _both(JOBS + "/{job}/chunks/upserted"), _upsert,
-             "Add a chunk of rows to upsert", "", body="file",
+    Endpoint("upload", ("POST",), _both(JOBS + "/{job}/chunks/upserted"), _upload,
+             "Add a chunk of rows to insert or update", "", body="file",
              scopes=_PUSH),
-    Endpoint("upload_deleted", ("POST",), _both(JOBS + "/{job}/chunks/deleted"), _remove,
+    Endpoint("upload_deleted", ("POST",), _both(JOBS + "/{job}/chunks/deleted"), _upload_deleted,
              "Add a chunk of keys to delete", "", body="file",
              scopes=_PUSH),
     Endpoint("chunks", ("GET",), _both(JOBS + "/{job}/chunks"), _chunks, "List chunks", "Chunk[]",

@@ -1,6 +1,6 @@
 """The token endpoint: OAuth 2.0 client credentials, scopes, and tokens that expire.
 
-Tokens live in memory only; a restart forgets them, and clients fetch new ones.
+Tokens are kept in memory only, so that clients need new ones after a restart.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ DATA_PUSH = "integration.data-pools:data_push"
 BROAD = "integration.data-pools"
 READ = "integration.data-pools:read"
 SCOPES = (BROAD, DATA_PUSH, "integration.data-pools:query", READ)
-"""Every scope the client may ask for."""
+"""Every scope the client may request."""
 
 MAX_TOKENS = 1_000
-"""Tokens that are remembered; the oldest go first."""
+"""Largest number of valid tokens; the oldest is dropped for a new one."""
 MAX_FORM_BYTES = 64 * 1024
 DEFAULT_SECONDS = 900
+"""Lifetime of a token."""
 
 
-class TokenRefused(Exception):
-    """A refusal of the token endpoint, in the shape of RFC 6749, section 5.2."""
+class TokenError(Exception):
+    """An error response of the token endpoint (RFC 6749, section 5.2)."""
 
     def __init__(self, status: int, code: str, description: str, *, basic: bool = False) -> None:
         super().__init__(description)
@@ -41,17 +42,17 @@ class _Token:
     scopes: frozenset[str]
 
 
-class Tokens:
-    """Issues tokens to one client, and knows which still hold.
+class TokenIssuer:
+    """Issues tokens to one client, and checks them.
 
     Args:
-        seconds: How long a token lives.
-        clock: Tells the time in seconds; for tests.
+        seconds: Lifetime of a token.
+        clock: Returns the time in seconds; for tests.
 
     Attributes:
         client_id: The client's id.
         client_secret: Its secret.
-        issued: How many tokens were issued.
+        issued: Number of tokens issued.
     """
 
     def __init__(
@@ -65,36 +66,34 @@ class Tokens:
         self._tokens: dict[str, _Token] = {}
 
     def grant(self, body: bytes, content_type: str, authorization: str) -> dict[str, Any]:
-        """The answer to a token request.
+        """The response to a token request.
 
         Args:
             body: The form.
             content_type: The request's content type.
-            authorization: Its ``Authorization`` header, or an empty text.
+            authorization: Its ``Authorization`` header, or an empty string.
 
         Raises:
-            TokenRefused: The request is malformed, or the client or its scopes are not known.
+            TokenError: The request is malformed, or the client or a scope is unknown.
         """
         if content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-            raise TokenRefused(400, "invalid_request", "The body must be a form")
+            raise TokenError(400, "invalid_request", "The body must be a form")
         form = _form(body)
         self._check_client(form, authorization)
         if form.get("grant_type") != "client_credentials":
-            raise TokenRefused(
-                400, "unsupported_grant_type", "Only client_credentials is supported"
-            )
+            raise TokenError(400, "unsupported_grant_type", "Only client_credentials is supported")
         scopes = form.get("scope", "").split() or list(SCOPES)
         unknown = sorted(set(scopes) - set(SCOPES))
         if unknown:
-            raise TokenRefused(400, "invalid_scope", "The client may not have a scope asked for")
+            raise TokenError(400, "invalid_scope", "The client may not request one of these scopes")
         token = secrets.token_urlsafe(32)
         with self._lock:
             now = self._clock()
-            living = {t: known for t, known in self._tokens.items() if known.expires_at > now}
-            while len(living) >= MAX_TOKENS:
-                del living[next(iter(living))]
-            living[token] = _Token(now + self._seconds, frozenset(scopes))
-            self._tokens = living
+            valid = {t: known for t, known in self._tokens.items() if known.expires_at > now}
+            while len(valid) >= MAX_TOKENS:
+                del valid[next(iter(valid))]
+            valid[token] = _Token(now + self._seconds, frozenset(scopes))
+            self._tokens = valid
             self.issued += 1
         return {
             "access_token": token,
@@ -104,7 +103,7 @@ class Tokens:
         }
 
     def scopes(self, token: str) -> frozenset[str] | None:
-        """What a token opens; None when it is unknown or has expired."""
+        """The scopes of a token; None if it is unknown or has expired."""
         with self._lock:
             known = self._tokens.get(token)
             if known is None or known.expires_at <= self._clock():
@@ -112,7 +111,7 @@ class Tokens:
             return known.scopes
 
     def expire(self) -> None:
-        """Let every token issued so far expire now."""
+        """Let all tokens issued so far expire now."""
         with self._lock:
             self._tokens.clear()
 
@@ -120,7 +119,7 @@ class Tokens:
         scheme, _, encoded = authorization.partition(" ")
         basic = scheme.lower() == "basic"
         if basic and "client_secret" in form:
-            raise TokenRefused(400, "invalid_request", "The client shows its secret twice")
+            raise TokenError(400, "invalid_request", "The request has the client secret twice")
         client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
         if basic:
             try:
@@ -131,18 +130,18 @@ class Tokens:
             client_id, secret = unquote_plus(client_id), unquote_plus(secret)
         known = secrets.compare_digest(client_id.encode(), self.client_id.encode())
         if not (secrets.compare_digest(secret.encode(), self.client_secret.encode()) and known):
-            raise TokenRefused(401, "invalid_client", "Unknown client or secret", basic=basic)
+            raise TokenError(401, "invalid_client", "Unknown client or wrong secret", basic=basic)
 
 
 def _form(body: bytes) -> dict[str, str]:
-    """The form's fields; one that is there twice makes the request malformed (section 3.2)."""
+    """The fields of the form; a repeated field makes the request malformed (section 3.2)."""
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, max_num_fields=100, errors="strict"
         )
     except ValueError:
-        raise TokenRefused(400, "invalid_request", "The form cannot be read") from None
+        raise TokenError(400, "invalid_request", "The form cannot be parsed") from None
     form = dict(pairs)
     if len(form) != len(pairs):
-        raise TokenRefused(400, "invalid_request", "A field is there twice")
+        raise TokenError(400, "invalid_request", "A field is repeated")
     return form

@@ -1,4 +1,4 @@
-"""The OpenAPI description, made from the endpoints themselves."""
+"""The OpenAPI description, generated from the endpoints."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ _SECURITY = {
 
 
 def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
-    """The description as OpenAPI 3.1."""
+    """The OpenAPI 3.1 description of the endpoints."""
     paths: dict[str, Any] = {}
     for endpoint in endpoints:
         for number, path in enumerate(endpoint.paths):
@@ -150,21 +150,21 @@ def _operation(endpoint: Endpoint, path: str, operation_id: str) -> dict[str, An
         for name in re.findall(r"{(\w+)}", path)
     ]
     parameters += [{"name": name, "in": "query", "schema": _TEXT} for name in endpoint.query]
-    success: dict[str, Any] = {"description": "Done"}
-    if endpoint.answer:
-        schema = _reference(endpoint.answer.removesuffix("[]"))
-        if endpoint.answer.endswith("[]"):
+    success: dict[str, Any] = {"description": "Success"}
+    if endpoint.response:
+        schema = _reference(endpoint.response.removesuffix("[]"))
+        if endpoint.response.endswith("[]"):
             schema = {"type": "array", "items": schema}
         success["content"] = {"application/json": {"schema": schema}}
     elif endpoint.name == "identity":
         success["content"] = {"application/json": {}}
-    done = "204" if endpoint.name == "delete_job" else "200"
+    status = "204" if endpoint.name == "delete_job" else "200"
     operation: dict[str, Any] = {
         "operationId": operation_id,
         "summary": endpoint.summary,
         "parameters": parameters,
         "security": _security(endpoint),
-        "responses": {done: success, **_refusals(endpoint)},
+        "responses": {status: success, **_errors(endpoint)},
     }
     if endpoint.body is not None:
         operation["requestBody"] = {"required": True, "content": _body(endpoint.body)}
@@ -177,29 +177,29 @@ def _reference(name: str) -> dict[str, Any]:
 
 def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
     if endpoint.scopes is None:
-        return [{"client": []}, {}]  # the client may also stand in the form
+        return [{"client": []}, {}]  # the form can have the client's id and secret too
     if not endpoint.scopes:
         return [{"key": []}, {"oauth2": []}]
     return [{"key": []}, *({"oauth2": [scope]} for scope in sorted(endpoint.scopes))]
 
 
-def _refusals(endpoint: Endpoint) -> dict[str, Any]:
+def _errors(endpoint: Endpoint) -> dict[str, Any]:
     shape = _reference("TokenError" if endpoint.scopes is None else "Errors")
-    told = {"content": {"application/json": {"schema": shape}}}
-    refusals: dict[str, Any] = {
-        "400": {"description": "Refused", **told},
-        "401": {"description": "Unknown key, token or client"},
+    content = {"content": {"application/json": {"schema": shape}}}
+    errors: dict[str, Any] = {
+        "400": {"description": "Bad request", **content},
+        "401": {"description": "Unknown key, access token or client"},
     }
     if endpoint.scopes is None:
-        refusals["401"] |= told
+        errors["401"] |= content
     else:
-        refusals["403"] = {"description": "The access token lacks a scope"}
-        refusals["404"] = {"description": "No such pool, data connection, table or job"}
+        errors["403"] = {"description": "The access token has none of the required scopes"}
+        errors["404"] = {"description": "No such pool, data connection, table or job"}
     if endpoint.body is not None:
-        refusals["413"] = {"description": "Too large"}
+        errors["413"] = {"description": "The body is too large"}
     if endpoint.name == "execute":
-        refusals["429"] = {"description": "Too many submissions; see Retry-After"}
-    return refusals
+        errors["429"] = {"description": "Too many submissions; Retry-After has the seconds to wait"}
+    return errors
 
 
 def _body(kind: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The read-only page at `/`: what is in the local Celonis, at a glance."""
+"""The read-only page at `/`: pools, tables with their first rows, jobs with their logs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any
 
 import duckdb
 
-from celonis_frames.local._database.catalog import Row, Store, quote
+from celonis_frames._formatting import counted
+from celonis_frames.local._database.catalog import Catalog
+from celonis_frames.local._database.database import Row
+from celonis_frames.local._database.sql import quote
 
 ROWS = 10
+"""Rows shown of each table."""
 JOBS = 50
+"""Jobs shown of each pool."""
 
 _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
@@ -27,34 +32,34 @@ pre { font-size: .8rem; overflow-x: auto } .null { opacity: .4 }
 """
 
 
-def render(store: Store) -> str:
-    """The page as HTML; everything that came from outside is escaped."""
+def render(catalog: Catalog) -> str:
+    """The page as HTML; every value from outside is escaped."""
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Local Celonis</title>",
         f"<style>{_STYLE}</style></head><body><h1>Local Celonis</h1>",
-        f"<p class='quiet'>{escape(store.path or 'in memory')} · "
+        f"<p class='quiet'>{escape(catalog.path or 'in memory')} · "
         "<a href='/openapi.json'>OpenAPI</a></p>",
     ]
-    pools = store.pools()
+    pools = catalog.pools()
     if not pools:
-        parts.append("<p>No Data Pool yet: the first push makes one.</p>")
+        parts.append("<p>No Data Pools yet. The first push creates one.</p>")
     for pool in pools:
         parts.append(f"<h2>{escape(pool['name'])} <small>{escape(pool['id'])}</small></h2>")
         places = [("", pool["space"])]
-        places += [(f"{c['name']} · ", c["space"]) for c in store.connections(pool["id"])]
+        places += [(f"{c['name']} · ", c["space"]) for c in catalog.connections(pool["id"])]
         for label, space in places:
-            parts += [_table(store, label, space, table) for table in store.tables(space)]
-        parts.append(_jobs(store, store.jobs(pool["id"])[:JOBS]))
+            parts += [_table(catalog, label, space, table) for table in catalog.tables(space)]
+        parts.append(_jobs(catalog, catalog.jobs(pool["id"])[:JOBS]))
     return "".join([*parts, "</body></html>"])
 
 
-def _table(store: Store, label: str, space: str, table: Row) -> str:
+def _table(catalog: Catalog, label: str, space: str, table: Row) -> str:
     name = f"{quote(space)}.{quote(table['name'])}"
-    cursor = store.cursor()
+    cursor = catalog.cursor()
     try:
         count = cursor.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
         rows = cursor.execute(f"SELECT * FROM {name} LIMIT {ROWS}").fetchall()
-    except duckdb.Error:  # a job has replaced it since it was listed
+    except duckdb.Error:  # a job has just replaced it
         return f"<p class='quiet'>{escape(label + table['name'])} is being replaced.</p>"
     heads = "".join(
         f"<th>{escape(c['name'])}<br><small>{c['type']}"
@@ -65,14 +70,10 @@ def _table(store: Store, label: str, space: str, table: Row) -> str:
         "<tr>" + "".join(map(_cell, row[: len(table["columns"])])) + "</tr>" for row in rows
     )
     return (
-        f"<details open><summary>{escape(label + table['name'])} <small>{_many(count, 'row')}, "
-        f"{_many(len(table['columns']), 'column')}</small></summary><div class='scroll'>"
+        f"<details open><summary>{escape(label + table['name'])} <small>{counted(count, 'row')}, "
+        f"{counted(len(table['columns']), 'column')}</small></summary><div class='scroll'>"
         f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></details>"
     )
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _cell(value: Any) -> str:
@@ -82,17 +83,17 @@ def _cell(value: Any) -> str:
     return f"<td>{escape(text if len(text) <= 200 else text[:199] + '…')}</td>"
 
 
-def _jobs(store: Store, jobs: list[Row]) -> str:
+def _jobs(catalog: Catalog, jobs: list[Row]) -> str:
     parts = []
     for job in jobs:
-        chunks = store.chunks(job["id"])
+        chunks = catalog.chunks(job["id"])
         size = sum(chunk["bytes"] for chunk in chunks)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(job["lastModified"] / 1000))
         parts.append(
             f"<details><summary><span class='{job['status']}'>{job['status']}</span> "
             f"{escape(job['type'])} {escape(job['targetName'])} <small>{when} UTC · "
-            f"{len(chunks)} chunk{'' if len(chunks) == 1 else 's'} · {size:,} bytes · "
+            f"{counted(len(chunks), 'chunk')} · {counted(size, 'byte')} · "
             f"{escape(job['id'])}</small></summary><pre>{escape(chr(10).join(job['logs']))}</pre>"
             "</details>"
         )
-    return "<h3>Jobs</h3>" + ("".join(parts) or "<p class='quiet'>None yet.</p>")
+    return "<h3>Jobs</h3>" + ("".join(parts) or "<p class='quiet'>No jobs yet.</p>")

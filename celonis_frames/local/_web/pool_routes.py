@@ -1,4 +1,4 @@
-"""The endpoints of Data Pools: their data connections, tables and columns."""
+"""Endpoints of Data Pools, their data connections, tables and columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = {"STRING": "STRING", "INTEGER": "INTEGER", "FLOAT": "FLOAT", "DATETIME"
 
 
 def _pools(state: ServerState, _request: Request, _: Any) -> Response:
-    return JSONResponse([{"id": p["id"], "name": p["name"]} for p in state.store.pools()])
+    return JSONResponse([{"id": p["id"], "name": p["name"]} for p in state.catalog.pools()])
 
 
 def _pool(state: ServerState, request: Request, _: Any) -> Response:
@@ -32,7 +32,7 @@ def _connections(state: ServerState, request: Request, _: Any) -> Response:
     return JSONResponse(
         [
             {"id": c["id"], "name": c["name"], "poolId": pool["id"], "type": "PUSH"}
-            for c in state.store.connections(pool["id"])
+            for c in state.catalog.connections(pool["id"])
         ]
     )
 
@@ -40,7 +40,7 @@ def _connections(state: ServerState, request: Request, _: Any) -> Response:
 def _tables(state: ServerState, request: Request, _: Any) -> Response:
     pool = state.pool(request.path_params["pool"], make=False)
     places = [(None, None, pool["space"])] + [
-        (c["id"], c["name"], c["space"]) for c in state.store.connections(pool["id"])
+        (c["id"], c["name"], c["space"]) for c in state.catalog.connections(pool["id"])
     ]
     return JSONResponse(
         [
@@ -53,10 +53,10 @@ def _tables(state: ServerState, request: Request, _: Any) -> Response:
                 "columns": [],
                 "type": "TABLE",
                 "schemaName": source,
-                "rowCount": state.store.count(space, table["name"]),
+                "rowCount": state.catalog.count(space, table["name"]),
             }
             for source, name, space in places
-            for table in state.store.tables(space)
+            for table in state.catalog.tables(space)
         ]
     )
 
@@ -64,10 +64,10 @@ def _tables(state: ServerState, request: Request, _: Any) -> Response:
 def _columns(state: ServerState, request: Request, _: Any) -> Response:
     pool = state.pool(request.path_params["pool"], make=False)
     source = request.query_params.get("schemaName") or None
-    place = pool if source is None else state.store.connection(pool["id"], source)
+    place = pool if source is None else state.catalog.connection(pool["id"], source)
     if place is None:
         raise ApiProblem(404)
-    table = state.store.table(place["space"], request.query_params.get("tableName", ""))
+    table = state.catalog.table(place["space"], request.query_params.get("tableName", ""))
     if table is None:
         raise ApiProblem(404)
     columns = [

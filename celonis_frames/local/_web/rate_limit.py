@@ -1,4 +1,4 @@
-"""The limits on submissions: 10 a second and 250 an hour, which begins at the full hour, UTC."""
+"""The limits on submissions: 10 per second and 250 per hour; an hour begins at a full hour, UTC."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 PER_SECOND, PER_HOUR = 10, 250
 
 
-class Limiter:
-    """Counts submissions.
+class RateLimiter:
+    """Counts submissions against both limits.
 
     Args:
-        clock: Tells the time in epoch seconds; for tests.
+        clock: Returns the time in epoch seconds; for tests.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -22,8 +22,8 @@ class Limiter:
         self._seconds: dict[int, int] = {}
         self._hours: dict[int, int] = {}
 
-    def wait(self) -> float:
-        """Count a submission; 0 when it may go on, else the seconds after which it may."""
+    def acquire(self) -> float:
+        """Count a submission and return 0, or return the seconds until the next one is allowed."""
         with self._lock:
             now = self._clock()
             second, hour = int(now), int(now // 3600)

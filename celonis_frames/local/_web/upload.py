@@ -1,4 +1,4 @@
-"""An upload on its way to disk: a multipart form parsed as it comes, never held in memory."""
+"""Stream an upload to disk: the multipart form is parsed as it arrives, never held in memory."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from starlette.concurrency import run_in_threadpool
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_FORM_BYTES = 100_000
-"""What a form may have besides its file."""
+"""Largest size of the form without its file."""
 BLOCK_BYTES = 1024 * 1024
-"""What is written and digested at a time."""
+"""Bytes written and digested at a time."""
 
 
-class Refused(Exception):
-    """The upload is not taken.
+class UploadRejected(Exception):
+    """The upload is rejected.
 
     Attributes:
-        status: 400 or 413.
+        status: The HTTP status, 400 or 413.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -31,12 +31,12 @@ class Refused(Exception):
         self.status = status
 
 
-class _Disk:
-    """Writes a file block by block in another thread, while the next block fills.
+class _BlockWriter:
+    """Writes a file block by block in a worker thread, while the next block fills.
 
     Args:
         path: The file.
-        size: The bytes to expect: a block need not be larger.
+        size: The expected bytes; blocks are not larger than this.
     """
 
     def __init__(self, path: Path, size: int) -> None:
@@ -49,31 +49,31 @@ class _Disk:
         self.digest = hashlib.sha1(usedforsecurity=False)
 
     def put(self, piece: memoryview) -> None:
-        """Take bytes into the block, which grows if it must."""
+        """Append bytes to the block, which grows if needed."""
         end = self._used + len(piece)
         self._block[self._used : end] = piece
         self._used = end
 
     async def make_room(self) -> None:
-        """Let a full block be written; waits for the one before it."""
+        """Start writing the block if it is full, once the one before it is written."""
         if self._used >= self._block_bytes:
-            await self._turn()
+            await self._swap()
 
     async def finish(self) -> None:
-        """Wait until all is written."""
-        await self._turn()
+        """Write the rest and wait for it."""
+        await self._swap()
         await self._written()
 
     async def close(self) -> None:
-        """Close the file, once no thread writes to it any more."""
-        with contextlib.suppress(Exception):  # what went wrong is known already
+        """Close the file once no thread writes to it."""
+        with contextlib.suppress(Exception):  # `make_room` or `finish` has raised it
             await self._written()
         self._file.close()
 
-    async def _turn(self) -> None:
+    async def _swap(self) -> None:
         await self._written()
         full, used = self._block, self._used
-        # Memory that is used again costs no page faults.
+        # The two blocks are reused: new memory costs page faults.
         self._block, self._other, self._used = self._other, full, 0
         self._writing = asyncio.create_task(run_in_threadpool(self._write, memoryview(full)[:used]))
 
@@ -90,10 +90,10 @@ class _Disk:
                 done += self._file.write(block[done:])
 
 
-class _File:
-    """Takes the parts of a form and hands on the field ``file``."""
+class _FileField:
+    """The parser's callbacks: they write the field ``file`` and ignore all others."""
 
-    def __init__(self, disk: _Disk, limit: int) -> None:
+    def __init__(self, disk: _BlockWriter, limit: int) -> None:
         self._limit = limit
         self._headers: dict[bytes, bytes] = {}
         self._field, self._value = b"", b""
@@ -125,7 +125,7 @@ class _File:
     def _bound_header(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES:
-            raise Refused(400, "The form's headers are too long")
+            raise UploadRejected(400, "The headers of the form are too long")
 
     def _on_header_end(self) -> None:
         self._headers[self._field.lower()] = self._value
@@ -141,7 +141,7 @@ class _File:
             return
         self.size += end - start
         if self.size > self._limit:
-            raise Refused(413, f"The chunk is larger than {self._limit:,} bytes")
+            raise UploadRejected(413, f"The chunk is larger than {self._limit:,} bytes")
         self._disk.put(memoryview(data)[start:end])
 
     def _on_end(self) -> None:
@@ -149,36 +149,38 @@ class _File:
 
 
 async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
-    """Write the form's file to `path`; returns its SHA-1 in hex and its size in bytes.
+    """Write the file of the form to `path`; returns its SHA-1 in hex and its size in bytes.
 
     Raises:
-        Refused: No form, no file in it, or a file larger than `limit`.
+        UploadRejected: There is no form, no file in it, or the file is larger than `limit`.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
-        raise Refused(400, "The body must be multipart/form-data with the field 'file'")
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit + MAX_FORM_BYTES:
-        raise Refused(413, f"The chunk is larger than {limit:,} bytes")
-    disk = _Disk(path, int(announced) if announced.isdecimal() else BLOCK_BYTES)
-    file = _File(disk, limit)
+        raise UploadRejected(400, "The body must be multipart/form-data with the field 'file'")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit + MAX_FORM_BYTES:
+        raise UploadRejected(413, f"The chunk is larger than {limit:,} bytes")
+    disk = _BlockWriter(path, int(declared) if declared.isdecimal() else BLOCK_BYTES)
+    file = _FileField(disk, limit)
     try:
         parser = MultipartParser(boundary, file.callbacks())
         received = 0
         async for data in request.stream():
             received += len(data)
             if received > limit + MAX_FORM_BYTES:
-                raise Refused(413, f"The form is larger than {limit + MAX_FORM_BYTES:,} bytes")
+                raise UploadRejected(
+                    413, f"The form is larger than {limit + MAX_FORM_BYTES:,} bytes"
+                )
             for start in range(0, len(data), BLOCK_BYTES):
                 parser.write(data[start : start + BLOCK_BYTES])
                 await disk.make_room()
         parser.finalize()
         await disk.finish()
     except FormParserError as error:
-        raise Refused(400, f"The form cannot be read: {error}") from error
+        raise UploadRejected(400, f"The form cannot be parsed: {error}") from error
     finally:
         await disk.close()
     if not file.found or not file.ended:
-        raise Refused(400, "The form has no complete field 'file'")
+        raise UploadRejected(400, "The form has no complete field 'file'")
     return disk.digest.hexdigest(), file.size

@@ -141,7 +141,7 @@ def run(cell: Cell, server: Any, folder: Path, pushing: Push = push) -> Observed
         error = raised
     finally:
         _settle(server, fault)
-    found = server._store.pool(name)
+    found = server._catalog.pool(name)
     jobs = [] if found is None else _ended(server, found["id"])
     wrong = [] if fault.hits else ["the fault did not strike"]
     wrong += _judge(server, name, table, error, jobs)
@@ -152,7 +152,7 @@ def run(cell: Cell, server: Any, folder: Path, pushing: Push = push) -> Observed
             wrong.append(f"the job is {after}, but the error does not name it")
     for job in jobs:
         if job["status"] == "NEW":
-            server._store.set_job(job["id"], "CANCELED", "Cancelled by the judge")
+            server._catalog.set_job(job["id"], "CANCELED", "Cancelled by the judge")
     return Observed(
         Outcome("" if error is None else type(error).__name__, after),
         tuple(wrong),
@@ -174,7 +174,7 @@ def _ended(server: Any, pool_id: str) -> list[dict[str, Any]]:
     """The pool's jobs, oldest first, once none of them runs any more."""
     deadline = time.monotonic() + 30
     while True:
-        jobs = list(reversed(server._store.jobs(pool_id)))
+        jobs = list(reversed(server._catalog.jobs(pool_id)))
         running = [job for job in jobs if job["status"] in ("QUEUED", "RUNNING")]
         if not running or time.monotonic() > deadline:
             return jobs

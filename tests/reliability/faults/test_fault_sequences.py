@@ -62,10 +62,10 @@ def test_faults_in_series_pass(name: str, workers: int, faulty: Any) -> None:
             )
     finally:
         faulty.faults.clear()
-        states = [job["status"] for job in faulty._store.jobs(pool)]
-        for job in faulty._store.jobs(pool):
+        states = [job["status"] for job in faulty._catalog.jobs(pool)]
+        for job in faulty._catalog.jobs(pool):
             if job["status"] == "NEW":
-                faulty._store.set_job(job["id"], "CANCELED")
+                faulty._catalog.set_job(job["id"], "CANCELED")
     assert status.ok
     assert states.count("DONE") == 1
     assert set(states) <= {"DONE", "CANCELED"}

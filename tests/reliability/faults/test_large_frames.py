@@ -38,7 +38,7 @@ def test_a_reset_in_the_middle_of_a_large_chunk(
         faulty.faults.clear()
         for job in faulty.jobs:
             if job["status"] == "NEW":
-                faulty._store.set_job(job["id"], "CANCELED")
+                faulty._catalog.set_job(job["id"], "CANCELED")
     assert fault.hits == times
     assert status.chunks is not None
     assert status.chunks >= 2

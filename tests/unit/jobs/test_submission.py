@@ -191,8 +191,10 @@ def test_many_tables_keep_to_ten_a_second(monkeypatch: pytest.MonkeyPatch) -> No
 def counted(server: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the calls that the server gets."""
     calls: list[str] = []
-    real = server.faults.take
-    monkeypatch.setattr(server.faults, "take", lambda route: (calls.append(route), real(route))[1])
+    real = server.faults._schedule.take
+    monkeypatch.setattr(
+        server.faults._schedule, "take", lambda route: (calls.append(route), real(route))[1]
+    )
     return calls
 
 

@@ -1,0 +1,98 @@
+"""The chunks of a job as SQL: what to read from, and each column's expression and type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from celonis_frames.local._database import csv_reader
+from celonis_frames.local._database.database import Row
+from celonis_frames.local._database.errors import STORED, JobError
+from celonis_frames.local._database.sql import literal, quote
+
+DEFAULT_LENGTH = 80
+"""Length in characters of a STRING column, unless the job gives one."""
+
+_READ_AS = {
+    **dict.fromkeys(
+        ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER",
+         "UBIGINT"), "INTEGER"),
+    **dict.fromkeys(("FLOAT", "DOUBLE"), "FLOAT"),
+    **dict.fromkeys(
+        ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"),
+        "DATETIME"),
+    "BOOLEAN": "BOOLEAN", "VARCHAR": "STRING", "DATE": "DATE", "TIME": "TIME",
+}  # fmt: skip
+"""Celonis type of each DuckDB type in a Parquet file."""
+
+_LOSSLESS = {("INTEGER", "FLOAT"), ("DATE", "DATETIME"), ("DATETIME", "DATE")}
+"""Conversions from the file's type to the declared type; DATETIME to DATE only at midnight."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the chunks: its name, Celonis type, length, and the SQL that reads it."""
+
+    name: str
+    type: str
+    length: int | None
+    expression: str
+
+
+def open_chunks(cursor: Any, files: list[Path], job: Row) -> tuple[str, list[Column]]:
+    """A table function that reads the files, and their columns.
+
+    Raises:
+        JobError: The files differ, or have a type that is not ingested or not the declared one.
+    """
+    if job["fileType"] == "CSV":
+        source, found = csv_reader.source(cursor, files, job)
+    else:
+        listed = ", ".join(literal(file) for file in files)
+        source = f"read_parquet([{listed}], union_by_name = false)"
+        found = _parquet_columns(cursor, files)
+    declared = {
+        column["columnName"].lower(): column
+        for column in ((job["tableSchema"] or {}).get("columns") or [])
+        if column.get("columnName")
+    }
+    fallback = job["fallbackVarcharLength"] or DEFAULT_LENGTH
+    return source, [
+        _column(name, kind, expression, declared.get(name.lower(), {}), fallback)
+        for name, kind, expression in found
+    ]
+
+
+def _parquet_columns(cursor: Any, files: list[Path]) -> list[tuple[str, str, str]]:
+    first: list[tuple[str, str]] | None = None
+    for number, file in enumerate(files, start=1):
+        described = cursor.execute(
+            "DESCRIBE SELECT * FROM read_parquet(?)", (str(file),)
+        ).fetchall()
+        found = [(row[0], row[1]) for row in described]
+        if first is not None and found != first:
+            raise JobError(f"The columns or types of chunk {number} differ from those of chunk 1")
+        first = found
+    columns = []
+    for name, kind in first or []:
+        read_as = "FLOAT" if kind.startswith("DECIMAL") else _READ_AS.get(kind)
+        if read_as is None:
+            raise JobError(f"Column {name} has the type {kind}, which is not ingested")
+        columns.append((name, read_as, quote(name)))
+    return columns
+
+
+def _column(name: str, kind: str, expression: str, declared: Row, fallback: int) -> Column:
+    wanted = declared.get("columnType") or kind
+    if wanted != kind:
+        if (kind, wanted) not in _LOSSLESS:
+            raise JobError(f"Column {name} is {kind} in the file, but declared as {wanted}")
+        if (kind, wanted) == ("DATETIME", "DATE"):
+            expression = (
+                f"CASE WHEN {expression} IS NULL OR {expression}::TIME = TIME '00:00:00' "
+                f"THEN {expression} ELSE error('Column {name.replace(chr(39), '')} has times, but is declared "
+                "as DATE') END"
+            )
+    length = (declared.get("fieldLength") or fallback) if wanted == "STRING" else None
+    return Column(name, wanted, length, f"CAST({expression} AS {STORED[wanted]})")
