@@ -70,7 +70,7 @@ def no_open_jobs(request: pytest.FixtureRequest) -> Iterator[None]:
         jobs = getattr(server, "jobs", [])  # a scripted server has none
         if time.monotonic() > end or not _with(jobs, "QUEUED", "RUNNING"):
             break
-        time.sleep(0.01)  # what runs on at the server ends by itself
+        time.sleep(0.01)  # what continues on the server ends by itself
     assert _with(jobs, "NEW", "QUEUED", "RUNNING") == []
 
 

@@ -1,4 +1,4 @@
-"""Cancel a job, whatever its state."""
+"""Cancel a job that is not to be executed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["cancel", "cleanup_policy"]
 
 
 def cancel(api: DataPushApi, pool_id: str, job_id: str, *, seconds: float | None = None) -> str:
-    """Cancel a job that will not be executed; its state after that, as far as it can be told.
+    """Cancel a job and return its state: CANCELED, or the state in which it had already ended.
 
     Args:
-        api: The calls.
+        api: The API.
         pool_id: The pool.
         job_id: The job.
-        seconds: How long it may take; None: the connection's patience.
+        seconds: Time limit; None: that of the connection's retry policy.
 
     Raises:
-        ApiError: The server could not be reached, or refused.
+        ApiError: The server could not be reached, or rejected the call.
     """
     patience = cleanup_policy(api, seconds)
     try:
@@ -39,7 +39,7 @@ def cancel(api: DataPushApi, pool_id: str, job_id: str, *, seconds: float | None
 
 
 def cleanup_policy(api: DataPushApi, seconds: float | None) -> RetryPolicy:
-    """The patience for what must be done although the push is over."""
+    """The retry policy for calls that are made although the push has ended or was cancelled."""
     if seconds is None:
         return dataclasses.replace(api.patience, deadline=None, stop=None)
     return RetryPolicy(tries=2, seconds=seconds)

@@ -1,7 +1,19 @@
-"""From chunks to a submitted job, exactly once: made, filled, counted, submitted, or cancelled.
+"""Deliver chunks as one job, exactly once: create, upload, count, submit; or cancel.
 
-A job is submitted only when the server has as many chunks as were sent. When it cannot be told
-what a job holds, the job is given up, untouched, and a new one is filled from the same chunks.
+A job is submitted only if it holds as many chunks as were sent. If it cannot be determined which
+chunks it holds, the job is cancelled and a new one gets the same chunks, at most `MAX_JOBS` in all.
+
+How it works:
+
+* In the main thread, `deliver` runs in a thread of its own, ``celonis-deliver``, which an
+  interruption of the main thread cancels (see `celonis_frames._concurrency.interruption`). In any
+  other thread, or with a stop event, it runs in the calling thread.
+* That thread creates the job, takes the chunks from their iterator and hands each to `Uploads`,
+  which has a thread per upload and a bound on them. There is no queue: the iterator makes the next
+  chunk when it is asked for.
+* If anything fails, the same thread closes the iterator, closes `Uploads` (which joins the upload
+  threads) and cancels the job.
+* If the interpreter ends while a daemon thread delivers, `_cancel_at_exit` cancels its job.
 """
 
 from __future__ import annotations
@@ -23,7 +35,7 @@ from celonis_frames._jobs.cancel import cancel
 from celonis_frames._jobs.orphans import Orphans
 from celonis_frames._jobs.polling import wait_for
 from celonis_frames._jobs.submission import submit
-from celonis_frames._jobs.uploads import AmbiguousUploads, Meter, Uploads
+from celonis_frames._jobs.uploads import AmbiguousUploads, UploadProgress, Uploads
 from celonis_frames.exceptions import CelonisFramesError, JobTimeout, UploadUncertain
 
 if TYPE_CHECKING:
@@ -31,58 +43,84 @@ if TYPE_CHECKING:
 
     from celonis_frames._api.client import DataPushApi
 
-__all__ = ["DeliveryResult", "Journal", "Parcel", "Report", "deliver"]
+__all__ = ["Delivery", "DeliveryProgress", "DeliveryResult", "JobChunk", "JobJournal", "deliver"]
 
 MAX_JOBS = 3
-"""Jobs that are begun for one push before it is an error."""
-HURRIED_SECONDS = 5.0
-"""What cancelling may take when the user or the system wants the process to end."""
+"""Jobs created for one push, before the push fails."""
+SHUTDOWN_CANCEL_SECONDS = 5.0
+"""Time limit (s) for cancelling the job on shutdown."""
 RECOUNT_SECONDS = 1.0
-"""Age of a count after which it is made anew before the job is submitted."""
-SETTLE_SECONDS = 60.0
-"""How long a job that was cancelled while it perhaps ran is watched until it has ended."""
+"""Age of a count after which the chunks are counted again before the submission."""
+CANCEL_WAIT_SECONDS = 60.0
+"""Time limit (s) for the end of a job that may have been running when it was cancelled."""
 
 _log = logging.getLogger("celonis_frames")
 
 
-class Parcel(Payload, Protocol):
-    """A chunk to be sent: a file, how many rows it has, and what is to be done with them."""
+class JobChunk(Payload, Protocol):
+    """A chunk to upload: a file with its number of rows."""
 
     @property
     def rows(self) -> int:
-        """Rows in it."""
+        """Rows in the file."""
 
     @property
     def deleted(self) -> bool:
         """Whether they are keys of rows to delete."""
 
 
-class Report(Meter, Protocol):
-    """Tells the user how far it is."""
+class DeliveryProgress(UploadProgress, Protocol):
+    """Shows the progress of a delivery."""
 
     def stage(self, name: str) -> None:
-        """Say what happens now."""
+        """Show the current stage."""
 
     def restart(self) -> None:
-        """What was sent does not count: a new job is filled."""
+        """Reset the counts: a new job gets all chunks again."""
 
 
-class Journal(Protocol):
-    """Keeps what another process would need to finish the push."""
+class JobJournal(Protocol):
+    """Records the job's state, so that another process can finish the push."""
 
     def created(self, job_id: str) -> None:
-        """There is a job now."""
+        """Record that the job was created."""
 
     def submitting(self, job_id: str) -> None:
-        """The job is about to be submitted."""
+        """Record that the job is about to be submitted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Delivery:
+    """One push, as it is delivered.
+
+    Attributes:
+        pool_id: The pool.
+        body: The job's fields by their API names.
+        chunks: Returns the chunks from the first, each time it is called. Its argument raises if
+            the delivery cannot go on; the iterator calls it while the next chunk takes long.
+        workers: Parallel uploads. With one, the server receives the chunks in order.
+        duplicate_removal_column: See `DataPushApi.execute_job`.
+        journal: Records the job's state.
+        job_id: A job in NEW that an earlier process left behind, which gets the missing chunks.
+        orphaned: Whether an earlier process may have created a job without receiving its id.
+    """
+
+    pool_id: str
+    body: Mapping[str, Any]
+    chunks: Callable[[Callable[[], None]], Iterable[JobChunk]]
+    workers: int
+    duplicate_removal_column: str | None = None
+    journal: JobJournal | None = None
+    job_id: str | None = None
+    orphaned: bool = False
 
 
 @dataclasses.dataclass
 class DeliveryResult:
-    """What was sent into a job, and whether that was submitted.
+    """What was sent into a job, and whether it was submitted.
 
-    Whoever wants it sent makes this and has it whatever happens: what a call returns can be lost to
-    an interruption.
+    Created by the caller and updated in place, so that the result survives an interrupt that
+    discards the return value.
     """
 
     job_id: str = ""
@@ -92,14 +130,14 @@ class DeliveryResult:
     submitted: bool = False
 
     def begin(self, job_id: str) -> None:
-        """Nothing was sent into this job yet."""
+        """Start counting for a new job."""
         self.job_id = job_id
         self.rows = self.chunks = self.bytes = 0
 
 
 @dataclasses.dataclass(eq=False)
 class _Attempt:
-    """One job, from its making to its submission."""
+    """One job, from its creation to its submission."""
 
     api: DataPushApi
     pool_id: str
@@ -107,250 +145,234 @@ class _Attempt:
     uploads: Uploads
     submitting: bool = False
 
-    def give_up(self, *, seconds: float | None = None) -> str:
-        """Stop the uploads and cancel the job; its state, as far as it can be told.
+    def cancel(self, *, seconds: float | None = None) -> str:
+        """Stop the uploads, cancel the job and return its state.
+
+        Args:
+            seconds: Time limit; None: that of the connection's retry policy.
 
         Raises:
-            ApiError: The server could not be reached, or refused.
+            ApiError: The server could not be reached, or rejected the call.
         """
         self.uploads.close()
         state = cancel(self.api, self.pool_id, self.job_id, seconds=seconds)
         if self.submitting:
-            # It may have been running, and may have ended before it heard of this.
-            job = wait_for(self.api, self.pool_id, self.job_id, timeout=seconds or SETTLE_SECONDS)
-            state = job.state
+            # The job may have been running, and may have ended before it was cancelled.
+            timeout = seconds or CANCEL_WAIT_SECONDS
+            state = wait_for(self.api, self.pool_id, self.job_id, timeout=timeout).state
         return state
 
 
-_live: weakref.WeakSet[_Attempt] = weakref.WeakSet()
+_open_attempts: weakref.WeakSet[_Attempt] = weakref.WeakSet()
 
 
 @atexit.register
-def _at_exit() -> None:
+def _cancel_at_exit() -> None:
     """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
-    for attempt in list(_live):
+    for attempt in list(_open_attempts):
         stop = attempt.api.patience.stop
         if isinstance(stop, CancelEvent) and stop.abandoned:
-            continue  # it was waited for, as long as was to be waited
+            continue  # the main thread has already waited for it
         with contextlib.suppress(CelonisFramesError):
-            attempt.give_up(seconds=HURRIED_SECONDS)
+            attempt.cancel(seconds=SHUTDOWN_CANCEL_SECONDS)
 
 
 def deliver(
     api: DataPushApi,
-    pool_id: str,
-    body: Mapping[str, Any],
-    parcels: Callable[[Callable[[], None]], Iterable[Parcel]],
-    delivered: DeliveryResult,
+    delivery: Delivery,
+    result: DeliveryResult,
     *,
-    workers: int,
-    report: Report,
-    duplicate_removal_column: str | None = None,
-    journal: Journal | None = None,
-    job_id: str | None = None,
-    orphaned: bool = False,
-    timings: dict[str, float] | None = None,
+    progress: DeliveryProgress,
+    timings: dict[str, float],
 ) -> None:
     """Send chunks as one job and submit it.
 
     Args:
-        api: The calls; their patience says when all is over.
-        pool_id: The pool.
-        body: The job's fields by their API names.
-        parcels: Gives the chunks from the first, each time it is called; it may take long over
-            the next one, and calls what it is given meanwhile, which raises when all is over.
-        delivered: Tells what was done, also one whom an interruption keeps from seeing the end.
-        workers: Uploads at a time; with one they arrive in order.
-        report: Where progress is told.
-        duplicate_removal_column: See `DataPushApi.execute_job`.
-        journal: What to keep for another process.
-        job_id: A job in NEW that an earlier process left behind, to be filled on.
-        orphaned: Whether an earlier process may have left a job behind that nobody knows.
-        timings: Where the seconds of each stage are added.
+        api: The API, with the deadline and the stop event in its retry policy.
+        delivery: What to send.
+        result: Filled in while chunks are sent.
+        progress: Shows the stage, bytes and chunks.
+        timings: Gets the seconds of each stage added.
 
     Raises:
         FrameError: A chunk cannot be made or read.
-        Stopped: Another thread said so. The job is cancelled.
-        ApiError: A call failed for good. The job is cancelled.
+        Cancelled: Another thread cancelled the push. The job is cancelled.
+        ApiError: A call was rejected, or failed at the last retry. The job is cancelled.
         JobTimeout: The deadline has passed. The job is cancelled.
-        UploadUncertain: What arrived could not be settled, with several jobs.
-        KeyboardInterrupt, SystemExit: The user or the system wants it to end. The job is cancelled,
-            or the notes say why not.
+        UploadUncertain: It could not be determined what `MAX_JOBS` jobs held.
+        KeyboardInterrupt, SystemExit: The user or the system ends the process. The job is
+            cancelled, or the notes say why not.
     """
-
-    def work(api: DataPushApi, abort: CallAborter) -> None:
-        _deliver(
-            api, abort, pool_id, body, parcels, delivered, workers=workers, report=report,
-            duplicate_removal_column=duplicate_removal_column, journal=journal, job_id=job_id,
-            orphaned=orphaned, timings=timings if timings is not None else {},
-        )  # fmt: skip
-
     if api.patience.stop is not None or not in_main_thread():
-        work(api, CallAborter())
+        _deliver(api, CallAborter(), delivery, result, progress, timings)
         return
     deadline = api.patience.deadline
-    run_uninterrupted(lambda stop, abort: work(api.within(deadline=deadline, stop=stop), abort))
+    run_uninterrupted(
+        lambda stop, aborter: _deliver(
+            api.within(deadline=deadline, stop=stop), aborter, delivery, result, progress, timings
+        )
+    )
 
 
 def _deliver(
     api: DataPushApi,
-    abort: CallAborter,
-    pool_id: str,
-    body: Mapping[str, Any],
-    parcels: Callable[[Callable[[], None]], Iterable[Parcel]],
-    delivered: DeliveryResult,
-    *,
-    workers: int,
-    report: Report,
-    duplicate_removal_column: str | None,
-    journal: Journal | None,
-    job_id: str | None,
-    orphaned: bool,
+    aborter: CallAborter,
+    delivery: Delivery,
+    result: DeliveryResult,
+    progress: DeliveryProgress,
     timings: dict[str, float],
 ) -> None:
-    """As `deliver`. What `abort` ends are all calls but those that clear up."""
-    orphans = Orphans(api, pool_id, body, lost=int(orphaned))
-    hurried = False
+    """As `deliver`. `aborter` ends every call but those that clean up."""
+    pool_id, job_id, journal = delivery.pool_id, delivery.job_id, delivery.journal
+    orphans = Orphans(api, pool_id, delivery.body, lost=int(delivery.orphaned))
+    shutdown = False
     try:
         for number in range(1, MAX_JOBS + 1):
+            # 1. Create the job, unless an earlier process left one behind.
             left_behind = job_id is not None
             begin = time.monotonic()
             if job_id is None:
-                with abort:
+                with aborter:
                     job_id = orphans.create()
-            begin = _lap(timings, "create", begin)
+            begin = _record_time(timings, "create", begin)
             uploads = Uploads(
-                api, pool_id, job_id, workers=workers, meter=report, patience=api.patience
-            )
+                api, pool_id, job_id,
+                workers=delivery.workers, progress=progress, patience=api.patience,
+            )  # fmt: skip
             attempt = _Attempt(api, pool_id, job_id, uploads)
-            _live.add(attempt)
-            delivered.begin(job_id)
+            _open_attempts.add(attempt)
+            result.begin(job_id)
             try:
                 if journal is not None and not left_behind:
                     journal.created(job_id)
-                report.stage("uploading")
-                with abort:
-                    _fill(uploads, parcels(uploads.check), delivered, left_behind=left_behind)
-                begin = _lap(timings, "upload", begin)
-                report.stage("submitting")
+                # 2. Upload the chunks and count them.
+                progress.stage("uploading")
+                with aborter:
+                    _upload(uploads, delivery, result, left_behind=left_behind)
+                begin = _record_time(timings, "upload", begin)
+                # 3. Submit the job.
+                progress.stage("submitting")
                 if journal is not None:
                     journal.submitting(job_id)
                 attempt.submitting = True
-                with abort:
+                with aborter:
                     submit(
-                        api, pool_id, job_id, duplicate_removal_column=duplicate_removal_column,
-                        recount=_recount(uploads), announce=report.stage,
+                        api, pool_id, job_id,
+                        duplicate_removal_column=delivery.duplicate_removal_column,
+                        recount=_recount(uploads), announce=progress.stage,
                     )  # fmt: skip
-                _lap(timings, "execute", begin)
-            except AmbiguousUploads as doubt:
-                _abandon(attempt, doubt, last=number == MAX_JOBS)
-                _log.warning("job %s is given up (%s); a new one is begun", job_id, str(doubt))
-                report.restart()
+                _record_time(timings, "execute", begin)
+            except AmbiguousUploads as reason:
+                # 4a. Cancel the job and begin a new one.
+                _replace_job(attempt, reason, last=number == MAX_JOBS)
+                _log.warning("job %s was cancelled (%s); a new job is created", job_id, str(reason))
+                progress.restart()
                 job_id = None
+                continue
             except BaseException as error:
-                if _cancelled(attempt, error):
+                # 4b. Cancel the job and raise, unless the job turns out to be executed.
+                if _cancel_after_error(attempt, error):
                     raise
-                delivered.submitted = True
-                return
-            else:
-                delivered.submitted = True
-                return
             finally:
-                _live.discard(attempt)
+                _open_attempts.discard(attempt)
+            result.submitted = True
+            return
         raise AssertionError("the last job returns or raises")
     except BaseException as error:
-        hurried = _hurries(error)
+        shutdown = _is_shutdown(error)
         raise
     finally:
-        orphans.sweep(seconds=HURRIED_SECONDS if hurried else None)
+        # 5. Cancel jobs whose id was lost.
+        orphans.sweep(seconds=SHUTDOWN_CANCEL_SECONDS if shutdown else None)
 
 
 def _recount(uploads: Uploads) -> Callable[[], None]:
-    """Count again before a submission that comes later than right after the last count."""
+    """A function that counts the chunks again, unless the last count is recent."""
     counted = time.monotonic()
 
     def recount() -> None:
         nonlocal counted
-        if uploads.doubtful or time.monotonic() - counted > RECOUNT_SECONDS:
+        if uploads.has_unknown or time.monotonic() - counted > RECOUNT_SECONDS:
             uploads.count()
             counted = time.monotonic()
 
     return recount
 
 
-def _fill(
-    uploads: Uploads, parcels: Iterable[Parcel], delivered: DeliveryResult, *, left_behind: bool
+def _upload(
+    uploads: Uploads, delivery: Delivery, result: DeliveryResult, *, left_behind: bool
 ) -> None:
+    chunks = delivery.chunks(uploads.raise_if_failed)
     missing = None
     if left_behind:
-        parcels = list(parcels)
-        missing = {id(parcel) for parcel in uploads.adopt(parcels)}
-    coming = iter(parcels)
+        chunks = list(chunks)
+        missing = {id(chunk) for chunk in uploads.adopt(chunks)}
+    iterator = iter(chunks)
     try:
-        for parcel in coming:
-            delivered.chunks += 1
-            delivered.rows += parcel.rows
-            delivered.bytes += parcel.size
-            if missing is None or id(parcel) in missing:
-                uploads.send(parcel, deleted=parcel.deleted)
-            del parcel  # the memory of a chunk goes with its upload
+        for chunk in iterator:
+            result.chunks += 1
+            result.rows += chunk.rows
+            result.bytes += chunk.size
+            if missing is None or id(chunk) in missing:
+                uploads.send(chunk, deleted=chunk.deleted)
+            del chunk  # a chunk's memory is freed after its upload
     finally:
-        if isinstance(coming, Generator):
-            coming.close()  # whatever makes chunks stops now, and not when its error is forgotten
+        if isinstance(iterator, Generator):
+            iterator.close()  # ends the encoder's threads now, not when the error is deleted
     uploads.finish()
 
 
-def _abandon(attempt: _Attempt, doubt: AmbiguousUploads, *, last: bool) -> None:
-    """Give a job up for a new one.
+def _replace_job(attempt: _Attempt, reason: AmbiguousUploads, *, last: bool) -> None:
+    """Cancel a job, so that a new one can take its place.
 
     Raises:
-        UploadUncertain: It was the last one, or it may have been executed.
+        UploadUncertain: The job was the last one, or may have been executed.
     """
     job_id, state, why = attempt.job_id, "", ""
     try:
-        state = attempt.give_up()
+        state = attempt.cancel()
     except CelonisFramesError as error:
         _log.warning("job %s could not be cancelled: %s", job_id, error.message)
         why = error.message
     if state != "CANCELED" and attempt.submitting:
         raise UploadUncertain(
-            f"What arrived in job {job_id} cannot be settled ({doubt}), and it may have been "
-            f"executed: it is {state or f'not known in which state ({why})'}. Look at the table "
-            "before you push again.",
+            f"The upload to job {job_id} could not be verified ({reason}), and the job may have "
+            f"been executed: its state is {state or f'unknown ({why})'}. Check the table before "
+            "you push again.",
             job_id=job_id,
         ) from None
     if last:
         raise UploadUncertain(
-            f"What arrived cannot be settled: {doubt}. Job {job_id} and those before it were "
-            "cancelled and nothing was executed. Push again; if it stays, something else adds "
-            "chunks to these jobs, or the frame has parts that are the same, row by row.",
+            f"The upload could not be verified: {reason}. Job {job_id} and those before it were "
+            "cancelled and nothing was executed. Push again; if this persists, another client adds "
+            "chunks to the jobs, or parts of the frame are equal, row by row.",
             job_id=job_id,
         ) from None
 
 
-def _hurries(error: BaseException) -> bool:
-    """Whether the user or the system wants the push to end."""
+def _is_shutdown(error: BaseException) -> bool:
+    """Whether the push ends because of an interruption, a cancellation or its timeout."""
     return not isinstance(error, Exception) or isinstance(error, JobTimeout | Cancelled)
 
 
-def _cancelled(attempt: _Attempt, error: BaseException) -> bool:
-    """Cancel the job of a push that failed; False when it turns out that it was executed.
+def _cancel_after_error(attempt: _Attempt, error: BaseException) -> bool:
+    """Cancel the job of a push that failed; False if the job turns out to be executed.
 
-    The error that led here stays the one raised; what became of the job is added to it.
+    A note about the job is added to the error, which stays the one to raise.
     """
     job_id = attempt.job_id
     ours = isinstance(error, CelonisFramesError)
     if ours and not getattr(error, "job_id", None):
-        error.job_id = job_id  # type: ignore[attr-defined]  # names the job on any error
+        error.job_id = job_id  # type: ignore[attr-defined]  # on every error
     try:
-        state = attempt.give_up(seconds=HURRIED_SECONDS if _hurries(error) else None)
-    except Exception as second:  # whatever it is, the first error is the one to be seen
-        said = second.message if isinstance(second, CelonisFramesError) else repr(second)
-        _log.warning("job %s could not be cancelled: %s", job_id, said)
+        state = attempt.cancel(seconds=SHUTDOWN_CANCEL_SECONDS if _is_shutdown(error) else None)
+    except Exception as second:  # of any kind: the first error is the one to raise
+        why = second.message if isinstance(second, CelonisFramesError) else repr(second)
+        _log.warning("job %s could not be cancelled: %s", job_id, why)
         error.add_note(
-            f"Job {job_id} could not be cancelled ({said}). "
+            f"Job {job_id} could not be cancelled ({why}). "
             + (
-                "It may have been executed: look at it before you push again."
+                "It may have been executed: check it before you push again."
                 if attempt.submitting
                 else "It was not executed; it holds its chunks until it is deleted."
             )
@@ -358,15 +380,17 @@ def _cancelled(attempt: _Attempt, error: BaseException) -> bool:
         return True
     if state in ("DONE", "ERROR"):
         if ours:
-            _log.warning("job %s was executed, though its answer was lost", job_id)
+            _log.warning(
+                "job %s was executed, although the response to its submission was lost", job_id
+            )
             return False
-        error.add_note(f"Job {job_id} had been executed already: it is in {state}.")
+        error.add_note(f"Job {job_id} had already been executed: its state is {state}.")
     else:
-        error.add_note(f"Job {job_id} was cancelled; the table is untouched.")
+        error.add_note(f"Job {job_id} was cancelled; the table is unchanged.")
     return True
 
 
-def _lap(timings: dict[str, float], name: str, begin: float) -> float:
+def _record_time(timings: dict[str, float], name: str, begin: float) -> float:
     now = time.monotonic()
     timings[name] = timings.get(name, 0.0) + now - begin
     return now

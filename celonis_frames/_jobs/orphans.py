@@ -1,4 +1,4 @@
-"""Jobs whose creation got no response: found again and cancelled."""
+"""Create a job, and cancel those whose creation got no response."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["Orphans"]
 _log = logging.getLogger("celonis_frames")
 
 
-_ours: set[str] = set()
-"""Jobs that this process made: no orphans, however much they look like one."""
+_known: set[str] = set()
+"""Jobs whose id this process knows: no orphans, even if their fields match."""
 
 
 class Orphans:
-    """Makes a job; a lost answer may leave one behind that nobody knows, to be cancelled later.
+    """Creates a job, and cancels the jobs that a lost response left behind with an unknown id.
 
-    The API lets a client give a job no mark of its own; ours are recognised by their
-    ``fallbackVarcharLength``, a number drawn at random (see `job_body`).
+    The API has no field for a client's own mark; our jobs are recognised by their
+    ``fallbackVarcharLength``, a random number (see `job_body`).
 
     Args:
-        api: The calls.
+        api: The API.
         pool_id: The pool.
         body: The job's fields.
-        lost: Answers that an earlier process may have lost.
+        lost: Number of responses that an earlier process may have lost.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Orphans:
     ) -> None:
         self._api, self._pool_id, self._body = api, pool_id, body
         self._lost = lost
-        self._made: set[str] = set()
+        self._created: set[str] = set()
 
     def create(self) -> str:
         """The id of a new job.
 
         Raises:
-            ApiError: It cannot be made.
-            Stopped: Another thread said so.
+            ApiError: The job cannot be created.
+            Cancelled: Another thread cancelled the push.
         """
         budget = self._api.patience.budget()
         while True:
@@ -62,18 +62,18 @@ class Orphans:
                 self._lost += known == "unknown"
                 budget.wait_or_raise(error)
             except BaseException:
-                self._lost += 1  # interrupted: there may be one
+                self._lost += 1  # interrupted: the server may have created one
                 raise
             else:
-                self._made.add(job.id)
-                _ours.add(job.id)
+                self._created.add(job.id)
+                _known.add(job.id)
                 return job.id
 
     def sweep(self, *, seconds: float | None = None) -> None:
-        """Cancel what lost answers left behind. Never raises an error of the API.
+        """Cancel the jobs that lost responses left behind. An `ApiError` is only logged.
 
         Args:
-            seconds: How long it may take; None: the connection's patience.
+            seconds: Time limit; None: that of the connection's retry policy.
         """
         try:
             if self._lost:
@@ -84,18 +84,18 @@ class Orphans:
                 self._body.get("targetName"), self._pool_id, error.message,
             )  # fmt: skip
         finally:
-            _ours.difference_update(self._made)
+            _known.difference_update(self._created)
 
     def _cancel(self, seconds: float | None) -> None:
         patience = cleanup_policy(self._api, seconds)
-        marks = ("targetName", "type", "connectionId", "fallbackVarcharLength")
+        fields = ("targetName", "type", "connectionId", "fallbackVarcharLength")
         found = [
             job
             for job in self._api.jobs(self._pool_id, patience=patience)
             if job.state == "NEW"
-            and job.id not in _ours
-            and all(job.raw.get(mark) == self._body.get(mark) for mark in marks)
+            and job.id not in _known
+            and all(job.raw.get(field) == self._body.get(field) for field in fields)
         ]
         for job in found:
             cancel(self._api, self._pool_id, job.id, seconds=seconds)
-            _log.info("job %s, whose answer had been lost, was cancelled", job.id)
+            _log.info("job %s was cancelled: the response to its creation had been lost", job.id)

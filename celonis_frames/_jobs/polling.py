@@ -1,4 +1,4 @@
-"""Watching a job until it ends, and saying why it failed."""
+"""Poll jobs until they end; the errors for jobs that failed or ran too long."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["ENDED", "failure", "timed_out", "wait_for", "wait_for_all"]
 
 ENDED = frozenset({"DONE", "ERROR", "CANCELED"})
-"""The states a job does not leave."""
+"""The final states of a job."""
 FIRST_DELAY = 0.02
 GROWTH = 3.2
 LAST_DELAY = 17.0
-"""Seconds between looks: a small job is seen to end at once, one of a minute in ten looks."""
+"""Seconds between polls: a small job returns at once, a job of one minute takes ten polls."""
 MAX_SILENCE = 900.0
-"""Seconds without an answer that are borne when no time limit is given: a job goes on while the
-network does not."""
+"""Seconds without a response before polling fails, if no timeout is given: the job goes on during
+a network outage."""
 _ONCE = RetryPolicy(tries=1)
-MAX_LINES = 5
-MAX_LINE = 500
+MAX_LOG_LINES = 5
+MAX_LOG_LINE = 500
+"""Log lines in a message, and characters of each."""
 
 _log = logging.getLogger("celonis_frames")
 _T = TypeVar("_T")
@@ -47,31 +48,31 @@ def wait_for(
 ) -> Job:
     """The job, once it is in DONE, ERROR or CANCELED.
 
-    Asks after 0, 0.02, 0.08, 0.29, 0.94, … s, at last every 17 s: ten times in a minute. An
-    interruption (no connection, no answer in time, 429, 5xx, an unreadable answer) is borne as long
-    as `timeout` allows; without one, for a quarter of an hour.
+    Polls after 0, 0.02, 0.08, 0.29, 0.94, … s, later every 17 s: ten times in the first minute.
+    After a failed poll (no connection, no response in time, 429, 5xx, an unreadable response)
+    polling goes on as long as `timeout` allows; without one, for 15 minutes.
 
     Args:
-        api: The calls.
+        api: The API.
         pool_id: The pool.
         job_id: The job.
         timeout: Seconds to wait; None waits as long as the job takes.
-        on_job: Called with the job after every answer.
-        sleep: Waits; for tests. None: as the library always does.
-        clock: Tells the time in seconds; for tests.
+        on_job: Called with the job after every response.
+        sleep: Waits; for tests. None: `pause`.
+        clock: Returns the time in seconds; for tests.
 
     Raises:
-        JobTimeout: If the time is up; the job goes on at the server.
-        ApiError: If the server cannot be asked.
+        JobTimeout: The timeout has passed; the job continues on the server.
+        ApiError: The job's state cannot be read.
     """
 
-    def look() -> Job:
+    def fetch() -> Job:
         job = api.job(pool_id, job_id, patience=_ONCE)
         if on_job is not None:
             on_job(job)
         return job
 
-    return _watch(look, lambda job: job.state in ENDED, job_id, timeout, sleep, clock)
+    return _poll(fetch, lambda job: job.state in ENDED, job_id, timeout, sleep, clock)
 
 
 def wait_for_all(
@@ -83,45 +84,44 @@ def wait_for_all(
     on_job: Callable[[Job], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Job]:
-    """The jobs of a pool by id, once they all have ended, with one question a round for all.
+    """Jobs of one pool by id, once all have ended. Each poll is one call for all of them.
 
-    `on_job` is called with each job that is seen, and not again once it has ended.
+    `on_job` is called with each job at every poll until it has ended.
 
     Raises:
-        JobTimeout: If the time is up; the jobs go on at the server.
-        NotFound: If one of them is not there any more.
-        ApiError: If the server cannot be asked.
+        JobTimeout: The timeout has passed; the jobs continue on the server.
+        NotFound: One of them was deleted.
+        ApiError: The jobs' states cannot be read.
     """
     ended: dict[str, Job] = {}
 
-    def look() -> dict[str, Job]:
-        there = {job.id: job for job in api.jobs(pool_id, patience=_ONCE)}
+    def fetch() -> dict[str, Job]:
+        listed = {job.id: job for job in api.jobs(pool_id, patience=_ONCE)}
         for job_id in job_ids:
             if job_id in ended:
                 continue
-            # A list may be shorter than it should be: the job itself is asked for before it is
-            # taken for gone.
-            job = there.get(job_id) or api.job(pool_id, job_id, patience=_ONCE)
+            # The list may be incomplete: a job that is not in it is read by its id.
+            job = listed.get(job_id) or api.job(pool_id, job_id, patience=_ONCE)
             if job.state in ENDED:
                 ended[job_id] = job
             if on_job is not None:
                 on_job(job)
         return ended
 
-    return _watch(
-        look, lambda found: len(found) == len(job_ids), ", ".join(job_ids), timeout, None, clock
+    return _poll(
+        fetch, lambda found: len(found) == len(job_ids), ", ".join(job_ids), timeout, None, clock
     )
 
 
-def _watch(
-    look: Callable[[], _T],
-    over: Callable[[_T], bool],
+def _poll(
+    fetch: Callable[[], _T],
+    done: Callable[[_T], bool],
     names: str,
     timeout: float | None,
     sleep: Callable[[float], None] | None,
     clock: Callable[[], float],
 ) -> _T:
-    """What is seen when it is over; how often is looked, and what is borne, as in `wait_for`."""
+    """The first result for which `done` is true; delays and failed polls as in `wait_for`."""
     end = None if timeout is None else clock() + timeout
     delay = FIRST_DELAY
     silent_since: float | None = None
@@ -129,23 +129,23 @@ def _watch(
     while True:
         wait = delay
         try:
-            seen = look()
+            seen = fetch()
         except ApiError as error:
             if outcome(error) == "refused":
                 raise
             silent_since = clock() if silent_since is None else silent_since
             if end is None and clock() - silent_since > MAX_SILENCE:
                 error.add_note(
-                    f"Submitted were: {names}. What became of it is not known: look with "
+                    f"Submitted: {names}. The outcome is unknown: check with "
                     "celonis.job(pool, id) before you push again."
                 )
                 raise
             asked = getattr(error, "retry_after", None)
             wait = max(delay, min(asked or 0.0, MAX_RETRY_AFTER))
-            _log.warning("job %s: asking for its state failed (%s)", names, type(error).__name__)
+            _log.warning("job %s: its state could not be read (%s)", names, type(error).__name__)
         else:
             silent_since = None
-            if over(seen):
+            if done(seen):
                 return seen
         if end is not None:
             left = end - clock()
@@ -158,14 +158,14 @@ def _watch(
 
 def failure(job: Job) -> JobFailed:
     """The error for a job that ended in ERROR or CANCELED, with its last log lines."""
-    lines = [_line(line) for line in job.logs[-MAX_LINES:]]
+    lines = [_line(line) for line in job.logs[-MAX_LOG_LINES:]]
     if job.state == "CANCELED":
-        what = "was canceled. The table is as it was; push again if that was not meant"
+        what = "was canceled. The table is unchanged; push again if that was not intended"
     else:
-        what = "ended in ERROR. The table is as it was; correct what the log names and push again"
-    said = "\n".join(["Its last log lines:", *lines]) if lines else "It has no log lines."
+        what = "ended in ERROR. The table is unchanged; fix what the log reports and push again"
+    log = "\n".join(["Its last log lines:", *lines]) if lines else "It has no log lines."
     return JobFailed(
-        f"The job {job.id} for table {job.table!r} {what}. {said}",
+        f"Job {job.id} for table {job.table!r} {what}. {log}",
         job_id=job.id,
         logs=job.logs,
         state=job.state,
@@ -173,16 +173,16 @@ def failure(job: Job) -> JobFailed:
 
 
 def _line(line: str) -> str:
-    line = "".join(c if c.isprintable() else " " for c in line[: MAX_LINE + 1])
-    return "  " + (line if len(line) <= MAX_LINE else line[: MAX_LINE - 1] + "…")
+    line = "".join(c if c.isprintable() else " " for c in line[: MAX_LOG_LINE + 1])
+    return "  " + (line if len(line) <= MAX_LOG_LINE else line[: MAX_LOG_LINE - 1] + "…")
 
 
 def timed_out(job_id: str, job: Job | None, timeout: float) -> JobTimeout:
-    """The error for a job, as last seen, that has not ended in so many seconds."""
+    """The error for a job, as last seen, that has not ended within `timeout` seconds."""
     state = "in an unknown state" if job is None else job.state
     return JobTimeout(
-        f"The job {job_id} is still {state} after {timeout:g} s. It goes on at the server: look "
-        "again with celonis.job(pool, id).wait(), or stop it with .cancel(). Do not push the same "
+        f"Job {job_id} is still {state} after {timeout:g} s. It continues on the server: wait for "
+        "it with celonis.job(pool, id).wait(), or stop it with .cancel(). Do not push the same "
         "frame again before it has ended.",
         job_id=job_id,
         logs=() if job is None else job.logs,

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from celonis_frames._concurrency.cancellation import pause
+from celonis_frames._formatting import counted
 from celonis_frames.exceptions import RateLimited
 
 if TYPE_CHECKING:
@@ -19,19 +20,18 @@ __all__ = ["SubmissionLimit", "limit_for"]
 
 _log = logging.getLogger("celonis_frames")
 
-
 PER_SECOND, PER_HOUR = 10, 250
-MAX_REFUSALS = 10
-"""Refusals of one submission in a row that are waited for, where the server says how long."""
-LONGEST_HINTED = 30.0
-"""Seconds that the waits between them grow to, if the server asks for less."""
+MAX_REJECTIONS = 10
+"""Consecutive 429 responses with ``Retry-After`` after which a submission fails."""
+MAX_BACKOFF = 30.0
+"""Seconds up to which the waits grow if ``Retry-After`` asks for less."""
 SHORT_WAITS = 4
-"""Refusals in a row, without a hint of how long, that are taken for the second's limit; after
-that it is taken for the hour's."""
-LONG_WAIT = 5.0
-"""Seconds from which on a wait is announced."""
+"""Consecutive 429 responses without ``Retry-After`` that are attributed to the limit per second;
+later ones are attributed to the limit per hour."""
+ANNOUNCED_SECONDS = 5.0
+"""A longer wait is announced."""
 HOURS = 2
-"""Full hours that are waited for before a refusal is final."""
+"""Number of full hours to wait for before a submission fails."""
 
 
 _limits: dict[str, SubmissionLimit] = {}
@@ -39,18 +39,18 @@ _limits_lock = threading.Lock()
 
 
 def limit_for(url: str) -> SubmissionLimit:
-    """The one limit of this process for a team, by its base address."""
+    """The limit for a team, by its base URL; one for the whole process."""
     with _limits_lock:
         return _limits.setdefault(url, SubmissionLimit())
 
 
 class SubmissionLimit:
-    """Keeps submissions within the team's quota, as far as one process can know it.
+    """Keeps this process's submissions within the team's quota.
 
-    Other processes of the team are seen only by the server's refusals (429).
+    Submissions of the team's other processes show only as 429 responses.
 
     Args:
-        clock: Tells the time in epoch seconds; for tests.
+        clock: Returns the time in epoch seconds; for tests.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -70,13 +70,13 @@ class SubmissionLimit:
         """Return when a submission may be made, and count it.
 
         Args:
-            left: Seconds that may be waited; None: any.
-            announce: Called with a text when the wait is long.
+            left: Longest wait in seconds; None: no limit.
+            announce: Called with a text before a long wait.
             stop: Ends the wait when another thread sets it.
 
         Raises:
-            RateLimited: It would take longer; the message says when the hour begins anew.
-            Stopped: `stop` was set.
+            RateLimited: The wait would be longer; the message says when the next hour begins.
+            Cancelled: `stop` was set.
         """
         end = None if left is None else self._clock() + left
         while True:
@@ -89,34 +89,36 @@ class SubmissionLimit:
                     return
             if end is not None and until > end:
                 raise _limited(until)
-            if until - now > LONG_WAIT:
-                text = f"waiting until {_clock_time(until)} UTC, when submissions are taken again"
+            if until - now > ANNOUNCED_SECONDS:
+                text = (
+                    f"waiting until {_clock_time(until)} UTC, when submissions are accepted again"
+                )
                 _log.warning("%s (10 a second and 250 an hour for a team)", text)
                 announce(text)
             pause(until - now, stop)
             with self._lock:
-                # The wait is over, whatever the clock says: it may have been set back. Meanwhile
-                # another submission may have been refused for longer.
+                # The wait is over even if the clock was set back. Unless another submission was
+                # rejected meanwhile, for longer.
                 if self._closed_until == until:
                     self._closed_until = min(until, self._clock())
 
-    def refused(self, error: RateLimited, number: int) -> None:
-        """The server takes none at the moment: all wait, as long as it asks or the rules tell.
+    def rejected(self, error: RateLimited, number: int) -> None:
+        """Let all submissions wait: as ``Retry-After`` asks, or as the quota's rules say.
 
         Args:
-            error: The refusal.
-            number: Which one of this submission it is, from 1.
+            error: The 429 response.
+            number: How many this submission has got, with this one.
 
         Raises:
-            RateLimited: `error`, when there were too many.
+            RateLimited: `error`, after too many.
         """
-        if number > (SHORT_WAITS + HOURS if error.retry_after is None else MAX_REFUSALS):
-            error.add_note(f"It was refused {number} times.")
+        if number > (SHORT_WAITS + HOURS if error.retry_after is None else MAX_REJECTIONS):
+            error.add_note(f"The submission was rejected {counted(number, 'time')}.")
             raise error
         with self._lock:
             now = self._clock()
             if error.retry_after is not None:
-                growing = min(2.0 ** (number - 1), LONGEST_HINTED)
+                growing = min(2.0 ** (number - 1), MAX_BACKOFF)
                 until = now + min(max(error.retry_after, growing), 3600.0)
             elif number <= SHORT_WAITS:
                 until = now + 2.0 ** (number - 1)
@@ -147,8 +149,8 @@ def _clock_time(when: float) -> str:
 
 def _limited(until: float) -> RateLimited:
     error = RateLimited(
-        "The team's quota of submissions (10 a second, 250 an hour) is used up: the next is taken "
-        f"at {_clock_time(until)} UTC, which is later than timeout= allows. Push again then, or "
+        "The team's quota of submissions (10 a second, 250 an hour) is used up. The next one is "
+        f"accepted at {_clock_time(until)} UTC, later than timeout= allows. Push again then, or "
         "give a longer timeout=.",
         status_code=429,
     )

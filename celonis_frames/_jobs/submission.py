@@ -1,12 +1,11 @@
-"""A job's life apart from its chunks: made, submitted and given up, each once whatever breaks.
+"""Submit a job exactly once, whatever fails.
 
-Celonis takes 10 submissions a second and 250 an hour from a team; the hour begins at the full hour,
-UTC (Getting Started page of the Data Push API).
+Celonis accepts 10 submissions a second and 250 an hour from a team; the hour begins at the full
+hour, UTC (Getting Started page of the Data Push API).
 """
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from celonis_frames._http.retry import outcome
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["submit"]
 
-_log = logging.getLogger("celonis_frames")
-
 
 def submit(
     api: DataPushApi,
@@ -32,27 +29,27 @@ def submit(
     recount: Callable[[], None] | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Submit a job exactly once. Returns when the server has it.
+    """Submit a job exactly once. Returns when the server has accepted it.
 
-    A lost answer is settled by the job's state: in NEW it is submitted again. 409 and 429 are
-    waited for.
+    After a lost response the job's state decides: in NEW it is submitted again. After 409 and 429
+    the call is repeated.
 
     Args:
-        api: The calls, with the patience for failures other than 429.
+        api: The API; its retry policy is for failures other than 429.
         pool_id: The pool.
         job_id: A job in NEW.
         duplicate_removal_column: See `DataPushApi.execute_job`.
-        recount: Called right before every call, to see that the job still holds what was counted.
-        announce: Called with a text when there is a long wait.
+        recount: Called right before every call, to check that the job still holds the same chunks.
+        announce: Called with a text before a long wait.
 
     Raises:
-        ApiError: It was refused, or failed for good; the job is still in NEW.
-        RateLimited: The quota is used up for longer than may be waited.
-        Stopped: Another thread said so.
-        UploadUncertain: Whether it was submitted cannot be found out.
+        ApiError: The submission was rejected, or failed at the last retry; the job is in NEW.
+        RateLimited: The quota opens later than the deadline.
+        Cancelled: Another thread cancelled the push.
+        UploadUncertain: It is unknown whether the job was submitted.
     """
     patience = api.patience
-    limit, budget, doubt, refusals = limit_for(api.url), patience.budget(), False, 0
+    limit, budget, unknown, rejections = limit_for(api.url), patience.budget(), False, 0
     while True:
         limit.wait(left=patience.left(), announce=announce, stop=patience.stop)
         if recount is not None:
@@ -61,15 +58,15 @@ def submit(
         try:
             api.execute_job(pool_id, job_id, duplicate_removal_column=duplicate_removal_column)
         except RateLimited as error:
-            refusals += 1
-            limit.refused(error, refusals)
+            rejections += 1
+            limit.rejected(error, rejections)
         except ApiError as error:
             known = outcome(error)
-            doubt = doubt or known == "unknown"
+            unknown = unknown or known == "unknown"
             conflict = isinstance(error, Conflict)
-            # A job that is not NEW any more is refused with 400: something sent this call twice.
-            # Where nothing was sent, and nothing before, nothing is to be looked up.
-            if (doubt or isinstance(error, Conflict | BadRequest)) and _state(
+            # A job that has left NEW is rejected with 400: a proxy or gateway sent this call twice.
+            # If no call can have been carried out, the state need not be read.
+            if (unknown or isinstance(error, Conflict | BadRequest)) and _state(
                 api, pool_id, job_id, error
             ) != "NEW":
                 return
@@ -87,7 +84,7 @@ def _state(api: DataPushApi, pool_id: str, job_id: str, error: ApiError) -> str:
         if outcome(second) == "refused":
             raise
         raise UploadUncertain(
-            f"Whether job {job_id} was submitted is not known ({error.message}), and the server "
-            "cannot be asked. Look at it with celonis.job(pool, id) before you push again.",
+            f"It is unknown whether job {job_id} was submitted ({error.message}), and its state "
+            "cannot be read. Check it with celonis.job(pool, id) before you push again.",
             job_id=job_id,
         ) from second

@@ -1,7 +1,15 @@
-"""Uploads into one job, several at a time, each chunk in it exactly once.
+"""Parallel uploads into one job, with each chunk in the job exactly once.
 
-A failed upload is repeated only when it is certain that nothing arrived. When that is unknown, all
-uploads under way are let come to their end and the server's list of chunks says what is there.
+How it works:
+
+* `Uploads.send` starts one daemon thread, ``celonis-upload``, per chunk. It first waits on a
+  condition until fewer than `workers` of them run; there is no queue.
+* A thread repeats its own upload as long as it is certain that the server did not receive it. A
+  final failure is stored and raised by the next call of `send` or `finish`.
+* If it is unknown whether the server received a chunk, the thread ends. The delivering thread waits
+  until no upload runs, reads the server's list of chunks, and sends again what is not in it.
+* `Uploads.close` sets the stop event, aborts the calls of all threads and joins them, at most 5 s.
+  `finish` returns after all threads have ended.
 """
 
 from __future__ import annotations
@@ -18,6 +26,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from celonis_frames._concurrency.cancellation import CallAborter, Cancelled, pause
+from celonis_frames._formatting import counted
 from celonis_frames._http.retry import RetryPolicy, RetryState, outcome
 from celonis_frames.exceptions import ApiError, JobTimeout, UploadUncertain
 
@@ -28,33 +37,35 @@ if TYPE_CHECKING:
     from celonis_frames._api.models import Chunk
     from celonis_frames._http.multipart import Payload
 
-__all__ = ["AmbiguousUploads", "Meter", "Uploads"]
+__all__ = ["AmbiguousUploads", "UploadProgress", "Uploads"]
 
-SETTLE_PAUSES = (0.5, 2.0)
-"""Seconds between looks for a chunk that may have arrived, before it is taken for not arrived."""
+RECONCILE_DELAYS = (0.5, 2.0)
+"""Delays (s) between polls for an upload with unknown outcome before it is treated as lost."""
 QUIET_SECONDS = 10.0
-"""Seconds that must have passed since the last such chunk before the job may be executed, so that
-a server which stores it late is found out by the count."""
-JOIN_SECONDS = 5.0
-"""Seconds that an upload is given to end once its connection was cut."""
+"""Seconds between the last upload treated as lost and the execution of the job, so that the count
+detects a server that stores the chunk late."""
+UPLOAD_JOIN_SECONDS = 5.0
+"""Seconds for an upload to end after its connection was shut down."""
+POLL_SECONDS = 0.5
+"""Longest wait on the condition at a time, so that a cancellation is noticed soon."""
 
 _log = logging.getLogger("celonis_frames")
 _I = TypeVar("_I")
 _P = TypeVar("_P", bound="Payload")
 
 
-class AmbiguousUploads(Exception):  # the job is given up, not the push
-    """It cannot be told which chunks are in the job."""
+class AmbiguousUploads(Exception):  # the job is replaced; the push goes on
+    """It cannot be determined which chunks the job holds."""
 
 
-class Meter(Protocol):
-    """Counts what goes over the wire; called from several threads."""
+class UploadProgress(Protocol):
+    """Counts what is sent; called from several threads."""
 
     def sent(self, size: int) -> None:
-        """So many bytes more; less than zero when an upload failed and begins anew."""
+        """Add bytes; fewer than zero if an upload failed and starts again."""
 
     def chunk_done(self) -> None:
-        """One chunk more."""
+        """Add one chunk."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -68,19 +79,19 @@ class _Item:
 
 
 class Uploads:
-    """The chunks of one job on their way.
+    """Uploads chunks into one job. See the module.
 
     Args:
-        api: The calls.
+        api: The API.
         pool_id: The pool.
-        job_id: The job, which nobody else adds chunks to.
-        workers: Uploads at a time. With one, chunks arrive in the order in which they are sent.
-        meter: Counts bytes and chunks.
-        patience: How much trouble each chunk may make, and when all is over.
+        job_id: The job, to which no other client adds chunks.
+        workers: Parallel uploads. With one, the server receives the chunks in the order of `send`.
+        progress: Counts bytes and chunks.
+        patience: The retry policy of each chunk, with the deadline and the cancellation of all.
 
     Attributes:
-        chunks: How many chunks were taken.
-        doubtful: Whether it was ever unknown what had arrived.
+        chunks: Number of chunks sent.
+        has_unknown: Whether the outcome of an upload was ever unknown.
     """
 
     def __init__(
@@ -90,100 +101,102 @@ class Uploads:
         job_id: str,
         *,
         workers: int,
-        meter: Meter,
+        progress: UploadProgress,
         patience: RetryPolicy,
     ) -> None:
         self._api, self._pool_id, self._job_id = api, pool_id, job_id
-        self._workers, self._meter = workers, meter
+        self._workers, self._progress = workers, progress
         self._stop = threading.Event()
         self._patience = patience
-        # Uploads stop for their own reasons too, such as another's failure.
-        self._each = dataclasses.replace(patience, stop=self._stop)
+        # Uploads have a stop event of their own: one that fails ends the others.
+        self._upload_patience = dataclasses.replace(patience, stop=self._stop)
         self._changed = threading.Condition()
         self._running: dict[_Item, threading.Thread] = {}
-        self._unsettled: list[_Item] = []
+        self._unknown: list[_Item] = []
         self._failure: BaseException | None = None
-        self._seen: set[str] = set()
+        # Ids of the chunks that were in the job at the last reconciliation.
+        self._listed_ids: set[str] = set()
         self._acknowledged = 0
-        self.doubtful = False
-        self._known_digest = False
-        self._doubted: float | None = None
+        self.has_unknown = False
+        self._checksum_known = False
+        self._lost_at: float | None = None
         self.chunks = 0
 
     def adopt(self, payloads: Sequence[_P]) -> list[_P]:
-        """Those of the payloads that are not in the job yet; the others count as sent.
+        """The payloads that the job does not hold yet; the others count as sent.
 
-        For a job that an earlier process left behind.
+        For a job that an earlier process left in NEW.
 
         Raises:
-            Unsettled: The job holds a chunk that is none of these, or does not tell.
+            AmbiguousUploads: The job holds a chunk that is none of these, or has no known checksum.
         """
-        self.doubtful = True
-        there = self._list()
-        lost = list(payloads)
-        if there:
-            lost = _unrecognised(lost, there, lambda payload: payload)
-            if len(lost) + len(there) != len(payloads):
-                raise AmbiguousUploads("the job has a chunk that cannot be recognised")
-        self._seen = {chunk.id for chunk in there}
-        self.chunks = len(there)
-        # What the earlier process had under way may still arrive.
-        self._doubted = time.monotonic()
-        return lost
+        self.has_unknown = True
+        listed = self._list()
+        missing = list(payloads)
+        if listed:
+            missing = _unmatched(missing, listed, lambda payload: payload)
+            if len(missing) + len(listed) != len(payloads):
+                raise AmbiguousUploads("the job holds a chunk that cannot be identified")
+        self._listed_ids = {chunk.id for chunk in listed}
+        self.chunks = len(listed)
+        # The server may still receive an upload of the earlier process.
+        self._lost_at = time.monotonic()
+        return missing
 
     def send(self, payload: Payload, *, deleted: bool = False) -> None:
-        """Take a chunk; returns once it is under way, so that at most `workers` are.
+        """Start the upload of a chunk, once fewer than `workers` uploads run.
 
         Raises:
-            ApiError: An upload failed for good.
+            ApiError: An upload was rejected, or failed at the last retry.
             FrameError: A chunk cannot be read.
-            Unsettled: See the class.
-            UploadUncertain: The server cannot be asked what arrived.
+            AmbiguousUploads: It cannot be determined which chunks the job holds.
+            UploadUncertain: The outcome of an upload is unknown and the job's chunks cannot be
+                listed.
             JobTimeout: The deadline has passed.
         """
         self._wait(self._workers - 1)
         self.chunks += 1
-        self._start(_Item(payload, deleted, self._each.budget(), CallAborter()))
+        self._start(_Item(payload, deleted, self._upload_patience.budget(), CallAborter()))
 
     def finish(self) -> None:
-        """Return when every chunk taken is in the job exactly once.
+        """Return when the job holds every chunk exactly once.
 
         Raises:
-            ApiError, FrameError, Unsettled, UploadUncertain, JobTimeout: As `send`.
+            ApiError, FrameError, AmbiguousUploads, UploadUncertain, JobTimeout: As `send`.
         """
         self._wait(0)
-        if self._doubted is not None:
-            self._rest(max(0.0, self._doubted + QUIET_SECONDS - time.monotonic()))
+        if self._lost_at is not None:
+            self._sleep(max(0.0, self._lost_at + QUIET_SECONDS - time.monotonic()))
         self.count()
 
     def count(self) -> None:
-        """Make sure that the server has as many chunks as were sent.
+        """Check that the job holds as many chunks as were sent.
 
         Raises:
-            ApiError, Unsettled, UploadUncertain: As `send`.
+            ApiError, AmbiguousUploads, UploadUncertain: As `send`.
         """
-        there = self._list()
-        if len(there) != self.chunks:
+        listed = self._list()
+        if len(listed) != self.chunks:
             raise AmbiguousUploads(
-                f"the job has {len(there)} chunks, where {self.chunks} were sent"
+                f"the job holds {counted(len(listed), 'chunk')}, but {self.chunks:,} were sent"
             )
-        if self.doubtful:
-            _check_twins(there)
+        if self.has_unknown:
+            check_no_duplicates(listed)
 
     def close(self) -> None:
-        """Stop whatever is under way, at once."""
+        """Abort all uploads and wait until their threads have ended, at most 5 s."""
         self._stop.set()
         with self._changed:
             running = dict(self._running)
         for item in running:
             item.abort.trigger()
-        end = time.monotonic() + JOIN_SECONDS
+        end = time.monotonic() + UPLOAD_JOIN_SECONDS
         for thread in running.values():
             if thread.ident is not None:  # its start may have been interrupted
                 thread.join(max(0.0, end - time.monotonic()))
 
     def _start(self, item: _Item) -> None:
-        # Daemons: neither the end of the interpreter nor a second Ctrl-C waits for an upload.
+        # Daemon threads: neither the interpreter's end nor a second Ctrl-C waits for an upload.
         thread = threading.Thread(
             target=self._run, args=(item,), name="celonis-upload", daemon=True
         )
@@ -191,7 +204,7 @@ class Uploads:
             self._running[item] = thread
             try:
                 thread.start()
-            except RuntimeError:  # the system gives no more threads
+            except RuntimeError:  # the system cannot start another thread
                 del self._running[item]
                 raise
 
@@ -201,7 +214,7 @@ class Uploads:
             self._upload(item)
         except Cancelled:
             pass
-        except BaseException as error:  # it is raised again in the thread that sends
+        except BaseException as error:  # raised again in the thread that calls `send`
             failure = error
         with self._changed:
             del self._running[item]
@@ -216,7 +229,7 @@ class Uploads:
             if self._stop.is_set():
                 raise Cancelled
             item.counted += size
-            self._meter.sent(size)
+            self._progress.sent(size)
 
         while True:
             try:
@@ -238,151 +251,153 @@ class Uploads:
                 if known == "unknown":
                     item.error = error
                     with self._changed:
-                        self._unsettled.append(item)
+                        self._unknown.append(item)
                     return
                 item.budget.wait_or_raise(error)
             else:
                 with self._changed:
                     self._acknowledged += 1
                 item.payload.release()
-                self._meter.chunk_done()
+                self._progress.chunk_done()
                 return
 
     def _uncount(self, item: _Item) -> None:
-        self._meter.sent(-item.counted)
+        self._progress.sent(-item.counted)
         item.counted = 0
 
     def _wait(self, most: int) -> None:
-        """Wait until at most so many uploads are under way, and none is in doubt."""
+        """Wait until at most `most` uploads run and none has an unknown outcome."""
         while True:
             with self._changed:
-                # What is in doubt is settled only when nothing else can arrive meanwhile.
-                while len(self._running) > (0 if self._unsettled else most):
-                    self.check()
-                    self._changed.wait(self._tick())
-                self.check()
-                if not self._unsettled:
+                # The list of chunks is conclusive only when no other upload runs.
+                while len(self._running) > (0 if self._unknown else most):
+                    self.raise_if_failed()
+                    self._changed.wait(self._poll_interval())
+                self.raise_if_failed()
+                if not self._unknown:
                     return
-                doubtful, self._unsettled = self._unsettled, []
-            self.doubtful = True
-            for item in self._settle(doubtful):
-                assert item.error is not None  # noqa: S101  # that is why it was in doubt
+                unknown, self._unknown = self._unknown, []
+            self.has_unknown = True
+            for item in self._reconcile(unknown):
+                assert item.error is not None  # noqa: S101  # the reason of the unknown outcome
                 item.budget.wait_or_raise(item.error)
                 self._start(item)
                 if self._workers == 1:
-                    self._wait(0)  # the order is kept
+                    self._wait(0)  # keeps the order
 
-    def _settle(self, doubtful: list[_Item]) -> list[_Item]:
-        """Those of the uploads in doubt that did not arrive.
+    def _reconcile(self, unknown: list[_Item]) -> list[_Item]:
+        """The uploads with unknown outcome that the server did not receive.
 
-        The count alone could deceive: a chunk that something on the way sent twice would stand for
-        one that is missing. So no two chunks may be the same, and where the server's checksums are
-        digests that we know, they must agree with the count.
+        The count alone proves nothing: a chunk that a gateway sent twice could stand in for one
+        that is missing. So no two chunks may be equal, and if the server's checksums are digests
+        that we know, they must agree with the count.
         """
-        for delay in (*SETTLE_PAUSES, None):
-            there = self._list()
-            fresh = [chunk for chunk in there if chunk.id not in self._seen]
-            arrived = len(fresh) - self._acknowledged
-            if arrived >= len(doubtful) or delay is None:
+        # 1. List the job's chunks, until all are there or the last delay has passed.
+        for delay in (*RECONCILE_DELAYS, None):
+            listed = self._list()
+            new = [chunk for chunk in listed if chunk.id not in self._listed_ids]
+            received = len(new) - self._acknowledged
+            if received >= len(unknown) or delay is None:
                 break
-            self._rest(delay)
-        if not 0 <= arrived <= len(doubtful):
+            self._sleep(delay)
+        if not 0 <= received <= len(unknown):
             raise AmbiguousUploads(
-                f"the job has {len(there)} chunks, which does not fit the {self.chunks} sent"
+                f"the job holds {counted(len(listed), 'chunk')}, which does not match the "
+                f"{self.chunks:,} sent"
             )
-        _check_twins(there)
-        lost = _unrecognised(doubtful, fresh, lambda item: item.payload)
-        self._known_digest = self._known_digest or len(lost) < len(doubtful)
-        if len(doubtful) - len(lost) != arrived:
-            if self._known_digest or arrived < len(doubtful):
-                raise AmbiguousUploads("it cannot be told which of several chunks arrived")
-            lost = []  # all are there, under checksums of a kind that we do not know
+        check_no_duplicates(listed)
+        # 2. Find out by checksum which ones are there.
+        lost = _unmatched(unknown, new, lambda item: item.payload)
+        self._checksum_known = self._checksum_known or len(lost) < len(unknown)
+        if len(unknown) - len(lost) != received:
+            if self._checksum_known or received < len(unknown):
+                raise AmbiguousUploads("it is unknown which of several chunks were received")
+            lost = []  # all were received; their checksums are of an unknown kind
         _log.warning(
-            "job %s: %d upload(s) without an answer: %d arrived, %d did not",
-            self._job_id, len(doubtful), arrived, len(lost),
+            "job %s: %s without a response: %d received, %d lost",
+            self._job_id, counted(len(unknown), "upload"), received, len(lost),
         )  # fmt: skip
-        self._seen = {chunk.id for chunk in there}
+        # 3. Count the received ones as sent.
+        self._listed_ids = {chunk.id for chunk in listed}
         self._acknowledged = 0
-        for item in doubtful:
+        for item in unknown:
             if item not in lost:
                 item.payload.release()
-                self._meter.sent(item.payload.size)
-                self._meter.chunk_done()
+                self._progress.sent(item.payload.size)
+                self._progress.chunk_done()
         if lost:
-            self._doubted = time.monotonic()
+            self._lost_at = time.monotonic()
         return lost
 
     def _list(self) -> list[Chunk]:
         try:
             return self._api.chunks(self._pool_id, self._job_id, patience=self._patience)
         except ApiError as error:
-            if outcome(error) == "refused" or not self.doubtful:
+            if outcome(error) == "refused" or not self.has_unknown:
                 raise
             raise UploadUncertain(
-                f"Which chunks of job {self._job_id} arrived is not known, and the server cannot "
-                f"be asked ({error.message}) The job was not executed. Push again when the server "
-                "answers.",
+                f"It is unknown which chunks job {self._job_id} holds, and they cannot be listed "
+                f"({error.message}) The job was not executed. Push again when the server responds.",
                 job_id=self._job_id,
             ) from error
 
-    def _rest(self, seconds: float) -> None:
+    def _sleep(self, seconds: float) -> None:
         left = self._patience.left()
         pause(seconds if left is None else min(seconds, left), self._patience.stop)
-        self.check()
+        self.raise_if_failed()
 
-    def _tick(self) -> float:
-        # In short turns, so that a stop is soon heard.
+    def _poll_interval(self) -> float:
         left = self._patience.left()
-        return 0.5 if left is None else max(0.001, min(0.5, left))
+        return POLL_SECONDS if left is None else max(0.001, min(POLL_SECONDS, left))
 
-    def check(self) -> None:
-        """Return while all is well; for whoever waits for the next chunk.
+    def raise_if_failed(self) -> None:
+        """Raise if the uploads cannot go on; called while the next chunk is awaited.
 
         Raises:
             ApiError, FrameError, JobTimeout: As `send`.
-            Stopped: Another thread said so.
+            Cancelled: Another thread cancelled the push.
         """
         if self._failure is not None:
             raise self._failure
         self._patience.check()
-        if self._stop.is_set():  # closed by another thread: what was cut short is no doubt
+        if self._stop.is_set():  # closed by another thread: an aborted upload is no unknown outcome
             raise Cancelled
         if self._patience.left() == 0.0:
             raise JobTimeout(
-                f"The time was up while job {self._job_id} was being filled ({self.chunks} chunks "
-                "so far); nothing was executed. Give a longer timeout=.",
+                f"timeout= passed during the upload to job {self._job_id}, after "
+                f"{counted(self.chunks, 'chunk')}; nothing was executed. Give a longer timeout=.",
                 job_id=self._job_id,
             )
 
 
-def _check_twins(chunks: list[Chunk]) -> None:
-    """Make sure that none is there twice, as far as the server's checksums tell.
+def check_no_duplicates(chunks: list[Chunk]) -> None:
+    """Check by the server's checksums that no chunk is in the job twice.
 
     Raises:
-        Unsettled: Two are the same, or have no checksum to tell them apart.
+        AmbiguousUploads: Two chunks are equal, or one of several has no checksum.
     """
     checksums = [chunk.checksum for chunk in chunks]
     if len(chunks) > 1 and (None in checksums or len(set(checksums)) < len(chunks)):
-        raise AmbiguousUploads("two of the job's chunks are the same, or cannot be told apart")
+        raise AmbiguousUploads("two of the job's chunks are equal, or one has no checksum")
 
 
-def _unrecognised(
+def _unmatched(
     items: Sequence[_I], chunks: list[Chunk], payload: Callable[[_I], Payload]
 ) -> list[_I]:
-    """The items of whose content no chunk's checksum is a digest."""
+    """The items that match no chunk: no checksum is a digest of their content."""
     checksums = Counter(chunk.checksum for chunk in chunks if chunk.checksum)
-    lost = []
+    unmatched = []
     for item in items:
         found = next((d for d in _digests(payload(item)) if checksums[d] > 0), None)
         if found is None:
-            lost.append(item)
+            unmatched.append(item)
         else:
             checksums[found] -= 1
-    return lost
+    return unmatched
 
 
 def _digests(payload: Payload) -> set[str]:
-    """What a server may call the checksum of these bytes; its algorithm is not documented."""
+    """Checksums that a server may report for these bytes; its algorithm is not documented."""
     hashes = [hashlib.new(name, usedforsecurity=False) for name in ("md5", "sha1", "sha256")]
     crc = 0
     with contextlib.suppress(OSError):

@@ -17,7 +17,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.signals import sigterm_as_system_exit
 from celonis_frames._encoding.chunk import Chunk
-from celonis_frames._jobs.delivery import DeliveryResult, deliver
+from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
 from celonis_frames._jobs.polling import failure, wait_for
 from celonis_frames._push.job_request import job_body
 from celonis_frames._push.options import PushOptions
@@ -161,18 +161,15 @@ def push_prepared(
         delivered = DeliveryResult()
         with resume_note(stage):
             with job_note(pool_id, delivered):
-                deliver(
-                    api,
+                delivery = Delivery(
                     pool_id,
                     body,
-                    _parcels(frames),
-                    delivered,
+                    _chunks(frames),
                     workers=workers,
-                    report=progress,
                     duplicate_removal_column=options.deduplicate_by,
                     journal=stage,
-                    timings=timings,
                 )
+                deliver(api, delivery, delivered, progress=progress, timings=timings)
                 if submitted is not None:
                     submitted(delivered, verification)
                 job = follow(
@@ -265,7 +262,7 @@ class job_note:  # noqa: N801  # reads as a word
             return  # those of a job name it themselves
         job_id = self._delivered.job_id
         text = (
-            f"Job {job_id} was submitted and runs on at the server. Look at it with "
+            f"Job {job_id} was submitted and continues on the server. Wait for it with "
             f"celonis.job({self._pool_id!r}, {job_id!r}).wait(), or stop it with .cancel()."
         )
         logger.warning(text)
@@ -302,11 +299,11 @@ def _check(frames: Sequence[PreparedFrame], stage: Stage | None) -> None:
         first += prepared.staged
 
 
-def _parcels(
+def _chunks(
     frames: Sequence[PreparedFrame],
 ) -> Callable[[Callable[[], None]], Iterator[Chunk]]:
-    def parcels(check: Callable[[], None]) -> Iterator[Chunk]:
+    def chunks(check: Callable[[], None]) -> Iterator[Chunk]:
         for prepared in frames:
             yield from prepared.chunks(check)
 
-    return parcels
+    return chunks

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.signals import sigterm_as_system_exit
-from celonis_frames._jobs.delivery import DeliveryResult, deliver
+from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
 from celonis_frames._push.pipeline import follow, job_note, resume_note, status_of
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
@@ -75,20 +75,18 @@ def _resume(
     ):
         job = _left_behind(api, stage)
         if job is None or job.state == "NEW":
-            deliver(
-                api.within(deadline=deadline, stop=None),
+            delivery = Delivery(
                 manifest.pool_id,
                 manifest.job,
                 lambda _: iter(chunks),
-                delivered,
                 workers=manifest.workers,
-                report=progress,
                 duplicate_removal_column=manifest.duplicate_removal_column,
                 journal=stage,
                 job_id=None if job is None else job.id,
                 orphaned=manifest.state == "ready",
-                timings=timings,
             )
+            limited = api.within(deadline=deadline, stop=None)
+            deliver(limited, delivery, delivered, progress=progress, timings=timings)
         else:
             logger.info("job %s had been submitted already: it is %s", job.id, job.state)
             delivered.begin(job.id)

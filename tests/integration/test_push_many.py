@@ -86,7 +86,7 @@ def test_an_earlier_error_is_not_lost_at_the_timeout(
     job = _job(server, f"{table}_slow")
     notes = _notes(caught.value)
     assert f"'{table}_bad', one of 2" in notes
-    assert f"'{table}_slow': JobTimeout: The job {job['id']} is still" in notes
+    assert f"'{table}_slow': JobTimeout: Job {job['id']} is still" in notes
     assert f"table '{table}_slow' (job {job['id']})" in notes
 
 
@@ -101,7 +101,7 @@ def test_every_unfinished_table_has_a_timeout_of_its_own(
     ids = {_job(server, name)["id"] for name in frames}
     assert caught.value.job_id in ids
     (other,) = ids - {caught.value.job_id}
-    assert f"JobTimeout: The job {other} is still" in _notes(caught.value)
+    assert f"JobTimeout: Job {other} is still" in _notes(caught.value)
 
 
 def test_a_timeout_keeps_what_ended(server: Any, connection: Celonis, table: str) -> None:
@@ -170,7 +170,7 @@ def test_a_job_that_was_deleted_does_not_stop_the_following(
         connection.push_many(dict.fromkeys(names, GOOD), POOL, timeout=60)
     assert caught.value.job_id == gone[0]["id"]
     assert f"'{gone[0]['targetName']}', one of 2" in _notes(caught.value)
-    assert f"JobFailed: The job {there['id']}" in _notes(caught.value)
+    assert f"JobFailed: Job {there['id']}" in _notes(caught.value)
     assert "running on" not in _notes(caught.value)
 
 
@@ -310,4 +310,4 @@ def test_jobs_that_fail_are_told_together(server: Any, connection: Celonis, tabl
         connection.push_many(frames, POOL)
     ids = {_job(server, name)["id"] for name in frames}
     (other,) = ids - {caught.value.job_id}
-    assert f"JobFailed: The job {other}" in _notes(caught.value)
+    assert f"JobFailed: Job {other}" in _notes(caught.value)

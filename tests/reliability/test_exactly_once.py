@@ -199,7 +199,7 @@ def test_a_manifest_that_is_one_state_behind_is_no_second_push(
     own.faults.answer("job", 403, times=None)
     with pytest.raises(exceptions.PermissionDenied) as caught:
         client.push(FRAME, "P", table, staging=str(tmp_path))
-    assert any("runs on at the server" in note for note in caught.value.__notes__)
+    assert any("continues on the server" in note for note in caught.value.__notes__)
     assert caught.value.job_id == own.jobs[0]["id"]
     own.faults.clear()
     assert client.resume(str(tmp_path))[0].ok

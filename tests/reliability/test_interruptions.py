@@ -138,7 +138,7 @@ def test_a_signal_while_uploading_cancels_the_job(
     assert [job["status"] for job in busy.jobs] == ["CANCELED"]
     if number == signal.SIGINT:
         assert "KeyboardInterrupt" in error
-        assert "was cancelled; the table is untouched" in error
+        assert "was cancelled; the table is unchanged" in error
 
 
 @pytest.mark.parametrize("call", ["create", "chunks"])
@@ -165,7 +165,7 @@ def test_a_signal_that_comes_too_late_tells_what_became_of_the_job(busy: Any) ->
     process.send_signal(signal.SIGINT)
     _, _, error = _end(process)
     assert "KeyboardInterrupt" in error
-    assert f"Job {busy.jobs[0]['id']} had been executed already: it is in DONE." in error
+    assert f"Job {busy.jobs[0]['id']} had already been executed: its state is DONE." in error
 
 
 @pytest.mark.parametrize(("stalled", "steps"), [(True, 160), (False, 400)])
@@ -195,10 +195,11 @@ def test_an_interruption_at_any_step_is_heard(busy: Any, stalled: bool, steps: i
         assert len(heard) == len(told)
     for text in heard:
         for job_id in (job_id for job_id in jobs if job_id in text):
-            runs_on = "was submitted and runs on" in text or "had been executed already" in text
+            runs_on = "was submitted and continues" in text or "had already been executed" in text
             assert jobs[job_id] == ("DONE" if runs_on else "CANCELED"), text
     assert sum(status == "DONE" for status in jobs.values()) == sum(
-        text == "None" or "runs on" in text or "executed already" in text for text in told.values()
+        text == "None" or "continues" in text or "already been executed" in text
+        for text in told.values()
     )
 
 
@@ -262,7 +263,7 @@ def test_ctrl_c_while_waiting_lets_the_job_run_on(busy: Any) -> None:
     process.send_signal(signal.SIGINT)
     code, _, error = _end(process)
     assert code != 0
-    assert "runs on at the server" in error
+    assert "continues on the server" in error
     assert busy.jobs[0]["id"] in error
     _until(lambda: busy.jobs[0]["status"] == "DONE")
     assert busy.table("P", "T").num_rows == 200_000

@@ -92,7 +92,7 @@ def test_the_time_limit_is_kept(scripted: Server, api: DataPushApi) -> None:
     assert max(clock.sleeps) == 17
     assert clock.now == pytest.approx(100)
     assert caught.value.job_id == "j-1"
-    for word in ("j-1", "RUNNING", "100 s", "goes on"):
+    for word in ("j-1", "RUNNING", "100 s", "continues"):
         assert word in str(caught.value)
 
 

@@ -64,7 +64,7 @@ def test_the_hour_begins_anew_at_the_full_hour(monkeypatch: pytest.MonkeyPatch) 
     assert not said
     limit.wait(left=None, announce=said.append)
     assert clock.now == pytest.approx(11 * HOUR)
-    assert said == ["waiting until 11:00:00 UTC, when submissions are taken again"]
+    assert said == ["waiting until 11:00:00 UTC, when submissions are accepted again"]
 
 
 def test_a_timeout_is_not_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_refusals_are_waited_for_as_the_server_asks(monkeypatch: pytest.MonkeyPa
         limit = SubmissionLimit(clock)
         refusal = exceptions.RateLimited("", status_code=429)
         refusal.retry_after = asked
-        limit.refused(refusal, 1)
+        limit.rejected(refusal, 1)
         limit.wait(left=None, announce=lambda _: None)
         assert clock.now - 10 * HOUR == pytest.approx(waited)
 
@@ -100,7 +100,7 @@ def test_refusals_without_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def be_refused() -> None:
         for number in range(1, 20):
-            limit.refused(refusal, number)
+            limit.rejected(refusal, number)
             limit.wait(left=None, announce=lambda _: None)
             times.append(clock.now)
 
@@ -120,7 +120,7 @@ def test_a_hint_that_stays_too_short_is_an_error_at_last(monkeypatch: pytest.Mon
 
     def be_refused() -> None:
         for number in range(1, 20):
-            limit.refused(refusal, number)
+            limit.rejected(refusal, number)
             limit.wait(left=None, announce=lambda _: None)
             times.append(clock.now)
 
@@ -138,12 +138,12 @@ def test_a_short_wait_does_not_end_a_longer_closure(monkeypatch: pytest.MonkeyPa
     limit = SubmissionLimit(clock)
     short, long = (exceptions.RateLimited("", status_code=429) for _ in range(2))
     short.retry_after, long.retry_after = 1.0, 100.0
-    limit.refused(short, 1)
+    limit.rejected(short, 1)
     real = clock._sleep
 
     def sleep(seconds: float, stop: threading.Event | None) -> None:
         monkeypatch.setattr(cancellation, "_sleep", real)
-        limit.refused(long, 1)
+        limit.rejected(long, 1)
         real(seconds, stop)
 
     monkeypatch.setattr(cancellation, "_sleep", sleep)
@@ -161,7 +161,7 @@ def test_a_push_waits_for_the_quota_of_the_server(
             status = connection.push(pl.DataFrame({"A": [1]}), "P", table)
         assert status.ok
         assert server.table("P", table).num_rows == 1
-        assert "when submissions are taken again" in caplog.text
+        assert "when submissions are accepted again" in caplog.text
 
 
 def test_timeout_bounds_the_wait_for_the_quota(table: str) -> None:
