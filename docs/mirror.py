@@ -52,10 +52,10 @@ def _shown(value: object) -> str:
     return f"`{text}`"
 
 
-def choices_table() -> str:
-    """The local Celonis' undocumented choices as Markdown."""
-    rows = ["| topic | choice |", "|---|---|"]
-    rows += [f"| {topic} | {choice} |" for topic, choice in ASSUMPTIONS]
+def assumptions_table() -> str:
+    """The assumptions of the local Celonis as Markdown."""
+    rows = ["| topic | assumption |", "|---|---|"]
+    rows += [f"| {topic} | {assumption} |" for topic, assumption in ASSUMPTIONS]
     return "\n".join(rows)
 
 
@@ -71,7 +71,7 @@ PAGES = (
     ("types.md", "pandas", lambda: library_table("pandas")),
     ("types.md", "polars", lambda: library_table("polars")),
     ("types.md", "arrow", lambda: library_table("Arrow")),
-    ("local.md", "choices", choices_table),
+    ("local.md", "assumptions", assumptions_table),
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Each fault of the local Celonis by itself, seen through a raw socket and a plain HTTP client."""
+"""Each fault of the local Celonis by itself, seen by a raw socket and a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BASE = "/data-ingestion/api/v1/data-push/Faults/jobs/"
 
 
 class Client:
-    """Plain calls, each on a connection of its own."""
+    """Plain calls, each on its own connection."""
 
     def __init__(self, celonis: Any) -> None:
         self.celonis = celonis
@@ -42,8 +42,8 @@ class Client:
         return requests.request(method, url, headers=self.headers, timeout=timeout, **options)
 
     def job(self) -> str:
-        answer = self.call("POST", json={"targetName": "T", "type": "DELTA"})
-        return str(answer.json()["id"])
+        response = self.call("POST", json={"targetName": "T", "type": "DELTA"})
+        return str(response.json()["id"])
 
     def upload(self, job: str, timeout: float = 10) -> Any:
         files = {"file": self.file}
@@ -53,7 +53,7 @@ class Client:
         return len(self.call("GET", f"{job}/chunks").json())
 
     def raw(self, data: bytes) -> bytes:
-        """What comes back for these bytes until the connection ends; a reset is raised."""
+        """Send these bytes, and return all bytes until the connection ends; a reset raises."""
         with socket.create_connection((self.address.hostname, self.address.port), 10) as plain:
             plain.sendall(data)
             got = b""
@@ -62,7 +62,7 @@ class Client:
             return got
 
     def head(self, method: str, path: str, size: int = 0) -> bytes:
-        """The head of a request, by hand."""
+        """The head of a request, as bytes."""
         return (
             f"{method} {BASE}{path} HTTP/1.1\r\nHost: {self.address.netloc}\r\n"
             f"Content-Length: {size}\r\nAuthorization: {self.headers['Authorization']}\r\n"
@@ -79,7 +79,7 @@ def celonis() -> Iterator[Any]:
 
 @pytest.fixture
 def client(celonis: Any) -> Iterator[Client]:
-    """Calls to it; afterwards all works again."""
+    """Calls to it, without faults at the start."""
     yield Client(celonis)
     celonis.faults.clear()
     assert Client(celonis).call("GET").status_code == 200
@@ -87,8 +87,8 @@ def client(celonis: Any) -> Iterator[Client]:
 
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize(("when", "kept"), [("before", 0), ("body", 0), ("after", 1)])
-def test_a_dropped_call_has_no_answer(client: Client, when: Any, kept: int, reset: bool) -> None:
-    """The connection ends without an answer; only "after" has carried the call out."""
+def test_a_dropped_call_has_no_response(client: Client, when: Any, kept: int, reset: bool) -> None:
+    """The connection ends without a response; only "after" has processed the call."""
     job = client.job()
     fault = client.celonis.faults.drop("upload", when=when, reset=reset)
     with pytest.raises(requests.ConnectionError):
@@ -99,7 +99,7 @@ def test_a_dropped_call_has_no_answer(client: Client, when: Any, kept: int, rese
 
 
 def test_a_reset_is_a_tcp_reset_and_a_close_is_not(client: Client) -> None:
-    """reset=True ends with ECONNRESET, without it the stream just ends."""
+    """reset=True ends with ECONNRESET; without it the stream just ends."""
     faults = client.celonis.faults
     faults.drop("jobs", when="after", reset=True)
     with pytest.raises(ConnectionResetError):
@@ -108,8 +108,8 @@ def test_a_reset_is_a_tcp_reset_and_a_close_is_not(client: Client) -> None:
     assert client.raw(client.head("GET", "")) == b""
 
 
-def test_a_body_is_cut_at_the_byte_asked_for(client: Client) -> None:
-    """The connection stands until so many bytes were read, and is reset then."""
+def test_a_connection_is_reset_at_the_given_byte(client: Client) -> None:
+    """The connection is open until at_byte bytes were read, and is reset then."""
     job = client.job()
     client.celonis.faults.drop("upload", when="body", at_byte=5_000, reset=True)
     with socket.create_connection((client.address.hostname, client.address.port), 10) as plain:
@@ -124,14 +124,14 @@ def test_a_body_is_cut_at_the_byte_asked_for(client: Client) -> None:
     assert client.chunks(job) == 0
 
 
-def test_a_large_body_breaks_while_it_is_sent(client: Client) -> None:
-    """A reset in the middle of 64 MB reaches the sender before it has handed all over."""
+def test_a_large_upload_is_reset_while_it_is_sent(client: Client) -> None:
+    """A reset in the middle of 64 MB reaches the client before it has sent all."""
     job = client.job()
     client.celonis.faults.drop("upload", when="body", at_byte=1_000_000, reset=True)
     sent = 0
     with socket.create_connection((client.address.hostname, client.address.port), 10) as plain:
         plain.sendall(client.head("POST", f"{job}/chunks/upserted", 64_000_000))
-        with pytest.raises(OSError) as caught:  # noqa: PT011, PT012  # which, is asserted below
+        with pytest.raises(OSError) as caught:  # noqa: PT011, PT012  # asserted below
             while sent < 64_000_000:
                 sent += plain.send(b"x" * 100_000)
     assert caught.value.errno in (errno.ECONNRESET, errno.EPIPE)
@@ -139,21 +139,21 @@ def test_a_large_body_breaks_while_it_is_sent(client: Client) -> None:
 
 
 @pytest.mark.parametrize("carry_out", [True, False])
-def test_an_answer_can_hide_that_a_call_was_carried_out(client: Client, carry_out: bool) -> None:
-    """carry_out=True stores the chunk and answers 502 all the same; headers are as given."""
+def test_a_response_can_hide_that_a_call_was_processed(client: Client, carry_out: bool) -> None:
+    """carry_out=True stores the chunk and returns 502 all the same; headers are as given."""
     job = client.job()
     client.celonis.faults.answer(
         "upload", 502, carry_out=carry_out, headers={"Retry-After": "7"}, body=b"gateway"
     )
-    answer = client.upload(job)
-    assert (answer.status_code, answer.headers["Retry-After"]) == (502, "7")
-    assert answer.content == b"gateway"
+    response = client.upload(job)
+    assert (response.status_code, response.headers["Retry-After"]) == (502, "7")
+    assert response.content == b"gateway"
     assert client.chunks(job) == int(carry_out)
 
 
 @pytest.mark.parametrize(("when", "kept"), [("before", 0), ("late", 1), ("after", 1)])
-def test_a_stalled_call_is_answered_by_silence(client: Client, when: Any, kept: int) -> None:
-    """The client times out; what happens to the call is as asked for, "late" even afterwards."""
+def test_a_stalled_call_times_out(client: Client, when: Any, kept: int) -> None:
+    """The client times out; "late" processes the call afterwards, "after" did before."""
     job = client.job()
     fault = client.celonis.faults.stall("upload", when=when)
     with pytest.raises(requests.ReadTimeout):
@@ -167,7 +167,7 @@ def test_a_stalled_call_is_answered_by_silence(client: Client, when: Any, kept: 
 
 @pytest.mark.parametrize(("when", "status"), [("late", 200), ("after", 200), ("before", None)])
 def test_a_stall_ends_after_its_seconds(client: Client, when: Any, status: int | None) -> None:
-    """A client that waits longer than the silence gets its answer, or the end of the connection."""
+    """A client that waits longer gets its response, or the end of the connection."""
     job = client.job()
     client.celonis.faults.stall("upload", when=when, seconds=0.1)
     if status is None:
@@ -179,8 +179,8 @@ def test_a_stall_ends_after_its_seconds(client: Client, when: Any, status: int |
 
 
 @pytest.mark.parametrize("route", ["jobs", "upload"])
-def test_a_cut_answer_is_shorter_than_it_says(client: Client, route: str) -> None:
-    """Content-Length promises more than comes before the connection ends."""
+def test_a_cut_response_is_shorter_than_its_content_length(client: Client, route: str) -> None:
+    """The connection ends before Content-Length bytes were sent."""
     job = client.job()
     client.celonis.faults.garble(route, "cut")
     path = f"{job}/chunks/upserted" if route == "upload" else ""
@@ -193,37 +193,37 @@ def test_a_cut_answer_is_shorter_than_it_says(client: Client, route: str) -> Non
     got = client.raw(client.head("POST" if data else "GET", path, len(data)) + data)
     head, _, rest = got.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK")
-    promised = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-    assert 0 < len(rest) < promised
+    declared = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    assert 0 < len(rest) < declared
     assert client.chunks(job) == int(route == "upload")
 
 
 @pytest.mark.parametrize("carry_out", [True, False])
 @pytest.mark.parametrize("how", ["json", "html"])
-def test_an_unreadable_answer_is_whole(client: Client, how: Any, carry_out: bool) -> None:
-    """Half a JSON text, or a web page, in a well-framed answer of 200."""
+def test_an_unreadable_response_is_complete(client: Client, how: Any, carry_out: bool) -> None:
+    """Half of the JSON, or a web page, in a complete response with status 200."""
     before = len(client.call("GET").json())
     client.celonis.faults.garble("create", how, carry_out=carry_out)
-    answer = client.call("POST", json={"targetName": "T", "type": "DELTA"})
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith(
+    response = client.call("POST", json={"targetName": "T", "type": "DELTA"})
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith(
         "text/html" if how == "html" else "application/json"
     )
     with pytest.raises(ValueError, match=r"JSON|Unterminated|Expecting"):
-        json.loads(answer.content)
+        json.loads(response.content)
     assert len(client.call("GET").json()) == before + carry_out
 
 
-def test_a_dripping_answer_comes_whole(client: Client) -> None:
-    """An answer that comes bit by bit is the answer."""
+def test_a_dripping_response_is_complete(client: Client) -> None:
+    """All pieces together are the response."""
     whole = client.call("GET").json()
     client.celonis.faults.drip("jobs", 0.3)
     got = client.raw(client.head("GET", ""))
     assert json.loads(got.partition(b"\r\n\r\n")[2]) == whole
 
 
-def test_a_repeated_call_is_carried_out_twice(client: Client) -> None:
-    """One upload leaves two chunks; a second submission is refused, and so answered."""
+def test_a_repeated_call_is_processed_twice(client: Client) -> None:
+    """One upload adds two chunks; a second submission is rejected, and its response returned."""
     job = client.job()
     client.celonis.faults.repeat("upload")
     assert client.upload(job).status_code == 200
@@ -232,8 +232,8 @@ def test_a_repeated_call_is_carried_out_twice(client: Client) -> None:
     assert client.call("POST", job).status_code == 400
 
 
-def test_a_closed_door_refuses_and_opens_again(client: Client) -> None:
-    """refuse() refuses connections, open ones included, and listens again on the same port."""
+def test_connections_are_refused_and_accepted_again(client: Client) -> None:
+    """refuse() closes open connections and refuses new ones; later the port is the same."""
     faults = client.celonis.faults
     with requests.Session() as session:
         url = f"{client.celonis.url}{BASE}"
@@ -255,11 +255,11 @@ def test_a_closed_door_refuses_and_opens_again(client: Client) -> None:
         except requests.ConnectionError:
             time.sleep(0.02)
     else:
-        pytest.fail("the door stays closed")
+        pytest.fail("connections are still refused")
 
 
-def test_no_connection_stays_open_when_the_door_closes_on_it() -> None:
-    """Connections that come just as the server stops listening, or ends, are closed, not lost."""
+def test_no_connection_stays_open_when_listening_stops() -> None:
+    """Connections made just as the server stops listening, or ends, are closed."""
     ended = threading.Event()
     with warnings.catch_warnings(record=True) as lost:
         warnings.simplefilter("always", ResourceWarning)
@@ -287,8 +287,8 @@ def test_no_connection_stays_open_when_the_door_closes_on_it() -> None:
     assert [str(warning.message) for warning in lost] == []
 
 
-def test_a_door_closes_behind_a_call(client: Client) -> None:
-    """refuse(following=) answers that call, and refuses whatever comes next."""
+def test_connections_can_be_refused_after_a_call(client: Client) -> None:
+    """refuse(following=) returns the response of that call, and refuses the next connection."""
     job = client.job()
     client.celonis.faults.refuse(following="upload", skip=1)
     assert client.upload(job).status_code == 200
@@ -299,8 +299,8 @@ def test_a_door_closes_behind_a_call(client: Client) -> None:
     assert client.chunks(job) == 2
 
 
-def test_faults_strike_where_and_as_often_as_asked(client: Client) -> None:
-    """skip= lets calls pass, times= counts strikes, None strikes for ever, routes are apart."""
+def test_faults_hit_the_right_calls_as_often_as_requested(client: Client) -> None:
+    """skip= skips calls, times= limits the hits, None does not; other routes are not hit."""
     faults = client.celonis.faults
     fault = faults.answer("jobs", 503, skip=2, times=2)
     assert [client.call("GET").status_code for _ in range(6)] == [200, 200, 503, 503, 200, 200]
@@ -314,8 +314,8 @@ def test_faults_strike_where_and_as_often_as_asked(client: Client) -> None:
     assert (first.hits, second.hits) == (1, 1)
 
 
-def test_the_server_stops_while_its_door_is_closed() -> None:
-    """close() works while connections are refused, and gives the port back."""
+def test_the_server_stops_while_it_refuses_connections() -> None:
+    """close() works while connections are refused, and frees the port."""
     before = threading.enumerate()
     with local.start(limits=False) as celonis:
         celonis.faults.refuse()

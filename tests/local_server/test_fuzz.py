@@ -62,15 +62,15 @@ class Target:
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         options["headers"] = self.headers | options.get("headers", {})
-        answer = self.session.request(method, self.celonis.url + path, timeout=20, **options)
-        assert answer.status_code < 500, (answer.request.body, answer.text)
-        return answer
+        response = self.session.request(method, self.celonis.url + path, timeout=20, **options)
+        assert response.status_code < 500, (response.request.body, response.text)
+        return response
 
     def job(self, **body: Any) -> str:
         given = {"targetName": "T", "type": "DELTA", "keys": ["K"]} | body
-        answer = self.call("POST", f"{BASE}/Fuzz/jobs/", json=given)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["id"])
+        response = self.call("POST", f"{BASE}/Fuzz/jobs/", json=given)
+        assert response.status_code == 200, response.text
+        return str(response.json()["id"])
 
     def end(self, job: str) -> dict[str, Any]:
         for _ in range(2_000):
@@ -83,7 +83,7 @@ class Target:
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
-    """One local Celonis for all of it."""
+    """One local Celonis for all tests of this module."""
     with local.start(limits=False) as celonis:
         celonis.add_connection("Fuzz", "C")
         found = Target(celonis)
@@ -93,23 +93,23 @@ def target() -> Iterator[Target]:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """The server logs what it did not expect: that must never happen."""
+    """The server logs unexpected errors; there must be none."""
     yield
     logged = [r for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
     assert not logged, [(r.getMessage(), r.exc_text) for r in logged]
 
 
 @pytest.mark.parametrize(
-    "mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fit", "unfit"]
+    "mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["valid", "invalid"]
 )
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_the_server_does_what_it_describes(
+def test_the_server_matches_its_description(
     target: Target, method: str, path: str, mode: GenerationMode
 ) -> None:
-    """Requests made from the description, fit and unfit, get answers that it describes."""
+    """Requests generated from the description, valid or not, get responses that it describes."""
     operation = target.schema[path][method.upper()]
     if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query):
-        mode = GenerationMode.POSITIVE  # a text in a path cannot be unfit
+        mode = GenerationMode.POSITIVE  # any string is valid in a path
 
     @settings(QUICK, max_examples=EXAMPLES)
     @given(case=operation.as_strategy(generation_mode=mode), real=st.integers(0, 4))
@@ -119,8 +119,8 @@ def test_the_server_does_what_it_describes(
             if real > 1 and "job" in case.path_parameters:
                 kind = "CSV" if real == 2 else "PARQUET"
                 case.path_parameters["job"] = target.job(fileType=kind)
-        answer = case.call(headers=target.headers, timeout=20)
-        case.validate_response(answer, checks=CHECKS)
+        response = case.call(headers=target.headers, timeout=20)
+        case.validate_response(response, checks=CHECKS)
 
     run()
 
@@ -143,11 +143,11 @@ NASTY = [
 
 
 @pytest.mark.parametrize("number", range(len(NASTY)))
-def test_nasty_bodies_are_refused(target: Target, number: int) -> None:
-    """What no well-behaved client sends is answered 400."""
-    answer = target.call("POST", f"{BASE}/Fuzz/jobs/", data=NASTY[number])
+def test_nasty_bodies_are_rejected(target: Target, number: int) -> None:
+    """Bodies that no proper client sends get 400."""
+    response = target.call("POST", f"{BASE}/Fuzz/jobs/", data=NASTY[number])
     expected = 200 if b"9999" in NASTY[number] and len(NASTY[number]) < 4_000 else 400
-    assert answer.status_code == expected, answer.text
+    assert response.status_code == expected, response.text
 
 
 JSON = st.recursive(
@@ -221,12 +221,12 @@ FILES = st.one_of(
 def test_any_job_ends(
     target: Target, body: Any, files: list[bytes], by: str | None, deleted: bool
 ) -> None:
-    """Any fields, any names, any files: the job ends, and its log does not speak of a mishap."""
+    """With any fields, names and files the job ends, without an internal error."""
     url = f"{BASE}/Fuzz/jobs"
-    answer = target.call("POST", url, data=json.dumps(body).encode("utf-8", "replace"))
-    if answer.status_code != 200:
+    response = target.call("POST", url, data=json.dumps(body).encode("utf-8", "replace"))
+    if response.status_code != 200:
         return
-    job = answer.json()["id"]
+    job = response.json()["id"]
     for number, content in enumerate(files):
         kind = "deleted" if deleted and number else "upserted"
         target.call("POST", f"{url}/{job}/chunks/{kind}", files={"file": content})
@@ -241,8 +241,8 @@ def test_any_job_ends(
 
 @QUICK
 @given(name=NAMES, columns=st.lists(NAMES, min_size=1, max_size=3, unique_by=str.lower))
-def test_any_names_are_only_names(target: Target, name: str, columns: list[str]) -> None:
-    """Names of tables and columns are data, never SQL or paths; what arrives is what was sent."""
+def test_any_name_is_data(target: Target, name: str, columns: list[str]) -> None:
+    """Names of tables and columns are never SQL or paths; columns are stored as sent."""
     before = {path.name for path in target.celonis._catalog.folder.iterdir()}
     sink = io.BytesIO()
     try:
@@ -251,11 +251,11 @@ def test_any_names_are_only_names(target: Target, name: str, columns: list[str])
     except (UnicodeError, ValueError):
         return
     body = {"targetName": name, "type": "REPLACE", "fileType": "PARQUET"}
-    answer = target.call("POST", f"{BASE}/Fuzz/jobs", json=body)
-    if answer.status_code != 200:
-        assert answer.status_code == 400
+    response = target.call("POST", f"{BASE}/Fuzz/jobs", json=body)
+    if response.status_code != 200:
+        assert response.status_code == 400
         return
-    job = answer.json()["id"]
+    job = response.json()["id"]
     where = f"{BASE}/Fuzz/jobs/{job}"
     file = (f"../../{name}".encode("ascii", "ignore").decode(), sink.getvalue())
     if target.call("POST", f"{where}/chunks/upserted", files={"file": file}).status_code == 200:
@@ -303,28 +303,28 @@ def test_any_names_are_only_names(target: Target, name: str, columns: list[str])
         ).map(b"".join),
     ),
 )
-def test_any_upload_is_taken_or_refused(target: Target, kind: str, body: bytes) -> None:
-    """Whatever claims to be a form: 200, 400 or 413, and nothing is left of what was refused."""
+def test_any_upload_is_accepted_or_rejected(target: Target, kind: str, body: bytes) -> None:
+    """Any form, or none, gets 200, 400 or 413; a rejected one leaves no file."""
     before = set(target.celonis._catalog.folder.iterdir())
     job = target.job(fileType="CSV")
     path = f"{BASE}/Fuzz/jobs/{job}/chunks/upserted"
     try:
-        answer = target.call("POST", path, data=body, headers={"Content-Type": kind.strip()})
+        response = target.call("POST", path, data=body, headers={"Content-Type": kind.strip()})
     except requests.exceptions.InvalidHeader:
-        return  # the client refuses to send it
-    assert answer.status_code in (200, 400, 413)
+        return  # requests does not send it
+    assert response.status_code in (200, 400, 413)
     kept = len(target.call("GET", f"{BASE}/Fuzz/jobs/{job}/chunks").json())
-    assert kept == (answer.status_code == 200)
+    assert kept == (response.status_code == 200)
     target.call("DELETE", f"{BASE}/Fuzz/jobs/{job}")
     assert set(target.celonis._catalog.folder.iterdir()) == before
 
 
 @QUICK
 @given(body=st.binary(max_size=80) | st.text(max_size=40).map(str.encode), header=TEXTS)
-def test_any_token_request_is_answered(target: Target, body: bytes, header: str) -> None:
-    """The token endpoint refuses in its own shape, whatever it is sent."""
+def test_any_token_request_gets_an_oauth_error(target: Target, body: bytes, header: str) -> None:
+    """The token endpoint returns an OAuth error, whatever it is sent."""
     try:
-        answer = target.call(
+        response = target.call(
             "POST",
             "/oauth2/token",
             data=body,
@@ -334,13 +334,13 @@ def test_any_token_request_is_answered(target: Target, body: bytes, header: str)
             },
         )
     except requests.exceptions.InvalidHeader:
-        return  # the client refuses to send it
-    assert answer.status_code in (400, 401)
-    assert answer.json()["error"].startswith("invalid")
+        return  # requests does not send it
+    assert response.status_code in (400, 401)
+    assert response.json()["error"].startswith("invalid")
 
 
 def test_bodies_are_bounded(target: Target) -> None:
-    """Endless forms, headers and JSON end in a refusal, not in memory."""
+    """Endless forms, headers and JSON are rejected, not held in memory."""
     job = target.job()
     path = f"{BASE}/Fuzz/jobs/{job}/chunks/upserted"
     form = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -375,24 +375,24 @@ def test_bodies_are_bounded(target: Target) -> None:
         b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
-def test_what_is_no_http_harms_nobody(target: Target, sent: bytes) -> None:
-    """Bytes that are no request are answered 4xx or hung up on; the next caller is served."""
+def test_bytes_that_are_not_http_do_no_harm(target: Target, sent: bytes) -> None:
+    """They get 4xx or the connection is closed; the next request is served."""
     port = int(target.celonis.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
         line.sendall(sent)
-        answer = b""
+        response = b""
         try:
             line.shutdown(socket.SHUT_WR)
             while part := line.recv(65536):
-                answer += part
+                response += part
         except OSError:
-            pass  # it was hung up on
-    assert not answer.startswith(b"HTTP/1.1 5")
+            pass  # the server closed the connection
+    assert not response.startswith(b"HTTP/1.1 5")
     assert target.call("GET", "/integration/api/pools").status_code == 200
 
 
-def test_it_listens_on_loopback_unless_told_otherwise(target: Target) -> None:
-    """Other machines do not reach it by accident."""
+def test_it_listens_on_loopback_by_default(target: Target) -> None:
+    """Other machines cannot connect by default."""
     assert target.celonis.url.startswith("http://127.0.0.1:")
     port = int(target.celonis.url.rpartition(":")[2])
     listening = {

@@ -1,4 +1,4 @@
-"""The local Celonis by itself, through plain HTTP that is not ours."""
+"""The API of the local Celonis, called with plain HTTP requests."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _file(table: pa.Table, **options: Any) -> bytes:
 
 
 class Client:
-    """The calls, by hand."""
+    """Plain calls."""
 
     def __init__(self, celonis: Any, base: str = BASE) -> None:
         self.url, self.base = celonis.url, base
@@ -56,9 +56,9 @@ class Client:
         )
 
     def job(self, pool: str, **body: Any) -> str:
-        answer = self.call("POST", f"/{pool}/jobs/", json=body)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["id"])
+        response = self.call("POST", f"/{pool}/jobs/", json=body)
+        assert response.status_code == 200, response.text
+        return str(response.json()["id"])
 
     def chunk(self, pool: str, job: str, data: bytes, kind: str = "upserted") -> requests.Response:
         return self.call("POST", f"/{pool}/jobs/{job}/chunks/{kind}", files={"file": data})
@@ -73,15 +73,15 @@ class Client:
 
     def push(self, pool: str, table: pa.Table, params: Any = None, **body: Any) -> dict[str, Any]:
         job = self.job(pool, **body)
-        answer = self.chunk(pool, job, _file(table))
-        assert answer.status_code == 200, answer.text
+        response = self.chunk(pool, job, _file(table))
+        assert response.status_code == 200, response.text
         assert self.call("POST", f"/{pool}/jobs/{job}", params=params).status_code == 200
         return self.end(pool, job)
 
 
 @pytest.mark.parametrize("base", [BASE, "/integration/api/v1/data-push"])
 def test_a_job_passes_through_its_states_on_both_bases(celonis: Any, base: str) -> None:
-    """NEW, then DONE with a log; the answer has the API's fields; a chunk has its SHA-1."""
+    """NEW, then DONE with a log; the response has the API's fields; a chunk has its SHA-1."""
     client = Client(celonis, base)
     job = client.job("States", targetName="T", type="REPLACE", unknown=1)
     assert client.call("GET", f"/States/jobs/{job}").json()["status"] == "NEW"
@@ -101,20 +101,20 @@ def test_a_job_passes_through_its_states_on_both_bases(celonis: Any, base: str) 
     assert celonis.table("States", "t").to_pydict() == {"A": [1]}
 
 
-def test_only_the_right_header_opens(celonis: Any) -> None:
-    """Missing, malformed, unknown and the other kind of key are 401; the URL does not count."""
+def test_only_the_right_header_authenticates(celonis: Any) -> None:
+    """A missing, malformed or unknown key gets 401, so does one of the other kind or in the URL."""
     url = f"{celonis.url}/integration/api/pools"
     for header in (None, "", celonis.token, f"Bearer {celonis.app_key}", "Bearer x",
                    f"AppKey {celonis.token}"):  # fmt: skip
         headers = {} if header is None else {"Authorization": header}
-        answer = requests.get(f"{url}?token={celonis.token}", headers=headers, timeout=30)
-        assert answer.status_code == 401
+        response = requests.get(f"{url}?token={celonis.token}", headers=headers, timeout=30)
+        assert response.status_code == 401
     good = {"Authorization": f"AppKey {celonis.app_key}"}
     assert requests.get(url, headers=good, timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("table", "options", "taken"),
+    ("table", "options", "accepted"),
     [
         (pa.table({"A": pa.array([1], pa.int32()), "B": [True], "C": ["x"], "D": [1.0]}), {}, True),
         (pa.table({"A": [1]}), {"compression": "none"}, True),
@@ -133,36 +133,36 @@ def test_only_the_right_header_opens(celonis: Any) -> None:
          {"use_deprecated_int96_timestamps": False}, False),
     ],
 )  # fmt: skip
-def test_the_strict_face_takes_only_what_is_known(
-    celonis: Any, table: pa.Table, options: dict[str, Any], taken: bool
+def test_only_files_that_celonis_likely_accepts_are_accepted(
+    celonis: Any, table: pa.Table, options: dict[str, Any], accepted: bool
 ) -> None:
-    """A file that Celonis is not known or likely to take is refused at upload, by column."""
+    """A file that Celonis may not accept is rejected at upload; the error names the column."""
     client = Client(celonis)
     job = client.job("Strict", targetName="T", type="DELTA")
-    answer = client.chunk("Strict", job, _file(table, **options))
-    assert answer.status_code == (200 if taken else 400)
-    if not taken:
-        assert "A" in answer.json()["errors"][0]["error"]
+    response = client.chunk("Strict", job, _file(table, **options))
+    assert response.status_code == (200 if accepted else 400)
+    if not accepted:
+        assert "A" in response.json()["errors"][0]["error"]
 
 
-def test_refusals_at_upload_and_create(celonis: Any) -> None:
-    """No Parquet, a key that is missing, a delete without keys, a bad job: 400 with a reason."""
+def test_bad_uploads_and_jobs_are_rejected(celonis: Any) -> None:
+    """No Parquet file, a missing key, a delete without keys, a bad job: 400 with a reason."""
     client = Client(celonis)
-    job = client.job("Refuse", targetName="T", type="DELTA", keys=["K"])
-    assert client.chunk("Refuse", job, b"no parquet").status_code == 400
-    assert "K" in client.chunk("Refuse", job, _file(pa.table({"A": [1]}))).text
-    plain = client.job("Refuse", targetName="T", type="DELTA")
-    answer = client.chunk("Refuse", plain, _file(pa.table({"A": [1]})), "deleted")
-    assert answer.json()["errors"][0]["errorCode"] == "DELETE_ONLY_POSSIBLE_FOR_DELTA"
+    job = client.job("Reject", targetName="T", type="DELTA", keys=["K"])
+    assert client.chunk("Reject", job, b"no parquet").status_code == 400
+    assert "K" in client.chunk("Reject", job, _file(pa.table({"A": [1]}))).text
+    plain = client.job("Reject", targetName="T", type="DELTA")
+    response = client.chunk("Reject", plain, _file(pa.table({"A": [1]})), "deleted")
+    assert response.json()["errors"][0]["errorCode"] == "DELETE_ONLY_POSSIBLE_FOR_DELTA"
     for body in ({}, {"targetName": "T"}, {"targetName": "T", "type": "APPEND"},
                  {"targetName": "T", "type": "DELTA", "connectionId": "nowhere"}):  # fmt: skip
-        assert client.call("POST", "/Refuse/jobs", json=body).status_code == 400
-    assert client.call("POST", "/Refuse/jobs", data=b"{").status_code == 400
-    assert client.call("GET", "/Refuse/jobs/none").status_code == 404
+        assert client.call("POST", "/Reject/jobs", json=body).status_code == 400
+    assert client.call("POST", "/Reject/jobs", data=b"{").status_code == 400
+    assert client.call("GET", "/Reject/jobs/none").status_code == 404
 
 
-def test_texts_are_cut_silently(celonis: Any) -> None:
-    """80 characters without a length, else fieldLength or fallbackVarcharLength."""
+def test_strings_are_truncated_silently(celonis: Any) -> None:
+    """To 80 characters, or to fieldLength or fallbackVarcharLength."""
     client = Client(celonis)
     long = pa.table({"S": ["ä" * 200]})
     for number, (more, length) in enumerate((
@@ -177,7 +177,7 @@ def test_texts_are_cut_silently(celonis: Any) -> None:
 
 
 def test_a_failing_job_changes_nothing(celonis: Any) -> None:
-    """A type conflict ends in ERROR and the table is as before, also for REPLACE's drop."""
+    """A type conflict ends in ERROR and the table is unchanged, after the drop of a REPLACE too."""
     client = Client(celonis)
     assert (
         client.push("Atom", pa.table({"A": [1]}), targetName="T", type="DELTA")["status"] == "DONE"
@@ -192,7 +192,7 @@ def test_a_failing_job_changes_nothing(celonis: Any) -> None:
 
 
 def test_new_and_missing_columns(celonis: Any) -> None:
-    """A DELTA may bring and lack columns, unless the strategy forbids it."""
+    """A DELTA may have new columns and lack others, unless the strategy forbids it."""
     client = Client(celonis)
     first, second = pa.table({"K": [1], "A": ["a"]}), pa.table({"K": [1, 2], "B": ["b", "b"]})
     client.push("Cols", first, targetName="T", type="DELTA", keys=["K"])
@@ -206,11 +206,11 @@ def test_new_and_missing_columns(celonis: Any) -> None:
 
 
 def test_no_chunk_and_duplicate_removal_without_keys(celonis: Any) -> None:
-    """Executing without a chunk ends in ERROR; removing duplicates needs keys."""
+    """A job without chunks ends in ERROR; duplicateRemovalColumn needs keys."""
     client = Client(celonis)
     job = client.job("Odd", targetName="T", type="REPLACE")
-    answer = client.call("POST", f"/Odd/jobs/{job}", params={"duplicateRemovalColumn": "A"})
-    assert answer.json()["errors"][0]["errorCode"] == "REMOVE_DUPLICATE_WITHOUT_PK"
+    response = client.call("POST", f"/Odd/jobs/{job}", params={"duplicateRemovalColumn": "A"})
+    assert response.json()["errors"][0]["errorCode"] == "REMOVE_DUPLICATE_WITHOUT_PK"
     assert client.call("POST", f"/Odd/jobs/{job}").status_code == 200
     assert client.end("Odd", job)["status"] == "ERROR"
 
@@ -236,8 +236,8 @@ def test_a_queued_and_a_running_job_can_be_cancelled(celonis: Any) -> None:
 @pytest.mark.parametrize(
     "name", ['"; DROP TABLE x; --', "../../etc", "<script>alert(1)</script>", "T'x"]
 )
-def test_hostile_names_are_only_names(celonis: Any, name: str) -> None:
-    """Whatever stands in a pool's, table's or column's name, it is stored, quoted, escaped."""
+def test_hostile_names_are_stored_and_escaped(celonis: Any, name: str) -> None:
+    """Any name of a pool, table or column is stored, quoted in SQL and escaped on the page."""
     client = Client(celonis)
     pool = client.call("GET", "").status_code  # no such path
     assert pool == 404
@@ -253,7 +253,7 @@ def test_hostile_names_are_only_names(celonis: Any, name: str) -> None:
 
 
 def test_too_large_and_malformed_uploads_leave_nothing() -> None:
-    """Beyond the limit 413, no form 400; no file stays on disk."""
+    """A file that is too large gets 413, a body that is no form 400; no file stays on disk."""
     with local.start(max_chunk_bytes=10_000) as celonis:
         client = Client(celonis)
         job = client.job("Big", targetName="T", type="DELTA")
@@ -266,7 +266,7 @@ def test_too_large_and_malformed_uploads_leave_nothing() -> None:
 
 
 def test_submissions_are_limited() -> None:
-    """10 a second and 250 an hour that begins at the full hour."""
+    """10 per second and 250 per hour; an hour begins at a full hour."""
     now = [7200.0]
     limiter = RateLimiter(lambda: now[0])
     assert [limiter.acquire() for _ in range(10)] == [0.0] * 10
@@ -281,14 +281,14 @@ def test_submissions_are_limited() -> None:
     with local.start() as celonis:
         client = Client(celonis)
         jobs = [client.job("Limit", targetName="T", type="REPLACE") for _ in range(25)]
-        answers = [client.call("POST", f"/Limit/jobs/{job}") for job in jobs]
-        refused = [a for a in answers if a.status_code == 429]
-        assert refused
-        assert refused[0].headers["Retry-After"] == "1"
+        responses = [client.call("POST", f"/Limit/jobs/{job}") for job in jobs]
+        rejected = [a for a in responses if a.status_code == 429]
+        assert rejected
+        assert rejected[0].headers["Retry-After"] == "1"
 
 
 def test_a_killed_server_keeps_whole_tables(tmp_path: Path) -> None:
-    """After kill -9 in a job: its table is as before, the job in ERROR, other tables whole."""
+    """After kill -9 during a job its table is unchanged, the job in ERROR, other tables whole."""
     file = tmp_path / "c.duckdb"
     code = (
         "import sys\nfrom celonis_frames import local\n"
@@ -330,7 +330,7 @@ CSV = (
 
 
 def test_csv_in_another_dialect(celonis: Any) -> None:
-    """Separator, quotes, line breaks in text, dates with zone, decimal comma, null and empty."""
+    """Separator, quotes, line breaks in strings, dates with zone, decimal comma, null and empty."""
     client = Client(celonis)
     columns = [("ID", "STRING"), ("NAME", "STRING"), ("WHEN", "DATETIME"), ("AMOUNT", "FLOAT")]
     job = client.job(
@@ -370,8 +370,8 @@ def _curl(celonis: Any, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["PARQUET", "CSV"])
-def test_curl_gets_a_job_through(celonis: Any, kind: str, tmp_path: Path) -> None:
-    """A client that is not ours: create, add chunk, execute, look, in the documented order."""
+def test_curl_runs_a_job(celonis: Any, kind: str, tmp_path: Path) -> None:
+    """Another client: create, add a chunk, execute and poll, in the documented order."""
     table = pa.table({"CASE": ["c1", "c2"], "ACTIVITY": ["Create", None]})
     path = tmp_path / "chunk"
     csv = b'CASE,ACTIVITY\n"c1","Create"\n"c2",\n'
@@ -444,12 +444,12 @@ _ROW = st.tuples(_KEY, st.none() | st.integers(0, 2), st.none() | st.integers(0,
     kind=st.sampled_from(["PARQUET", "CSV"]),
     names=st.sampled_from([("K", "L"), ("file_row_number", "File_Index")]),
 )
-def test_one_row_of_each_key_stays(
+def test_one_row_of_each_key_is_kept(
     celonis: Any, before: Any, chunks: Any, by: str | None, kind: str, names: tuple[str, str]
 ) -> None:
-    """Of equal keys, as they are stored, the last or highest row stays; null keys all stay.
+    """Of rows with equal keys, the last or highest is kept; rows with null keys are all kept.
 
-    The first key is cut at two characters.
+    Keys are compared as stored: the first is truncated to two characters.
     """
     client = Client(celonis)
     schema = pa.schema({names[0]: pa.string(), names[1]: pa.int64(), "number": pa.int64()})
@@ -497,7 +497,7 @@ def _rank(row: Any) -> int:
 
 
 def test_openapi_has_every_route(celonis: Any) -> None:
-    """The description comes from the routes: none is missing, ids are unique, references lead."""
+    """The description has all routes, and its ids are unique."""
     description = requests.get(f"{celonis.url}/openapi.json", timeout=30).json()
     routes = {(route.path, method.lower()) for route in celonis._server.config.app.routes
               for method in (route.methods or ()) if method != "HEAD"}  # fmt: skip
@@ -508,7 +508,7 @@ def test_openapi_has_every_route(celonis: Any) -> None:
 
 
 def test_the_page_shows_tables_and_jobs(celonis: Any) -> None:
-    """The page shows names, types, rows and states; it answers under loopback names only."""
+    """The page shows names, types, rows and states; it is served for loopback names only."""
     Client(celonis).push("Page", pa.table({"A": ["<b>"]}), targetName="T", type="REPLACE")
     page = requests.get(celonis.url, timeout=30).text
     assert "Page" in page
@@ -518,14 +518,14 @@ def test_the_page_shows_tables_and_jobs(celonis: Any) -> None:
     assert rebound.status_code == 403
 
 
-def test_every_choice_is_one_sentence() -> None:
-    """The list of undocumented choices is well formed: unique topics, whole sentences."""
+def test_every_assumption_is_a_sentence() -> None:
+    """The list of assumptions has unique topics and whole sentences."""
     assert len({topic for topic, _ in ASSUMPTIONS}) == len(ASSUMPTIONS)
-    assert all(choice.endswith(".") for _, choice in ASSUMPTIONS)
+    assert all(assumption.endswith(".") for _, assumption in ASSUMPTIONS)
 
 
 def test_the_fixture_is_a_local_celonis_of_its_own(local_celonis: Any, celonis: Any) -> None:
-    """The pytest plugin gives each test a server in memory that nobody has used."""
+    """The pytest plugin gives each test a new server in memory."""
     assert local_celonis.url != celonis.url
     assert (local_celonis.path, local_celonis.jobs) == (None, [])
     end = Client(local_celonis).push("P", pa.table({"A": [1]}), targetName="T", type="REPLACE")
@@ -535,7 +535,7 @@ def test_the_fixture_is_a_local_celonis_of_its_own(local_celonis: Any, celonis: 
 
 @pytest.mark.parametrize("pool", ["soak", "memory", "_celonis_catalog", "main", "system"])
 def test_a_pool_may_have_any_name(pool: str, tmp_path: Path) -> None:
-    """Also that of the file, or of something DuckDB knows, for the file or in memory."""
+    """Also the name of the file, or of a database or schema of DuckDB, in a file or in memory."""
     for path in (tmp_path / "soak.duckdb", None):
         with local.start(path) as running, running.connect() as connection:
             connection.push(pa.table({"A": [1]}), pool, pool)

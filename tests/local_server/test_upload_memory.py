@@ -1,4 +1,4 @@
-"""What an upload costs the local Celonis in memory."""
+"""The memory that an upload takes in the local Celonis."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS, GROUPS = 1_250_000, 30
 
 
 def _write(path: Path) -> None:
-    """A Parquet file of 300 MB that no codec makes smaller, group by group."""
+    """Write a Parquet file of 300 MB of random values, one row group at a time."""
     schema = pa.schema({"A": pa.int64()})
     with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
         for _ in range(GROUPS):
@@ -37,7 +37,7 @@ def _write(path: Path) -> None:
 
 
 class _Form:
-    """A form with a file, read from disk while it is sent."""
+    """A form with a file that is read from disk while it is sent."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,15 +56,15 @@ class _Form:
 
 
 def _peak(pid: int) -> int:
-    """The most memory the process ever had, in bytes, as the kernel counts it."""
+    """The peak memory of a process, in bytes, as the kernel counts it."""
     status = Path(f"/proc/{pid}/status").read_text("ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is the Linux kernel's")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 def test_an_upload_is_never_held_in_memory(tmp_path: Path) -> None:
-    """A chunk of 300 MB raises the server's peak by less than a tenth of it."""
+    """A chunk of 300 MB raises the peak memory of the server by less than 30 MB."""
     chunk = tmp_path / "chunk.parquet"
     _write(chunk)
     size = chunk.stat().st_size
@@ -81,13 +81,13 @@ def test_an_upload_is_never_held_in_memory(tmp_path: Path) -> None:
                 body = {"targetName": "T", "type": "REPLACE"}
                 job = session.post(f"{url}{BASE}/P/jobs/", json=body, timeout=30).json()["id"]
                 before = psutil.Process(server.pid).memory_info().rss
-                answer = session.post(
+                response = session.post(
                     f"{url}{BASE}/P/jobs/{job}/chunks/upserted",
                     data=_Form(chunk),
                     headers={"Content-Type": "multipart/form-data; boundary=b"},
                     timeout=120,
                 )
-                assert answer.status_code == 200, answer.text
+                assert response.status_code == 200, response.text
                 held = _peak(server.pid) - before
                 stored = sum(p.stat().st_size for p in tmp_path.rglob("c.duckdb.chunks/**/*"))
                 assert stored >= size

@@ -228,7 +228,7 @@ class _Target:
         )
 
     def _order(self, columns: list[Column]) -> str:
-        """The order in which the first row of each key is kept: by default the last uploaded."""
+        """Sort order of rows with one key; the first is kept. By default it is the last uploaded."""
         last = "file DESC, number DESC"
         by = self._job.get("duplicateRemovalColumn")
         if not by:
