@@ -22,6 +22,8 @@ nox.options.default_venv_backend = "virtualenv"  # pip, even where uv is install
 nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "types", "docs", "tests", "roundtrip", "bare", "lower"]
 
+PROCESSES = ("-n", "3")  # suits two cores, since a third of the time tests wait; `-- -n 0` wins
+
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
@@ -73,7 +75,7 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests on the newest dependencies; `tests-3.12` runs them on that Python."""
     _install_project(session, "tests")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PROCESSES, *session.posargs)
 
 
 for version in PYTHONS:
@@ -87,7 +89,7 @@ def roundtrip(session: nox.Session) -> None:
     (file,) = Path("tests").rglob("test_roundtrip.py")
     examples = os.environ.get("CELONIS_FRAMES_EXAMPLES", "40020")
     session.run(
-        "pytest", "-q", str(file), "-k", "every", *session.posargs,
+        "pytest", "-q", *PROCESSES, str(file), "-k", "every", *session.posargs,
         env={"CELONIS_FRAMES_EXAMPLES": examples},
     )  # fmt: skip
 
@@ -117,7 +119,8 @@ def lower(session: nox.Session) -> None:
     )  # fmt: skip
     # These need more tools, and say nothing of the dependencies.
     without = ("tests/docs", "tests/typing", "tests/*/test_fuzz.py")
-    session.run("pytest", "-q", *(f"--ignore-glob={path}" for path in without), *session.posargs)
+    ignored = (f"--ignore-glob={path}" for path in without)
+    session.run("pytest", "-q", *PROCESSES, *ignored, *session.posargs)
 
 
 def _install_project(session: nox.Session, group: str) -> None:

@@ -1,4 +1,4 @@
-"""Frames of unkind shapes arrive whole, in a sane number of chunks. Longer: pytest -m slow."""
+"""Frames of unkind shapes arrive whole, in a sane number of chunks. Longer: pytest -n 3 -m slow."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The local Celonis under fire: no 500, no hang, no unhandled exception.
+"""Fuzz tests of the local Celonis: no 500, no hang, no unhandled exception.
 
-A few examples by default; ``CELONIS_FRAMES_FUZZ=100 pytest tests/local_server/test_fuzz.py`` takes
-minutes.
+By default it runs a few examples; some minutes take
+``CELONIS_FRAMES_FUZZ=100 pytest -n 3 tests/local_server/test_fuzz.py``.
 """
 
 from __future__ import annotations
