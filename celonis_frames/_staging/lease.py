@@ -1,8 +1,15 @@
-"""Who works on a staged push: one process at a time, found out through files beside its chunks.
+"""A lock and a lease: only one process at a time works on a stage.
 
-A claim is a file. Whoever wants to work writes one, then looks for others: of two that come at the
-same time at least one sees the other's, so never do both go on. A claim holds while its process
-renews it, or, where that can be looked up, while its process lives.
+On a local filesystem a process holds an OS lock on a file in the stage. The kernel frees the lock
+when the process ends, however it ends.
+
+On every filesystem a process also has a lease: a file in the stage, which a thread of its own
+rewrites long before it expires. A process writes its lease first and then looks for others: of two
+that start at the same time at least one sees the other's lease and backs off.
+
+A process takes a stage if the lock is free, and every other lease has expired or is known to be of
+a dead process: one that held, on this machine, the lock that this process holds now. Where there is
+no lock (remote filesystems, some network mounts), a lease outlives its process.
 """
 
 from __future__ import annotations
@@ -16,62 +23,73 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._filesystem import address, copied, write_whole
 from celonis_frames.exceptions import ConfigError, UploadUncertain
 
-LEASE_SECONDS = 300.0
-"""How long a claim holds without being renewed, when its process cannot be looked up."""
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
-_PREFIX = "claim-"
+LEASE_SECONDS = 300.0
+"""How long a lease holds unless it is renewed: longer than a network is usually down."""
+
+_RENEWALS = 5
+"""How often a lease is renewed before it would expire, so that some of them may fail."""
+
+_PREFIX = "lease-"
+_LOCK_NAME = "lock"
 
 _held: set[str] = set()
-"""Names of the claims of this process: one that could not be removed when it ended is no claim."""
+"""Names of this process's leases: a file that could not be removed is no lease."""
+
+_PROCESS_ID = uuid.uuid4().hex
+"""With the pid, which a forked child does not share, what no other process has."""
+
+
+class _OtherLease(NamedTuple):
+    path: str
+    holder: str
+    holds: bool
 
 
 class StageLease:
-    """The right to work on a staged push, until `release`.
+    """The right to work on a stage, until `release`.
 
     Args:
         filesystem: Where the stage is.
         folder: The stage's folder.
 
     Raises:
-        ConfigError: Another process has it.
+        ConfigError: Another process works on it.
     """
 
     def __init__(self, filesystem: Any, folder: str) -> None:
-        # Not every filesystem can be used by two threads: FTP has one line for all.
+        # Not every filesystem can be used by two threads: FTP has one connection for all.
         self._filesystem, self._folder = copied(filesystem), folder
         self._name = f"{_PREFIX}{uuid.uuid4().hex}"
         self._path = f"{folder}/{self._name}"
+        self._pid = os.getpid()
+        self._lock: BaseFileLock | None = None
         try:
-            _held.add(self._name)
-            self._renew()
-            others = self._others()
-            if others:
-                raise ConfigError(
-                    f"{address(filesystem, folder)} is being pushed by another process "
-                    f"({others[0]}): wait until it ends. A process that was killed on another "
-                    "machine, or where it cannot be looked up, holds it for up to "
-                    f"{LEASE_SECONDS / 60:.0f} minutes."
-                )
+            self._acquire()
         except BaseException:
             self._give_up()
             raise
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="celonis-claim", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="celonis-lease", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
-        """Make sure that nobody else took over, as after a long sleep of this machine.
+        """Make sure that no other process took over, as after a long sleep of this machine.
 
         Raises:
-            UploadUncertain: Somebody did.
+            UploadUncertain: One did.
         """
-        # The others first: that looks anew, and not at a remembered listing.
-        if self._others() or not self._filesystem.exists(self._path):
+        # The others first: that reads the folder again instead of a cached listing.
+        if any(lease.holds for lease in self._others()) or not self._filesystem.exists(self._path):
             raise UploadUncertain(
                 "Another process has taken over the push staged at "
                 f"{address(self._filesystem, self._folder)}: nothing was executed from here. See "
@@ -80,36 +98,71 @@ class StageLease:
             )
 
     def release(self) -> None:
-        """Let others work on it."""
-        self._stop.set()
-        self._thread.join()
-        self._give_up()
+        """Let others work on the stage. In a forked child this does nothing."""
+        if os.getpid() == self._pid:
+            self._stop.set()
+            self._thread.join()
+            self._give_up()
+
+    def _acquire(self) -> None:
+        locked_by_another = False
+        if isinstance(self._filesystem, LocalFileSystem) and Path(self._folder).is_dir():
+            from filelock import FileLock, Timeout  # noqa: PLC0415  # slow to import
+
+            # Any thread may release it. Only a lock that the kernel frees is of use.
+            lock = FileLock(
+                f"{self._folder}/{_LOCK_NAME}", thread_local=False, fallback_to_soft=False
+            )
+            try:
+                lock.acquire(blocking=False)
+                self._lock = lock
+            except Timeout:
+                locked_by_another = True
+            except (OSError, NotImplementedError):
+                pass  # this filesystem has no locks: the leases decide
+        if not locked_by_another:
+            _held.add(self._name)
+            self._renew()
+        others = self._others()
+        if locked_by_another or any(lease.holds for lease in others):
+            others.sort(key=lambda lease: not lease.holds)
+            holder = f" ({others[0].holder})" if others else ""
+            raise ConfigError(
+                f"{address(self._filesystem, self._folder)} is being pushed by another process"
+                f"{holder}: wait until it ends. A process that was killed on another machine, or "
+                "that staged on a remote filesystem, holds it for up to "
+                f"{LEASE_SECONDS / 60:.0f} minutes."
+            )
+        for lease in others:
+            self._remove(lease.path)
 
     def _give_up(self) -> None:
         _held.discard(self._name)
         self._remove(self._path)
+        if self._lock is not None:
+            self._lock.release()
 
     def _keep(self) -> None:
-        while not self._stop.wait(LEASE_SECONDS / 5):
-            # Whatever the filesystem's library raises: it may go better the next time, and `check`
-            # finds out when it did not.
+        while not self._stop.wait(LEASE_SECONDS / _RENEWALS):
+            # Whatever the filesystem's library raises: the next try may succeed, and `check`
+            # detects if none did.
             with contextlib.suppress(Exception):
                 self._filesystem.invalidate_cache()
                 if self._filesystem.exists(self._path):
                     self._renew()
 
     def _renew(self) -> None:
-        said = {
+        record = {
             "host": socket.gethostname(),
+            "machine": _machine_id(),
             "pid": os.getpid(),
-            "begin": _begin(os.getpid()),
-            "seen_from": _seen_from(),
+            "process": _process_id(),
+            "locked": self._lock is not None,
             "until": time.time() + LEASE_SECONDS,
         }
-        write_whole(self._filesystem, self._path, json.dumps(said).encode())
+        write_whole(self._filesystem, self._path, json.dumps(record).encode())
 
-    def _others(self) -> list[str]:
-        """The holders of other claims that hold; those that do not are removed."""
+    def _others(self) -> list[_OtherLease]:
         self._filesystem.invalidate_cache()
         found = []
         for path in map(str, self._filesystem.ls(self._folder, detail=False)):
@@ -117,61 +170,41 @@ class StageLease:
             if not name.startswith(_PREFIX) or name == self._name:
                 continue
             try:
-                said = json.loads(self._filesystem.cat_file(path))
-                holds = _holds(name, said)
-                holder = f"process {said['pid']} on {said['host']}"
+                record = json.loads(self._filesystem.cat_file(path))
+                holder = f"process {record['pid']} on {record['host']}"
+                found.append(_OtherLease(path, holder, self._holds(name, record)))
             except FileNotFoundError:
                 continue
             except Exception:  # half a file, or whatever the filesystem's library raises
-                holds, holder = self._fresh(path), "one that does not say which"
-            if holds:
-                found.append(holder)
-            else:
-                self._remove(path)
+                found.append(_OtherLease(path, "its lease cannot be read", self._fresh(path)))
         return found
 
+    def _holds(self, name: str, record: dict[str, Any]) -> bool:
+        if record.get("process") == _process_id():
+            return name in _held
+        if self._lock is not None and record.get("locked") and record["machine"] == _machine_id():
+            return False  # the kernel has freed its lock, which is this process's now
+        return bool(record["until"] > time.time())
+
     def _fresh(self, path: str) -> bool:
-        """Whether a claim that cannot be read was written within the lease, or may have been."""
-        for ask in (self._filesystem.modified, self._filesystem.created):
-            with contextlib.suppress(Exception):  # not every filesystem tells both
-                when = ask(path)
+        """Whether an unreadable lease is younger than `LEASE_SECONDS`, or may be."""
+        for modified in (self._filesystem.modified, self._filesystem.created):
+            with contextlib.suppress(Exception):  # not every filesystem has both
+                when = modified(path)
                 if when.tzinfo is None:
                     when = when.replace(tzinfo=dt.UTC)
                 return bool(when.timestamp() + LEASE_SECONDS > time.time())
         return True
 
     def _remove(self, path: str) -> None:
-        with contextlib.suppress(Exception):  # what stays there lapses
+        with contextlib.suppress(Exception):  # a file that stays expires
             self._filesystem.rm_file(path)
 
 
-def _holds(name: str, said: dict[str, Any]) -> bool:
-    here = _seen_from()
-    if here is not None and said.get("seen_from") == here and said["begin"] is not None:
-        if _begin(int(said["pid"])) != said["begin"]:
-            return False
-        return said["pid"] != os.getpid() or name in _held
-    return bool(said["until"] > time.time())
+def _process_id() -> str:
+    return f"{_PROCESS_ID}-{os.getpid()}"
 
 
-def _seen_from() -> list[str] | None:
-    """From where one sees the processes that this one sees; None where that cannot be told.
-
-    The machine since it was started, the container's own numbering of processes, and the user, for
-    those of others may be hidden: a host's name is no proof, as two machines can have the same.
-    """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return [boot, str(Path("/proc/self/ns/pid").readlink()), str(os.getuid())]
-    except (OSError, AttributeError):  # no Linux
-        return None
-
-
-def _begin(pid: int) -> str | None:
-    """When a process that can be seen from here began, as a text to compare; None for none."""
-    try:
-        # The name, in parentheses, may hold blanks; then come the state and, 19 on, the start time.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in ("Z", "X") else fields[19]  # it is dead, and nobody has asked
+def _machine_id() -> str:
+    """Host name and hardware address; another one each time if there is no hardware address."""
+    return f"{socket.gethostname()}-{uuid.getnode():x}"

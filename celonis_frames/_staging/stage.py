@@ -79,7 +79,9 @@ class StagedChunk(FileChunk):
 
 
 class Stage:
-    """A folder of chunks with their manifest, claimed by this process. See `begin` and `reopen`.
+    """A folder of chunks with their manifest, while only this process works on it.
+
+    Made by `begin` and `reopen`.
 
     Attributes:
         folder: Its path.
@@ -88,8 +90,8 @@ class Stage:
         finished: Whether the push is over, so that `close` removes the stage.
     """
 
-    def __init__(self, filesystem: Any, folder: str, claim: StageLease, manifest: Manifest) -> None:
-        self._filesystem, self._claim = filesystem, claim
+    def __init__(self, filesystem: Any, folder: str, lease: StageLease, manifest: Manifest) -> None:
+        self._filesystem, self._lease = filesystem, lease
         self.folder, self.manifest = folder, manifest
         self.url = address(filesystem, folder)
         self.finished = False
@@ -108,21 +110,21 @@ class Stage:
         filesystem, root = open_filesystem(url)
         folder = f"{root.rstrip('/')}/push-{uuid.uuid4().hex}"
         with translated(f"staging={masked(url)!r} cannot be written"):
-            claim = None
+            lease = None
             try:
                 filesystem.makedirs(folder)
-                claim = StageLease(filesystem, folder)
+                lease = StageLease(filesystem, folder)
                 write_manifest(filesystem, folder, manifest)
             except BaseException:
-                if claim is not None:
-                    claim.release()
+                if lease is not None:
+                    lease.release()
                 with contextlib.suppress(Exception):  # the first failure is the one to tell
                     filesystem.rm(folder, recursive=True)
                 raise
         if isinstance(filesystem, LocalFileSystem):
             for parent in Path(folder).parents:  # some of them may be new
                 sync_folder(parent)
-        return cls(filesystem, folder, claim, manifest)
+        return cls(filesystem, folder, lease, manifest)
 
     @classmethod
     def reopen(cls, filesystem: Any, folder: str) -> Self:
@@ -135,12 +137,12 @@ class Stage:
         """
         shown = address(filesystem, folder)
         try:
-            with translated(f"The stage at {shown} cannot be claimed"):
-                claim = StageLease(filesystem, folder)
+            with translated(f"The stage at {shown} cannot be locked"):
+                lease = StageLease(filesystem, folder)
             try:
-                return cls(filesystem, folder, claim, read_manifest(filesystem, folder))
+                return cls(filesystem, folder, lease, read_manifest(filesystem, folder))
             except BaseException:
-                claim.release()
+                lease.release()
                 raise
         except (ConfigError, FrameError) as error:
             # It was listed just now; its files go one by one, and the folder last.
@@ -203,7 +205,7 @@ class Stage:
             ConfigError: That cannot be found out, or the manifest cannot be written.
         """
         with self._unexecuted():
-            self._claim.check()
+            self._lease.check()
             self._write(job_id=job_id, state="submitting")
 
     @property
@@ -212,8 +214,8 @@ class Stage:
         return self.manifest.state != "writing" and not self.finished
 
     def close(self) -> None:
-        """Remove the stage, unless it can still be resumed; this process claims it no longer."""
-        self._claim.release()
+        """Remove the stage, unless it can still be resumed; and let others work on it."""
+        self._lease.release()
         if self.resumable:
             return
         try:

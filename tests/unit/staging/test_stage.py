@@ -1,4 +1,4 @@
-"""Where chunks wait: filesystems that fail, claims that lapse, secrets that are not told."""
+"""Where chunks wait: filesystems that fail, leases that expire, secrets that are not shown."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def test_a_manifest_that_cannot_be_written(
     with pytest.raises(exceptions.ConfigError, match=says):
         client.push(FRAME, "P", "T", staging="remote://stage")
     assert not [job for job in own.jobs if job["status"] not in ("NEW", "CANCELED")]
-    assert not [t for t in threading.enumerate() if t.name == "celonis-claim"]
+    assert not [t for t in threading.enumerate() if t.name == "celonis-lease"]
     assert bool(remote.store) is stays
     if stays:
         assert client.resume("remote://stage")[0].ok
@@ -272,7 +272,7 @@ def test_a_manifest_that_cannot_be_written(
 def test_a_local_folder_that_cannot_be_written_is_removed(
     client: Celonis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The claim is given back, its thread ends, no half stage stays."""
+    """The lease is removed, its thread ends, no half stage stays."""
 
     def full(_path: Path, _target: Path) -> None:
         raise OSError(28, "No space left")
@@ -316,26 +316,26 @@ def test_a_stage_that_cannot_be_removed_is_no_failure(
     assert not remote.store
 
 
-def test_a_claim_is_renewed_after_a_failure(
+def test_a_lease_is_renewed_after_a_failure(
     remote: type[Remote], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the filesystem's library raises, the thread that renews goes on."""
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.05)
     filesystem = remote()
     filesystem.makedirs("/stage")
-    claim = StageLease(filesystem, "/stage")
-    monkeypatch.setattr(remote, "fails", _once("wb", "claim-", LibraryError("reset")))
+    held = StageLease(filesystem, "/stage")
+    monkeypatch.setattr(remote, "fails", _once("wb", "lease-", LibraryError("reset")))
     try:
-        _until(lambda: remote.opened.count(("wb", claim._path)) > 4)
+        _until(lambda: remote.opened.count(("wb", held._path)) > 4)
     finally:
-        claim.release()
+        held.release()
     assert not remote.store
 
 
 @pytest.mark.parametrize("staging", ["local", "remote"])
 @pytest.mark.parametrize("content", [b"", b'{"host": "a', b"[]", b'{"host": "a"}'])
 @pytest.mark.parametrize("lapsed", [True, False])
-def test_a_claim_that_cannot_be_read_lapses(
+def test_a_lease_that_cannot_be_read_lapses(
     own: Any,
     client: Celonis,
     remote: type[Remote],
@@ -345,18 +345,18 @@ def test_a_claim_that_cannot_be_read_lapses(
     *,
     lapsed: bool,
 ) -> None:
-    """Half a file holds as long as a claim would, counted from when it was written."""
+    """Half a file holds as long as a lease would, counted from when it was written."""
     url = str(tmp_path) if staging == "local" else "remote://stage"
     _left(client, own, url)
     old = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=lease.LEASE_SECONDS + 1)
     if staging == "local":
-        path = next(tmp_path.glob("push-*")) / f"claim-{uuid.uuid4().hex}"
+        path = next(tmp_path.glob("push-*")) / f"lease-{uuid.uuid4().hex}"
         path.write_bytes(content)
         if lapsed:
             os.utime(path, (old.timestamp(), old.timestamp()))
     else:
         folder = remote().ls("/stage", detail=False)[0]
-        name = f"{folder}/claim-{uuid.uuid4().hex}"
+        name = f"{folder}/lease-{uuid.uuid4().hex}"
         remote().pipe_file(name, content)
         if lapsed:
             remote.store[name].modified = old
@@ -367,126 +367,228 @@ def test_a_claim_that_cannot_be_read_lapses(
             client.resume(url)
 
 
-def test_a_claim_without_a_time_holds(
+def test_a_lease_without_a_time_holds(
     own: Any, client: Celonis, remote: type[Remote], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the filesystem tells no time, an unreadable claim is not taken for a lapsed one."""
+    """Where the filesystem tells no time, an unreadable lease is not taken for an expired one."""
 
     def untold(_self: object, _path: str) -> None:
         raise NotImplementedError
 
     _left(client, own, "remote://stage")
-    remote().pipe_file(f"{remote().ls('/stage', detail=False)[0]}/claim-1", b"")
+    remote().pipe_file(f"{remote().ls('/stage', detail=False)[0]}/lease-1", b"")
     for name in ("modified", "created"):
         monkeypatch.setattr(remote, name, untold)
     with pytest.raises(exceptions.ConfigError, match="another process"):
         client.resume("remote://stage")
 
 
-def _foreign_claim(folder: Path, **changes: Any) -> Path:
-    """A claim as a process of this machine writes it, changed."""
-    claim = StageLease(LocalFileSystem(), str(folder))
-    said = json.loads(Path(claim._path).read_text())
-    claim.release()
-    path = folder / f"claim-{uuid.uuid4().hex}"
-    path.write_text(json.dumps(said | changes))
+def _foreign_lease(folder: Path, **changes: Any) -> Path:
+    """A lease as a process of this machine writes it, changed."""
+    held = StageLease(LocalFileSystem(), str(folder))
+    record = json.loads(Path(held._path).read_text())
+    held.release()
+    path = folder / f"lease-{uuid.uuid4().hex}"
+    path.write_text(json.dumps(record | {"process": "another"} | changes))
     return path
 
 
-@pytest.fixture
-def process() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that waits."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+HOLDER = """
+import os, sys
+from fsspec.implementations.local import LocalFileSystem
+from celonis_frames._staging.lease import StageLease
+from celonis_frames.exceptions import ConfigError
+try:
+    lease = StageLease(LocalFileSystem(), sys.argv[1])
+except ConfigError as error:
+    print("rejected", error, flush=True)
+    sys.exit()
+print("held", flush=True)
+if sys.argv[2] == "fork" and os.fork() == 0:
+    lease.release()
+    print("forked", os.getpid(), flush=True)
+sys.stdin.readline()
+lease.release()
+"""
+
+
+@contextlib.contextmanager
+def _holder(folder: Path, how: str = "plain") -> Iterator[subprocess.Popen[str]]:
+    """A process that takes the stage, if it can, until it is given a line."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder), how],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
         yield process
         process.kill()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up under /proc")
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def _no_lock(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    class NoLock:
+        def __init__(self, *_: Any, **_options: Any) -> None:
+            pass
+
+        def acquire(self, **_: Any) -> None:
+            raise error
+
+    monkeypatch.setattr("filelock.FileLock", NoLock)
+
+
 @pytest.mark.parametrize(
-    ("state", "place", "seconds", "holds"),
+    ("place", "locked", "seconds", "holds"),
     [
-        ("ended", "here", 100, False),
-        ("alive", "here", -100, True),
-        ("reused", "here", 100, False),
-        ("zombie", "here", 100, False),
-        ("ended", "boot", 100, True),
-        ("ended", "boot", -100, False),
-        ("ended", "container", 100, True),
-        ("ended", "container", -100, False),
-        ("ended", "user", 100, True),
-        ("ended", "older version", 100, True),
-        ("alive", "boot", -100, False),
+        ("here", True, 100, False),
+        ("here", False, 100, True),
+        ("here", False, -100, False),
+        ("another machine", True, 100, True),
+        ("another machine", True, -100, False),
+        ("older version", True, 100, True),
     ],
 )
-def test_a_process_is_dead_only_where_it_can_be_looked_up(
-    tmp_path: Path,
-    process: subprocess.Popen[bytes],
-    state: str,
-    place: str,
-    seconds: int,
-    *,
-    holds: bool,
+def test_a_holder_is_dead_only_if_its_lock_is_free(
+    tmp_path: Path, place: str, seconds: int, *, locked: bool, holds: bool
 ) -> None:
-    """Another boot, container or user of the same host name: its lease counts, not /proc."""
-    changes: dict[str, Any] = {"until": time.time() + seconds, "pid": process.pid}
-    changes["begin"] = lease._begin(process.pid)
-    assert changes["begin"] is not None
-    if state == "ended":
-        process.kill()
-        process.wait()
-    elif state == "zombie":
-        process.kill()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    elif state == "reused":
-        changes["begin"] = "1"
-    here = lease._seen_from()
-    assert here is not None
-    index = {"boot": 0, "container": 1, "user": 2}.get(place)
-    if index is not None:
-        here[index] += "0"
-    changes["seen_from"] = None if place == "older version" else here
-    path = _foreign_claim(tmp_path, **changes)
-    taken = pytest.raises(exceptions.ConfigError, match="where it cannot be looked up")
+    """On this machine, and if it had locked; else its lease counts."""
+    changes: dict[str, Any] = {"until": time.time() + seconds, "pid": 1, "locked": locked}
+    if place == "another machine":
+        changes["machine"] = "other"
+    path = _foreign_lease(tmp_path, **changes)
+    if place == "older version":
+        record = json.loads(path.read_text())
+        del record["locked"], record["machine"], record["process"]
+        path.write_text(json.dumps(record))
+    taken = pytest.raises(exceptions.ConfigError, match=r"process 1 on .*5 minutes")
     with taken if holds else contextlib.nullcontext():
         StageLease(LocalFileSystem(), str(tmp_path)).release()
     assert path.exists() is holds
-    assert [p for p in tmp_path.iterdir() if p != path] == []
+    assert [p for p in tmp_path.iterdir() if p != path and p.name != "lock"] == []
 
 
-def test_a_claim_that_could_not_be_removed_holds_no_longer(
+def test_a_stage_is_free_as_soon_as_its_process_is_killed(tmp_path: Path) -> None:
+    """The kernel frees the lock: no lease has to expire, and the process is not looked up."""
+    with _holder(tmp_path) as process:
+        assert _line(process) == "held"
+        with pytest.raises(exceptions.ConfigError, match=rf"process {process.pid} on "):
+            StageLease(LocalFileSystem(), str(tmp_path))
+        assert len(list(tmp_path.glob("lease-*"))) == 1
+        process.kill()
+        process.wait()
+        StageLease(LocalFileSystem(), str(tmp_path)).release()
+    assert not list(tmp_path.glob("lease-*"))
+
+
+def test_a_lock_outlives_its_lease(tmp_path: Path) -> None:
+    """A process that lives but renewed nothing, as after a long sleep, still has the stage."""
+    with _holder(tmp_path) as process:
+        assert _line(process) == "held"
+        (path,) = tmp_path.glob("lease-*")
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"until": 0}))
+        with pytest.raises(exceptions.ConfigError, match="another process"):
+            StageLease(LocalFileSystem(), str(tmp_path))
+        assert path.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_child_neither_keeps_nor_frees_the_stage(tmp_path: Path) -> None:
+    """It may release what its parent holds, or outlive it: only the parent counts."""
+    with _holder(tmp_path, "fork") as process:
+        assert _line(process) == "held"
+        forked, child = _line(process).split()
+        assert forked == "forked"
+        try:
+            with pytest.raises(exceptions.ConfigError, match="another process"):
+                StageLease(LocalFileSystem(), str(tmp_path))
+            process.kill()
+            process.wait()
+            StageLease(LocalFileSystem(), str(tmp_path)).release()
+            os.kill(int(child), 0)  # it is still there
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), 9)
+
+
+def test_of_two_processes_one_has_the_stage(tmp_path: Path) -> None:
+    """Started at the same time, whichever comes first."""
+    with _holder(tmp_path) as one, _holder(tmp_path) as other:
+        said = sorted(_line(process).split()[0] for process in (one, other))
+    assert said == ["held", "rejected"]
+    assert [path.name for path in tmp_path.glob("lease-*")] != []
+
+
+@pytest.mark.parametrize("error", [OSError(37, "No locks available"), NotImplementedError()])
+def test_without_locks_the_leases_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """As on some network mounts: a lease outlives its process until it expires."""
+    _no_lock(monkeypatch, error)
+    with _holder(tmp_path) as process:
+        assert _line(process) == "held"
+        (path,) = tmp_path.glob("lease-*")
+        process.kill()
+    with pytest.raises(exceptions.ConfigError, match="5 minutes"):
+        StageLease(LocalFileSystem(), str(tmp_path))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"until": 0}))
+    held = StageLease(LocalFileSystem(), str(tmp_path))
+    assert json.loads(Path(held._path).read_text())["locked"] is False
+    held.release()
+    assert [p.name for p in tmp_path.iterdir() if p.name != "lock"] == []
+
+
+def test_a_removed_stage_is_not_made_again(tmp_path: Path) -> None:
+    """A lock would create the folder of a stage that another process has just removed."""
+    with pytest.raises(FileNotFoundError):
+        StageLease(LocalFileSystem(), str(tmp_path / "push-gone"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_finished_push_leaves_nothing(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """Neither lock nor lease, after a push that succeeds and after a resume."""
+    client.push(FRAME, "P", "T", staging=str(tmp_path))
+    assert not list(tmp_path.iterdir())
+    _left(client, own, str(tmp_path))
+    assert client.resume(str(tmp_path))[0].ok
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lease_that_could_not_be_removed_holds_no_longer(
     own: Any, client: Celonis, remote: type[Remote], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that lives on can resume what it left, though its old claim is still there."""
-    monkeypatch.setattr(remote, "fails", _once("rm_file", "claim-", LibraryError("reset")))
+    """A process that lives on can resume what it left, though its old lease is still there."""
+    monkeypatch.setattr(remote, "fails", _once("rm_file", "lease-", LibraryError("reset")))
     _left(client, own, "remote://stage")
-    assert [name for name in remote.store if "/claim-" in name]
+    assert [name for name in remote.store if "/lease-" in name]
     assert client.resume("remote://stage")[0].ok
     assert not remote.store
 
 
-def test_a_claim_is_never_seen_half(tmp_path: Path) -> None:
+def test_a_lease_is_never_seen_half(tmp_path: Path) -> None:
     """While it is renewed, whoever reads it sees the old one or the new one."""
-    claim = StageLease(LocalFileSystem(), str(tmp_path))
+    held = StageLease(LocalFileSystem(), str(tmp_path))
     done = threading.Event()
 
     def renew() -> None:
         while not done.is_set():
-            claim._renew()
+            held._renew()
 
     thread = threading.Thread(target=renew)
     thread.start()
     try:
         for _ in range(3_000):
-            assert json.loads(Path(claim._path).read_bytes())["pid"] == os.getpid()
+            assert json.loads(Path(held._path).read_bytes())["pid"] == os.getpid()
     finally:
         done.set()
         thread.join()
-        claim.release()
-    assert not list(tmp_path.iterdir())
+        held.release()
+    assert [p.name for p in tmp_path.iterdir() if p.name != "lock"] == []
 
 
-def test_a_claim_taken_over_is_not_submitted(own: Any, client: Celonis, tmp_path: Path) -> None:
-    """Whose claim is gone at the last moment does not execute."""
+def test_a_lease_taken_over_is_not_submitted(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """A push whose lease is gone at the last moment does not execute."""
     fault = own.faults.stall("upload", seconds=0.5)
     frame = pl.DataFrame({"A": [1]})
     failed: list[BaseException] = []
@@ -500,7 +602,7 @@ def test_a_claim_taken_over_is_not_submitted(own: Any, client: Celonis, tmp_path
     thread = threading.Thread(target=push)
     thread.start()
     _until(lambda: fault.hits)
-    next(tmp_path.rglob("claim-*")).unlink()
+    next(tmp_path.rglob("lease-*")).unlink()
     own.faults.clear()
     thread.join()
     assert [error for error in failed if "taken over" in str(error)]
