@@ -19,7 +19,8 @@ from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, LEAST_BYTE
 from celonis_frames._encoding.codecs import CODECS
 from celonis_frames._filesystem import BLOCK_BYTES, address, checked_blocks, own
 from celonis_frames._schema.table_layout import TableLayout
-from celonis_frames._sources.parquet import ParquetFile, ParquetFiles, translate_errors
+from celonis_frames._sources.parquet import ParquetFiles
+from celonis_frames._sources.parquet_footer import ParquetFile, translate_errors
 from celonis_frames.exceptions import FrameError
 
 __all__ = ["PassthroughChunk", "PassthroughFiles", "problem"]

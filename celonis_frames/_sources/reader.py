@@ -1,7 +1,7 @@
-"""What a frame is: every kind of table becomes a `Source` of Arrow record batches.
+"""Any frame as a `Source` of Arrow record batches.
 
-The only room that knows pandas, polars or any other library's classes. It never imports one:
-a frame can only be of a library that its owner has already imported.
+The library of the frame is never imported: a frame can only come from a library that its owner has
+imported already.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from celonis_frames._arrow.batching import (
     rows_per_batch,
     wished,
 )
+from celonis_frames._sources.int96 import dataset_notes
 from celonis_frames._sources.iterables import read_frames
 from celonis_frames._sources.pandas import read_pandas
 from celonis_frames._sources.parquet import ParquetFiles
@@ -33,7 +34,7 @@ from celonis_frames.exceptions import ConfigError, FrameError
 __all__ = ["read"]
 
 _SAMPLE_FILES = 3
-"""Files of a Dataset whose footers are read to tell how wide its rows are."""
+"""Files of a Dataset whose footers are read to estimate the bytes of a row."""
 
 KINDS = (
     "a pandas DataFrame, a polars DataFrame or LazyFrame, a pyarrow Table, RecordBatch, "
@@ -43,7 +44,7 @@ KINDS = (
 
 
 def read(frame: Any, *, index: bool | None = None) -> Source:
-    """A `Source` of the frame's rows; the frame itself is only read.
+    """A `Source` of the frame's rows; the frame itself is not changed.
 
     Args:
         frame: One of the kinds the package's documentation lists.
@@ -52,7 +53,7 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
 
     Raises:
         FrameError: The object is no frame, or a path matches no file.
-        ColumnNameError: Names that Arrow cannot carry: not text, or twice the same.
+        ColumnNameError: Names that Arrow cannot hold: no strings, or duplicates.
         ColumnTypeError: A column that has no Arrow type.
         ConfigError: `index` was given for a frame that has none.
     """
@@ -75,19 +76,12 @@ def _read(frame: Any, *, index: bool | None = None) -> Source:
     if index is not None:
         raise ConfigError(
             f"index={index} is for pandas DataFrames, but the frame is a {_type_name(frame)}, "
-            "which has no index: leave index= away."
+            "which has no index: leave index= out."
         )
     if polars is not None and isinstance(frame, _class_of(polars, "DataFrame")):
         schema, batches = read_polars(frame)
         return Source(
-            "polars DataFrame",
-            schema,
-            frame.height,
-            True,
-            True,
-            batches,
-            copies=False,
-            sized=True,
+            "polars DataFrame", schema, frame.height, True, True, batches, copies=False, sized=True
         )
     if polars is not None and isinstance(frame, _class_of(polars, "LazyFrame")):
         schema, batches = read_lazy(frame)
@@ -99,23 +93,11 @@ def _read_arrow(frame: Any) -> Source:
     if isinstance(frame, pa.RecordBatch):
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
-        table = frame
-        rows = rows_per_batch(
-            BATCH_ROWS, nbytes(table) / max(table.num_rows, 1), wished(in_memory=True)
-        )
-        return Source(
-            "pyarrow Table",
-            table.schema,
-            table.num_rows,
-            True,
-            True,
-            lambda: iter(table.to_batches(max_chunksize=rows)),
-            copies=False,
-        )
+        return _read_table(frame)
     # pyarrow's dataset module imports pandas, so it is looked up and only loaded for files.
     datasets = sys.modules.get("pyarrow.dataset")
     if datasets is not None and isinstance(frame, datasets.Dataset):
-        return _read_dataset(frame, "pyarrow Dataset")
+        return _read_dataset(frame)
     if isinstance(frame, pa.RecordBatchReader):
         return _read_stream(frame, "pyarrow RecordBatchReader")
     if isinstance(frame, str | os.PathLike):
@@ -127,7 +109,7 @@ def _read_arrow(frame: Any) -> Source:
             reader = pa.RecordBatchReader.from_stream(frame)
         except pa.ArrowInvalid as error:
             raise FrameError(
-                f"The frame is a {_type_name(frame)}, which gives one column and no table: make it "
+                f"The frame is a {_type_name(frame)}, which is one column and no table: make it "
                 "a frame first (.to_frame())."
             ) from error
         return _read_stream(reader, _type_name(frame))
@@ -136,22 +118,37 @@ def _read_arrow(frame: Any) -> Source:
     raise FrameError(f"The frame is a {_type_name(frame)}; it must be {KINDS}.")
 
 
-def _read_dataset(dataset: Any, kind: str) -> Source:
-    # Without a bound on rows and read-ahead a scan of wide files holds many decoded batches.
-    width = max(16.0 * len(dataset.schema), _file_row_bytes(dataset))
-    rows = rows_per_batch(BATCH_ROWS, width)
+def _read_table(table: pa.Table) -> Source:
+    row_bytes = nbytes(table) / max(table.num_rows, 1)
+    rows = rows_per_batch(BATCH_ROWS, row_bytes, wished(in_memory=True))
     return Source(
-        kind,
+        "pyarrow Table",
+        table.schema,
+        table.num_rows,
+        True,
+        True,
+        lambda: iter(table.to_batches(max_chunksize=rows)),
+        copies=False,
+    )
+
+
+def _read_dataset(dataset: Any) -> Source:
+    row_bytes = max(16.0 * len(dataset.schema), _file_row_bytes(dataset))
+    rows = rows_per_batch(BATCH_ROWS, row_bytes)
+    return Source(
+        "pyarrow Dataset",
         dataset.schema,
         None,
         True,
         False,
+        # Unless rows and read-ahead are limited, a scan of wide files holds many decoded batches.
         lambda: dataset.to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1),
+        dataset_notes(dataset, rows),
     )
 
 
 def _file_row_bytes(dataset: Any) -> float:
-    """Bytes of a row before compression, as the first files' footers tell; 0 where none does."""
+    """Uncompressed bytes of a row by the footers of the first files; 0 if they have none."""
     return max(
         (
             group.total_byte_size / max(group.num_rows, 1)
@@ -170,8 +167,8 @@ def _read_iterable(frames: Iterable[Any]) -> Source:
     iterator = iter(frames)
     first = next(iterator, None)
     if first is None:
-        raise FrameError("The iterable of frames is empty: it gives no columns to push.")
-    if isinstance(first, str | bytes) or _is_plain_value(first):
+        raise FrameError("The iterable of frames is empty: it has no columns to push.")
+    if isinstance(first, str | bytes | int | float | dict | list | tuple | set):
         raise FrameError(
             f"The frame is a {_type_name(frames)} of {_type_name(first)}; it must be {KINDS}."
         )
@@ -196,12 +193,8 @@ def _read_files(patterns: list[str]) -> Source:
 
 
 def _class_of(library: Any, name: str) -> Any:
-    """A class of a library that may be half imported, when the frame cannot be one of its own."""
+    """A class of the library; () if the library is still being imported, and made no frame yet."""
     return getattr(library, name, ())
-
-
-def _is_plain_value(value: Any) -> bool:
-    return isinstance(value, int | float | dict | list | tuple | set)
 
 
 def _type_name(value: Any) -> str:

@@ -14,21 +14,21 @@ __all__ = ["Source"]
 
 @dataclass(frozen=True)
 class Source:
-    """A frame, seen as record batches of one schema.
+    """A frame as record batches of one schema.
 
     Attributes:
-        kind: What the frame is, for messages.
+        kind: Kind of frame, for messages.
         schema: Arrow schema of every batch; names as in the frame.
-        rows: Number of rows, or None where only reading tells.
+        rows: Number of rows, or None if it is only known after reading.
         replayable: Whether `batches` can be called again and yields the same rows.
         immutable: Whether the rows cannot change between two readings (held in memory).
         batches: Yields the rows, in order, in batches of bounded size.
-        notes: Warnings found on the way in.
-        expensive: Whether a second reading costs much more than keeping what the first one gave.
-        files: The Parquet files that the rows come from, where the frame is such files.
-        copies: Whether reading makes something that is worth keeping; else the batches are
-            slices of what is there.
-        sized: Whether no batch is too large, so that they need not be weighed for it.
+        notes: Warnings for the user.
+        expensive: Whether reading takes much time, so that a second reading should be avoided.
+        files: The Parquet files that the rows come from, if the frame is such files.
+        copies: Whether reading copies or decodes the rows; else the batches are slices of the
+            frame, and keeping them saves nothing.
+        sized: Whether the batches have a useful size already.
     """
 
     kind: str

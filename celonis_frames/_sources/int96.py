@@ -1,0 +1,202 @@
+"""INT96 times in Parquet files: the unit in which they are read, so that no value changes.
+
+INT96 holds nanoseconds of any year, and 64 bits do not: as nanoseconds Arrow reads the year 9999 as
+1816, as microseconds it cuts the last three digits. Arrow up to version 18 also wrote times before
+1970 with a negative part of a day, which are right as nanoseconds and 584 years late as
+microseconds. Footers say none of this, so the INT96 columns, and no others, are read once in both
+units before the rows are read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from celonis_frames._formatting import counted
+from celonis_frames._sources.parquet_footer import translate_errors
+from celonis_frames.exceptions import FrameError
+
+Unit = Literal["us", "ns"]
+
+_MAX_NS = 9_223_372_036_854_775
+"""Microseconds from 1970 that, as nanoseconds, do not fit 64 bits or only just."""
+
+_FORMAT = 'format=ParquetFileFormat(coerce_int96_timestamp_unit="{}")'
+
+_SAMPLE_FILES = 3
+"""Files of a Dataset whose footers are searched for INT96: one writer mostly wrote them all, and
+reading thousands of footers takes minutes."""
+
+
+@dataclass
+class Int96Times:
+    """What INT96 columns hold.
+
+    Attributes:
+        nanoseconds: Times with nanoseconds, counted by column.
+        far: Columns with times outside the years 1677 to 2262, which nanoseconds cannot hold.
+        negative: Columns with negative parts of a day, and a file that has them.
+    """
+
+    nanoseconds: Counter[str] = field(default_factory=Counter)
+    far: set[str] = field(default_factory=set)
+    negative: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def best_unit(self) -> Unit:
+        """Nanoseconds if there are any and they can hold every time, else microseconds."""
+        return "ns" if self.nanoseconds and not self.far else "us"
+
+    def notes(self, unit: Unit) -> tuple[str, ...]:
+        """Warnings that count what is lost if the files are read in this unit.
+
+        Raises:
+            FrameError: A time would become another one.
+        """
+        outside = f"{sorted(self.far)} have times outside the years 1677 to 2262"
+        for name, file in self.negative.items() if unit == "us" else ():
+            start = (
+                f"Column {name!r} of {file} has times before 1970 that Arrow 18 or older wrote in "
+                "INT96, which are only right as nanoseconds"
+            )
+            if not self.far:
+                raise FrameError(f"{start}: make the Dataset with {_FORMAT.format('ns')}.")
+            raise FrameError(
+                f"{start}, but {outside}, which nanoseconds cannot hold: write the files again, "
+                "without INT96 or with a newer version."
+            )
+        if unit == "ns" and self.far:
+            raise FrameError(
+                f"The Dataset reads INT96 as nanoseconds, but {outside}, which would become other "
+                f"times: make it with {_FORMAT.format('us')}, or push the paths instead."
+            )
+        if unit == "ns":
+            return ()
+        reason = f", since {outside}, which nanoseconds cannot hold" if self.far else ""
+        return tuple(
+            f"Column {name!r}: {counted(count, 'INT96 time')} with nanoseconds; unless the file is "
+            f"sent as it is, only microseconds are kept{reason}."
+            for name, count in sorted(self.nanoseconds.items())
+        )
+
+
+def find_times(files: Iterable[tuple[str, Callable[[], Any]]], batch_rows: int) -> Int96Times:
+    """What the INT96 columns of some Parquet files hold.
+
+    Args:
+        files: The name of each file, for messages, and a function that opens it.
+        batch_rows: Rows that are read at a time.
+
+    Raises:
+        FrameError: A file cannot be read.
+    """
+    import pyarrow.parquet as pq  # noqa: PLC0415  # imports pandas if that is installed
+
+    times = Int96Times()
+    units: tuple[Unit, ...] = ("us", "ns")
+    for file, open_file in files:
+        with translate_errors(file), open_file() as content:
+            opened = [
+                pq.ParquetFile(content, coerce_int96_timestamp_unit=unit, buffer_size=1_048_576)
+                for unit in units
+            ]
+            names = _int96_names(opened[0])
+            if not names:
+                continue
+            arrow = str(opened[0].metadata.created_by).startswith("parquet-cpp")
+            both = [part.iter_batches(batch_size=batch_rows, columns=names) for part in opened]
+            for coarse, fine in zip(*both, strict=True):
+                for name, *pair in zip(coarse.schema.names, coarse, fine, strict=True):
+                    for micros, nanos in zip(*map(_timestamps, pair), strict=True):
+                        _compare(times, name, micros, nanos, file if arrow else None)
+    return times
+
+
+def dataset_notes(dataset: Any, batch_rows: int) -> tuple[str, ...]:
+    """Warnings that count what the INT96 times of a pyarrow Dataset lose in its unit.
+
+    Raises:
+        FrameError: A time would become another one, or a file cannot be read.
+    """
+    import pyarrow.dataset as ds  # noqa: PLC0415  # loaded already: it made the Dataset
+
+    if "timestamp" not in str(dataset.schema):
+        return ()
+    fragments = (f for f in dataset.get_fragments() if isinstance(f, ds.ParquetFileFragment))
+    first = list(islice(fragments, _SAMPLE_FILES))
+    if not any(_has_int96(fragment.metadata) for fragment in first):
+        return ()
+    units = {f.format.read_options.coerce_int96_timestamp_unit for f in first}
+    times = find_times(
+        ((fragment.path, fragment.open) for fragment in dataset.get_fragments()
+         if isinstance(fragment, ds.ParquetFileFragment)),
+        batch_rows,
+    )  # fmt: skip
+    return times.notes("us" if units == {"us"} else "ns")
+
+
+def _has_int96(metadata: Any) -> bool:
+    columns = (metadata.schema.column(place) for place in range(metadata.num_columns))
+    return any(column.physical_type == "INT96" for column in columns)
+
+
+def _int96_names(opened: Any) -> list[str]:
+    """Columns that are INT96 or contain it; a name with a dot may add one that does not."""
+    schema = opened.metadata.schema
+    columns = [schema.column(place) for place in range(opened.metadata.num_columns)]
+    paths = [column.path for column in columns if column.physical_type == "INT96"]
+    return [
+        name
+        for name in opened.schema_arrow.names
+        if any(path == name or path.startswith(f"{name}.") for path in paths)
+    ]
+
+
+def _timestamps(array: Any) -> list[Any]:
+    """The timestamps of a column, those inside lists, structs and maps included."""
+    kind = array.type
+    if pa.types.is_timestamp(kind):
+        return [array]
+    if pa.types.is_map(kind):
+        return _timestamps(array.keys) + _timestamps(array.items)
+    if pa.types.is_struct(kind):
+        return [found for part in array.flatten() for found in _timestamps(part)]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _timestamps(array.flatten())
+    return []
+
+
+def _compare(times: Int96Times, name: str, micros: Any, nanos: Any, arrow_file: str | None) -> None:
+    """Add to `times` what the same values are like as microseconds and as nanoseconds.
+
+    Args:
+        times: Updated.
+        name: Their column.
+        micros: The values as microseconds.
+        nanos: The values as nanoseconds.
+        arrow_file: Their file if Arrow wrote it, else None.
+    """
+    if (micros.type.unit, nanos.type.unit) != ("us", "ns"):
+        return  # no INT96
+    micros, nanos = micros.cast(pa.int64()), nanos.cast(pa.int64())
+    # This also holds if the nanoseconds overflow, since the product overflows in the same way.
+    fine = pc.not_equal(nanos, pc.multiply(micros, 1_000))
+    early, late = pc.less_equal(micros, -_MAX_NS), pc.greater_equal(micros, _MAX_NS)
+    far = pc.or_(early, late)
+    times.nanoseconds += Counter({name: pc.sum(fine).as_py() or 0})
+    if arrow_file is not None and _any(pc.and_(far, fine)):
+        # Arrow has no far times with nanoseconds: what looks like one is a negative part of a day.
+        times.negative[name] = arrow_file
+        far = pc.and_not(far, pc.and_(late, fine))
+    if _any(far):
+        times.far.add(name)
+
+
+def _any(values: Any) -> bool:
+    return bool(pc.any(values).as_py())
