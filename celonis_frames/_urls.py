@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import unicodedata
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -17,7 +16,6 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*")
 _POOL = re.compile(r"(?:^|/)pools/([^/?#]+)")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _URL_LIKE = re.compile(r"[\w.-]+\.[\w.-]+(:\d+)?/(.*/)?pools/", re.ASCII)
-_ALIKE = str.maketrans("013457", "oleast")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _EXAMPLE = "https://myteam.eu-1.celonis.cloud"
 
@@ -40,8 +38,8 @@ def parse_address(text: str) -> Address:
 
     Any page of the team will do: path, query and fragment are read for the Data Pool's id only.
     A host name alone is taken as https, if it is one of Celonis or of this machine; another host
-    must be written in full, and one that only looks like Celonis is refused altogether. Plain http
-    is for loopback addresses only, so that a key never crosses a network in the clear.
+    must be written as a full URL. Plain http is for loopback hosts only, so that a key never
+    crosses a network in the clear.
 
     Args:
         text: The address.
@@ -153,15 +151,7 @@ def _check_host(host: str, *, whole: bool) -> None:
             "plain letters is written in its xn-- form."
         )
         raise ConfigError(msg)
-    if host.endswith(CLOUD) or is_loopback(host):
-        return
-    if _looks_like_celonis(host):
-        msg = (
-            f"{host} is made to look like Celonis, but is not: its addresses end in {CLOUD}. "
-            "Nothing is sent there. Open your team by a bookmark of your own and paste its address."
-        )
-        raise ConfigError(msg)
-    if whole:
+    if whole or host.endswith(CLOUD) or is_loopback(host):
         return
     if "." not in host:
         # Not repeated: a key pasted in the wrong place looks just like this.
@@ -175,36 +165,3 @@ def _check_host(host: str, *, whole: bool) -> None:
         f"https://{host}."
     )
     raise ConfigError(msg)
-
-
-def _looks_like_celonis(host: str) -> bool:
-    """Whether a host that is not Celonis wants to be taken for it.
-
-    It has the name of Celonis' domain in its midst (``celonis.cloud.example.com``), or ends in one
-    that reads like it (``ce1onis.cloud``, ``celonis-cloud.com``, ``xn--celons-7va.cloud``).
-    """
-    if CLOUD.removeprefix(".") in host:
-        return True
-    read = [_as_read(label) for label in host.split(".")]
-    if len(read) > 1 and read[-1] == "cloud" and _near(read[-2], "celonis"):
-        return True
-    return any("celoniscloud" in label.replace("-", "") for label in read)
-
-
-def _as_read(label: str) -> str:
-    """A label as the eye takes it: figures and foreign letters for the letters they resemble."""
-    if label.startswith("xn--"):
-        try:
-            label = label.encode("ascii").decode("idna")
-        except UnicodeError:
-            return label
-        plain = unicodedata.normalize("NFKD", label)
-        label = "".join(c for c in plain if not unicodedata.combining(c))
-    return label.translate(_ALIKE).replace("rn", "m").replace("vv", "w")
-
-
-def _near(label: str, name: str) -> bool:
-    """Whether two names have equal length and differ in two letters at most, or in their order."""
-    return sorted(label) == sorted(name) or (
-        len(label) == len(name) and sum(a != b for a, b in zip(label, name, strict=True)) <= 2
-    )

@@ -130,12 +130,17 @@ class ApiError(CelonisFramesError):
         sent: Whether all of the call had been sent, so that the server may have carried it out.
     """
 
-    sent: bool = True
-
     def __init__(
-        self, message: str, *, method: str = "", url: str = "", job_id: str | None = None
+        self,
+        message: str,
+        *,
+        method: str = "",
+        url: str = "",
+        job_id: str | None = None,
+        sent: bool = True,
     ) -> None:
         super().__init__(message)
+        self.sent = sent
         self.method = method
         self.url = url
         self.job_id = job_id
@@ -160,8 +165,6 @@ class ApiStatusError(ApiError):
         retry_after: Seconds the server asks to wait (429 and 503), or None when it does not say.
     """
 
-    retry_after: float | None = None
-
     def __init__(
         self,
         message: str,
@@ -169,6 +172,7 @@ class ApiStatusError(ApiError):
         status_code: int,
         body: str = "",
         error_codes: tuple[str, ...] = (),
+        retry_after: float | None = None,
         method: str = "",
         url: str = "",
         job_id: str | None = None,
@@ -177,6 +181,7 @@ class ApiStatusError(ApiError):
         self.status_code = status_code
         self.body = body
         self.error_codes = error_codes
+        self.retry_after = retry_after
 
 
 class BadRequest(ApiStatusError):

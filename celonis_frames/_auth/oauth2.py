@@ -181,11 +181,7 @@ class _Tokens(Credentials):
 
     def _fetch(self) -> None:
         asked_at = self._clock()
-        try:
-            reply = self._post()
-        except ApiError as error:
-            error.sent = False  # the call that needs the token, whose error this becomes
-            raise
+        reply = self._post()
         if not 200 <= reply.status < 300:
             raise _refused(reply, self._client)
         header, seconds = _read_token(reply)
@@ -293,18 +289,16 @@ def _refused(reply: RawResponse, client: OAuth2) -> ApiStatusError:
         advice = "no access token could be had. Try again later."
     else:
         advice = _advice(code, client)
-    error = kind(
+    return kind(
         f"{reply.request} answered {reply.status}: {advice}"
         f"{f' The server says: {said}' if said else ''}",
         status_code=reply.status,
         body=plain(reply.content),
         error_codes=(code,) if code else (),
+        retry_after=retry_after(reply.headers) if reply.status in (429, 503) else None,
         method=reply.request.method,
         url=reply.request.url,
     )
-    if reply.status in (429, 503):
-        error.retry_after = retry_after(reply.headers)
-    return error
 
 
 def _said(content: bytes) -> tuple[str, str]:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Protocol
 
+from urllib3.fields import RequestField
+
 from celonis_frames.exceptions import FrameError
 
 SEND_BYTES = 1_048_576
 """Bytes handed to the socket at a time: larger ones are no faster, smaller ones are slower."""
-
-_ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 
 class Payload(Protocol):
@@ -57,15 +57,12 @@ class MultipartFile:
 
     def __init__(self, payload: Payload, *, on_sent: Callable[[int], None] | None = None) -> None:
         boundary = f"celonis-frames-{secrets.token_hex(16)}"
-        name = payload.name.translate(_ESCAPES)
+        part = RequestField("file", b"", filename=payload.name)
+        part.make_multipart(content_type="application/octet-stream")
         self._payload = payload
         self._on_sent = on_sent
         self._counted = 0
-        self._prefix = (
-            f"--{boundary}\r\n"
-            f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
-            "Content-Type: application/octet-stream\r\n\r\n"
-        ).encode()
+        self._prefix = f"--{boundary}\r\n{part.render_headers()}".encode()
         self._suffix = f"\r\n--{boundary}--\r\n".encode()
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self.finished = False

@@ -20,55 +20,53 @@ from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiTimeoutEr
 if TYPE_CHECKING:
     from celonis_frames._http.messages import Request
 
-__all__ = ["translate"]
+__all__ = ["from_requests_error"]
 
 _OTHER_HOST = (62, 64)
 """OpenSSL's codes for a name, and for an address, that is not in the certificate."""
+_NO_CONNECTION = (
+    net.NewConnectionError,
+    net.ConnectTimeoutError,
+    net.ProxyError,
+    net.NameResolutionError,
+    ssl.SSLCertVerificationError,
+)
+"""Errors before there was a connection to send anything over."""
 
 
-def translate(error: BaseException, call: Request, read: float) -> ApiError:
-    """The error to raise for a call that got no whole answer.
+def from_requests_error(
+    error: BaseException, request: Request, read_seconds: float, *, complete: bool = True
+) -> ApiError:
+    """The error to raise for a request that got no whole response.
 
     Args:
         error: What the HTTP library raised.
-        call: What was asked.
-        read: Seconds that were allowed for the answer.
+        request: The request.
+        read_seconds: Seconds that were allowed for the response.
+        complete: Whether the whole request was handed over, if there was a connection.
     """
-    failure = _translated(_chain(error), call, read)
-    failure.sent = not _unsent(_chain(error))
-    return failure
-
-
-def _unsent(chain: list[BaseException]) -> bool:
-    """Whether it broke before there was a connection to send anything over."""
-    return _any(
-        chain,
-        net.NewConnectionError,
-        net.ConnectTimeoutError,
-        net.ProxyError,
-        net.NameResolutionError,
-        ssl.SSLCertVerificationError,
-    )
-
-
-def _translated(chain: list[BaseException], call: Request, read: float) -> ApiError:
-    about = dataclasses.asdict(call)
-    host = urlsplit(call.url).netloc
+    chain = _chain(error)
+    host = urlsplit(request.url).netloc
+    kind: type[ApiError] = ApiTimeoutError
     if _any(chain, net.NewConnectionError, net.ProxyError, net.SSLError):
-        pass
+        kind, message = ApiConnectionError, _reason(chain, host)
     elif _any(chain, net.ConnectTimeoutError):
-        return ApiTimeoutError(
-            f"{call}: {host} did not accept a connection in time. Check the address, the network, "
-            "and whether a proxy is needed (HTTPS_PROXY).",
-            **about,
+        message = (
+            f"{host} did not accept a connection in time. Check the URL, the network, and whether "
+            "a proxy is needed (HTTPS_PROXY)."
         )
     elif _any(chain, net.TimeoutError, TimeoutError):
-        return ApiTimeoutError(
-            f"{call}: no answer within {read:g} s. The server may still carry out the call. Try "
-            "again, or allow more time: connect(…, timeouts=Timeouts(read=…)).",
-            **about,
+        message = (
+            f"no response within {read_seconds:g} s. The server may still carry out the request. "
+            "Try again, or allow more time: connect(…, timeouts=Timeouts(read=…))."
         )
-    return ApiConnectionError(f"{call}: {_reason(chain, host)}", **about)
+    else:
+        kind, message = ApiConnectionError, _reason(chain, host)
+    return kind(
+        f"{request}: {message}",
+        sent=complete and not _any(chain, *_NO_CONNECTION),
+        **dataclasses.asdict(request),
+    )
 
 
 def _any(chain: list[BaseException], *kinds: type[BaseException]) -> bool:

@@ -13,10 +13,8 @@ import requests.adapters
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
-import urllib3.exceptions
 
 from celonis_frames._concurrency.cancellation import attach_socket
-from celonis_frames._http.tls import ssl_context
 from celonis_frames._urls import is_loopback
 from celonis_frames._version import __version__
 
@@ -24,23 +22,40 @@ __all__ = ["Adapter", "close_session", "new_session"]
 
 
 class Adapter(requests.adapters.HTTPAdapter):
-    """The transport adapter of requests, over connections that can be ended."""
+    """The transport adapter of requests: one SSLContext, connections that can be ended.
+
+    Args:
+        context: Decides what is trusted, also for proxies over TLS; None if no call uses TLS.
+        **options: Those of requests' adapter.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None, **options: Any) -> None:
+        self._context = context
+        super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """The pools of direct connections."""
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> urllib3.ProxyManager:
         """The pools of connections over a proxy."""
-        manager: urllib3.ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        kwargs["ssl_context"] = self._context
+        if not proxy.lower().startswith("socks"):
+            kwargs["proxy_ssl_context"] = self._context
+        manager: urllib3.ProxyManager = super().proxy_manager_for(proxy, **kwargs)
         if type(manager) is urllib3.ProxyManager:  # one for SOCKS has pools of its own
             manager.pool_classes_by_scheme = _POOLS
         return manager
 
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave trust to the context; else it would load the CA file for each connection."""
+        del url, verify, cert
+        conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
+
 
 class _Attached:
-    """Mixed into a connection: tells the thread's `CallAborter` which socket is in use."""
+    """Mixed into a connection: reports the socket in use to the thread's `CallAborter`."""
 
     sock: socket.socket | None
 
@@ -58,27 +73,7 @@ class _Http(_Attached, urllib3.connection.HTTPConnection):
 
 
 class _Https(_Attached, urllib3.connection.HTTPSConnection):
-    _authorities: str | None = None
-
-    def connect(self) -> None:
-        if self._shares():
-            self._authorities, self.ca_certs = self.ca_certs, None
-        if self._authorities is not None:  # each time: the file may have changed
-            try:
-                self.ssl_context = ssl_context(self._authorities)
-            except OSError as error:  # as the HTTP library says it
-                raise urllib3.exceptions.SSLError(error) from error
-        super().connect()
-
-    def _shares(self) -> bool:
-        """Whether a file of authorities is all that this connection's trust is made of."""
-        return (
-            self.ca_certs is not None
-            and not (self.ca_cert_dir or self.ca_cert_data or self.cert_file or self.ssl_context)
-            and self.cert_reqs in ("CERT_REQUIRED", ssl.CERT_REQUIRED)
-            # A proxy that is called over TLS is trusted by the same file.
-            and (self.proxy is None or self.proxy.scheme != "https")
-        )
+    pass
 
 
 class _HttpPool(urllib3.connectionpool.HTTPConnectionPool):
@@ -92,12 +87,13 @@ class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
 _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
-def new_session(host: str, connections: int) -> requests.Session:
+def new_session(host: str, connections: int, context: ssl.SSLContext | None) -> requests.Session:
     """A session for calls to one host.
 
     Args:
-        host: The host; calls to this machine go past proxies.
-        connections: Connections kept open for reuse.
+        host: The host; calls to a loopback host bypass proxies.
+        connections: Number of connections kept open for reuse.
+        context: For calls over TLS.
     """
     session = requests.Session()
     session.headers.update(
@@ -106,7 +102,7 @@ def new_session(host: str, connections: int) -> requests.Session:
     session.trust_env = not is_loopback(host)
     # Every call stands alone: a cookie would make the server ask for more than the key.
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-    adapter = Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
+    adapter = Adapter(context, pool_connections=1, pool_maxsize=connections, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

@@ -94,15 +94,14 @@ def status_error(reply: RawResponse, auth: Auth) -> ApiStatusError:
     kind = _KINDS.get(status, ServerError if status >= 500 else ApiStatusError)
     wait = retry_after(reply.headers) if status in (429, 503) else None
     quoted = f" The server says: {said}" if said else ""
-    error = kind(
+    return kind(
         f"{call} answered {status}: {_advice(status, auth, wait)}{quoted}",
         status_code=status,
         body=plain(reply.content),
         error_codes=tuple(plain(code, 100) for code in codes),
+        retry_after=wait,
         **dataclasses.asdict(call),
     )
-    error.retry_after = wait
-    return error
 
 
 def _advice(status: int, auth: Auth, wait: float | None) -> str:

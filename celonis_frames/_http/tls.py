@@ -1,67 +1,35 @@
-"""Whose certificates are trusted over TLS, read once for all connections."""
+"""TLS: the CA bundle and the SSLContext that all connections of a transport share."""
 
 from __future__ import annotations
 
-import functools
 import os
 import ssl
 
-from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.util.ssl_ import create_urllib3_context
 
 from celonis_frames.exceptions import ConfigError
 
 __all__ = ["resolve_ca_bundle", "ssl_context"]
 
 
-def ssl_context(ca_file: str) -> ssl.SSLContext:
-    """What TLS connections that trust these authorities share, as the HTTP library makes it.
-
-    A list of authorities is long in reading, some 20 ms, and would be read for each connection.
+def resolve_ca_bundle(verify: object) -> tuple[str, str]:
+    """The path of the CA file or directory to trust, and where it was given, for messages.
 
     Args:
-        ca_file: A file of certificates; it is read anew when it has changed.
+        verify: True, or the path of a CA file or directory. True means the one that the
+            environment names (``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``), else that of certifi.
 
     Raises:
-        OSError: It cannot be read, or has no certificates.
-    """
-    about = os.stat(ca_file)  # noqa: PTH116
-    return _context(ca_file, (about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_size))
-
-
-@functools.lru_cache(maxsize=8)
-def _context(ca_file: str, _: object) -> ssl.SSLContext:
-    context = create_urllib3_context()
-    context.load_verify_locations(ca_file)
-    # The HTTP library sets these for each connection; here others may be reading them just then.
-    context.set_alpn_protocols(ALPN_PROTOCOLS)
-    context.set_alpn_protocols = lambda _: None  # type: ignore[method-assign,assignment]
-    return context
-
-
-def resolve_ca_bundle(verify: object, *, encrypted: bool) -> bool | str:
-    """Whose certificates a session trusts, checked before the first call.
-
-    Args:
-        verify: True, or the path of a CA file or directory to trust instead.
-        encrypted: Whether the calls go over TLS; else what the environment says is not looked at,
-            since reading a long list of authorities takes a while.
-
-    Raises:
-        ConfigError: If it is neither, or no certificates can be read there or where the
-            environment says.
+        ConfigError: If it is neither.
     """
     if verify is True:
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            path = os.environ.get(name)
-            if path and encrypted:
-                _check_authorities(path, f"{name}={path}")
-                break
-        return True
-    if isinstance(verify, (str, os.PathLike)):
-        path = os.fspath(verify)
-        if isinstance(path, str):
-            _check_authorities(path, f"verify={path!r}")
-            return path
+            if path := os.environ.get(name):
+                return path, f"{name}={path}"
+        return DEFAULT_CA_BUNDLE_PATH, "The CA file of certifi"
+    if isinstance(verify, (str, os.PathLike)) and isinstance(path := os.fspath(verify), str):
+        return path, f"verify={path!r}"
     msg = (
         "verify takes True or the path of a CA file. Certificates are always checked: for a "
         "company's own authority give verify='company-ca.pem', or set REQUESTS_CA_BUNDLE."
@@ -69,15 +37,28 @@ def resolve_ca_bundle(verify: object, *, encrypted: bool) -> bool | str:
     raise ConfigError(msg)
 
 
-def _check_authorities(path: str, given: str) -> None:
-    if os.path.isdir(path):  # noqa: PTH112
-        return
+def ssl_context(path: str, given: str) -> ssl.SSLContext:
+    """A context that trusts a CA file or directory and checks certificates and host names.
+
+    Reading the file takes some 20 ms, so connections share the context.
+
+    Args:
+        path: The CA file or directory.
+        given: Where the path was given, for messages.
+
+    Raises:
+        ConfigError: If no certificates can be read there.
+    """
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     try:
-        ssl_context(path)
+        if os.path.isdir(path):  # noqa: PTH112
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
     except FileNotFoundError:
         problem = "there is no such CA file or directory"
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         problem = f"it cannot be read as certificates in PEM form ({type(error).__name__})"
     else:
-        return
+        return context
     raise ConfigError(f"{given}: {problem}.")

@@ -26,13 +26,13 @@ from celonis_frames._http import responses
 from celonis_frames._http.auth import Secret
 from celonis_frames._http.events import CallEvent, log_call
 from celonis_frames._http.messages import RawResponse, Request
-from celonis_frames._http.network_errors import translate
+from celonis_frames._http.network_errors import from_requests_error
 from celonis_frames._http.redaction import redact
 from celonis_frames._http.session import close_session, new_session
 from celonis_frames._http.status_errors import redirect
-from celonis_frames._http.tls import resolve_ca_bundle
+from celonis_frames._http.tls import resolve_ca_bundle, ssl_context
 from celonis_frames._urls import base_url
-from celonis_frames.exceptions import ApiError, ConfigError
+from celonis_frames.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -146,7 +146,10 @@ class Transport:
         self._auth = auth
         self._clock = clock
         self._credentials = auth.credentials(self._post_form, clock)
-        self._verify = resolve_ca_bundle(verify, encrypted=self.url.startswith("https:"))
+        self._ca_bundle, given = resolve_ca_bundle(verify)
+        encrypted = self.url.startswith("https:")
+        # A given file is checked in any case; the environment's only where it is used.
+        self._tls = ssl_context(self._ca_bundle, given) if encrypted or verify is not True else None
         self._timeouts = timeouts or Timeouts()
         self._connections = connections
         self._lock = threading.Lock()
@@ -216,6 +219,7 @@ class Transport:
             data=form,
             content_type="application/x-www-form-urlencoded",
             hide=hide,
+            for_another=True,
         )
         if 300 <= response.status < 400:
             raise redirect(response)
@@ -233,8 +237,13 @@ class Transport:
         read_timeout: float | None = None,
         abort: CallAborter | None = None,
         hide: Sequence[Secret] = (),
+        for_another: bool = False,
     ) -> RawResponse:
-        """Send a request and read the response, once."""
+        """Send a request and read the response, once.
+
+        What was sent as header and `hide` is masked in the response. `for_another` says that
+        another request waits for this one: its errors become that one's, which was not sent.
+        """
         read = self._timeouts.read if read_timeout is None else read_timeout
         # The connect timeout is also the socket's while a body is sent: a slow line needs more.
         connect = self._timeouts.connect if body is None else max(self._timeouts.connect, read)
@@ -255,7 +264,8 @@ class Transport:
                     headers={"Content-Type": content_type if body is None else body.content_type},
                     auth=header,
                     timeout=(connect, read),
-                    verify=self._verify,
+                    # The SSLContext decides; for True requests 2.32.2 would replace it.
+                    verify=self._ca_bundle,
                     allow_redirects=False,
                     stream=True,
                 ) as response,
@@ -264,7 +274,9 @@ class Transport:
                 # The secrets are no locals here: an error is raised from this frame.
                 headers, content = _read(response, [header.secret(), *(s.reveal() for s in hide)])
         except _NETWORK as network_error:
-            error = translate(network_error, request, read)
+            # A file that was not sent whole cannot have been stored.
+            complete = not for_another and (body is None or body.finished)
+            error = from_requests_error(network_error, request, read, complete=complete)
         except BaseException as other:
             error = other
             if not isinstance(other, Exception):
@@ -273,9 +285,6 @@ class Transport:
         # The error is raised out here so that no error of the HTTP library becomes its context.
         if body is not None and body.failure is not None:
             error = body.failure.with_traceback(body.trace)
-        elif isinstance(error, ApiError):
-            # A file that was not sent whole cannot have been stored.
-            error.sent = error.sent and (body is None or body.finished)
         self._notify(
             CallEvent(
                 method=request.method,
@@ -323,7 +332,7 @@ class Transport:
                 msg = f"The connection to {self.url} is closed. Open one with connect()."
                 raise ConfigError(msg)
             if self._session is None:
-                self._session = new_session(self._host, self._connections)
+                self._session = new_session(self._host, self._connections, self._tls)
             return self._session
 
 

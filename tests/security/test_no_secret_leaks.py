@@ -120,15 +120,18 @@ class Hostile:
         return "poll" if method == "GET" else "execute"
 
     def _echo(self, handler: Handler) -> str:
-        """All that was sent, as a careless gateway shows it: plain and escaped in every way."""
+        """All that was sent, as a careless gateway shows it: plain, and escaped in every way.
+
+        Most failures put it into JSON, so that what comes back is escaped twice.
+        """
         seen = self.server.seen[-1]
-        said = f"{dict(handler.headers.items())}\r\n"
+        said = f"{handler.headers}\r\n"
         if "oauth2" in seen.path:
             said += seen.body.decode()
         said += seen.headers.get("authorization", "")
         escaped = json.dumps(said)[1:-1]
         return "\x1b[31m".join(
-            [said, escaped, escaped.replace("/", "\\/"), html.escape(said), quote(said),
+            [said, repr(said), escaped, escaped.replace("/", "\\/"), html.escape(said), quote(said),
              "".join(f"&#{ord(c)};" if not c.isalnum() else c for c in said),
              "".join(f"\\u{ord(c):04x}" if not c.isalnum() else c for c in said)]
         )  # fmt: skip

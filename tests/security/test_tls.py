@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import socket
 import ssl
 import threading
@@ -13,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import trustme
+from cryptography import x509
 
 from celonis_frames import ApiKey, Celonis, OAuth2
 from celonis_frames._http.transport import Timeouts
@@ -107,50 +110,110 @@ def test_a_push_over_tls_with_an_authority_of_ones_own(
     assert celonis._state.tokens.issued == (1 if way == "oauth" else 0)
 
 
-def test_authorities_are_read_once_for_all_connections(
+def test_the_ca_file_is_read_once_for_all_connections(
     celonis: Any, behind_tls: Callable[..., str], ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And again when the file has changed, so that a renewed one counts without a restart."""
-    read: list[str] = []
+    """Reading a long CA file takes longer than many a request."""
+    read: list[object] = []
 
     class Counting(ssl.SSLContext):
-        def load_verify_locations(self, cafile: Any = None, *others: Any) -> None:
-            read.append(str(cafile))
-            super().load_verify_locations(cafile, *others)
+        def load_verify_locations(self, *args: Any, **kwargs: Any) -> None:
+            read.append(kwargs)
+            super().load_verify_locations(*args, **kwargs)
 
     monkeypatch.setattr("urllib3.util.ssl_.SSLContext", Counting)
     url, rows = behind_tls("127.0.0.1"), pa.table({"A": range(50_000)})
-
-    def push() -> int:
-        read.clear()
-        with Celonis(url, auth=ApiKey(celonis.token), verify=str(ca_file)) as connection:
-            assert connection.push(rows, "P", "T", mode="REPLACE", chunk_bytes="50 KB").chunks > 3
-        return len(read)
-
-    assert push() == 1
-    assert push() == 0
-    ca_file.write_text(ca_file.read_text() + "\n")
-    assert push() == 1
-
-
-def test_a_connection_that_is_opened_again_trusts_what_is_trusted_now(
-    celonis: Any, behind_tls: Callable[..., str], ca_file: Path
-) -> None:
-    """An authority that was taken out of the file is not trusted for as long as a client lives."""
-    url = behind_tls("127.0.0.1")
-    rows = pa.table({"A": [1]})
     with Celonis(url, auth=ApiKey(celonis.token), verify=str(ca_file)) as connection:
-        assert connection.push(rows, "P", "T", mode="REPLACE").ok
+        assert connection.push(rows, "P", "T", mode="REPLACE", chunk_bytes="50 KB").chunks > 3
+    assert read == [{"cafile": str(ca_file)}]
+
+
+def _subject_hash(certificate: bytes) -> str:
+    """The name under which OpenSSL looks for a certificate in a directory."""
+    subject = x509.load_pem_x509_certificate(certificate).subject
+    canonical = x509.Name(
+        x509.NameAttribute(part.oid, " ".join(str(part.value).lower().split())) for part in subject
+    )
+    digest = hashlib.sha1(canonical.public_bytes()[2:]).digest()  # noqa: S324  # OpenSSL's choice
+    return digest[3::-1].hex()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("given", ["verify", "directory", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_every_way_to_give_a_ca_decides_what_is_trusted(
+    celonis: Any,
+    behind_tls: Callable[..., str],
+    ca_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+    trusted: bool,
+) -> None:
+    """With the server's authority a call succeeds; with another one it fails."""
+    if not trusted:
         trustme.CA().cert_pem.write_to_path(str(ca_file))
-        session = connection._transport._session
-        assert session is not None
-        pools = session.get_adapter(url).poolmanager.pools
-        idle = [c for key in pools.keys() for c in pools[key].pool.queue if c]  # noqa: SIM118
-        assert idle
-        for dropped in idle:  # as when the server had dropped them: the same objects connect anew
-            dropped.close()
-        with pytest.raises(ApiConnectionError, match="cannot be trusted"):
-            connection.push(rows, "P", "T", mode="REPLACE")
+    verify: Any = True
+    if given == "verify":
+        verify = ca_file
+    elif given == "directory":
+        verify = ca_file.parent / "certs"
+        verify.mkdir()
+        (verify / f"{_subject_hash(ca_file.read_bytes())}.0").write_bytes(ca_file.read_bytes())
+    else:
+        monkeypatch.setenv(given, str(ca_file))
+    url = behind_tls("127.0.0.1")
+    with Celonis(url, auth=ApiKey(celonis.token), verify=verify, timeouts=TIMEOUTS) as connection:
+        call = functools.partial(connection._transport.request, "GET", "/integration/api/pools")
+        if trusted:
+            assert call().json() == []
+        else:
+            with pytest.raises(ApiConnectionError, match="cannot be trusted"):
+                call()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_proxy_over_tls(
+    authority: trustme.CA,
+    celonis: Any,
+    behind_tls: Callable[..., str],
+    ca_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trusted: bool,
+) -> None:
+    """The proxy's certificate is checked like the server's, before it hears of the call."""
+    asked: list[bytes] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    (authority if trusted else trustme.CA()).issue_cert("127.0.0.1").configure_cert(context)
+    url = behind_tls("127.0.0.1")
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def proxy() -> None:
+        plain, _ = listener.accept()
+        with plain, contextlib.suppress(ssl.SSLError):
+            outer = context.wrap_socket(plain, server_side=True)
+            asked.append(outer.recv(65536).partition(b"\r\n")[0])
+            outer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            inner = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])))
+            back = threading.Thread(target=_pump, args=(inner, outer), daemon=True)
+            back.start()
+            _pump(outer, inner)
+            back.join()
+            inner.close()
+            outer.close()
+
+    thread = threading.Thread(target=proxy, daemon=True)
+    thread.start()
+    monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{listener.getsockname()[1]}")
+    monkeypatch.setattr("celonis_frames._http.session.is_loopback", lambda _: False)
+    with Celonis(url, auth=ApiKey(celonis.token), verify=ca_file, timeouts=TIMEOUTS) as connection:
+        call = functools.partial(connection._transport.request, "GET", "/integration/api/pools")
+        if trusted:
+            assert call().json() == []
+        else:
+            with pytest.raises(ApiConnectionError, match=r"proxy|cannot be trusted"):
+                call()
+    thread.join(10)
+    listener.close()
+    assert [line.split()[0] for line in asked] == ([b"CONNECT"] if trusted else [])
 
 
 @pytest.mark.parametrize("oauth", [False, True])
