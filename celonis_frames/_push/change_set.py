@@ -1,4 +1,4 @@
-"""Upserts and deletes in one job: they come into effect together, or not at all."""
+"""Upserts and deletes in one job, which takes effect as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from celonis_frames.exceptions import ConfigError, FrameError
 class Changes:
     """Rows to upsert and keys to delete, collected and then sent as one job. See `Celonis.changes`.
 
-    Frames are checked when they are given and sent when the ``with`` block ends; when it ends in an
-    error nothing is sent. They are applied in the order in which they were given.
+    Frames are checked when they are added and sent when the ``with`` block ends, unless it ends
+    with an error. They are applied in the order in which they were added.
     """
 
     def __init__(self, connection: Connection, pool: str, table: str, options: PushOptions) -> None:
@@ -34,17 +34,17 @@ class Changes:
         """The job's status, after the ``with`` block.
 
         Raises:
-            ConfigError: Nothing was sent: the block has not ended, or no frame was given.
+            ConfigError: Nothing was sent: the block has not ended, or no frame was added.
         """
         if self._status is None:
             raise ConfigError(
                 "There is no status: the changes are sent when the with block ends, and only if a "
-                "frame was given."
+                "frame was added."
             )
         return self._status
 
     def upsert(self, frame: Any) -> None:
-        """Add rows that replace those with the same keys, or are new.
+        """Add rows that replace the rows with the same keys, or are new.
 
         Args:
             frame: As for `celonis_frames.push`; all frames to upsert have the same columns.
@@ -55,7 +55,7 @@ class Changes:
         self._add(frame, deleted=False)
 
     def delete(self, frame: Any) -> None:
-        """Add keys of rows that are to go.
+        """Add the keys of rows to delete.
 
         Args:
             frame: As for `celonis_frames.push`; other columns than the keys are ignored.
@@ -86,7 +86,7 @@ class Changes:
             self._pool,
             self._table,
             self._options,
-            # The block's own work, which may be the user's, is no part of the push.
+            # The work of the block itself, which is the user's, is not part of the push.
             begin=time.monotonic(),
             checked=self._options.staging is None,
         )
@@ -94,11 +94,11 @@ class Changes:
     def _add(self, frame: Any, *, deleted: bool) -> None:
         if not self._entered:
             raise ConfigError(
-                "Changes are sent when their block ends: use them as "
+                "Changes are sent when their with block ends: write "
                 "'with celonis.changes(…) as changes:'."
             )
         if not self._open:
-            raise ConfigError("These changes were sent already: begin new ones.")
+            raise ConfigError("These changes were already sent. Call changes() again for new ones.")
         prepared = prepare(
             frame,
             self._table,
@@ -106,7 +106,7 @@ class Changes:
             deleted=deleted,
             spare=self._spare,
         )
-        self._agree(prepared)
+        self._check_columns(prepared)
         if self._options.staging is None:
             try:
                 prepared.check()
@@ -115,8 +115,11 @@ class Changes:
                 raise
         self._frames.append(prepared)
 
-    def _agree(self, prepared: PreparedFrame) -> None:
-        """One job has one type for each column, and one set of columns for its upserts."""
+    def _check_columns(self, prepared: PreparedFrame) -> None:
+        """Check that the frame's columns fit the frames added before.
+
+        A job has one type per column, and the same columns in all frames to upsert.
+        """
         mine = {column.name: column.conversion.column_type for column in prepared.layout.columns}
         for other in self._frames:
             theirs = {column.name: column.conversion.column_type for column in other.layout.columns}
@@ -124,12 +127,12 @@ class Changes:
             different = sorted(name for name in common if mine[name] != theirs[name])
             if different:
                 raise FrameError(
-                    f"Columns {different} have other types than in the frames given before: all "
-                    "frames of one job need the same (columns= can say which)."
+                    f"Columns {different} have other types than in the frames added before. All "
+                    "frames of one job need the same types; columns= can set them."
                 )
             if not prepared.deleted and not other.deleted and mine.keys() != theirs.keys():
                 raise FrameError(
                     "The frames to upsert have different columns: "
-                    f"{sorted(mine.keys() ^ theirs.keys())} are not in all of them. One job needs "
-                    "the same columns in each."
+                    f"{sorted(mine.keys() ^ theirs.keys())} are not in all of them. All frames to "
+                    "upsert in one job need the same columns."
                 )

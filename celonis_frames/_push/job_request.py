@@ -1,4 +1,4 @@
-"""A job as the API wants it, from the frames that it is to hold."""
+"""The fields of a job as the API expects them, from its frames."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def job_body(
     connection_id: str | None,
     options: PushOptions,
 ) -> dict[str, Any]:
-    """The job as the API wants it, with every column's type and length.
+    """The job's fields by their API names, with every column's type and length.
 
-    ``fallbackVarcharLength`` is for text columns that have no length of their own. Ours have one;
-    should a server pass it over, the fallback keeps texts from being cut at 80 characters. It may
-    be anything up to 65,000 (Kafka sink), so it is drawn at random from what is long enough, and
-    tells a job of ours from all others, should the answer to its creation get lost.
+    ``fallbackVarcharLength`` is for text columns without a length. Ours have one; if a server
+    ignores it, the fallback keeps strings from being cut at 80 characters. Any value up to 65,000
+    is allowed (Kafka sink), so a random one that is long enough also marks the job as ours, in case
+    the response to its creation is lost.
 
     Args:
-        frames: What the job is to hold; those with rows to upsert have the same columns.
+        frames: The job's frames; those with rows to upsert have the same columns.
         pool_id: The pool.
         table: Name of the table.
         connection_id: The data connection; None is the pool's global schema.
-        options: How it is to be sent.
+        options: The checked options.
     """
-    # Keys to delete are columns of the rows to upsert, if there are any.
+    # Keys to delete are columns of the frames to upsert, if there are any.
     shown = next((frame for frame in frames if not frame.deleted), frames[0])
     lengths: dict[str, int] = {}
     for frame in frames:

@@ -1,6 +1,9 @@
-"""The room where both sides meet: frames become chunks, the chunks become a job.
+"""The push pipeline: prepare, validate, upload, execute, wait.
 
-frame → arrow → schema → chunks → upload → job → status
+How it works: the calling thread prepares and validates the frames; `deliver` uploads and submits,
+in a thread of its own if the caller is the main thread (see `celonis_frames._jobs.delivery`); the
+calling thread then polls the job. `celonis_frames._encoding.encoder` encodes in threads that the
+chunk iterator starts and ends.
 """
 
 from __future__ import annotations
@@ -9,14 +12,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import Any, Protocol
 
+from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.signals import sigterm_as_system_exit
 from celonis_frames._encoding.chunk import Chunk
+from celonis_frames._formatting import counted
 from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
 from celonis_frames._jobs.polling import failure, wait_for
 from celonis_frames._push.job_request import job_body
@@ -31,6 +36,8 @@ from celonis_frames.exceptions import ApiError, FrameError, JobError
 
 __all__ = [
     "Connection",
+    "OnSubmitted",
+    "api_of",
     "follow",
     "job_note",
     "push_frame",
@@ -42,20 +49,19 @@ __all__ = [
 logger = logging.getLogger("celonis_frames")
 
 
-Submitted = Callable[[DeliveryResult, Verification], None]
+OnSubmitted = Callable[[DeliveryResult, Verification], None]
 
 
 class Connection(Protocol):
-    """What a push needs of a `Celonis`."""
+    """A `Celonis`, which this package does not import."""
 
     @property
     def _api(self) -> DataPushApi: ...
 
-    def pool_id(self, pool: str) -> str:
-        """Id of a pool given by id, name or URL."""
 
-    def connection_id(self, pool_id: str, connection: str | None) -> str | None:
-        """Id of a data connection given by id or name."""
+def api_of(connection: Connection) -> DataPushApi:
+    """The API of a connection; no public attribute, since it would show in ``dir()``."""
+    return connection._api  # noqa: SLF001  # the only access
 
 
 def push_frame(
@@ -67,27 +73,34 @@ def push_frame(
     *,
     deleted: bool = False,
     stop: threading.Event | None = None,
-    submitted: Submitted | None = None,
+    on_submitted: OnSubmitted | None = None,
 ) -> PushStatus:
-    """Send a frame and, unless told otherwise, wait until Celonis has it.
+    """Prepare a frame and send it. See `push_prepared`.
 
     Args:
-        connection: Where to.
-        frame: What; any kind that `celonis_frames.push` takes.
-        pool: Data Pool by id, name or URL.
+        connection: The connection.
+        frame: A frame of any kind that `celonis_frames.push` takes.
+        pool: As for `push_prepared`, like all that follow.
         table: Name of the table.
-        options: Checked options.
+        options: The checked options.
         deleted: Send the frame's keys as rows to delete.
-        stop: Ends the push when another thread sets it; `Cancelled` is raised.
-        submitted: As for `push_prepared`.
+        stop: Cancels the push.
+        on_submitted: Called with the job.
 
     Raises:
-        FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push`.
+        FrameError, ConfigError, ApiError, JobError: As `celonis_frames.push`.
     """
     begin = time.monotonic()
     prepared = prepare(frame, table, options, deleted=deleted)
     return push_prepared(
-        connection, [prepared], pool, table, options, begin=begin, stop=stop, submitted=submitted
+        connection,
+        [prepared],
+        pool,
+        table,
+        options,
+        begin=begin,
+        stop=stop,
+        on_submitted=on_submitted,
     )
 
 
@@ -101,35 +114,36 @@ def push_prepared(
     begin: float,
     checked: bool = False,
     stop: threading.Event | None = None,
-    submitted: Submitted | None = None,
+    on_submitted: OnSubmitted | None = None,
 ) -> PushStatus:
-    """Send frames as one job, in their order.
+    """Send frames as one job, in their order, and wait for the job if `options` say so.
 
     Args:
-        connection: Where to.
-        frames: What; those with rows to upsert have the same columns.
+        connection: The connection.
+        frames: The prepared frames; those with rows to upsert have the same columns.
         pool: Data Pool by id, name or URL.
         table: Name of the table.
-        options: Checked options.
+        options: The checked options.
         begin: When the push began, in seconds of `time.monotonic`.
-        checked: Whether `PreparedFrame.check` was called for them already.
-        stop: Ends the push when another thread sets it; `Cancelled` is raised.
-        submitted: Told of the job as soon as it is submitted; who gives it carries out
-            `Verification.after`.
+        checked: Whether `PreparedFrame.check` was already called for each.
+        stop: Cancels the push when another thread sets it; `Cancelled` is raised.
+        on_submitted: Called as soon as the job is submitted. The caller then has to call
+            `Verification.check_after`.
 
     Raises:
-        FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push`.
+        FrameError, ConfigError, ApiError, JobError: As `celonis_frames.push`.
     """
     deadline = None if options.timeout is None else begin + options.timeout
     timings: dict[str, float] = {}
-    whole = connection._api  # noqa: SLF001  # the one door between the rooms
+    whole = api_of(connection)
     api = whole.within(deadline=deadline, stop=stop)
     with ExitStack() as stack:
+        # 1. Look up the pool and the data connection, begin the stage.
         stack.enter_context(sigterm_as_system_exit())
         for prepared in frames:
             stack.callback(prepared.close)
-        pool_id = connection.pool_id(pool)
-        connection_id = connection.connection_id(pool_id, options.connection)
+        pool_id = lookup.pool_id(whole, pool)
+        connection_id = lookup.connection_id(whole, pool_id, options.connection)
         progress = stack.enter_context(Progress(table, show=options.progress))
         stage = None
         if options.staging is not None:
@@ -140,18 +154,20 @@ def push_prepared(
             )
             stage = Stage.begin(options.staging, manifest)
             stack.callback(stage.close)
+        # 2. Read and check all rows; compare them with the table.
         progress.stage("checking")
         checking = time.monotonic()
         if not checked:
             _check(frames, stage)
         timings["check"] = time.monotonic() - checking
         verification = Verification(api, pool_id, table, connection_id, options)
-        verification.before(frames)
+        verification.check_before(frames)
         warnings = tuple(chain.from_iterable(prepared.warnings for prepared in frames))
         for warning in warnings:
             logger.warning("%s: %s", table, warning)
+        # 3. Describe the job.
         body = job_body(frames, pool_id, table, connection_id, options)
-        # Rows to delete and rows to upsert may have the same keys.
+        # Frames of one job may have the same keys: their chunks must stay in order.
         ordered = any(prepared.ordered for prepared in frames) or (
             options.ordered and len(frames) > 1
         )
@@ -161,6 +177,7 @@ def push_prepared(
         delivered = DeliveryResult()
         with resume_note(stage):
             with job_note(pool_id, delivered):
+                # 4. Upload the chunks and submit the job.
                 delivery = Delivery(
                     pool_id,
                     body,
@@ -170,17 +187,19 @@ def push_prepared(
                     journal=stage,
                 )
                 deliver(api, delivery, delivered, progress=progress, timings=timings)
-                if submitted is not None:
-                    submitted(delivered, verification)
+                if on_submitted is not None:
+                    on_submitted(delivered, verification)
+                # 5. Wait for the job.
                 job = follow(
                     whole, pool_id, delivered, progress, wait=options.wait, deadline=deadline,
                     timings=timings,
                 )  # fmt: skip
             if stage is not None:
                 stage.finished = True
+            # 6. Count the table's rows.
             found: tuple[str, ...] = ()
-            if submitted is None:
-                found = verification.after(delivered.job_id, job.state)
+            if on_submitted is None:
+                found = verification.check_after(delivered.job_id, job.state)
     timings["total"] = time.monotonic() - begin
     warnings += verification.notes + found
     return status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=options.wait)
@@ -196,14 +215,17 @@ def follow(
     deadline: float | None,
     timings: dict[str, float],
 ) -> Job:
-    """The job after its submission: at its end, or as it is now.
+    """The submitted job: at its end, or with ``wait=False`` as it is now.
 
     Raises:
-        JobTimeout: The deadline has passed; the job goes on.
-        ApiError: The server cannot be asked.
+        JobTimeout: The deadline has passed; the job continues on the server.
+        ApiError: The job's state cannot be read.
     """
     job_id = delivered.job_id
-    logger.info("job %s submitted: %d chunks, %d rows", job_id, delivered.chunks, delivered.rows)
+    logger.info(
+        "job %s submitted: %s, %s",
+        job_id, counted(delivered.chunks, "chunk"), counted(delivered.rows, "row"),
+    )  # fmt: skip
     begin = time.monotonic()
     try:
         if not wait:
@@ -229,10 +251,10 @@ def status_of(
     timings: dict[str, float],
     raises: bool,
 ) -> PushStatus:
-    """The status to answer with.
+    """The status to return.
 
     Raises:
-        JobFailed: The job ended in ERROR or CANCELED, and `raises` is set.
+        JobFailed: `raises` is true and the job ended in ERROR or CANCELED.
     """
     status = PushStatus(
         api,
@@ -248,48 +270,41 @@ def status_of(
     return status
 
 
-class job_note:  # noqa: N801  # reads as a word
-    """Adds to what ends the waiting for a submitted job which one that is."""
-
-    def __init__(self, pool_id: str, delivered: DeliveryResult) -> None:
-        self._pool_id, self._delivered = pool_id, delivered
-
-    def __enter__(self) -> None:
-        """Nothing to do."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or not self._delivered.submitted or isinstance(error, JobError):
-            return  # those of a job name it themselves
-        job_id = self._delivered.job_id
-        text = (
-            f"Job {job_id} was submitted and continues on the server. Wait for it with "
-            f"celonis.job({self._pool_id!r}, {job_id!r}).wait(), or stop it with .cancel()."
-        )
-        logger.warning(text)
-        error.add_note(text)
-        if isinstance(error, ApiError):
-            error.job_id = error.job_id or job_id
+@contextmanager
+def job_note(pool_id: str, delivered: DeliveryResult) -> Iterator[None]:
+    """Add a note with the job's id to an error raised after the job was submitted."""
+    try:
+        yield
+    except BaseException as error:
+        # A JobError names its job itself.
+        if delivered.submitted and not isinstance(error, JobError):
+            job_id = delivered.job_id
+            text = (
+                f"Job {job_id} was submitted and continues on the server. Wait for it with "
+                f"celonis.job({pool_id!r}, {job_id!r}).wait(), or stop it with .cancel()."
+            )
+            logger.warning(text)
+            error.add_note(text)
+            if isinstance(error, ApiError):
+                error.job_id = error.job_id or job_id
+        raise
 
 
-class resume_note:  # noqa: N801  # reads as a word
-    """Adds to an error how a staged push can be finished."""
-
-    def __init__(self, stage: Stage | None) -> None:
-        self._stage = stage
-
-    def __enter__(self) -> None:
-        """Nothing to do."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or self._stage is None or self._stage.finished:
-            return
-        if isinstance(error, FrameError):
-            self._stage.finished = True  # the same chunks would fail again
-            return
-        error.add_note(
-            f"Its chunks stay at {self._stage.url}: celonis_frames.resume(…) finishes the push "
-            "without reading the frame again; delete the folder if that is not wanted."
-        )
+@contextmanager
+def resume_note(stage: Stage | None) -> Iterator[None]:
+    """Add a note to an error on how to finish a staged push."""
+    try:
+        yield
+    except BaseException as error:
+        if stage is not None and not stage.finished:
+            if isinstance(error, FrameError):
+                stage.finished = True  # the same chunks would fail again
+            else:
+                error.add_note(
+                    f"The chunks stay at {stage.url}: celonis_frames.resume(…) finishes the push "
+                    "without reading the frame again. Delete the folder if you do not want that."
+                )
+        raise
 
 
 def _check(frames: Sequence[PreparedFrame], stage: Stage | None) -> None:

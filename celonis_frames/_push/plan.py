@@ -1,4 +1,4 @@
-"""What a push would do, without doing it."""
+"""PushPlan: what a push would do, without sending anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from celonis_frames._encoding.chunk_sizer import ChunkSizer
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.passthrough import PassthroughChunk
-from celonis_frames._formatting import format_bytes
+from celonis_frames._formatting import counted, format_bytes
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame, Rows, prepare
 from celonis_frames._schema.table_layout import TableLayout
@@ -20,7 +20,7 @@ _SAMPLE_BATCHES = 4
 
 @dataclass(frozen=True)
 class PlannedTableColumn:
-    """One column of the table to be.
+    """One column of the planned table.
 
     Attributes:
         name: Its name in Celonis.
@@ -28,7 +28,7 @@ class PlannedTableColumn:
         arrow: Its Arrow type in the frame.
         type: Its Celonis column type.
         length: Length in characters that a text column gets; None for others.
-        longest: Characters of the longest text; None for others, or where rows were not read.
+        longest: Characters of the longest string; None for others, or if no rows were read.
         key: Whether it is a key.
     """
 
@@ -43,17 +43,17 @@ class PlannedTableColumn:
 
 @dataclass(frozen=True)
 class PushPlan:
-    """What push would do. Its `repr` is a table for reading; the attributes are for code.
+    """What `push` would do. Its `repr` is a readable table; the attributes are for code.
 
     Attributes:
         table: Name of the table.
         mode: ``"DELTA"`` or ``"REPLACE"``.
         columns: The table's columns.
-        rows: Rows of the frame, or None for a stream, which can be read only once.
+        rows: Rows of the frame; None for a stream, which can be read only once.
         chunks: Estimated number of chunks, from encoding a sample; None for a stream.
-        bytes: Estimated bytes on the wire; None for a stream.
+        bytes: Estimated bytes to upload; None for a stream.
         requests: Estimated number of API calls without polling; None for a stream.
-        warnings: What push would warn about.
+        warnings: Warnings that `push` would give.
     """
 
     table: str
@@ -95,12 +95,12 @@ class PushPlan:
     def _headline(self) -> str:
         if self.rows is None:
             return (
-                f"PushPlan {self.table} ({self.mode}): a stream, its size is known once it is read"
+                f"PushPlan {self.table} ({self.mode}): a stream, whose size is known after reading"
             )
         return (
-            f"PushPlan {self.table} ({self.mode}): {self.rows:,} rows, about {self.chunks:,} "
-            f"chunk{'s' if self.chunks != 1 else ''}, {format_bytes(self.bytes or 0)}, "
-            f"{self.requests:,} requests"
+            f"PushPlan {self.table} ({self.mode}): {counted(self.rows, 'row')}, about "
+            f"{counted(self.chunks or 0, 'chunk')}, {format_bytes(self.bytes or 0)}, "
+            f"{counted(self.requests or 0, 'request')}"
         )
 
     def _cells(self, column: PlannedTableColumn) -> tuple[str, ...]:
@@ -115,16 +115,16 @@ class PushPlan:
 
 
 def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
-    """The plan for a frame. All rows are read once to be measured; a stream is left unread.
+    """The plan for a frame. Reads all rows once, unless the frame is a stream.
 
     Raises:
-        FrameError: What push would raise before sending.
+        FrameError: `push` would raise it before sending.
     """
     prepared = prepare(frame, table, options)
     if not prepared.source.replayable:
-        note = "The frame can be read only once, so its rows were neither measured nor counted."
+        note = "The frame can be read only once, so its rows were neither checked nor counted."
         return _plan(prepared, table, options, None, None, (*prepared.warnings, note))
-    prepared.look()
+    prepared.measure_rows()
     warnings = (*prepared.warnings, *prepared.measure.check())
     size = chunks = 0
     for part in prepared.parts(ordered=prepared.ordered):
@@ -168,14 +168,14 @@ def _plan(
         rows=prepared.measure.rows if known else None,
         chunks=chunks,
         bytes=size,
-        # create, one for each chunk, list the chunks, execute; a DELTA looks at the table first
+        # create, one per chunk, list the chunks, execute; a DELTA reads the table's columns first
         requests=None if chunks is None else chunks + 3 + (options.mode == "DELTA"),
         warnings=warnings,
     )
 
 
 def _estimate(part: Rows, layout: TableLayout, options: PushOptions) -> float:
-    """Bytes of a row in its chunk, from the first batches encoded."""
+    """Bytes per row in a chunk, estimated by encoding the first batches."""
     sample = list(islice(part.batches(), _SAMPLE_BATCHES))
     rows = sum(int(batch.num_rows) for batch in sample)
     encoded = encode(

@@ -1,4 +1,4 @@
-"""A frame on its way to chunks: what it becomes, whether it may be sent, its files."""
+"""A frame with its table layout: read and checked once, then encoded to chunks."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from celonis_frames._encoding.chunk import Chunk, ChunkStore, MemoryChunk
 from celonis_frames._encoding.encoder import ChunkEncoder, SampleEstimate
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
+from celonis_frames._formatting import counted
 from celonis_frames._push.options import PushOptions
 from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.names import check_name, parse_rename
@@ -38,7 +39,7 @@ from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError
 
 SLOW_SECONDS = 1.0
-"""How long a query's first rows may take, if it is to be run a second time for the upload."""
+"""A query whose first rows take longer is not run a second time for the upload."""
 
 _Batches = Iterator[pa.RecordBatch]
 
@@ -47,7 +48,7 @@ logger = logging.getLogger("celonis_frames")
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows that are to be written into chunks; `count` is None where only reading tells."""
+    """Rows to encode; `count` is None if it is not known before reading."""
 
     count: int | None
     batches: Callable[[], _Batches]
@@ -55,17 +56,17 @@ class Rows:
 
 @dataclass
 class PreparedFrame:
-    """A frame that is to be sent: what it is and what it becomes.
+    """A frame to send.
 
     Attributes:
         source: Its rows.
-        layout: The table to be.
-        measure: What its rows were found to hold.
-        options: How it is to be sent.
+        layout: The layout of its table.
+        measure: Statistics of its rows.
+        options: The checked options.
         deleted: Whether its rows are keys of rows to delete.
-        warnings: What the user should know.
-        spare: What it may hold in memory while it is read.
-        passing: The files among them that are sent as they are, where the frame is files.
+        warnings: Warnings for the user.
+        spare: Memory for chunks or batches that are kept while the frame is read.
+        passing: The Parquet files that are sent unchanged, if the frame is files.
     """
 
     source: Source
@@ -85,12 +86,12 @@ class PreparedFrame:
     def check(self, stage: Stage | None = None, *, first: int = 1) -> None:
         """Read every row once and check it.
 
-        What can cheaply be read again is read again for the upload, which then begins at once. With
-        a stage, or where a second reading is dear or impossible, this one reading also makes the
-        chunks. Parquet files that are sent as they are need no more than this reading.
+        A frame that is cheap to read is read again for the upload, which then begins at once. With
+        a stage, or if a second reading is expensive or impossible, this reading also makes the
+        chunks. Parquet files that are sent unchanged are only read here.
 
         Args:
-            stage: Where the chunks are to wait; None: in memory, or in a temporary folder.
+            stage: Stores the chunks; None: memory, or a temporary folder.
             first: Number of the first chunk.
 
         Raises:
@@ -98,11 +99,11 @@ class PreparedFrame:
         """
         self._first = first
         try:
-            self._look_at_files()
+            self._measure_files()
             if stage is not None:
                 self._kept = self._encoded(self.parts(ordered=self.options.ordered), stage)
             elif self._sent:
-                self._look_at_rest()
+                self._measure_rest()
             else:
                 batches, slow = _begun(self.source)
                 if slow or self.source.expensive or not self.source.replayable:
@@ -115,29 +116,29 @@ class PreparedFrame:
 
     @property
     def staged(self) -> int:
-        """How many chunks are kept."""
+        """Number of stored chunks."""
         return len(self._kept or ())
 
     @property
     def ordered(self) -> bool:
-        """Whether chunks must be sent in the order of the rows, now that these were looked at."""
+        """Whether chunks must be sent in the order of the rows; known after `check`."""
         return self.options.ordered and self.measure.different_keys != self.measure.rows
 
-    def look(self) -> None:
-        """Read every row once and measure it; nothing is kept for the upload.
+    def measure_rows(self) -> None:
+        """Read every row once for the statistics; keeps nothing for the upload.
 
         Raises:
             ColumnTypeError: A value does not fit its column's type.
             FrameError: A file changes while it is read.
         """
-        self._look_at_files()
-        self._look_at_rest()
+        self._measure_files()
+        self._measure_rest()
 
     def parts(self, *, ordered: bool) -> list[PassthroughChunk | Rows]:
-        """What is to be sent, in order, once files that are sent as they are were looked at.
+        """What to send, in order: unchanged files, and rows to encode.
 
         Args:
-            ordered: Whether the order of the rows must be kept.
+            ordered: Whether to keep the order of the rows.
         """
         passing = self.passing
         if passing is None or not passing.sent:
@@ -150,27 +151,27 @@ class PreparedFrame:
         ]
 
     def chunks(self, check: Callable[[], None] = lambda: None) -> Iterator[Chunk]:
-        """The chunks from the first, each time it is called; made while they are sent.
+        """The chunks from the first, each time it is called; encoded while they are sent.
 
-        A source that is not held in memory (a query, files) may say something else at the second
-        reading: that is found out here, before the job is executed.
+        A source outside memory (a query, files) may return other rows at the second reading. That
+        is detected here, before the job is executed.
 
         Args:
-            check: Called now and then while the next one is waited for; what it raises ends all.
+            check: Called repeatedly while the next chunk is awaited; raises to end the iteration.
 
         Raises:
-            FrameError: It does.
+            FrameError: The source has changed between two readings.
         """
         made = 0
         with closing(self._chunks(check)) as chunks:
             for chunk in chunks:
                 made += chunk.rows
                 yield chunk
-                del chunk  # its memory goes with its upload
-        if made != self.measure.rows:  # the last line of defence: it is not to happen
+                del chunk  # its memory is freed after its upload
+        if made != self.measure.rows:  # the last check; never expected
             raise FrameError(
-                f"The chunks have {made:,} rows, the {self.source.kind} has "
-                f"{self.measure.rows:,}: nothing was executed. That is a defect of celonis_frames; "
+                f"The chunks have {counted(made, 'row')}, the {self.source.kind} has "
+                f"{self.measure.rows:,}. Nothing was executed. This is a bug in celonis_frames; "
                 "please report it."
             )
 
@@ -180,7 +181,10 @@ class PreparedFrame:
             return
         room = threading.Semaphore(self.options.uploads(ordered=self.ordered) + 1)
         if self._held is not None:
-            held, self._held = self._held, None  # freed as it is sent; a second job asks anew
+            held, self._held = (
+                self._held,
+                None,
+            )  # freed while sent; a second job reads again
             rows = self._rows(lambda: _consumed(held))
             with closing(self._streamed(rows, room, self._first, None, check)) as made:
                 yield from made
@@ -200,25 +204,25 @@ class PreparedFrame:
                 for chunk in made:
                     number += 1
                     yield chunk
-                    del chunk  # its memory goes with its upload
+                    del chunk  # its memory is freed after its upload
         if again is not None and len(passed) < len(parts):
             again.check()
             count = self.measure.rows - sum(part.rows for part in passed)
             repeated = again.unique and again.different_keys != again.rows
             if again.rows != count or repeated or _grown(self.measure, again):
                 raise FrameError(
-                    f"The {self.source.kind} changed between two readings ({count:,} rows at "
-                    f"first, {again.rows:,} then, or longer texts, or repeated keys): nothing was "
-                    "executed. Give staging= to read it only once."
+                    f"The {self.source.kind} changed between two readings ({counted(count, 'row')} "
+                    f"first, {again.rows:,} then, or longer strings, or repeated keys). Nothing "
+                    "was executed. Set staging= to read it only once."
                 )
 
     def close(self) -> None:
-        """Give free what was kept."""
+        """Free the stored chunks."""
         if self._keep is not None:
             self._keep.close()
 
     def _with_largest(self, error: ColumnTypeError) -> ColumnTypeError:
-        """The error with the largest number of all rows, where they can be read again."""
+        """The error with the largest number of all rows, if they can be read again."""
         column = next((c for c in self.layout.columns if c.source == error.column), None)
         if (
             column is None
@@ -234,20 +238,20 @@ class PreparedFrame:
 
     @property
     def _sent(self) -> bool:
-        """Whether there are files that are sent as they are."""
+        """Whether files are sent unchanged."""
         return self.passing is not None and bool(self.passing.sent)
 
     def _rows(self, batches: Callable[[], _Batches]) -> Rows:
         count = self.source.rows if self.source.rows is not None else self.measure.rows
         return Rows(count or None, batches)
 
-    def _look_at_files(self) -> None:
-        """Look at the rows of files that are sent as they are, which tells whether they may be."""
+    def _measure_files(self) -> None:
+        """Read the files that could be sent unchanged; decides which ones are."""
         if self.passing:
             validate_parallel(self.passing.batches(first=self._first), self.measure)
 
-    def _look_at_rest(self) -> None:
-        """Look at all other rows."""
+    def _measure_rest(self) -> None:
+        """Read all other rows."""
         for part in self.parts(ordered=False):
             if isinstance(part, Rows):
                 validate_parallel(part.batches(), self.measure)
@@ -264,10 +268,10 @@ class PreparedFrame:
         return encoding.stream(part.batches, room, again, check)
 
     def _keep_chunks(self, batches: _Batches) -> None:
-        """Make the chunks while looking at the rows, and keep them.
+        """Check and encode the rows in one reading, and store the chunks.
 
         Raises:
-            FrameError: There is no room for them, and the rows can be read only once.
+            FrameError: The disk has no room for them, and the rows can be read only once.
         """
         self._keep = ChunkSpool(self.spare)
         try:
@@ -276,14 +280,12 @@ class PreparedFrame:
             self._keep.close()
             if not self.source.replayable:
                 raise
-            logger.warning(
-                "the chunks find no room on disk: the %s is read twice", self.source.kind
-            )
+            logger.warning("no room on disk for the chunks: the %s is read twice", self.source.kind)
             self.measure = self.measure.anew()
             self._measure(self.source.batches())
 
     def _encoded(self, parts: Sequence[PassthroughChunk | Rows], store: ChunkStore) -> list[Chunk]:
-        """Make the chunks while looking at the rows; files that pass are copied as they are."""
+        """Check and encode the rows in one reading; copy unchanged files."""
         kept: list[Chunk] = []
         number = self._first + sum(isinstance(part, PassthroughChunk) for part in parts)
         for part in parts:
@@ -304,7 +306,7 @@ class PreparedFrame:
         return kept
 
     def _measure(self, batches: _Batches) -> None:
-        """Look at all rows. What was read is held, if it fits, where it is not free to read."""
+        """Read all rows; keep them in memory, if they fit and reading them copies."""
         held = BatchCache(self.spare) if self.source.copies else None
         style = self._style()
         judging: SampleEstimate | None = None
@@ -349,15 +351,15 @@ class PreparedFrame:
             deleted=self.deleted,
             ordered=ordered,
             busy=self.source.expensive,
-            # Files that are sent as they are need no making: something is on its way at once.
+            # Unchanged files need no encoding: their upload starts at once.
             eager=while_uploading and not self._sent,
         )
 
 
 def _begun(source: Source) -> tuple[_Batches, bool]:
-    """The rows, of which the first have come, and whether these were long in coming.
+    """The rows, with the first batch already read, and whether reading it took long.
 
-    A query that has to join or group before it gives its first rows is not asked twice.
+    A query that has to join or group before it returns rows is not run twice.
     """
     begin = time.monotonic()
     batches = source.batches()
@@ -380,14 +382,14 @@ def prepare(
     deleted: bool = False,
     spare: MemoryBudget | None = None,
 ) -> PreparedFrame:
-    """The frame with its layout, checked as far as its schema tells; no row is read yet.
+    """The frame with its layout, after the checks of its schema; reads no row.
 
     Args:
-        frame: What is to be sent.
+        frame: The frame to send.
         table: Name of the table.
-        options: How it is to be sent.
+        options: The checked options.
         deleted: Whether its rows are keys of rows to delete.
-        spare: What it may hold in memory, where that is shared with others; None: its own.
+        spare: Memory budget shared with other frames; None: one of its own.
 
     Raises:
         FrameError: The frame cannot be sent.
@@ -439,12 +441,12 @@ def _key_names(options: PushOptions) -> Sequence[str]:
 
 def _keys_only(source: Source, options: PushOptions, conversion: ConversionOptions) -> Source:
     if not options.keys:
-        raise KeyColumnError("A delete needs keys=: the columns that say which rows go.")
+        raise KeyColumnError("A delete needs keys=: the columns that identify the rows to delete.")
     names = key_columns(source.schema, _key_names(options), conversion)
     if names == source.schema.names:
         return source
     schema = pa.schema([source.schema.field(name) for name in names])
-    # Files are not sent as they are, since they have more columns.
+    # Files cannot be sent unchanged, since they have more columns.
     return replace(
         source,
         schema=schema,

@@ -1,4 +1,4 @@
-"""The progress bar: what stage a push is in, chunks and bytes so far."""
+"""The progress bar: stage, chunks and bytes of a push."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import warnings
 from types import TracebackType
 from typing import Any, Self
 
+from celonis_frames._formatting import counted
+
 
 class Progress:
     """A bar on a terminal or in a notebook; nothing elsewhere.
 
     Args:
-        label: What is being pushed.
-        show: True and False force it; None shows it in notebooks and terminals.
+        label: Name of the table.
+        show: True shows the bar, False hides it; None shows it in notebooks and terminals.
     """
 
     def __init__(self, label: str, *, show: bool | None) -> None:
@@ -22,25 +24,25 @@ class Progress:
         self._lock = threading.Lock()
         self._chunks = 0
         self._bar: Any = None
-        if _wanted() if show is None else show:
+        if _shown_by_default() if show is None else show:
             with warnings.catch_warnings():
-                # In a notebook without ipywidgets tqdm warns and takes its bar of text.
+                # In a notebook without ipywidgets tqdm warns and uses its text bar.
                 warnings.simplefilter("ignore")
-                from tqdm.auto import tqdm  # noqa: PLC0415  # slow to import, often not wanted
+                from tqdm.auto import tqdm  # noqa: PLC0415  # slow to import, often not needed
 
             class Bar(tqdm):  # type: ignore[type-arg]
-                # Every block refreshes it, so it needs no thread that would outlive the push.
+                # Every block refreshes it: no monitor thread, which would outlive the push.
                 monitor_interval = 0
 
             self._bar = Bar(unit="B", unit_scale=True, leave=False, miniters=1, desc=label)
 
     def stage(self, name: str) -> None:
-        """Say what happens now."""
+        """Show the current stage."""
         if self._bar is not None:
             self._bar.set_description_str(f"{self._label}: {name}")
 
     def sent(self, size: int) -> None:
-        """Count bytes on the wire. Called from upload threads."""
+        """Count sent bytes. Called from upload threads."""
         if self._bar is not None:
             with self._lock:
                 self._bar.update(size)
@@ -50,10 +52,10 @@ class Progress:
         if self._bar is not None:
             with self._lock:
                 self._chunks += 1
-                self._bar.set_postfix_str(f"{self._chunks} chunks", refresh=False)
+                self._bar.set_postfix_str(counted(self._chunks, "chunk"), refresh=False)
 
     def restart(self) -> None:
-        """What was sent does not count: all chunks are sent anew."""
+        """Reset the counts: a new job gets all chunks again."""
         if self._bar is not None:
             with self._lock:
                 self._chunks = 0
@@ -72,7 +74,7 @@ class Progress:
             self._bar.close()
 
 
-def _wanted() -> bool:
+def _shown_by_default() -> bool:
     if "ipykernel" in sys.modules:
         return True
     return bool(sys.stderr is not None and sys.stderr.isatty())

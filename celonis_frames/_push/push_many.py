@@ -1,4 +1,16 @@
-"""Many tables at once: uploads side by side, submissions spaced, one question for all jobs."""
+"""Push several tables in parallel and poll their jobs together.
+
+How it works:
+
+* `push_tables` puts all tables into a queue and starts at most `at_once` daemon threads,
+  ``celonis-push``. Each takes a table from the queue, pushes it without waiting for its job, and
+  takes the next; it ends when the queue is empty.
+* The calling thread joins these threads, half a second at a time, and then polls all jobs with one
+  call per poll.
+* An error of one table does not stop the others. An interruption of the calling thread sets the
+  stop event: each thread cancels its job and begins no other table. They are joined for at most
+  10 s.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +22,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from celonis_frames._api import lookup
 from celonis_frames._concurrency.cancellation import Cancelled
 from celonis_frames._concurrency.signals import sigterm_as_system_exit
 from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.pipeline import Connection, push_frame
+from celonis_frames._push.pipeline import Connection, api_of, push_frame
+from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames.exceptions import (
     CelonisFramesError,
     ConfigError,
@@ -24,17 +38,17 @@ from celonis_frames.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from celonis_frames._api.client import DataPushApi
     from celonis_frames._api.models import Job
     from celonis_frames._jobs.delivery import DeliveryResult
-    from celonis_frames._push.status import PushStatus
     from celonis_frames._push.verification import Verification
 
 
 AT_ONCE = 3
-"""Tables whose chunks are made and uploaded at the same time."""
-STOP_SECONDS = 10.0
-"""How long threads may take to cancel their jobs when the push ends before its time."""
+"""Tables that are encoded and uploaded at the same time."""
+TABLES_STOP_SECONDS = 10.0
+"""Time for the threads to cancel their jobs after an interruption."""
+JOIN_POLL_SECONDS = 0.5
+"""Longest wait for a thread at a time, so that Ctrl-C is handled on every system."""
 
 _log = logging.getLogger("celonis_frames")
 
@@ -50,33 +64,35 @@ def push_tables(
     """Push each frame into the table of its name. See `celonis_frames.push_many`.
 
     Args:
-        connection: Where to.
-        frames: Frames by the names of their tables.
+        connection: The connection.
+        frames: Frames by table name.
         pool: Data Pool by id, name or URL.
-        options: The checked options for a table.
-        at_once: Tables at the same time.
+        options: Returns the checked options of a table.
+        at_once: Number of tables at the same time.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push_many`.
     """
     if not isinstance(frames, Mapping) or not frames:
-        raise ConfigError("push_many takes a mapping of table names to frames, with one at least.")
+        raise ConfigError(
+            "push_many takes a mapping of table names to frames, with at least one entry."
+        )
     if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
-        raise ConfigError(f"at_once={at_once!r} must be a whole number, 1 or more.")
+        raise ConfigError(f"at_once={at_once!r} must be an integer, 1 or more.")
     pushes = {table: _TablePush(table, frames[table], options(table)) for table in frames}
     first = next(iter(pushes.values())).options
     deadline = None if first.timeout is None else time.monotonic() + first.timeout
-    crew = _MultiPush(connection, connection.pool_id(pool), pushes, deadline)
+    multi = _MultiPush(connection, lookup.pool_id(api_of(connection), pool), pushes, deadline)
     try:
         with sigterm_as_system_exit():
-            crew.run(min(at_once, len(pushes)))
+            multi.run(min(at_once, len(pushes)))
             if first.wait:
-                crew.follow()
-            crew.conclude()
-        if crew.errors:
-            raise next(iter(crew.errors.values()))
+                multi.follow()
+            multi.conclude()
+        if multi.errors:
+            raise next(iter(multi.errors.values()))
     except BaseException as error:
-        crew.explain(error)
+        multi.explain(error)
         raise
     return {table: push.ended for table, push in pushes.items()}
 
@@ -84,7 +100,7 @@ def push_tables(
 def keys_by_table(
     keys: Sequence[str] | str | Mapping[str, Sequence[str] | str] | None, frames: Mapping[str, Any]
 ) -> Callable[[str], Sequence[str] | str | None]:
-    """A function that tells the keys of a table.
+    """A function that returns the keys of a table.
 
     Raises:
         ConfigError: Keys for a table that is not pushed.
@@ -99,27 +115,27 @@ def keys_by_table(
 
 @dataclasses.dataclass(eq=False)
 class _TablePush:
-    """One of the tables, and what has become of it.
+    """One of the tables, with the state of its push.
 
     Attributes:
-        table: Its name.
-        frame: What is pushed.
-        options: How.
-        begun: Whether a thread took it up.
-        at_work: Whether a thread is at it.
-        stopped: Why a thread gave it up, once it did.
-        job_id: The job, once it was submitted.
-        verification: What is compared when the job is done.
-        status: The job, once it was seen.
-        waited: Seconds until it was seen at its end.
+        table: Name of the table.
+        frame: The frame to push.
+        options: The checked options.
+        begun: Whether a thread has begun the push.
+        running: Whether a thread is working on it.
+        cancelled: The exception that ended a cancelled push; its notes tell about the job.
+        job_id: The job's id, after the submission.
+        verification: What to compare after the job is done.
+        status: The status, after the submission.
+        waited: Seconds of polling until the job had ended.
     """
 
     table: str
     frame: Any
     options: PushOptions
     begun: bool = False
-    at_work: bool = False
-    stopped: Cancelled | None = None
+    running: bool = False
+    cancelled: Cancelled | None = None
     job_id: str | None = None
     verification: Verification | None = None
     status: PushStatus | None = None
@@ -127,46 +143,47 @@ class _TablePush:
 
     @property
     def ended(self) -> PushStatus:
-        """The status of a push without an error."""
-        assert self.status is not None  # noqa: S101  # there would be an error
+        """The status of a push that was submitted."""
+        assert self.status is not None  # noqa: S101  # otherwise the push has an error
         return self.status
 
-    def submitted(self, delivered: DeliveryResult, verification: Verification) -> None:
-        """Take note of the job: from here on it runs at the server, whatever happens here."""
+    def on_submitted(self, delivered: DeliveryResult, verification: Verification) -> None:
+        """Store the job's id: from now on the job continues on the server in any case."""
         self.job_id, self.verification = delivered.job_id, verification
 
-    def saw(self, job: Job, seconds: float) -> None:
-        """Take the job as it is after so many seconds of waiting."""
-        self.ended.saw(job)
+    def update(self, job: Job, seconds: float) -> None:
+        """Store the job as read after `seconds` of polling."""
+        update_status(self.ended, job=job)
         if job.state in ENDED:
             self.waited = seconds
 
     def conclude(self) -> None:
-        """Count the table's rows, if that is asked for, and add to the status what is known now.
+        """Complete the status: time of polling, and the comparison of the table's rows.
 
         Raises:
             JobFailed: The job ended in ERROR or CANCELED.
-            JobError: There are more or fewer rows than there can be.
+            JobError: The table has more or fewer rows than possible.
         """
         status = self.ended
         if self.waited is not None:
-            status.add_wait(self.waited)
+            update_status(status, wait_seconds=self.waited)
             status.raise_for_status()
         if self.verification is not None:
-            status.add_warnings(self.verification.after(status.job_id, status.state))
+            warnings = self.verification.check_after(status.job_id, status.state)
+            update_status(status, warnings=warnings)
 
 
 class _MultiPush:
-    """Threads that push tables, one after the other, until none is left.
+    """Threads that push tables until the queue is empty.
 
     Args:
-        connection: Where to.
+        connection: The connection.
         pool_id: The pool.
-        pushes: What, by table.
-        deadline: When the time is up for all of them, in seconds of `time.monotonic`.
+        pushes: The pushes by table.
+        deadline: Deadline of all tables together, in seconds of `time.monotonic`.
 
     Attributes:
-        errors: What went wrong, by table; the first one first.
+        errors: Errors by table, in the order in which they occurred.
     """
 
     def __init__(
@@ -177,7 +194,7 @@ class _MultiPush:
         deadline: float | None,
     ) -> None:
         self._connection, self._pool_id = connection, pool_id
-        self._api: DataPushApi = connection._api  # noqa: SLF001  # the one door between the rooms
+        self._api = api_of(connection)
         self._pushes, self._deadline = pushes, deadline
         self._stop = threading.Event()
         self._waiting: queue.SimpleQueue[_TablePush] = queue.SimpleQueue()
@@ -186,10 +203,10 @@ class _MultiPush:
         self.errors: dict[str, BaseException] = {}
 
     def run(self, size: int) -> None:
-        """Push all of them; stop them all when this thread is interrupted.
+        """Push all tables with `size` threads; cancel them if this thread is interrupted.
 
         Raises:
-            BaseException: What a user's frame raised that is no error of this library.
+            BaseException: An error that a user's frame raised, other than this library's.
         """
         threads = [
             threading.Thread(target=self._work, name="celonis-push", daemon=True)
@@ -200,10 +217,10 @@ class _MultiPush:
                 thread.start()
             for thread in threads:
                 while thread.is_alive():
-                    thread.join(0.5)  # in short turns, so that Ctrl-C is heard on every system
+                    thread.join(JOIN_POLL_SECONDS)
         except BaseException:
             self._stop.set()
-            end = time.monotonic() + STOP_SECONDS
+            end = time.monotonic() + TABLES_STOP_SECONDS
             for thread in threads:
                 if thread.ident is not None:
                     thread.join(max(0.0, end - time.monotonic()))
@@ -213,43 +230,44 @@ class _MultiPush:
                 raise error
 
     def follow(self) -> None:
-        """Wait for the jobs that were submitted, with one question a round for all.
+        """Poll the submitted jobs until all have ended, with one call per poll.
 
         Raises:
-            ApiError: The server cannot be asked.
+            ApiError: The jobs cannot be read.
         """
         begin = time.monotonic()
-        left = {
+        pending = {
             push.status.job_id: push for push in self._pushes.values() if push.status is not None
         }
-        seen: dict[str, Job] = {}
+        last_seen: dict[str, Job] = {}
 
-        def saw(job: Job) -> None:
-            seen[job.id] = job
-            push = left[job.id]
-            push.saw(job, time.monotonic() - begin)
+        def update(job: Job) -> None:
+            last_seen[job.id] = job
+            push = pending[job.id]
+            push.update(job, time.monotonic() - begin)
             if push.waited is not None:
-                del left[job.id]
+                del pending[job.id]
 
-        while left:
+        while pending:
+            timeout = self._remaining(minimum=0.001)
             try:
                 wait_for_all(
-                    self._api, self._pool_id, list(left), timeout=self._left(0.001), on_job=saw
+                    self._api, self._pool_id, list(pending), timeout=timeout, on_job=update
                 )
             except JobTimeout:
-                for job_id, push in left.items():
+                for job_id, push in pending.items():
                     self.errors[push.table] = timed_out(
-                        job_id, seen.get(job_id), push.options.timeout or 0.0
+                        job_id, last_seen.get(job_id), push.options.timeout or 0.0
                     )
                 return
             except NotFound as error:
-                if error.job_id not in left:
+                if error.job_id not in pending:
                     raise
-                # One that was deleted does not keep the others from being followed.
-                self.errors[left.pop(error.job_id).table] = error
+                # A deleted job is the error of its table; the others are still polled.
+                self.errors[pending.pop(error.job_id).table] = error
 
     def conclude(self) -> None:
-        """Say of each job that was submitted whether it went well."""
+        """Complete the status of each submitted job; store the error of each that failed."""
         for push in self._pushes.values():
             if push.status is not None and push.table not in self.errors:
                 try:
@@ -258,11 +276,11 @@ class _MultiPush:
                     self.errors[push.table] = error
 
     def explain(self, error: BaseException) -> None:
-        """Add to the error that ends it all what became of every table."""
+        """Add notes to the error that is raised: the outcome of every table."""
         for table, other in self.errors.items():
             if other is error:
                 error.add_note(
-                    f"It is about table {table!r}, one of {len(self.errors)} that failed."
+                    f"This is the error of table {table!r}, one of {len(self.errors)} that failed."
                 )
         for table, other in self.errors.items():
             if other is not error:
@@ -275,8 +293,8 @@ class _MultiPush:
             error.add_note(f"These tables were pushed: {', '.join(done)}.")
         self._name_running(error)
         for push in rest:
-            if push.stopped is not None and not push.at_work:
-                error.add_note(_with_notes(f"Table {push.table!r} was given up.", push.stopped))
+            if push.cancelled is not None and not push.running:
+                error.add_note(_with_notes(f"Table {push.table!r} was cancelled.", push.cancelled))
         self._name_unfinished(error, rest)
 
     def _name_running(self, error: BaseException) -> None:
@@ -290,25 +308,25 @@ class _MultiPush:
         if not running:
             return
         text = (
-            f"Submitted, and running on at the server when last seen: {', '.join(running)}. "
-            f"Look at each with celonis.job({self._pool_id!r}, id).wait(), or stop it with "
-            ".cancel(), before you push its frame again."
+            f"Submitted, and not ended when last seen: {', '.join(running)}. Wait for each with "
+            f"celonis.job({self._pool_id!r}, id).wait(), or stop it with .cancel(), before you "
+            "push its frame again."
         )
         if not isinstance(error, Exception):
-            _log.warning(text)  # the program may end without showing it
+            _log.warning(text)  # the program may end without showing the notes
         error.add_note(text)
 
     def _name_unfinished(self, error: BaseException, rest: Sequence[_TablePush]) -> None:
-        busy = [push.table for push in rest if push.at_work]
-        if busy:
+        unfinished = [push.table for push in rest if push.running]
+        if unfinished:
             error.add_note(
-                f"These tables had not been given up yet: {', '.join(busy)}. Their threads were "
-                "told to cancel their jobs and to submit none; a submission that was on its way "
-                f"may have been carried out: see celonis.jobs({self._pool_id!r})."
+                f"Cancellation of these tables was still in progress: {', '.join(unfinished)}. "
+                "Their threads cancel their jobs and submit none; a submission under way may have "
+                f"been executed: see celonis.jobs({self._pool_id!r})."
             )
-        unbegun = [push.table for push in rest if not push.begun]
-        if unbegun:
-            error.add_note(f"These tables were not begun: {', '.join(unbegun)}.")
+        not_begun = [push.table for push in rest if not push.begun]
+        if not_begun:
+            error.add_note(f"These tables were not begun: {', '.join(not_begun)}.")
 
     def _work(self) -> None:
         while not self._stop.is_set():
@@ -316,39 +334,39 @@ class _MultiPush:
                 push = self._waiting.get_nowait()
             except queue.Empty:
                 return
-            push.begun = push.at_work = True
+            push.begun = push.running = True
             try:
                 self._push(push)
             except CelonisFramesError as error:
                 _log.warning("table %s: %s", push.table, error.message)
                 self.errors[push.table] = error
-            except Cancelled as stopped:
-                push.stopped = stopped
-            except BaseException as error:  # of a user's generator: it is raised as it is
+            except Cancelled as cancelled:
+                push.cancelled = cancelled
+            except BaseException as error:  # from a user's generator: raised unchanged
                 self.errors[push.table] = error
                 self._stop.set()
             finally:
-                push.at_work = False
+                push.running = False
 
     def _push(self, push: _TablePush) -> None:
-        left = self._left(0.0)
-        if left == 0.0:
+        remaining = self._remaining(minimum=0.0)
+        if remaining == 0.0:
             raise JobTimeout(
                 f"Table {push.table!r} was not begun: the {push.options.timeout:g} s of timeout=, "
-                "which are for all tables together, were over. Nothing of it was sent; push it "
+                "which apply to all tables together, had passed. Nothing of it was sent. Push it "
                 "again, with a longer timeout= or fewer tables.",
                 job_id="",
             )
-        # What is left of the time is this table's; the jobs are asked for all at once, later.
-        options = dataclasses.replace(push.options, wait=False, timeout=left)
+        # The table gets the remaining time; the jobs of all tables are polled together, later.
+        options = dataclasses.replace(push.options, wait=False, timeout=remaining)
         push.status = push_frame(
             self._connection, push.frame, self._pool_id, push.table, options, stop=self._stop,
-            submitted=push.submitted,
+            on_submitted=push.on_submitted,
         )  # fmt: skip
 
-    def _left(self, least: float) -> float | None:
+    def _remaining(self, *, minimum: float) -> float | None:
         """Seconds until the deadline, if there is one."""
-        return None if self._deadline is None else max(self._deadline - time.monotonic(), least)
+        return None if self._deadline is None else max(self._deadline - time.monotonic(), minimum)
 
 
 def _with_notes(text: str, error: BaseException) -> str:

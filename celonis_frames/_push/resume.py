@@ -1,4 +1,4 @@
-"""Finishing what an earlier process staged and did not end."""
+"""Finish the staged pushes of an earlier process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("celonis_frames")
 def resume_staged(
     api: DataPushApi, staging: str, *, wait: bool, timeout: float | None, progress: bool | None
 ) -> list[PushStatus]:
-    """Finish every push that is staged at an URL. See `celonis_frames.resume`.
+    """Finish every push that is staged at a URL. See `celonis_frames.resume`.
 
     Raises:
         ConfigError, FrameError, ApiError, JobError: As `celonis_frames.resume`.
@@ -42,7 +42,7 @@ def resume_staged(
             errors.append(error)
     if errors:
         for other in errors[1:]:
-            errors[0].add_note(f"And: {other}")
+            errors[0].add_note(f"Another stage: {other}")
         for status in statuses:
             errors[0].add_note(f"Finished: {status!r}")
         raise errors[0]
@@ -53,16 +53,17 @@ def _resume(
     api: DataPushApi, stage: Stage, wait: bool, deadline: float | None, show: bool | None
 ) -> PushStatus:
     manifest = stage.manifest
+    # 1. Check that the stage is complete and belongs to this team.
     if manifest.state == "writing":
         stage.finished = True
         raise FrameError(
             f"The stage at {stage.url} is not complete: the process ended while it read the "
-            "frame. Nothing was sent, and the stage was removed. Push the frame again."
+            "frame. Nothing was sent and the stage was removed. Push the frame again."
         )
     if manifest.url != api.url:
         raise ConfigError(
             f"The stage at {stage.url} is for {manifest.url}, but this connection is to "
-            f"{api.url}: connect to that team first."
+            f"{api.url}. Connect to that team first."
         )
     table, chunks = str(manifest.job["targetName"]), stage.chunks()
     begin = time.monotonic()
@@ -73,8 +74,10 @@ def _resume(
         resume_note(stage),
         job_note(manifest.pool_id, delivered),
     ):
-        job = _left_behind(api, stage)
+        # 2. Find the job of the earlier process.
+        job = _find_job(api, stage)
         if job is None or job.state == "NEW":
+            # 3a. It was not submitted, or there is none: send the missing chunks.
             delivery = Delivery(
                 manifest.pool_id,
                 manifest.job,
@@ -88,11 +91,13 @@ def _resume(
             limited = api.within(deadline=deadline, stop=None)
             deliver(limited, delivery, delivered, progress=progress, timings=timings)
         else:
-            logger.info("job %s had been submitted already: it is %s", job.id, job.state)
+            # 3b. It was submitted: nothing is sent.
+            logger.info("job %s was already submitted: its state is %s", job.id, job.state)
             delivered.begin(job.id)
             delivered.rows = sum(chunk.rows for chunk in chunks)
             delivered.chunks, delivered.bytes = len(chunks), sum(chunk.size for chunk in chunks)
             delivered.submitted = True
+        # 4. Wait for the job.
         job = follow(
             api, manifest.pool_id, delivered, progress, wait=wait, deadline=deadline,
             timings=timings,
@@ -103,8 +108,8 @@ def _resume(
         return status_of(api, job, delivered, warnings=warnings, timings=timings, raises=wait)
 
 
-def _left_behind(api: DataPushApi, stage: Stage) -> Job | None:
-    """The job of the earlier process, if it can be filled on or was submitted."""
+def _find_job(api: DataPushApi, stage: Stage) -> Job | None:
+    """The job of the earlier process, if it can get more chunks or was submitted."""
     manifest = stage.manifest
     if manifest.job_id is None:
         return None
@@ -112,7 +117,7 @@ def _left_behind(api: DataPushApi, stage: Stage) -> Job | None:
         job = api.job(manifest.pool_id, manifest.job_id)
     except NotFound:
         if manifest.state == "submitting":
-            raise  # it may have been executed, and deleted since
+            raise  # it may have been executed and then deleted
         return None
-    # A cancelled job has left the table as it was, however far it had come.
+    # A cancelled job has not changed the table.
     return None if job.state == "CANCELED" else job

@@ -1,11 +1,11 @@
-"""The status object: what a push answers, and what a job of a pool is shown as."""
+"""PushStatus: the result of a push, and the jobs of a pool."""
 
 from __future__ import annotations
 
 import html
 from typing import TYPE_CHECKING, Any
 
-from celonis_frames._formatting import format_bytes
+from celonis_frames._formatting import counted, format_bytes
 from celonis_frames._jobs.polling import ENDED, failure, wait_for
 from celonis_frames.exceptions import ConfigError
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from celonis_frames._api.client import DataPushApi
     from celonis_frames._api.models import Job, JobState
 
-__all__ = ["PushStatus"]
+__all__ = ["PushStatus", "update_status"]
 
 _MARKS = {"DONE": "✓", "ERROR": "✗", "CANCELED": "✗"}
 
 
 class PushStatus:
-    """A data push job, and what was sent into it.
+    """A data push job and what was sent to it. Returned by `push`, `job` and others.
 
     Args:
-        api: The calls; None for a status that can only be read.
-        job: The job as last seen.
-        rows: Rows sent; None when this status did not send them.
+        api: The API; None for a status that can only be read.
+        job: The job as last read.
+        rows: Rows sent; None if the job was not pushed here.
         chunks: Files sent.
-        bytes_sent: Bytes sent, as files.
-        warnings: What the user should know about the frame.
-        timings: Seconds by stage; ``total`` is the whole.
+        bytes_sent: Bytes of the files.
+        warnings: Warnings about the frame and the table.
+        timings: Seconds by stage; ``total`` is the whole push.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class PushStatus:
 
     @property
     def state(self) -> JobState:
-        """``NEW``, ``QUEUED``, ``RUNNING``, ``DONE``, ``ERROR`` or ``CANCELED``, as last seen."""
+        """``NEW``, ``QUEUED``, ``RUNNING``, ``DONE``, ``ERROR`` or ``CANCELED``, as last read."""
         return self._job.state
 
     @property
     def ok(self) -> bool:
-        """Whether the job ended well."""
+        """Whether the job succeeded."""
         return self._job.state == "DONE"
 
     @property
     def done(self) -> bool:
-        """Whether the job ended, well or not."""
+        """Whether the job has ended, successfully or not."""
         return self._job.state in ENDED
 
     @property
@@ -89,17 +89,17 @@ class PushStatus:
 
     @property
     def rows(self) -> int | None:
-        """Rows sent; None when the job was not sent from here."""
+        """Rows sent; None if the job was not pushed here."""
         return self._rows
 
     @property
     def chunks(self) -> int | None:
-        """Files sent; None when the job was not sent from here."""
+        """Files sent; None if the job was not pushed here."""
         return self._chunks
 
     @property
     def bytes_sent(self) -> int | None:
-        """Bytes of the files sent; None when the job was not sent from here."""
+        """Bytes of the files sent; None if the job was not pushed here."""
         return self._bytes_sent
 
     @property
@@ -109,7 +109,7 @@ class PushStatus:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What there is to know about the frame that was sent."""
+        """Warnings about the frame that was sent and about its table."""
         return self._warnings
 
     @property
@@ -118,43 +118,49 @@ class PushStatus:
         return dict(self._timings)
 
     def refresh(self) -> PushStatus:
-        """This status, brought up to date.
+        """Read the job's state again; returns this status.
 
         Raises:
-            ApiError: If the server cannot be asked.
-            ConfigError: If the status has lost its connection, as after unpickling.
+            ApiError: If the job cannot be read.
+            ConfigError: If the status has no connection, as after unpickling.
         """
-        self._job = self._asked().job(self.pool_id, self.job_id)
+        self._job = self._connected_api().job(self.pool_id, self.job_id)
         return self
 
     def wait(self, timeout: float | None = None) -> PushStatus:
-        """This status, once the job has ended, well or not.
+        """Wait until the job has ended, successfully or not; returns this status.
 
         Args:
             timeout: Seconds to wait; None waits as long as the job takes.
 
         Raises:
-            JobTimeout: If the time is up; the job goes on at the server.
-            ApiError: If the server cannot be asked.
-            ConfigError: If the status has lost its connection, as after unpickling.
+            JobTimeout: If the timeout has passed; the job continues on the server.
+            ApiError: If the job cannot be read.
+            ConfigError: If the status has no connection, as after unpickling.
         """
         if not self.done:
-            wait_for(self._asked(), self.pool_id, self.job_id, timeout=timeout, on_job=self.saw)
+            wait_for(
+                self._connected_api(),
+                self.pool_id,
+                self.job_id,
+                timeout=timeout,
+                on_job=self._update,
+            )
         return self
 
     def cancel(self) -> PushStatus:
-        """This status, after the job was canceled.
+        """Cancel the job; returns this status.
 
         Raises:
             BadRequest: If the job has ended.
             ApiError: If the call fails.
-            ConfigError: If the status has lost its connection, as after unpickling.
+            ConfigError: If the status has no connection, as after unpickling.
         """
-        self._asked().cancel_job(self.pool_id, self.job_id)
+        self._connected_api().cancel_job(self.pool_id, self.job_id)
         return self.refresh()
 
     def raise_for_status(self) -> None:
-        """Do nothing unless the job failed.
+        """Raise if the job failed.
 
         Raises:
             JobFailed: If the job ended in ERROR or CANCELED.
@@ -163,7 +169,7 @@ class PushStatus:
             raise failure(self._job)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, in types that JSON knows."""
+        """All attributes, in types that JSON supports."""
         names = ("state", "ok", "done", "job_id", "pool_id", "table", "mode", "rows", "chunks")
         return {
             **{name: getattr(self, name) for name in names},
@@ -189,7 +195,7 @@ class PushStatus:
         if self.logs and not self.ok:
             lines = html.escape("\n".join(self.logs[-20:]))
             rows.append(f"<pre style='white-space:pre-wrap;margin:0'>{lines}</pre>")
-        # No colour of its own for text or ground: it takes the notebook's, dark or light.
+        # No colours of its own: it takes the notebook's, dark or light.
         body = "".join(f"<div>{row}</div>" for row in rows)
         return (
             "<div style='border-left:3px solid currentColor;padding:.2em .8em;"
@@ -199,9 +205,9 @@ class PushStatus:
     def _facts(self) -> list[str]:
         facts = [self.state, f"{self.table} ({self.mode})"]
         if self.rows is not None:
-            facts.append(f"{self.rows:,} row{'' if self.rows == 1 else 's'}")
+            facts.append(counted(self.rows, "row"))
         if self.chunks is not None:
-            facts.append(f"{self.chunks:,} chunk{'' if self.chunks == 1 else 's'}")
+            facts.append(counted(self.chunks, "chunk"))
         if self.bytes_sent is not None:
             facts.append(format_bytes(self.bytes_sent))
         if self._timings:
@@ -209,24 +215,41 @@ class PushStatus:
             facts.append(f"{total:,.1f} s")
         return facts
 
-    def saw(self, job: Job) -> None:
-        """Take the job as it was seen elsewhere."""
-        self._job = job
-
-    def add_wait(self, seconds: float) -> None:
-        """Count the time in which the job was followed elsewhere."""
-        self._timings["wait"] = seconds
-        self._timings["total"] = self._timings.get("total", 0.0) + seconds
-
-    def add_warnings(self, warnings: Iterable[str]) -> None:
-        """Add what was found out after the status was made."""
+    def _update(
+        self,
+        job: Job | None = None,
+        wait_seconds: float | None = None,
+        warnings: Iterable[str] = (),
+    ) -> None:
+        self._job = job or self._job
+        if wait_seconds is not None:
+            self._timings["wait"] = wait_seconds
+            self._timings["total"] = self._timings.get("total", 0.0) + wait_seconds
         self._warnings += tuple(warnings)
 
-    def _asked(self) -> DataPushApi:
+    def _connected_api(self) -> DataPushApi:
         if self._api is None:
             msg = (
-                f"This status of job {self.job_id} has no connection any more. Get it anew: "
+                f"This status of job {self.job_id} has no connection. Get a new one with "
                 f"celonis.job({self.pool_id!r}, {self.job_id!r})."
             )
             raise ConfigError(msg)
         return self._api
+
+
+def update_status(
+    status: PushStatus,
+    *,
+    job: Job | None = None,
+    wait_seconds: float | None = None,
+    warnings: Iterable[str] = (),
+) -> None:
+    """Add to a status what another part of this package found out. Not a public method.
+
+    Args:
+        status: The status to change.
+        job: The job as last read.
+        wait_seconds: How long the job was waited for.
+        warnings: Warnings to add.
+    """
+    status._update(job, wait_seconds, warnings)  # noqa: SLF001  # of this module

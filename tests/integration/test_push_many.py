@@ -171,7 +171,7 @@ def test_a_job_that_was_deleted_does_not_stop_the_following(
     assert caught.value.job_id == gone[0]["id"]
     assert f"'{gone[0]['targetName']}', one of 2" in _notes(caught.value)
     assert f"JobFailed: Job {there['id']}" in _notes(caught.value)
-    assert "running on" not in _notes(caught.value)
+    assert "not ended when last seen" not in _notes(caught.value)
 
 
 @pytest.mark.usefixtures("slow")
@@ -236,7 +236,7 @@ def test_an_interruption_names_the_tables_still_at_work(
     server: Any, connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread that hangs in the user's own code is not waited for, but told; none is begun."""
-    monkeypatch.setattr(push_many, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr(push_many, "TABLES_STOP_SECONDS", 0.05)
     go_on = threading.Event()
 
     def hanging() -> Iterator[pl.DataFrame]:
@@ -250,7 +250,7 @@ def test_an_interruption_names_the_tables_still_at_work(
             connection.push_many(frames, POOL, at_once=1)
     finally:
         go_on.set()
-    assert f"not been given up yet: {table}_hangs." in _notes(caught.value)
+    assert f"still in progress: {table}_hangs." in _notes(caught.value)
     assert f"not begun: {table}_later." in _notes(caught.value)
     for thread in threading.enumerate():
         if thread.name == "celonis-push":
@@ -291,7 +291,7 @@ def test_rows_are_counted_after_each_job(server: Any, connection: Celonis, table
     real = server._catalog.count
     try:
         server._catalog.count = lambda *place: real(*place) + (place == (POOL, names[1]))
-        with pytest.raises(exceptions.JobError, match="3 rows where 2 were expected") as caught:
+        with pytest.raises(exceptions.JobError, match="3 rows instead of 2") as caught:
             connection.push_many(frames, POOL, mode="REPLACE", verify="rows")
     finally:
         del server._catalog.count

@@ -209,7 +209,7 @@ def test_a_stage_for_another_team_is_refused(own: Any, client: Celonis, tmp_path
     with pytest.raises(exceptions.ApiConnectionError):
         client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=str(tmp_path))
     with local.start() as other, other.connect() as connection:
-        with pytest.raises(exceptions.ConfigError, match="connect to that team"):
+        with pytest.raises(exceptions.ConfigError, match="Connect to that team"):
             celonis_frames.resume(str(tmp_path), client=connection)
         assert not other.jobs
 
