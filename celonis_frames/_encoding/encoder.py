@@ -6,7 +6,6 @@ of several files are interleaved. Where their order matters, one thread does it 
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -33,9 +32,8 @@ from celonis_frames._encoding.chunking import empty, estimate_row_bytes, fill
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.validator import FrameValidator
-from celonis_frames.exceptions import FrameError
 
-__all__ = ["ChunkEncoder", "SampleEstimate"]
+__all__ = ["ChunkEncoder", "sample_row_bytes"]
 
 _PIECES, _LEAST_ROWS = 8, 1_000
 """How small the last batches are: so many for a file, but of no fewer rows."""
@@ -55,39 +53,13 @@ class _Wire:
 _Rows: TypeAlias = "pa.RecordBatch | _Wire"
 
 
-def judge(batch: pa.RecordBatch, layout: TableLayout, style: FileFormat) -> float | None:
-    """Choose the dictionary columns by the first rows, and estimate a row's bytes in a file."""
-    sample = layout.convert(batch.slice(0, _SAMPLE_ROWS))
-    style.see(sample)
-    return estimate_row_bytes(sample, style)
+def sample_row_bytes(batch: pa.RecordBatch, layout: TableLayout, style: FileFormat) -> float | None:
+    """Bytes of a row in a file, from the first rows; chooses the file's dictionary columns too.
 
-
-class SampleEstimate:
-    """Judges in a thread of its own, while the rows are looked at, what the files will be like."""
-
-    def __init__(self, batch: pa.RecordBatch, layout: TableLayout, style: FileFormat) -> None:
-        self._found: float | None = None
-        self._crew: WorkerPool[pa.RecordBatch] | None = None
-
-        def work(items: _Batches) -> None:
-            for item in items:
-                with contextlib.suppress(FrameError):  # whoever looks at all rows finds it as well
-                    self._found = judge(item, layout, style)
-
-        with contextlib.suppress(RuntimeError):  # no thread: it is judged when files are made
-            self._crew = WorkerPool(work, threads=1, ahead=1)
-            self._crew.put(batch)
-
-    def result(self) -> float | None:
-        """Bytes that a row has in the files; None where it could not be judged."""
-        if self._crew is not None:
-            self._crew.finish()
-        return self._found
-
-    def close(self) -> None:
-        """Wait a moment for its end."""
-        if self._crew is not None:
-            self._crew.close()
+    Raises:
+        FrameError: A value does not fit its column's type.
+    """
+    return estimate_row_bytes(layout.convert(batch.slice(0, _SAMPLE_ROWS)), style)
 
 
 class ChunkEncoder:
@@ -163,7 +135,9 @@ class ChunkEncoder:
             return
         alone = head[0].num_rows >= self._rows if self._rows else len(head) < 2
         few = alone and head[0].num_rows <= _SAMPLE_ROWS  # too little to be encoded twice
-        weight = None if few else self._weight or judge(head[0], self._layout, self._style)
+        weight = (
+            None if few else self._weight or sample_row_bytes(head[0], self._layout, self._style)
+        )
         sizes = ChunkSizer(self._wish, self._rows, weight, uploads=self._uploads)
         most = min(cpu_count(), max(1, self._room // sizes.wish))
         if self._ordered or alone:

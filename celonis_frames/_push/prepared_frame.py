@@ -7,7 +7,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from celonis_frames._arrow.casts import largest_magnitude
 from celonis_frames._encoding.chunk import Chunk, ChunkStore, MemoryChunk
-from celonis_frames._encoding.encoder import ChunkEncoder, SampleEstimate
+from celonis_frames._encoding.encoder import ChunkEncoder, sample_row_bytes
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._formatting import counted
@@ -309,25 +310,24 @@ class PreparedFrame:
         """Read all rows; keep them in memory, if they fit and reading them copies."""
         held = BatchCache(self.spare) if self.source.copies else None
         style = self._style()
-        judging: SampleEstimate | None = None
+        estimate: Future[float | None] | None = None
 
         def watched() -> _Batches:
-            nonlocal judging
+            nonlocal estimate
             head = list(islice(batches, 2))
             if len(head) > 1:
-                judging = SampleEstimate(head[0], self.layout, style)
+                with suppress(RuntimeError):  # no thread: the encoder takes its own sample
+                    estimate = executor.submit(sample_row_bytes, head[0], self.layout, style)
             for batch in chain(head, batches):
                 if held is not None:
                     held.add(batch)
                 yield batch
 
-        try:
+        # A row is measured in a file of its own while all rows are read.
+        with ThreadPoolExecutor(1, thread_name_prefix="celonis-sample") as executor:
             validate_parallel(watched(), self.measure)
-            if judging is not None:
-                self._judged = style, judging.result()
-        finally:
-            if judging is not None:
-                judging.close()
+            if estimate is not None and estimate.exception() is None:
+                self._judged = style, estimate.result()
         self._held = held.batches if held is not None else None
 
     def _style(self) -> FileFormat:

@@ -22,7 +22,7 @@ from leaks import push_threads
 from celonis_frames import Celonis
 from celonis_frames._encoding import encoder
 from celonis_frames._encoding.chunk import MemoryChunk
-from celonis_frames._encoding.encoder import ChunkEncoder, SampleEstimate
+from celonis_frames._encoding.encoder import ChunkEncoder, sample_row_bytes
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
@@ -196,28 +196,38 @@ def test_what_the_source_raises_comes_out(at: int) -> None:
     assert push_threads(seconds=5) == []
 
 
-def test_what_files_will_be_like_is_judged_beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be judged, and where there is no thread for it, is left to those who write."""
+def test_a_sample_shows_what_a_row_takes() -> None:
+    """And which columns get a dictionary; a value that does not fit is an error."""
     batch = pa.record_batch({"N": pa.array(range(50_000), pa.uint64())})
     layout = prepare(batch, "T", PushOptions()).layout
     style = FileFormat(layout.encoded_schema)
-    judging = SampleEstimate(batch, layout, style)
-    weight = judging.result()
-    assert weight is not None
-    assert 1 < weight <= 12  # of a whole number of 8 bytes, with Snappy
-    judging.close()
+    row_bytes = sample_row_bytes(batch, layout, style)
+    assert row_bytes is not None
+    assert 1 < row_bytes <= 12  # of a whole number of 8 bytes, with Snappy
     assert style.dictionary == ()
     wrong = pa.record_batch({"N": pa.array([2**64 - 1], pa.uint64())})
-    assert SampleEstimate(wrong, layout, FileFormat(layout.encoded_schema)).result() is None
-    assert push_threads(seconds=5) == []
+    with pytest.raises(ColumnTypeError):
+        sample_row_bytes(wrong, layout, FileFormat(layout.encoded_schema))
 
-    def refused(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refused)
-    judging = SampleEstimate(batch, layout, style)
-    assert judging.result() is None
-    judging.close()
+def test_the_sample_is_encoded_while_all_rows_are_validated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a thread of its own; where there is none, the encoder takes the sample."""
+    frame = pa.table({"N": range(400_000), "T": ["x" * 50] * 400_000})
+    real = threading.Thread.start
+
+    def rejected(thread: threading.Thread) -> None:
+        if thread.name.startswith("celonis-sample"):
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    for start in (real, rejected):
+        monkeypatch.setattr(threading.Thread, "start", start)
+        prepared = prepare(frame, "T", PushOptions())
+        prepared.check()
+        assert (prepared._judged is not None) is (start is real)
+        assert push_threads(seconds=5) == []
 
 
 @pytest.mark.usefixtures("some_cores")
