@@ -61,7 +61,7 @@ class Celonis:
         timeouts: Timeouts | None = None,
     ) -> None:
         self._transport = Transport(url, checked(auth), verify=verify, timeouts=timeouts)
-        self._api = DataPushApi(self._transport, patience=RetryPolicy())
+        self._api = DataPushApi(self._transport, policy=RetryPolicy())
         self.url = self._transport.url
         self.local: Any = None
         self._closed = False

@@ -1,4 +1,4 @@
-"""The API's calls: the only room that spells URL paths."""
+"""The Data Push API: one method per call. No other module spells its URL paths."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from celonis_frames._api.models import (
     Pool,
     Table,
     TableColumn,
+    items,
     read_chunk,
     read_column,
     read_connection,
     read_job,
-    read_list,
     read_pool,
     read_table,
 )
@@ -43,74 +43,77 @@ _T = TypeVar("_T")
 
 
 class DataPushApi:
-    """The calls, one method each. Every one raises `ApiError` when it fails.
+    """The calls. Every method raises `ApiError` if its call fails.
 
     Args:
-        transport: Makes the calls.
-        patience: How often a question is asked again when it fails; only what merely reads is
-            repeated here. None: once only.
-        line: Measures the uploads. None: a new one.
+        transport: Makes the requests.
+        policy: When to retry; only requests that read are retried here. None: never.
 
     Attributes:
-        url: The base address.
-        patience: As given.
+        url: The base URL.
+        policy: As given.
     """
 
-    def __init__(self, transport: Transport, *, patience: RetryPolicy | None = None) -> None:
+    def __init__(self, transport: Transport, *, policy: RetryPolicy | None = None) -> None:
         self._transport = transport
-        self.patience = patience or RetryPolicy(tries=1)
+        self.policy = policy or RetryPolicy(max_tries=1)
         self.url = transport.url
 
     def within(self, *, deadline: float | None, stop: threading.Event | None) -> DataPushApi:
-        """The same calls, for something that is over at a time or when another thread says so."""
-        patience = dataclasses.replace(self.patience, deadline=deadline, stop=stop)
-        return DataPushApi(self._transport, patience=patience)
+        """The same calls with a deadline, and an event that cancels their retries."""
+        policy = dataclasses.replace(self.policy, deadline=deadline, stop=stop)
+        return DataPushApi(self._transport, policy=policy)
 
-    def _ask(
+    def _get(
         self,
-        read: Callable[[Response], _T],
         path: str,
+        read: Callable[[Response], _T],
         *,
         params: Mapping[str, str] | None = None,
         job_id: str | None = None,
-        patience: RetryPolicy | None = None,
+        policy: RetryPolicy | None = None,
     ) -> _T:
-        return (patience or self.patience).ask(
+        return (policy or self.policy).call(
             lambda: read(self._transport.request("GET", path, params=params, job_id=job_id))
         )
 
+    def _list(self, path: str, read: Callable[[Response, Any], _T], **options: Any) -> list[_T]:
+        return self._get(
+            path, lambda response: [read(response, item) for item in items(response)], **options
+        )
+
     def create_job(self, pool_id: str, job: Mapping[str, Any]) -> Job:
-        """The new job, made from its fields by their API names.
+        """Create a job from its fields by their API names.
 
         Raises:
             ApiError: If the call fails.
         """
-        answer = self._transport.request("POST", _jobs(pool_id), json=dict(job))
-        return read_job(answer, answer.json(), pool_id)
+        response = self._transport.request("POST", _jobs(pool_id), json=dict(job))
+        return read_job(response, response.json(), pool_id)
 
-    def jobs(self, pool_id: str, *, patience: RetryPolicy | None = None) -> list[Job]:
+    def jobs(self, pool_id: str, *, policy: RetryPolicy | None = None) -> list[Job]:
         """All jobs of a pool.
 
         Raises:
             ApiError: If the call fails.
         """
-        return self._ask(
-            lambda answer: [read_job(answer, item, pool_id) for item in read_list(answer)],
+        return self._list(
             _jobs(pool_id),
-            patience=patience,
+            lambda response, item: read_job(response, item, pool_id),
+            policy=policy,
         )
 
-    def job(self, pool_id: str, job_id: str, *, patience: RetryPolicy | None = None) -> Job:
-        """A job, as it is now.
+    def job(self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None) -> Job:
+        """The current state of a job.
 
         Raises:
             ApiError: If the call fails.
         """
-        return self._ask(
-            lambda answer: read_job(answer, answer.json(), pool_id),
+        return self._get(
             _jobs(pool_id, job_id),
+            lambda response: read_job(response, response.json(), pool_id),
             job_id=job_id,
-            patience=patience,
+            policy=policy,
         )
 
     def execute_job(
@@ -124,7 +127,7 @@ class DataPushApi:
             duplicate_removal_column: Of rows with equal keys, the highest value here wins.
 
         Raises:
-            ApiError: If the call fails; `Conflict` and `RateLimited` pass with time.
+            ApiError: If the call fails; `Conflict` and `RateLimited` are temporary.
         """
         query = None
         if duplicate_removal_column is not None:
@@ -132,7 +135,7 @@ class DataPushApi:
         self._transport.request("POST", _jobs(pool_id, job_id), params=query, job_id=job_id)
 
     def delete_job(self, pool_id: str, job_id: str) -> None:
-        """Remove a job, with its logs; the table stays.
+        """Delete a job and its logs; the table stays.
 
         Raises:
             ApiError: If the call fails.
@@ -160,40 +163,40 @@ class DataPushApi:
         read_timeout: float | None = None,
         abort: CallAborter | None = None,
     ) -> None:
-        """Send a file into a job. Not safe to repeat unless `chunks` says it did not arrive.
+        """Upload a file into a job. Safe to repeat only if `chunks` shows that it did not arrive.
 
         Args:
             pool_id: The pool.
             job_id: The job.
             payload: The file.
-            deleted: Whether its rows are to be deleted, by their keys, not upserted.
-            on_sent: Called with the bytes handed over since its last call.
-            read_timeout: Seconds to wait for the answer, when other than the connection's.
-            abort: With which another thread may end the upload.
+            deleted: Whether its rows are deleted by their keys instead of upserted.
+            on_sent: Called with the number of bytes sent since its last call.
+            read_timeout: Seconds to wait for the response, if other than the connection's.
+            abort: Lets another thread end the upload.
 
         Raises:
             ApiError: If the call fails.
-            FrameError: If the file is not as large as it says.
+            FrameError: If the size of the file is not the one it announced.
         """
-        path = _jobs(pool_id, job_id, "chunks", "deleted" if deleted else "upserted")
-        body = MultipartFile(payload, on_sent=on_sent)
         self._transport.request(
-            "POST", path, body=body, job_id=job_id, read_timeout=read_timeout, abort=abort
+            "POST",
+            _jobs(pool_id, job_id, "chunks", "deleted" if deleted else "upserted"),
+            body=MultipartFile(payload, on_sent=on_sent),
+            job_id=job_id,
+            read_timeout=read_timeout,
+            abort=abort,
         )
 
     def chunks(
-        self, pool_id: str, job_id: str, *, patience: RetryPolicy | None = None
+        self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None
     ) -> list[Chunk]:
-        """The files that are in a job.
+        """The files in a job.
 
         Raises:
             ApiError: If the call fails.
         """
-        return self._ask(
-            lambda answer: [read_chunk(answer, item) for item in read_list(answer)],
-            _jobs(pool_id, job_id, "chunks"),
-            job_id=job_id,
-            patience=patience,
+        return self._list(
+            _jobs(pool_id, job_id, "chunks"), read_chunk, job_id=job_id, policy=policy
         )
 
     def pools(self) -> list[Pool]:
@@ -202,10 +205,7 @@ class DataPushApi:
         Raises:
             ApiError: If the call fails; `PermissionDenied` with a key that may only push.
         """
-        return self._ask(
-            lambda answer: [read_pool(answer, item) for item in read_list(answer)],
-            _POOLS,
-        )
+        return self._list(_POOLS, read_pool)
 
     def pool(self, pool_id: str) -> Pool:
         """One pool.
@@ -213,8 +213,8 @@ class DataPushApi:
         Raises:
             ApiError: If the call fails.
         """
-        return self._ask(
-            lambda answer: read_pool(answer, answer.json()), f"{_POOLS}/{_part(pool_id)}"
+        return self._get(
+            f"{_POOLS}/{_segment(pool_id)}", lambda response: read_pool(response, response.json())
         )
 
     def connections(self, pool_id: str) -> list[DataConnection]:
@@ -223,10 +223,7 @@ class DataPushApi:
         Raises:
             ApiError: If the call fails.
         """
-        return self._ask(
-            lambda answer: [read_connection(answer, item) for item in read_list(answer)],
-            f"{_POOLS}/{_part(pool_id)}/data-sources/",
-        )
+        return self._list(f"{_POOLS}/{_segment(pool_id)}/data-sources/", read_connection)
 
     def tables(self, pool_id: str) -> list[Table]:
         """The tables and views of a pool.
@@ -234,10 +231,7 @@ class DataPushApi:
         Raises:
             ApiError: If the call fails.
         """
-        return self._ask(
-            lambda answer: [read_table(answer, item) for item in read_list(answer)],
-            f"{_POOLS}/{_part(pool_id)}/tables",
-        )
+        return self._list(f"{_POOLS}/{_segment(pool_id)}/tables", read_table)
 
     def columns(
         self,
@@ -245,7 +239,7 @@ class DataPushApi:
         table: str,
         connection_id: str | None = None,
         *,
-        patience: RetryPolicy | None = None,
+        policy: RetryPolicy | None = None,
     ) -> list[TableColumn]:
         """The columns of a table.
 
@@ -255,23 +249,20 @@ class DataPushApi:
         query = {"tableName": table}
         if connection_id is not None:
             query["schemaName"] = connection_id
-        return self._ask(
-            lambda answer: [read_column(answer, item) for item in read_list(answer)],
-            f"{_POOLS}/{_part(pool_id)}/columns",
-            params=query,
-            patience=patience,
-        )
+        path = f"{_POOLS}/{_segment(pool_id)}/columns"
+        return self._list(path, read_column, params=query, policy=policy)
 
 
-def _part(value: str) -> str:
-    # Dot segments would be resolved on the way, and the call end at another path.
+def _segment(value: str) -> str:
+    """An id as one segment of a path."""
+    # Dot segments would be resolved on the way, and the request end at another path.
     if not value or value in {".", ".."}:
         msg = (
-            f"{value!r} is no id. Give a pool's or job's id, as the address in the browser has it."
+            f"{value!r} is not an id. Give the id of a pool or job as it stands in the page's URL."
         )
         raise ConfigError(msg)
     return quote(value, safe="")
 
 
-def _jobs(pool_id: str, *parts: str) -> str:
-    return f"{_PUSH}/{_part(pool_id)}/jobs/" + "/".join(_part(part) for part in parts)
+def _jobs(pool_id: str, *segments: str) -> str:
+    return f"{_PUSH}/{_segment(pool_id)}/jobs/" + "/".join(map(_segment, segments))

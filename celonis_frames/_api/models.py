@@ -1,8 +1,8 @@
-"""What the API answers with, and how it is read.
+"""The API's models, and how responses are read into them.
 
-Readers are tolerant: fields they do not know pass by, fields they can do without may be missing.
-What must be there and is not raises `ApiStatusError`, which names the field. Texts lose their
-control characters here, once: they end in terminals, logs and notebooks.
+Readers are tolerant: unknown fields are ignored, optional ones may be missing. A required field
+that is missing raises `ApiStatusError`, which names the field. Control characters are removed from
+strings here, because the strings end up in terminals, logs and notebooks.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ __all__ = [
     "Pool",
     "Table",
     "TableColumn",
+    "items",
     "read_chunk",
     "read_column",
     "read_connection",
     "read_job",
-    "read_list",
     "read_pool",
     "read_table",
 ]
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tab and line feed, and those that turn the direction of a line."""
-MAX_LINE = 100_000
-"""Characters of a log line that are kept."""
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters except tab and line feed, and those that change the text direction."""
+MAX_STRING = 100_000
+"""Characters of a string that are kept."""
 
 JobState = Literal["NEW", "QUEUED", "RUNNING", "DONE", "ERROR", "CANCELED"]
 
@@ -87,7 +87,7 @@ class DataConnection:
 class Table:
     """A table of a pool. `connection_id` None means the pool's global schema.
 
-    `rows` is told by the local Celonis only.
+    Only the local Celonis reports `rows`.
     """
 
     name: str
@@ -98,42 +98,42 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class TableColumn:
-    """A table's column. A text's length is four times its characters."""
+    """A table's column. The length of a string column is four times its characters."""
 
     name: str
     type: str
     length: int | None
 
 
-def read_list(answer: Response) -> list[Any]:
-    """The items of an answer that is a list."""
-    items = answer.json()
-    if not isinstance(items, list):
-        raise answer.unreadable("the answer is no list")
-    return items
-
-
-def _text(answer: Response, item: Any, field: str) -> str:
-    value = item.get(field) if isinstance(item, dict) else None
-    if not isinstance(value, str) or not value:
-        raise answer.unreadable(f"its field {field!r} is missing or no text")
-    return _clean(value)
-
-
-def _id(answer: Response, item: Any) -> str:
-    value = _text(answer, item, "id")
-    if value != item["id"] or not value.isprintable():
-        raise answer.unreadable("its field 'id' is no id")
+def items(response: Response) -> list[Any]:
+    """The items of a response that is a list."""
+    value = response.json()
+    if not isinstance(value, list):
+        raise response.unreadable("the response is not a list")
     return value
 
 
-def _maybe(item: Any, field: str) -> str | None:
+def _required(response: Response, item: Any, field: str) -> str:
+    value = item.get(field) if isinstance(item, dict) else None
+    if not isinstance(value, str) or not value:
+        raise response.unreadable(f"its field {field!r} is missing or not a string")
+    return _clean(value)
+
+
+def _id(response: Response, item: Any) -> str:
+    value = _required(response, item, "id")
+    if value != item["id"] or not value.isprintable():
+        raise response.unreadable("its field 'id' is not an id")
+    return value
+
+
+def _optional(item: Any, field: str) -> str | None:
     value = item.get(field)
     return _clean(value) if isinstance(value, str) and value else None
 
 
-def _clean(text: str) -> str:
-    return _CONTROL.sub(" ", text[:MAX_LINE])
+def _clean(value: str) -> str:
+    return _CONTROLS.sub(" ", value[:MAX_STRING])
 
 
 def _number(item: Any, field: str) -> int | None:
@@ -141,72 +141,72 @@ def _number(item: Any, field: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _texts(item: Any, field: str) -> tuple[str, ...]:
+def _strings(item: Any, field: str) -> tuple[str, ...]:
     value = item.get(field)
     if isinstance(value, str):
         return tuple(_clean(line) for line in value.splitlines())
     return tuple(_clean(str(part)) for part in value) if isinstance(value, list) else ()
 
 
-def read_pool(answer: Response, item: Any) -> Pool:
+def read_pool(response: Response, item: Any) -> Pool:
     """A pool."""
-    return Pool(id=_id(answer, item), name=_maybe(item, "name") or "")
+    return Pool(id=_id(response, item), name=_optional(item, "name") or "")
 
 
-def read_job(answer: Response, item: Any, pool_id: str) -> Job:
-    """A job; `pool_id` is used where the answer does not name its pool."""
-    job_id = _id(answer, item)
+def read_job(response: Response, item: Any, pool_id: str) -> Job:
+    """A job; `pool_id` is used if the response does not name the pool."""
+    job_id = _id(response, item)
     state = (
-        (_maybe(item, "status") or "NEW").upper()
+        (_optional(item, "status") or "NEW").upper()
         if isinstance(item.get("status"), (str, type(None)))
         else ""
     )
     state = "CANCELED" if state == "CANCELLED" else state
     if state not in get_args(JobState):
-        raise answer.unreadable("its field 'status' is no state of a job")
+        raise response.unreadable("its field 'status' is not a job's state")
     return Job(
         id=job_id,
-        pool_id=_maybe(item, "dataPoolId") or pool_id,
-        table=_maybe(item, "targetName") or "",
-        mode=(_maybe(item, "type") or "").upper(),
-        file_type=(_maybe(item, "fileType") or "PARQUET").upper(),
-        connection_id=_maybe(item, "connectionId"),
-        keys=_texts(item, "keys"),
+        pool_id=_optional(item, "dataPoolId") or pool_id,
+        table=_optional(item, "targetName") or "",
+        mode=(_optional(item, "type") or "").upper(),
+        file_type=(_optional(item, "fileType") or "PARQUET").upper(),
+        connection_id=_optional(item, "connectionId"),
+        keys=_strings(item, "keys"),
         state=cast("JobState", state),
-        logs=_texts(item, "logs"),
+        logs=_strings(item, "logs"),
         raw=item,
     )
 
 
-def read_chunk(answer: Response, item: Any) -> Chunk:
+def read_chunk(response: Response, item: Any) -> Chunk:
     """A file in a job."""
     return Chunk(
-        id=_id(answer, item),
-        type=(_maybe(item, "type") or "").upper(),
-        checksum=_maybe(item, "checksum"),
+        id=_id(response, item),
+        type=(_optional(item, "type") or "").upper(),
+        checksum=_optional(item, "checksum"),
         created=_number(item, "creationDate"),
     )
 
 
-def read_connection(answer: Response, item: Any) -> DataConnection:
+def read_connection(response: Response, item: Any) -> DataConnection:
     """A data connection."""
-    return DataConnection(id=_id(answer, item), name=_maybe(item, "name") or "")
+    return DataConnection(id=_id(response, item), name=_optional(item, "name") or "")
 
 
-def read_table(answer: Response, item: Any) -> Table:
+def read_table(response: Response, item: Any) -> Table:
     """A table or view."""
     return Table(
-        name=_text(answer, item, "name"),
-        connection_id=_maybe(item, "dataSourceId"),
-        type=(_maybe(item, "type") or "TABLE").upper(),
+        name=_required(response, item, "name"),
+        connection_id=_optional(item, "dataSourceId"),
+        type=(_optional(item, "type") or "TABLE").upper(),
         rows=_number(item, "rowCount"),
     )
 
 
-def read_column(answer: Response, item: Any) -> TableColumn:
+def read_column(response: Response, item: Any) -> TableColumn:
     """A table's column."""
     return TableColumn(
-        name=_text(answer, item, "name"),
-        type=_text(answer, item, "type").upper(),
+        name=_required(response, item, "name"),
+        type=_required(response, item, "type").upper(),
         length=_number(item, "length"),
     )

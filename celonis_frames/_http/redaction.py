@@ -14,7 +14,7 @@ __all__ = ["plain", "redact"]
 
 MASK = "********"
 MIN_SECRET = 6
-MAX_TEXT = 500
+MAX_QUOTED = 500
 """Characters of a server's text in a message."""
 
 
@@ -49,7 +49,7 @@ def _pattern(byte: int) -> bytes:
     return rb"(?i:(?:\\|%%5c){0,3}(?:%b))" % forms
 
 
-def plain(text: bytes | str, limit: int = MAX_TEXT) -> str:
+def plain(text: bytes | str, limit: int = MAX_QUOTED) -> str:
     """A server's text, fit for a message: one line, printable, short."""
     if isinstance(text, bytes):
         text = text[: limit * 32].decode("utf-8", "replace")

@@ -1,113 +1,118 @@
-"""What may be asked again, after how long, and when to give up.
+"""Retry policy: what is safe to retry, back-off, deadline.
 
-A failure is *refused* (the server said no: asking again changes nothing), *not arrived* (nothing
-was carried out: safe to repeat) or *unknown* (it may or may not have been carried out). Only
-questions may be repeated after an unknown outcome; for everything else the server is asked first.
+Only requests that read may be retried after an unknown outcome; for everything else the caller
+first asks the server what happened.
 """
 
 from __future__ import annotations
 
+import enum
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from celonis_frames._concurrency.cancellation import Cancelled, pause
 from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiStatusError, ApiTimeoutError
 
-__all__ = ["RetryPolicy", "RetryState", "outcome"]
+__all__ = ["Outcome", "RetryPolicy", "RetryState", "outcome"]
 
 MAX_RETRY_AFTER = 120.0
-"""Seconds: the longest wait that a server's ``Retry-After`` can ask for between two tries."""
-
-Outcome = Literal["refused", "not arrived", "unknown"]
+"""Longest wait (s) between two tries that a server's ``Retry-After`` can demand."""
 
 _T = TypeVar("_T")
 _log = logging.getLogger("celonis_frames")
 
 
-def outcome(error: ApiError) -> Outcome:
-    """What is known of a call that failed.
+class Outcome(enum.Enum):
+    """What is known about a failed request."""
 
-    - refused: any 4xx but 408, 425 and 429, and redirects;
-    - not arrived: no connection, a body that was not sent to its end, 429, and 503 with
-      ``Retry-After``;
-    - unknown: the connection broke or the time was up after all was sent, 408 and 425 (of a gateway
-      that lost patience), any other 5xx, an answer that cannot be read.
+    REJECTED = "the server said no; a retry changes nothing"
+    NOT_SENT = "nothing was carried out; safe to retry"
+    UNKNOWN = "it may or may not have been carried out"
+
+
+def outcome(error: ApiError) -> Outcome:
+    """Classify a failed request.
+
+    - rejected: any 4xx except 408, 425 and 429, and redirects;
+    - not sent: no connection, a body that was not sent whole, 429, and 503 with ``Retry-After``;
+    - unknown: the connection broke or timed out after all was sent, 408 and 425 (from a gateway
+      that timed out), any other 5xx, an unreadable response.
     """
     if isinstance(error, ApiConnectionError | ApiTimeoutError):
-        return "unknown" if error.sent else "not arrived"
+        return Outcome.UNKNOWN if error.sent else Outcome.NOT_SENT
     if isinstance(error, ApiStatusError):
         if error.status_code == 429 or (error.status_code == 503 and error.retry_after is not None):
-            return "not arrived"
+            return Outcome.NOT_SENT
         if 300 <= error.status_code < 500 and error.status_code not in (408, 425):
-            return "refused"
-    return "unknown"
+            return Outcome.REJECTED
+    return Outcome.UNKNOWN
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How much trouble is borne before it is an error.
+    """How often and for how long to retry.
 
     Attributes:
-        tries: How often a call is made at most.
-        seconds: Time from the first failure after which no new try begins.
-        first: Seconds before the second try, roughly: each wait is drawn at random between half
-            of it and the whole, so that many clients do not come back at the same moment.
-        longest: Seconds that a wait, doubled each time, does not exceed.
-        deadline: When no new try begins in any case, in seconds of `time.monotonic`.
+        max_tries: Number of tries, the first included.
+        max_seconds: Time (s) from the first failure after which no further try starts.
+        initial_backoff: Longest wait (s) before the second try. Each wait is drawn at random
+            between half of its limit and the whole, so that clients do not retry all at once.
+        max_backoff: Limit (s) of a wait; the limit doubles with each failure up to here.
+        deadline: Time of `time.monotonic` after which no further try starts; None: no deadline.
         stop: Ends every wait when another thread sets it.
     """
 
-    tries: int = 6
-    seconds: float = 300.0
-    first: float = 0.5
-    longest: float = 30.0
+    max_tries: int = 6
+    max_seconds: float = 300.0
+    initial_backoff: float = 0.5
+    max_backoff: float = 30.0
     deadline: float | None = None
     stop: threading.Event | None = None
 
-    def budget(self) -> RetryState:
-        """A fresh budget, for one thing to get done."""
+    def start(self) -> RetryState:
+        """The state of one operation, before its first try."""
         return RetryState(self)
 
-    def left(self) -> float | None:
-        """Seconds until the deadline, at least 0; None: there is none."""
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, at least 0; None if there is no deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
-    def check(self) -> None:
-        """Go no further when it is over.
+    def raise_if_cancelled(self) -> None:
+        """Check `stop`.
 
         Raises:
-            Stopped: `stop` was set.
+            Cancelled: If `stop` is set.
         """
         if self.stop is not None and self.stop.is_set():
             raise Cancelled
 
-    def ask(self, question: Callable[[], _T]) -> _T:
-        """The answer to a question, which may be asked as often as need be.
+    def call(self, function: Callable[[], _T]) -> _T:
+        """Call a function that only reads, with retries, and return its result.
 
         Raises:
-            ApiError: The last failure, once patience is at its end, or the first refusal.
-            Stopped: `stop` was set.
+            ApiError: If the server rejected the request, or the last try failed.
+            Cancelled: If `stop` was set.
         """
-        budget = self.budget()
+        state = self.start()
         while True:
             try:
-                return question()
+                return function()
             except ApiError as error:
-                if outcome(error) == "refused":
+                if outcome(error) is Outcome.REJECTED:
                     raise
-                budget.wait_or_raise(error)
+                state.wait_or_raise(error)
 
 
 @dataclass
 class RetryState:
-    """The tries and the time left for one thing to get done."""
+    """The failures of one operation so far."""
 
-    patience: RetryPolicy
+    policy: RetryPolicy
     _failures: int = field(default=0, init=False)
     _begin: float = field(default=0.0, init=False)
 
@@ -115,32 +120,34 @@ class RetryState:
         """Wait before the next try.
 
         Raises:
-            ApiError: `error`, when the budget is used up.
-            Stopped: `stop` was set, which may be why it failed.
+            ApiError: `error`, if the policy allows no further try.
+            Cancelled: If `stop` was set, which may be why the request failed.
         """
-        self.patience.check()
+        self.policy.raise_if_cancelled()
         now = time.monotonic()
         self._begin = self._begin or now
         self._failures += 1
-        delay = min(self.patience.first * 2 ** (self._failures - 1), self.patience.longest)
-        delay *= random.uniform(0.5, 1.0)  # noqa: S311  # jitter, no secret
-        asked = getattr(error, "retry_after", None)
-        if asked is not None:
-            delay = max(delay, min(asked, MAX_RETRY_AFTER))
-        left = self.patience.left()
+        limit = min(
+            self.policy.initial_backoff * 2 ** (self._failures - 1), self.policy.max_backoff
+        )
+        delay = limit * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, no secret
+        retry_after = getattr(error, "retry_after", None)
+        if retry_after is not None:
+            delay = max(delay, min(retry_after, MAX_RETRY_AFTER))
+        remaining = self.policy.remaining()
         if (
-            self._failures >= self.patience.tries
-            or now - self._begin + delay > self.patience.seconds
-            or (left is not None and delay > left)
+            self._failures >= self.policy.max_tries
+            or now - self._begin + delay > self.policy.max_seconds
+            or (remaining is not None and delay > remaining)
         ):
-            error.add_note(f"Tried {self._failures} times.")
+            error.add_note(f"Tried {self._failures} time{'' if self._failures == 1 else 's'}.")
             raise error
         _log.warning(
-            "%s %s failed (%s%s); again in %.1f s",
+            "%s %s failed (%s%s); retry in %.1f s",
             error.method,
             error.url,
             type(error).__name__,
             f" {error.status_code}" if isinstance(error, ApiStatusError) else "",
             delay,
         )
-        pause(delay, self.patience.stop)
+        pause(delay, self.policy.stop)

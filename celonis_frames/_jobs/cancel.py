@@ -27,11 +27,11 @@ def cancel(api: DataPushApi, pool_id: str, job_id: str, *, seconds: float | None
     Raises:
         ApiError: The server could not be reached, or rejected the call.
     """
-    patience = cleanup_policy(api, seconds)
+    policy = cleanup_policy(api, seconds)
     try:
-        patience.ask(lambda: api.cancel_job(pool_id, job_id, read_timeout=seconds))
+        policy.call(lambda: api.cancel_job(pool_id, job_id, read_timeout=seconds))
     except BadRequest:
-        state = api.job(pool_id, job_id, patience=patience).state
+        state = api.job(pool_id, job_id, policy=policy).state
         if state not in ENDED:
             raise
         return state
@@ -41,5 +41,5 @@ def cancel(api: DataPushApi, pool_id: str, job_id: str, *, seconds: float | None
 def cleanup_policy(api: DataPushApi, seconds: float | None) -> RetryPolicy:
     """The retry policy for calls that are made although the push has ended or was cancelled."""
     if seconds is None:
-        return dataclasses.replace(api.patience, deadline=None, stop=None)
-    return RetryPolicy(tries=2, seconds=seconds)
+        return dataclasses.replace(api.policy, deadline=None, stop=None)
+    return RetryPolicy(max_tries=2, max_seconds=seconds)

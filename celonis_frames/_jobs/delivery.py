@@ -170,7 +170,7 @@ _open_attempts: weakref.WeakSet[_Attempt] = weakref.WeakSet()
 def _cancel_at_exit() -> None:
     """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
     for attempt in list(_open_attempts):
-        stop = attempt.api.patience.stop
+        stop = attempt.api.policy.stop
         if isinstance(stop, CancelEvent) and stop.abandoned:
             continue  # the main thread has already waited for it
         with contextlib.suppress(CelonisFramesError):
@@ -203,10 +203,10 @@ def deliver(
         KeyboardInterrupt, SystemExit: The user or the system ends the process. The job is
             cancelled, or the notes say why not.
     """
-    if api.patience.stop is not None or not in_main_thread():
+    if api.policy.stop is not None or not in_main_thread():
         _deliver(api, CallAborter(), delivery, result, progress, timings)
         return
-    deadline = api.patience.deadline
+    deadline = api.policy.deadline
     run_uninterrupted(
         lambda stop, aborter: _deliver(
             api.within(deadline=deadline, stop=stop), aborter, delivery, result, progress, timings
@@ -237,7 +237,7 @@ def _deliver(
             begin = _record_time(timings, "create", begin)
             uploads = Uploads(
                 api, pool_id, job_id,
-                workers=delivery.workers, progress=progress, patience=api.patience,
+                workers=delivery.workers, progress=progress, policy=api.policy,
             )  # fmt: skip
             attempt = _Attempt(api, pool_id, job_id, uploads)
             _open_attempts.add(attempt)

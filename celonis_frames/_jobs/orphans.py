@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from celonis_frames._http.retry import outcome
+from celonis_frames._http.retry import Outcome, outcome
 from celonis_frames._jobs.cancel import cancel, cleanup_policy
 from celonis_frames.exceptions import ApiError, CelonisFramesError
 
@@ -50,17 +50,17 @@ class Orphans:
             ApiError: The job cannot be created.
             Cancelled: Another thread cancelled the push.
         """
-        budget = self._api.patience.budget()
+        retries = self._api.policy.start()
         while True:
-            self._api.patience.check()
+            self._api.policy.raise_if_cancelled()
             try:
                 job = self._api.create_job(self._pool_id, self._body)
             except ApiError as error:
                 known = outcome(error)
-                if known == "refused":
+                if known is Outcome.REJECTED:
                     raise
-                self._lost += known == "unknown"
-                budget.wait_or_raise(error)
+                self._lost += known is Outcome.UNKNOWN
+                retries.wait_or_raise(error)
             except BaseException:
                 self._lost += 1  # interrupted: the server may have created one
                 raise
@@ -87,11 +87,11 @@ class Orphans:
             _known.difference_update(self._created)
 
     def _cancel(self, seconds: float | None) -> None:
-        patience = cleanup_policy(self._api, seconds)
+        policy = cleanup_policy(self._api, seconds)
         fields = ("targetName", "type", "connectionId", "fallbackVarcharLength")
         found = [
             job
-            for job in self._api.jobs(self._pool_id, patience=patience)
+            for job in self._api.jobs(self._pool_id, policy=policy)
             if job.state == "NEW"
             and job.id not in _known
             and all(job.raw.get(field) == self._body.get(field) for field in fields)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import pause
-from celonis_frames._http.retry import MAX_RETRY_AFTER, RetryPolicy, outcome
+from celonis_frames._http.retry import MAX_RETRY_AFTER, Outcome, RetryPolicy, outcome
 from celonis_frames.exceptions import ApiError, JobFailed, JobTimeout
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LAST_DELAY = 17.0
 MAX_SILENCE = 900.0
 """Seconds without a response before polling fails, if no timeout is given: the job goes on during
 a network outage."""
-_ONCE = RetryPolicy(tries=1)
+_ONCE = RetryPolicy(max_tries=1)
 MAX_LOG_LINES = 5
 MAX_LOG_LINE = 500
 """Log lines in a message, and characters of each."""
@@ -67,7 +67,7 @@ def wait_for(
     """
 
     def fetch() -> Job:
-        job = api.job(pool_id, job_id, patience=_ONCE)
+        job = api.job(pool_id, job_id, policy=_ONCE)
         if on_job is not None:
             on_job(job)
         return job
@@ -96,12 +96,12 @@ def wait_for_all(
     ended: dict[str, Job] = {}
 
     def fetch() -> dict[str, Job]:
-        listed = {job.id: job for job in api.jobs(pool_id, patience=_ONCE)}
+        listed = {job.id: job for job in api.jobs(pool_id, policy=_ONCE)}
         for job_id in job_ids:
             if job_id in ended:
                 continue
             # The list may be incomplete: a job that is not in it is read by its id.
-            job = listed.get(job_id) or api.job(pool_id, job_id, patience=_ONCE)
+            job = listed.get(job_id) or api.job(pool_id, job_id, policy=_ONCE)
             if job.state in ENDED:
                 ended[job_id] = job
             if on_job is not None:
@@ -131,7 +131,7 @@ def _poll(
         try:
             seen = fetch()
         except ApiError as error:
-            if outcome(error) == "refused":
+            if outcome(error) is Outcome.REJECTED:
                 raise
             silent_since = clock() if silent_since is None else silent_since
             if end is None and clock() - silent_since > MAX_SILENCE:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from celonis_frames._http.retry import outcome
+from celonis_frames._http.retry import Outcome, outcome
 from celonis_frames._jobs.rate_limit import limit_for
 from celonis_frames.exceptions import ApiError, BadRequest, Conflict, RateLimited, UploadUncertain
 
@@ -48,13 +48,13 @@ def submit(
         Cancelled: Another thread cancelled the push.
         UploadUncertain: It is unknown whether the job was submitted.
     """
-    patience = api.patience
-    limit, budget, unknown, rejections = limit_for(api.url), patience.budget(), False, 0
+    policy = api.policy
+    limit, retries, unknown, rejections = limit_for(api.url), policy.start(), False, 0
     while True:
-        limit.wait(left=patience.left(), announce=announce, stop=patience.stop)
+        limit.wait(left=policy.remaining(), announce=announce, stop=policy.stop)
         if recount is not None:
             recount()
-        patience.check()
+        policy.raise_if_cancelled()
         try:
             api.execute_job(pool_id, job_id, duplicate_removal_column=duplicate_removal_column)
         except RateLimited as error:
@@ -62,7 +62,7 @@ def submit(
             limit.rejected(error, rejections)
         except ApiError as error:
             known = outcome(error)
-            unknown = unknown or known == "unknown"
+            unknown = unknown or known is Outcome.UNKNOWN
             conflict = isinstance(error, Conflict)
             # A job that has left NEW is rejected with 400: a proxy or gateway sent this call twice.
             # If no call can have been carried out, the state need not be read.
@@ -70,9 +70,9 @@ def submit(
                 api, pool_id, job_id, error
             ) != "NEW":
                 return
-            if known == "refused" and not conflict:
+            if known is Outcome.REJECTED and not conflict:
                 raise
-            budget.wait_or_raise(error)
+            retries.wait_or_raise(error)
         else:
             return
 
@@ -81,7 +81,7 @@ def _state(api: DataPushApi, pool_id: str, job_id: str, error: ApiError) -> str:
     try:
         return api.job(pool_id, job_id).state
     except ApiError as second:
-        if outcome(second) == "refused":
+        if outcome(second) is Outcome.REJECTED:
             raise
         raise UploadUncertain(
             f"It is unknown whether job {job_id} was submitted ({error.message}), and its state "

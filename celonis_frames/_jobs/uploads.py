@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from celonis_frames._concurrency.cancellation import CallAborter, Cancelled, pause
 from celonis_frames._formatting import counted
-from celonis_frames._http.retry import RetryPolicy, RetryState, outcome
+from celonis_frames._http.retry import Outcome, RetryPolicy, RetryState, outcome
 from celonis_frames.exceptions import ApiError, JobTimeout, UploadUncertain
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class UploadProgress(Protocol):
 class _Item:
     payload: Payload
     deleted: bool
-    budget: RetryState
+    retries: RetryState
     abort: CallAborter
     counted: int = 0
     error: ApiError | None = None
@@ -87,7 +87,7 @@ class Uploads:
         job_id: The job, to which no other client adds chunks.
         workers: Parallel uploads. With one, the server receives the chunks in the order of `send`.
         progress: Counts bytes and chunks.
-        patience: The retry policy of each chunk, with the deadline and the cancellation of all.
+        policy: The retry policy of each chunk, with the deadline and the cancellation of all.
 
     Attributes:
         chunks: Number of chunks sent.
@@ -102,14 +102,14 @@ class Uploads:
         *,
         workers: int,
         progress: UploadProgress,
-        patience: RetryPolicy,
+        policy: RetryPolicy,
     ) -> None:
         self._api, self._pool_id, self._job_id = api, pool_id, job_id
         self._workers, self._progress = workers, progress
         self._stop = threading.Event()
-        self._patience = patience
+        self._policy = policy
         # Uploads have a stop event of their own: one that fails ends the others.
-        self._upload_patience = dataclasses.replace(patience, stop=self._stop)
+        self._upload_policy = dataclasses.replace(policy, stop=self._stop)
         self._changed = threading.Condition()
         self._running: dict[_Item, threading.Thread] = {}
         self._unknown: list[_Item] = []
@@ -156,7 +156,7 @@ class Uploads:
         """
         self._wait(self._workers - 1)
         self.chunks += 1
-        self._start(_Item(payload, deleted, self._upload_patience.budget(), CallAborter()))
+        self._start(_Item(payload, deleted, self._upload_policy.start(), CallAborter()))
 
     def finish(self) -> None:
         """Return when the job holds every chunk exactly once.
@@ -246,14 +246,14 @@ class Uploads:
                 if self._stop.is_set():
                     raise Cancelled from None
                 known = outcome(error)
-                if known == "refused":
+                if known is Outcome.REJECTED:
                     raise
-                if known == "unknown":
+                if known is Outcome.UNKNOWN:
                     item.error = error
                     with self._changed:
                         self._unknown.append(item)
                     return
-                item.budget.wait_or_raise(error)
+                item.retries.wait_or_raise(error)
             else:
                 with self._changed:
                     self._acknowledged += 1
@@ -280,7 +280,7 @@ class Uploads:
             self.has_unknown = True
             for item in self._reconcile(unknown):
                 assert item.error is not None  # noqa: S101  # the reason of the unknown outcome
-                item.budget.wait_or_raise(item.error)
+                item.retries.wait_or_raise(item.error)
                 self._start(item)
                 if self._workers == 1:
                     self._wait(0)  # keeps the order
@@ -331,9 +331,9 @@ class Uploads:
 
     def _list(self) -> list[Chunk]:
         try:
-            return self._api.chunks(self._pool_id, self._job_id, patience=self._patience)
+            return self._api.chunks(self._pool_id, self._job_id, policy=self._policy)
         except ApiError as error:
-            if outcome(error) == "refused" or not self.has_unknown:
+            if outcome(error) is Outcome.REJECTED or not self.has_unknown:
                 raise
             raise UploadUncertain(
                 f"It is unknown which chunks job {self._job_id} holds, and they cannot be listed "
@@ -342,12 +342,12 @@ class Uploads:
             ) from error
 
     def _sleep(self, seconds: float) -> None:
-        left = self._patience.left()
-        pause(seconds if left is None else min(seconds, left), self._patience.stop)
+        left = self._policy.remaining()
+        pause(seconds if left is None else min(seconds, left), self._policy.stop)
         self.raise_if_failed()
 
     def _poll_interval(self) -> float:
-        left = self._patience.left()
+        left = self._policy.remaining()
         return POLL_SECONDS if left is None else max(0.001, min(POLL_SECONDS, left))
 
     def raise_if_failed(self) -> None:
@@ -359,10 +359,10 @@ class Uploads:
         """
         if self._failure is not None:
             raise self._failure
-        self._patience.check()
+        self._policy.raise_if_cancelled()
         if self._stop.is_set():  # closed by another thread: an aborted upload is no unknown outcome
             raise Cancelled
-        if self._patience.left() == 0.0:
+        if self._policy.remaining() == 0.0:
             raise JobTimeout(
                 f"timeout= passed during the upload to job {self._job_id}, after "
                 f"{counted(self.chunks, 'chunk')}; nothing was executed. Give a longer timeout=.",

@@ -90,7 +90,7 @@ class Verification:
                 self._pool_id,
                 self._table,
                 self._connection_id,
-                patience=None if asked else RetryPolicy(tries=1),
+                policy=None if asked else RetryPolicy(max_tries=1),
             )
         except NotFound:
             self._note_missing_table(frames)

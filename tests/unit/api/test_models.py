@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, OAuth2
 from celonis_frames._api import models
-from celonis_frames._api.client import _part
+from celonis_frames._api.client import _segment
 from celonis_frames._auth.oauth2 import _refused
 from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.redaction import redact
@@ -65,7 +65,7 @@ def test_any_answer_is_a_record_or_an_api_error(reader: str, item: Any) -> None:
     str(found).encode()
     if hasattr(found, "id"):
         try:
-            path = _part(found.id)
+            path = _segment(found.id)
         except ConfigError:
             path = ""  # a dot segment: refused, never sent
         assert "/" not in path
@@ -86,7 +86,7 @@ def test_any_answer_is_a_record_or_an_api_error(reader: str, item: Any) -> None:
 def test_any_bytes_are_json_or_an_api_error(content: bytes) -> None:
     """What is no JSON is an ApiStatusError with a short, printable text."""
     try:
-        found = models.read_list(_answer(content))
+        found = models.items(_answer(content))
     except ApiStatusError as refused:
         _check_shown(refused)
     else:
