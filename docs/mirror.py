@@ -1,6 +1,6 @@
-"""Write the tables that mirror code into the documentation.
+"""Writes the tables that mirror code into the documentation.
 
-The tables of types are made by planning a push of every case in tests/cases.py.
+The tables of types show planned pushes of all cases in tests/cases.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import cases  # noqa: E402  # the tests' own list
 
 def types_table() -> str:
     """The type table as Markdown."""
-    rows = ["| Arrow | Celonis | or by `columns=` | how |", "|---|---|---|---|"]
+    rows = ["| Arrow | Celonis | by `columns=` also | conversion |", "|---|---|---|---|"]
     rows += [
         f"| {rule.arrow_types} | {rule.default or 'rejected'} | {', '.join(rule.others)} | "
         f"{rule.how}{f': {rule.advice}' if rule.advice else ''} |"
@@ -31,10 +31,10 @@ def types_table() -> str:
 
 
 def library_table(library: str) -> str:
-    """What the types of one library become, as Markdown."""
-    rows = [f"| {library} | asked for | Celonis | for example | note |", "|---|---|---|---|---|"]
+    """The Celonis types of one library's types as Markdown."""
+    rows = [f"| {library} | options | Celonis | example or error | note |", "|---|---|---|---|---|"]
     for case in cases.LIBRARIES[library]:
-        asked = ", ".join(f"`{name}={value!r}`" for name, value in case.options.items())
+        options = ", ".join(f"`{name}={value!r}`" for name, value in case.options.items())
         frame = cases.frame(library, {"C": case.make()})
         try:
             plan = celonis_frames.plan(frame, "Pool", "TABLE", **case.options)
@@ -43,7 +43,7 @@ def library_table(library: str) -> str:
         else:
             celonis = next(column.type for column in plan.columns if column.name == "C")
             shown = ", ".join(_shown(value) for value in case.stored or [])
-        rows.append(f"| {case.type} | {asked} | {celonis} | {shown} | {case.note} |")
+        rows.append(f"| {case.type} | {options} | {celonis} | {shown} | {case.note} |")
     return "\n".join(rows)
 
 
@@ -60,7 +60,7 @@ def assumptions_table() -> str:
 
 
 def mirrored(page: str, name: str, table: str) -> str:
-    """The page with the table between its markers."""
+    """The page with the table between the markers of that name."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     return pattern.sub(lambda _: f"{begin}\n{table}\n{end}", page)

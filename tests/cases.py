@@ -1,7 +1,7 @@
-"""One case for each type of each library: the table of docs/types.md is made from these.
+"""One case for each type of each library; the tables of docs/types.md are generated from them.
 
-docs/mirror.py plans a push of every case and writes down what it becomes; tests/integration/test_types.py pushes
-them and compares what is stored.
+docs/mirror.py plans a push of every case and writes the result; tests/integration/test_types.py
+pushes every case and compares what is stored.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class Case:
     Attributes:
         type: The type, as the documentation shows it.
         make: The column: a pandas or polars Series, or an Arrow array.
-        stored: What must be stored; None if the column must be rejected.
-        refusal: What the message must say, as a regular expression.
+        stored: The values that must be stored; None if the column must be rejected.
+        message: Regular expression that the error message must match.
         options: Parameters of the push, which the documentation shows.
-        needs: A name that pyarrow or polars must have for the case.
-        note: What the documentation says beside it.
+        needs: A name that pyarrow must have for the case.
+        note: A remark for the documentation.
     """
 
     type: str
     make: Callable[[], Any]
     stored: list[Any] | None = None
-    refusal: str = ""
+    message: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     needs: str = ""
     note: str = ""
@@ -62,7 +62,7 @@ def _a(values: list[Any], kind: Any = None) -> Callable[[], Any]:
 
 HEX, BASE64, JSON = {"binary": "hex"}, {"binary": "base64"}, {"nested": "json"}
 NULL_INF = {"infinity": "null"}
-NEEDS_CHOICE = "cannot store: push with binary="
+NEEDS_BINARY = "cannot store: push with binary="
 NEEDS_JSON = 'nested="json"'
 
 PANDAS = [
@@ -80,8 +80,8 @@ PANDAS = [
     Case("bool", _s([True, False], "bool"), [True, False]),
     Case("boolean", _s([True, None], "boolean"), [True, None]),
     Case("str (pandas 3), string", _s(["0045", None], "string"), ["0045", None]),
-    Case("category of text", _s(["a", None], "category"), ["a", None],
-         note="a category that no row has counts for nothing"),
+    Case("category of strings", _s(["a", None], "category"), ["a", None],
+         note="categories that no row has are ignored"),
     Case("category of numbers", _s([7, None], pd.CategoricalDtype([7, 8])), [7, None]),
     Case("category of Interval (pd.cut)", lambda: pd.Series(pd.cut([1, 4], [0, 2, 4])),
          ["(0, 2]", "(2, 4]"]),
@@ -94,17 +94,17 @@ PANDAS = [
     Case("timedelta64", _s([dt.timedelta(seconds=90, milliseconds=5), None], "timedelta64[us]"),
          [90.005, None]),
     Case("Period", lambda: pd.Series(pd.PeriodIndex(["2024-02", None], freq="M")), ["2024-02", None],
-         note="text, as pandas writes it"),
+         note="a string, as pandas writes it"),
     Case("Interval", lambda: pd.Series(pd.arrays.IntervalArray.from_tuples([(0, 1), None])),
-         ["(0.0, 1.0]", None], note="text, as pandas writes it"),
+         ["(0.0, 1.0]", None], note="a string, as pandas writes it"),
     Case("Sparse", lambda: pd.Series(pd.arrays.SparseArray([0, 5])), [0, 5]),
     Case("ArrowDtype", _s([D("1.25"), None], pd.ArrowDtype(pa.decimal128(9, 2))), [1.25, None],
-         note="as the Arrow type below; NaN stays NaN"),
+         note="as its Arrow type, see below; NaN stays NaN"),
     Case("complex", _s([1j, 2j], "complex128"), None, "'C' is complex128"),
     Case("object of str", _s(["a", None]), ["a", None]),
     Case("object of bool", _s([True, None]), [True, None]),
     Case("object of int", _s([2**53 + 1, None]), [2**53 + 1, None],
-         note="beyond 64 bits an error, or STRING or FLOAT by columns="),
+         note="beyond 64 bits an error, unless columns= says STRING or FLOAT"),
     Case("object of int beyond 64 bits", _s([2**64, None]), None, "up to 18446744073709551616"),
     Case("object of float", _s([1.5, None]), [1.5, None]),
     Case("object of Decimal", _s([D("0.57"), None]), [0.57, None]),
@@ -123,8 +123,8 @@ PANDAS = [
          "a zone in row 1"),
     Case("object of timedelta", _s([dt.timedelta(seconds=1.5), None]), [1.5, None]),
     Case("object of UUID", _s([ID, None]), [str(ID), None]),
-    Case("object of UUID and text", _s([ID, "x"]), None, "UUID at first, str from row 1"),
-    Case("object of bytes", _s([b"\x00\xff", None]), None, NEEDS_CHOICE),
+    Case("object of UUID and str", _s([ID, "x"]), None, "UUID at first, str from row 1"),
+    Case("object of bytes", _s([b"\x00\xff", None]), None, NEEDS_BINARY),
     Case("object of bytes", _s([b"\x00\xff", None]), ["00ff", None], options=HEX),
     Case("object of dict, list", _s([{"a": 1}, None]), None, NEEDS_JSON),
     Case("object of dict, list", _s([{"a": [1, None], "b": "ä"}, None]),
@@ -132,16 +132,16 @@ PANDAS = [
     Case("object, mixed", _s([None, 1, "x"]), None, "int at first, str from row 2"),
     Case("object of anything else", _s([object(), None]), None, "object objects"),
     Case("object, only nulls", _s([None, float("nan")]), [None, None],
-         note="text, unless columns= says another type"),
+         note="STRING, unless columns= names another type"),
 ]  # fmt: skip
 
 POLARS = [
     Case("Int8, Int16, Int32, Int64", _p([BIG, None], pl.Int64), [BIG, None]),
     Case("UInt8, UInt16, UInt32", _p([2**32 - 1, None], pl.UInt32), [2**32 - 1, None]),
-    Case("UInt64", _p([BIG, None], pl.UInt64), [BIG, None], note="a value beyond 64 bits is an error"),
+    Case("UInt64", _p([BIG, None], pl.UInt64), [BIG, None], note="a value that does not fit 64 bits is an error"),
     Case("UInt64 beyond 64 bits", _p([2**63], pl.UInt64), None, "up to 9223372036854775808"),
     Case("Int128, UInt128", _p([-BIG, None], pl.Int128), [-BIG, None],
-         note="a value beyond 64 bits is an error"),
+         note="a value that does not fit 64 bits is an error"),
     Case("Int128 beyond 64 bits", _p([-(2**100), 5], pl.Int128), None, f"up to -{2**100}"),
     Case("Int128 beyond 64 bits", _p([2**100, None], pl.Int128), [str(2**100), None],
          options={"columns": {"C": "STRING"}}),
@@ -156,7 +156,7 @@ POLARS = [
     Case("String", _p(["", None], pl.String), ["", None]),
     Case("Categorical", _p(["a", None], pl.Categorical), ["a", None]),
     Case("Enum", _p(["a", None], pl.Enum(["b", "a"])), ["a", None]),
-    Case("Binary", _p([b"x"], pl.Binary), None, NEEDS_CHOICE),
+    Case("Binary", _p([b"x"], pl.Binary), None, NEEDS_BINARY),
     Case("Binary", _p([b"\x00\xff", None], pl.Binary), ["AP8=", None], options=BASE64),
     Case("Date", _p([DAY, None], pl.Date), [MIDNIGHT, None]),
     Case("Datetime", _p([NOON, None], pl.Datetime("us")), [NOON, None]),
@@ -223,11 +223,11 @@ ARROW = [
     Case("null", lambda: pa.nulls(2), [None, None]),
     Case("null as DATE", lambda: pa.nulls(2), [None, None], options={"columns": {"C": "DATE"}}),
     Case("dictionary", lambda: pa.array(["x", None]).dictionary_encode(), ["x", None],
-         note="as its values"),
+         note="the type of its values"),
     Case("dictionary of string_view", lambda: pa.DictionaryArray.from_arrays(
         pa.array([0, None], pa.int8()), pa.array(["x"], pa.string_view())), ["x", None]),
     Case("run_end_encoded", lambda: pc.run_end_encode(pa.array([7, None])), [7, None],
-         note="as its values"),
+         note="the type of its values"),
     Case("run_end_encoded of dictionary", lambda: _RUNS(
         pa.array([1, 2], pa.int16()), pa.array(["x", None]).dictionary_encode()), ["x", None]),
     Case("arrow.uuid", lambda: _EXTENSION(pa.uuid(), pa.array([ID.bytes, None], pa.binary(16))),
@@ -238,9 +238,9 @@ ARROW = [
          "periods to strings"),
     Case("other extension types", lambda: _EXTENSION(
         pa.opaque(pa.int32(), "a", "b"), pa.array([5, None], pa.int32())), [5, None], needs="opaque",
-        note="as their storage"),
+        note="the type of their storage"),
     Case("binary, large_binary, binary_view, fixed_size_binary", _a([b"x"], pa.binary_view()), None,
-         NEEDS_CHOICE),
+         NEEDS_BINARY),
     Case("binary, large_binary, binary_view, fixed_size_binary", _a([b"xy", None], pa.binary(2)),
          ["7879", None], options=HEX),
     Case("binary", _a([b"xyz1", None]), ["eHl6MQ==", None], options=BASE64),
@@ -252,11 +252,11 @@ ARROW = [
     Case("list of binary", _a([[b"x"], None]), ['["78"]', None], options=JSON | HEX),
     Case("list of floats", _a([[float("inf")]]), None, "contain infinities", options=JSON),
     Case("list of floats", _a([[float("inf"), float("nan"), 1e17], None]), ["[null, null, 1e+17]", None],
-         options=JSON | NULL_INF, note="JSON has no NaN: it is null"),
+         options=JSON | NULL_INF, note="JSON has no NaN, so it is null"),
     Case("struct", _a([{"a": DAY, "b": dt.timedelta(seconds=1.5)}, None]),
          ['{"a": "2024-02-29", "b": 1.5}', None], options=JSON),
     Case("map", _a([[("k", 1)], None], pa.map_(pa.string(), pa.int64())), ['[["k", 1]]', None],
-         options=JSON, note="a list of pairs, since keys need not be text"),
+         options=JSON, note="a list of pairs, since keys need not be strings"),
     Case("union", _dense_union, ["1", '"x"'], options=JSON),
     Case("month_day_nano_interval", _a([pa.MonthDayNano([1, 2, 3])]), None, "duration or a string"),
 ]  # fmt: skip
@@ -265,12 +265,12 @@ LIBRARIES = {"pandas": PANDAS, "polars": POLARS, "Arrow": ARROW}
 
 
 def possible(case: Case) -> bool:
-    """Whether the installed versions know the type."""
+    """Whether the installed pyarrow has the type."""
     return not case.needs or hasattr(pa, case.needs)
 
 
 def frame(library: str, columns: dict[str, Any]) -> Any:
-    """A frame of the library, with numbers N for the order of rows."""
+    """A frame of the library, with a column N that numbers the rows."""
     rows = range(len(next(iter(columns.values()))))
     if library == "pandas":
         return pd.DataFrame({"N": rows} | columns)

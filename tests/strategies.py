@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 from hypothesis import strategies as st
 from hypothesis.extra import pandas as hpd
 
-REFUSED = object()
-"""In the place of a stored value: the column must be refused before anything is sent."""
+REJECTED = object()
+"""Instead of stored values: the column must be rejected before anything is sent."""
 
 MAX_TEXT_LENGTH = 16_250
 EPOCH = dt.datetime(1970, 1, 1)
@@ -43,7 +43,7 @@ class Kind:
         id: Library and type, for messages.
         each: One value, as `stored` understands it; nulls are added by `columns`.
         build: A column of the library from a list of values and None.
-        stored: The stored value, or REFUSED.
+        stored: The stored value, or REJECTED.
         csv: The same where the file is CSV; None as `stored`.
         nulls: Whether the library has a null for it.
     """
@@ -66,7 +66,7 @@ class Drawn:
     csv: Any
 
     def stored(self, file_type: str) -> Any:
-        """The stored values, or REFUSED."""
+        """The stored values, or REJECTED."""
         return self.csv if file_type == "CSV" else self.parquet
 
 
@@ -79,7 +79,7 @@ def columns(kind: Kind, rows: int) -> st.SearchStrategy[Drawn]:
 def _drawn(kind: Kind, values: list[Any]) -> Drawn:
     def all_stored(stored: Callable[[Any], Any]) -> Any:
         found = [None if value is None else stored(value) for value in values]
-        return REFUSED if any(value is REFUSED for value in found) else found
+        return REJECTED if any(value is REJECTED for value in found) else found
 
     parquet = all_stored(kind.stored)
     return Drawn(
@@ -98,15 +98,15 @@ def same(value: Any) -> Any:
 
 
 def long(value: int) -> Any:
-    return value if I64[0] <= value <= I64[1] else REFUSED
+    return value if I64[0] <= value <= I64[1] else REJECTED
 
 
 def finite(value: float) -> Any:
-    return REFUSED if math.isinf(value) else float(value)
+    return REJECTED if math.isinf(value) else float(value)
 
 
 def text(value: str) -> Any:
-    return REFUSED if "\0" in value or len(value) > MAX_TEXT_LENGTH else value
+    return REJECTED if "\0" in value or len(value) > MAX_TEXT_LENGTH else value
 
 
 def midnight(value: dt.date) -> int:
@@ -114,13 +114,13 @@ def midnight(value: dt.date) -> int:
 
 
 def moment(unit: str) -> Callable[[int], Any]:
-    """Microseconds, cut as DuckDB cuts INT96; refused where INT96 does not reach."""
+    """Microseconds, cut as DuckDB cuts INT96; rejected beyond the range of INT96."""
 
     def stored(count: int) -> Any:
         micros = count * 10**6 // PER_SECOND[unit]
         if DUCKDB_CUTS_TOWARDS_1970 and count < 0:
             micros = -(-count * 10**6 // PER_SECOND[unit])
-        return micros if INT96_FIRST <= micros < I64[1] else REFUSED
+        return micros if INT96_FIRST <= micros < I64[1] else REJECTED
 
     return stored
 
@@ -130,13 +130,13 @@ def moment_in_csv(unit: str) -> Callable[[int], Any]:
 
     def stored(count: int) -> Any:
         micros, rest = divmod(count * 10**6, PER_SECOND[unit])
-        return REFUSED if rest or not CSV_FIRST <= micros <= CSV_LAST else micros
+        return REJECTED if rest or not CSV_FIRST <= micros <= CSV_LAST else micros
 
     return stored
 
 
 def clock(unit: str) -> Callable[[int], str]:
-    """Six digits after the second, nine where nanoseconds need them."""
+    """Six digits after the second, nine if there are nanoseconds."""
 
     def stored(count: int) -> str:
         whole, rest = divmod(count, PER_SECOND[unit])
@@ -181,7 +181,7 @@ def micros(value: dt.datetime) -> int:
 
 
 def moments(unit: str) -> st.SearchStrategy[int]:
-    """Counts of the unit: all that its 64 bits hold, mostly those that people have."""
+    """Counts of the unit: anything that 64 bits hold, mostly usual times."""
     year_1, year_9999 = CSV_FIRST // 10**6, CSV_LAST // 10**6
     per = PER_SECOND[unit]
     low, high = max(I64[0] + 1, year_1 * per), min(I64[1], year_9999 * per)
@@ -189,7 +189,7 @@ def moments(unit: str) -> st.SearchStrategy[int]:
     every = st.integers(I64[0] + 1, I64[1])
     if unit == "ns":
         return st.one_of(every, st.sampled_from([0, -1, 1, 999, 1000, I64[1], I64[0] + 1]))
-    # 2**62 microseconds and the like are neither refused nor of this world: the job stores them.
+    # 2**62 microseconds and the like are neither rejected nor of this world: the job stores them.
     return st.one_of(
         st.integers(low, high), edges, every if unit == "us" else st.integers(low, high)
     )
@@ -273,7 +273,7 @@ ARROW = [
     Kind("arrow fixed_size_binary[2]", st.binary(min_size=2, max_size=2), arrow(pa.binary(2)),
          lambda value: value.hex()),
     Kind("arrow month_day_nano_interval", st.just(pa.MonthDayNano([1, 2, 3])),
-         arrow(pa.month_day_nano_interval()), lambda _: REFUSED, nulls=False),
+         arrow(pa.month_day_nano_interval()), lambda _: REJECTED, nulls=False),
 ]  # fmt: skip
 if hasattr(pa, "decimal32"):
     ARROW += [
@@ -441,7 +441,7 @@ PANDAS = [
          lambda values: pd.Series(pd.Categorical([pd.Period(v, "M") for v in values])),
          lambda value: f"{value:%Y-%m}", nulls=False),
     Kind("pandas object mixed", st.sampled_from([1, "x"]), lambda values: pd.Series(
-        [*values[:-2], 1, "x"], dtype=object), lambda _: REFUSED, nulls=False),
+        [*values[:-2], 1, "x"], dtype=object), lambda _: REJECTED, nulls=False),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""pandas frames as Arrow batches, without importing pandas and without copying the frame whole."""
+"""pandas DataFrames as Arrow batches, slice by slice and without importing pandas."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 Batches = Callable[[], Iterator[pa.RecordBatch]]
 
 _UNSUPPORTED_KINDS = "cV"
+"""NumPy kinds that Arrow has no type for: complex numbers and records."""
 
 _SAMPLE_OBJECTS = 256
-"""Objects of a batch that are looked at to tell how many fit one."""
+"""Objects of a batch that are measured to estimate how many fit one."""
 _DEFAULT_OBJECT_BYTES = 24
-"""Arrow bytes that any other object is taken for."""
+"""Arrow bytes assumed for objects other than strings, bytes and collections."""
 
 
 @dataclass(frozen=True)
 class _Column:
-    """One column: its values, the Arrow type of all of them, and how a slice is prepared."""
+    """One column: its values, their Arrow type, and how a slice is prepared for Arrow."""
 
     name: str
     series: Any
@@ -34,7 +35,7 @@ class _Column:
 
     @property
     def expensive(self) -> bool:
-        """Whether its values are Python objects, which are converted one by one."""
+        """Whether the values are Python objects, which are converted one by one."""
         dtype = self.series.dtype
         return (
             dtype.kind == "O"
@@ -55,7 +56,7 @@ class _Column:
         except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
             raise ColumnTypeError(
                 f"Column {self.name!r} has a value between rows {start} and {stop} that does not "
-                f"fit its type {self.type}: convert the column first.",
+                f"fit its type {self.type}: convert the column in the frame.",
                 column=self.name,
             ) from error
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
@@ -66,10 +67,10 @@ class PandasRows:
     """A DataFrame's rows.
 
     Attributes:
-        schema: Their Arrow schema.
-        batches: Yields them, each time it is called.
-        notes: What the user should know.
-        expensive: Whether converting them takes much of Python's time.
+        schema: Arrow schema of the rows.
+        batches: Yields the rows; can be called again.
+        notes: Warnings for the user.
+        expensive: Whether the conversion loops over Python objects.
     """
 
     schema: pa.Schema
@@ -88,8 +89,8 @@ def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
         index: None keeps a named index as columns and drops an unnamed one; True and False force.
 
     Raises:
-        ColumnNameError: A name is not text, or two columns have the same.
-        ColumnTypeError: A column mixes types or has one without an Arrow counterpart.
+        ColumnNameError: A name is no string, or two columns have the same name.
+        ColumnTypeError: A column mixes types, or its type has no Arrow counterpart.
     """
     series, notes = _named_series(frame, index)
     columns = [_convert_series(name, values) for name, values in series]
@@ -103,7 +104,7 @@ def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
         start = 0
         while start < rows:
             stop = start + rows_per_batch(rows - start, fixed_bytes, target)
-            # Objects take their memory in Arrow only when they are converted: ask before.
+            # The Arrow size of objects is only known after the conversion, so it is estimated.
             width = fixed_bytes + sum(_object_bytes(column, start, stop) for column in expensive)
             stop = start + rows_per_batch(rows - start, width, target)
             yield pa.RecordBatch.from_arrays(
@@ -119,14 +120,14 @@ def _named_series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]]
     labels = list(frame.columns)
     if frame.columns.nlevels > 1:
         raise ColumnNameError(
-            f"The columns have {frame.columns.nlevels} levels (MultiIndex): join them to one text "
+            f"The columns have {frame.columns.nlevels} levels (MultiIndex): join them to one name "
             "each, for example df.columns = ['_'.join(map(str, c)) for c in df.columns]."
         )
     for position, label in enumerate(labels):
         if not isinstance(label, str):
             raise ColumnNameError(
                 f"Column {position} is named {label!r} ({type(label).__name__}), but names must be "
-                "text: rename it, for example df.rename(columns=str)."
+                "strings: rename it, for example with df.rename(columns=str)."
             )
     found: list[tuple[str, Any]] = []
     notes: tuple[str, ...] = ()
@@ -139,8 +140,8 @@ def _named_series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]]
             found.append((default if name is None else str(name), values))
     elif index is None and frame.index.dtype.kind not in "iu":
         notes = (
-            f"The unnamed index ({frame.index.dtype}) was not sent: name it or say index=True to "
-            "send it, index=False to silence this.",
+            f"The unnamed index ({frame.index.dtype}) is not sent: name it or pass index=True to send "
+            "it, index=False to silence this warning.",
         )
     found += [(label, frame.iloc[:, position]) for position, label in enumerate(labels)]
     seen: set[str] = set()
@@ -174,13 +175,13 @@ def _convert_series(name: str, series: Any) -> _Column:
 
 
 def _convert_category(name: str, series: Any) -> _Column:
-    """Categories become a dictionary: whatever they are, they are converted once, not per row."""
+    """A categorical column as an Arrow dictionary: each category is converted once, not per row."""
     pandas = sys.modules["pandas"]
     categories = pandas.Series(series.cat.categories)
     try:
         dictionary = _convert_series(name, categories).slice(0, len(categories))
     except ColumnTypeError:
-        # A category that no row has is no reason to refuse the column.
+        # A category that no row has is no reason to reject the column.
         used = series.cat.remove_unused_categories()
         if len(used.cat.categories) == len(categories):
             raise
@@ -188,7 +189,7 @@ def _convert_category(name: str, series: Any) -> _Column:
 
     def prepare(part: Any) -> Any:
         codes = part.array.codes
-        # pandas has seen to it that no code is beyond the categories.
+        # pandas has checked that every code has a category.
         return pa.DictionaryArray.from_arrays(
             pa.array(codes, mask=codes < 0), dictionary, safe=False
         )
@@ -203,7 +204,8 @@ def _arrow_type(name: str, empty: Any) -> pa.DataType:
         return pa.array(empty, from_pandas=True).type
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise ColumnTypeError(
-            f"Column {name!r} is {empty.dtype}, for which Arrow has no type: convert it first.",
+            f"Column {name!r} is {empty.dtype}, for which Arrow has no type: convert it in the "
+            "frame.",
             column=name,
         ) from error
 
@@ -213,7 +215,7 @@ def _unchanged(part: Any) -> Any:
 
 
 def _value_bytes(column: _Column) -> float:
-    """Arrow bytes of a value of a column that is no column of objects, roughly."""
+    """Approximate Arrow bytes of a value of a column that holds no Python objects."""
     kind = column.type
     try:
         return max(1, int(kind.bit_width) // 8)
@@ -224,7 +226,7 @@ def _value_bytes(column: _Column) -> float:
 
 
 def _object_bytes(column: _Column, start: int, stop: int) -> float:
-    """Arrow bytes of one of these objects, from some of them."""
+    """Arrow bytes of one object in some rows, estimated from a sample."""
     values = column.series.array[start : stop : max(1, (stop - start) // _SAMPLE_OBJECTS)]
     return sum(_bytes_of(value) for value in values) / max(len(values), 1)
 

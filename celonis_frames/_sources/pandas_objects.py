@@ -1,8 +1,8 @@
-"""What a pandas column of Python objects holds: one Arrow type for all its rows, or an error.
+"""The Arrow type of a pandas column of Python objects: one type for all rows, or an error.
 
-Arrow brings together what it can: a date and a datetime, a Timestamp with nanoseconds and one
-without, text and bytes. Each would lose something in silence, so all rows are looked at first.
-These looks are Python loops over the values; there is no other way to see a Python object.
+Arrow silently combines what it can: a date with a datetime, a Timestamp with nanoseconds with one
+without, a string with bytes. Each of these loses something, so all rows are checked first, in
+Python loops over the values, since Arrow and NumPy cannot see into Python objects.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _INFERRED_TYPES = {
     "string": pa.string(),
     "time": pa.time64("us"),
 }
-"""Arrow types by what `pandas.api.types.infer_dtype` finds in all rows."""
+"""Arrow types by what `pandas.api.types.infer_dtype` returns for all rows."""
 
 
 def object_type(name: str, series: Any) -> tuple[pa.DataType, Prepare]:
-    """The Arrow type of an object column, found over all rows, and how a slice is made ready.
+    """The Arrow type of an object column, found over all rows, and how a slice is prepared.
 
     Raises:
-        ColumnTypeError: Several types, or one that has no Arrow counterpart. The message names
-            the first row that differs and both types, and no value.
+        ColumnTypeError: Several types, or a type that has no Arrow counterpart. The message names
+            the first row that differs and both types, but no value.
     """
     label = sys.modules["pandas"].api.types.infer_dtype(series, skipna=True)
     if label in ("mixed-integer", "mixed-integer-float", "mixed", "date", "datetime", "time"):
@@ -55,7 +55,7 @@ def object_type(name: str, series: Any) -> tuple[pa.DataType, Prepare]:
         _check_one_type_inside(name, series)
     try:
         if isinstance(first, set | frozenset):
-            raise TypeError  # Arrow would take one for a list, in an order that means nothing
+            raise TypeError  # Arrow would make it a list, in arbitrary order
         kind = pa.array(series, from_pandas=True).type
     except UnicodeEncodeError as error:
         raise surrogate_error(name, "") from error
@@ -64,15 +64,20 @@ def object_type(name: str, series: Any) -> tuple[pa.DataType, Prepare]:
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise _no_type_error(name, label, first) from error
     if label in ("datetime", "timedelta") and _any_nanoseconds(series):
-        # Arrow takes the unit of Python's own times, microseconds, and would cut these.
+        # Arrow chooses microseconds, the unit of Python's own times, and would cut nanoseconds.
         kind = pa.timestamp("ns", kind.tz) if label == "datetime" else pa.duration("ns")
     return kind, _unchanged
 
 
 def surrogate_error(name: str, where: str) -> ColumnTypeError:
-    """The error for half a character."""
+    """The error for a string that UTF-8 cannot store.
+
+    Args:
+        name: The column.
+        where: The rows, as a continuation of the sentence; may be empty.
+    """
     return ColumnTypeError(
-        f"Column {name!r} has a text with a lone surrogate (half of a character){where}, which "
+        f"Column {name!r} has a string with a lone surrogate (half a character){where}, which "
         "UTF-8 cannot store: clean it, for example with .str.encode('utf-8', 'replace')"
         ".str.decode('utf-8').",
         column=name,
@@ -80,7 +85,7 @@ def surrogate_error(name: str, where: str) -> ColumnTypeError:
 
 
 def _type_name(value: Any) -> str:
-    """What a value is, as far as Celonis tells values apart."""
+    """Name of the type of a value; types with the same name can share a column."""
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, dt.datetime):
@@ -90,7 +95,7 @@ def _type_name(value: Any) -> str:
     for type_name, kinds in _PYTHON_TYPES:
         if isinstance(value, kinds):
             return type_name
-    # NumPy's scalars say their kind; other objects are of their own class only.
+    # NumPy scalars have a kind; other objects are known by their class only.
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if kind and hasattr(value, "__len__"):
         return "list"
@@ -125,8 +130,8 @@ def _check_one_type(name: str, series: Any) -> None:
         found = _type_name(value)
         if found == "time with zone":
             raise ColumnTypeError(
-                f"Column {name!r} has a time of day with a zone in row {row}; Celonis keeps no "
-                "zone: remove it with .replace(tzinfo=None), or make it text.",
+                f"Column {name!r} has a time of day with a zone in row {row}, and Celonis stores "
+                "no zone: remove it with .replace(tzinfo=None), or convert it to a string.",
                 column=name,
             )
         expected = expected or found
@@ -139,7 +144,7 @@ def _check_one_type(name: str, series: Any) -> None:
 
 
 def _check_one_type_inside(name: str, series: Any) -> None:
-    """The same for what stands at each place inside lists and dicts."""
+    """The same check for every place inside lists and dicts."""
     types: dict[tuple[str, ...], str] = {}
     for row, value in _non_null(series):
         for place, inner in _nested_values(value, ()):
@@ -152,9 +157,9 @@ def _check_one_type_inside(name: str, series: Any) -> None:
                 problem = f"in row {row} a {found}{' with nanoseconds' * _has_nanoseconds(inner)}"
             if problem:
                 raise ColumnTypeError(
-                    f"Column {name!r} holds values inside its {_type_name(value)}s that cannot be "
-                    f"sent as they are: {problem}. Give them one type, or make the column JSON "
-                    "text yourself.",
+                    f"Column {name!r} has values inside its {_type_name(value)}s that cannot be "
+                    f"sent as they are: {problem}. Give them one type, or convert them to JSON "
+                    "in the frame.",
                     column=name,
                 )
 
@@ -188,13 +193,13 @@ def _any_nanoseconds(series: Any) -> bool:
 def _no_type_error(name: str, label: str, first: Any) -> ColumnTypeError:
     if label == "decimal":
         return ColumnTypeError(
-            f"Column {name!r} holds decimals without a fixed number of digits (infinities, or more "
+            f"Column {name!r} has decimals without a fixed number of digits (infinities, or more "
             "than 76 digits): convert them to float or str first.",
             column=name,
         )
     return ColumnTypeError(
-        f"Column {name!r} holds {type(first).__name__} objects, which Arrow cannot convert: make "
-        "them text, numbers or times first.",
+        f"Column {name!r} has {type(first).__name__} objects, which Arrow cannot convert: "
+        "convert them to strings, numbers or times first.",
         column=name,
     )
 
@@ -208,5 +213,5 @@ def _to_strings(part: Any) -> Any:
 
 
 def _to_wide_integers(part: Any) -> Any:
-    texts = pa.array(_to_strings(part), pa.large_string(), from_pandas=True)
-    return pa.ExtensionArray.from_storage(WideInteger(), texts)
+    digits = pa.array(_to_strings(part), pa.large_string(), from_pandas=True)
+    return pa.ExtensionArray.from_storage(WideInteger(), digits)

@@ -1,4 +1,4 @@
-"""polars frames as Arrow batches, without importing polars."""
+"""polars DataFrames and LazyFrames as Arrow batches, without importing polars."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
 
 
 def _split(part: Any, target: int) -> Iterator[Any]:
-    """The rows in pieces that are not too large, by what polars itself says they weigh."""
+    """The rows in slices that are not too large, by the size that polars estimates."""
     parts = max(part.estimated_size() / target, part.height / BATCH_ROWS)
     if parts <= TOO_LARGE or part.height <= 1:
         yield part
@@ -53,8 +53,8 @@ def _split(part: Any, target: int) -> Iterator[Any]:
 def read_lazy(frame: Any) -> tuple[pa.Schema, Batches]:
     """The Arrow schema of a LazyFrame and a function that streams its rows.
 
-    Each call runs the query anew on the streaming engine, with back-pressure; the frame is never
-    collected whole.
+    Each call runs the query again on the streaming engine, with back-pressure; the result is never
+    collected as a whole.
 
     Raises:
         ColumnTypeError: As `read_polars`.
@@ -86,8 +86,8 @@ def _to_arrow(frame: Any) -> pa.Table:
     for name, dtype in frame.schema.items():
         if dtype == pl.Object:
             raise ColumnTypeError(
-                f"Column {name!r} holds Python objects (polars Object), which Celonis cannot "
-                "store: convert it to a polars type first.",
+                f"Column {name!r} has Python objects (polars Object), which Celonis cannot store: "
+                "convert it to another polars type first.",
                 column=name,
             )
         if dtype in (pl.Int128, getattr(pl, "UInt128", pl.Int128)):
@@ -106,9 +106,13 @@ def _to_arrow(frame: Any) -> pa.Table:
 
 
 def _export(frame: Any, wide: list[str]) -> pa.Table:
-    """The frame in Arrow, its texts as the views that polars holds if these can be written.
+    """The frame in Arrow, its strings as the views that polars holds if pyarrow can write these.
 
-    Then no text is copied. Wide integers are not looked at as texts.
+    So no string is copied. The digits of wide integers are no strings in this sense.
+
+    Args:
+        frame: A DataFrame.
+        wide: Names of columns with the digits of wide integers.
     """
     pl = sys.modules["polars"]
     if not views_fit():
@@ -116,7 +120,7 @@ def _export(frame: Any, wide: list[str]) -> pa.Table:
     viewed = [dtype == pl.String and name not in wide for name, dtype in frame.schema.items()]
     columns: dict[bool, Iterator[Any]] = {}
     for views, level in ((True, pl.CompatLevel.newest()), (False, pl.CompatLevel.oldest())):
-        # Not by `select`: names may look like patterns.
+        # Not by `select`, which takes names such as ^A$ for patterns.
         part = [c for c, view in zip(frame.get_columns(), viewed, strict=True) if view == views]
         if part:
             columns[views] = iter(pl.DataFrame(part).to_arrow(compat_level=level).columns)

@@ -78,7 +78,7 @@ BEFORE: list[tuple[str, Any, Kwargs, type[Exception], str]] = [
     [case[1:] for case in BEFORE],
     ids=[case[0] for case in BEFORE],
 )
-def test_bad_input_is_refused_before_anything_is_sent(
+def test_bad_input_is_rejected_before_anything_is_sent(
     frame: Any,
     options: Kwargs,
     kind: type[Exception],
@@ -87,7 +87,7 @@ def test_bad_input_is_refused_before_anything_is_sent(
     connection: Celonis,
     table: str,
 ) -> None:
-    """A frame or parameter that cannot work raises its own error and makes no job."""
+    """Each invalid frame or parameter raises its own error, and no job is created."""
     jobs = len(server.jobs)
     with pytest.raises(kind, match=message):
         connection.push(frame, "Tests", table, **options)
@@ -95,7 +95,7 @@ def test_bad_input_is_refused_before_anything_is_sent(
 
 
 def test_an_error_never_shows_a_cells_value(connection: Celonis) -> None:
-    """Messages name columns, counts and types, not what stands in a cell."""
+    """Messages contain columns, counts and types, but no cell value."""
     secret = "canary-4711"
     for frame in (
         pd.DataFrame({"M": [1, secret]}),
@@ -115,7 +115,7 @@ def test_without_a_connection_the_error_says_what_to_set() -> None:
 
 
 def test_http_is_for_loopback_only() -> None:
-    """A key is never sent in the clear."""
+    """A key is never sent over plain HTTP."""
     with pytest.raises(exceptions.ConfigError, match="https"):
         celonis_frames.connect("http://dev.us-2.celonis.cloud", auth=celonis_frames.ApiKey("k"))
 
@@ -197,7 +197,7 @@ def test_a_query_that_changes_between_readings_is_never_executed(
 def test_a_small_answer_of_a_query_is_asked_for_once(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """A query may be dear, or say something else each time: what is small is held."""
+    """A query may be expensive or return other rows each time, so a small result is kept."""
     frame, calls = _growing(100)
     assert connection.push(frame, "Tests", table).rows == 101
     assert len(calls) == 1
@@ -205,7 +205,7 @@ def test_a_small_answer_of_a_query_is_asked_for_once(
 
 
 def _growing(rows: int) -> tuple[pl.LazyFrame, list[int]]:
-    """A query that gives a row more each time, and its runs."""
+    """A query that returns one more row each time, and a list with an item for each run."""
     calls: list[int] = []
 
     def grow(_: pl.DataFrame) -> pl.DataFrame:
@@ -218,7 +218,7 @@ def _growing(rows: int) -> tuple[pl.LazyFrame, list[int]]:
 def test_an_exception_in_the_users_generator_surfaces(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """The user's own error comes out as it is, and no job was made."""
+    """The user's own exception is raised unchanged, and no job is created."""
 
     def frames() -> Any:
         yield GOOD
@@ -233,7 +233,7 @@ def test_an_exception_in_the_users_generator_surfaces(
 def test_the_largest_number_of_all_rows_is_named(
     kind: str, connection: Celonis, table: str
 ) -> None:
-    """A number too large for 64 bits is told with the largest of the whole frame."""
+    """The error for a number beyond 64 bits names the largest number of the whole frame."""
     numbers = pl.Series("U", [1] * 300_000 + [2**63], dtype=pl.UInt64)
     frame: Any = pl.DataFrame(
         {"U": pl.concat([numbers, numbers, pl.Series([2**64 - 2], dtype=pl.UInt64)])}
@@ -253,6 +253,6 @@ def test_the_largest_number_of_all_rows_is_named(
 def test_a_parameter_of_the_wrong_kind_is_named(
     name: str, value: Any, connection: Celonis, table: str
 ) -> None:
-    """Not an error from somewhere inside, but one that says which parameter and what it takes."""
+    """The error names the parameter and says what it takes."""
     with pytest.raises(exceptions.ConfigError, match=f"^{name}=.* must be"):
         connection.push(GOOD, "Tests", table, **{name: value})

@@ -38,7 +38,7 @@ def _read(name: str) -> pl.DataFrame:
 
 
 def _as_stored(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """What Celonis holds of a frame: UTC instants without a zone, dates as midnights."""
+    """What Celonis stores of a frame: UTC instants without a zone, dates as midnights."""
     for name, kind in frame.schema.items():
         if isinstance(kind, pl.Datetime) and kind.time_zone is not None:
             utc = pl.col(name).dt.convert_time_zone("UTC").dt.replace_time_zone(None)

@@ -1,4 +1,4 @@
-"""What a frame may look like: names, sizes, views, pieces, threads, several frames in a row."""
+"""Frames of every shape: names, sizes, views, slices, threads, several frames in one push."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _rich(kind: str, folder: Path) -> Any:
 def test_the_same_frame_gives_the_same_table(
     kind: str, file_type: Any, tmp_path: Path, server: Any, connection: Celonis, table: str
 ) -> None:
-    """Through whichever library, file or dialect a frame comes, the table is the same."""
+    """The table is the same for every library, source and file type."""
     connection.push(
         _rich(kind, tmp_path), POOL, table, mode="REPLACE", file_type=file_type, binary="hex"
     )
@@ -129,7 +129,7 @@ def _locked(frame: pd.DataFrame) -> pd.DataFrame:
 def test_pandas_frames_of_any_layout(
     name: str, server: Any, connection: Celonis, table: str
 ) -> None:
-    """Views and oddly laid out frames arrive as they look, and are the same after."""
+    """Views and fragmented frames are stored as they print, and are unchanged."""
     frame = _pandas_frames()[name]
     before, parts = frame.copy(deep=True), [id(frame.index), id(frame.columns)]
     connection.push(frame, POOL, table, mode="REPLACE")
@@ -145,7 +145,7 @@ def test_pandas_frames_of_any_layout(
 
 
 def test_arrow_and_polars_frames_are_the_same_after(connection: Celonis, table: str) -> None:
-    """The caller's frame has the same bytes after a push, in both dialects."""
+    """A push changes no byte of the caller's frame, for both file types."""
     frame = pl.from_arrow(RICH)
     arrow = pa.concat_tables([RICH])
     copies = frame.clone(), pa.Table.from_pydict(RICH.to_pydict(), RICH.schema)
@@ -183,7 +183,7 @@ def test_a_frame_that_other_threads_read(server: Any, connection: Celonis, table
 
 @pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
 def test_two_thousand_columns(file_type: Any, server: Any, connection: Celonis, table: str) -> None:
-    """A very wide frame arrives whole."""
+    """All columns of a very wide frame are stored."""
     frame = pa.table({f"C{n}": pa.array([n, None]) for n in range(2_000)})
     connection.push(frame, POOL, table, mode="REPLACE", file_type=file_type)
     back = server.table(POOL, table)
@@ -196,7 +196,7 @@ def test_two_thousand_columns(file_type: Any, server: Any, connection: Celonis, 
 def test_an_empty_frame_makes_an_empty_table(
     kind: str, file_type: Any, tmp_path: Path, server: Any, connection: Celonis, table: str
 ) -> None:
-    """REPLACE without rows leaves a table of the frame's columns and no rows; DELTA is refused."""
+    """REPLACE without rows leaves a table of the frame's columns and no rows; DELTA is rejected."""
     full = _rich(kind, tmp_path)
     empty = {
         "pandas": lambda: full.head(0),
@@ -258,7 +258,7 @@ def test_first_frames_without_values_decide_nothing(
 
 
 def test_frames_that_wait_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that come before their types are known wait in a file, and come back in order."""
+    """Rows that come before their types are known are spooled, and keep their order."""
     monkeypatch.setattr("celonis_frames._sources.iterables.SPOOL_BYTES", 1_000)
     frames = [pl.DataFrame({"A": [None] * 999, "N": range(999)}) for _ in range(3)]
     source = read(iter([*frames, pl.DataFrame({"N": [5], "A": ["x"]})]))
@@ -284,14 +284,14 @@ def test_frames_that_wait_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch
     ids=["text, number", "number, text", "integer, float", "float, long integer", "float, decimal",
          "naive, zone", "micro, nano", "bool, int"],
 )  # fmt: skip
-def test_frames_of_types_that_do_not_fit_are_refused(frames: list[Any]) -> None:
+def test_frames_of_types_that_do_not_fit_are_rejected(frames: list[Any]) -> None:
     """No value is parsed, rounded or shifted to fit the frames before."""
     with pytest.raises(exceptions.ColumnTypeError, match=r"'A'.*frame 2"):
         _types(frames)
 
 
 def test_repeated_keys_are_counted(connection: Celonis, table: str) -> None:
-    """Rows that share a key, of which one stays, are a warning with their number."""
+    """A warning counts the rows that share a key, of which one is kept."""
     frame = pl.DataFrame({"A": [1, 1, 2, 1], "B": ["x", "x", "x", "y"], "V": [1, 2, 3, 4]})
     status = connection.push(frame, POOL, table, keys=["A", "B"])
     assert [w for w in status.warnings if "4 rows, 1 have the key of another row" in w]
@@ -302,7 +302,7 @@ def test_repeated_keys_are_counted(connection: Celonis, table: str) -> None:
 
 @pytest.mark.parametrize("rows", [1, 1_000, 300_000])
 def test_keys_are_counted_exactly_whatever_the_pieces(rows: int) -> None:
-    """The counter finds as many repeated keys as there are, however the rows are cut."""
+    """The counter finds every repeated key, however the rows are sliced."""
     numbers = pa.array(np.random.default_rng(rows).integers(0, 2 * rows, rows))
     texts = numbers.cast(pa.string()).dictionary_encode()
     counter = DuplicateKeyCounter()
@@ -337,13 +337,13 @@ NAMES: list[tuple[str, Any, str]] = [
     ("frame", "message"), [case[1:] for case in NAMES], ids=[case[0] for case in NAMES]
 )
 def test_names_that_celonis_cannot_hold(frame: Any, message: str) -> None:
-    """A bad name is refused with what is wrong with it."""
+    """A bad name is rejected, and the message says what is wrong."""
     with pytest.raises(exceptions.ColumnNameError, match=message):
         plan(frame, POOL, "T")
 
 
 def test_odd_names_arrive(server: Any, connection: Celonis, table: str) -> None:
-    """Names of real event logs, with quotes, commas and colons, arrive in both dialects."""
+    """Names of real event logs, with quotes, commas and colons, are stored, for both file types."""
     names = ["case:concept:name", "(case)_Amount", 'say "x"', "a,b", "it's", "ä" * 64, "\ufeffB"]
     for file_type in ("PARQUET", "CSV"):
         frame = pl.DataFrame({name: ["x", "y"] for name in names})
@@ -374,11 +374,11 @@ FILES: list[tuple[str, Any, Any, list[Any] | None]] = [
 @pytest.mark.parametrize(
     ("first", "second", "stored"), [case[1:] for case in FILES], ids=[case[0] for case in FILES]
 )
-def test_parts_of_different_types_are_brought_together_or_refused(
+def test_parts_of_different_types_are_brought_together_or_rejected(
     first: Any, second: Any, stored: list[Any] | None, as_files: bool, tmp_path: Path,
     server: Any, connection: Celonis, table: str,
 ) -> None:  # fmt: skip
-    """Files, like frames of an iterator: the first one's types are not forced on the others."""
+    """As with frames of an iterator, the types of the first file are not forced on the others."""
     parts: Any = [
         pa.table({"N": [place], "A": values}) for place, values in enumerate((first, second))
     ]
@@ -395,10 +395,10 @@ def test_parts_of_different_types_are_brought_together_or_refused(
 
 
 @pytest.mark.parametrize("second", [{"A": [1], "B": [2]}, {"B": [1]}, {"a": [1]}])
-def test_files_of_other_columns_are_refused(
+def test_files_of_other_columns_are_rejected(
     second: dict[str, Any], tmp_path: Path, connection: Celonis, table: str
 ) -> None:
-    """No column of a file is dropped, or filled with nulls, without a word."""
+    """No column of a file is silently dropped or filled with nulls."""
     pq.write_table(pa.table({"A": [1]}), tmp_path / "0.parquet")
     pq.write_table(pa.table(second), tmp_path / "1.parquet")
     with pytest.raises(exceptions.FrameError, match="other columns"):
@@ -406,7 +406,7 @@ def test_files_of_other_columns_are_refused(
 
 
 def test_slices_that_wait_bring_no_data_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A view in a file would bring everything that any view of the frame points to."""
+    """A spooled view would take along all the data of its buffers."""
     written: list[int] = []
 
     class Watched(tempfile.SpooledTemporaryFile):  # type: ignore[type-arg]
@@ -424,7 +424,7 @@ def test_slices_that_wait_bring_no_data_of_others(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_frame_that_waits_may_begin_with_an_empty_batch() -> None:
-    """Its views wait as plain texts all the same."""
+    """Its views are spooled as plain strings as well."""
     texts = pa.array(["x", None], pa.string_view())
     batch = pa.record_batch({"A": pa.nulls(2), "T": texts})
     frames = [
@@ -438,7 +438,7 @@ def test_a_frame_that_waits_may_begin_with_an_empty_batch() -> None:
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_names_that_look_like_patterns(lazy: bool) -> None:
-    """Polars takes some names for patterns where it selects columns."""
+    """Names that polars would take for patterns."""
     texts, numbers = {"*": ["x", "y"], "^a$": ["b", None]}, {"^.*$": [1, 2], "N": [0, 1]}
     wide = pl.Series("^.W$", [2**100, 1], pl.Int128)
     frame = pl.DataFrame([*(pl.Series(*one) for one in (texts | numbers).items()), wide])
@@ -451,7 +451,7 @@ def test_names_that_look_like_patterns(lazy: bool) -> None:
 
 
 def _ranges(batches: Any) -> list[tuple[int, int]]:
-    """Where in memory the values of these batches lie; the bits that tell nulls aside."""
+    """Memory addresses of the values of these batches, without the validity bitmaps."""
     return [
         (buffer.address, buffer.address + buffer.size)
         for batch in batches
@@ -462,7 +462,7 @@ def _ranges(batches: Any) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("kind", ["table", "pandas", *["polars"] * views_fit()])
 def test_arrow_and_polars_are_never_copied(kind: str) -> None:
-    """What is written points into the frame's own memory, slice by slice."""
+    """The batches are slices of the frame's own memory."""
     rows = 300_000
     table = pa.table(
         {

@@ -64,7 +64,7 @@ def equal(one: Any, other: Any) -> bool:
 def test_every_type_of_every_library_arrives_as_documented(
     library: str, server: Any, connection: Celonis, table: str
 ) -> None:
-    """Each column of a frame is stored as the oracle says, or refused before anything is sent."""
+    """Each column is stored as the oracle says, or rejected before anything is sent."""
 
     @settings(max_examples=max(1, EXAMPLES // COLUMNS // len(LIBRARIES)), **PROPERTY)
     @given(st.data())
@@ -80,7 +80,7 @@ def test_every_type_of_every_library_arrives_as_documented(
             name = f"C{place}"
             stored = column.stored(file_type)
             alone = strategies.frame(library, {"N": number, name: column.column})
-            if stored is strategies.REFUSED:
+            if stored is strategies.REJECTED:
                 with pytest.raises(exceptions.FrameError, match=name):
                     plan(alone, "P", table, **options)
             else:
@@ -115,7 +115,7 @@ def test_chunk_boundaries_change_nothing(
         file_type: Any = data.draw(st.sampled_from(["PARQUET", "CSV"]))
         drawn = data.draw(st.lists(strategies.any_column(library, rows), min_size=6, max_size=6))
         good = {f"C{i}": c.column for i, c in enumerate(drawn)
-                if c.stored(file_type) is not strategies.REFUSED}  # fmt: skip
+                if c.stored(file_type) is not strategies.REJECTED}  # fmt: skip
         frame = strategies.frame(library, {"N": _numbers(library, rows)} | good)
         tables = []
         for chunk_bytes in ("1 B", f"{data.draw(st.integers(1, 2_000))} B", None):
@@ -139,7 +139,7 @@ def _numbers(library: str, rows: int) -> Any:
 
 
 def _sent(frame: Any, unit: str) -> list[int | None]:
-    """The times of column A in the files that a push would send, read as they are there."""
+    """The times of column A in the chunks of a push, as they are in the file."""
     source = read(frame)
     shape = build_layout(source.schema, (), ConversionOptions())
     found = []
@@ -181,7 +181,7 @@ def test_nanoseconds_are_in_the_file(library: str, zone: str | None) -> None:
 def test_all_times_that_int96_holds(
     unit: str, server: Any, connection: Celonis, table: str
 ) -> None:
-    """From its first day to the last microsecond DuckDB has, the file and the table hold them."""
+    """From the first day of INT96 to DuckDB's last microsecond, file and table hold them."""
     per = strategies.PER_SECOND[unit]
     edges = [strategies.INT96_FIRST, -62_135_596_800_000_000, 253_402_300_799_999_999,
              9_223_372_036_854_775_806]  # fmt: skip
@@ -197,7 +197,7 @@ def test_all_times_that_int96_holds(
 
 
 def test_a_null_alone_in_its_row_is_not_lost_in_csv(connection: Celonis) -> None:
-    """A frame of one column with nulls would have empty lines: refused, and only then."""
+    """Nulls in a frame of one column would be empty lines, so it is rejected; others are not."""
     frame = pl.DataFrame({"A": ["x", None]})
     with pytest.raises(exceptions.FrameError, match=r"1 nulls.*empty line"):
         connection.push(frame, "Roundtrip", "T", file_type="CSV")

@@ -1,4 +1,4 @@
-"""Each row of the type tables: what the values become, through the wire and back."""
+"""Each row of the type tables, pushed through the wire and read back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DAY = dt.date(2024, 2, 29)
 NOON = dt.datetime(2024, 2, 29, 12, 0, 0, 5)
 D = decimal.Decimal
 
-REFUSED = [
+REJECTED = [
     pytest.param(library, case, id=f"{library}: {case.type}, {case.options}")
     for library, listed in cases.LIBRARIES.items()
     for case in listed
@@ -58,13 +58,13 @@ def test_types_arrive_as_the_tables_say(
             assert stored == [_plain(value) for value in case.stored], (case.type, options)
 
 
-@pytest.mark.parametrize(("library", "case"), REFUSED)
-def test_what_cannot_be_stored_is_refused(
+@pytest.mark.parametrize(("library", "case"), REJECTED)
+def test_what_cannot_be_stored_is_rejected(
     library: str, case: cases.Case, server: Any, connection: Celonis, table: str
 ) -> None:
-    """A message says which column, why, and what to do, and no job is made."""
+    """The message says which column, why, and what to do, and no job is created."""
     jobs = len(server.jobs)
-    with pytest.raises(exceptions.FrameError, match=case.refusal) as caught:
+    with pytest.raises(exceptions.FrameError, match=case.message) as caught:
         connection.push(cases.frame(library, {"C": case.make()}), "Types", table, **case.options)
     assert "'C'" in str(caught.value)
     assert caught.value.column == "C"
@@ -72,18 +72,18 @@ def test_what_cannot_be_stored_is_refused(
 
 
 def _plain(value: Any) -> Any:
-    """A value that equals only itself: not 1 and True, and NaN too."""
+    """A value that equals only its own kind: 1 is not True, and NaN is NaN."""
     return "NaN" if isinstance(value, float) and math.isnan(value) else (type(value), value)
 
 
 def test_every_rule_has_a_case() -> None:
-    """No row of the table goes untested, none is there for nothing."""
+    """Every row of the type table is tested."""
     tested = {id(rule_for(case.make().type)) for case in cases.ARROW if cases.possible(case)}
     assert all(id(rule) in tested for rule in TYPE_TABLE)
 
 
 def test_nested_values_as_json(server: Any, connection: Celonis, table: str) -> None:
-    """nested="json" sends lists and structs as JSON text."""
+    """nested="json" sends lists and structs as JSON."""
     frame = pa.table({"L": [[1, None], None], "S": [{"a": "ä"}, None]})
     connection.push(frame, "Types", table, nested="json")
     assert server.table("Types", table).to_pydict() == {
@@ -92,7 +92,7 @@ def test_nested_values_as_json(server: Any, connection: Celonis, table: str) -> 
 
 
 def test_inexact_decimals_and_odd_dates_are_counted() -> None:
-    """What analyses will see differently is a warning with column and count."""
+    """A warning with column and count says what analyses show differently."""
     frame = pa.table(
         {
             "D": pa.array([decimal.Decimal("12345678901234567.89"), decimal.Decimal("0.50")]),
@@ -108,7 +108,7 @@ def test_inexact_decimals_and_odd_dates_are_counted() -> None:
 
 @given(st.integers(0, MAX_TEXT_LENGTH))
 def test_a_text_length_holds_the_longest(longest: int) -> None:
-    """The length is never shorter than the text, at least 80, at most 16,250."""
+    """The length is never shorter than the longest value, at least 80 and at most 16,250."""
     assert max(longest, 80) <= text_length(longest) <= MAX_TEXT_LENGTH
 
 
@@ -140,7 +140,7 @@ def test_chunks_meet_the_wished_size() -> None:
 
 
 def test_times_are_never_cut_or_shifted_by_a_mixture() -> None:
-    """Dates with times, and naive times with zoned ones, are refused, not brought together."""
+    """Dates mixed with times, or naive times with zoned ones, are rejected, not combined."""
     zone = dt.timezone(dt.timedelta(hours=2))
     for values in ([DAY, NOON], [NOON, NOON.replace(tzinfo=zone)]):
         with pytest.raises(exceptions.ColumnTypeError, match="'A' mixes"):
@@ -149,14 +149,14 @@ def test_times_are_never_cut_or_shifted_by_a_mixture() -> None:
 
 
 def test_generators_do_not_bring_different_times_together(connection: Celonis, table: str) -> None:
-    """A later frame with another kind of time than the first is refused."""
+    """A later frame with another kind of time than the first is rejected."""
     frames = (pa.table({"A": pa.array([v])}) for v in (DAY, NOON))
     with pytest.raises(exceptions.ColumnTypeError, match="frame 2"):
         connection.push(frames, "Types", table)
 
 
 def test_nulls_hidden_in_dictionaries(server: Any, connection: Celonis, table: str) -> None:
-    """A null among a dictionary's values is a null: refused in a key, stored elsewhere."""
+    """A null among a dictionary's values is a null: rejected in a key, stored elsewhere."""
     hidden = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(["x", None]))
     frame = pa.table({"K": hidden})
     with pytest.raises(exceptions.KeyColumnError):
@@ -166,7 +166,7 @@ def test_nulls_hidden_in_dictionaries(server: Any, connection: Celonis, table: s
 
 
 def test_nanoseconds_in_csv(server: Any, connection: Celonis, table: str) -> None:
-    """CSV takes nanosecond times whose nanoseconds are zero, and refuses the others."""
+    """CSV accepts nanosecond times whose nanoseconds are zero, and rejects the others."""
     good = pa.table({"A": pa.array([1_577_836_800_123_456_000], pa.timestamp("ns"))})
     connection.push(good, "Types", table, file_type="CSV")
     assert server.table("Types", table)["A"].to_pylist()[0].microsecond == 123_456
@@ -207,9 +207,9 @@ OTHERS: list[tuple[pa.Array, str, str, list[Any]]] = [
 def test_columns_gives_the_other_types_of_the_table(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """Each type that `columns=` may ask for instead is stored as such, exactly."""
-    told = {(id(rule_for(array.type)), kind) for array, kind, _, _ in OTHERS}
-    assert {(id(rule), kind) for rule in TYPE_TABLE for kind in rule.others} <= told | {
+    """Each type that `columns=` may name instead is stored exactly."""
+    tested = {(id(rule_for(array.type)), kind) for array, kind, _, _ in OTHERS}
+    assert {(id(rule), kind) for rule in TYPE_TABLE for kind in rule.others} <= tested | {
         (id(rule), kind)
         for rule in TYPE_TABLE
         for kind in rule.others
@@ -268,13 +268,13 @@ BROKEN = pa.Array.from_buffers(
     pa.string(), 1, [None, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe")]
 )
 UNFIT: list[tuple[str, Any, dict[str, Any], str]] = [
-    ("bytes that are no text", pa.table({"C": BROKEN}), {}, "not UTF-8"),
+    ("bytes that are not UTF-8", pa.table({"C": BROKEN}), {}, "not UTF-8"),
     ("the same in a dictionary",
      pa.table({"C": pa.DictionaryArray.from_arrays([0], BROKEN)}), {}, "not UTF-8"),
     ("half a character in a category", pd.DataFrame({"C": pd.Categorical.from_codes(
         [0], pd.Index(["\ud800", "a"], dtype=object))}), {}, "surrogate"),
     ("half a character inside a list", _objects(["\ud800"]), {"nested": "json"}, "surrogate"),
-    ("broken numbers as INTEGER", pl.DataFrame({"C": [1.5]}), {"columns": {"C": "INTEGER"}},
+    ("fractions as INTEGER", pl.DataFrame({"C": [1.5]}), {"columns": {"C": "INTEGER"}},
      "do not fit INTEGER"),
     ("types at one place of dicts", _objects({"a": 1}, {"a": "x"}), {"nested": "json"},
      "int at first, str in row 1"),
@@ -283,7 +283,7 @@ UNFIT: list[tuple[str, Any, dict[str, Any], str]] = [
     ("a zone of a time in a dict", _objects({"a": dt.time(1, tzinfo=dt.UTC)}),
      {"nested": "json"}, "time with zone"),
     ("text and bytes", _objects("x", b"y"), {"binary": "hex"}, "str at first, bytes from row 1"),
-    ("numbers and truths", _objects(1, True), {}, "int at first, bool from row 1"),
+    ("numbers and booleans", _objects(1, True), {}, "int at first, bool from row 1"),
     ("a set", _objects({1}), {"nested": "json"}, "set objects"),
     ("another type than text for JSON", pl.DataFrame({"C": [[1]]}),
      {"nested": "json", "columns": {"C": "INTEGER"}}, "cannot be sent as INTEGER"),
@@ -299,7 +299,7 @@ UNFIT: list[tuple[str, Any, dict[str, Any], str]] = [
 @pytest.mark.parametrize(
     ("frame", "options", "message"), [case[1:] for case in UNFIT], ids=[case[0] for case in UNFIT]
 )
-def test_values_that_do_not_fit_are_refused(
+def test_values_that_do_not_fit_are_rejected(
     frame: Any, options: dict[str, Any], message: str
 ) -> None:
     """What would be cut, shifted or mixed is an error that names the column."""
@@ -309,14 +309,14 @@ def test_values_that_do_not_fit_are_refused(
 
 
 def test_an_infinite_key_is_no_key() -> None:
-    """infinity="null" makes no null keys."""
+    """infinity="null" creates no null keys."""
     frame = pl.DataFrame({"K": [float("inf"), 1.0]})
     with pytest.raises(exceptions.KeyColumnError, match="1 nulls"):
         plan(frame, "P", "T", keys="K", infinity="null")
 
 
 def test_unused_categories_count_for_nothing(server: Any, connection: Celonis, table: str) -> None:
-    """A category that no row has is neither measured nor refused."""
+    """A category that no row has is neither measured nor rejected."""
     categories = pd.Index(["a", "x" * 20_000, "n\0l", "\ud800"], dtype=object)
     frame = pd.DataFrame({"C": pd.Categorical.from_codes([0, -1, 0], categories)})
     assert [c.length for c in plan(frame, "P", "T").columns] == [80]
@@ -326,13 +326,13 @@ def test_unused_categories_count_for_nothing(server: Any, connection: Celonis, t
 
 @pytest.mark.parametrize("option", ["nested", "binary", "infinity"])
 def test_choices_are_checked(option: str) -> None:
-    """An unknown word for a choice is refused with those that are known."""
+    """An unknown word for an option is rejected, and the message lists the known ones."""
     with pytest.raises(exceptions.ConfigError, match=f"{option}='some'.*'error'"):
         plan(pa.table({"C": [1]}), "P", "T", **{option: "some"})
 
 
 def test_binary_keys_delete_what_they_pushed(server: Any, connection: Celonis, table: str) -> None:
-    """Rows pushed with binary keys as text are deleted with the same."""
+    """Rows pushed with binary keys are deleted by the same keys."""
     frame = pl.DataFrame({"K": [b"\x00\x01", b"\x02"], "V": [1, 2]})
     connection.push(frame, "Types", table, keys="K", binary="hex")
     connection.delete(frame.head(1), "Types", table, keys="K", binary="hex")
