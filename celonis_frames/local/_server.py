@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from celonis_frames._client import Celonis
 
 MAX_CHUNK_BYTES = 1_000_000_000
+"""The documented limit of the API."""
 
 
 class LocalCelonis:

@@ -26,6 +26,7 @@ from celonis_frames.local._faults.schedule import FaultSchedule
 _log = logging.getLogger("celonis_frames.local")
 
 ACTIVE = ("QUEUED", "RUNNING")
+"""States of a job that has been submitted and has not ended."""
 
 
 class JobRunner:

@@ -28,6 +28,7 @@ _log = logging.getLogger("celonis_frames.local")
 
 MAX_JSON_BYTES = 10_000_000
 MAX_JSON_DEPTH = 50
+"""Levels of nesting."""
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",

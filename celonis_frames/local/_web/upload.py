@@ -13,6 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 MAX_HEADER_BYTES = 64 * 1024
+"""Largest size of the headers of all parts of a form."""
 MAX_FORM_BYTES = 100_000
 """Largest size of the form without its file."""
 BLOCK_BYTES = 1024 * 1024
