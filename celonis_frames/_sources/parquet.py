@@ -146,7 +146,7 @@ class ParquetFiles:
         )
         shown = address(self.filesystem, files[0].path)
         if len(files) > 1:
-            shown += f" or one of the {len(files) - 1:,} after it"
+            shown += f" (or another one of these {len(files):,} files)"
         # Unless rows and read-ahead are limited, a scan of wide files holds many decoded batches.
         with translate_errors(shown):
             yield from dataset.to_batches(

@@ -11,15 +11,11 @@ import cases
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from celonis_frames import Celonis, exceptions, plan
-from celonis_frames._cli.sample_data import purchase_to_pay
-from celonis_frames._encoding.chunking import encode
-from celonis_frames._schema.text_length import MAX_TEXT_LENGTH, text_length
 from celonis_frames._schema.types import TYPE_TABLE, rule_for
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -104,39 +100,6 @@ def test_inexact_decimals_and_odd_dates_are_counted() -> None:
     assert "1 values" in warnings[0]
     assert "'T'" in warnings[1]
     assert "1 dates" in warnings[1]
-
-
-@given(st.integers(0, MAX_TEXT_LENGTH))
-def test_a_text_length_holds_the_longest(longest: int) -> None:
-    """The length is never shorter than the longest value, at least 80 and at most 16,250."""
-    assert max(longest, 80) <= text_length(longest) <= MAX_TEXT_LENGTH
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(1, 400), st.integers(1, 5_000), st.integers(1, 700))
-def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> None:
-    """Whatever the sizes, the chunks hold all rows in order, and none is empty."""
-    table = pa.table({"A": range(rows), "S": [f"text {i}" for i in range(rows)]})
-    chunks = list(
-        encode(table.to_batches(max_chunksize=batch_rows), table.schema, chunk_bytes=chunk_bytes)
-    )
-    back = [
-        row
-        for c in chunks
-        for row in pq.read_table(pa.BufferReader(b"".join(c.blocks())))["A"].to_pylist()
-    ]
-    assert back == list(range(rows))
-    assert all(chunk.rows for chunk in chunks)
-
-
-def test_chunks_meet_the_wished_size() -> None:
-    """All chunks but the last are within 20 % of chunk_bytes on an event log."""
-    log = purchase_to_pay(8_000).drop(["DUE_DATE"])
-    log = pa.concat_tables([log] * 4)
-    for wish in (100_000, 500_000):
-        chunks = list(encode(log.to_batches(max_chunksize=9_999), log.schema, chunk_bytes=wish))
-        assert len(chunks) > 3
-        assert all(0.8 * wish <= chunk.size <= 1.2 * wish for chunk in chunks[:-1])
 
 
 def test_times_are_never_cut_or_shifted_by_a_mixture() -> None:

@@ -1,0 +1,75 @@
+"""Reading a frame copies nothing and imports no library."""
+
+from __future__ import annotations
+
+import decimal
+import subprocess
+import sys
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from celonis_frames._arrow.extension_types import views_fit
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import prepare
+
+D = decimal.Decimal
+
+
+def _ranges(batches: Any) -> list[tuple[int, int]]:
+    """Memory addresses of the values of these batches, without the validity bitmaps."""
+    return [
+        (buffer.address, buffer.address + buffer.size)
+        for batch in batches
+        for column in batch.columns
+        for buffer in filter(None, column.buffers()[1:])
+    ]
+
+
+@pytest.mark.parametrize("kind", ["table", "pandas", *["polars"] * views_fit()])
+def test_arrow_and_polars_are_never_copied(kind: str) -> None:
+    """The batches are slices of the frame's own memory."""
+    rows = 300_000
+    table = pa.table(
+        {
+            "T": pa.array([f"a text of more than twelve characters {n}" for n in range(rows)]),
+            "D": pa.array(["a", "b", None] * (rows // 3)).dictionary_encode(),
+            "N": pa.array(range(rows), pa.int64()),
+            "F": pa.array(range(rows), pa.float64()),
+            "W": pa.array(range(rows), pa.timestamp("us")),
+        }
+    )
+    if kind == "table":
+        frame, own = table, _ranges(table.to_batches())
+    elif kind == "polars":
+        frame = pl.from_arrow(table.drop_columns(["D"]))
+        own = _ranges(frame.to_arrow(compat_level=pl.CompatLevel.newest()).to_batches())
+    else:
+        frame = table.select(["T"]).to_pandas(types_mapper=pd.ArrowDtype)
+        own = _ranges([table.select(["T"]).combine_chunks().to_batches()[0]])
+    prepared = prepare(frame, "T", PushOptions())
+    written = [prepared.layout.convert(batch) for batch in prepared.source.batches()]
+    assert len(written) > 1
+    assert sum(batch.num_rows for batch in written) == rows
+    for begin, end in _ranges(written):
+        assert any(first <= begin and end <= last for first, last in own)
+
+
+def test_a_frame_of_one_library_does_not_import_the_other() -> None:
+    """An import takes longer than a small push."""
+    code = (
+        "import sys, polars, celonis_frames\n"
+        "from celonis_frames._push.options import PushOptions\n"
+        "from celonis_frames._push.prepared_frame import prepare\n"
+        "texts = {'A': ['x', None], 'B': ['a text of more than twelve characters', None]}\n"
+        "frame = polars.DataFrame(texts | {'N': [1, 2], 'F': [0.5, 1]})\n"
+        "for one in (frame, frame.lazy()):\n"
+        "    prepared = prepare(one, 'T', PushOptions())\n"
+        "    prepared.check()\n"
+        "    [chunk.release() for chunk in prepared.chunks()]\n"
+        "sys.exit('pandas' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
