@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from celonis_frames._formatting import counted
 from celonis_frames._sources.parquet_footer import translate_errors
-from celonis_frames.exceptions import FrameError
+from celonis_frames.exceptions import ColumnTypeError
 
 Unit = Literal["us", "ns"]
 
@@ -57,24 +57,30 @@ class Int96Times:
         """Warnings that count what is lost if the files are read in this unit.
 
         Raises:
-            FrameError: A time would become another one.
+            ColumnTypeError: A time would become another one.
         """
-        outside = f"{sorted(self.far)} have times outside the years 1677 to 2262"
+        names = ", ".join(map(repr, sorted(self.far)))
+        verb = "column {} has" if len(self.far) == 1 else "columns {} have"
+        outside = f"{verb.format(names)} times outside the years 1677 to 2262"
         for name, file in self.negative.items() if unit == "us" else ():
             start = (
                 f"Column {name!r} of {file} has times before 1970 that Arrow 18 or older wrote in "
                 "INT96, which are only right as nanoseconds"
             )
             if not self.far:
-                raise FrameError(f"{start}: make the Dataset with {_FORMAT.format('ns')}.")
-            raise FrameError(
+                raise ColumnTypeError(
+                    f"{start}: make the Dataset with {_FORMAT.format('ns')}.", column=name
+                )
+            raise ColumnTypeError(
                 f"{start}, but {outside}, which nanoseconds cannot hold: write the files again, "
-                "without INT96 or with a newer version."
+                "without INT96 or with a newer version.",
+                column=name,
             )
         if unit == "ns" and self.far:
-            raise FrameError(
+            raise ColumnTypeError(
                 f"The Dataset reads INT96 as nanoseconds, but {outside}, which would become other "
-                f"times: make it with {_FORMAT.format('us')}, or push the paths instead."
+                f"times: make it with {_FORMAT.format('us')}, or push the paths instead.",
+                column=min(self.far),
             )
         if unit == "ns":
             return ()
@@ -122,7 +128,8 @@ def dataset_notes(dataset: Any, batch_rows: int) -> tuple[str, ...]:
     """Warnings that count what the INT96 times of a pyarrow Dataset lose in its unit.
 
     Raises:
-        FrameError: A time would become another one, or a file cannot be read.
+        ColumnTypeError: A time would become another one.
+        FrameError: A file cannot be read.
     """
     import pyarrow.dataset as ds  # noqa: PLC0415  # loaded already: it made the Dataset
 

@@ -525,7 +525,7 @@ def test_nanoseconds_beside_far_times_are_cut_with_a_warning(codec: str, tmp_pat
     assert back.cast(pa.timestamp("us")).to_pylist() == FAR.to_pylist()
     (warning,) = [text for text in warnings if "nanoseconds" in text]
     assert "'A': 1 INT96 time with" in warning
-    assert "['Z']" in warning
+    assert "column 'Z' has times outside" in warning
 
 
 def test_far_times_alone_are_no_nanoseconds(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def _dataset(folder: Path, columns: dict[str, Any], **options: Any) -> Any:
 )
 def test_a_dataset_that_would_shift_a_time_is_rejected(column: Any, tmp_path: Path) -> None:
     """Arrow itself reads the year 9999 as 1816; the message says how to read it right."""
-    with pytest.raises(exceptions.FrameError, match=r"'A'.*coerce_int96_timestamp_unit=\"us\""):
+    with pytest.raises(
+        exceptions.ColumnTypeError, match=r"'A'.*coerce_int96_timestamp_unit=\"us\""
+    ):
         read(_dataset(tmp_path, {"A": column}))
 
 
@@ -58,7 +60,7 @@ def test_times_of_old_versions_are_read_as_nanoseconds_only() -> None:
     """As microseconds they would be 584 years later."""
     times = Int96Times(negative={"A": "a.parquet"})
     assert times.notes("ns") == ()
-    with pytest.raises(exceptions.FrameError, match=r"'A' of a.parquet.*unit=\"ns\""):
+    with pytest.raises(exceptions.ColumnTypeError, match=r"'A' of a.parquet.*unit=\"ns\""):
         times.notes("us")
 
 
