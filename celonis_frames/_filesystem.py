@@ -1,7 +1,7 @@
-"""The border to fsspec: files of any filesystem, whose errors and secrets stay here.
+"""fsspec: its errors become this library's, its URLs are shown without secrets.
 
-A filesystem raises whatever its library raises (of botocore, aiohttp, ftplib), and its URL may hold
-a password. From here come only this library's errors, with addresses that can be shown.
+A filesystem raises what its library raises (botocore, aiohttp, ftplib), and its URL may hold a
+password. What leaves this module is an error of this library with a URL that can be shown.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ from fsspec.implementations.local import LocalFileSystem
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
 
 BLOCK_BYTES = 1_048_576
-"""Bytes of the least blocks that a file is kept in."""
-_LINK = re.compile(r"::(?=[A-Za-z][\w+.-]*://)")
+"""Bytes of a block when files are read or kept in memory: larger ones are no faster."""
+
+_CHAINED = re.compile(r"::(?=[A-Za-z][\w+.-]*://)")
 _URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")
 
 
-def masked(url: object) -> str:
-    """A URL without user, password and query, to be shown."""
-    # The links of a chain, as in simplecache::s3://…, one by one.
-    return "::".join(map(_masked_link, _LINK.split(str(url))))
+def mask_url(url: object) -> str:
+    """A URL without user, password and query."""
+    # A chain such as simplecache::s3://… holds several URLs.
+    return "::".join(map(_mask_one, _CHAINED.split(str(url))))
 
 
-def _masked_link(url: str) -> str:
+def _mask_one(url: str) -> str:
     scheme, mark, rest = url.partition("://")
     if not mark:
         return url
     before, _, after = rest.rpartition("@")
     if ":" in before:
-        rest = after  # a password may hold what must be escaped there: "/", "@", "?"
+        rest = after  # the password may hold "/", "@" or "?" unescaped
     host, slash, path = rest.partition("/")
     host = host.rpartition("@")[2]
     name, _, port = host.partition(":")
     if not host.startswith("[") and port.strip("0123456789"):
-        host = name  # no port: the "@" was forgotten
+        host = name  # not a port but a password: the "@" was forgotten
     return f"{scheme}://{host}{slash}{path}".partition("?")[0]
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:
-    """The filesystem that a staging URL names, and the path there.
+    """The filesystem of a staging URL, and the path there.
 
     Raises:
         ConfigError: There is no such filesystem, or it cannot be reached.
@@ -56,90 +57,90 @@ def open_filesystem(url: str) -> tuple[Any, str]:
     try:
         filesystem, path = fsspec.core.url_to_fs(url)
     except Exception as error:  # each filesystem has its own
-        shown = masked(url)
+        shown = mask_url(url)
         if shown == str(url):
-            problem, cause = _problem(error), _cause(error)
-        else:  # what cannot be parsed is quoted in parts: a piece of a password for a port
-            problem, cause = _bare_problem(error), None
-        raise ConfigError(f"staging={shown!r} cannot be used: {problem}") from cause
+            description, cause = _describe(error), _safe_cause(error)
+        else:  # a parser quotes parts of the URL: a piece of a password as the port
+            description, cause = _describe_without_url(error), None
+        raise ConfigError(f"staging={shown!r} cannot be used: {description}") from cause
     return filesystem, str(path)
 
 
-def copied(filesystem: Any) -> Any:
+def clone_filesystem(filesystem: Any) -> Any:
     """The same filesystem with connections of its own, for another thread."""
     return type(filesystem)(
         *filesystem.storage_args, **filesystem.storage_options, skip_instance_cache=True
     )
 
 
-def own(filesystem: Any) -> Any:
-    """The filesystem as one more thread may use it: a copy, unless it is this machine's."""
-    return filesystem if isinstance(filesystem, LocalFileSystem) else copied(filesystem)
+def filesystem_for_thread(filesystem: Any) -> Any:
+    """The filesystem for one more thread: a clone, unless it is local."""
+    return filesystem if isinstance(filesystem, LocalFileSystem) else clone_filesystem(filesystem)
 
 
-def address(filesystem: Any, path: str) -> str:
-    """Where a path is, to be shown: with the protocol, unless it is on this machine."""
+def display_url(filesystem: Any, path: str) -> str:
+    """The masked URL of a path, or the path itself on a local filesystem."""
     if isinstance(filesystem, LocalFileSystem):
         return path
-    return masked(filesystem.unstrip_protocol(path))
+    return mask_url(filesystem.unstrip_protocol(path))
 
 
 @contextlib.contextmanager
-def translated(
+def translate_filesystem_errors(
     message: str, advice: str = "", *, kind: type[CelonisFramesError] = ConfigError
 ) -> Iterator[None]:
-    """Turns whatever a filesystem raises into an error of this library.
+    """Translates any error of a filesystem into one of this library.
 
     Args:
-        message: What cannot be done, and where; the filesystem's own words follow.
-        advice: What then comes of it, and what to do.
-        kind: The error.
+        message: What failed, and where; the filesystem's own message follows.
+        advice: The consequence, and what to do.
+        kind: Class of the error.
     """
     try:
         yield
     except CelonisFramesError:
         raise
     except Exception as error:  # each filesystem has its own
-        text = f"{message}: {_problem(error)}" + (f". {advice}" if advice else "")
-        raise kind(text) from _cause(error)
+        text = f"{message}: {_describe(error)}" + (f". {advice}" if advice else "")
+        raise kind(text) from _safe_cause(error)
 
 
-def _problem(error: BaseException) -> str:
-    text = _URL.sub(lambda found: masked(found[0]), str(error)).rstrip(".")
+def _describe(error: BaseException) -> str:
+    text = _URL.sub(lambda found: mask_url(found[0]), str(error)).rstrip(".")
     if isinstance(error, OSError | ImportError | ValueError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _bare_problem(error: BaseException) -> str:
-    """What went wrong, in no words that could quote a part of a URL."""
+def _describe_without_url(error: BaseException) -> str:
+    """A description that cannot quote a part of a URL."""
     if isinstance(error, ImportError):
-        return str(error)  # which library to install
+        return str(error)  # names the library to install
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"its protocol or address is not understood ({type(error).__name__})"
+    return f"its protocol or host cannot be parsed ({type(error).__name__})"
 
 
-def _cause(error: BaseException) -> BaseException | None:
-    """The error, unless a traceback that shows it and those behind it would show a secret."""
+def _safe_cause(error: BaseException) -> BaseException | None:
+    """The error, or None if its traceback, with those behind it, would show a secret."""
     seen: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in seen:
-        if any(masked(found) != found for found in _URL.findall(str(link))):
+        if any(mask_url(found) != found for found in _URL.findall(str(link))):
             return None
         seen.append(link)
         link = link.__cause__ or link.__context__
     return error
 
 
-def write_whole(filesystem: Any, path: str, data: bytes, *, durable: bool = False) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of it.
+def write_atomically(filesystem: Any, path: str, data: bytes, *, durable: bool = False) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part of it.
 
     Args:
-        filesystem: Where.
+        filesystem: The filesystem.
         path: The file.
-        data: All of it.
-        durable: Return only when it would outlive a power failure.
+        data: Its new content.
+        durable: Return only when the content would survive a power failure.
     """
     if not isinstance(filesystem, LocalFileSystem):
         filesystem.pipe_file(path, data)  # an object appears whole
@@ -149,7 +150,7 @@ def write_whole(filesystem: Any, path: str, data: bytes, *, durable: bool = Fals
         with new.open("wb") as file:
             file.write(data)
             if durable:
-                sync(file)
+                sync_file(file)
         new.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -159,15 +160,15 @@ def write_whole(filesystem: Any, path: str, data: bytes, *, durable: bool = Fals
         sync_folder(new.parent)
 
 
-def sync(file: Any) -> None:
-    """Wait until what was written to a file of this machine is on its disk."""
+def sync_file(file: Any) -> None:
+    """Wait until a local file's content is on disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: str | Path) -> None:
-    """Wait until the names in a folder of this machine are on its disk, where that can be had."""
-    with contextlib.suppress(OSError):  # Windows opens no folders; some may be entered, not read
+    """Wait until the names in a local folder are on disk, if the system can do that."""
+    with contextlib.suppress(OSError):  # Windows opens no folders; some cannot be read
         number = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(number)
@@ -175,17 +176,17 @@ def sync_folder(folder: str | Path) -> None:
             os.close(number)
 
 
-def checked_blocks(filesystem: Any, path: str, sha256: str, changed: str) -> Iterator[bytes]:
-    """A file's bytes in blocks; the last only if all together have the digest.
+def read_verified_blocks(filesystem: Any, path: str, sha256: str, changed: str) -> Iterator[bytes]:
+    """A file's bytes in blocks; the last one only if the whole file has the digest.
 
     Args:
-        filesystem: Where.
+        filesystem: The filesystem.
         path: The file.
         sha256: The digest.
-        changed: What to say if they do not have it.
+        changed: Message of the error if the file has another digest.
 
     Raises:
-        FrameError: They do not.
+        FrameError: The file has another digest.
     """
     digest = hashlib.sha256()
     held = b""

@@ -1,4 +1,11 @@
-"""Threads that share out the work on what one source yields, in bounded memory.
+"""A pool of threads that work off the items of one iterator, in bounded memory.
+
+How it works: the thread that calls `feed` reads the items and puts them into a queue of
+`queue_size` items; it waits while the queue is full. Each worker thread runs `work` once, with an
+iterator over the items that fall to it: the next one in the queue, as soon as it is free. Whatever
+a worker raises stops the pool: the queue is emptied, the other workers get `PoolStopped` from their
+iterator, and the exception of the earliest item is raised in the feeding thread. If that thread
+itself fails, `close` stops the workers and waits for them `JOIN_SECONDS` at most; they are daemons.
 
 Arrow's kernels and its Parquet writer release the GIL, so threads use all cores.
 """
@@ -23,13 +30,19 @@ __all__ = [
 ]
 
 JOIN_SECONDS = 2.0
-"""What a thread is given to end what it is at, once the crew is stopped."""
+"""How long a stopped pool waits for its threads: a thread ends within one batch."""
+
+QUEUE_SIZE = 2
+"""Batches that wait for a thread: enough that none is idle while the next one is read."""
+
+_POLL_SECONDS = 0.5
+"""Longest wait in one call, so that Ctrl-C is handled on every system."""
 
 _T = TypeVar("_T")
 
 
 class PoolStopped(Exception):  # it only unwinds a thread's stack
-    """The crew was stopped."""
+    """The pool was stopped."""
 
 
 def cpu_count() -> int:
@@ -39,201 +52,205 @@ def cpu_count() -> int:
 
 
 class WorkItems(Generic[_T]):
-    """The items that fall to one thread of a crew: each the next one when it is asked for.
+    """The items of one worker, an iterator.
 
-    The end of the items is not told before all other threads have asked for more or let go, since
-    they may give something back; and it may be asked again.
+    Iteration ends only when every other worker is idle, because a busy worker may still return a
+    rest to the queue. After its end it may be continued.
+
+    Attributes:
+        number: Number of the item taken last.
+        holds_item: Whether the worker is busy with it.
     """
 
-    def __init__(self, crew: WorkerPool[_T]) -> None:
-        self._crew = crew
+    def __init__(self, pool: WorkerPool[_T]) -> None:
+        self._pool = pool
         self.number = -1
-        self.holds = False
+        self.holds_item = False
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> _T:
-        found = self._crew.take(self)
+        found = self._pool.take(self)
         if found is None:
             raise StopIteration
         return found[0]
 
     def return_rest(self, rest: _T | None) -> None:
-        """Be done with the item taken last; what is left of it is for whoever is free first."""
-        self._crew.put_back(self, rest)
+        """Finish the item taken last; the rest of it, if any, is for the first idle worker."""
+        self._pool.put_back(self, rest)
 
 
 class WorkerPool(Generic[_T]):
-    """Threads of which each takes the next item as soon as it is free.
+    """Threads that each take the next item as soon as they are free.
 
     Args:
-        work: Run once in each thread, with the items that fall to it.
-        threads: How many; fewer where the system gives no more.
-        ahead: Most items that wait to be taken; `put` waits while there are as many. What is given
-            back comes besides.
+        work: Run once in each thread, with the items of that thread.
+        threads: Number of threads; fewer if the system starts no more.
+        queue_size: Items that may wait; `put` waits while there are as many. Returned rests come
+            on top.
 
     Raises:
-        RuntimeError: The system gives no thread at all.
+        RuntimeError: The system starts no thread at all.
     """
 
-    def __init__(self, work: Callable[[WorkItems[_T]], None], *, threads: int, ahead: int) -> None:
-        self._work, self._ahead = work, ahead
+    def __init__(
+        self, work: Callable[[WorkItems[_T]], None], *, threads: int, queue_size: int
+    ) -> None:
+        self._work, self._queue_size = work, queue_size
         self._changed = threading.Condition()
-        self._waiting: deque[tuple[int, _T]] = deque()
-        self._shares: list[WorkItems[_T]] = []
-        self._number = 0
+        self._queue: deque[tuple[int, _T]] = deque()
+        self._workers: list[WorkItems[_T]] = []
+        self._next_number = 0
         self._complete = self._stopped = False
         self._failure: tuple[int, BaseException] | None = None
         self._threads: list[threading.Thread] = []
         try:
             for _ in range(threads):
-                # Daemons: the end of the interpreter does not wait for them.
+                # Daemons: the interpreter does not wait for them when it ends.
                 thread = threading.Thread(target=self._run, name="celonis-encode", daemon=True)
                 thread.start()
                 self._threads.append(thread)
         except RuntimeError:
             if not self._threads:
                 raise
-        except BaseException:  # Ctrl-C: nobody else knows of the threads that wait already
+        except BaseException:  # Ctrl-C: only this pool knows of the threads that run already
             self.close()
             raise
 
     def put(self, item: _T) -> None:
-        """Hand over an item, when there is room.
+        """Append an item to the queue, once there is room.
 
         Raises:
-            Halted: The crew was stopped by another thread.
-            BaseException: What a thread raised.
+            PoolStopped: Another thread stopped the pool.
+            BaseException: What a worker raised.
         """
         with self._changed:
-            while len(self._waiting) >= self._ahead and not self._stopped:
-                self._changed.wait(0.5)
+            while len(self._queue) >= self._queue_size and not self._stopped:
+                self._changed.wait(_POLL_SECONDS)
             if not self._stopped:
-                self._waiting.append((self._number, item))
-                self._number += 1
+                self._queue.append((self._next_number, item))
+                self._next_number += 1
                 self._changed.notify_all()
                 return
-        self._raise()
+        self._raise_failure()
         raise PoolStopped
 
-    def take(self, share: WorkItems[_T]) -> tuple[_T] | None:
-        """The next item, in one of the threads; None: there are no more.
+    def take(self, items: WorkItems[_T]) -> tuple[_T] | None:
+        """The next item, in a worker's thread; None if there are no more.
 
         Raises:
-            Halted: The crew was stopped.
+            PoolStopped: The pool was stopped.
         """
         with self._changed:
-            if share.holds:
-                share.holds = False
+            if items.holds_item:
+                items.holds_item = False
                 self._changed.notify_all()
-            while not (self._waiting or self._stopped or self._over()):
+            while not (self._queue or self._stopped or self._is_over()):
                 self._changed.wait()
             if self._stopped:
                 raise PoolStopped
-            if not self._waiting:
+            if not self._queue:
                 return None
-            share.number, item = self._waiting.popleft()
-            share.holds = True
+            items.number, item = self._queue.popleft()
+            items.holds_item = True
             self._changed.notify_all()
             return (item,)
 
-    def put_back(self, share: WorkItems[_T], rest: _T | None) -> None:
-        """Let a thread go on without its item; what is left of it is put before all others."""
+    def put_back(self, items: WorkItems[_T], rest: _T | None) -> None:
+        """Finish a worker's item; the rest of it goes to the front of the queue."""
         with self._changed:
-            share.holds = False
+            items.holds_item = False
             if rest is not None and not self._stopped:
-                self._waiting.appendleft((share.number, rest))
+                self._queue.appendleft((items.number, rest))
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """Wait until every item was worked off.
+        """Wait until the workers have finished all items.
 
         Raises:
-            Halted: The crew was stopped by another thread.
-            BaseException: What a thread raised.
+            PoolStopped: Another thread stopped the pool.
+            BaseException: What a worker raised.
         """
         with self._changed:
             self._complete = True
             self._changed.notify_all()
-        for thread in self._threads:
-            while thread.is_alive():
-                thread.join(0.5)  # in turns, so that Ctrl-C is heard on every system
-        self._raise()
+        self._join()
+        self._raise_failure()
         if self._stopped:
             raise PoolStopped
 
-    def halt(self) -> None:
+    def cancel(self) -> None:
         """Stop, and wait until every thread has ended.
 
         Raises:
-            BaseException: What a thread raised, which may be why it was to be stopped.
+            BaseException: What a worker raised, which may be why the pool was stopped.
         """
         self._stop()
-        for thread in self._threads:
-            while thread.is_alive():
-                thread.join(0.5)
-        self._raise()
+        self._join()
+        self._raise_failure()
 
     def close(self) -> None:
-        """Stop: nothing more is taken, and what is under way is let come to its end."""
+        """Stop: no further item is taken; wait a moment for the items in work."""
         self._stop()
-        self._failure = None  # its traceback knows this crew
+        self._failure = None  # its traceback refers to this pool
         end = time.monotonic() + JOIN_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
-        share = WorkItems(self)
+        items = WorkItems(self)
         with self._changed:
-            self._shares.append(share)
+            self._workers.append(items)
         try:
-            self._work(share)
+            self._work(items)
         except PoolStopped:
             with self._changed:
                 self._stopped = True
                 self._changed.notify_all()
-        except BaseException as error:  # it is raised again in the thread that hands over
+        except BaseException as error:  # raised again in the feeding thread
             with self._changed:
-                # Items are taken in their order, so the first failure is known once all end.
-                if self._failure is None or share.number < self._failure[0]:
-                    self._failure = (share.number, error)
-                self._stopped = True
-                self._waiting.clear()
-                self._changed.notify_all()
+                # Items are taken in order, so the first failure is known once all threads end.
+                if self._failure is None or items.number < self._failure[0]:
+                    self._failure = (items.number, error)
+            self._stop()
         finally:
-            self.put_back(share, None)
+            self.put_back(items, None)
 
     def _stop(self) -> None:
         with self._changed:
             self._stopped = True
-            self._waiting.clear()
+            self._queue.clear()
             self._changed.notify_all()
 
-    def _over(self) -> bool:
-        return self._complete and not any(share.holds for share in self._shares)
+    def _is_over(self) -> bool:
+        return self._complete and not any(items.holds_item for items in self._workers)
 
-    def _raise(self) -> None:
-        if self._failure is None:
-            return
+    def _join(self) -> None:
         for thread in self._threads:
             while thread.is_alive():
-                thread.join(0.5)
-        raise self._failure[1]
+                thread.join(_POLL_SECONDS)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            self._join()
+            raise self._failure[1]
 
 
-QUEUE_SIZE = 2
-"""Batches that wait for a thread."""
+def feed(items: Iterator[_T], pool: WorkerPool[_T]) -> None:
+    """Put all items into a pool, wait until they are finished, and close the pool.
 
-
-def feed(items: Iterator[_T], crew: WorkerPool[_T]) -> None:
+    Raises:
+        PoolStopped: Another thread stopped the pool.
+        BaseException: What `items` or a worker raised.
+    """
     try:
         for item in items:
-            crew.put(item)
+            pool.put(item)
             del item
-        crew.finish()
-    except PoolStopped:  # a thread may have failed, of which nobody has heard yet
-        crew.halt()
+        pool.finish()
+    except PoolStopped:  # a worker may have failed
+        pool.cancel()
         raise
     finally:
-        crew.close()
+        pool.close()

@@ -33,7 +33,7 @@ _GROUP_BYTES = 16_000_000
 class _Sink:
     """Takes a file's bytes as they are written, in blocks.
 
-    One growing buffer would be copied, and for a moment held twice, each time it grows.
+    One growing buffer would be clone_filesystem, and for a moment held twice, each time it grows.
     """
 
     closed = False

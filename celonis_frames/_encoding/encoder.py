@@ -173,8 +173,8 @@ class ChunkEncoder:
         if self._busy:
             source = map(_Wire, self._converted(source, measure))
         # One who holds the GIL while it reads is not to wait for those who compress meanwhile.
-        ahead = 2 * QUEUE_SIZE if self._busy else QUEUE_SIZE
-        feed(source, WorkerPool(work, threads=threads, ahead=ahead))
+        queue_size = 2 * QUEUE_SIZE if self._busy else QUEUE_SIZE
+        feed(source, WorkerPool(work, threads=threads, queue_size=queue_size))
 
     def stream(
         self,

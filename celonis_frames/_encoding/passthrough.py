@@ -17,7 +17,12 @@ from celonis_frames._arrow.batching import rebatch
 from celonis_frames._encoding.chunk import FileChunk
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
 from celonis_frames._encoding.codecs import CODECS
-from celonis_frames._filesystem import BLOCK_BYTES, address, checked_blocks, own
+from celonis_frames._filesystem import (
+    BLOCK_BYTES,
+    display_url,
+    filesystem_for_thread,
+    read_verified_blocks,
+)
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.parquet_footer import ParquetFile, translate_errors
@@ -46,11 +51,11 @@ class PassthroughChunk(FileChunk):
         Raises:
             FrameError: The file was changed, or cannot be read any more.
         """
-        shown = address(self.filesystem, self.path)
+        shown = display_url(self.filesystem, self.path)
         with translate_errors(shown):
             # Several threads send, and another one reads: few filesystems are made for that.
-            yield from checked_blocks(
-                own(self.filesystem),
+            yield from read_verified_blocks(
+                filesystem_for_thread(self.filesystem),
                 self.path,
                 self.sha256,
                 f"The Parquet file {shown} was changed after it had been checked. Push again when "
@@ -108,7 +113,7 @@ class PassthroughFiles:
         self.sent = {}
         for place in self._candidates:
             path = self._files.files[place].path
-            with translate_errors(address(self._files.filesystem, path)):
+            with translate_errors(display_url(self._files.filesystem, path)):
                 yield from self._look(place, first + len(self.sent))
 
     def runs(self, *, ordered: bool) -> list[PassthroughChunk | list[int]]:
@@ -159,8 +164,8 @@ class PassthroughFiles:
             found, offsets, batches = self._files.read_content(place, content)
             if found != file or size != file.size or offsets != pages:
                 raise FrameError(
-                    f"The Parquet file {address(filesystem, file.path)} changes while it is read: "
-                    "push when nothing writes to it."
+                    f"The Parquet file {display_url(filesystem, file.path)} changes while it is "
+                    "read: push when nothing writes to it."
                 )
             if not plain:
                 return

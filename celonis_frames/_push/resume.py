@@ -13,7 +13,7 @@ from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
 from celonis_frames._push.pipeline import follow, job_note, resume_note, status_of
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
-from celonis_frames._staging.stage import Stage, staged
+from celonis_frames._staging.stage import Stage, find_stages
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError, NotFound
 
 logger = logging.getLogger("celonis_frames")
@@ -27,7 +27,7 @@ def resume_staged(
     Raises:
         ConfigError, FrameError, ApiError, JobError: As `celonis_frames.resume`.
     """
-    filesystem, folders = staged(staging)
+    filesystem, folders = find_stages(staging)
     statuses: list[PushStatus] = []
     errors: list[CelonisFramesError] = []
     deadline = None if timeout is None else time.monotonic() + timeout

@@ -10,7 +10,7 @@ import fsspec
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import BATCH_ROWS, rows_per_batch
-from celonis_frames._filesystem import address
+from celonis_frames._filesystem import display_url
 from celonis_frames._sources.int96 import Unit, find_times
 from celonis_frames._sources.iterables import align_to_schema, check_same_names, infer_schema
 from celonis_frames._sources.parquet_footer import (
@@ -131,7 +131,7 @@ class ParquetFiles:
         for file in self.files:
             if file.rows and any(leaf.physical == "INT96" for leaf in file.leaves):
                 open_file = functools.partial(self.filesystem.open, file.path, "rb")
-                yield address(self.filesystem, file.path), open_file
+                yield display_url(self.filesystem, file.path), open_file
 
     def _read(self, files: Sequence[ParquetFile], names: list[str] | None = None) -> _Batches:
         """The rows of files that have the same schema, or only some of their columns."""
@@ -144,7 +144,7 @@ class ParquetFiles:
             filesystem=self.filesystem,
             format=ds.ParquetFileFormat(read_options=options),
         )
-        shown = address(self.filesystem, files[0].path)
+        shown = display_url(self.filesystem, files[0].path)
         if len(files) > 1:
             shown += f" (or another one of these {len(files):,} files)"
         # Unless rows and read-ahead are limited, a scan of wide files holds many decoded batches.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from celonis_frames._filesystem import translated
+from celonis_frames._filesystem import translate_filesystem_errors
 from celonis_frames.exceptions import FrameError
 
 
@@ -55,7 +55,7 @@ def translate_errors(file: str) -> contextlib.AbstractContextManager[None]:
     Args:
         file: Name of the file, for the message.
     """
-    return translated(
+    return translate_filesystem_errors(
         f"The Parquet file {file} cannot be read",
         "If it is damaged, write it again.",
         kind=FrameError,

@@ -1,3 +1,3 @@
-"""Where finished chunks wait: a stage that survives a crash, or a temporary spool."""
+"""Where chunks wait for their upload: a stage that survives a crash, or a temporary spool."""
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._filesystem import address, copied, write_whole
+from celonis_frames._filesystem import clone_filesystem, display_url, write_atomically
 from celonis_frames.exceptions import ConfigError, UploadUncertain
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class StageLease:
 
     def __init__(self, filesystem: Any, folder: str) -> None:
         # Not every filesystem can be used by two threads: FTP has one connection for all.
-        self._filesystem, self._folder = copied(filesystem), folder
+        self._filesystem, self._folder = clone_filesystem(filesystem), folder
         self._name = f"{_PREFIX}{uuid.uuid4().hex}"
         self._path = f"{folder}/{self._name}"
         self._pid = os.getpid()
@@ -83,17 +83,17 @@ class StageLease:
         self._thread.start()
 
     def check(self) -> None:
-        """Make sure that no other process took over, as after a long sleep of this machine.
+        """Check that no other process has taken over, as after a long sleep of this machine.
 
         Raises:
-            UploadUncertain: One did.
+            UploadUncertain: One has.
         """
         # The others first: that reads the folder again instead of a cached listing.
         if any(lease.holds for lease in self._others()) or not self._filesystem.exists(self._path):
             raise UploadUncertain(
                 "Another process has taken over the push staged at "
-                f"{address(self._filesystem, self._folder)}: nothing was executed from here. See "
-                "what became of it there.",
+                f"{display_url(self._filesystem, self._folder)}: nothing was executed from here. "
+                "Check the push there.",
                 job_id="",
             )
 
@@ -128,7 +128,7 @@ class StageLease:
             others.sort(key=lambda lease: not lease.holds)
             holder = f" ({others[0].holder})" if others else ""
             raise ConfigError(
-                f"{address(self._filesystem, self._folder)} is being pushed by another process"
+                f"{display_url(self._filesystem, self._folder)} is being pushed by another process"
                 f"{holder}: wait until it ends. A process that was killed on another machine, or "
                 "that staged on a remote filesystem, holds it for up to "
                 f"{LEASE_SECONDS / 60:.0f} minutes."
@@ -160,7 +160,7 @@ class StageLease:
             "locked": self._lock is not None,
             "until": time.time() + LEASE_SECONDS,
         }
-        write_whole(self._filesystem, self._path, json.dumps(record).encode())
+        write_atomically(self._filesystem, self._path, json.dumps(record).encode())
 
     def _others(self) -> list[_OtherLease]:
         self._filesystem.invalidate_cache()

@@ -1,4 +1,4 @@
-"""What a staged push is about: the file that lets another process finish it."""
+"""The manifest of a stage: what another process needs to finish the push."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from celonis_frames._filesystem import address, translated, write_whole
+from celonis_frames._filesystem import display_url, translate_filesystem_errors, write_atomically
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import ConfigError, FrameError
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-"""Version of the manifest; another one is refused."""
+"""Version of the manifest; others are rejected."""
 
 StageState = Literal["writing", "ready", "created", "submitting"]
 
 
 @dataclass
 class Manifest:
-    """What a stage is about; nothing secret.
+    """The content of a manifest; nothing in it is secret.
 
     Attributes:
-        url: Base address of the team.
-        pool_id: The pool.
+        url: Base URL of the team.
+        pool_id: Id of the Data Pool.
         job: The job's fields by their API names.
-        workers: Uploads at a time.
-        duplicate_removal_column: As the API names it.
-        warnings: What the user was told about the frame.
-        chunks: Name, size, rows, what they are for, and digest of each chunk, in order.
-        state: ``writing`` while the frame is read, ``ready`` when all chunks are there,
-            ``created`` when there is a job, ``submitting`` from just before its submission.
-        job_id: The job, once there is one.
+        workers: Parallel uploads.
+        duplicate_removal_column: As in the API.
+        warnings: Warnings about the frame.
+        chunks: Fields of each `StagedChunk`, in order.
+        state: ``writing`` while the frame is read, ``ready`` when all chunks are written,
+            ``created`` when the job is created, ``submitting`` from just before it is submitted.
+        job_id: Id of the job, once it is created.
+        format: Version of the manifest.
+        library: Version of this library.
     """
 
     url: str
@@ -48,21 +50,21 @@ class Manifest:
 
 
 def write_manifest(filesystem: Any, folder: str, manifest: Manifest) -> None:
-    """Write the manifest, whole and for good."""
+    """Write the manifest, atomically and durably."""
     data = json.dumps(asdict(manifest), indent=1).encode()
-    write_whole(filesystem, f"{folder}/{MANIFEST}", data, durable=True)
+    write_atomically(filesystem, f"{folder}/{MANIFEST}", data, durable=True)
 
 
 def read_manifest(filesystem: Any, folder: str) -> Manifest:
     """The manifest of a stage.
 
     Raises:
-        FrameError: There is none, or it is no manifest.
-        ConfigError: It is of another version, or cannot be read now.
+        FrameError: There is none, or it is damaged.
+        ConfigError: Another version wrote it, or it cannot be read now.
     """
-    shown = address(filesystem, folder)
+    shown = display_url(filesystem, folder)
     try:
-        with translated(
+        with translate_filesystem_errors(
             f"The manifest of the stage at {shown} cannot be read",
             "The stage stays; resume when it can be read again.",
         ):
@@ -72,17 +74,17 @@ def read_manifest(filesystem: Any, folder: str) -> Manifest:
                 f"The stage at {shown} has no manifest: the process ended before it wrote one, and "
                 "nothing was sent. Delete the folder and push the frame again."
             )
-        said = json.loads(data)
-        if said.get("format") != FORMAT:
+        fields = json.loads(data)
+        if fields.get("format") != FORMAT:
             raise ConfigError(
-                f"The stage at {shown} was written by version {said.get('library')} of "
+                f"The stage at {shown} was written by version {fields.get('library')} of "
                 "celonis_frames: resume it with that version."
             )
-        return Manifest(**said)
+        return Manifest(**fields)
     except (ValueError, TypeError, AttributeError) as error:
         raise FrameError(
             f"The manifest of the stage at {shown} is damaged. Delete the folder and push the "
-            "frame again, unless its job was submitted: look at the table's jobs first."
+            "frame again, unless its job was submitted: check the table's jobs first."
         ) from error
 
 

@@ -1,8 +1,8 @@
-"""What is kept until it is sent: chunks, or the rows as they were read.
+"""What is kept between validation and upload: chunks or batches.
 
-Chunks are kept of frames that can be read only once, and of those of Python objects, whose
-conversion is dear: the first in memory, the others in a temporary folder. Rows are held in memory,
-while they fit, where reading them again would cost more than nothing.
+Chunks are kept of frames that can be read only once, and of Python objects, which are expensive to
+convert: the first chunks in memory, the others in a temporary folder. Batches are kept in memory,
+if all of them fit, of frames that are not free to read again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from celonis_frames.exceptions import FrameError
 
 __all__ = ["BatchCache", "ChunkSpool", "MemoryBudget", "SpoolFull"]
 
+_RESERVED_SHARE = 1 / 3
+"""Share of the memory budget that spooled chunks leave to the chunks being written."""
+
 
 class SpoolFull(FrameError):
     """The temporary folder cannot be written."""
@@ -29,7 +32,7 @@ class MemoryBudget:
     """Bytes that the frames of one job may hold in memory while they are read.
 
     Args:
-        size: How many.
+        size: The bytes in all.
     """
 
     def __init__(self, size: int) -> None:
@@ -37,11 +40,11 @@ class MemoryBudget:
         self._lock = threading.Lock()
 
     def take(self, size: int, *, leaving: float = 0.0) -> bool:
-        """Take so many, if there are, and that share of all besides.
+        """Take bytes if there are enough.
 
         Args:
-            size: How many.
-            leaving: Share of all that must be left.
+            size: The bytes.
+            leaving: Share of the whole budget that must be left.
         """
         with self._lock:
             if self._left - size < leaving * self._size:
@@ -50,37 +53,37 @@ class MemoryBudget:
             return True
 
     def give_back(self, size: int) -> None:
-        """What was taken is held no longer."""
+        """Return bytes that were taken."""
         with self._lock:
             self._left += size
 
 
 class BatchCache:
-    """What was read stays in memory until it is sent, as long as all of it finds room.
+    """Keeps all batches of a frame in memory until they are sent, or none if they do not fit.
 
     Attributes:
-        batches: The rows; None once they found no room.
+        batches: The batches; None once they did not fit.
     """
 
-    def __init__(self, spare: MemoryBudget) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self.batches: list[pa.RecordBatch] | None = []
-        self._spare = spare
+        self._budget = budget
         self._taken = 0
-        self._known: dict[int, int] = {}
+        self._buffer_bytes: dict[int, int] = {}
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Hold a batch too, or none any more."""
+        """Keep a batch too, or drop all."""
         if self.batches is None:
             return
-        size = self._more(batch)
-        if self._spare.take(size):
+        size = self._new_bytes(batch)
+        if self._budget.take(size):
             self._taken += size
             self.batches.append(batch)
         else:
             self.batches = None
-            self._spare.give_back(self._taken)
+            self._budget.give_back(self._taken)
 
-    def _more(self, batch: pa.RecordBatch) -> int:
+    def _new_bytes(self, batch: pa.RecordBatch) -> int:
         """Bytes that this batch keeps alive and those before it do not."""
         size = 0
         for column in batch.columns:
@@ -89,42 +92,42 @@ class BatchCache:
                 size += column.get_total_buffer_size()  # with dictionaries at any depth
                 continue
             for array in (column, column.dictionary) if pa.types.is_dictionary(kind) else (column,):
-                # What views point to, and what slices are slices of, is alive as a whole.
-                # Buffers of other libraries are known as far as a slice reaches.
+                # A view, or a slice, keeps the whole buffer alive. Of buffers of other libraries
+                # only the size of the slice is known.
                 for buffer in filter(None, array.buffers()):
-                    known = self._known.get(buffer.address, 0)
+                    known = self._buffer_bytes.get(buffer.address, 0)
                     size += max(0, buffer.size - known)
-                    self._known[buffer.address] = max(buffer.size, known)
+                    self._buffer_bytes[buffer.address] = max(buffer.size, known)
         return size
 
 
 class ChunkSpool:
-    """Where chunks are kept.
+    """Keeps chunks until the push ends: in memory, then in a temporary folder.
 
     Args:
-        spare: What chunks in memory may take; a third is left to those in the making.
+        budget: Bytes that the chunks in memory may take.
     """
 
-    def __init__(self, spare: MemoryBudget) -> None:
-        self._spare = spare
+    def __init__(self, budget: MemoryBudget) -> None:
+        self._budget = budget
         self._folder: str | None = None
 
     def put(self, chunk: Chunk) -> Chunk:
-        """Keep a chunk.
+        """Keep a chunk; returns it, or the file it was written to.
 
         Raises:
-            NoRoom: The disk is full, or the folder is gone.
+            SpoolFull: The disk is full, or the folder is gone.
         """
-        if self._spare.take(chunk.size, leaving=1 / 3):
+        if self._budget.take(chunk.size, leaving=_RESERVED_SHARE):
             return chunk
         folder = self._folder or tempfile.gettempdir()
         try:
             if self._folder is None:
                 self._folder = folder = tempfile.mkdtemp(prefix="celonis_frames-")
-            return write_chunk(LocalFileSystem(), folder, chunk, stays=False)
+            return write_chunk(LocalFileSystem(), folder, chunk, durable=False)
         except OSError as error:
             raise SpoolFull(
-                f"The chunks wait in {folder}, which cannot be written: {error}. Make room there, "
+                f"The chunks wait in {folder}, which cannot be written: {error}. Free space there, "
                 "set TMPDIR to another folder, or give staging=."
             ) from error
 

@@ -1,7 +1,7 @@
-"""Where finished chunks wait for their upload as files under an fsspec URL.
+"""Stages: chunks in files under an fsspec URL, with which another process can finish a push.
 
 A stage is a folder ``push-<id>`` with the chunks and a manifest: the job's fields, the chunks with
-their digests, and how far the push came. With it another process can finish the push (`resume`).
+their digests, and the state of the push.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._encoding.chunk import Chunk, FileChunk
 from celonis_frames._filesystem import (
-    address,
-    checked_blocks,
-    masked,
+    display_url,
+    mask_url,
     open_filesystem,
-    sync,
+    read_verified_blocks,
+    sync_file,
     sync_folder,
-    translated,
+    translate_filesystem_errors,
 )
 from celonis_frames._staging.lease import StageLease
 from celonis_frames._staging.manifest import Manifest, read_manifest, write_manifest
 from celonis_frames.exceptions import ConfigError, FrameError
 
-logger = logging.getLogger("celonis_frames")
+_log = logging.getLogger("celonis_frames")
 
 _STAGE = re.compile(r"push-[0-9a-f]{32}")
 
@@ -42,58 +42,56 @@ class StagedChunk(FileChunk):
     """A chunk that this library wrote into a file.
 
     Attributes:
-        stays: Whether the file outlives this process, so that the push can be resumed.
+        durable: Whether the file survives this process, so that the push can be resumed.
     """
 
-    stays: bool = field(default=True, repr=False, compare=False)
+    durable: bool = field(default=True, repr=False, compare=False)
 
     def blocks(self) -> Iterator[bytes]:
-        """The bytes from the beginning, in blocks; the last only if all are as they were written.
+        """The bytes in blocks, the last one only if the file is as it was written.
 
         Raises:
-            ConfigError: The file cannot be read now.
-            FrameError: It was changed; or it cannot be read, and will not stay.
+            ConfigError: The file of a stage cannot be read now.
+            FrameError: The file was changed, or a temporary one cannot be read.
         """
-        shown = address(self.filesystem, self.path)
+        shown = display_url(self.filesystem, self.path)
         reading = (
-            translated(
+            translate_filesystem_errors(
                 f"The staged chunk {shown} cannot be read",
                 "It stays: resume when it can be read again. If it is gone for good, delete its "
                 "folder and push the frame again.",
             )
-            if self.stays
-            else translated(
-                f"The kept chunk {shown} cannot be read",
+            if self.durable
+            else translate_filesystem_errors(
+                f"The temporary chunk {shown} cannot be read",
                 "Push the frame again.",
                 kind=FrameError,
             )
         )
         with reading:
-            yield from checked_blocks(
+            yield from read_verified_blocks(
                 self.filesystem,
                 self.path,
                 self.sha256,
-                f"The chunk {shown} is not as it was written: it was changed or cut. Push the "
-                "frame again.",
+                f"The chunk {shown} is not as it was written: it was changed or truncated. Push "
+                "the frame again.",
             )
 
 
 class Stage:
-    """A folder of chunks with their manifest, while only this process works on it.
-
-    Made by `begin` and `reopen`.
+    """A stage that this process works on, from `begin` or `reopen` until `close`.
 
     Attributes:
-        folder: Its path.
-        url: Where it is, to be shown.
-        manifest: What it is about.
-        finished: Whether the push is over, so that `close` removes the stage.
+        folder: Path of its folder.
+        url: URL of its folder, without secrets.
+        manifest: The content of its manifest.
+        finished: Whether the push has ended, so that `close` removes the stage.
     """
 
     def __init__(self, filesystem: Any, folder: str, lease: StageLease, manifest: Manifest) -> None:
         self._filesystem, self._lease = filesystem, lease
         self.folder, self.manifest = folder, manifest
-        self.url = address(filesystem, folder)
+        self.url = display_url(filesystem, folder)
         self.finished = False
 
     @classmethod
@@ -102,14 +100,14 @@ class Stage:
 
         Args:
             url: An fsspec URL, such as ``"file:///var/tmp/celonis"`` or ``"s3://bucket/celonis"``.
-            manifest: What is to be staged.
+            manifest: Its manifest.
 
         Raises:
-            ConfigError: No such filesystem, or it cannot be written.
+            ConfigError: There is no such filesystem, or it cannot be written.
         """
         filesystem, root = open_filesystem(url)
         folder = f"{root.rstrip('/')}/push-{uuid.uuid4().hex}"
-        with translated(f"staging={masked(url)!r} cannot be written"):
+        with translate_filesystem_errors(f"staging={mask_url(url)!r} cannot be written"):
             lease = None
             try:
                 filesystem.makedirs(folder)
@@ -118,11 +116,11 @@ class Stage:
             except BaseException:
                 if lease is not None:
                     lease.release()
-                with contextlib.suppress(Exception):  # the first failure is the one to tell
+                with contextlib.suppress(Exception):  # the first error is raised
                     filesystem.rm(folder, recursive=True)
                 raise
         if isinstance(filesystem, LocalFileSystem):
-            for parent in Path(folder).parents:  # some of them may be new
+            for parent in Path(folder).parents:  # some of them may have been created
                 sync_folder(parent)
         return cls(filesystem, folder, lease, manifest)
 
@@ -131,13 +129,13 @@ class Stage:
         """A stage that an earlier process left behind.
 
         Raises:
-            ConfigError: Another process works on it, it is of another version, or it cannot be
-                read or written now.
+            ConfigError: Another process works on it, another version wrote it, or it cannot be read
+                or written now.
             FrameError: It has no manifest, or a damaged one.
         """
-        shown = address(filesystem, folder)
+        shown = display_url(filesystem, folder)
         try:
-            with translated(f"The stage at {shown} cannot be locked"):
+            with translate_filesystem_errors(f"The stage at {shown} cannot be locked"):
                 lease = StageLease(filesystem, folder)
             try:
                 return cls(filesystem, folder, lease, read_manifest(filesystem, folder))
@@ -145,21 +143,24 @@ class Stage:
                 lease.release()
                 raise
         except (ConfigError, FrameError) as error:
-            # It was listed just now; its files go one by one, and the folder last.
-            if not (isinstance(error.__cause__, FileNotFoundError) or _gone(filesystem, folder)):
+            # The process that finished it removes the files one by one, and the folder last.
+            removed = isinstance(error.__cause__, FileNotFoundError)
+            if not removed and not _is_missing(filesystem, folder):
                 raise
             raise ConfigError(
                 f"Nothing is staged at {shown} any more: another process has finished that push."
             ) from error
 
     def put(self, chunk: Chunk) -> Chunk:
-        """Write a chunk.
+        """Write a chunk into the stage.
 
         Raises:
-            FrameError: It cannot be written.
+            FrameError: The chunk cannot be written.
         """
-        with translated(f"A chunk cannot be staged at {self.url}", kind=FrameError):
-            staged = write_chunk(self._filesystem, self.folder, chunk, stays=True)
+        with translate_filesystem_errors(
+            f"A chunk cannot be staged at {self.url}", kind=FrameError
+        ):
+            staged = write_chunk(self._filesystem, self.folder, chunk, durable=True)
         fields = ("name", "size", "rows", "deleted", "sha256")
         self.manifest.chunks.append({name: getattr(staged, name) for name in fields})
         return staged
@@ -172,39 +173,39 @@ class Stage:
         ]
 
     def seal(self, job: dict[str, Any], warnings: tuple[str, ...], *, workers: int) -> None:
-        """All chunks are there and were found good: from now on the push can be resumed.
+        """Record that all chunks are written and valid: from now on the push can be resumed.
 
         Args:
             job: The job's fields by their API names.
-            warnings: What the user was told about the frame.
-            workers: Uploads at a time.
+            warnings: Warnings about the frame.
+            workers: Parallel uploads.
 
         Raises:
             ConfigError: The manifest cannot be written.
         """
-        with translated(
+        with translate_filesystem_errors(
             f"The stage at {self.url} cannot be written",
             "Nothing was sent. Make it writable, and push the frame again.",
         ):
             self._write(job=job, warnings=list(warnings), workers=workers, state="ready")
 
     def created(self, job_id: str) -> None:
-        """There is a job.
+        """Record the job that the chunks are uploaded to.
 
         Raises:
             ConfigError: The manifest cannot be written.
         """
-        with self._unexecuted():
+        with self._translate_errors():
             self._write(job_id=job_id, state="created")
 
     def submitting(self, job_id: str) -> None:
-        """The job is about to be submitted: the last moment to see that nobody else does.
+        """Record that the job is submitted next, if this process still has the stage.
 
         Raises:
             UploadUncertain: Another process has taken over.
-            ConfigError: That cannot be found out, or the manifest cannot be written.
+            ConfigError: The leases cannot be read, or the manifest cannot be written.
         """
-        with self._unexecuted():
+        with self._translate_errors():
             self._lease.check()
             self._write(job_id=job_id, state="submitting")
 
@@ -214,42 +215,42 @@ class Stage:
         return self.manifest.state != "writing" and not self.finished
 
     def close(self) -> None:
-        """Remove the stage, unless it can still be resumed; and let others work on it."""
+        """Release the stage, and remove it unless it can be resumed."""
         self._lease.release()
         if self.resumable:
             return
         try:
             if self._filesystem.exists(self.folder):
                 self._filesystem.rm(self.folder, recursive=True)
-        except Exception as error:  # the push ended as it ended
-            logger.warning(
+        except Exception as error:  # it does not change how the push ended
+            _log.warning(
                 "the stage at %s could not be removed (%s): delete it",
                 self.url,
                 type(error).__name__,
             )
 
-    def _unexecuted(self) -> contextlib.AbstractContextManager[None]:
-        return translated(
+    def _translate_errors(self) -> contextlib.AbstractContextManager[None]:
+        return translate_filesystem_errors(
             f"The stage at {self.url} cannot be written",
             "Nothing was executed. Make it writable, then resume the push.",
         )
 
     def _write(self, **changes: Any) -> None:
-        """Change the manifest; when that fails it is as it was."""
+        """Write a changed manifest; if that fails, the old one stays."""
         manifest = replace(self.manifest, **changes)
         write_manifest(self._filesystem, self.folder, manifest)
         self.manifest = manifest
 
 
-def staged(url: str) -> tuple[Any, list[str]]:
-    """The filesystem and the folders of the stages under an URL, or of the one that it is.
+def find_stages(url: str) -> tuple[Any, list[str]]:
+    """The filesystem and the folders of the stages at a URL: one of them, or the folder of several.
 
     Raises:
         ConfigError: There is no such filesystem, it cannot be read, or nothing is staged there.
     """
     filesystem, root = open_filesystem(url)
     root = root.rstrip("/")
-    with translated(f"staging={masked(url)!r} cannot be read"):
+    with translate_filesystem_errors(f"staging={mask_url(url)!r} cannot be read"):
         filesystem.invalidate_cache()
         if _is_stage(root) and filesystem.isdir(root):
             return filesystem, [root]
@@ -259,15 +260,15 @@ def staged(url: str) -> tuple[Any, list[str]]:
     folders = sorted(path for path in found if _is_stage(path))
     if not folders:
         raise ConfigError(
-            f"Nothing is staged at {masked(url)!r}: the push there was finished and cleaned up, or "
-            "went to another staging=."
+            f"Nothing is staged at {mask_url(url)!r}: the push there was finished and cleaned up, "
+            "or went to another staging=."
         )
     return filesystem, folders
 
 
-def _gone(filesystem: Any, folder: str) -> bool:
-    """Whether a folder is surely not there."""
-    with contextlib.suppress(Exception):  # where it cannot be told, the first failure is the one
+def _is_missing(filesystem: Any, folder: str) -> bool:
+    """Whether a folder is known not to exist."""
+    with contextlib.suppress(Exception):  # not known: the first error is raised
         filesystem.invalidate_cache()
         return not filesystem.exists(folder)
     return False
@@ -277,14 +278,14 @@ def _is_stage(path: str) -> bool:
     return _STAGE.fullmatch(path.rpartition("/")[2]) is not None
 
 
-def write_chunk(filesystem: Any, folder: str, chunk: Chunk, *, stays: bool) -> StagedChunk:
+def write_chunk(filesystem: Any, folder: str, chunk: Chunk, *, durable: bool) -> StagedChunk:
     """Write a chunk into a file.
 
     Args:
-        filesystem: Where.
+        filesystem: The filesystem.
         folder: The folder there.
-        chunk: What.
-        stays: Whether it is to outlive this process, and a power failure.
+        chunk: The chunk.
+        durable: Whether the file must survive this process, and a power failure.
     """
     path = f"{folder}/{chunk.name}"
     digest = hashlib.sha256()
@@ -292,15 +293,9 @@ def write_chunk(filesystem: Any, folder: str, chunk: Chunk, *, stays: bool) -> S
         for block in chunk.blocks():
             file.write(block)
             digest.update(block)
-        if stays and isinstance(filesystem, LocalFileSystem):
-            sync(file)
+        if durable and isinstance(filesystem, LocalFileSystem):
+            sync_file(file)
     return StagedChunk(
-        chunk.name,
-        chunk.size,
-        chunk.rows,
-        chunk.deleted,
-        digest.hexdigest(),
-        filesystem,
-        path,
-        stays,
-    )
+        chunk.name, chunk.size, chunk.rows, chunk.deleted, digest.hexdigest(), filesystem, path,
+        durable,
+    )  # fmt: skip

@@ -40,4 +40,4 @@ def validate_parallel(batches: _Batches, measure: FrameValidator) -> None:
         with lock:
             measure.add(part)
 
-    feed(chain(head, batches), WorkerPool(look, threads=cpu_count(), ahead=QUEUE_SIZE))
+    feed(chain(head, batches), WorkerPool(look, threads=cpu_count(), queue_size=QUEUE_SIZE))

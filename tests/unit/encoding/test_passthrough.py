@@ -583,7 +583,7 @@ def test_nanoseconds_within_lists_are_kept(tmp_path: Path) -> None:
 def test_only_columns_of_unknown_type_are_read_to_know_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files whose first values come late are not copied to a disk to find them."""
+    """Files whose first values come late are not clone_filesystem to a disk to find them."""
     rows = 3_000
     empty = pa.nulls(rows, pa.string())
     text = [f"{n:0900d}" for n in range(rows)]

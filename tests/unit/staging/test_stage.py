@@ -141,7 +141,7 @@ def _until(true: Callable[[], Any]) -> None:
 )
 def test_what_is_shown_of_a_url(url: str, shown: str) -> None:
     """User, password and query go, also where they are not escaped; the rest stays."""
-    assert _filesystem.masked(url) == shown
+    assert _filesystem.mask_url(url) == shown
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_local_chunk_that_is_gone_keeps_the_stage(
     assert client.resume(str(tmp_path))[0].ok
 
 
-def test_a_kept_chunk_that_is_gone_is_final() -> None:
+def test_a_temporary_chunk_that_is_gone_is_final() -> None:
     """What waits only for this process cannot be resumed: the advice is another."""
     store = ChunkSpool(MemoryBudget(0))
     table = FRAME.to_arrow()
@@ -229,7 +229,7 @@ def test_a_kept_chunk_that_is_gone_is_final() -> None:
     stored = store.put(chunk)
     assert b"".join(stored.blocks())[:4] == b"PAR1"
     store.close()
-    with pytest.raises(exceptions.FrameError, match=r"kept chunk.*Push the frame again"):
+    with pytest.raises(exceptions.FrameError, match=r"temporary chunk.*Push the frame again"):
         list(stored.blocks())
 
 
