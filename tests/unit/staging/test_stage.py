@@ -627,7 +627,7 @@ def test_the_notes_say_where_in_full(
             client.push(FRAME, "P", "T", staging=staging)
         own.faults.clear()
         note = next(n for n in caught.value.__notes__ if "stay at" in n)
-        where = note.removeprefix("Its chunks stay at ").partition(": celonis_frames")[0]
+        where = note.removeprefix("The chunks stay at ").partition(": celonis_frames")[0]
         assert celonis_frames.resume(where, client=client)[0].ok
     assert not remote.store
 
