@@ -1,4 +1,4 @@
-"""Upserts and deletes in one job, and a push compared with its table."""
+"""Changes (upserts and deletes in one job), and verify=."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POOL = "Tests"
 
 @contextmanager
 def _miscounted(server: Any, table: str, by: int) -> Iterator[None]:
-    """The server tells so many rows more, or less, than the table has."""
+    """The server reports a row count that is wrong by `by`."""
     real = server._catalog.count
 
     def count(*place: str) -> int:
@@ -38,10 +38,10 @@ FIRST = pl.DataFrame({"K": [1, 2, 3], "V": ["a", "b", "c"]})
 
 
 @pytest.mark.parametrize("staged", [False, True])
-def test_upserts_and_deletes_come_into_effect_together(
+def test_upserts_and_deletes_take_effect_together(
     staged: bool, server: Any, connection: Celonis, table: str, tmp_path: Path
 ) -> None:
-    """One job applies both, in the order given; the status counts all rows."""
+    """One job applies both, in the order in which they were added; the status counts all rows."""
     connection.push(FIRST, POOL, table, keys="K")
     staging = str(tmp_path) if staged else None
     with connection.changes(POOL, table, keys="K", staging=staging) as changes:
@@ -57,8 +57,10 @@ def test_upserts_and_deletes_come_into_effect_together(
     assert not list(tmp_path.iterdir())
 
 
-def test_texts_of_all_frames_are_measured(connection: Celonis, server: Any, table: str) -> None:
-    """The longest text of any of the frames gives the column its length."""
+def test_the_longest_string_of_all_frames_sets_the_length(
+    connection: Celonis, server: Any, table: str
+) -> None:
+    """The column's length holds the longest string of any frame."""
     with connection.changes(POOL, table, keys="K") as changes:
         changes.upsert(pl.DataFrame({"K": [1], "V": ["short"]}))
         changes.upsert(pl.DataFrame({"K": [2], "V": ["x" * 500]}))
@@ -66,7 +68,7 @@ def test_texts_of_all_frames_are_measured(connection: Celonis, server: Any, tabl
 
 
 def test_an_error_in_the_block_sends_nothing(server: Any, connection: Celonis, table: str) -> None:
-    """Neither the user's own error nor a bad frame leaves a job."""
+    """Neither an error of the user's code nor an invalid frame creates a job."""
     nulls = pl.DataFrame({"K": [None]}, schema={"K": pl.Int64})
 
     def change(last: Any) -> None:
@@ -81,8 +83,8 @@ def test_an_error_in_the_block_sends_nothing(server: Any, connection: Celonis, t
     assert not [job for job in server.jobs if job["targetName"] == table]
 
 
-def test_frames_of_one_job_must_agree(connection: Celonis, table: str) -> None:
-    """Other columns or types than in an earlier frame are refused, with the columns' names."""
+def test_frames_of_one_job_need_the_same_columns_and_types(connection: Celonis, table: str) -> None:
+    """Other columns or types than in an earlier frame are rejected; the error names them."""
     with connection.changes(POOL, table, keys="K") as changes:
         changes.upsert(FIRST)
         with pytest.raises(exceptions.FrameError, match=r"\['W'\]"):
@@ -105,10 +107,10 @@ def test_no_frames_make_no_job(server: Any, connection: Celonis, table: str) -> 
 LONGER = pl.DataFrame({"K": [9], "V": ["x" * 81]})
 
 
-def test_a_delta_with_longer_texts_than_the_table_holds_is_refused(
+def test_a_delta_with_longer_strings_than_the_table_allows_is_rejected(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """A table keeps its lengths and cuts what is longer: that is told before anything is sent."""
+    """A table keeps its lengths and cuts longer strings: the error is raised before sending."""
     connection.push(FIRST, POOL, table, mode="REPLACE")
     jobs = len(server.jobs)
     with pytest.raises(exceptions.TruncationError, match=r"'V'.*81 characters.*length is 80"):
@@ -128,7 +130,7 @@ def test_a_delta_with_longer_texts_than_the_table_holds_is_refused(
         (LONGER, exceptions.TruncationError, "81"),
     ],
 )
-def test_verify_schema_tells_before_sending(
+def test_verify_schema_raises_before_sending(
     frame: Any, kind: type[Exception], message: str, server: Any, connection: Celonis, table: str
 ) -> None:
     """verify="schema" compares types and lengths with the table."""
@@ -140,14 +142,14 @@ def test_verify_schema_tells_before_sending(
 
 
 def test_verify_schema_finds_missing_keys(connection: Celonis, table: str) -> None:
-    """A key that the table lacks is told, with the columns it has."""
+    """The error names the missing key and the table's columns."""
     connection.push(FIRST, POOL, table, mode="REPLACE")
     with pytest.raises(exceptions.KeyColumnError, match=r"'OTHER'.*'K', 'V'"):
         connection.push(pl.DataFrame({"OTHER": [1]}), POOL, table, keys="OTHER", verify=["schema"])
 
 
 def test_verify_schema_passes_every_type(connection: Celonis, table: str) -> None:
-    """A table made by a push fits the same push, whatever its column types are shown as."""
+    """A table created by a push fits the same push, whichever column types the API returns."""
     frame = pl.DataFrame(
         {"I": [1], "F": [1.5], "B": [True], "S": ["x"], "T": [None]},
         schema_overrides={"T": pl.Datetime},
@@ -157,10 +159,10 @@ def test_verify_schema_passes_every_type(connection: Celonis, table: str) -> Non
 
 
 @pytest.mark.parametrize("verify", [None, "schema"])
-def test_without_the_right_to_look_it_goes_on(
+def test_a_key_without_read_permission_still_pushes(
     verify: Any, server: Any, connection: Celonis, table: str
 ) -> None:
-    """A key that may only push pushes; only who asked for a comparison gets a note."""
+    """A key that may only push pushes; without verify="schema" there is no warning."""
     connection.push(FIRST, POOL, table, mode="REPLACE")
     server.faults.answer("columns", 403)
     status = connection.push(FIRST, POOL, table, verify=verify)
@@ -170,7 +172,7 @@ def test_without_the_right_to_look_it_goes_on(
 
 
 def test_verify_rows(server: Any, connection: Celonis, table: str) -> None:
-    """verify="rows" counts the table after the job, and finds what is too many or too few."""
+    """verify="rows" counts the rows after the job and raises if there are too many or too few."""
     for mode, keys in (("REPLACE", None), ("DELTA", None), ("REPLACE", "K"), ("DELTA", "K")):
         status = connection.push(FIRST, POOL, table, mode=mode, keys=keys, verify="rows")
         assert status.warnings == ()
@@ -183,22 +185,24 @@ def test_verify_rows(server: Any, connection: Celonis, table: str) -> None:
             connection.push(FIRST, POOL, table, mode="REPLACE", verify="rows")
     finally:
         del server._catalog.count
-    status = connection.push(FIRST, POOL, table, verify="rows", wait=False)
-    assert "not waited for" in " ".join(status.wait().warnings)
+    server.faults.slow_jobs(running=0.3)  # it must not be done before the first look
+    try:
+        status = connection.push(FIRST, POOL, table, verify="rows", wait=False)
+        assert "not waited for" in " ".join(status.wait().warnings)
+    finally:
+        server.faults.clear()
 
 
-def test_verify_rows_where_the_server_does_not_tell(table: str) -> None:
-    """Without a count the push goes on with a note."""
+def test_verify_rows_without_row_counts_from_the_server(table: str) -> None:
+    """Without row counts the push succeeds with a warning."""
     with local.start(limits=False) as server, server.connect() as connection:
         server.faults.answer("tables", 403, times=None)
         status = connection.push(FIRST, POOL, table, verify="rows")
         assert "does not report" in " ".join(status.warnings)
 
 
-def test_a_table_that_could_not_be_counted_is_not_empty(
-    server: Any, connection: Celonis, table: str
-) -> None:
-    """Without the count before, a correct push is no error: a note says how little is known."""
+def test_an_unknown_row_count_is_not_zero(server: Any, connection: Celonis, table: str) -> None:
+    """Without a count before, a correct push gives a warning, no error."""
     connection.push(FIRST, POOL, table)
     server.faults.answer("tables", 403)
     status = connection.push(FIRST, POOL, table, verify=["rows", "none"])
@@ -206,10 +210,10 @@ def test_a_table_that_could_not_be_counted_is_not_empty(
     assert server.table(POOL, table).num_rows == 6
 
 
-def test_rows_that_cannot_be_right_are_found_without_a_count_before(
+def test_too_few_rows_are_detected_without_a_count_before(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """A table with fewer rows than were sent has lost some, whatever it had before."""
+    """A table with fewer rows than were sent has lost some, in any case."""
     with _miscounted(server, table, -5):
         connection.push(FIRST, POOL, table, mode="REPLACE")
         server.faults.answer("tables", 403)
@@ -230,7 +234,7 @@ def test_rows_that_cannot_be_right_are_found_without_a_count_before(
     ],
 )
 @pytest.mark.parametrize("mode", ["REPLACE", "DELTA"])
-def test_lost_keys_are_found(
+def test_lost_keys_are_detected(
     mode: Any,
     keys: pl.Series,
     lost: int,
@@ -239,7 +243,7 @@ def test_lost_keys_are_found(
     connection: Celonis,
     table: str,
 ) -> None:
-    """Every different key that is sent has a row afterwards, where servers agree on different."""
+    """Every distinct key has a row afterwards, if all servers agree that they are distinct."""
     frame = pl.DataFrame({"K": keys})
     with _miscounted(server, table, -lost):
         if wrong:
@@ -249,10 +253,10 @@ def test_lost_keys_are_found(
             assert connection.push(frame, POOL, table, mode=mode, keys="K", verify="rows").ok
 
 
-def test_keys_that_the_table_held_twice_are_no_error(
+def test_duplicate_keys_in_the_table_are_no_error(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """An upsert replaces all rows with its key, so that the table may shrink: that is a note."""
+    """An upsert replaces all rows with its key; a table that shrinks gives a warning."""
     connection.push(pl.DataFrame({"K": [1, 1, 1, 2]}), POOL, table)
     status = connection.push(pl.DataFrame({"K": [1]}), POOL, table, keys="K", verify="rows")
     assert server.table(POOL, table).num_rows == 2
@@ -260,22 +264,22 @@ def test_keys_that_the_table_held_twice_are_no_error(
     assert "has 2 rows and had 4" in warning
 
 
-def test_the_time_of_the_block_is_the_users(connection: Celonis, table: str) -> None:
-    """timeout= bounds the sending, which begins when the block ends."""
+def test_timeout_excludes_the_time_of_the_with_block(connection: Celonis, table: str) -> None:
+    """timeout= starts when the block ends."""
     with connection.changes(POOL, table, keys="K", timeout=1.5) as changes:
         changes.upsert(FIRST)
         time.sleep(1.6)
     assert changes.status.ok
 
 
-def test_an_unknown_comparison_is_refused(connection: Celonis, table: str) -> None:
-    """verify= takes its words only."""
+def test_an_unknown_verify_value_is_rejected(connection: Celonis, table: str) -> None:
+    """verify= takes only its documented values."""
     with pytest.raises(exceptions.ConfigError, match="verify="):
         connection.push(FIRST, POOL, table, verify="everything")  # type: ignore[arg-type]
 
 
-def test_columns_that_differ_are_told(connection: Celonis, table: str) -> None:
-    """A DELTA that lacks columns of the table, or brings new ones, says so."""
+def test_different_columns_give_a_warning(connection: Celonis, table: str) -> None:
+    """A DELTA warns about columns that the frame lacks, and about new ones."""
     connection.push(FIRST, POOL, table, mode="REPLACE", keys="K")
     status = connection.push(pl.DataFrame({"K": [1], "W": [2]}), POOL, table, keys="K")
     told = " ".join(status.warnings)
@@ -284,13 +288,13 @@ def test_columns_that_differ_are_told(connection: Celonis, table: str) -> None:
     assert connection.push(FIRST, POOL, table, keys="K", verify="none").warnings == ()
 
 
-def test_a_delete_without_a_table_is_told(connection: Celonis, table: str) -> None:
-    """Deleting from a table that is not there succeeds, with a word about it."""
+def test_a_delete_without_a_table_gives_a_warning(connection: Celonis, table: str) -> None:
+    """Deleting from a missing table succeeds with a warning."""
     status = connection.delete(FIRST, POOL, table, keys="K")
     assert f"Table {table!r} does not exist" in " ".join(status.warnings)
 
 
-def test_changes_outside_their_block_are_refused(connection: Celonis, table: str) -> None:
-    """Frames that would never be sent are not taken."""
+def test_changes_outside_their_with_block_are_rejected(connection: Celonis, table: str) -> None:
+    """upsert() outside the block raises, since nothing would be sent."""
     with pytest.raises(exceptions.ConfigError, match="sent when their with block ends"):
         connection.changes(POOL, table, keys="K").upsert(FIRST)

@@ -1,4 +1,4 @@
-"""Frames of unkind shapes arrive whole, in a sane number of chunks. Longer: pytest -n 3 -m slow."""
+"""Frames of extreme shapes are pushed completely, in few chunks. More: pytest -n 3 -m slow."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def _stored(server: Any, table: str) -> Any:
 
 @pytest.mark.parametrize("rows", [1_200, pytest.param(64_000, marks=slow)])
 @pytest.mark.parametrize("kind", ["objects", "arrow", "polars"])
-def test_one_enormous_text_column(
+def test_one_column_of_very_long_strings(
     rows: int, kind: str, connection: Celonis, server: Any, table: str
 ) -> None:
-    """Every text as long as Celonis takes."""
+    """Strings of the maximum length."""
     noise = random.Random(1)  # noqa: S311  # the same each time
     words = [noise.randbytes(8_125).hex() for _ in range(1_000)]
     texts = [f"{n:05d}{words[n % 1_000]}"[:16_250] for n in range(rows)]
@@ -49,7 +49,7 @@ def test_one_enormous_text_column(
 def test_two_thousand_narrow_columns(
     rows: int, connection: Celonis, server: Any, table: str
 ) -> None:
-    """Files are not mostly headers and footers, and no row is a row group."""
+    """Files do not consist mostly of headers and footers, and row groups have many rows."""
     noise = np.random.default_rng(1)
     frame = pa.table({f"C{n}": noise.integers(0, 2**40, rows) for n in range(2_000)})
     status = _push(connection, frame, table)
@@ -60,10 +60,10 @@ def test_two_thousand_narrow_columns(
 
 @pytest.mark.parametrize("size", [20_000_000, pytest.param(900_000_000, marks=slow)])
 @pytest.mark.parametrize("how", ["text", "hex", "json"])
-def test_a_value_of_hundreds_of_megabytes_is_refused(
+def test_a_value_of_hundreds_of_megabytes_is_rejected(
     size: int, how: str, connection: Celonis, server: Any, table: str
 ) -> None:
-    """Before anything is sent, with the column's name, and not with its value."""
+    """The error is raised before anything is sent; it names the column, not the value."""
     jobs = len(server.jobs)
     frame, options = {
         "text": lambda: (pa.table({"HUGE": ["x" * size]}), {}),
@@ -77,7 +77,7 @@ def test_a_value_of_hundreds_of_megabytes_is_refused(
 
 
 def test_rows_of_many_megabytes(connection: Celonis, table: str) -> None:
-    """A row that is larger than a batch or a row group ought to be is one of its own."""
+    """A row larger than the target size is a batch and a row group of its own."""
     value = random.Random(1).randbytes(7_500).hex()  # noqa: S311  # the same each time
     row = pa.table({f"C{n}": [f"{n}{value}"] for n in range(300)})
     status = _push(connection, pa.concat_tables([row] * 6), table, chunk_bytes=9_000_000)
@@ -87,7 +87,7 @@ def test_rows_of_many_megabytes(connection: Celonis, table: str) -> None:
 
 @pytest.mark.parametrize("how", ["hex", "base64"])
 def test_incompressible_bytes(how: Any, connection: Celonis, server: Any, table: str) -> None:
-    """What no codec makes smaller."""
+    """Random bytes, which no codec compresses."""
     noise = random.Random(1)  # noqa: S311  # the same each time
     frame = pa.table({"B": [noise.randbytes(1_000) for _ in range(20_000)]})
     status = _push(connection, frame, table, binary=how, chunk_bytes=4_000_000)
@@ -100,7 +100,7 @@ def test_incompressible_bytes(how: Any, connection: Celonis, server: Any, table:
 def test_millions_of_empty_strings(
     rows: int, kind: str, connection: Celonis, server: Any, table: str
 ) -> None:
-    """Rows without weight make few chunks."""
+    """Rows of almost no bytes make few chunks."""
     frame = {
         "arrow": lambda: pa.table({"E": pa.array([""]).take(pa.array(np.zeros(rows, "int32")))}),
         "polars": lambda: pl.select(pl.repeat("", rows).alias("E")),
@@ -116,7 +116,7 @@ def test_millions_of_empty_strings(
 def test_a_generator_of_one_row_batches(
     rows: int, kind: str, connection: Celonis, server: Any, table: str
 ) -> None:
-    """They are gathered before any work is done for each."""
+    """Small batches are merged before they are encoded."""
     one = [pa.record_batch({"A": [n], "B": ["x"]}) for n in range(rows)]
     frame = {
         "batches": lambda: iter(one),
@@ -132,7 +132,7 @@ def test_a_generator_of_one_row_batches(
 def test_a_generator_of_one_row_frames(
     kind: Any, connection: Celonis, server: Any, table: str
 ) -> None:
-    """As a loop over records makes them."""
+    """Frames of one row, as a loop over records yields them."""
     status = _push(connection, (kind({"A": [n], "B": ["x"]}) for n in range(300)), table)
     assert (status.rows, status.chunks) == (300, 1)
     assert sorted(_stored(server, table)["A"].to_pylist()) == list(range(300))
@@ -144,10 +144,10 @@ def test_a_generator_of_one_row_frames(
     [pd.DataFrame, pl.DataFrame, pa.table, "batches"],
     ids=["pandas", "polars", "arrow", "batches"],
 )
-def test_hardly_any_rows(
+def test_no_rows_and_one_row(
     rows: int, kind: Any, connection: Celonis, server: Any, table: str
 ) -> None:
-    """One chunk, which says what the columns are; also where batches without rows come."""
+    """One chunk, which has the columns; also for batches without rows."""
     data = {"A": pa.array([1] * rows, pa.int64()), "B": pa.array(["x"] * rows, pa.string())}
     if kind == "batches":
         frame: Any = (

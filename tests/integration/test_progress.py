@@ -1,4 +1,4 @@
-"""The progress bar: when it is shown, what it counts, and that it goes away."""
+"""The progress bar: when it is shown, what it counts, and that it is closed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ with Celonis(sys.argv[1], auth=ApiKey(sys.argv[2])) as celonis:
 
 
 class Bar(tqdm.auto.tqdm):  # type: ignore[type-arg]
-    """tqdm itself, which also keeps what it was told."""
+    """tqdm, which also records its descriptions."""
 
     made: list[Bar]
 
@@ -44,7 +44,7 @@ class Bar(tqdm.auto.tqdm):  # type: ignore[type-arg]
 
 @pytest.fixture
 def bars(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
-    """The bars that a test's pushes make."""
+    """The bars that the pushes of a test create."""
     Bar.made = []
     monkeypatch.setattr("tqdm.auto.tqdm", Bar)
     return Bar.made
@@ -91,16 +91,16 @@ def test_is_closed_after_errors(bars: list[Bar], table: str, where: str) -> None
 
 
 @pytest.mark.parametrize("progress", [False, None])
-def test_is_silent_when_nobody_looks(
+def test_is_hidden_without_a_terminal(
     bars: list[Bar], connection: Celonis, table: str, progress: bool | None
 ) -> None:
-    """False shows nothing, nor does None where stderr is no terminal."""
+    """False shows no bar; None shows none if stderr is not a terminal."""
     connection.push(FRAME, "Bars", table, progress=progress)
     assert bars == []
 
 
 def _on_a_terminal(server: Any, table: str, progress: str) -> str:
-    """What a push by another process writes on a terminal that is its stderr."""
+    """The output of a push in another process whose stderr is a terminal."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 120))
     with subprocess.Popen(

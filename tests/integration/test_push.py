@@ -1,4 +1,4 @@
-"""The main job through the real server: every kind of frame, every mode."""
+"""push and delete against the local server: every kind of frame, every mode."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ KINDS = (
 def test_every_kind_of_frame_gives_the_same_table(
     kind: str, file_type: Any, tmp_path: Path, server: Any, connection: Celonis, table: str
 ) -> None:
-    """Whatever a frame is, and by Parquet as by CSV, its values arrive as they were."""
+    """Every kind of frame, as Parquet and as CSV, gives a table with the same values."""
     frame = _frames(tmp_path)[kind]
     status = connection.push(frame, POOL, table, mode="REPLACE", file_type=file_type)
     assert (status.state, status.ok, status.done, status.rows) == ("DONE", True, True, 3)
@@ -79,7 +79,7 @@ def test_every_kind_of_frame_gives_the_same_table(
 def test_delta_upserts_on_keys_and_appends_without(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """DELTA with keys replaces equal keys and adds new ones; without keys it appends."""
+    """DELTA with keys replaces rows with equal keys and adds others; without keys it appends."""
     first = pl.DataFrame({"K": [1, 2], "V": ["old", "old"]})
     second = pl.DataFrame({"K": [2, 3], "V": ["new", "new"]})
     connection.push(first, POOL, table, mode="REPLACE", keys="K")
@@ -109,7 +109,7 @@ def test_chunks_of_any_size_give_the_same_table(
     connection: Celonis,
     table: str,
 ) -> None:
-    """Cutting a frame into many chunks, staged or not, changes nothing, and cleans up."""
+    """Many chunks, staged or not, give the same table, and no file stays."""
     url = {None: None, "file": f"file://{tmp_path}", "memory": "memory://stage"}[staging]
     frame = pl.DataFrame(
         {"K": range(50_000), "V": [f"text {i * 7919 % 104729}" for i in range(50_000)]}
@@ -126,7 +126,7 @@ def test_chunks_of_any_size_give_the_same_table(
 
 
 def test_columns_override_types_and_lengths(server: Any, connection: Celonis, table: str) -> None:
-    """columns= gives a Celonis type or a text length, as Column or short."""
+    """columns= sets a Celonis type or a text length, as a Column or in short form."""
     frame = pd.DataFrame(
         {
             "N": [decimal.Decimal("12345678901234567890.5")],
@@ -145,7 +145,7 @@ def test_columns_override_types_and_lengths(server: Any, connection: Celonis, ta
 
 
 def test_text_lengths_are_measured_and_sent(connection: Celonis, table: str) -> None:
-    """A text column gets a length that holds its longest text, so nothing is cut at 80."""
+    """A text column gets a length that holds its longest string, so nothing is cut at 80."""
     connection.push(pd.DataFrame({"S": ["x" * 16_250], "T": ["y" * 81]}), POOL, table)
     pool_id = connection.pool_id(POOL)
     lengths = {c.name: c.length for c in connection._api.columns(pool_id, table)}
@@ -156,7 +156,7 @@ def test_text_lengths_are_measured_and_sent(connection: Celonis, table: str) -> 
 def test_wait_false_returns_at_once_and_the_status_follows(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """wait=False gives a status that can be waited for, refreshed and shown."""
+    """wait=False returns a status that can be waited for, refreshed and displayed."""
     server.faults.slow_jobs(running=0.3)
     try:
         status = connection.push(SMALL, POOL, table, wait=False)
@@ -177,7 +177,7 @@ def test_wait_false_returns_at_once_and_the_status_follows(
 
 
 def test_a_running_job_can_be_cancelled(server: Any, connection: Celonis, table: str) -> None:
-    """cancel() ends a job; the table stays as it was, and raise_for_status says so."""
+    """cancel() ends a job; the table is unchanged, and raise_for_status raises."""
     server.faults.slow_jobs(running=20)
     try:
         status = connection.push(SMALL, POOL, table, wait=False)
@@ -194,7 +194,7 @@ def test_a_running_job_can_be_cancelled(server: Any, connection: Celonis, table:
 def test_a_failing_job_raises_with_the_servers_log(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """`push` raises JobFailed with the server's own words; the table is as it was."""
+    """`push` raises JobFailed with the server's log; the table is unchanged."""
     connection.push(pl.DataFrame({"A": [1]}), POOL, table)
     with pytest.raises(JobFailed) as caught:
         connection.push(pl.DataFrame({"A": ["text"]}), POOL, table)
@@ -204,7 +204,7 @@ def test_a_failing_job_raises_with_the_servers_log(
 
 
 def test_timeout_while_waiting_leaves_the_job(server: Any, connection: Celonis, table: str) -> None:
-    """After submission, timeout= stops the waiting and names the job, which goes on."""
+    """After submission, timeout= ends the polling and names the job, which continues."""
     server.faults.slow_jobs(running=2.5)
     try:
         with pytest.raises(exceptions.JobTimeout) as caught:
@@ -215,7 +215,7 @@ def test_timeout_while_waiting_leaves_the_job(server: Any, connection: Celonis, 
 
 
 def test_connection_is_taken_by_name(server: Any, connection: Celonis, table: str) -> None:
-    """connection= finds a data connection by name; its tables are apart from the pool's own."""
+    """connection= finds a data connection by name; its tables are separate from the pool's."""
     connection.pool(POOL)
     server.add_connection(POOL, f"ERP {table}")
     connection.push(SMALL, POOL, table, connection=f"erp {table}")
@@ -227,7 +227,7 @@ def test_connection_is_taken_by_name(server: Any, connection: Celonis, table: st
 def test_rename_and_upsert_strategy_and_deduplicate(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """rename= sends other names; deduplicate_by= keeps the highest of rows with one key."""
+    """rename= changes names; deduplicate_by= keeps the row with the highest value per key."""
     frame = pl.DataFrame({"Case ID": [1, 1], "the Version": [2, 1]})
     connection.push(
         frame, POOL, table, rename="upper_snake", keys="CASE_ID", deduplicate_by="THE_VERSION"
@@ -245,7 +245,7 @@ def test_rename_and_upsert_strategy_and_deduplicate(
 
 @pytest.mark.usefixtures("alone")
 def test_the_accessor_and_the_function_use_the_default_connection(server: Any, table: str) -> None:
-    """df.celonis.push and celonis_frames.push go to the last connect()."""
+    """df.celonis.push and celonis_frames.push use the connection of the last connect()."""
     with celonis_frames.connect(server.url, auth=celonis_frames.ApiKey(server.token)):
         pd.DataFrame({"A": [1]}).celonis.push(POOL, table)
         pl.DataFrame({"A": [2]}).celonis.push(POOL, table)

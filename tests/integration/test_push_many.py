@@ -1,4 +1,4 @@
-"""Many tables at once: whatever ends it, the error says what became of each."""
+"""push_many: however it ends, the error reports the outcome of every table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BAD = pl.DataFrame({"A": [[1]]})
 
 @pytest.fixture
 def slow(server: Any) -> Iterator[None]:
-    """Jobs run until the test is over."""
+    """Jobs run until the end of the test."""
     server.faults.slow_jobs(running=600.0)
     yield
     with server.connect() as celonis:
@@ -54,7 +54,7 @@ def _notes(error: BaseException) -> str:
 
 
 def _then(error: BaseException, ready: threading.Event) -> Iterator[pl.DataFrame]:
-    """A stream that breaks in the user's own code, once another table is submitted."""
+    """A stream that raises `error` after another table was submitted."""
     yield GOOD
     ready.wait(30)
     raise error
@@ -62,7 +62,7 @@ def _then(error: BaseException, ready: threading.Event) -> Iterator[pl.DataFrame
 
 @pytest.fixture
 def submitted(server: Any, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set once a job's state is asked for, which is after its submission."""
+    """Set at the first poll of a job, which is after its submission."""
     event = threading.Event()
     real = server.faults._schedule.take
 
@@ -76,10 +76,10 @@ def submitted(server: Any, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 @pytest.mark.usefixtures("slow")
-def test_an_earlier_error_is_not_lost_at_the_timeout(
+def test_an_earlier_error_is_raised_after_a_timeout(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """The failed table's own error is raised; the one that runs on is in its notes, with its id."""
+    """The failed table's error is raised; its notes name the job that continues."""
     frames = {f"{table}_bad": BAD, f"{table}_slow": GOOD}
     with pytest.raises(exceptions.ColumnTypeError) as caught:
         connection.push_many(frames, POOL, timeout=2)
@@ -94,7 +94,7 @@ def test_an_earlier_error_is_not_lost_at_the_timeout(
 def test_every_unfinished_table_has_a_timeout_of_its_own(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """JobTimeout names one job, that of its table; the notes name the other's."""
+    """JobTimeout names the job of its table; the notes name the other job."""
     frames = {f"{table}_{n}": GOOD for n in range(2)}
     with pytest.raises(exceptions.JobTimeout, match="after 2 s") as caught:
         connection.push_many(frames, POOL, timeout=2)
@@ -104,8 +104,10 @@ def test_every_unfinished_table_has_a_timeout_of_its_own(
     assert f"JobTimeout: Job {other} is still" in _notes(caught.value)
 
 
-def test_a_timeout_keeps_what_ended(server: Any, connection: Celonis, table: str) -> None:
-    """A table whose job was done before the time was up is told as pushed."""
+def test_a_timeout_reports_the_tables_that_were_pushed(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """The notes list a table whose job was done before the timeout as pushed."""
     fast, slow = f"{table}_fast", f"{table}_slow"
 
     def later() -> Iterator[pl.DataFrame]:
@@ -125,10 +127,10 @@ def test_a_timeout_keeps_what_ended(server: Any, connection: Celonis, table: str
 
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("route", ["jobs", "job"])
-def test_a_refusal_while_following(
+def test_a_rejected_call_while_polling_names_the_jobs(
     route: str, server: Any, connection: Celonis, table: str
 ) -> None:
-    """When the jobs cannot be asked for, the error names them and the tables that failed."""
+    """If the jobs cannot be read, the error names them and the tables that failed."""
     frames = {f"{table}_bad": BAD, f"{table}_slow": GOOD}
     server.faults.answer(route, 403)
     with pytest.raises(exceptions.CelonisFramesError) as caught:
@@ -141,10 +143,10 @@ def test_a_refusal_while_following(
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_job_that_was_deleted_does_not_stop_the_following(
+def test_a_deleted_job_does_not_stop_the_polling_of_others(
     server: Any, connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NotFound is the error of the table whose job is gone; the others are still followed."""
+    """NotFound is the error of the table whose job was deleted; the others are still polled."""
     names = [f"{table}_{n}" for n in range(2)]
     gone: list[Any] = []
 
@@ -175,10 +177,10 @@ def test_a_job_that_was_deleted_does_not_stop_the_following(
 
 
 @pytest.mark.usefixtures("slow")
-def test_an_error_of_the_users_own_frame(
+def test_an_error_in_a_users_generator_is_raised_unchanged(
     server: Any, connection: Celonis, table: str, submitted: threading.Event
 ) -> None:
-    """It is raised as it is, and says of which table it is and which jobs run on."""
+    """The notes name its table and the jobs that continue."""
     frames = {f"{table}_slow": GOOD, f"{table}_own": _then(ValueError("mine"), submitted)}
     with pytest.raises(ValueError, match="mine") as caught:
         connection.push_many(frames, POOL)
@@ -189,7 +191,7 @@ def test_an_error_of_the_users_own_frame(
 
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interruption_while_following_names_the_jobs(
+def test_an_interruption_while_polling_names_the_jobs(
     kind: type[BaseException],
     server: Any,
     connection: Celonis,
@@ -197,7 +199,7 @@ def test_an_interruption_while_following_names_the_jobs(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Ctrl-C ends the waiting; what runs on at the server is told with its id, and logged."""
+    """Ctrl-C ends the polling; jobs that continue on the server are named and logged."""
 
     def interrupt(_seconds: float, _stop: object) -> None:
         assert threading.current_thread() is threading.main_thread()
@@ -213,10 +215,10 @@ def test_an_interruption_while_following_names_the_jobs(
     assert f"Table '{table}_bad': ColumnTypeError" in _notes(caught.value)
 
 
-def test_sigterm_is_heard_while_following(
+def test_sigterm_while_polling_names_the_jobs(
     server: Any, connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Waiting for the jobs, too, ends by SystemExit, so that the ids are told."""
+    """SIGTERM ends the polling as SystemExit, whose notes have the ids."""
 
     def terminate(_seconds: float, _stop: object) -> None:
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
@@ -232,10 +234,10 @@ def test_sigterm_is_heard_while_following(
     assert _job(server, table)["id"] in _notes(caught.value)
 
 
-def test_an_interruption_names_the_tables_still_at_work(
+def test_an_interruption_names_the_unfinished_tables(
     server: Any, connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that hangs in the user's own code is not waited for, but told; none is begun."""
+    """A thread that hangs in the user's code is named; no other table is begun."""
     monkeypatch.setattr(push_many, "TABLES_STOP_SECONDS", 0.05)
     go_on = threading.Event()
 
@@ -260,7 +262,7 @@ def test_an_interruption_names_the_tables_still_at_work(
 
 
 def test_one_timeout_is_for_all_tables(server: Any, connection: Celonis, table: str) -> None:
-    """The second table has what the first one left, and a third one is not begun."""
+    """The second table gets the remaining time; the third one is not begun."""
     names = [f"{table}_{n}" for n in range(3)]
     end = time.monotonic() + 2.0
 
@@ -280,7 +282,7 @@ def test_one_timeout_is_for_all_tables(server: Any, connection: Celonis, table: 
 
 
 def test_rows_are_counted_after_each_job(server: Any, connection: Celonis, table: str) -> None:
-    """verify="rows" is carried out for every table, and timings tell how long was waited."""
+    """verify="rows" works for every table; timings contain the time of polling."""
     names = [f"{table}_{n}" for n in range(2)]
     frames = dict.fromkeys(names, GOOD)
     statuses = connection.push_many(frames, POOL, verify="rows")
@@ -302,7 +304,7 @@ def test_rows_are_counted_after_each_job(server: Any, connection: Celonis, table
         assert "not waited for" in " ".join(status.wait().warnings)
 
 
-def test_jobs_that_fail_are_told_together(server: Any, connection: Celonis, table: str) -> None:
+def test_all_failed_jobs_are_reported(server: Any, connection: Celonis, table: str) -> None:
     """Each failed job is the error of its own table."""
     frames = {f"{table}_{n}": GOOD for n in range(2)}
     server.faults.fail_jobs("no room", times=2)

@@ -1,4 +1,4 @@
-"""How many requests a push makes: as few as its chunks allow."""
+"""The number of requests of a push."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POLL = re.compile(r'"GET [^ ]*/jobs/[^/ ]+ HTTP')
 
 
 @pytest.mark.parametrize(("mode", "by_name"), [("REPLACE", True), ("DELTA", False)])
-def test_four_besides_chunks_and_polls(
+def test_a_push_makes_four_requests_besides_chunks_and_polls(
     connection: Celonis,
     table: str,
     caplog: pytest.LogCaptureFixture,
@@ -26,7 +26,7 @@ def test_four_besides_chunks_and_polls(
     *,
     by_name: bool,
 ) -> None:
-    """Create, count and execute; and the pool's id, where it is not given, or a DELTA's table."""
+    """Create, list chunks and execute; and the pool's look-up by name, or a DELTA's columns."""
     connection.push(FRAME.head(1), "Tests", table)
     (pool,) = [pool for pool in connection.pools() if pool.name == "Tests"]
     caplog.set_level(logging.DEBUG, logger="urllib3.connectionpool")
@@ -42,7 +42,7 @@ def test_four_besides_chunks_and_polls(
 
 
 def test_the_first_uploads_are_small(server: Any, connection: Celonis, table: str) -> None:
-    """So sending begins when a quarter of a chunk is made, one for each of the four uploads."""
+    """The first chunk of each of the four uploads is small, so that uploading starts early."""
     numbers = np.random.default_rng(1).integers(0, 2**62, 6_000_000)
     status = connection.push(pa.table({"A": numbers}), "Tests", table)
     sizes = [chunk["bytes"] for chunk in server._catalog.chunks(status.job_id)]
@@ -57,7 +57,7 @@ def test_the_first_uploads_are_small(server: Any, connection: Celonis, table: st
 def test_the_last_uploads_are_as_large_as_the_others(
     server: Any, connection: Celonis, table: str, chunk_bytes: str, library: str
 ) -> None:
-    """What one thread has left when its file is full goes into that of another."""
+    """Rows that one encoder thread has left over go into the chunk of another."""
     frame: Any = pa.table({"A": np.random.default_rng(1).integers(0, 2**62, 3_000_000)})
     if library == "polars":
         frame = pl.from_arrow(frame)

@@ -1,4 +1,4 @@
-"""Staged pushes whose process was killed, finished by another one."""
+"""resume(): staged pushes of a killed process, finished by another one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _until(true: Callable[[], Any]) -> None:
 
 
 def _killed(own: Any, folder: Path, when: Callable[[], Any]) -> None:
-    """Push in a process, and kill it with -9 when something has happened."""
+    """Push in a process, and send it SIGKILL when the condition is true."""
     environment = os.environ | {"CELONIS_URL": own.url, "CELONIS_API_TOKEN": own.token}
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, f"file://{folder}"], env=environment)
     try:
@@ -64,7 +64,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def test_a_killed_push_is_finished(
     own: Any, client: Celonis, tmp_path: Path, route: str, when: Any
 ) -> None:
-    """Killed before or after the server carried out any of its calls, every row arrives once."""
+    """A push killed before or after any call was carried out delivers every row once."""
     skip = 3 if route == "upload" else 0
     fault = own.faults.stall(route, when=when, times=None, skip=skip)
     _killed(own, tmp_path, lambda: fault.hits)
@@ -76,7 +76,7 @@ def test_a_killed_push_is_finished(
     assert not [job for job in own.jobs if job["status"] == "NEW"]
 
 
-def test_a_push_killed_while_the_job_runs_is_only_followed(
+def test_a_submitted_job_of_a_killed_push_is_only_polled(
     own: Any, client: Celonis, tmp_path: Path
 ) -> None:
     """A job that was submitted is not submitted again."""
@@ -89,8 +89,8 @@ def test_a_push_killed_while_the_job_runs_is_only_followed(
         client.resume(str(tmp_path))
 
 
-def test_chunks_that_arrived_are_not_sent_again(own: Any, client: Celonis, tmp_path: Path) -> None:
-    """What the server has is recognised by its checksum; only the rest is sent, in the same job."""
+def test_received_chunks_are_not_sent_again(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """Received chunks are identified by checksum; only the others are sent, to the same job."""
     fault = own.faults.stall("upload", times=None, skip=2)
     _killed(own, tmp_path, lambda: fault.hits >= 2)
     total = len(_manifest(tmp_path)["chunks"])
@@ -100,10 +100,10 @@ def test_chunks_that_arrived_are_not_sent_again(own: Any, client: Celonis, tmp_p
     assert _whole(own)
 
 
-def test_a_stage_that_is_not_complete_is_told_and_removed(
+def test_an_incomplete_stage_is_reported_and_removed(
     client: Celonis, tmp_path: Path, own: Any
 ) -> None:
-    """A process killed while it read the frame has sent nothing."""
+    """A process that was killed while it read the frame has sent nothing."""
     program = PROGRAM.replace("celonis.push(frame,", "celonis.push(frames(),").replace(
         "celonis.push(",
         "def frames():\n    yield frame\n    print('half', flush=True)\n    sys.stdin.read()\n"
@@ -125,8 +125,8 @@ def test_a_stage_that_is_not_complete_is_told_and_removed(
     assert not own.jobs
 
 
-def test_two_resumes_at_once_do_not_both_execute(own: Any, client: Celonis, tmp_path: Path) -> None:
-    """Of several resumes at the same time at most one works; the others say who does."""
+def test_only_one_of_several_resumes_executes(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """Of several concurrent resumes at most one works; the others raise."""
     fault = own.faults.stall("upload", times=None)
     _killed(own, tmp_path, lambda: fault.hits)
     outcomes: list[Any] = []
@@ -152,8 +152,8 @@ def test_two_resumes_at_once_do_not_both_execute(own: Any, client: Celonis, tmp_
     assert _whole(own)
 
 
-def test_a_push_under_way_cannot_be_resumed(own: Any, client: Celonis, tmp_path: Path) -> None:
-    """While the pushing process lives, its stage is its own."""
+def test_a_running_push_cannot_be_resumed(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """The stage of a living process cannot be resumed by another."""
     fault = own.faults.stall("upload", seconds=1.0)
     frame = pl.DataFrame({"A": range(ROWS)})
     failed: list[BaseException] = []
@@ -175,8 +175,10 @@ def test_a_push_under_way_cannot_be_resumed(own: Any, client: Celonis, tmp_path:
     assert _whole(own)
 
 
-def test_a_lost_server_leaves_the_stage(own: Any, client: Celonis, tmp_path: Path) -> None:
-    """When the server cannot be reached, the error says where chunks wait; resume sends them."""
+def test_the_stage_stays_when_the_server_is_unreachable(
+    own: Any, client: Celonis, tmp_path: Path
+) -> None:
+    """If the server is unreachable, the error names the stage; resume sends its chunks."""
     frame = pl.DataFrame({"A": range(ROWS)})
     own.faults.drop("upload", times=None)
     with pytest.raises(exceptions.ApiConnectionError) as caught:
@@ -187,8 +189,8 @@ def test_a_lost_server_leaves_the_stage(own: Any, client: Celonis, tmp_path: Pat
     assert _whole(own)
 
 
-def test_a_changed_chunk_is_refused(own: Any, client: Celonis, tmp_path: Path) -> None:
-    """A staged file that is not as it was written is never executed."""
+def test_a_changed_chunk_is_rejected(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """A staged file whose content has changed is never executed."""
     own.faults.drop("upload", times=None)
     with pytest.raises(exceptions.ApiConnectionError):
         client.push(pl.DataFrame({"A": range(ROWS)}), "P", "T", staging=str(tmp_path))
@@ -203,8 +205,8 @@ def test_a_changed_chunk_is_refused(own: Any, client: Celonis, tmp_path: Path) -
         own.table("P", "T")
 
 
-def test_a_stage_for_another_team_is_refused(own: Any, client: Celonis, tmp_path: Path) -> None:
-    """Chunks are never sent to another host than they were made for."""
+def test_a_stage_for_another_team_is_rejected(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """Chunks are only sent to the host for which they were staged."""
     own.faults.drop("upload", times=None)
     with pytest.raises(exceptions.ApiConnectionError):
         client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=str(tmp_path))
@@ -215,7 +217,7 @@ def test_a_stage_for_another_team_is_refused(own: Any, client: Celonis, tmp_path
 
 
 def test_the_manifest_holds_no_secret(own: Any, client: Celonis, tmp_path: Path) -> None:
-    """What is staged beside the chunks has no key in it, and a success leaves nothing."""
+    """No staged file contains the API key."""
     own.faults.drop("upload", times=None)
     with pytest.raises(exceptions.ApiConnectionError):
         client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=str(tmp_path))

@@ -1,4 +1,4 @@
-"""Of rows with one key the last one wins: where that is promised, rows stay in order."""
+"""Order of rows: of several rows with one key the last one wins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POOL = "Order"
 
 
 def _frame(keys: int) -> Any:
-    """Rows of some keys; more than one chunk of the size that is made by default."""
+    """Rows with `keys` distinct keys; more than one chunk of the default size."""
     rows = np.arange(ROWS)
     noise = np.random.default_rng(8).integers(0, 2**62, (2, ROWS))
     return pa.table({"K": rows % keys, "ROW": rows, "X": noise[0], "Y": noise[1]})
@@ -30,7 +30,7 @@ def _frame(keys: int) -> Any:
 
 @pytest.mark.parametrize("workers", [None, 1])
 def test_chunks_hold_the_rows_in_order(workers: int | None) -> None:
-    """Whatever the number of threads, with one upload at a time the last row is sent last."""
+    """With one upload at a time chunks are in row order, for any number of encoder threads."""
     prepared = prepare(_frame(1_000), "T", PushOptions(keys="K", workers=workers))
     prepared.check()
     rows: list[int] = []
@@ -46,7 +46,7 @@ def test_chunks_hold_the_rows_in_order(workers: int | None) -> None:
 
 
 def test_the_last_change_wins(connection: Celonis, server: Any, table: str) -> None:
-    """All frames of one job, and all rows of each, come into effect in their order."""
+    """All frames of one job, and all rows of each, take effect in their order."""
     with connection.changes(POOL, table, keys="K") as changes:
         changes.upsert(_frame(1_000))
         changes.delete(pa.table({"K": [7]}))
@@ -54,8 +54,8 @@ def test_the_last_change_wins(connection: Celonis, server: Any, table: str) -> N
     assert [column[0].as_py() for column in found.columns] == [999, ROWS - 1_000, ROWS - 1]
 
 
-def test_several_uploads_that_were_asked_for_are_told() -> None:
-    """Whoever gives workers= is told that any of the rows may be kept."""
+def test_several_workers_with_duplicate_keys_give_a_warning() -> None:
+    """With several workers the warning says that any of the rows may be kept."""
     prepared = prepare(pa.table({"K": [1, 1]}), "T", PushOptions(keys="K", workers=2))
     prepared.check()
     assert "any may be kept" in prepared.warnings[0]
@@ -67,7 +67,7 @@ def test_several_uploads_that_were_asked_for_are_told() -> None:
 def test_keys_finer_than_milliseconds_are_not_known_to_be_unique(
     times: list[int], known: bool
 ) -> None:
-    """Celonis is known to keep milliseconds: what differs by less may be one key there."""
+    """Celonis keeps milliseconds: keys that differ by less may be equal there."""
     frame = pa.table({"K": pa.array(times, pa.timestamp("us"))})
     prepared = prepare(frame, "T", PushOptions(keys="K"))
     prepared.check()
@@ -75,7 +75,7 @@ def test_keys_finer_than_milliseconds_are_not_known_to_be_unique(
 
 
 def test_keys_that_repeat_at_the_second_reading(connection: Celonis, table: str) -> None:
-    """Several uploads rest on unique keys: a query that gives others the second time is refused."""
+    """Parallel uploads need unique keys: a query that then repeats keys is rejected."""
     runs: list[int] = []
 
     def rows(_: pl.DataFrame) -> pl.DataFrame:
@@ -88,10 +88,10 @@ def test_keys_that_repeat_at_the_second_reading(connection: Celonis, table: str)
         connection.push(frame, POOL, table, keys="K", chunk_bytes="500 KB")
 
 
-def test_keys_of_files_of_which_one_is_written_anew(
+def test_keys_of_files_of_which_one_is_rewritten(
     connection: Celonis, server: Any, table: str, tmp_path: Path
 ) -> None:
-    """Texts that come with narrow and with wide offsets are one column of keys."""
+    """Strings with 32-bit and with 64-bit offsets are one column of keys."""
     for number, codec in enumerate(("snappy", "zstd")):
         keys = pa.table({"K": [f"{number}-{n}" for n in range(3)]})
         pq.write_table(keys, tmp_path / f"{number}.parquet", compression=codec)
@@ -101,7 +101,7 @@ def test_keys_of_files_of_which_one_is_written_anew(
 
 
 def test_keys_in_dictionaries_of_which_one_has_a_null() -> None:
-    """A null among the values of a dictionary changes how that batch is looked at, and no more."""
+    """A null among the values of a dictionary does not change the count of distinct keys."""
     plain = pa.array(["a", "b"]).dictionary_encode()
     indices = pa.array([0, 1], pa.int32())
     odd = pa.DictionaryArray.from_arrays(indices, pa.array(["c", "a", None]))

@@ -1,4 +1,4 @@
-"""Faults that come together, and pushes that stop at the worst moment."""
+"""Exactly-once delivery: combined faults, lost responses, orphans, cancellation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FRAME = pl.DataFrame({"A": range(ROWS), "B": np.random.default_rng(1).random(ROW
 
 @pytest.fixture
 def client(own: Any) -> Iterator[Celonis]:
-    """A connection to it that does not wait long for an answer."""
+    """A connection with a short read timeout."""
     with Celonis(own.url, auth=ApiKey(own.token), timeouts=Timeouts(read=0.5)) as celonis:
         yield celonis
 
@@ -51,10 +51,10 @@ def _late_and_lost(faults: Any) -> None:
 
 @pytest.mark.parametrize("keys", [None, "A"])
 @pytest.mark.parametrize("arm", [_repeated_and_lost, _repeated_and_closed, _late_and_lost])
-def test_a_chunk_that_is_there_twice_never_stands_for_one_that_is_missing(
+def test_a_duplicate_chunk_never_replaces_a_missing_one(
     arm: Callable[[Any], None], keys: str | None, own: Any, client: Celonis, table: str
 ) -> None:
-    """The number of chunks alone proves nothing: what is in the job is told by its content."""
+    """The number of chunks proves nothing: chunks are identified by their checksums."""
     arm(own.faults)
     try:
         status = client.push(FRAME, "P", table, keys=keys, chunk_bytes=60_000)
@@ -68,10 +68,10 @@ def test_a_chunk_that_is_there_twice_never_stands_for_one_that_is_missing(
     assert there.sort_by("A")["A"].to_pylist() == list(range(ROWS))
 
 
-def test_a_chunk_that_arrives_while_the_quota_is_waited_for_is_found(
+def test_a_chunk_received_during_the_wait_for_the_quota_is_detected(
     own: Any, client: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job is counted again before a submission that had to wait."""
+    """The job's chunks are counted again before a delayed submission."""
     late = own.faults.stall("upload", when="late", late_seconds=1.0)
     own.faults.answer("execute", 429, headers={"Retry-After": "17"})
     waited = []
@@ -96,7 +96,7 @@ def test_a_chunk_that_arrives_while_the_quota_is_waited_for_is_found(
 def test_a_journal_that_cannot_be_written_leaves_no_job(
     error: BaseException, own: Any, client: Celonis, table: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """The job that was just made is cancelled, whatever happens right after."""
+    """A job is cancelled if anything fails right after its creation."""
     real = manifest.write_manifest
 
     def write(filesystem: Any, folder: str, manifest: Any) -> None:
@@ -110,10 +110,10 @@ def test_a_journal_that_cannot_be_written_leaves_no_job(
     assert _states(own) == ["CANCELED"]
 
 
-def test_an_interrupt_while_the_job_is_made_leaves_none(
+def test_an_interrupt_during_job_creation_leaves_no_job(
     own: Any, client: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the server made of a call that was interrupted is found and cancelled."""
+    """A job created by an interrupted call is found and cancelled."""
     real = client._api.create_job
 
     def create(*given: Any) -> Any:
@@ -128,8 +128,8 @@ def test_an_interrupt_while_the_job_is_made_leaves_none(
     assert _states(own) == ["CANCELED"]
 
 
-def test_orphans_are_told_from_jobs_of_others(own: Any, client: Celonis, table: str) -> None:
-    """Only the job whose answer was lost is cancelled, not one of the same kind by its side."""
+def test_only_own_orphans_are_cancelled(own: Any, client: Celonis, table: str) -> None:
+    """Only the job whose response was lost is cancelled, not another client's similar job."""
     with Celonis(own.url, auth=ApiKey(own.token)) as other:
         pool_id = other.pool_id("P")
         fault = own.faults.garble("create", "cut")
@@ -157,7 +157,7 @@ def test_a_system_without_threads_leaves_no_job(
     missing: str,
     states: Any,
 ) -> None:
-    """When a thread cannot be started, that error surfaces, and no job is left open."""
+    """If a thread cannot be started, that error is raised and no job stays open."""
     start = threading.Thread.start
 
     def refused(thread: threading.Thread) -> None:
@@ -171,10 +171,10 @@ def test_a_system_without_threads_leaves_no_job(
     assert _states(own) == states
 
 
-def test_a_submission_that_failed_can_be_resumed(
+def test_a_failed_submission_can_be_resumed(
     own: Any, client: Celonis, table: str, tmp_path: Path
 ) -> None:
-    """After an error of the submission the stage stays, and resume begins a new job."""
+    """After a failed submission the stage stays, and resume creates a new job."""
     own.faults.answer("execute", 500, times=None)
     with pytest.raises(exceptions.ServerError):
         client.push(FRAME, "P", table, staging=str(tmp_path))
@@ -185,10 +185,10 @@ def test_a_submission_that_failed_can_be_resumed(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_manifest_that_is_one_state_behind_is_no_second_push(
+def test_a_stale_manifest_does_not_push_twice(
     own: Any, client: Celonis, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a machine that lost its power forgot, an executed job is only followed."""
+    """If the manifest's last state was lost, an executed job is only polled."""
     real = manifest.write_manifest
     monkeypatch.setattr(
         "celonis_frames._staging.stage.write_manifest",
@@ -208,10 +208,8 @@ def test_a_manifest_that_is_one_state_behind_is_no_second_push(
 
 
 @pytest.mark.parametrize("status", [408, 425])
-def test_a_gateway_that_loses_patience_is_no_refusal(
-    status: int, own: Any, client: Celonis, table: str
-) -> None:
-    """408 and 425 on an upload are looked up at the server, while polling they pass."""
+def test_408_and_425_are_retried(status: int, own: Any, client: Celonis, table: str) -> None:
+    """408 and 425 leave the outcome of an upload unknown; polls are repeated."""
     own.faults.answer("upload", status)
     own.faults.answer("job", status)
     assert client.push(FRAME, "P", table).ok
@@ -219,10 +217,10 @@ def test_a_gateway_that_loses_patience_is_no_refusal(
 
 
 @pytest.mark.parametrize("route", ["create", "upload", "execute"])
-def test_timeout_bounds_what_is_tried_again(
+def test_timeout_limits_retries(
     route: str, own: Any, client: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With timeout= no new try begins when the time is up."""
+    """No retry begins after the timeout."""
     waited: list[float] = []
     monkeypatch.setattr(cancellation, "_sleep", lambda seconds, _: waited.append(seconds))
     fault = own.faults.answer(route, 503, times=None, headers={"Retry-After": "60"})
@@ -232,10 +230,10 @@ def test_timeout_bounds_what_is_tried_again(
     assert not [seconds for seconds in waited if seconds > 50]
 
 
-def test_what_the_server_forgets_is_not_called_cancelled(
+def test_a_job_that_cannot_be_cancelled_is_reported_as_such(
     own: Any, client: Celonis, table: str
 ) -> None:
-    """A job that cannot be cancelled, because it is said not to be there, is told as it is."""
+    """The error's notes say that the job could not be cancelled."""
     own.faults.answer("upload", 400)
     own.faults.answer("cancel", 404, times=None)
     with pytest.raises(exceptions.BadRequest) as caught:
@@ -244,10 +242,10 @@ def test_what_the_server_forgets_is_not_called_cancelled(
     own._catalog.set_job(own.jobs[0]["id"], "CANCELED")
 
 
-def test_nothing_is_submitted_after_it_was_stopped(
+def test_nothing_is_submitted_after_a_cancellation(
     own: Any, client: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that waits for the quota gives its job up when it is told to stop."""
+    """A thread that waits for the quota cancels its job when the stop event is set."""
     stop = threading.Event()
     own.faults.answer("execute", 429, times=None, headers={"Retry-After": "30"})
 

@@ -1,4 +1,4 @@
-"""Pushes that are stopped from outside: Ctrl-C, SIGTERM, the interpreter's end, an exception."""
+"""Interruptions of a push: Ctrl-C, SIGTERM, the interpreter's end, an exception."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _started: list[subprocess.Popen[str]] = []
 
 @pytest.fixture
 def busy() -> Iterator[Any]:
-    """A local Celonis that does not answer uploads; `busy.uploads` counts them."""
+    """A local Celonis that does not respond to uploads; `busy.uploads` counts them."""
     with local.start(limits=False) as celonis:
         celonis.uploads = celonis.faults.stall("upload", times=None)
         yield celonis
@@ -111,7 +111,7 @@ def _until(true: Callable[[], Any]) -> None:
 
 @pytest.fixture(autouse=True)
 def _killed() -> Iterator[None]:
-    """No process outlives a test that failed."""
+    """Kill the processes of a failed test."""
     yield
     while _started:
         with _started.pop() as process:
@@ -129,7 +129,7 @@ def _end(process: subprocess.Popen[str], seconds: float = 25.0) -> tuple[int, st
 def test_a_signal_while_uploading_cancels_the_job(
     busy: Any, number: signal.Signals, status: int
 ) -> None:
-    """Uploads that wait for an answer are cut, the job is cancelled, the process ends."""
+    """Waiting uploads are aborted, the job is cancelled, the process ends."""
     process = _start(busy, "push()")
     _until(lambda: busy.uploads.hits)
     process.send_signal(number)
@@ -142,8 +142,8 @@ def test_a_signal_while_uploading_cancels_the_job(
 
 
 @pytest.mark.parametrize("call", ["create", "chunks"])
-def test_a_signal_cuts_the_call_that_is_waited_for(busy: Any, call: str) -> None:
-    """What the server does not answer is not waited for; a job that it made is cancelled."""
+def test_a_signal_aborts_the_current_call(busy: Any, call: str) -> None:
+    """A call without a response is aborted; a job that it created is cancelled."""
     busy.faults.clear()
     stalled = busy.faults.stall(call, when="after", times=1)
     process = _start(busy, "push()")
@@ -156,8 +156,8 @@ def test_a_signal_cuts_the_call_that_is_waited_for(busy: Any, call: str) -> None
     assert time.monotonic() - begin < 20  # of 60 that an answer is waited for
 
 
-def test_a_signal_that_comes_too_late_tells_what_became_of_the_job(busy: Any) -> None:
-    """When the job was executed before its submission could be stopped, that is said."""
+def test_a_signal_after_execution_reports_the_job(busy: Any) -> None:
+    """The notes say that the job had been executed before it could be cancelled."""
     busy.faults.clear()
     stalled = busy.faults.stall("execute", when="after", times=1)
     process = _start(busy, "push()")
@@ -169,8 +169,8 @@ def test_a_signal_that_comes_too_late_tells_what_became_of_the_job(busy: Any) ->
 
 
 @pytest.mark.parametrize(("stalled", "steps"), [(True, 160), (False, 400)])
-def test_an_interruption_at_any_step_is_heard(busy: Any, stalled: bool, steps: int) -> None:
-    """Wherever the main thread is while a job is open: it ends, and leaves no job in NEW.
+def test_an_interruption_at_any_step_ends_the_push(busy: Any, stalled: bool, steps: int) -> None:
+    """At any step of the main thread the push ends and leaves no job in NEW.
 
     The steps are those at which Python looks for signals, every thirteenth of them, also where the
     standard library would swallow the interruption or make an error of another kind of it.
@@ -203,8 +203,8 @@ def test_an_interruption_at_any_step_is_heard(busy: Any, stalled: bool, steps: i
     )
 
 
-def test_two_signals_at_once_stop_a_push_all_the_same(busy: Any) -> None:
-    """One that comes right behind the other cannot keep the push from being told to stop."""
+def test_two_consecutive_signals_cancel_the_push(busy: Any) -> None:
+    """A second signal right after the first does not prevent the cancellation."""
     program = (
         "def kill():\n"
         "    time.sleep(0.5)\n"
@@ -222,8 +222,8 @@ def test_two_signals_at_once_stop_a_push_all_the_same(busy: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_cancels_the_jobs_of_many(busy: Any, number: signal.Signals) -> None:
-    """Whatever waits for them, no job of `push_many` is left open."""
+def test_a_signal_cancels_all_jobs_of_push_many(busy: Any, number: signal.Signals) -> None:
+    """No job of `push_many` stays open."""
     busy.faults.clear()
     stalled = busy.faults.stall("upload", when="after", times=1)
     process = _start(busy, "celonis.push_many({'T': frame, 'U': frame}, 'P')\n")
@@ -233,8 +233,8 @@ def test_a_signal_cancels_the_jobs_of_many(busy: Any, number: signal.Signals) ->
     assert sorted(job["status"] for job in busy.jobs) == ["CANCELED", "DONE"]
 
 
-def test_an_exception_of_a_handler_of_the_programs_own_tells_of_the_job(busy: Any) -> None:
-    """Also one that is no KeyboardInterrupt, and while another one is being handled."""
+def test_an_exception_of_a_custom_handler_names_the_job(busy: Any) -> None:
+    """Also if it is no KeyboardInterrupt and is raised while another is handled."""
     busy.faults.clear()
     stalled = busy.faults.stall("execute", when="after", times=1)
     program = (
@@ -254,8 +254,8 @@ def test_an_exception_of_a_handler_of_the_programs_own_tells_of_the_job(busy: An
     assert busy.jobs[0]["id"] in out
 
 
-def test_ctrl_c_while_waiting_lets_the_job_run_on(busy: Any) -> None:
-    """Once submitted, Ctrl-C only stops the waiting, and says how to go on."""
+def test_ctrl_c_while_polling_does_not_cancel_the_job(busy: Any) -> None:
+    """After submission Ctrl-C only ends the polling; the note names the job."""
     busy.faults.clear()
     busy.faults.slow_jobs(running=3.0)
     process = _start(busy, "push()")
@@ -269,8 +269,8 @@ def test_ctrl_c_while_waiting_lets_the_job_run_on(busy: Any) -> None:
     assert busy.table("P", "T").num_rows == 200_000
 
 
-def test_a_second_ctrl_c_leaves_at_once(busy: Any) -> None:
-    """While the job is being cancelled, Ctrl-C does not wait for the server."""
+def test_a_second_ctrl_c_ends_the_process_at_once(busy: Any) -> None:
+    """A second Ctrl-C does not wait for the cancellation of the job."""
     cancels = busy.faults.stall("cancel", times=None)
     process = _start(busy, "push()")
     _until(lambda: busy.uploads.hits)
@@ -281,18 +281,18 @@ def test_a_second_ctrl_c_leaves_at_once(busy: Any) -> None:
     assert code != 0
 
 
-def test_the_interpreters_end_cancels_the_job_of_a_daemon_thread(busy: Any) -> None:
-    """A push in a thread that ends with the interpreter leaves no job open."""
+def test_interpreter_exit_cancels_the_job_of_a_daemon_thread(busy: Any) -> None:
+    """A push in a daemon thread leaves no job open at interpreter exit."""
     process = _start(busy, "threading.Thread(target=push, daemon=True).start()\ninput()\n")
     _until(lambda: busy.uploads.hits)
     process.communicate("\n", timeout=25)
     assert busy.jobs[0]["status"] == "CANCELED"
 
 
-def test_an_exception_in_a_generator_ends_everything(
+def test_an_exception_in_a_generator_leaves_nothing_behind(
     server: Any, connection: Celonis, table: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """The user's own error surfaces; no job, no thread, no temporary file is left."""
+    """The user's error is raised; no job, thread or temporary file stays."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
 
@@ -308,8 +308,8 @@ def test_an_exception_in_a_generator_ends_everything(
     assert not [thread for thread in threading.enumerate() if thread.name == "celonis-upload"]
 
 
-def test_a_handler_of_the_programs_own_stays(connection: Celonis, table: str) -> None:
-    """A push neither replaces a SIGTERM handler of the program nor leaves one of its own."""
+def test_a_custom_sigterm_handler_stays(connection: Celonis, table: str) -> None:
+    """A push neither replaces a program's SIGTERM handler nor leaves its own."""
     frame = pl.DataFrame({"A": [1]})
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     connection.push(frame, "P", table)
@@ -324,7 +324,7 @@ def test_a_handler_of_the_programs_own_stays(connection: Celonis, table: str) ->
 
 
 def test_forked_workers_do_not_share_sockets(server: Any) -> None:
-    """A connection that was used before a fork works in parent and child at the same time."""
+    """A connection used before a fork works in parent and child concurrently."""
     program = (
         "push(); pid = os.fork()\n"
         "for _ in range(3):\n"
@@ -337,7 +337,7 @@ def test_forked_workers_do_not_share_sockets(server: Any) -> None:
 
 
 def test_one_connection_serves_many_threads(server: Any, table: str) -> None:
-    """Threads may push over one connection at the same time."""
+    """Several threads can push over one connection concurrently."""
     with Celonis(server.url, auth=ApiKey(server.token)) as celonis:
         frame = pl.DataFrame({"A": range(1_000)})
         threads = [

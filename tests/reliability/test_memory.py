@@ -1,4 +1,4 @@
-"""A push takes no more memory beyond its frame than is promised: counted, never timed."""
+"""Memory of a push beyond its frame stays within the documented limit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SLACK = 150_000_000
 
 
 class Counter:
-    """Bytes of files that are finished and not given free."""
+    """Counts the bytes of finished chunks that are not yet freed."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
@@ -41,8 +41,8 @@ class Counter:
             self.most = max(self.most, self.now)
 
 
-def test_what_is_held_is_counted_by_the_memory_it_keeps_alive() -> None:
-    """What slices and views share counts once, and with all that they keep from being freed."""
+def test_cached_batches_count_the_memory_they_keep_alive() -> None:
+    """Shared buffers of slices and views count once, with their whole size."""
     texts = pl.DataFrame({"A": [f"{n:0100d}" for n in range(10_000)]})
     views = texts.to_arrow(compat_level=pl.CompatLevel.newest()).combine_chunks().to_batches()[0]
     alive = views.get_total_buffer_size()
@@ -57,8 +57,8 @@ def test_what_is_held_is_counted_by_the_memory_it_keeps_alive() -> None:
         assert spare.take(room) == (not held)  # what was taken for nothing is given back
 
 
-def test_dictionaries_that_are_held_count_once() -> None:
-    """The rows of a category column have one dictionary between them."""
+def test_shared_dictionaries_count_once() -> None:
+    """All batches of a category column share one dictionary."""
     codes = pa.array(np.zeros(1_000, "int32"))
     values = pa.array(["x" * 1_000] * 100)
     batches = pa.table({"A": pa.DictionaryArray.from_arrays(codes, values)}).to_batches(100)
@@ -135,7 +135,7 @@ def test_chunks_in_memory(
     counter: Counter,
     tmp_path: Path,
 ) -> None:
-    """At no moment are more bytes of chunks held than one for each upload, and one more."""
+    """Never more chunks are in memory than one per upload, and one more."""
     pq.write_table(_arrow(), tmp_path / "log.parquet")
     frame = SOURCES[kind](_arrow(), tmp_path / "log.parquet")
     server.faults.delay("upload", 0.01)
@@ -195,8 +195,8 @@ with Celonis(url, auth=ApiKey(token)) as celonis:
 @pytest.mark.parametrize(
     "kind", ["arrow", "long texts", pytest.param("objects", marks=pytest.mark.slow)]
 )
-def test_a_whole_process_stays_within_what_is_promised(kind: str, server: Any) -> None:
-    """The most resident memory of a process of its own, as the kernel counts it."""
+def test_peak_memory_of_a_process_is_limited(kind: str, server: Any) -> None:
+    """The peak resident memory of a separate process, as the kernel reports it."""
     done = subprocess.run(
         [sys.executable, "-c", CHILD, server.url, server.token, kind],
         check=True, stdout=subprocess.PIPE, timeout=120,
@@ -206,8 +206,8 @@ def test_a_whole_process_stays_within_what_is_promised(kind: str, server: Any) -
     assert found["beyond"] <= 8_000_000 * (2 + 1) + SLACK, found
 
 
-def test_long_keys_are_not_collected_without_end() -> None:
-    """Keys wait until they are worth a look, but never more of them than may be remembered."""
+def test_memory_for_long_keys_is_limited() -> None:
+    """Keys are collected before they are counted, up to a limit."""
     from celonis_frames._validation.key_counter import (  # noqa: PLC0415
         LIMIT_BYTES,
         DuplicateKeyCounter,

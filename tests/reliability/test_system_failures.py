@@ -1,4 +1,4 @@
-"""A full disk, Ctrl-C, no more threads: told, undone, and nothing left behind."""
+"""A full disk, Ctrl-C, no more threads: an error is raised and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def _rows(count: int) -> Any:
 
 @pytest.fixture
 def no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A temporary folder that cannot be written."""
+    """A temporary folder that is not writable."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
 
 
 @pytest.mark.usefixtures("no_disk")
-def test_a_frame_of_objects_is_read_twice_where_the_disk_is_full(
+def test_a_pandas_object_frame_is_read_twice_if_the_disk_is_full(
     connection: Celonis, server: Any, table: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its chunks find no room, but it can be read again."""
+    """There is no room for its chunks, but the frame can be read again."""
     frame = pd.DataFrame({"T": pd.Series([f"{n:040d}" for n in range(30_000)], dtype=object)})
     status = connection.push(frame, "Trouble", table, mode="REPLACE", chunk_bytes=20_000, workers=1)
     assert status.rows == server.table("Trouble", table).num_rows == 30_000
@@ -41,10 +41,10 @@ def test_a_frame_of_objects_is_read_twice_where_the_disk_is_full(
 
 
 @pytest.mark.usefixtures("no_disk")
-def test_a_stream_is_refused_where_the_disk_is_full(
+def test_a_stream_is_rejected_if_the_disk_is_full(
     connection: Celonis, server: Any, table: str
 ) -> None:
-    """It can be read only once: what to do is told, and no job is made."""
+    """A stream can be read only once: the error names TMPDIR, and no job is created."""
     jobs = len(server.jobs)
     with pytest.raises(FrameError, match="TMPDIR"):
         connection.push(_rows(50_000).to_reader(), "Trouble", table, chunk_bytes=20_000, workers=1)
@@ -56,7 +56,7 @@ def test_a_stream_is_refused_where_the_disk_is_full(
 def test_ctrl_c_while_rows_are_read(
     at: int, workers: int, connection: Celonis, server: Any, table: str
 ) -> None:
-    """No thread stays, no job is made, and it is Ctrl-C that comes out."""
+    """KeyboardInterrupt is raised; no thread stays and no job is created."""
     jobs = len(server.jobs)
 
     def rows() -> Iterator[Any]:
@@ -71,7 +71,7 @@ def test_ctrl_c_while_rows_are_read(
     assert len(server.jobs) == jobs
 
 
-def test_ctrl_c_while_chunks_are_made_and_sent(
+def test_ctrl_c_while_chunks_are_encoded_and_uploaded(
     connection: Celonis, server: Any, table: str
 ) -> None:
     """The job is cancelled."""
@@ -92,7 +92,7 @@ def test_ctrl_c_while_chunks_are_made_and_sent(
 def test_a_system_without_threads(
     connection: Celonis, server: Any, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error, no hang, and no job that could still be executed."""
+    """An error is raised and no job stays open."""
     real = threading.Thread.start
 
     def start(thread: threading.Thread) -> None:
@@ -107,8 +107,8 @@ def test_a_system_without_threads(
     assert states in ([], ["CANCELED"])
 
 
-def test_a_refused_upload_ends_all_threads_at_once(server: Any, table: str) -> None:
-    """They do not wait for the error to be forgotten, which a notebook keeps for long."""
+def test_a_rejected_upload_ends_all_threads_at_once(server: Any, table: str) -> None:
+    """Threads end at once, although a notebook keeps the error."""
     server.faults.answer("upload", 403, times=None)
     gc.disable()
     try:
@@ -122,8 +122,8 @@ def test_a_refused_upload_ends_all_threads_at_once(server: Any, table: str) -> N
         server.faults.clear()
 
 
-def test_a_query_that_hangs_does_not_outlast_the_timeout(connection: Celonis, table: str) -> None:
-    """The time is looked at while the next chunk is waited for."""
+def test_timeout_ends_a_push_whose_query_hangs(connection: Celonis, table: str) -> None:
+    """The timeout is checked while the next chunk is awaited."""
     runs: list[int] = []
     go_on, finished = threading.Event(), threading.Event()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import waits
+import shortened_waits
 from leaks import Leaks
 
 from celonis_frames import local
@@ -32,5 +32,5 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The client's waits, made short; the list gets the seconds of each, as they were meant."""
-    return waits.shorten(monkeypatch.setattr)
+    """Shorten the pauses; the list gets the unscaled seconds of each."""
+    return shortened_waits.shorten(monkeypatch.setattr)

@@ -17,33 +17,33 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-import cells  # noqa: E402
-import naive  # noqa: E402
-import page  # noqa: E402
-import rules  # noqa: E402
-import waits  # noqa: E402
+import expected_outcomes  # noqa: E402
+import matrix_cells  # noqa: E402
+import naive_client  # noqa: E402
+import reliability_page  # noqa: E402
+import shortened_waits  # noqa: E402
 
 from celonis_frames import local  # noqa: E402
 
-Found = Mapping[cells.Cell, cells.Observed]
+Found = Mapping[matrix_cells.Cell, matrix_cells.Observed]
 
 
 def run(
-    chosen: list[cells.Cell], pushing: cells.Push = cells.push
-) -> dict[cells.Cell, cells.Observed]:
+    chosen: list[matrix_cells.Cell], pushing: matrix_cells.Push = matrix_cells.push
+) -> dict[matrix_cells.Cell, matrix_cells.Observed]:
     """What came out of these cells."""
-    found: dict[cells.Cell, cells.Observed] = {}
+    found: dict[matrix_cells.Cell, matrix_cells.Observed] = {}
     with local.start(limits=False) as server, tempfile.TemporaryDirectory() as folder:
         for number, cell in enumerate(chosen):
             place = Path(folder) / str(number)
             place.mkdir()
-            found[cell] = cells.run(cell, server, place, pushing)
+            found[cell] = matrix_cells.run(cell, server, place, pushing)
             if sys.stderr.isatty():
                 print(f"\r{number + 1} of {len(chosen)}", end="", file=sys.stderr)
     return found
 
 
-def broken(found: Found) -> list[cells.Cell]:
+def broken(found: Found) -> list[matrix_cells.Cell]:
     """The cells in which a promise was not kept."""
     return [c for c, o in found.items() if o.wrong or o.outcome not in c.allowed]
 
@@ -58,26 +58,28 @@ def table(found: Found) -> str:
             text += " ✗" + "".join(f" ({sentence})" for sentence in observed.wrong)
         seen[cell.call, cell.hazard.name, cell.always].add(text)
 
-    def entry(call: str, hazard: rules.Hazard) -> str:
+    def entry(call: str, hazard: expected_outcomes.Hazard) -> str:
         if call not in hazard.calls:
             return "–"
         once, always = (" or ".join(sorted(seen[call, hazard.name, a])) for a in (False, True))
         return once if once == always else f"{once} / {always}"
 
     lines = [
-        "| fault | " + " | ".join(rules.CALLS.values()) + " |",
-        "|---" * (len(rules.CALLS) + 1) + "|",
+        "| fault | " + " | ".join(expected_outcomes.CALLS.values()) + " |",
+        "|---" * (len(expected_outcomes.CALLS) + 1) + "|",
     ]
     lines += [
-        f"| {hazard.title} | " + " | ".join(entry(call, hazard) for call in rules.CALLS) + " |"
-        for hazard in rules.HAZARDS
+        f"| {hazard.title} | "
+        + " | ".join(entry(call, hazard) for call in expected_outcomes.CALLS)
+        + " |"
+        for hazard in expected_outcomes.HAZARDS
     ]
     return "\n".join(lines)
 
 
 def promises() -> str:
     """The rules, as a list."""
-    return "\n".join(f"- {rule.why}" for rule in rules.RULES)
+    return "\n".join(f"- {rule.why}" for rule in expected_outcomes.RULES)
 
 
 def comparison(found: Found) -> str:
@@ -93,10 +95,10 @@ def comparison(found: Found) -> str:
 
 def main() -> int:
     """Run every cell and print or write the table."""
-    waits.shorten()
+    shortened_waits.shorten()
     begin = time.monotonic()
-    every = list(cells.cells())
-    quick = cells.sample() if "--quick" in sys.argv else set(every)
+    every = list(matrix_cells.cells())
+    quick = matrix_cells.sample() if "--quick" in sys.argv else set(every)
     found = run([cell for cell in every if cell in quick])
     usual = run(
         [
@@ -104,7 +106,7 @@ def main() -> int:
             for c in every
             if c.call == "upload" and not c.always and not c.staging and c.workers == 1
         ],
-        naive.push,
+        naive_client.push,
     )
     bad = broken(found)
     for cell in bad:
@@ -115,10 +117,12 @@ def main() -> int:
     print(f"{len(found)} cells, {len(bad)} not as promised, {time.monotonic() - begin:.0f} s")
     print(f"The usual way: {comparison(usual)}")
     if "--dry" not in sys.argv:
-        page.write("promises", promises())
-        page.write("figures", f"{len(found):,} pushes, {len(found) - len(bad):,} as promised.")
-        page.write("matrix", table(found))
-        page.write("usual", comparison(usual))
+        reliability_page.write("promises", promises())
+        reliability_page.write(
+            "figures", f"{len(found):,} pushes, {len(found) - len(bad):,} as promised."
+        )
+        reliability_page.write("matrix", table(found))
+        reliability_page.write("usual", comparison(usual))
     return 1 if bad else 0
 
 

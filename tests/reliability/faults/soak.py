@@ -31,7 +31,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-import page  # noqa: E402
+import reliability_page  # noqa: E402
 
 from celonis_frames import local  # noqa: E402
 
@@ -446,7 +446,7 @@ def main() -> int:
         print(f"{name}: {figure}")
     print(*report.wrong, sep="\n")
     if "write" in sys.argv:
-        page.write("soak", table(figures))
+        reliability_page.write("soak", table(figures))
     return 1 if report.wrong else 0
 
 

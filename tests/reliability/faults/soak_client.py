@@ -14,11 +14,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import naive
+import naive_client
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import waits
+import shortened_waits
 from soak_server import TOKEN
 
 import celonis_frames
@@ -77,7 +77,7 @@ def push(client: Celonis, order: dict[str, Any]) -> dict[str, Any]:
 
 def usual(url: str, order: dict[str, Any]) -> dict[str, Any]:
     """Push as told, in the usual way."""
-    client = naive.Naive(url, TOKEN, POOL, READ_SECONDS)
+    client = naive_client.NaiveClient(url, TOKEN, POOL, READ_SECONDS)
     try:
         table = frame("arrow", order["push"], order["rows"])
         client.push(table, order["table"], 1 + order["rows"] * 20 // order["chunk_bytes"])
@@ -95,7 +95,7 @@ def resume(client: Celonis, url: str) -> dict[str, Any]:
 def main() -> None:
     """Push what each line of stdin orders, and answer with a line."""
     logging.disable()
-    waits.shorten(scale=SCALE)
+    shortened_waits.shorten(scale=SCALE)
     timeouts = Timeouts(connect=5.0, read=READ_SECONDS)
     with Celonis(sys.argv[1], auth=ApiKey(TOKEN), timeouts=timeouts) as client:
         resumes = hasattr(celonis_frames, "resume") and "naive" not in sys.argv

@@ -1,4 +1,4 @@
-"""Faults that come together: what settles one of them meets the next."""
+"""Consecutive faults: the call that follows one fault meets the next."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import cells
+import matrix_cells
 import pytest
 
 from celonis_frames import ApiKey, Celonis, local
@@ -49,8 +49,8 @@ SERIES: dict[str, Callable[[local.Faults], list[Any]]] = {
 
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("name", SERIES)
-def test_faults_in_series_pass(name: str, workers: int, faulty: Any) -> None:
-    """Each fault strikes, the push is DONE, every row is there once, no job stays open."""
+def test_a_push_survives_consecutive_faults(name: str, workers: int, faulty: Any) -> None:
+    """All faults occur, the push is DONE, every row is in the table once, no job stays open."""
     pool = str(uuid.uuid4())
     faults = SERIES[name](faulty.faults)
     try:
@@ -58,7 +58,11 @@ def test_faults_in_series_pass(name: str, workers: int, faulty: Any) -> None:
             faulty.url, auth=ApiKey(faulty.token), timeouts=Timeouts(connect=20.0, read=20.0)
         ) as client:
             status = client.push(
-                cells.frame(), pool, "T", chunk_bytes=f"{cells.CHUNK_BYTES} B", workers=workers
+                matrix_cells.frame(),
+                pool,
+                "T",
+                chunk_bytes=f"{matrix_cells.CHUNK_BYTES} B",
+                workers=workers,
             )
     finally:
         faulty.faults.clear()
@@ -69,7 +73,7 @@ def test_faults_in_series_pass(name: str, workers: int, faulty: Any) -> None:
     assert status.ok
     assert states.count("DONE") == 1
     assert set(states) <= {"DONE", "CANCELED"}
-    assert faulty.table(pool, "T").sort_by("ROW") == cells.frame()
+    assert faulty.table(pool, "T").sort_by("ROW") == matrix_cells.frame()
     assert all(fault.hits for fault in faults)
 
 
@@ -78,12 +82,12 @@ def test_faults_in_series_pass(name: str, workers: int, faulty: Any) -> None:
 def test_retry_after_is_obeyed(
     call: str, status: int, faulty: Any, short_waits: list[float]
 ) -> None:
-    """The client waits at least as long as the server asks for, and then goes on."""
+    """The client waits at least as long as Retry-After asks, then repeats the call."""
     pool = str(uuid.uuid4())
     fault = faulty.faults.answer(call, status, headers={"Retry-After": "7"})
     with Celonis(faulty.url, auth=ApiKey(faulty.token)) as client:
-        done = client.push(cells.frame(), pool, "T")
+        done = client.push(matrix_cells.frame(), pool, "T")
     assert fault.hits == 1
     assert done.ok
     assert max(short_waits) > 6.9  # less the time since the answer
-    assert faulty.table(pool, "T").num_rows == cells.ROWS
+    assert faulty.table(pool, "T").num_rows == matrix_cells.ROWS

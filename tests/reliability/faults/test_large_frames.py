@@ -23,10 +23,10 @@ def large() -> pa.Table:
 
 @pytest.mark.parametrize("staging", [False, True])
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_reset_in_the_middle_of_a_large_chunk(
+def test_a_connection_reset_within_a_large_chunk(
     times: int, staging: bool, large: pa.Table, faulty: Any, tmp_path: Path, table: str
 ) -> None:
-    """A chunk that cannot have arrived is sent again, and its rows are there once."""
+    """A chunk that was not received completely is sent again; its rows are in the table once."""
     fault = faulty.faults.drop("upload", when="body", at_byte=1_000_000, reset=True, times=times)
     try:
         with Celonis(faulty.url, auth=ApiKey(faulty.token)) as client:

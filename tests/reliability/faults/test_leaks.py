@@ -22,7 +22,7 @@ def impatient(monkeypatch: Any) -> leaks.Leaks:
 
 
 def test_a_thread_is_found(impatient: leaks.Leaks) -> None:
-    """A thread that runs on is named; once it has ended all is well."""
+    """A running thread is named; after its end there is no leak."""
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait, name="forgotten")
     thread.start()
@@ -46,8 +46,8 @@ def test_a_socket_is_found(impatient: leaks.Leaks, faulty: Any) -> None:
         assert any("ESTABLISHED" in line for line in impatient.left())
 
 
-def test_closing_closes_though_an_error_is_kept(faulty: Any) -> None:
-    """A closed connection has no socket any more, even while its last error is held somewhere."""
+def test_close_closes_sockets_although_an_error_is_kept(faulty: Any) -> None:
+    """A closed connection has no socket, even while its last error is referenced."""
     before = leaks.Leaks(sockets=True)
     faulty.faults.answer("pools", 403)
     client = Celonis(faulty.url, auth=ApiKey(faulty.token))

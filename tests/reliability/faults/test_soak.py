@@ -8,7 +8,7 @@ import soak
 
 
 def test_rows_in_the_tables_are_the_rows_reported_done(tmp_path: Path) -> None:
-    """Through faults and kills of clients and server, every row reported DONE is there once."""
+    """Despite faults and killed processes, every row reported DONE is in the table once."""
     report = soak.soak(16, 7, tmp_path)
     assert report.wrong == []
     figures = report.figures
@@ -22,7 +22,7 @@ def test_rows_in_the_tables_are_the_rows_reported_done(tmp_path: Path) -> None:
     assert figures["rows of pushes reported DONE"] > 0
 
 
-def test_the_soak_finds_what_the_usual_way_does(tmp_path: Path) -> None:
-    """The same faults and kills against blind retries: rows are there twice, and that is told."""
+def test_the_soak_detects_the_duplicates_of_the_naive_client(tmp_path: Path) -> None:
+    """The same run with blind retries duplicates rows, and the report says so."""
     report = soak.soak(20, 3, tmp_path, "naive")
     assert any("twice" in problem for problem in report.wrong)

@@ -1,4 +1,4 @@
-"""Watching a job to its end, and the status that says so."""
+"""Polling a job to its end, and PushStatus."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def job(state: str, **more: Any) -> dict[str, Any]:
 
 
 class Clock:
-    """A time that passes only by sleeping."""
+    """A clock that only sleeping advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -43,7 +43,7 @@ class Clock:
 
 @pytest.mark.parametrize("last", ["DONE", "ERROR", "CANCELED"])
 def test_waiting_ends_with_the_job(scripted: Server, api: DataPushApi, last: str) -> None:
-    """Every state a job does not leave ends the waiting, CANCELED too."""
+    """Every final state ends the polling, also CANCELED."""
     scripted.say(job("NEW"), job("QUEUED"), job("RUNNING"), job(last))
     clock = Clock()
     states: list[str] = []
@@ -61,14 +61,14 @@ def test_waiting_ends_with_the_job(scripted: Server, api: DataPushApi, last: str
 
 
 @pytest.mark.parametrize(("seconds", "looks"), [(0.02, 2), (1, 6), (10, 8), (60, 10), (3600, 219)])
-def test_a_job_costs_few_questions(
+def test_polling_makes_few_calls(
     scripted: Server,
     api: DataPushApi,
     monkeypatch: pytest.MonkeyPatch,
     seconds: float,
     looks: int,
 ) -> None:
-    """A job of a minute is asked for ten times at most, one of an hour every 17 s."""
+    """A job of one minute is polled at most ten times, one of an hour every 17 s."""
     clock = Clock()
     scripted.say(job("RUNNING"))
 
@@ -84,7 +84,7 @@ def test_a_job_costs_few_questions(
 
 
 def test_the_time_limit_is_kept(scripted: Server, api: DataPushApi) -> None:
-    """The last wait is cut short, and the error says what becomes of the job."""
+    """The last wait is shortened, and the error says that the job continues."""
     scripted.say(job("RUNNING"))
     clock = Clock()
     with pytest.raises(JobTimeout) as caught:
@@ -97,7 +97,7 @@ def test_the_time_limit_is_kept(scripted: Server, api: DataPushApi) -> None:
 
 
 def test_a_short_outage_does_not_end_the_waiting(scripted: Server, api: DataPushApi) -> None:
-    """502, 429 and a broken connection are asked again; a 404 is not."""
+    """After 502, 429 and a lost connection polling goes on; after 404 it does not."""
 
     def broken(handler: Any) -> None:
         handler.close_connection = True
@@ -133,7 +133,7 @@ def test_a_failed_job_quotes_its_last_lines(scripted: Server, api: DataPushApi) 
 
 
 def test_the_status_object(scripted: Server, api: DataPushApi) -> None:
-    """It tells what was sent, follows the job, and raises only when asked to."""
+    """It has the facts of the push, polls the job, and raises only in raise_for_status()."""
     scripted.say(job("RUNNING"), job("DONE"))
     status = PushStatus(
         api,
@@ -159,7 +159,7 @@ def test_the_status_object(scripted: Server, api: DataPushApi) -> None:
 
 
 def test_cancel_and_failure(scripted: Server, api: DataPushApi) -> None:
-    """cancel() asks the server and looks again; raise_for_status() then raises."""
+    """cancel() cancels and reads the job; raise_for_status() then raises."""
     scripted.say(job("RUNNING"), (200, {}, b""), job("CANCELED"))
     status = PushStatus(api, api.job(POOL, "j-1"))
     assert status.cancel().state == "CANCELED"
@@ -169,7 +169,7 @@ def test_cancel_and_failure(scripted: Server, api: DataPushApi) -> None:
 
 
 def test_html_is_escaped(scripted: Server, api: DataPushApi) -> None:
-    """Nothing a server or a column says becomes markup in a notebook."""
+    """No string from the server or a column becomes markup in a notebook."""
     evil = "<script>alert(1)</script>"
     scripted.say(job("ERROR", targetName=evil, logs=[evil], id=evil))
     status = PushStatus(api, api.job(POOL, "j-1"), warnings=[evil])
@@ -179,7 +179,7 @@ def test_html_is_escaped(scripted: Server, api: DataPushApi) -> None:
 
 
 def test_a_pickle_holds_no_secret(scripted: Server, api: DataPushApi) -> None:
-    """A status may go to another process; the connection, and the key, stay."""
+    """A status can be sent to another process, without the connection and its key."""
     scripted.say(job("DONE"))
     status = PushStatus(api, api.job(POOL, "j-1"), rows=5)
     data = pickle.dumps(status)

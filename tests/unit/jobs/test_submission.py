@@ -1,4 +1,4 @@
-"""The team's quota of submissions, kept without a server's help and with it."""
+"""The team's quota of submissions, kept by the client and enforced by the server."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ HOUR = 3600.0
 
 @pytest.fixture(autouse=True)
 def quota(short_waits: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  # after it
-    """The quota as it is, which other tests lift."""
+    """The real quota, which other tests lift."""
     monkeypatch.setattr(rate_limit, "PER_HOUR", PER_HOUR)
 
 
 class Clock:
-    """A time that passes only by waiting."""
+    """A clock that only waiting advances."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
         self.now = now
@@ -53,7 +53,7 @@ def test_ten_a_second_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
         assert times[i + PER_SECOND] - times[i] >= 1.0
 
 
-def test_the_hour_begins_anew_at_the_full_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hourly_quota_resets_at_the_full_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     """After 250 submissions the next one waits for the full hour, UTC, and says so."""
     clock = Clock(monkeypatch, 10 * HOUR + 1800)
     limit = SubmissionLimit(clock)
@@ -67,8 +67,8 @@ def test_the_hour_begins_anew_at_the_full_hour(monkeypatch: pytest.MonkeyPatch) 
     assert said == ["waiting until 11:00:00 UTC, when submissions are accepted again"]
 
 
-def test_a_timeout_is_not_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the quota opens later than timeout= allows, the error says at what time."""
+def test_a_timeout_before_the_quota_opens_raises_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the quota opens after the timeout, the error says when."""
     clock = Clock(monkeypatch, 10 * HOUR + 1800)
     limit = SubmissionLimit(clock)
     for _ in range(PER_HOUR):
@@ -79,8 +79,8 @@ def test_a_timeout_is_not_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clock.waits == []
 
 
-def test_refusals_are_waited_for_as_the_server_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry-After is obeyed, an absurd one capped to an hour; all submissions wait for it."""
+def test_retry_after_is_obeyed_up_to_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All submissions wait as Retry-After asks, at most an hour."""
     for asked, waited in ((30.0, 30.0), (1e9, HOUR)):
         clock = Clock(monkeypatch, 10 * HOUR)
         limit = SubmissionLimit(clock)
@@ -91,8 +91,8 @@ def test_refusals_are_waited_for_as_the_server_asks(monkeypatch: pytest.MonkeyPa
         assert clock.now - 10 * HOUR == pytest.approx(waited)
 
 
-def test_refusals_without_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """First the second's limit is supposed, then the hour's, then it is an error."""
+def test_429_without_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the limit per second is assumed, then that per hour, then it is an error."""
     clock = Clock(monkeypatch, 10 * HOUR + 60)
     limit = SubmissionLimit(clock)
     refusal = exceptions.RateLimited("no more", status_code=429)
@@ -110,8 +110,10 @@ def test_refusals_without_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     assert times[-2:] == [11 * HOUR, 12 * HOUR]
 
 
-def test_a_hint_that_stays_too_short_is_an_error_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that always says "in a second" is asked less and less often, and not for ever."""
+def test_a_retry_after_that_stays_too_short_ends_in_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a constant Retry-After of one second the waits grow, and end in an error."""
     clock = Clock(monkeypatch, 10 * HOUR)
     limit = SubmissionLimit(clock)
     refusal = exceptions.RateLimited("no more", status_code=429)
@@ -133,7 +135,7 @@ def test_a_hint_that_stays_too_short_is_an_error_at_last(monkeypatch: pytest.Mon
 
 
 def test_a_short_wait_does_not_end_a_longer_closure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who comes out of a wait keeps what another submission was told meanwhile."""
+    """The end of a short wait does not shorten the longer wait of another submission."""
     clock = Clock(monkeypatch, 10 * HOUR)
     limit = SubmissionLimit(clock)
     short, long = (exceptions.RateLimited("", status_code=429) for _ in range(2))
@@ -154,7 +156,7 @@ def test_a_short_wait_does_not_end_a_longer_closure(monkeypatch: pytest.MonkeyPa
 def test_a_push_waits_for_the_quota_of_the_server(
     caplog: pytest.LogCaptureFixture, table: str
 ) -> None:
-    """429 on submission is waited for, announced when it is long, and nothing is sent twice."""
+    """After 429 the submission is repeated; a long wait is announced; nothing is sent twice."""
     with local.start(limits=False) as server, server.connect() as connection:
         server.faults.answer("execute", 429, times=2, headers={"Retry-After": "17"})
         with caplog.at_level(logging.WARNING, "celonis_frames"):
@@ -176,7 +178,7 @@ def test_timeout_bounds_the_wait_for_the_quota(table: str) -> None:
 
 
 def test_many_tables_keep_to_ten_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against a server that enforces the limit, many pushes at once all go through."""
+    """Against a server that enforces the limit, many concurrent pushes all succeed."""
     monkeypatch.undo()  # real waits
     with local.start() as server, Celonis(server.url, auth=ApiKey(server.token)) as connection:
         monkeypatch.setattr(rate_limit, "_limits", {})
@@ -189,7 +191,7 @@ def test_many_tables_keep_to_ten_a_second(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def counted(server: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the calls that the server gets."""
+    """The names of the calls that the server receives."""
     calls: list[str] = []
     real = server.faults._schedule.take
     monkeypatch.setattr(
@@ -198,10 +200,10 @@ def counted(server: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def test_many_tables_are_asked_for_together(
+def test_jobs_of_many_tables_are_polled_together(
     counted: list[str], server: Any, connection: Celonis, table: str
 ) -> None:
-    """All jobs are followed with one list call a round, and none by itself."""
+    """All jobs are polled with one list call, and none by its id."""
     server.faults.slow_jobs(running=0.3)
     try:
         frames = {f"{table}{n}": pl.DataFrame({"A": range(n + 1)}) for n in range(6)}
@@ -219,7 +221,7 @@ def test_many_tables_are_asked_for_together(
 def test_one_table_that_fails_does_not_stop_the_others(
     server: Any, connection: Celonis, table: str
 ) -> None:
-    """The error is the failed table's own and tells what became of the others."""
+    """The error is that of the failed table; its notes report the others."""
     frames = {
         f"{table}_good": pl.DataFrame({"A": [1]}),
         f"{table}_bad": pl.DataFrame({"A": [[1]]}),
@@ -235,7 +237,7 @@ def test_one_table_that_fails_does_not_stop_the_others(
 
 
 def test_keys_by_table(server: Any, connection: Celonis, table: str) -> None:
-    """keys= of push_many may say other keys for each table."""
+    """keys= of push_many can set other keys per table."""
     frames = {f"{table}_A": pl.DataFrame({"K": [1]}), f"{table}_B": pl.DataFrame({"L": [1]})}
     for _ in range(2):
         connection.push_many(frames, "Tests", keys={f"{table}_A": "K", f"{table}_B": ["L"]})

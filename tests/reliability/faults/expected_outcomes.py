@@ -1,7 +1,7 @@
-"""What a push promises under each fault, as data: the matrix test and docs/reliability.md read it.
+"""The expected outcome of a push under each fault, as data for the tests and docs/reliability.md.
 
-A cell is a call, a hazard, and whether it strikes once or always. The first rule that fits a cell
-says what may come out of it.
+A cell is a call, a hazard, and whether it occurs once or always. The first rule that matches a cell
+gives its possible outcomes.
 """
 
 from __future__ import annotations
@@ -217,49 +217,49 @@ def _raised(call: str, hazard: Hazard) -> tuple[Outcome, ...]:
 
 
 RULES = (
-    Rule("An answer that takes its time, or that has nothing to be read, is an answer.",
+    Rule("A slow response, or one whose content is not needed, is a success.",
          lambda call, hazard, always: call in hazard.unread and call != "cancel",
          lambda call, hazard: (DONE,)),
-    Rule("A job that must be cancelled is cancelled whatever passes on the way; the error that led there is raised.",
+    Rule("A job to cancel is cancelled despite temporary faults; the original error is raised.",
          lambda call, hazard, always: call == "cancel" and (hazard.arrives or not (call in hazard.final or always)),
          lambda call, hazard: (Outcome(CANCEL_BECAUSE, "CANCELED"),)),
-    Rule("A job that cannot be cancelled stays open, unexecuted, and is named by the error.",
+    Rule("A job that cannot be cancelled stays open, unexecuted, and the error names it.",
          lambda call, hazard, always: call == "cancel",
          lambda call, hazard: (Outcome(CANCEL_BECAUSE, "open"),)),
-    Rule("A refusal that asking again does not change is raised at once.",
+    Rule("A rejection that a retry cannot change is raised at once.",
          lambda call, hazard, always: call in hazard.final,
          _raised),
-    Rule("A call to create that arrives after the client has given up may leave an empty job; it is never executed.",
+    Rule("A create call that the server carries out after the client's time-out may leave an empty job, which is never executed.",
          lambda call, hazard, always: call == "create" and hazard.late and not always,
          lambda call, hazard: (DONE, Outcome("", "open"))),
-    Rule("So may one that never answers in time; the push ends in its error.",
+    Rule("So may create calls that always time out; the push ends with that error.",
          lambda call, hazard, always: call == "create" and hazard.late,
          lambda call, hazard: (*_raised(call, hazard), Outcome(hazard.error, "open"), DONE)),
-    Rule("An upload that arrives after the client has given up is found before execution: the job is begun anew or given up.",
+    Rule("An upload that the server stores after the client's time-out is detected before execution: the job is replaced or cancelled.",
          lambda call, hazard, always: call == "upload" and hazard.late,
          lambda call, hazard: (DONE, Outcome("UploadUncertain", "CANCELED"), Outcome(hazard.error, "CANCELED"))),
-    Rule("A chunk that is there twice is found before execution: the job is begun anew or given up.",
+    Rule("A duplicate chunk is detected before execution: the job is replaced or cancelled.",
          lambda call, hazard, always: call == "upload" and hazard.name == "repeat",
          lambda call, hazard: (DONE, Outcome("UploadUncertain", "CANCELED"))),
-    Rule("A job that was submitted twice runs once; that it runs is found at the server.",
+    Rule("A job that was submitted twice runs once; its state on the server decides.",
          lambda call, hazard, always: call == "execute" and hazard.name == "repeat",
          lambda call, hazard: (DONE,)),
-    Rule("What passes costs time, not rows.",
+    Rule("A temporary fault costs time, not rows.",
          lambda call, hazard, always: not always,
          lambda call, hazard: (DONE,)),
-    Rule("An upload or a submission that was carried out is found at the server, whatever was answered.",
+    Rule("An upload or a submission that was carried out is found on the server, whatever the response was.",
          lambda call, hazard, always: call in ("upload", "execute") and hazard.arrives,
          lambda call, hazard: (DONE,)),
-    Rule("Jobs whose creation was never answered are found in the list and cancelled.",
+    Rule("Jobs whose creation got no response are found in the list and cancelled.",
          lambda call, hazard, always: call == "create" and hazard.arrives,
          lambda call, hazard: (*_raised(call, hazard), DONE)),
-    Rule("Where the server cannot be reached at all, its job stays open, unexecuted, and is named by the error.",
+    Rule("If the server is unreachable, its job stays open, unexecuted, and the error names it.",
          lambda call, hazard, always: hazard.name == "refused" and call in ("upload", "chunks", "execute"),
          lambda call, hazard: (Outcome(hazard.error, "open"),)),
-    Rule("An upload that never arrives ends the push; nothing was executed.",
+    Rule("An upload that is never received ends the push; nothing was executed.",
          lambda call, hazard, always: call == "upload",
          lambda call, hazard: (*_raised(call, hazard), Outcome("UploadUncertain", "CANCELED"))),
-    Rule("What does not pass ends in its own error; the table is untouched, unless the job was submitted before.",
+    Rule("A permanent fault ends with its own error; the table is unchanged, unless the job was submitted before.",
          lambda call, hazard, always: True,
          _raised),
 )  # fmt: skip

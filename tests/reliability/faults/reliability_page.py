@@ -1,4 +1,4 @@
-"""docs/reliability.md: the parts between its markers are written by the commands here."""
+"""Read and write the generated parts of docs/reliability.md, which stand between markers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
 
 
 def part(name: str) -> str:
-    """What stands between the markers of this name."""
+    """The text between the markers of this name."""
     found = _pattern(name).search(PAGE.read_text("utf-8"))
     if found is None:
         raise ValueError(f"{PAGE.name} has no markers {name!r}")

@@ -1,8 +1,8 @@
-"""The usual way, for comparison: a chunk is a file, a failure is a reason to send it again.
+"""A client with blind retries, for comparison: every failed call is repeated.
 
-Written after what common clients of this API do, without their mistakes beside the point: requests
-with a retry around every call, for broken connections, time-outs and answers of 5xx, and nobody
-who asks what has arrived.
+It does what common clients of this API do, without their unrelated mistakes: requests with a retry
+around every call, after connection errors, time-outs and 5xx responses, without checking what was
+received.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 import requests
-from cells import TABLE
-from rules import CHUNKS
+from expected_outcomes import CHUNKS
+from matrix_cells import TABLE
 
 TRIES = 5
 PAUSE = 0.1
 
 
-class Naive:
+class NaiveClient:
     """A client with blind retries."""
 
     def __init__(self, url: str, token: str, pool: str, timeout: float) -> None:
@@ -71,9 +71,9 @@ class Naive:
 
 
 def push(cell: Any, server: Any, pool: str, table: pa.Table, folder: Path) -> None:
-    """The same push as `cells.push`, in the usual way."""
+    """The same push as `matrix_cells.push`, with blind retries."""
     del folder
-    client = Naive(server.url, server.token, pool, cell.timeouts.read)
+    client = NaiveClient(server.url, server.token, pool, cell.timeouts.read)
     try:
         client.push(table, TABLE, CHUNKS)
     finally:

@@ -1,7 +1,7 @@
-"""One cell of the matrix: a push into a faulty server, and a judgement that trusts nobody.
+"""The cells of the fault matrix: a push to a faulty server, and the check of its outcome.
 
-The judge looks at the rows in DuckDB and at the jobs of the server, never at what a client says,
-but for one thing: whether it says that it succeeded.
+The check reads the rows in DuckDB and the jobs of the server. From the client it only takes whether
+the push succeeded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from rules import CALLS, HAZARDS, Hazard, Jobs, Outcome, rule
+from expected_outcomes import CALLS, HAZARDS, Hazard, Jobs, Outcome, rule
 
 from celonis_frames import ApiKey, Celonis
 from celonis_frames._http.transport import Timeouts

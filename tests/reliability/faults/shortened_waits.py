@@ -1,7 +1,7 @@
-"""The one place where tests make the client's waits short.
+"""Short waits: the only module in which tests shorten the client's pauses.
 
-Nothing but the pauses shrinks: how often the client tries, and what it thinks it has waited, stays
-as it is. `rules.REFUSED_SECONDS` must stay below the sum of the shortened pauses.
+The number of tries and the waits that the client computes stay unchanged.
+`expected_outcomes.REFUSED_SECONDS` must stay below the sum of the shortened pauses.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from celonis_frames._concurrency import cancellation
 from celonis_frames._jobs import polling, rate_limit
 
 SCALE = 0.02
-"""What becomes of a pause of one second: the tries of a push are over in a quarter of a second."""
+"""Factor of every pause; all tries of a push then take a quarter of a second."""
 
 SILENCE = 25.0
-"""Seconds of silence, times the scale, after which the client stops asking for a job's state."""
+"""Seconds without a response, times the scale, after which the client stops polling a job."""
 
 
 def shorten(
     put: Callable[[object, str, object], None] = setattr, scale: float = SCALE
 ) -> list[float]:
-    """Make the waits short, by `setattr` or something that can take it back.
+    """Shorten all pauses, with `setattr` or a function that can undo it.
 
-    The team's quota of submissions in an hour is lifted as well: these tests make more.
+    Also lifts the team's hourly quota of submissions, which these tests exceed.
 
-    Returns a list that gets the seconds of every pause, as the client meant them.
+    Returns a list that gets the unscaled seconds of every pause.
     """
     real = cancellation._sleep
     meant: list[float] = []
