@@ -12,7 +12,7 @@ from celonis_frames._arrow.casts import ConversionError, largest_magnitude
 from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.names import column_names
 from celonis_frames._schema.overrides import Column, ColumnType
-from celonis_frames._schema.types import Conversion, conversion_to, opted_conversion, rule_for
+from celonis_frames._schema.types import Conversion, conversion_to, opt_in_conversion, rule_for
 from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, KeyColumnError
 
 
@@ -206,8 +206,8 @@ def _overrides_by_position(
 
 def _choose_conversion(field: pa.Field, override: Column, options: ConversionOptions) -> Conversion:
     rule = rule_for(field.type)
-    opted = None if rule is None else opted_conversion(field.type, rule, options)
-    if rule is None or (rule.default is None and opted is None):
+    opt_in = None if rule is None else opt_in_conversion(field.type, rule, options)
+    if rule is None or (rule.default is None and opt_in is None):
         advice = rule.advice if rule is not None else "convert it first"
         raise ColumnTypeError(
             f"Column {field.name!r} is {field.type}, which Celonis cannot store: {advice}.",
@@ -233,4 +233,4 @@ def _choose_conversion(field: pa.Field, override: Column, options: ConversionOpt
             f"columns= gives column {field.name!r} a length, but it becomes {wanted}: only STRING "
             "columns have one."
         )
-    return opted or conversion_to(field.type, wanted, options)
+    return opt_in or conversion_to(field.type, wanted, options)

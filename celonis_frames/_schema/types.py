@@ -194,7 +194,7 @@ def conversion_to(
     return Conversion(column_type, encoded, _decoding(kind, lambda array: cast(finite(array))))
 
 
-def opted_conversion(
+def opt_in_conversion(
     kind: pa.DataType, rule: TypeRule, options: ConversionOptions
 ) -> Conversion | None:
     """How values of a rejected type are sent as STRING if the options ask for it; else None."""
