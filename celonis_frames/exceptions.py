@@ -1,20 +1,20 @@
-"""Every error of celonis_frames, as one tree.
+"""The errors of celonis_frames, as one tree.
 
-Three questions lead to the right branch: is it my frame, the wire, or the job?
+The branches are the connection's settings, the frame, the API and the job.
 
 ::
 
     CelonisFramesError
-    ├── ConfigError                  what to connect to, or how, is missing or wrong
+    ├── ConfigError                  a setting or parameter is missing or wrong
     ├── FrameError                   the frame cannot be sent as it is; nothing was sent
     │   ├── ColumnNameError          a column's name
     │   ├── ColumnTypeError          a column's type, or values its type cannot carry
     │   ├── KeyColumnError           a key column: missing, named twice, or with nulls
-    │   └── TruncationError          a text too long for any Celonis column
-    ├── ApiError                     the wire
+    │   └── TruncationError          a string too long for any Celonis column
+    ├── ApiError                     a call to the API failed
     │   ├── ApiConnectionError       no connection, or it broke
-    │   ├── ApiTimeoutError          no answer in time
-    │   └── ApiStatusError           an answer, but a refusal or an unreadable one
+    │   ├── ApiTimeoutError          no response in time
+    │   └── ApiStatusError           an error response, or an unreadable one
     │       ├── BadRequest           400
     │       ├── AuthenticationError  401
     │       ├── PermissionDenied     403
@@ -25,7 +25,7 @@ Three questions lead to the right branch: is it my frame, the wire, or the job?
     └── JobError                     the data push job
         ├── JobFailed                it ended in ERROR or CANCELED
         ├── JobTimeout               it did not end in time
-        └── UploadUncertain          what arrived cannot be settled
+        └── UploadUncertain          it is unknown which chunks arrived
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ __all__ = [
 
 
 class CelonisFramesError(Exception):
-    """The root: catch it to catch everything this library raises on its own."""
+    """The base of all errors that this library defines."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # The subclasses' keyword-only arguments would be lost on the way from another process.
+        # The default would call the class without its keyword-only arguments.
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
@@ -77,14 +77,14 @@ def _rebuild(
 
 
 class ConfigError(CelonisFramesError):
-    """What to connect to, or a parameter, is missing or wrong. Nothing was sent."""
+    """A setting or parameter is missing or wrong. Nothing was sent."""
 
 
 class FrameError(CelonisFramesError):
     """The frame cannot be sent as it is. Nothing was executed; the table is untouched.
 
     Attributes:
-        column: Name of the column concerned, or None when it is the frame as a whole.
+        column: Name of the column concerned, or None if it is the whole frame.
     """
 
     def __init__(self, message: str, *, column: str | None = None) -> None:
@@ -93,23 +93,23 @@ class FrameError(CelonisFramesError):
 
 
 class ColumnNameError(FrameError):
-    """A column's name is empty, too long, reserved, or equal to another's but for case."""
+    """A column's name is empty, too long, reserved, or differs from another's by case only."""
 
 
 class ColumnTypeError(FrameError):
-    """A column has a type, or values, that no Celonis column type can carry exactly."""
+    """A column has a type, or values, that no Celonis column type can store exactly."""
 
 
 class KeyColumnError(FrameError):
-    """A key column is missing, named twice, or holds nulls."""
+    """A key column is missing, named twice, or contains nulls."""
 
 
 class TruncationError(FrameError):
-    """A text is longer than Celonis can store, and would be cut.
+    """A string is longer than Celonis can store, and would be cut.
 
     Attributes:
-        longest: Length of the longest text of the column, in characters.
-        rows: Number of rows whose text is too long.
+        longest: Length of the longest string in the column, in characters.
+        rows: Number of rows whose string is too long.
     """
 
     def __init__(
@@ -125,9 +125,9 @@ class ApiError(CelonisFramesError):
 
     Attributes:
         method: HTTP method of the call.
-        url: Its address, without credentials.
+        url: URL of the call, without credentials.
         job_id: Id of the job concerned, or None.
-        sent: Whether all of the call had been sent, so that the server may have carried it out.
+        sent: Whether the whole request was sent, so that the server may have carried it out.
     """
 
     def __init__(
@@ -147,22 +147,22 @@ class ApiError(CelonisFramesError):
 
 
 class ApiConnectionError(ApiError):
-    """No connection to the server could be made, or it broke before the answer was whole."""
+    """The connection failed, or broke before the response was complete."""
 
 
 class ApiTimeoutError(ApiError):
-    """The server did not accept the connection, or did not answer, in time."""
+    """The server did not accept the connection, or did not respond, in time."""
 
 
 class ApiStatusError(ApiError):
-    """The server answered, but with a refusal or with something that cannot be read.
+    """The server returned an error, or a response that cannot be read.
 
     Attributes:
         status_code: The HTTP status.
         body: The server's text, shortened and without control characters.
-        error_codes: Celonis error codes named in the answer, such as
+        error_codes: Celonis error codes in the response, such as
             ``"DUPLICATE_COLUMN_DETECTED"``.
-        retry_after: Seconds the server asks to wait (429 and 503), or None when it does not say.
+        retry_after: Seconds the server asks to wait (429 and 503), or None if it does not say.
     """
 
     def __init__(
@@ -185,31 +185,31 @@ class ApiStatusError(ApiError):
 
 
 class BadRequest(ApiStatusError):
-    """400: the server refuses what was sent, and says which field or file."""
+    """400: the server rejected the request; its text says which field or file."""
 
 
 class AuthenticationError(ApiStatusError):
-    """401: the key is missing, unknown, or of the other kind."""
+    """401: the key is missing, unknown, or of the wrong kind."""
 
 
 class PermissionDenied(ApiStatusError):
-    """403: the key is known, but may not do this."""
+    """403: the key is valid, but lacks a permission."""
 
 
 class NotFound(ApiStatusError):
-    """404: no such pool, data connection, table or job, or no right to see it."""
+    """404: no such pool, data connection, table or job, or the key may not see it."""
 
 
 class Conflict(ApiStatusError):
-    """409: another submission is in the way at this moment."""
+    """409: another submission is in progress."""
 
 
 class RateLimited(ApiStatusError):
-    """429: too many submissions. `retry_after` says when to come back, where the server does."""
+    """429: too many submissions. `retry_after` says when to retry, if the server does."""
 
 
 class ServerError(ApiStatusError):
-    """5xx: the server, or a gateway before it, failed."""
+    """5xx: the server, or a gateway in front of it, failed."""
 
 
 class JobError(CelonisFramesError):
@@ -217,7 +217,7 @@ class JobError(CelonisFramesError):
 
     Attributes:
         job_id: Id of the job.
-        logs: The job's log lines, as the server wrote them.
+        logs: The job's log lines from the server.
     """
 
     def __init__(self, message: str, *, job_id: str, logs: tuple[str, ...] = ()) -> None:
@@ -227,7 +227,7 @@ class JobError(CelonisFramesError):
 
 
 class JobFailed(JobError):
-    """The job ended in ERROR or CANCELED; the table is as it was.
+    """The job ended in ERROR or CANCELED; the table is unchanged.
 
     Attributes:
         state: The job's final state.
@@ -241,12 +241,12 @@ class JobFailed(JobError):
 
 
 class JobTimeout(JobError):
-    """The job had not ended when the time was up; it goes on at the server.
+    """The job did not end in time; it continues on the server.
 
-    One that was still being filled is cancelled instead. Of a table that `push_many` had not begun
-    by then, `job_id` is empty. The message says which it is.
+    A job whose upload was not complete is cancelled instead. If `push_many` had not started a table
+    by then, its `job_id` is empty. The message says which it is.
     """
 
 
 class UploadUncertain(JobError):
-    """Not every chunk can be proved to have arrived exactly once; the job was not executed."""
+    """It cannot be verified that every chunk arrived exactly once; the job was not executed."""

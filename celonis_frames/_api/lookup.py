@@ -1,6 +1,6 @@
-"""From what a user calls a pool or a data connection to its id.
+"""Find the ids of pools and data connections given by name or URL.
 
-Names are looked up; ids are not, for a key that may only push is often forbidden to list anything.
+Ids need no look-up: a key that may only push often may not list anything.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ __all__ = ["connection_id", "pool", "pool_id"]
 
 _UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LISTED = 10
+"""Ids named in an error about a name that fits several."""
 _Named = TypeVar("_Named", Pool, DataConnection)
 
 
 def pool(api: DataPushApi, text: str) -> Pool:
-    """A Data Pool, by id, name or pasted address.
+    """A Data Pool, by id, name or pasted URL.
 
     Raises:
         NotFound: If there is none.
         PermissionDenied: If the key may not see it.
-        ConfigError: If the name fits several, or the address is another team's.
+        ConfigError: If the name fits several, or the URL is another team's.
         ApiError: If a call fails.
     """
     known = _given_id(api, text)
@@ -39,12 +40,12 @@ def pool(api: DataPushApi, text: str) -> Pool:
 
 
 def pool_id(api: DataPushApi, text: str) -> str:
-    """The id of a Data Pool, by id, name or pasted address.
+    """The id of a Data Pool, by id, name or pasted URL.
 
     Raises:
         NotFound: If there is none.
         PermissionDenied: If the key may not list pools.
-        ConfigError: If the name fits several, or the address is another team's.
+        ConfigError: If the name fits several, or the URL is another team's.
         ApiError: If a call fails.
     """
     return _given_id(api, text) or _named_pool(api, text).id
@@ -54,30 +55,30 @@ def connection_id(api: DataPushApi, pool_id: str, connection: str | None) -> str
     """The id of a data connection, by id or name; None stays None.
 
     Raises:
-        NotFound: If the pool has none such.
+        NotFound: If the pool has none by that id or name.
         PermissionDenied: If the key may not list them.
         ConfigError: If the name fits several.
         ApiError: If a call fails.
     """
     if connection is None:
         return None
-    name = _name(connection, "connection")
+    name = _checked_name(connection, "connection")
     if _UUID.fullmatch(name):
         return name
     try:
         listed = api.connections(pool_id)
     except PermissionDenied as error:
-        forbidden = _by_id(error, "data connection", name)
+        forbidden = _forbidden(error, "data connection", name)
     else:
-        found = _pick(listed, name, "data connection")
+        found = _match(listed, name, "data connection")
         if found is not None:
             return found.id
-        raise _missing(listed, name, "data connection", api.url)
+        raise _not_found(listed, name, "data connection", api.url)
     raise forbidden
 
 
 def _given_id(api: DataPushApi, text: str) -> str | None:
-    text = _name(text, "pool")
+    text = _checked_name(text, "pool")
     if _UUID.fullmatch(text):
         return text
     pasted = pool_in_url(text)
@@ -85,41 +86,41 @@ def _given_id(api: DataPushApi, text: str) -> str | None:
         return None
     if pasted[0] != api.url:
         msg = (
-            f"The pool's address is of {pasted[0]}, but this connection is to {api.url}. Connect "
-            "to that team, or paste the address of a pool of this one."
+            f"The pool's URL is of {pasted[0]}, but this connection is to {api.url}. Connect to "
+            "that team, or paste the URL of a pool of this one."
         )
         raise ConfigError(msg)
     return pasted[1]
 
 
 def _named_pool(api: DataPushApi, text: str) -> Pool:
-    name = _name(text, "pool")
+    name = _checked_name(text, "pool")
     try:
         listed = api.pools()
     except PermissionDenied as error:
-        forbidden = _by_id(error, "pool", name)
+        forbidden = _forbidden(error, "pool", name)
     else:
-        found = _pick(listed, name, "pool")
+        found = _match(listed, name, "pool")
         if found is not None:
             return found
         try:
-            # An id need not be a UUID, and the local Celonis makes a pool when it is asked for.
+            # An id need not be a UUID, and the local Celonis creates a pool that is requested.
             return api.pool(name)
         except (NotFound, BadRequest, PermissionDenied):
             pass
-        raise _missing(listed, name, "pool", api.url)
+        raise _not_found(listed, name, "pool", api.url)
     raise forbidden
 
 
-def _name(value: object, what: str) -> str:
+def _checked_name(value: object, what: str) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
-    msg = f"{what} must be an id or a name, as text that is not empty."
+    msg = f"{what} must be an id or a name: a string that is not empty."
     raise ConfigError(msg)
 
 
-def _pick(listed: Sequence[_Named], name: str, what: str) -> _Named | None:
-    """The one with this id or name; the exact spelling goes before another case."""
+def _match(listed: Sequence[_Named], name: str, what: str) -> _Named | None:
+    """The one with this id or name; an exact match precedes one in another case."""
     for same in (
         [item for item in listed if item.id == name],
         [item for item in listed if item.name == name],
@@ -127,17 +128,17 @@ def _pick(listed: Sequence[_Named], name: str, what: str) -> _Named | None:
     ):
         if len(same) > 1:
             ids = ", ".join(f"{item.id} ({item.name})" for item in same[:_LISTED])
-            msg = f"{len(same)} {what}s are named {name!r}. Give the id of the one: {ids}."
+            msg = f"{len(same)} {what}s are named {name!r}. Give the id of one: {ids}."
             raise ConfigError(msg)
         if same:
             return same[0]
     return None
 
 
-def _by_id(error: PermissionDenied, what: str, name: str) -> PermissionDenied:
+def _forbidden(error: PermissionDenied, what: str, name: str) -> PermissionDenied:
     return PermissionDenied(
-        f"The key may not list {what}s, so {name!r} cannot be looked up. Use the {what}'s id: it "
-        f"needs no look-up and stands in the browser's address. {error.message}",
+        f"The key may not list {what}s, so {name!r} cannot be looked up. Use the {what}'s id, "
+        f"which needs no look-up; it stands in the URL of its page. {error.message}",
         status_code=error.status_code,
         body=error.body,
         error_codes=error.error_codes,
@@ -146,11 +147,12 @@ def _by_id(error: PermissionDenied, what: str, name: str) -> PermissionDenied:
     )
 
 
-def _missing(listed: Sequence[_Named], name: str, what: str, url: str) -> NotFound:
+def _not_found(listed: Sequence[_Named], name: str, what: str, url: str) -> NotFound:
     names = {item.name.casefold(): item.name for item in listed if item.name}
     close = difflib.get_close_matches(name.casefold(), names, n=3)
     if close:
         hint = "Did you mean " + " or ".join(repr(names[match]) for match in close) + "?"
     else:
-        hint = f"The key sees {len(listed)} {what}s here. Check the name, or give the id."
+        plural = "" if len(listed) == 1 else "s"
+        hint = f"The key sees {len(listed)} {what}{plural} here. Check the name, or give the id."
     return NotFound(f"There is no {what} {name!r} at {url}. {hint}", status_code=404, url=url)

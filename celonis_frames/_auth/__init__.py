@@ -1,3 +1,3 @@
-"""API keys, application keys, OAuth 2.0, token files, and the environment variables for them."""
+"""API keys, application keys, OAuth 2.0, token files, and their environment variables."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The environment, read in this one place.
+"""Environment variables: the only place where they are read.
 
-The names are those that users of the official client already have. ``CELONIS_API_TOKEN`` comes
-before the OAuth names, which other programs use too.
+The names are those of the official client. ``CELONIS_API_TOKEN`` takes precedence over the OAuth
+names, which other programs use too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from celonis_frames._auth.keys import ApiKey, AppKey, token_problem
 from celonis_frames._auth.oauth2 import DATA_PUSH, OAuth2
 from celonis_frames._auth.token_file import TokenFile
 from celonis_frames._http.auth import Auth
-from celonis_frames._urls import parse_address
+from celonis_frames._urls import parse_url
 from celonis_frames.exceptions import ConfigError
 
 URL = "CELONIS_URL"
@@ -32,17 +32,17 @@ HOW_TO_CONNECT = (
     "CELONIS_KEY_TYPE (APP_KEY or BEARER), or OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET, in the "
     "environment, or call "
     'celonis_frames.connect("https://myteam.eu-1.celonis.cloud", '
-    'auth=celonis_frames.AppKey("…")). To try it without a Celonis team: '
+    'auth=celonis_frames.AppKey("…")). Without a Celonis team: '
     'celonis_frames.connect("local").'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to connect to, and how.
+    """A connection as the environment describes it.
 
     Attributes:
-        url: An address, ``"local"`` or ``"local:PATH"``.
+        url: A URL, ``"local"`` or ``"local:PATH"``.
         auth: How to authenticate; None for the local Celonis, which has a token of its own.
     """
 
@@ -51,7 +51,7 @@ class Settings:
 
 
 def is_local(url: str) -> bool:
-    """Whether an address means the embedded local Celonis."""
+    """Whether a URL means the embedded local Celonis."""
     return url == "local" or url.startswith("local:")
 
 
@@ -59,10 +59,10 @@ def read_environment(auth: Auth | None = None) -> Settings:
     """The connection that the environment describes.
 
     Args:
-        auth: How to authenticate, when that is known already; None reads the key too.
+        auth: How to authenticate; None: read the key from the environment too.
 
     Raises:
-        ConfigError: Something is missing or wrong; the message says what to set.
+        ConfigError: If something is missing or wrong; the message says what to set.
     """
     url = environment_url()
     if url is None:
@@ -78,16 +78,16 @@ def read_environment(auth: Auth | None = None) -> Settings:
 
 
 def environment_url() -> str | None:
-    """The base address in ``CELONIS_URL``, or None when it is not set.
+    """The base URL in ``CELONIS_URL``, or None if it is not set.
 
     Raises:
-        ConfigError: It is no usable address.
+        ConfigError: If it is not a usable URL.
     """
     url = _get(URL)
     if url is None or is_local(url):
         return url
     try:
-        return parse_address(url).base
+        return parse_url(url).base
     except ConfigError as error:
         msg = f"{URL}: {error.message}"
         raise ConfigError(msg) from None
@@ -96,13 +96,13 @@ def environment_url() -> str | None:
 def environment_auth(*, url: str | None = None) -> Auth:
     """The key, OAuth client or token file of the environment, in this order.
 
-    No secret is ever a local here: a traceback may show locals.
+    No local variable here holds a secret: a traceback may show locals.
 
     Args:
-        url: The base address it is to be sent to, when that does not come from the environment.
+        url: The base URL of the connection, if it does not come from the environment.
 
     Raises:
-        ConfigError: There is nothing usable, or it belongs to another host than `url`.
+        ConfigError: If nothing usable is set, or it belongs to another host than `url`.
     """
     found = next((name for name in (TOKEN, OAUTH_ID, OAUTH_FILE) if _get(name) is not None), None)
     if found is None:
@@ -115,7 +115,7 @@ def environment_auth(*, url: str | None = None) -> Auth:
     home = environment_url()
     if url is not None and home is not None and home != url:
         msg = (
-            f"{found} belongs to {URL}, which is {home}; it is not sent to {url}. Give the key for "
+            f"{found} belongs to {URL}, which is {home}; it is not sent to {url}. Pass the key for "
             "that host as auth=."
         )
         raise ConfigError(msg)
@@ -134,7 +134,7 @@ def _key_type() -> type[ApiKey | AppKey]:
     if kind == "APP_KEY":
         return AppKey
     if kind not in ("", "BEARER", "USER_KEY"):
-        # The value is not repeated: it may be a key in the wrong variable.
+        # The message does not quote the value: it may be a key in the wrong variable.
         del kind
         msg = (
             f"{KEY_TYPE} must be APP_KEY (application key) or BEARER (a user's API key; the older "
@@ -148,12 +148,12 @@ def _client() -> OAuth2:
     if _get(OAUTH_SECRET) is None:
         msg = f"{OAUTH_ID} is set, but {OAUTH_SECRET} is not: set it to the client's secret."
         raise ConfigError(msg)
-    if (_get(OAUTH_METHOD) or "BASIC").upper() not in ("BASIC", "POST"):
-        msg = f"{OAUTH_METHOD} must be BASIC or POST: how the client shows its secret."
+    given = (_get(OAUTH_METHOD) or "BASIC").upper()
+    if given not in ("BASIC", "POST"):
+        del given  # it may be the secret in the wrong variable
+        msg = f"{OAUTH_METHOD} must be BASIC or POST: where the client sends its secret."
         raise ConfigError(msg)
-    method: Literal["basic", "post"] = (
-        "post" if (_get(OAUTH_METHOD) or "").upper() == "POST" else "basic"
-    )
+    method: Literal["basic", "post"] = "post" if given == "POST" else "basic"
     return OAuth2(
         _get(OAUTH_ID) or "",
         _get(OAUTH_SECRET) or "",

@@ -1,7 +1,7 @@
-"""How to authenticate: what goes into the ``Authorization`` header.
+"""API keys and application keys.
 
-Keys go into the header only; the API ignores them in addresses and bodies. Everything here prints
-its secret as ``********`` and refuses to be pickled.
+Keys are sent in the ``Authorization`` header only; the API ignores them in URLs and bodies. Reprs
+show ``********``, and pickling raises TypeError.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from celonis_frames._http.auth import Ask, Auth, Credentials, Unpicklable
+from celonis_frames._http.auth import Auth, Credentials, PostForm, Unpicklable
 from celonis_frames._http.redaction import MASK
 from celonis_frames.exceptions import ConfigError
 
@@ -23,7 +23,7 @@ _SCHEME = re.compile(r"\s*(authorization:?|bearer|appkey|basic)(\s+|:)", re.IGNO
 
 @dataclass(frozen=True, repr=False, init=False)
 class _Key(Unpicklable, Auth, Credentials):
-    """A key that is sent as it is, and never changes."""
+    """A key that is sent as it is and never changes."""
 
     token: str = field(repr=False)
 
@@ -40,9 +40,9 @@ class _Key(Unpicklable, Auth, Credentials):
         """The header's value."""
         return f"{self.scheme} {self.token}"
 
-    def credentials(self, ask: Ask, clock: Callable[[], float]) -> Credentials:
+    def credentials(self, post: PostForm, clock: Callable[[], float]) -> Credentials:
         """The key itself."""
-        del ask, clock
+        del post, clock
         return self
 
     def __repr__(self) -> str:
@@ -52,15 +52,15 @@ class _Key(Unpicklable, Auth, Credentials):
 class ApiKey(_Key):
     """A user's API key, sent as ``Bearer``.
 
-    Users make one under *Edit Profile → API keys*. It looks like an application key, but the two
+    Users create one under *Edit Profile → API keys*. It looks like an application key, but the two
     are not interchangeable.
 
     Args:
         token: The key alone, without ``Bearer``.
 
     Raises:
-        ConfigError: The token is empty or holds blanks, line breaks or other characters that no
-            key has.
+        ConfigError: If the token is empty, or contains spaces, line breaks or other characters
+            that no key has.
     """
 
     scheme = "Bearer"
@@ -73,15 +73,15 @@ class ApiKey(_Key):
 class AppKey(_Key):
     """An application key, sent as ``AppKey``.
 
-    Administrators make one under *Admin & Settings → Applications*. It looks like a user's API
+    Administrators create one under *Admin & Settings → Applications*. It looks like a user's API
     key, but the two are not interchangeable.
 
     Args:
         token: The key alone, without ``AppKey``.
 
     Raises:
-        ConfigError: The token is empty or holds blanks, line breaks or other characters that no
-            key has.
+        ConfigError: If the token is empty, or contains spaces, line breaks or other characters
+            that no key has.
     """
 
     scheme = "AppKey"
@@ -90,7 +90,7 @@ class AppKey(_Key):
 
 
 def checked(auth: object) -> Auth:
-    """What was given as ``auth=``, if it can be one.
+    """The value of ``auth=``, if it is valid.
 
     Raises:
         ConfigError: If it is anything else, such as a bare key.
@@ -99,32 +99,32 @@ def checked(auth: object) -> Auth:
         return auth
     msg = (
         f"auth takes ApiKey(...) for a user's API key, AppKey(...) for an application key, or "
-        f"OAuth2(...), not {type(auth).__name__}: keys look alike, so say which one it is."
+        f"OAuth2(...), not {type(auth).__name__}: keys look alike, so state which kind it is."
     )
     raise ConfigError(msg)
 
 
 def token_problem(token: object, what: str) -> str | None:
-    """Why something cannot be a key, without ever showing it; None when it can.
+    """Why a value cannot be a key, without showing it; None if it can.
 
-    The message is returned, not raised, so that no frame with the key in it is in a traceback.
+    The message is returned, not raised, so that no traceback has a frame with the key.
 
     Args:
-        token: The supposed key.
+        token: The value.
         what: Where it was given, for the message.
     """
     if not isinstance(token, str):
-        return f"{what} takes the key as a text, not as {type(token).__name__}."
+        return f"{what} takes the key as a string, not as {type(token).__name__}."
     if not token.strip():
-        return f"{what} was given an empty key. Check the variable or file that it was read from."
+        return f"{what} was given an empty key. Check the variable or file it was read from."
     if _SCHEME.match(token):
         return (
-            f"{what} was given a key with its scheme (such as 'Bearer' or 'AppKey') before it. "
-            "Give the key alone; ApiKey(…) adds 'Bearer', AppKey(…) adds 'AppKey'."
+            f"{what} was given a key with a scheme (such as 'Bearer' or 'AppKey') in front. Give "
+            "the key alone; ApiKey(…) adds 'Bearer', AppKey(…) adds 'AppKey'."
         )
     if not _VISIBLE_ASCII.fullmatch(token):
         return (
-            f"{what} was given a key with blanks, line breaks or other characters that no key has. "
-            "Was more copied than the key? A line break at the end is removed by .strip()."
+            f"{what} was given a key with spaces, line breaks or other characters that no key has. "
+            "Was more copied than the key? .strip() removes a line break at the end."
         )
     return None

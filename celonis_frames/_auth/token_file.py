@@ -1,4 +1,4 @@
-"""The file that holds an access token, and that another program keeps fresh."""
+"""An access token in a file that another program renews."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from pathlib import Path
 
 from celonis_frames._auth.keys import token_problem
 from celonis_frames._auth.oauth2 import DATA_PUSH
-from celonis_frames._http.auth import Ask, Auth, Credentials, Secret
+from celonis_frames._http.auth import Auth, Credentials, PostForm, Secret
 from celonis_frames.exceptions import ConfigError
 
 __all__ = ["TokenFile"]
 
 MAX_FILE_BYTES = 64 * 1024
+"""Largest token file that is read; tokens have some kilobytes."""
 
 
 @dataclass(frozen=True)
 class TokenFile(Auth):
-    """An access token in a file that another program keeps fresh.
+    """An access token in a file that another program renews.
 
-    The file is read again whenever it has changed, and once when the server answers 401.
+    The file is read again whenever it has changed, and once after a 401.
 
     Args:
         path: The file; it holds the token and nothing else.
 
     Raises:
-        ConfigError: When the connection is used: the file cannot be read, or holds no token.
+        ConfigError: When the connection is used, if the file cannot be read or holds no token.
     """
 
     path: Path
 
     kind = "the access token in the file of OAUTH_ACCESS_TOKEN_PATH (sent as Bearer)"
     advice = (
-        "The file was read again and has no newer one: check that whatever writes it still runs."
+        "The file was read again and has no newer one: check that the program that writes it runs."
     )
     permission = f"The token needs the scope {DATA_PUSH} besides."
 
-    def credentials(self, ask: Ask, clock: Callable[[], float]) -> Credentials:
+    def credentials(self, post: PostForm, clock: Callable[[], float]) -> Credentials:
         """The file, watched for one connection."""
-        del ask, clock
+        del post, clock
         return _WatchedFile(self.path)
 
 
@@ -48,36 +49,36 @@ class _WatchedFile(Credentials):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._seen: tuple[int, int, int] | None = None
+        self._version: tuple[int, int, int] | None = None
         self._token: Secret | None = None
 
     def authorization(self) -> str:
         with self._lock:
-            self._look()
-            return self._present()
+            self._reload()
+            return self._header()
 
-    def renew(self, refused: str) -> bool:
-        header = Secret(refused)
-        del refused
+    def renew(self, rejected: str) -> bool:
+        rejected_header = Secret(rejected)
+        del rejected
         with self._lock:
-            self._seen = None
-            self._look()
-            return self._present() != header.reveal()
+            self._version = None
+            self._reload()
+            return self._header() != rejected_header.reveal()
 
-    def _present(self) -> str:
+    def _header(self) -> str:
         return f"Bearer {'' if self._token is None else self._token.reveal()}"
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         failure = ""
         try:
             stat = self._path.stat()
-            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if seen == self._seen:
+            version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if version == self._version:
                 return
-            if seen[1] > MAX_FILE_BYTES:
+            if version[1] > MAX_FILE_BYTES:
                 raise ConfigError(
-                    f"OAUTH_ACCESS_TOKEN_PATH: {self._path} has {seen[1]:,} bytes, more than any "
-                    "access token. It must name a file with an access token and nothing else."
+                    f"OAUTH_ACCESS_TOKEN_PATH: {self._path} has {version[1]:,} bytes, more than "
+                    "any access token. It must name a file with an access token and nothing else."
                 )
             with self._path.open("rb") as file:
                 found = Secret(file.read(MAX_FILE_BYTES).decode("utf-8", "replace").strip())
@@ -89,8 +90,8 @@ class _WatchedFile(Credentials):
                 "file with an access token."
             )
         if not found.reveal() and self._token is not None:
-            return  # caught between emptying and writing: the token so far is good for now
+            return  # the writer has emptied the file: the old token is valid for now
         problem = token_problem(found.reveal(), f"The file {self._path}")
         if problem is not None:
             raise ConfigError(problem)
-        self._seen, self._token = seen, found
+        self._version, self._token = version, found

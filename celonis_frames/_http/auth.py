@@ -9,11 +9,11 @@ from typing import ClassVar, NoReturn, Self
 from celonis_frames._http.messages import RawResponse
 from celonis_frames._http.redaction import MASK
 
-__all__ = ["Ask", "Auth", "Credentials", "Secret", "Unpicklable"]
+__all__ = ["Auth", "Credentials", "PostForm", "Secret", "Unpicklable"]
 
 
 class Unpicklable:
-    """A secret must not end in a file, a cache or another process because of a stray pickle."""
+    """Keeps a secret out of files, caches and other processes: pickling it raises TypeError."""
 
     __slots__ = ()
 
@@ -26,77 +26,80 @@ class Unpicklable:
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} holds a secret and cannot be pickled. Let each process read "
-            "it anew, from the environment for example: Celonis.from_env()."
+            "the secret itself, for example from the environment: Celonis.from_env()."
         )
 
 
 class Secret(Unpicklable):
-    """A text that no repr, and so no traceback with locals, shows.
+    """A string that no repr shows, and so no traceback with locals.
 
     Args:
-        text: The text; `reveal` gives it back.
+        value: The string; `reveal` returns it.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_value",)
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, value: str) -> None:
+        self._value = value
 
     def reveal(self) -> str:
-        """The text."""
-        return self._text
+        """The string."""
+        return self._value
 
     def __repr__(self) -> str:
         return MASK
 
 
 class Credentials(ABC):
-    """What one connection sends; asked for every request, from several threads at a time."""
+    """The credentials of one connection; used for every request, by several threads."""
 
     @abstractmethod
     def authorization(self) -> str:
-        """The value of the ``Authorization`` header, for one request.
+        """The value of the ``Authorization`` header for one request.
 
         Raises:
-            ApiError: A token had to be asked for, and that failed.
-            ConfigError: The token cannot be read.
+            ApiError: If a token had to be requested, and that failed.
+            ConfigError: If the token cannot be read.
         """
 
-    def renew(self, refused: str) -> bool:
-        """Whether another value is to be tried, after the server answered 401 to this one.
+    def renew(self, rejected: str) -> bool:
+        """Get newer credentials after a 401.
 
         Args:
-            refused: The header's value that was refused.
+            rejected: The header's value that the server rejected.
+
+        Returns:
+            Whether there is another value to try.
 
         Raises:
-            ApiError: A new token was asked for, and that failed.
-            ConfigError: The token cannot be read.
+            ApiError: If a new token was requested, and that failed.
+            ConfigError: If the token cannot be read.
         """
-        del refused
+        del rejected
         return False
 
 
-Ask = Callable[[str, Secret, Secret | None, Sequence[Secret]], RawResponse]
-"""Posts a form: path, form, ``Authorization`` header or None, and what else is to be masked."""
+PostForm = Callable[[str, Secret, Secret | None, Sequence[Secret]], RawResponse]
+"""Posts a form: path, form, ``Authorization`` header or None, other secrets to mask."""
 
 
 class Auth(ABC):
-    """The base of everything that may be given as ``auth=``."""
+    """The base of everything that can be given as ``auth=``."""
 
     kind: ClassVar[str] = "a key"
     """What was sent, for messages about a 401."""
 
     advice: ClassVar[str] = ""
-    """What to try when it is refused."""
+    """What to try after a 401."""
 
     permission: ClassVar[str] = ""
-    """What else it needs, for messages about a 403."""
+    """What else is needed, for messages about a 403."""
 
     @abstractmethod
-    def credentials(self, ask: Ask, clock: Callable[[], float]) -> Credentials:
-        """What a connection sends.
+    def credentials(self, post: PostForm, clock: Callable[[], float]) -> Credentials:
+        """The credentials of one connection.
 
         Args:
-            ask: Posts a form to the connection's host.
-            clock: Tells seconds, for what expires.
+            post: Posts a form to the connection's host.
+            clock: Returns the time in seconds, for tokens that expire.
         """

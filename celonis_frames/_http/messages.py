@@ -13,7 +13,7 @@ __all__ = ["RawResponse", "Request"]
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What was asked: enough to say where something went wrong, and no credentials."""
+    """What errors say about a request."""
 
     method: str
     url: str
@@ -25,7 +25,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class RawResponse:
-    """What came back, whatever its status: no secret that was sent is left in it."""
+    """A response of any status; secrets that were sent are masked in it."""
 
     request: Request
     status: int

@@ -1,7 +1,7 @@
-"""The body of an upload: one file as ``multipart/form-data``, never held twice.
+"""The body of an upload: one file as ``multipart/form-data``, streamed without a copy.
 
-Written by hand because ``files=`` of requests copies the whole chunk, and a generator would force
-chunked transfer, which some gateways refuse.
+``files=`` of requests copies the whole chunk, and a generator would force chunked transfer
+encoding, which some gateways reject.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib3.fields import RequestField
 from celonis_frames.exceptions import FrameError
 
 SEND_BYTES = 1_048_576
-"""Bytes handed to the socket at a time: larger ones are no faster, smaller ones are slower."""
+"""Bytes given to the socket at a time: more is no faster, less is slower."""
 
 
 class Payload(Protocol):
@@ -31,28 +31,28 @@ class Payload(Protocol):
         """Bytes."""
 
     def blocks(self) -> Iterator[bytes | memoryview]:
-        """The bytes from the beginning, each time it is called; not after `release`."""
+        """The bytes, from the beginning on every call; not after `release`."""
 
     def release(self) -> None:
-        """It is known to have arrived, and is not asked for again."""
+        """Free the bytes: the chunk has arrived and is not read again."""
 
 
 class MultipartFile:
     """A request body that streams a payload with a known length.
 
-    Iterating starts anew each time, so a request can be repeated.
+    Each iteration starts at the beginning, so that a request can be repeated.
 
     Args:
         payload: The chunk.
-        on_sent: Called with the number of the payload's bytes after each block that was handed to
-            the socket; when a body starts anew, with minus what had been counted. What it raises
-            ends the request.
+        on_sent: Called with the number of the payload's bytes after each block given to the
+            socket; when a body is repeated, first with minus what had been counted. An error that
+            it raises ends the request.
 
     Attributes:
-        finished: Whether it was handed over to its last byte.
-        failure: What reading the payload raised, if it did: the HTTP library takes an unreadable
-            file for a broken connection, and this tells the two apart.
-        trace: Where that was, without the HTTP library's frames around it.
+        finished: Whether the whole body was given to the socket.
+        failure: The error raised while the payload was read, if any: the HTTP library would report
+            an unreadable file as a broken connection.
+        trace: Its traceback, without the frames of the HTTP library.
     """
 
     def __init__(self, payload: Payload, *, on_sent: Callable[[int], None] | None = None) -> None:
@@ -76,8 +76,7 @@ class MultipartFile:
         """The body in blocks.
 
         Raises:
-            FrameError: The payload is longer or shorter than it said, so that the length already
-                announced would be wrong.
+            FrameError: If the payload is longer or shorter than announced in the header.
         """
         self.finished, self.failure = False, None
         yield self._prefix
@@ -105,8 +104,8 @@ class MultipartFile:
         if total != size:
             msg = (
                 f"The chunk {self._payload.name} has {'more than ' if total > size else ''}"
-                f"{min(total, size):,} bytes, where {size:,} were announced: it was changed or cut "
-                "while it was sent. The upload was broken off."
+                f"{min(total, size):,} bytes instead of {size:,}: it was changed or cut while it "
+                "was sent. The upload was aborted."
             )
             raise FrameError(msg)
 

@@ -1,7 +1,7 @@
-"""What a broken call means: from the network's errors to ours.
+"""Translate requests/urllib3 exceptions to ApiError.
 
-Told apart by type and error number, never by text; their text is not quoted, for a proxy's address
-in it may hold a password. What is returned keeps no reference to the error it came from.
+They are told apart by type and error number, never by text, and their text is not quoted: a proxy's
+URL in it may hold a password. The new error keeps no reference to the original.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def _reason(chain: list[BaseException], host: str) -> str:
     for e in chain:
         if isinstance(e, ssl.SSLCertVerificationError) and e.verify_code in _OTHER_HOST:
             return (
-                f"the certificate there is another host's, not that of {host}. Nothing was sent. "
-                "Check the address; if it is right, something stands between."
+                f"the certificate is for another host, not for {host}. Nothing was sent. Check the "
+                "URL; if it is right, something intercepts the connection."
             )
         if isinstance(e, ssl.SSLCertVerificationError):
             return (
@@ -86,22 +86,22 @@ def _reason(chain: list[BaseException], host: str) -> str:
                 "a company's proxy, give its CA file: connect(…, verify='company-ca.pem')."
             )
     if _any(chain, net.ProxyError):
-        return "the proxy did not let the call through. Check HTTPS_PROXY and NO_PROXY."
+        return "the proxy did not forward the request. Check HTTPS_PROXY and NO_PROXY."
     if _any(chain, net.NameResolutionError):
-        return f"there is no host named {host}, or no network. Check the address."
+        return f"there is no host named {host}, or no network. Check the URL."
     if _any(chain, net.SSLError, ssl.SSLError):
-        return f"no secure connection to {host} could be made. Check the address and the proxy."
+        return f"no secure connection to {host} could be made. Check the URL and the proxy."
     codes = {e.errno for e in chain if isinstance(e, OSError)}
     if errno.ECONNREFUSED in codes:
-        return f"{host} refused the connection. Check the address and port, and that it runs."
+        return f"{host} refused the connection. Check host and port, and that the server runs."
     return (
-        f"the connection to {host} could not be made, or broke before the answer was whole. Check "
-        "the network; the server may or may not have carried out the call."
+        f"the connection to {host} failed, or broke before the response was complete. Check the "
+        "network; the server may or may not have carried out the request."
     )
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error, and every error it holds: as cause, context, reason or argument."""
+    """The error and every error that it refers to: as cause, context, reason or argument."""
     found: list[BaseException] = []
     queue: list[object] = [error]
     while queue and len(found) < 50:

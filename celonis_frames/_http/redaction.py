@@ -1,4 +1,4 @@
-"""Text from servers, made fit for messages: secrets masked, one line, short."""
+"""Make a server's text fit for messages: secrets masked, one line, short."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ __all__ = ["plain", "redact"]
 
 MASK = "********"
 MIN_SECRET = 6
+"""Characters of the shortest secret that is masked."""
 MAX_QUOTED = 500
-"""Characters of a server's text in a message."""
+"""Characters of a server's text that are quoted in a message."""
 
 
 def redact(content: bytes, secrets: Iterable[str]) -> bytes:
-    r"""The content with ``********`` for each secret, also where it is escaped.
+    r"""Replace each secret by ``********``, also if it is escaped.
 
     Gateways echo headers into their pages: as they are, or escaped once or twice for HTML, JSON or
-    URLs. What is escaped differs (some JSON libraries write ``=`` as ``\u003d``), hence a pattern
-    for each character in place of a few forms of the whole secret.
+    URLs. Libraries differ in what they escape (some write ``=`` as ``\u003d`` in JSON), hence a
+    pattern for each character instead of a few forms of the whole secret.
 
     Args:
         content: What the server sent.
-        secrets: What must not be seen. Those of fewer than six characters pass: they would be
-            found everywhere, and no key is so short.
+        secrets: The secrets. Those of fewer than six characters are ignored: they would match
+            everywhere, and no key is so short.
     """
     for secret in secrets:
         if len(secret) >= MIN_SECRET:
@@ -50,7 +51,7 @@ def _pattern(byte: int) -> bytes:
 
 
 def plain(text: bytes | str, limit: int = MAX_QUOTED) -> str:
-    """A server's text, fit for a message: one line, printable, short."""
+    """A server's text as one short, printable line."""
     if isinstance(text, bytes):
         text = text[: limit * 32].decode("utf-8", "replace")
     text = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 8]).split())

@@ -1,4 +1,4 @@
-"""What an answer is, and what only looks like one: a refusal, a login page, a body without end."""
+"""Successful responses, and the checks that reject login pages and oversized bodies."""
 
 from __future__ import annotations
 
@@ -16,78 +16,78 @@ if TYPE_CHECKING:
     from celonis_frames._http.multipart import MultipartFile
     from celonis_frames.exceptions import ApiStatusError
 
-__all__ = ["MAX_ANSWER_BYTES", "Response", "raise_for_status"]
+__all__ = ["MAX_RESPONSE_BYTES", "Response", "raise_for_status"]
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""Largest answer that is read: a pool's whole list of jobs, with logs, is far below."""
-_START = 200
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+"""Largest successful response that is read; a pool's list of jobs with logs is far smaller."""
+MAX_START = 200
+"""Characters of an unreadable response that are quoted."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Response:
-    """A successful answer.
+    """A successful response.
 
     Attributes:
         status: The HTTP status, 2xx.
         content: The body.
-        call: What was asked.
+        request: The request.
     """
 
     status: int
     content: bytes = dataclasses.field(repr=False)
-    call: Request
+    request: Request
 
     def json(self) -> Any:
-        """The body, read as JSON.
+        """The body, parsed as JSON.
 
         Raises:
-            ApiStatusError: If it is no JSON; the message quotes its beginning.
+            ApiStatusError: If it is not JSON; the message quotes its beginning.
         """
         try:
             value = json.loads(self.content)
             if b"\\ud" in self.content.lower():
-                # Half of a pair of escapes is no text, and would break wherever it is written to.
+                # Half of a surrogate pair cannot be encoded, and would fail wherever it is written.
                 whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
                 value = json.loads(whole.decode("utf-16", "replace"))
         except (ValueError, RecursionError):
             pass
         else:
             return value
-        raise self.unreadable("the answer is no JSON")
+        raise self.unreadable("the response is not JSON")
 
     def unreadable(self, problem: str) -> ApiStatusError:
-        """The error to raise when the body is not what the API promises."""
-        return unreadable(self.call, self.status, problem, plain(self.content, _START))
+        """The error to raise if the body is not what the API documents."""
+        return unreadable(self.request, self.status, problem, plain(self.content, MAX_START))
 
 
-def raise_for_status(reply: RawResponse, auth: Auth, body: MultipartFile | None) -> Response:
-    """The answer, if it is a success.
+def raise_for_status(raw: RawResponse, auth: Auth, body: MultipartFile | None) -> Response:
+    """The response, if it is a success.
 
     Args:
-        reply: What came back.
-        auth: How the call was authenticated, for what to advise.
-        body: The file that was sent, if one was.
+        raw: The response, whatever its status.
+        auth: How the request was authenticated, for the advice in errors.
+        body: The file that was sent, if any.
 
     Raises:
-        ApiConnectionError: If it came before the file was sent.
-        ApiStatusError: If it is no success, or too large.
+        ApiConnectionError: If the response came before the file was sent.
+        ApiStatusError: If it is not a success, or too large.
     """
-    call, status, received = reply.request, reply.status, reply.content
-    if 300 <= status < 400:
-        raise redirect(reply)
-    if not 200 <= status < 300:
-        raise status_error(reply, auth)
-    answer = Response(status, received, call)
-    kind = reply.headers.get("Content-Type", "").strip().lower()
-    if kind.startswith("text/html") or received.lstrip()[:1] == b"<":
-        # Also where no content is expected: a login page is not a stored chunk.
-        raise answer.unreadable("the answer is a web page")
+    if 300 <= raw.status < 400:
+        raise redirect(raw)
+    if not 200 <= raw.status < 300:
+        raise status_error(raw, auth)
+    response = Response(raw.status, raw.content, raw.request)
+    content_type = raw.headers.get("Content-Type", "").strip().lower()
+    if content_type.startswith("text/html") or raw.content.lstrip()[:1] == b"<":
+        # Also if no content is expected: a login page is not a stored chunk.
+        raise response.unreadable("the response is a web page")
     if body is not None and not body.finished:
         msg = (
-            f"{call} answered {status} before the file was sent to its end. Nothing tells what "
-            "the server has stored."
+            f"{raw.request} returned {raw.status} before the file was completely sent. It is "
+            "unknown what the server has stored."
         )
-        raise ApiConnectionError(msg, **dataclasses.asdict(call))
-    if len(received) > MAX_ANSWER_BYTES:
-        raise answer.unreadable(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
-    return answer
+        raise ApiConnectionError(msg, **dataclasses.asdict(raw.request))
+    if len(raw.content) > MAX_RESPONSE_BYTES:
+        raise response.unreadable(f"the response is longer than {MAX_RESPONSE_BYTES:,} bytes")
+    return response

@@ -100,7 +100,7 @@ def new_session(host: str, connections: int, context: ssl.SSLContext | None) -> 
         {"User-Agent": f"celonis-frames/{__version__}", "Accept": "application/json"}
     )
     session.trust_env = not is_loopback(host)
-    # Every call stands alone: a cookie would make the server ask for more than the key.
+    # With a cookie the server would expect more than the key.
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     adapter = Adapter(context, pool_connections=1, pool_maxsize=connections, max_retries=0)
     session.mount("https://", adapter)
@@ -109,9 +109,9 @@ def new_session(host: str, connections: int, context: ssl.SSLContext | None) -> 
 
 
 def close_session(session: requests.Session) -> None:
-    """Close a session with all its connections."""
-    # urllib3 leaves the closing of idle connections to the garbage collector, and an error that is
-    # kept anywhere, in a log record or a notebook, would hold them open.
+    """Close a session and all its connections."""
+    # urllib3 leaves closing idle connections to the garbage collector, but an error that is kept
+    # in a log record or a notebook would hold them open.
     for adapter in session.adapters.values():
         if isinstance(adapter, Adapter):
             for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):

@@ -1,7 +1,7 @@
-"""What a refusal means: from an answer's status and text to the error to raise.
+"""Build the ApiStatusError for an error response.
 
-The status decides, never the text. The text is quoted, shortened and without control characters;
-a key that a server sends back is hidden before anything else is done with the answer.
+The status decides, never the text. The text is quoted, shortened and without control characters; a
+secret that a server echoes was masked when the response was read.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["redirect", "retry_after", "status_error", "unreadable"]
 
-_KINDS: dict[int, type[ApiStatusError]] = {
+_CLASSES: dict[int, type[ApiStatusError]] = {
     400: BadRequest,
     401: AuthenticationError,
     403: PermissionDenied,
@@ -44,122 +44,124 @@ _KINDS: dict[int, type[ApiStatusError]] = {
 }
 
 
-def unreadable(call: Request, status: int, problem: str, start: str | None) -> ApiStatusError:
-    """The error for an answer that says success, but cannot be understood.
+def unreadable(request: Request, status: int, problem: str, start: str | None) -> ApiStatusError:
+    """The error for a successful response that cannot be read.
 
     Args:
-        call: What was asked.
+        request: The request.
         status: The HTTP status.
-        problem: What is wrong with it.
-        start: Its beginning, to be quoted; None when it may hold a secret.
+        problem: What is wrong with the response.
+        start: Its beginning, to be quoted; None if it may hold a secret.
     """
     quoted = "" if start is None else f" It begins: {start}" if start else " It is empty."
     return ApiStatusError(
-        f"{call} answered {status}, but {problem}.{quoted} Check that the address is that of your "
-        "Celonis team, and that no proxy or login page answers in its place.",
+        f"{request} returned {status}, but {problem}.{quoted} Check that the URL is that of your "
+        "Celonis team, and that no proxy or login page responds in its place.",
         status_code=status,
         body=start or "",
-        **dataclasses.asdict(call),
+        **dataclasses.asdict(request),
     )
 
 
 def redirect(response: RawResponse) -> ApiStatusError:
-    """The error for a response that redirects the request; only the host is named."""
+    """The error for a redirect; only the host is named."""
     request, status = response.request, response.status
     try:
         host = urlsplit(response.headers.get("Location", "")).hostname
         host = host or urlsplit(request.url).hostname or ""
     except ValueError:
-        host = "an unreadable address"
-    host = plain(host, limit=100)
+        host = "an unreadable URL"
     return ApiStatusError(
-        f"{request} answered {status}: a redirect to {host}. It was not followed, so that the key "
-        "goes to no other place. Use your team's present address, pasted from the browser; if it "
-        "is right, a proxy or login page answers in its place.",
+        f"{request} returned {status}: a redirect to {plain(host, limit=100)}. It was not "
+        "followed, so that the key is sent nowhere else. Use your team's current URL, pasted from "
+        "the browser; if it is right, a proxy or login page responds in its place.",
         status_code=status,
         **dataclasses.asdict(request),
     )
 
 
-def status_error(reply: RawResponse, auth: Auth) -> ApiStatusError:
-    """The error for an answer of 400 and above, ready to be raised.
+def status_error(response: RawResponse, auth: Auth) -> ApiStatusError:
+    """The error for a response with a status of 400 or above.
 
     Args:
-        reply: The answer; of its headers only the waiting times are read.
-        auth: What was sent, to name its kind.
+        response: The response; of its headers only those that say how long to wait are read.
+        auth: How the request was authenticated, for the advice.
     """
-    call, status = reply.request, reply.status
-    said, codes = _said(reply.content)
-    said = plain(said)
-    kind = _KINDS.get(status, ServerError if status >= 500 else ApiStatusError)
-    wait = retry_after(reply.headers) if status in (429, 503) else None
-    quoted = f" The server says: {said}" if said else ""
-    return kind(
-        f"{call} answered {status}: {_advice(status, auth, wait)}{quoted}",
+    request, status = response.request, response.status
+    message, codes = parse_error_body(response.content)
+    message = plain(message)
+    wait = retry_after(response.headers) if status in (429, 503) else None
+    quoted = f" The server says: {message}" if message else ""
+    error_class = _CLASSES.get(status, ServerError if status >= 500 else ApiStatusError)
+    return error_class(
+        f"{request} returned {status}: {_advice(status, auth, wait)}{quoted}",
         status_code=status,
-        body=plain(reply.content),
+        body=plain(response.content),
         error_codes=tuple(plain(code, 100) for code in codes),
         retry_after=wait,
-        **dataclasses.asdict(call),
+        **dataclasses.asdict(request),
     )
 
 
 def _advice(status: int, auth: Auth, wait: float | None) -> str:
     if status == 401:
         return (
-            f"the server does not accept {auth.kind}. {auth.advice} Else check that the key is "
-            "of this team, whole, and not deleted."
+            f"the server does not accept {auth.kind}. {auth.advice} Otherwise check that the key "
+            "belongs to this team, is complete and was not deleted."
         )
     if status == 403:
         return (
-            "the key is known, but may not do this. It needs the permission 'Data Push API' on "
-            "the pool: Admin & Settings → Permissions → Data Integration, or the three dots at "
-            f"the right of the Data Pool. {auth.permission}".rstrip()
+            "the key is valid, but lacks a permission. It needs 'Data Push API' on the pool: "
+            "Admin & Settings → Permissions → Data Integration, or the three dots to the right of "
+            f"the Data Pool. {auth.permission}".rstrip()
         )
     if status == 429:
-        when = "in a while" if wait is None else f"in {wait:,.0f} s"
+        when = "later" if wait is None else f"in {wait:,.0f} s"
         return (
             f"too many requests. Try again {when}. A team may submit 10 jobs a second and 250 an "
             "hour, counted from the full hour (UTC): push larger frames less often."
         )
     if status >= 500:
         return (
-            "the server, or a gateway before it, failed. Try again later; if it stays, give "
-            "Celonis support the time and the text below."
+            "the server, or a gateway in front of it, failed. Try again later; if it persists, "
+            "give Celonis support the time and the text below."
         )
     return {
-        400: "the server refuses what was sent. Correct what it names.",
+        400: "the server rejected the request. Correct what it names.",
         404: (
             "there is no such pool, data connection, table or job, or the key may not see it. "
-            "Check the id, and that the address is that of the team it belongs to."
+            "Check the id, and that the URL is that of the team it belongs to."
         ),
-        409: "another submission is in the way at this moment. Try again in some seconds.",
-        413: "the chunk is too large for the server or a gateway before it. Lower chunk_bytes.",
-    }.get(status, "the server refuses the call. Check the address and what stands between.")
+        409: "another submission is in progress. Try again in a few seconds.",
+        413: "the chunk is too large for the server or a gateway in between. Lower chunk_bytes.",
+    }.get(
+        status,
+        "the server rejected the request. Check the URL and any proxy or gateway in between.",
+    )
 
 
-def _said(content: bytes) -> tuple[str, tuple[str, ...]]:
-    """The readable part of a refusal, and its error codes, from the two known shapes."""
+def parse_error_body(content: bytes) -> tuple[str, tuple[str, ...]]:
+    """The message and the error codes of an error response, from the API's two known formats."""
+    text = content.decode("utf-8", "replace")
     try:
-        answer: Any = json.loads(content)
+        body: Any = json.loads(content)
     except (ValueError, RecursionError):
-        return content.decode("utf-8", "replace"), ()
-    if not isinstance(answer, dict):
-        return content.decode("utf-8", "replace"), ()
-    if isinstance(answer.get("errors"), list):
-        errors = [error for error in answer["errors"] if isinstance(error, dict)]
+        return text, ()
+    if not isinstance(body, dict):
+        return text, ()
+    if isinstance(body.get("errors"), list):
+        errors = [error for error in body["errors"] if isinstance(error, dict)]
         codes = [str(e["errorCode"]) for e in errors if e.get("errorCode")]
-        return "; ".join(_one(error) for error in errors), tuple(codes)
-    code = answer.get("errorCode")
-    codes = [str(code)] if code else []
-    message = answer.get("message") or answer.get("shortMessage") or answer.get("error")
-    if not message and not answer.get("reference"):
-        return content.decode("utf-8", "replace"), tuple(codes)
-    reference = f" (reference {answer['reference']})" if answer.get("reference") else ""
+        return "; ".join(map(_join_fields, errors)), tuple(codes)
+    codes = [str(body["errorCode"])] if body.get("errorCode") else []
+    message = body.get("message") or body.get("shortMessage") or body.get("error")
+    if not message and not body.get("reference"):
+        return text, tuple(codes)
+    reference = f" (reference {body['reference']})" if body.get("reference") else ""
     return f"{message or 'no message'}{reference}", tuple(codes)
 
 
-def _one(error: dict[str, Any]) -> str:
+def _join_fields(error: dict[str, Any]) -> str:
     names = ("attribute", "error", "errorCode", "additionalInfo")
     return " · ".join(str(error[name]) for name in names if error.get(name))
 

@@ -1,7 +1,7 @@
-"""The HTTP border: every call goes through here.
+"""The transport: the only place where requests are sent.
 
-What goes wrong there is translated here, once, by type and status. The library's own errors carry
-the request, and with it the key: none of them leaves this room, not even as another's cause.
+Errors of the HTTP library are translated here. They hold the request, and with it the key, so none
+of them leaves this package, not even as the cause of another error.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ __all__ = ["Timeouts", "Transport"]
 
 DEFAULT_CONNECT_SECONDS = 10.0
 DEFAULT_READ_SECONDS = 60.0
-MAX_REFUSAL_BYTES = 1024 * 1024
-"""Largest refusal that is read; a part of it is quoted."""
+MAX_ERROR_BYTES = 1024 * 1024
+"""Largest error response that is read; the beginning is quoted."""
 _HEADERS = ("Content-Type", "Location", "Retry-After", "x-ratelimit-reset")
-"""The answer's headers that matter; no other is kept."""
+"""The response headers that are kept."""
 _NETWORK = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -67,7 +67,7 @@ class Timeouts:
 
     Attributes:
         connect: Seconds to open a connection.
-        read: Seconds of silence while an answer is awaited or read.
+        read: Seconds without a byte while waiting for a response or reading it.
 
     Raises:
         ConfigError: If one is not a number above zero.
@@ -77,7 +77,7 @@ class Timeouts:
     read: float = DEFAULT_READ_SECONDS
 
     def __post_init__(self) -> None:
-        """Refuse what would wait for ever, or not at all."""
+        """Reject values that would wait for ever, or not at all."""
         for name in ("connect", "read"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not 0 < value < threading.TIMEOUT_MAX:
@@ -86,7 +86,7 @@ class Timeouts:
 
 
 class _Header(requests.auth.AuthBase):
-    """Sets the header, and by being there keeps ``.netrc`` from setting another."""
+    """Sets the ``Authorization`` header, and keeps requests from reading ``.netrc`` for it."""
 
     def __init__(self, value: str) -> None:
         self._value = Secret(value)
@@ -181,7 +181,7 @@ class Transport:
             json: A body to send as JSON.
             body: A file to send as a form, instead.
             job_id: The job concerned, for errors.
-            read_timeout: Seconds of silence, if other than the transport's.
+            read_timeout: Seconds without a byte, if other than the transport's.
             abort: Lets another thread end the request.
 
         Raises:
@@ -324,7 +324,7 @@ class Transport:
 
     def _open(self) -> requests.Session:
         if self._pid != os.getpid():
-            # A forked child must not speak on its parent's sockets, nor wait for its threads' lock.
+            # A forked child must not use its parent's sockets, nor a lock that a thread may hold.
             self._pid, self._lock, self._session = os.getpid(), threading.Lock(), None
             self._credentials = self._auth.credentials(self._post_form, self._clock)
         with self._lock:
@@ -347,18 +347,18 @@ def _encode(value: Any) -> bytes:
         return json_.dumps(value, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError) as error:
         problem = str(error)
-    msg = f"What is to be sent cannot be written as JSON ({problem}). Check job_options."
+    msg = f"The request cannot be written as JSON ({problem}). Check job_options."
     raise ConfigError(msg)
 
 
 def _read(response: requests.Response, secrets: Sequence[str]) -> tuple[Mapping[str, str], bytes]:
-    """The answer's headers and content, without what was sent to open the door."""
+    """The response's headers and content, with secrets masked."""
     parts: list[bytes] = []
     size = 0
     for part in response.iter_content(64 * 1024):
         parts.append(part)
         size += len(part)
-        if size > (responses.MAX_ANSWER_BYTES if response.ok else MAX_REFUSAL_BYTES):
+        if size > (responses.MAX_RESPONSE_BYTES if response.ok else MAX_ERROR_BYTES):
             break
     headers = {
         name: redact(response.headers.get(name, "").encode("latin-1", "replace"), secrets).decode(

@@ -554,7 +554,7 @@ def test_the_command_line_shows_no_secret(
     arguments = cmdline.read_text() if cmdline.exists() else " ".join(process.args)  # type: ignore[arg-type]
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "answered" in err
+    assert "returned" in err
     assert leaks("".join(str(seen.headers) for seen in server.seen))
     for text in (out, err, arguments):
         assert not leaks(text)

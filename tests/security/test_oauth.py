@@ -245,7 +245,7 @@ def test_a_renewal_that_fails_early_is_no_failure(caplog: pytest.LogCaptureFixtu
     assert asked == 2, "the first call tries twice, the second not at all"
     assert "could not be renewed" in caplog.text
     clock.now += 20
-    with pytest.raises(ServerError, match="no access token could be had"):
+    with pytest.raises(ServerError, match="no access token could be fetched"):
         tokens.authorization()
 
 

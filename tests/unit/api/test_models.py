@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from celonis_frames import ApiKey, OAuth2
 from celonis_frames._api import models
 from celonis_frames._api.client import _segment
-from celonis_frames._auth.oauth2 import _refused
+from celonis_frames._auth.oauth2 import _token_error
 from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.redaction import redact
 from celonis_frames._http.responses import Response
@@ -102,7 +102,7 @@ def test_any_bytes_are_json_or_an_api_error(content: bytes) -> None:
 def test_any_refusal_is_an_api_error(content: bytes, status: int, header: str) -> None:
     """Any body, status and waiting time, from the API and from the token endpoint."""
     reply = RawResponse(Request("GET", "u"), status, {"Retry-After": header}, content)
-    for error in (status_error(reply, ApiKey("key")), _refused(reply, OAuth2("id", "secret"))):
+    for error in (status_error(reply, ApiKey("key")), _token_error(reply, OAuth2("id", "secret"))):
         assert error.status_code == status
         assert len(error.body) <= 500
         assert error.body.isprintable()

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from celonis_frames._auth.keys import AppKey
-from celonis_frames._http.responses import MAX_ANSWER_BYTES
+from celonis_frames._http.responses import MAX_RESPONSE_BYTES
 from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames.exceptions import (
     ApiConnectionError,
@@ -61,7 +61,7 @@ def fails(transport: Transport, **options: Any) -> ApiError:
 @pytest.mark.parametrize(
     ("status", "kind", "word"),
     [
-        (400, BadRequest, "refuses"),
+        (400, BadRequest, "rejected"),
         (401, AuthenticationError, "ApiKey"),
         (403, PermissionDenied, "Data Push API"),
         (404, NotFound, "Check the id"),
@@ -193,8 +193,8 @@ def test_answers_are_bounded(
     scripted: Server, open_transport: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that never stops talking does not fill the memory."""
-    assert MAX_ANSWER_BYTES < 2**27
-    monkeypatch.setattr("celonis_frames._http.responses.MAX_ANSWER_BYTES", 1000)
+    assert MAX_RESPONSE_BYTES < 2**27
+    monkeypatch.setattr("celonis_frames._http.responses.MAX_RESPONSE_BYTES", 1000)
     scripted.say((200, {}, b"x" * 200_000))
     with pytest.raises(ApiStatusError, match="longer"):
         open_transport().request("GET", "/x")
