@@ -209,7 +209,7 @@ def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
     file.write_text("no database, but long enough to have a header")
     done = _run("serve", str(file), "--port", "0")
     assert done.returncode == 1
-    assert "is no DuckDB file" in done.stderr
+    assert "is not a DuckDB file" in done.stderr
     assert "another" not in done.stderr
     assert file.read_text().startswith("no database")
 

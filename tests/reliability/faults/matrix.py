@@ -83,7 +83,7 @@ def promises() -> str:
 
 
 def comparison(found: Found) -> str:
-    """What the usual way of retrying does in the upload column, in one sentence."""
+    """The outcome of blind retries in the upload column, in one sentence."""
     twice = sum(any("twice" in text for text in o.wrong) for o in found.values())
     lost = sum(any("lost" in text for text in o.wrong) for o in found.values())
     left = sum(o.outcome.job == "open" for o in found.values())
@@ -115,7 +115,7 @@ def main() -> int:
         print(f"{cell}: {observed.outcome}, promised {allowed}. {'; '.join(observed.wrong)}")
         print(f"    {observed.message[:200]}")
     print(f"{len(found)} cells, {len(bad)} not as promised, {time.monotonic() - begin:.0f} s")
-    print(f"The usual way: {comparison(usual)}")
+    print(f"Blind retries: {comparison(usual)}")
     if "--dry" not in sys.argv:
         reliability_page.write("promises", promises())
         reliability_page.write(

@@ -7,7 +7,7 @@ moments and started again. Every push appends its rows to a table without keys, 
 is lost or sent twice shows. What is meant to be pushed and what the clients say is written to a
 journal before anything else happens. At the end the rows in the tables must be those of the pushes
 reported DONE; a push whose client was killed may be there whole, or not at all. With "naive" the
-clients push in the usual way, to show that this finds something; with "write" the figures go into
+clients retry blindly, to show that the check detects errors; with "write" the figures go into
 docs/reliability.md.
 """
 

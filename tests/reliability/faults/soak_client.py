@@ -76,7 +76,7 @@ def push(client: Celonis, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def usual(url: str, order: dict[str, Any]) -> dict[str, Any]:
-    """Push as told, in the usual way."""
+    """Push with blind retries."""
     client = naive_client.NaiveClient(url, TOKEN, POOL, READ_SECONDS)
     try:
         table = frame("arrow", order["push"], order["rows"])

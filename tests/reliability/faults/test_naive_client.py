@@ -1,4 +1,4 @@
-"""The harness can fail: the usual way of retrying writes rows twice, and the judge says so."""
+"""The check can fail: it detects that blind retries write rows twice."""
 
 from __future__ import annotations
 
