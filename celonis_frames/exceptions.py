@@ -8,7 +8,7 @@ The branches are the connection's settings, the frame, the API and the job.
     ├── ConfigError                  a setting or parameter is missing or wrong
     ├── FrameError                   the frame cannot be sent as it is; nothing was sent
     │   ├── ColumnNameError          a column's name
-    │   ├── ColumnTypeError          a column's type, or values its type cannot carry
+    │   ├── ColumnTypeError          a column's type, or values that it cannot store
     │   ├── KeyColumnError           a key column: missing, named twice, or with nulls
     │   └── TruncationError          a string too long for any Celonis column
     ├── ApiError                     a call to the API failed

@@ -37,7 +37,7 @@ class TokenFile(Auth):
     advice = (
         "The file was read again and has no newer one: check that the program that writes it runs."
     )
-    permission = f"The token needs the scope {DATA_PUSH} besides."
+    permission = f"The token also needs the scope {DATA_PUSH}."
 
     def credentials(self, post: PostForm, clock: Callable[[], float]) -> Credentials:
         """The file, watched for one connection."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["from_requests_error"]
 
 _OTHER_HOST = (62, 64)
-"""OpenSSL's codes for a name, and for an address, that is not in the certificate."""
+"""OpenSSL's codes for a host name, and for an IP address, that the certificate does not have."""
 _NO_CONNECTION = (
     net.NewConnectionError,
     net.ConnectTimeoutError,

@@ -94,18 +94,18 @@ class Hostile:
         if step == self.step:
             self.failure(handler, self._echo(handler))
         elif step == "token":
-            self.answer(
+            self.respond(
                 handler, {"access_token": ACCESS, "token_type": "Bearer", "expires_in": 900}
             )
         elif step == "upload":
             self.uploaded += 1
-            self.answer(handler, None)
+            self.respond(handler, None)
         elif step == "chunks":
-            self.answer(handler, [{"id": str(n), "type": "UPSERT"} for n in range(self.uploaded)])
+            self.respond(handler, [{"id": str(n), "type": "UPSERT"} for n in range(self.uploaded)])
         elif step == "poll":
-            self.answer(handler, JOB | {"status": "DONE"})
+            self.respond(handler, JOB | {"status": "DONE"})
         else:
-            self.answer(handler, JOB)
+            self.respond(handler, JOB)
 
     @staticmethod
     def _step(method: str, path: str) -> str:
@@ -137,7 +137,7 @@ class Hostile:
         )  # fmt: skip
 
     @staticmethod
-    def answer(handler: Handler, value: Any, status: int = 200) -> None:
+    def respond(handler: Handler, value: Any, status: int = 200) -> None:
         content = b"" if value is None else json.dumps(value).encode()
         Hostile.raw(handler, status, content)
 
@@ -174,7 +174,7 @@ def _truncated(handler: Handler, echo: str) -> None:
 
 
 def _odd(handler: Handler, echo: str) -> None:
-    Hostile.answer(handler, {"id": None, "status": echo, "logs": [echo], "access_token": echo})
+    Hostile.respond(handler, {"id": None, "status": echo, "logs": [echo], "access_token": echo})
 
 
 def _cut(handler: Handler, echo: str) -> None:
@@ -206,7 +206,7 @@ def _silent(handler: Handler, _: str) -> None:
 
 
 def _failed_job(handler: Handler, echo: str) -> None:
-    Hostile.answer(handler, JOB | {"status": "ERROR", "logs": [echo, echo]})
+    Hostile.respond(handler, JOB | {"status": "ERROR", "logs": [echo, echo]})
 
 
 FAILURES: dict[str, Callable[[Handler, str], None]] = {
@@ -234,7 +234,7 @@ CASES = [
       for name in ("403", "502-page", "odd")),
     *(("poll", "failed-job", kind) for kind in ("app-key", "oauth-basic")),
 ]  # fmt: skip
-"""Every failure of every call; those that tell most, with every kind of key."""
+"""Every failure of every call; the most telling ones with every kind of key."""
 
 
 class Everything:
@@ -309,10 +309,10 @@ def hostile() -> Iterator[Callable[[str, Any], Server]]:
 
     def make(step: str, failure: Any) -> Server:
         server = Server()
-        answer = Hostile(step, failure)
-        answer.server = server
-        server._http.release = answer.release  # type: ignore[attr-defined]
-        server.answers = [answer]
+        response = Hostile(step, failure)
+        response.server = server
+        server._http.release = response.release  # type: ignore[attr-defined]
+        server.answers = [response]
         made.append(server)
         return server
 
@@ -351,7 +351,7 @@ def test_no_failure_shows_a_secret(
         except CelonisFramesError as error:
             everything.add_error(error)
         else:
-            # An odd answer to an upload, for example, is settled by asking the server.
+            # After an odd response to an upload, for example, the list of chunks decides.
             everything.add("status", repr(status) + status._repr_html_() + str(status.to_dict()))
             everything.add("pickle of status", pickle.dumps(status).decode("latin-1"))
         everything.add("repr of Celonis", f"{celonis!r} {celonis} {vars(celonis)}")
@@ -411,7 +411,7 @@ def test_a_failing_source_shows_no_secret(
     ):
         celonis._api.upload_chunk(POOL, "j", Broken())
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
-    assert "blocks" in names, "where it happened is still told"
+    assert "blocks" in names, "the traceback still says where it happened"
     everything.add_error(caught.value)
     everything.check()
 
@@ -420,7 +420,7 @@ def test_a_failing_source_shows_no_secret(
 def test_no_connection_shows_no_secret(
     everything: Everything, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refused, no TLS behind https, no such host, a proxy that is not there or says 407."""
+    """Connection refused, no TLS behind https, no such host, a proxy that is absent or says 407."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
 
@@ -499,10 +499,10 @@ def test_wrong_settings_show_no_secret(
 
 @pytest.mark.parametrize("make", [ApiKey, AppKey, lambda key: OAuth2("id", key)])
 @pytest.mark.parametrize("value", [f"{CORE}\n", f" {CORE}", f"{CORE}\x00"])
-def test_a_key_that_is_refused_is_in_no_local(
+def test_a_key_that_is_rejected_is_in_no_local(
     everything: Everything, make: Callable[[str], Any], value: str
 ) -> None:
-    """Also the frames of the refusal itself do not hold what was refused."""
+    """The frames of the error itself do not hold the rejected key."""
     with pytest.raises(CelonisFramesError) as caught:
         make(value)
     everything.add_error(caught.value)

@@ -139,7 +139,7 @@ def test_a_long_push_across_expiries(
     assert status.chunks is not None
     assert status.chunks > 1
     assert celonis._state.tokens.issued == 1 + status.chunks
-    # Each refused upload was counted back: what was reported is what was sent.
+    # Each rejected upload was counted back: what was reported is what was sent.
     assert sum(sent) == status.bytes_sent
     assert any(size < 0 for size in sent)
 
@@ -172,13 +172,13 @@ def test_an_upload_outlasts_its_token(celonis: Any, pool: str) -> None:
 
 
 def test_many_threads_renew_once(celonis: Any, pool: str) -> None:
-    """However many threads find the token missing, expired or refused, one fetches."""
+    """However many threads find the token missing, expired or rejected, one fetches."""
     celonis.faults.delay("token", 0.05)
     gate = threading.Barrier(12)
     errors: list[BaseException] = []
     with _celonis(celonis) as connection:
 
-        def ask() -> None:
+        def post() -> None:
             try:
                 gate.wait()
                 connection.jobs(pool)
@@ -186,7 +186,7 @@ def test_many_threads_renew_once(celonis: Any, pool: str) -> None:
                 errors.append(error)
 
         for expected in (1, 2):
-            threads = [threading.Thread(target=ask) for _ in range(12)]
+            threads = [threading.Thread(target=post) for _ in range(12)]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -206,15 +206,18 @@ class _Clock:
 @pytest.mark.parametrize(("lives", "margin"), [(900, MARGIN_SECONDS), (50, 10)])
 def test_a_token_is_renewed_before_it_expires(lives: int, margin: float) -> None:
     """A minute before, or a fifth of a shorter life; not a second earlier."""
-    clock, asked = _Clock(), 0
+    clock, requested = _Clock(), 0
 
-    def ask(*_: Any) -> RawResponse:
-        nonlocal asked
-        asked += 1
-        content = b'{"access_token":"t%d","token_type":"bearer","expires_in":%d}' % (asked, lives)
+    def post(*_: Any) -> RawResponse:
+        nonlocal requested
+        requested += 1
+        content = b'{"access_token":"t%d","token_type":"bearer","expires_in":%d}' % (
+            requested,
+            lives,
+        )
         return RawResponse(Request("POST", "u"), 200, {}, content)
 
-    tokens = _Tokens(OAuth2("id", SECRET), ask, clock)
+    tokens = _Tokens(OAuth2("id", SECRET), post, clock)
     assert tokens.authorization() == "Bearer t1"
     clock.now += lives - margin - 0.1
     assert tokens.authorization() == "Bearer t1"
@@ -228,21 +231,21 @@ def test_a_token_is_renewed_before_it_expires(lives: int, margin: float) -> None
 
 def test_a_renewal_that_fails_early_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
     """While the token still lives it is used on, and the next try waits; after that it counts."""
-    clock, asked, status = _Clock(), 0, 200
+    clock, requested, status = _Clock(), 0, 200
 
-    def ask(*_: Any) -> RawResponse:
-        nonlocal asked
-        asked += 1
+    def post(*_: Any) -> RawResponse:
+        nonlocal requested
+        requested += 1
         content = b'{"access_token":"t","token_type":"bearer","expires_in":100}'
         return RawResponse(Request("POST", "u"), status, {}, content if status == 200 else b"down")
 
-    tokens = _Tokens(OAuth2("id", SECRET), ask, clock)
+    tokens = _Tokens(OAuth2("id", SECRET), post, clock)
     tokens.authorization()
-    status, asked = 503, 0
+    status, requested = 503, 0
     clock.now += 85
     assert tokens.authorization() == "Bearer t"
     assert tokens.authorization() == "Bearer t"
-    assert asked == 2, "the first call tries twice, the second not at all"
+    assert requested == 2, "the first call tries twice, the second not at all"
     assert "could not be renewed" in caplog.text
     clock.now += 20
     with pytest.raises(ServerError, match="no access token could be fetched"):
@@ -250,7 +253,7 @@ def test_a_renewal_that_fails_early_is_no_failure(caplog: pytest.LogCaptureFixtu
 
 
 def test_one_repeat_on_401_and_no_more(celonis: Any) -> None:
-    """A server that refuses even a fresh token is not asked for ever."""
+    """A server that rejects even a fresh token is not called for ever."""
     fault = celonis.faults.answer("pools", 401, times=None)
     with (
         _celonis(celonis, scopes=SCOPES) as connection,
@@ -287,7 +290,7 @@ def test_scopes_are_enforced(celonis: Any, pool: str) -> None:
         ({"scopes": "no.such"}, None, ["no.such", "OAUTH_SCOPES", "invalid_scope"]),
     ],
 )
-def test_refusals_of_the_token_endpoint(
+def test_errors_of_the_token_endpoint(
     celonis: Any, options: Any, client: Any, words: list[str]
 ) -> None:
     """The message says what to check, and the class is one for all of them."""
@@ -310,7 +313,7 @@ def test_refusals_of_the_token_endpoint(
         (503, ServerError),
     ],
 )
-def test_other_answers_of_the_token_endpoint(celonis: Any, status: int, kind: Any) -> None:
+def test_other_responses_of_the_token_endpoint(celonis: Any, status: int, kind: Any) -> None:
     """A gateway's text is quoted, whatever its form."""
     celonis.faults.answer("token", status, times=None, body=b"<h1>gone\x1b[31m fishing</h1>")
     with _celonis(celonis) as connection, pytest.raises(kind, match=r"gone.* fishing"):
@@ -359,7 +362,7 @@ def test_redirects_of_the_token_endpoint_are_not_followed(celonis: Any) -> None:
     [(b"900", 900), (b'"60"', 60), (b"12.5", 12), (b"-5", 0), (b"null", 900), (b"1e400", 900)],
 )
 def test_expires_in_is_read_with_care(expires: bytes, seconds: float) -> None:
-    """Numbers, numbers as texts, none at all."""
+    """Numbers, numbers as strings, none at all."""
     content = b'{"access_token":"t","token_type":"bearer","expires_in":%b}' % expires
     if expires == b"1e400":
         with pytest.raises(ApiStatusError):  # the library cannot make a whole number of it
@@ -370,7 +373,7 @@ def test_expires_in_is_read_with_care(expires: bytes, seconds: float) -> None:
 
 
 @given(content=st.binary(max_size=200) | st.text(max_size=50).map(str.encode))
-def test_no_answer_of_the_token_endpoint_is_unhandled(content: bytes) -> None:
+def test_no_response_of_the_token_endpoint_is_unhandled(content: bytes) -> None:
     """Whatever comes back is a token or an ApiStatusError."""
     try:
         header, lives = _read_token(RawResponse(Request("POST", "u"), 200, {}, content))
@@ -418,15 +421,15 @@ def test_any_secret_reaches_the_server_whole(secret: str) -> None:
     tokens = TokenIssuer()
     tokens.client_id, tokens.client_secret = "id:with+colon", secret
 
-    def ask(path: str, form: Secret, header: Secret | None, _: Any) -> RawResponse:
-        answer = tokens.grant(
+    def post(path: str, form: Secret, header: Secret | None, _: Any) -> RawResponse:
+        response = tokens.grant(
             form.reveal().encode(), FORM, "" if header is None else header.reveal()
         )
-        return RawResponse(Request("POST", path), 200, {}, json.dumps(answer).encode())
+        return RawResponse(Request("POST", path), 200, {}, json.dumps(response).encode())
 
     for method in ("basic", "post"):
         client = OAuth2(tokens.client_id, secret, method=method)  # type: ignore[arg-type]
-        assert client.credentials(ask, time.monotonic).authorization().startswith("Bearer ")
+        assert client.credentials(post, time.monotonic).authorization().startswith("Bearer ")
     assert tokens.issued == 2
 
 
@@ -443,11 +446,11 @@ def test_each_connection_has_its_own_tokens(celonis: Any) -> None:
 
 
 def _token(celonis: Any) -> str:
-    answer = requests.post(
+    response = requests.post(
         f"{celonis.url}/oauth2/token",
         auth=celonis.oauth_client, data={"grant_type": "client_credentials"}, timeout=30,
     )  # fmt: skip
-    return str(answer.json()["access_token"])
+    return str(response.json()["access_token"])
 
 
 def test_a_token_file_is_read_again(
@@ -508,7 +511,7 @@ def test_a_token_file_without_a_token(tmp_path: Path, celonis: Any, content: byt
 # The token endpoint by itself
 
 
-def _ask(celonis: Any, data: Any, **options: Any) -> requests.Response:
+def _request(celonis: Any, data: Any, **options: Any) -> requests.Response:
     return requests.post(f"{celonis.url}/oauth2/token", data=data, timeout=30, **options)
 
 
@@ -516,13 +519,13 @@ def test_the_token_endpoint_follows_the_rfc(celonis: Any) -> None:
     """Shapes, statuses and headers of RFC 6749, sections 5.1 and 5.2."""
     client_id, secret = celonis.oauth_client
     good = {"grant_type": "client_credentials"}
-    answer = _ask(celonis, good, auth=celonis.oauth_client)
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.json() | {"access_token": ""} == {
+    response = _request(celonis, good, auth=celonis.oauth_client)
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json() | {"access_token": ""} == {
         "access_token": "", "token_type": "Bearer", "expires_in": 900, "scope": " ".join(ALL),
     }  # fmt: skip
     shown = good | {"client_id": client_id, "client_secret": secret}
-    assert _ask(celonis, shown | {"scope": DATA_PUSH}).json()["scope"] == DATA_PUSH
+    assert _request(celonis, shown | {"scope": DATA_PUSH}).json()["scope"] == DATA_PUSH
     for data, options, status, code in (
         (good, {}, 401, "invalid_client"),
         (good, {"auth": (client_id, "x")}, 401, "invalid_client"),
@@ -534,16 +537,16 @@ def test_the_token_endpoint_follows_the_rfc(celonis: Any) -> None:
         (b"\xff=\xfe", {"headers": {"Content-Type": FORM}}, 400, "invalid_request"),
         (b"{}", {"headers": {"Content-Type": "application/json"}}, 400, "invalid_request"),
     ):  # fmt: skip
-        answer = _ask(celonis, data, **options)
-        assert (answer.status_code, answer.json()["error"]) == (status, code)
-        assert ("www-authenticate" in answer.headers) == (
-            status == 401 and "Authorization" in answer.request.headers
+        response = _request(celonis, data, **options)
+        assert (response.status_code, response.json()["error"]) == (status, code)
+        assert ("www-authenticate" in response.headers) == (
+            status == 401 and "Authorization" in response.request.headers
         )
-    assert _ask(celonis, b"x" * 100_000).status_code == 413
+    assert _request(celonis, b"x" * 100_000).status_code == 413
 
 
 def test_tokens_expire_and_are_bounded() -> None:
-    """To the second; and a client that asks for ever does not fill the memory."""
+    """To the second; and endless token requests do not fill the memory."""
     clock = _Clock()
     tokens = TokenIssuer(seconds=60, clock=clock)
     pair = base64.b64encode(f"{tokens.client_id}:{tokens.client_secret}".encode()).decode()
@@ -564,19 +567,19 @@ def test_tokens_expire_and_are_bounded() -> None:
 
 
 def test_an_access_token_is_a_bearer_only(celonis: Any) -> None:
-    """Neither bare, nor as AppKey, nor in the address."""
+    """Neither bare, nor as AppKey, nor in the URL."""
     token = _token(celonis)
     url = f"{celonis.url}/integration/api/pools"
     for header in (token, f"AppKey {token}", f"bearer{token}", ""):
-        answer = requests.get(f"{url}?access_token={token}",
+        response = requests.get(f"{url}?access_token={token}",
                               headers={"Authorization": header}, timeout=30)  # fmt: skip
-        assert answer.status_code == 401
+        assert response.status_code == 401
     good = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
     assert good.status_code == 200
 
 
 def test_importing_does_not_load_the_oauth_library() -> None:
-    """Only who uses OAuth2 waits for it, and nobody for the HTTP server."""
+    """It is imported by OAuth2 only, and the HTTP server not at all."""
     code = "import sys, celonis_frames; print(sorted({'oauthlib', 'uvicorn'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

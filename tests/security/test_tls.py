@@ -179,7 +179,7 @@ def test_a_proxy_over_tls(
     monkeypatch: pytest.MonkeyPatch,
     trusted: bool,
 ) -> None:
-    """The proxy's certificate is checked like the server's, before it hears of the call."""
+    """The proxy's certificate is checked like the server's, before a request is sent."""
     asked: list[bytes] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     (authority if trusted else trustme.CA()).issue_cert("127.0.0.1").configure_cert(context)
@@ -217,7 +217,7 @@ def test_a_proxy_over_tls(
 
 
 @pytest.mark.parametrize("oauth", [False, True])
-def test_an_unknown_authority_is_refused(
+def test_an_unknown_authority_is_rejected(
     celonis: Any, behind_tls: Callable[..., str], oauth: bool
 ) -> None:
     """Without verify= nothing is sent, and the message says what to give."""
@@ -231,15 +231,15 @@ def test_an_unknown_authority_is_refused(
     assert celonis._state.tokens.issued == 0
 
 
-def test_another_hosts_certificate_is_refused(
+def test_another_hosts_certificate_is_rejected(
     celonis: Any, behind_tls: Callable[..., str], ca_file: Path
 ) -> None:
     """A trusted authority is not enough: the certificate must be for the host that was called."""
     url = behind_tls("team.eu-1.celonis.cloud", "10.0.0.1")
-    for address in (url, url.replace("127.0.0.1", "localhost")):
+    for called in (url, url.replace("127.0.0.1", "localhost")):
         with (
             Celonis(
-                address, auth=ApiKey(celonis.token), verify=str(ca_file), timeouts=TIMEOUTS
+                called, auth=ApiKey(celonis.token), verify=str(ca_file), timeouts=TIMEOUTS
             ) as connection,
             pytest.raises(ApiConnectionError, match="for another host"),
         ):
@@ -248,7 +248,7 @@ def test_another_hosts_certificate_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"no certificate", b"\x00\xff"])
-def test_a_file_without_certificates_is_refused_at_once(
+def test_a_file_without_certificates_is_rejected_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     """verify= and REQUESTS_CA_BUNDLE are checked when the connection is made."""

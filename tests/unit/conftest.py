@@ -1,4 +1,4 @@
-"""A server that answers what a test tells it to, over a real socket."""
+"""A server that returns what a test sets, over a real socket."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Seen:
 
 
 class Server:
-    """Answers from `answers`, in order, the last one for ever; records what it sees."""
+    """Returns `answers` in order, the last one for ever; records the requests."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -132,7 +132,7 @@ def free_port() -> int:
 
 @pytest.fixture(autouse=True)
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on the machine's proxies, keys or address."""
+    """No test depends on the machine's proxies, keys or URL."""
     for name in (
         "CELONIS_URL", "CELONIS_API_TOKEN", "CELONIS_KEY_TYPE", "OAUTH_CLIENT_ID", "HTTP_PROXY",
         "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy",

@@ -42,7 +42,7 @@ def test_an_id_costs_no_request(scripted: Server, celonis: Celonis) -> None:
 
 
 def test_a_pool_of_another_team(scripted: Server, celonis: Celonis) -> None:
-    """An address pasted from another team is a mistake, not a pool."""
+    """A URL pasted from another team is a mistake, not a pool."""
     with pytest.raises(ConfigError, match="Connect to that team"):
         celonis.pool_id(f"https://other.us-2.celonis.cloud/integration/ui/pools/{POOL}")
     assert not scripted.seen
@@ -63,7 +63,7 @@ def test_names(scripted: Server, celonis: Celonis) -> None:
     assert celonis.connection_id(POOL, "sales") == "p-1"
 
 
-def test_a_name_that_is_not_listed_is_asked_for(scripted: Server, celonis: Celonis) -> None:
+def test_a_name_that_is_not_listed_is_requested(scripted: Server, celonis: Celonis) -> None:
     """The local Celonis makes a pool on first use; elsewhere close names are offered."""
     scripted.say([], {"id": "p-9", "name": "New / one"})
     assert celonis.pool_id("New / one") == "p-9"
@@ -111,8 +111,8 @@ def test_the_key_does_not_show(celonis: Celonis) -> None:
     assert CANARY not in "".join(map(repr, parts))
 
 
-def test_a_bare_key_is_refused(scripted: Server) -> None:
-    """The two kinds look alike, so a text does not say which; it is not repeated."""
+def test_a_bare_key_is_rejected(scripted: Server) -> None:
+    """The two kinds look alike, so a string does not say which; it is not quoted."""
     for make in (Celonis, connect):
         with pytest.raises(ConfigError, match="AppKey") as caught:
             make(scripted.url, auth=CANARY)  # type: ignore[arg-type]
@@ -153,7 +153,7 @@ def test_the_environments_key_stays_at_home(
 
 
 def test_team_and_cluster_go_together(scripted: Server) -> None:
-    """Half an address, or two, is a ConfigError."""
+    """Half a URL, or two, is a ConfigError."""
     for options in ({"team": "a"}, {"cluster": "a"}, {"url": scripted.url, "team": "a"}):
         with pytest.raises(ConfigError, match="together"):
             connect(**options, auth=ApiKey("k"))  # type: ignore[arg-type]

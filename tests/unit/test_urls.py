@@ -1,4 +1,4 @@
-"""Addresses: whatever page of a team was pasted, its host and pool are found."""
+"""URLs: host and pool of any page of a team."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from celonis_frames.exceptions import ConfigError
     ],
 )
 def test_any_page_gives_the_base(pasted: str, base: str) -> None:
-    """Whatever page was pasted, scheme, host and port remain."""
+    """Scheme, host and port of any page remain."""
     assert base_url(pasted) == base
 
 
@@ -60,13 +60,13 @@ def test_any_page_gives_the_base(pasted: str, base: str) -> None:
         "oneword",
     ],
 )
-def test_what_would_endanger_the_key_is_refused(pasted: str) -> None:
+def test_a_url_that_would_endanger_the_key_is_rejected(pasted: str) -> None:
     """Plain http to other machines, user names, and unreadable hosts are ConfigErrors."""
     with pytest.raises(ConfigError):
         base_url(pasted)
 
 
-def test_a_password_in_an_address_is_not_repeated() -> None:
+def test_a_password_in_a_url_is_not_quoted() -> None:
     """The message about a password does not show it."""
     with pytest.raises(ConfigError) as caught:
         base_url("https://user:hunter2@dev.us-2.celonis.cloud")
@@ -74,15 +74,15 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
 
 
 def test_team_and_cluster() -> None:
-    """Team and cluster are the first labels of the host; anything else is refused."""
+    """Team and cluster are the first labels of the host; anything else is rejected."""
     assert team_url("dev", "us-2") == "https://dev.us-2.celonis.cloud"
     for team, cluster in [("", "us-2"), ("a/b", "us-2"), ("dev", "us 2"), ("x@y", "us-2")]:
         with pytest.raises(ConfigError):
             team_url(team, cluster)
 
 
-def test_a_pool_in_a_pasted_address() -> None:
-    """The id is the part after ``pools/``; a name is no address."""
+def test_a_pool_in_a_pasted_url() -> None:
+    """The id is the part after ``pools/``; a name is not a URL."""
     base = "https://dev.us-2.celonis.cloud"
     assert pool_in_url(f"{base}/integration/ui/pools/ab-12/tables") == (base, "ab-12")
     assert pool_in_url("dev.us-2.celonis.cloud/integration/ui/pools/ab-12") == (base, "ab-12")

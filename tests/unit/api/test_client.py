@@ -1,4 +1,4 @@
-"""The calls of the API: what is asked for, and what is made of the answers."""
+"""The calls of the API: their requests, and how the responses are read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_jobs(scripted: Server, api: DataPushApi) -> None:
 
 
 def test_pools_and_what_is_in_them(scripted: Server, api: DataPushApi) -> None:
-    """Every call about pools has its documented path, and its answer is read."""
+    """Every call about pools has its documented path, and its response is read."""
     scripted.say([{"id": "p", "name": "P", "new": {}}])
     assert api.pools() == [Pool("p", "P")]
     scripted.say({"id": "p", "name": "P"})
@@ -73,7 +73,7 @@ def test_pools_and_what_is_in_them(scripted: Server, api: DataPushApi) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "word"),
+    ("response", "word"),
     [
         ({}, "'id'"),
         ([], "'id'"),
@@ -85,18 +85,20 @@ def test_pools_and_what_is_in_them(scripted: Server, api: DataPushApi) -> None:
     ],
 )
 def test_an_unreadable_job_names_the_field(
-    scripted: Server, api: DataPushApi, answer: Any, word: str
+    scripted: Server, api: DataPushApi, response: Any, word: str
 ) -> None:
-    """What must be there and is not is an ApiStatusError, never a KeyError."""
-    scripted.say(answer)
+    """A required field that is missing is an ApiStatusError, never a KeyError."""
+    scripted.say(response)
     with pytest.raises(ApiStatusError, match=word):
         api.job(POOL, "j-1")
 
 
-@pytest.mark.parametrize("answer", [{}, None, "x", [None], [1], [[]], [{"id": 1}], [{"name": ""}]])
-def test_unreadable_lists(scripted: Server, api: DataPushApi, answer: Any) -> None:
-    """The same for every call that answers a list."""
-    scripted.say(answer)
+@pytest.mark.parametrize(
+    "response", [{}, None, "x", [None], [1], [[]], [{"id": 1}], [{"name": ""}]]
+)
+def test_unreadable_lists(scripted: Server, api: DataPushApi, response: Any) -> None:
+    """The same for every call that returns a list."""
+    scripted.say(response)
     for call in (
         lambda: api.jobs(POOL),
         api.pools,

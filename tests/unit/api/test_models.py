@@ -1,4 +1,4 @@
-"""The answer parser, fed with whatever a server may send."""
+"""Readers of responses, with anything that a server may send."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ITEMS = JSON | st.fixed_dictionaries(
     {"id": st.text(min_size=1)}, optional=dict.fromkeys(FIELDS[1:], JSON | STATES)
 )
 READERS = {
-    "job": lambda answer, item: models.read_job(answer, item, "p"),
+    "job": lambda response, item: models.read_job(response, item, "p"),
     "chunk": models.read_chunk,
     "pool": models.read_pool,
     "connection": models.read_connection,
@@ -43,7 +43,7 @@ READERS = {
 }
 
 
-def _answer(content: bytes) -> Response:
+def _response(content: bytes) -> Response:
     return Response(200, content, Request("GET", "https://team.eu-1.celonis.cloud/x"))
 
 
@@ -54,20 +54,20 @@ def _check_shown(error: ApiStatusError) -> None:
 
 @pytest.mark.parametrize("reader", READERS)
 @given(item=ITEMS)
-def test_any_answer_is_a_record_or_an_api_error(reader: str, item: Any) -> None:
+def test_any_response_is_a_record_or_an_api_error(reader: str, item: Any) -> None:
     """Fields of any type and value: a record that can be shown and used, or ApiStatusError."""
-    answer = _answer(json.dumps(item).encode())
+    response = _response(json.dumps(item).encode())
     try:
-        found = READERS[reader](answer, answer.json())
-    except ApiStatusError as refused:
-        _check_shown(refused)
+        found = READERS[reader](response, response.json())
+    except ApiStatusError as error:
+        _check_shown(error)
         return
     str(found).encode()
     if hasattr(found, "id"):
         try:
             path = _segment(found.id)
         except ConfigError:
-            path = ""  # a dot segment: refused, never sent
+            path = ""  # a dot segment: rejected, never sent
         assert "/" not in path
         assert path not in (".", "..")
     if reader == "job":
@@ -84,11 +84,11 @@ def test_any_answer_is_a_record_or_an_api_error(reader: str, item: Any) -> None:
     | JSON.map(lambda v: json.dumps(v)[:-1].encode())
 )
 def test_any_bytes_are_json_or_an_api_error(content: bytes) -> None:
-    """What is no JSON is an ApiStatusError with a short, printable text."""
+    """A response that is not JSON is an ApiStatusError with a short, printable text."""
     try:
-        found = models.items(_answer(content))
-    except ApiStatusError as refused:
-        _check_shown(refused)
+        found = models.items(_response(content))
+    except ApiStatusError as error:
+        _check_shown(error)
     else:
         assert found == json.loads(content)
 
@@ -99,10 +99,10 @@ def test_any_bytes_are_json_or_an_api_error(content: bytes) -> None:
     status=st.integers(400, 599),
     header=st.text(),
 )
-def test_any_refusal_is_an_api_error(content: bytes, status: int, header: str) -> None:
+def test_any_error_response_is_an_api_error(content: bytes, status: int, header: str) -> None:
     """Any body, status and waiting time, from the API and from the token endpoint."""
-    reply = RawResponse(Request("GET", "u"), status, {"Retry-After": header}, content)
-    for error in (status_error(reply, ApiKey("key")), _token_error(reply, OAuth2("id", "secret"))):
+    raw = RawResponse(Request("GET", "u"), status, {"Retry-After": header}, content)
+    for error in (status_error(raw, ApiKey("key")), _token_error(raw, OAuth2("id", "secret"))):
         assert error.status_code == status
         assert len(error.body) <= 500
         assert error.body.isprintable()
@@ -113,8 +113,8 @@ SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6
 
 
 @given(secret=SECRETS, before=st.text(max_size=20), after=st.text(max_size=20))
-def test_a_secret_is_hidden_however_it_is_escaped(secret: str, before: str, after: str) -> None:
-    """As it is, in JSON, in HTML, in an address, in Python's quotes, in two at once."""
+def test_a_secret_is_masked_however_it_is_escaped(secret: str, before: str, after: str) -> None:
+    """As it is, in JSON, in HTML, in a URL, in Python's quotes, in two at once."""
     assume(secret.strip("*"))  # what hides it is made of stars
     ways = (str, lambda t: json.dumps(t)[1:-1], html.escape, lambda t: quote(t, safe=""), repr)
     for inner in ways:
@@ -131,18 +131,18 @@ def test_a_secret_is_hidden_however_it_is_escaped(secret: str, before: str, afte
 
 
 def test_control_characters_of_logs_reach_no_terminal() -> None:
-    """An escape sequence in a job's log or name is only text."""
+    """An escape sequence in a job's log or name is shown as text."""
     line = "a\x1b[31mb\x00c\u202ed\te"
     item = {"id": "j", "status": "ERROR", "targetName": line, "logs": [line, {"x": "\x1b"}]}
-    answer = _answer(json.dumps(item).encode())
-    job = models.read_job(answer, answer.json(), "p")
+    response = _response(json.dumps(item).encode())
+    job = models.read_job(response, response.json(), "p")
     assert job.logs[0] == "a [31mb c d\te"
     assert job.table == "a [31mb c d\te"
     assert "\x1b" not in str(job.logs)
 
 
 def test_half_a_character_does_no_harm() -> None:
-    """A lone surrogate in an answer is replaced, and the rest is read."""
-    job = models.read_job(answer := _answer(b'{"id":"j","logs":["a\\ud800b \\ud83d\\ude00"]}'),
-                            answer.json(), "p")  # fmt: skip
+    """A lone surrogate in a response is replaced, and the rest is read."""
+    job = models.read_job(response := _response(b'{"id":"j","logs":["a\\ud800b \\ud83d\\ude00"]}'),
+                            response.json(), "p")  # fmt: skip
     assert job.logs == ("a\ufffdb \U0001f600",)

@@ -34,8 +34,8 @@ def test_a_key_never_shows(kind: type[ApiKey | AppKey]) -> None:
     "token",
     ["", "  ", "a\nb", "a b", "a\x00", "a\u20ac", f"Bearer {CANARY}", f"AppKey {CANARY}", "k\n"],
 )
-def test_what_cannot_be_a_key_is_refused_without_showing_it(token: str) -> None:
-    """Empty keys, keys with their scheme and keys with blanks are ConfigErrors."""
+def test_a_value_that_cannot_be_a_key_is_rejected_without_showing_it(token: str) -> None:
+    """Empty keys, keys with a scheme and keys with spaces are ConfigErrors."""
     for kind in (ApiKey, AppKey):
         with pytest.raises(ConfigError) as caught:
             kind(token)
@@ -67,7 +67,7 @@ def test_an_empty_environment_says_what_to_set() -> None:
 
 
 def test_oauth_alone_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An OAuth client without a token gets an answer, not a puzzle."""
+    """The message about an OAuth client without a secret says what is missing."""
     monkeypatch.setenv("CELONIS_URL", "https://dev.us-2.celonis.cloud")
     monkeypatch.setenv("OAUTH_CLIENT_ID", "id")
     with pytest.raises(ConfigError, match="OAUTH_CLIENT_ID"):

@@ -86,8 +86,8 @@ def test_progress_is_taken_back_on_a_rewind() -> None:
     assert min(counted) == -10
 
 
-def test_an_upload_on_the_wire(scripted: Server, api: DataPushApi) -> None:
-    """Content-Length, not chunked; the server gets the very bytes; the path tells the kind."""
+def test_an_upload_as_it_is_sent(scripted: Server, api: DataPushApi) -> None:
+    """Content-Length, not chunked; the server gets the same bytes; the path names the kind."""
     content = bytes(range(256)) * 20_000
     scripted.say((200, {}, b""))
     counted: list[int] = []
@@ -129,7 +129,7 @@ def test_a_payloads_own_error_is_not_the_networks(api: DataPushApi, error: BaseE
 
 @pytest.mark.usefixtures("server")
 def test_what_on_sent_raises_ends_the_upload(api: DataPushApi) -> None:
-    """A push that is over can give up an upload between two blocks."""
+    """A cancelled push can end an upload between two blocks."""
 
     class Cancelled(Exception):
         pass
@@ -141,8 +141,8 @@ def test_what_on_sent_raises_ends_the_upload(api: DataPushApi) -> None:
         api.upload_chunk(POOL, "j-1", Bytes(b"x" * 100), on_sent=stop)
 
 
-def test_an_answer_before_the_end() -> None:
-    """A 413 while sending is heard; a 200 while sending is no stored chunk."""
+def test_a_response_before_the_end() -> None:
+    """A 413 while sending is reported; a 200 while sending is not a stored chunk."""
     for status, kinds in (
         (413, (ApiStatusError, ApiConnectionError)),
         (200, (ApiConnectionError,)),

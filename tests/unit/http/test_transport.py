@@ -1,4 +1,4 @@
-"""The HTTP border: retries, waits, refusals, time limits, TLS."""
+"""The transport: requests, error responses, timeouts, proxies, TLS."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def fails(transport: Transport, **options: Any) -> ApiError:
         (502, ServerError, "gateway"),
     ],
 )
-def test_every_refusal_has_its_class_and_says_what_to_do(
+def test_every_error_status_has_its_class_and_says_what_to_do(
     scripted: Server,
     open_transport: Open,
     status: int,
@@ -91,13 +91,13 @@ def test_every_refusal_has_its_class_and_says_what_to_do(
 
 
 def test_a_401_names_the_kind_that_was_sent(scripted: Server, open_transport: Open) -> None:
-    """The two kinds of keys look alike, so the message tells which was used."""
+    """The two kinds of keys look alike, so the message names the one that was used."""
     scripted.say((401, {}, b""))
     assert "AppKey" in fails(open_transport(auth=AppKey(CANARY))).message
     assert "CELONIS_KEY_TYPE" in fails(open_transport()).message
 
 
-def test_the_servers_own_words_are_kept(scripted: Server, open_transport: Open) -> None:
+def test_the_servers_message_is_quoted(scripted: Server, open_transport: Open) -> None:
     """Both known shapes of errors are read, with codes and reference."""
     errors = [{"attribute": "targetName", "error": "no", "errorCode": "SPECIAL_CHAR"}]
     scripted.say({"errors": errors}, status=400)
@@ -139,7 +139,7 @@ def test_server_text_is_short_and_plain(scripted: Server, open_transport: Open) 
         ({"Retry-After": "-5"}, 0, 0),
     ],
 )
-def test_how_long_to_wait(
+def test_retry_after(
     scripted: Server, open_transport: Open, headers: dict[str, str], low: float, high: float
 ) -> None:
     """Retry-After in seconds or as a date, else x-ratelimit-reset."""
@@ -153,10 +153,10 @@ def test_how_long_to_wait(
 
 
 @pytest.mark.parametrize("value", ["", "nan", "inf", "x", "9" * 400])
-def test_an_unreadable_waiting_time_is_none(
+def test_an_unreadable_retry_after_is_none(
     scripted: Server, open_transport: Open, value: str
 ) -> None:
-    """What is no number of seconds is no waiting time."""
+    """A value that is not a number of seconds or a date is ignored."""
     scripted.say((429, {"Retry-After": value}, b""))
     error = fails(open_transport())
     assert isinstance(error, RateLimited)
@@ -173,7 +173,7 @@ def test_redirects_are_not_followed(scripted: Server, open_transport: Open) -> N
 
 
 @pytest.mark.parametrize("content", [b"<html>Login</html>", b'{"a": [', b"\xff", b"[" * 100_000])
-def test_success_that_is_no_json(scripted: Server, open_transport: Open, content: bytes) -> None:
+def test_success_that_is_not_json(scripted: Server, open_transport: Open, content: bytes) -> None:
     """An unreadable success is an ApiStatusError that quotes a short start."""
     scripted.say((200, {}, content))
     with pytest.raises(ApiStatusError) as caught:
@@ -182,17 +182,17 @@ def test_success_that_is_no_json(scripted: Server, open_transport: Open, content
     assert caught.value.__context__ is None
 
 
-def test_a_login_page_is_no_success(scripted: Server, open_transport: Open) -> None:
-    """Also where no content is expected: 200 and HTML is not a stored chunk."""
+def test_a_login_page_is_not_a_success(scripted: Server, open_transport: Open) -> None:
+    """Also if no content is expected: 200 and HTML is not a stored chunk."""
     scripted.say((200, {"Content-Type": "text/html; charset=utf-8"}, b"hello"))
     with pytest.raises(ApiStatusError, match="web page"):
         open_transport().request("POST", "/x")
 
 
-def test_answers_are_bounded(
+def test_responses_are_bounded(
     scripted: Server, open_transport: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that never stops talking does not fill the memory."""
+    """An endless response does not fill the memory."""
     assert MAX_RESPONSE_BYTES < 2**27
     monkeypatch.setattr("celonis_frames._http.responses.MAX_RESPONSE_BYTES", 1000)
     scripted.say((200, {}, b"x" * 200_000))
@@ -219,12 +219,12 @@ def _nonsense(handler: Handler) -> None:
     handler.close_connection = True
 
 
-@pytest.mark.parametrize("answer", [_reset, _half, _nonsense])
+@pytest.mark.parametrize("response", [_reset, _half, _nonsense])
 def test_a_broken_connection(
-    scripted: Server, open_transport: Open, answer: Callable[[Handler], None]
+    scripted: Server, open_transport: Open, response: Callable[[Handler], None]
 ) -> None:
-    """A reset, a cut answer and another protocol are ApiConnectionErrors."""
-    scripted.answers = [answer]
+    """A reset, a cut response and another protocol are ApiConnectionErrors."""
+    scripted.answers = [response]
     assert type(fails(open_transport())) is ApiConnectionError
 
 
@@ -235,8 +235,8 @@ def test_no_server(open_transport: Open, free_port: int) -> None:
     assert "refused" in error.message
 
 
-def test_a_slow_answer(scripted: Server, open_transport: Open) -> None:
-    """Silence is an ApiTimeoutError, before the answer and in the midst of it."""
+def test_a_slow_response(scripted: Server, open_transport: Open) -> None:
+    """Silence is an ApiTimeoutError, before the response and in the middle of it."""
     release = threading.Event()
 
     def silent(_: Handler) -> None:
@@ -248,8 +248,8 @@ def test_a_slow_answer(scripted: Server, open_transport: Open) -> None:
         handler.end_headers()
         release.wait(5)
 
-    for answer in (silent, stuck):
-        scripted.answers = [answer]
+    for response in (silent, stuck):
+        scripted.answers = [response]
         error = fails(open_transport(), read_timeout=0.2)
         assert type(error) is ApiTimeoutError
         assert "0.2 s" in error.message
@@ -285,7 +285,7 @@ def test_netrc_and_proxies_do_not_touch_this_machine(
     tmp_path: Path,
     free_port: int,
 ) -> None:
-    """``.netrc`` never replaces the key, and no proxy stands before a loopback address."""
+    """``.netrc`` never replaces the key, and no proxy is used for a loopback host."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login a password b\ndefault login a password b\n")
     netrc.chmod(0o600)
@@ -299,7 +299,7 @@ def test_netrc_and_proxies_do_not_touch_this_machine(
 def test_proxies_come_from_the_environment(
     scripted: Server, open_transport: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """HTTPS to elsewhere asks the proxy for a tunnel, and the proxy never sees the key."""
+    """HTTPS to other hosts opens a tunnel through the proxy, and the proxy never sees the key."""
     connects: list[str] = []
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -324,7 +324,7 @@ def test_proxies_come_from_the_environment(
 
 
 def test_cookies_are_not_kept(scripted: Server, open_transport: Open) -> None:
-    """Every call stands alone."""
+    """No request sends a cookie of an earlier response."""
     scripted.say((200, {"Set-Cookie": "a=b; Path=/"}, b"[]"))
     transport = open_transport()
     transport.request("GET", "/x")
@@ -365,7 +365,7 @@ def test_what_is_no_json_is_not_sent(scripted: Server, open_transport: Open) -> 
 
 
 def test_threads_share_a_transport(scripted: Server, open_transport: Open) -> None:
-    """Many threads, one transport, every answer to the one who asked."""
+    """Many threads, one transport: each gets the response to its own request."""
 
     def echo(handler: Handler) -> None:
         content = json.dumps(handler.path).encode()
@@ -378,13 +378,13 @@ def test_threads_share_a_transport(scripted: Server, open_transport: Open) -> No
     transport = open_transport()
     wrong: list[str] = []
 
-    def ask(number: int) -> None:
+    def call(number: int) -> None:
         for turn in range(10):
             path = f"/{number}/{turn}"
             if transport.request("GET", path).json() != path:
                 wrong.append(path)
 
-    threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
+    threads = [threading.Thread(target=call, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -396,7 +396,7 @@ def test_threads_share_a_transport(scripted: Server, open_transport: Open) -> No
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_opens_its_own_connections(scripted: Server, open_transport: Open) -> None:
-    """Parent and child never speak on one socket."""
+    """Parent and child never use the same socket."""
     transport = open_transport()
     transport.request("GET", "/parent")
     transport._lock.acquire()  # as if another thread held it at the moment of the fork
