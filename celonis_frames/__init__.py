@@ -14,12 +14,13 @@ from celonis_frames._auth.keys import ApiKey, AppKey
 from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._client import Celonis
 from celonis_frames._connect import connect
-from celonis_frames._functions import delete, plan, push, push_many, resume
+from celonis_frames._functions import changes, delete, plan, push, push_many, resume
 from celonis_frames._http.transport import Timeouts
+from celonis_frames._push.options import Upload
 from celonis_frames._push.plan import PushPlan
 from celonis_frames._push.status import PushStatus
 from celonis_frames._schema.overrides import Column
-from celonis_frames._version import __version__
+from celonis_frames._version import __version__, show_versions
 
 if TYPE_CHECKING:
     from celonis_frames import local
@@ -33,7 +34,9 @@ __all__ = [
     "PushPlan",
     "PushStatus",
     "Timeouts",
+    "Upload",
     "__version__",
+    "changes",
     "connect",
     "delete",
     "exceptions",
@@ -42,6 +45,7 @@ __all__ = [
     "push",
     "push_many",
     "resume",
+    "show_versions",
 ]
 
 
@@ -51,5 +55,14 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("celonis_frames.local")
     raise AttributeError(f"module 'celonis_frames' has no attribute {name!r}")
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+# Users see these classes as they import them, in signatures, reprs and tracebacks.
+for _name in __all__:
+    if isinstance(_public := globals().get(_name), type):
+        _public.__module__ = __name__
 
 _accessors.install()

@@ -8,31 +8,37 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from wrapt import when_imported
 
 from celonis_frames import _functions
+from celonis_frames._functions import without_first
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
-def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+def _method(
+    function: Callable[Concatenate[Any, _P], _R],
+) -> Callable[Concatenate[CelonisAccessor, _P], _R]:
     """The function as a method: the frame is the accessor's own."""
 
     @functools.wraps(function)
-    def method(self: CelonisAccessor, /, *args: Any, **kwargs: Any) -> Any:
+    def method(self: CelonisAccessor, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         return function(self._frame, *args, **kwargs)
 
-    signature = inspect.signature(function)
-    parameters = list(signature.parameters.values())
+    signature = without_first(function)
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     method.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[itself, *parameters[1:]]
+        parameters=[itself, *signature.parameters.values()]
     )
+    method.__qualname__ = f"CelonisAccessor.{function.__name__}"
     return method
 
 
 class CelonisAccessor:
-    """What `df.celonis` gives: `push`, `delete` and `plan` for this frame."""
+    """`df.celonis`: `push`, `delete` and `plan` for this frame."""
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame
@@ -42,7 +48,7 @@ class CelonisAccessor:
     plan = _method(_functions.plan)
 
 
-class _Namespace:
+class _AccessorDescriptor:
     """A descriptor that makes an accessor on each access.
 
     polars' own registration keeps the accessor on the frame, and with it a reference cycle that
@@ -65,5 +71,5 @@ def _install_pandas(pandas: Any) -> None:
 
 def _install_polars(polars: Any) -> None:
     for kind in (polars.DataFrame, polars.LazyFrame):
-        kind.celonis = _Namespace()
+        kind.celonis = _AccessorDescriptor()
         kind._accessors = kind._accessors | {"celonis"}  # noqa: SLF001  # for completion

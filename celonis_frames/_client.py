@@ -1,36 +1,36 @@
-"""The connection: what a user opens, and pushes over."""
+"""A connection to a Celonis team, and all that can be done with it."""
 
 from __future__ import annotations
 
 import atexit
 import importlib
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Literal, NoReturn, Self
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
+from celonis_frames._api.models import DataConnection, Pool
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import ApiKey, checked
 from celonis_frames._http.auth import Auth
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._push.change_set import Changes
-from celonis_frames._push.options import PushOptions
+from celonis_frames._push.options import (
+    PushOptions,
+    Upload,
+    UploadSettings,
+    Verify,
+)
 from celonis_frames._push.pipeline import push_frame
-from celonis_frames._push.plan import plan_frame
+from celonis_frames._push.plan import PushPlan, plan_frame
 from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping, Sequence
-    from types import TracebackType
-
-    from celonis_frames._api.models import DataConnection, Pool
-    from celonis_frames._push.options import Compression, FileType, Mode, UpsertStrategy, Verify
-    from celonis_frames._push.plan import PushPlan
-    from celonis_frames._schema.names import Rename
-    from celonis_frames._schema.overrides import ColumnOverride
+from celonis_frames._schema.overrides import Column, ColumnType
 
 __all__ = ["Celonis"]
 
@@ -43,6 +43,9 @@ class Celonis:
         auth: `ApiKey`, `AppKey` or `OAuth2`.
         verify: True, or the path of a CA file to trust instead; certificates are always checked.
         timeouts: How long to wait for the server.
+        upload: How the pushes of this connection make and send chunks: an `Upload`, or a dict of
+            some of its names.
+        progress: Whether its pushes show a progress bar; None shows it in notebooks and terminals.
 
     Attributes:
         url: The base address.
@@ -59,7 +62,10 @@ class Celonis:
         auth: Auth,
         verify: bool | str | os.PathLike[str] = True,
         timeouts: Timeouts | None = None,
+        upload: Upload | UploadSettings | None = None,
+        progress: bool | None = None,
     ) -> None:
+        self._upload, self._progress = Upload().changed(upload), progress
         self._transport = Transport(url, checked(auth), verify=verify, timeouts=timeouts)
         self._api = DataPushApi(self._transport, policy=RetryPolicy())
         self.url = self._transport.url
@@ -79,18 +85,19 @@ class Celonis:
         """
         found = environment.read_environment()
         if found.auth is None:
-            return cls._start_local(found.url, verify=True, timeouts=None)
+            return cls._start_local(found.url)
         return cls(found.url, auth=found.auth)
 
     @classmethod
-    def _start_local(
-        cls, url: str, *, verify: bool | str | os.PathLike[str], timeouts: Timeouts | None
-    ) -> Self:
+    def _start_local(cls, url: str, **options: Any) -> Self:
+        """A connection to a local Celonis that is started for it.
+
+        `local` imports `connect`, which imports this module: so it is imported only here.
+        """
         path = url.strip().partition(":")[2].strip() or None
-        local = importlib.import_module("celonis_frames.local")
-        server = local.start(path)
+        server = importlib.import_module("celonis_frames.local").start(path)
         try:
-            client = cls(server.url, auth=ApiKey(server.token), verify=verify, timeouts=timeouts)
+            client = cls(server.url, auth=ApiKey(server.token), **options)
         except BaseException:
             server.close()
             raise
@@ -178,153 +185,173 @@ class Celonis:
         """
         return lookup.connection_id(self._api, pool_id, connection)
 
-    def push(
+    def push(  # its sections are Args and three more
         self,
         frame: Any,
         pool: str,
         table: str,
         *,
-        mode: Mode = "DELTA",
+        mode: Literal["DELTA", "REPLACE", "delta", "replace"] = "DELTA",
         keys: Sequence[str] | str | None = None,
         connection: str | None = None,
-        columns: Mapping[str, ColumnOverride] | None = None,
+        columns: Mapping[str, Column | ColumnType | int] | None = None,
+        rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
         index: bool | None = None,
-        rename: Rename | None = None,
-        nested: str = "error",
-        binary: str = "error",
-        infinity: str = "error",
-        file_type: FileType = "PARQUET",
-        compression: Compression = "snappy",
-        chunk_bytes: int | str | None = None,
-        staging: str | None = None,
-        workers: int | None = None,
         deduplicate_by: str | None = None,
-        upsert_strategy: UpsertStrategy | None = None,
-        job_options: Mapping[str, Any] | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        nested: Literal["error", "json"] = "error",
+        binary: Literal["error", "hex", "base64"] = "error",
+        infinity: Literal["error", "null"] = "error",
+        staging: str | os.PathLike[str] | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
         client: Celonis | None = None,
+        upload: Upload | UploadSettings | None = None,
     ) -> PushStatus:
-        """Pushes a frame over this connection; parameters and errors as `celonis_frames.push`.
+        """Pushes a frame into a table of a Celonis Data Pool and returns the job's status.
+
+        The frame is only read. All rows are checked before the first byte is sent: names, types,
+        keys, and the length of every string, which the table's columns then get. A push that fails
+        before the job is executed cancels the job and leaves the table untouched.
+
+        Args:
+            frame: A pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, RecordBatch,
+                RecordBatchReader or Dataset, anything with ``__arrow_c_stream__``, an iterable of
+                these, or a path, URL or glob of Parquet files. Streams and queries are never
+                collected whole. The chunks of a frame that can be read only once are kept until
+                they are sent: in memory, and beyond half of its bound in a temporary folder.
+            pool: Data Pool: id, name, or a URL of it pasted from the browser.
+            table: Name of the table, up to 128 UTF-8 bytes.
+
+        The table:
+            mode: ``"DELTA"`` appends, or upserts on `keys`; ``"REPLACE"`` drops the table and
+                creates it again. Case does not matter.
+            keys: Names of the key columns; they have no nulls, and each is named once.
+            connection: Data connection: id or name; None is the pool's global schema.
+            columns: Overrides by column name: a `Column`, a Celonis type (``"STRING"``) or the
+                length of a string column in characters.
+            rename: New names by old ones, or ``"snake"`` / ``"upper_snake"`` for all columns.
+            index: pandas only. None sends a named index as columns and leaves out an unnamed one;
+                True and False force it.
+            deduplicate_by: Of rows with the same key in this push the one with the highest value in
+                this column wins (the API's ``duplicateRemovalColumn``).
+            verify: ``"schema"`` compares types and string lengths with the table, and looks for the
+                key columns there, before anything is sent; it says if the key may not see the
+                table. ``"rows"`` counts the table's rows after the job, if the server reports them
+                (the local Celonis does): without keys it detects every row lost or doubled, with
+                keys only more rows than were there and sent, or fewer than the frame has different
+                keys. None compares the string lengths of a DELTA if the key may see the table,
+                since a table keeps the lengths it was created with; ``"none"`` does not.
+
+        The values:
+            nested: ``"error"`` rejects lists, structs and maps; ``"json"`` sends them as JSON.
+            binary: ``"error"`` rejects bytes; ``"hex"`` and ``"base64"`` send them as strings.
+            infinity: ``"error"`` rejects infinite numbers; ``"null"`` sends them as null, counted
+                in a warning.
+
+        The way:
+            staging: An fsspec URL. All chunks are written there before the first is sent, so that
+                the frame is read once, and `resume` can finish a push that a crash interrupted.
+            wait: Wait until the job ends; False returns once it is submitted.
+            timeout: Seconds for all of it. If they are over while uploading, the job is cancelled;
+                after that it runs on at the server.
+            progress: True and False force the progress bar; None is the connection's default, else
+                it is shown in notebooks and terminals.
+            client: The connection; None is the last `connect`, else the environment.
+            upload: How chunks are made and sent: an `Upload`, or a dict of some of its names; None
+                is the connection's default.
+
+        Returns:
+            The job's status: state, rows, chunks, bytes, logs, warnings and timings.
 
         Raises:
-            ConfigError, FrameError, ApiError, JobError: As `celonis_frames.push`.
+            ConfigError: No connection, or an option that makes no sense. Nothing was sent.
+            FrameError: The frame cannot be sent as it is; see its subclasses. Nothing was executed.
+            ApiError: A request failed. Before execution the job is cancelled.
+            JobFailed: The job ended in ERROR or CANCELED, with the server's logs.
+            JobTimeout: The time was up.
+            UploadUncertain: The server does not have exactly the chunks sent; nothing was executed.
         """
-        options = PushOptions(
-            mode=mode,
-            keys=keys,
-            connection=connection,
-            columns=columns,
-            index=index,
-            rename=rename,
-            nested=nested,
-            binary=binary,
-            infinity=infinity,
-            file_type=file_type,
-            compression=compression,
-            chunk_bytes=chunk_bytes,
-            staging=staging,
-            workers=workers,
-            deduplicate_by=deduplicate_by,
-            upsert_strategy=upsert_strategy,
-            job_options=job_options,
-            verify=verify,
-            wait=wait,
-            timeout=timeout,
-            progress=progress,
-        )
-        return push_frame(client or self, frame, pool, table, options)
+        connected = client or self
+        return push_frame(connected, frame, pool, table, connected._options(locals()))
 
-    def push_many(
+    def push_many(  # noqa: D417  # the other parameters are those of `push`
         self,
         frames: Mapping[str, Any],
         pool: str,
         *,
-        mode: Mode = "DELTA",
+        mode: Literal["DELTA", "REPLACE", "delta", "replace"] = "DELTA",
         keys: Sequence[str] | str | Mapping[str, Sequence[str] | str] | None = None,
         connection: str | None = None,
-        columns: Mapping[str, ColumnOverride] | None = None,
+        columns: Mapping[str, Column | ColumnType | int] | None = None,
+        rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
         index: bool | None = None,
-        rename: Rename | None = None,
-        nested: str = "error",
-        binary: str = "error",
-        infinity: str = "error",
-        file_type: FileType = "PARQUET",
-        compression: Compression = "snappy",
-        chunk_bytes: int | str | None = None,
-        staging: str | None = None,
-        workers: int | None = None,
         deduplicate_by: str | None = None,
-        upsert_strategy: UpsertStrategy | None = None,
-        job_options: Mapping[str, Any] | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        nested: Literal["error", "json"] = "error",
+        binary: Literal["error", "hex", "base64"] = "error",
+        infinity: Literal["error", "null"] = "error",
+        staging: str | os.PathLike[str] | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
-        at_once: int = AT_ONCE,
         client: Celonis | None = None,
+        upload: Upload | UploadSettings | None = None,
+        at_once: int = AT_ONCE,
     ) -> dict[str, PushStatus]:
-        """Pushes many frames over this connection; all as `celonis_frames.push_many`.
+        """Pushes frames, each into the table of its name, and returns their status by table.
+
+        Some tables are prepared and uploaded at a time; submissions keep to the team's quota, and
+        one request a round polls all jobs. One that fails does not stop the others.
+
+        Args:
+            frames: Frames by the names of their tables; each as for `push`.
+            pool: As for `push`. All parameters not named here are those of `push`, the same for
+                every table.
+            keys: As for `push`; or a mapping from tables to their keys, for those that have any.
+            timeout: Seconds for all tables together; a table not begun by then is not begun.
+            at_once: Tables at the same time. 3 keeps two cores busy while others upload; memory
+                grows with it.
 
         Raises:
-            ConfigError, FrameError, ApiError, JobError: As `celonis_frames.push_many`.
+            ConfigError, FrameError, ApiError, JobFailed, JobTimeout, UploadUncertain: As for
+                `push`, of the first table that failed. Its notes, and those of an interruption or
+                of an error of your own frames, name the other tables: which failed, which were
+                pushed, which jobs run on at the server, and which were not begun.
         """
+        connected, call = client or self, locals()
         keys_of = keys_by_table(keys, frames)
+        return push_tables(
+            connected,
+            frames,
+            pool,
+            lambda table: connected._options(call, keys=keys_of(table)),
+            at_once=at_once,
+        )
 
-        def options(table: str) -> PushOptions:
-            return PushOptions(
-                mode=mode,
-                keys=keys_of(table),
-                connection=connection,
-                columns=columns,
-                index=index,
-                rename=rename,
-                nested=nested,
-                binary=binary,
-                infinity=infinity,
-                file_type=file_type,
-                compression=compression,
-                chunk_bytes=chunk_bytes,
-                staging=staging,
-                workers=workers,
-                deduplicate_by=deduplicate_by,
-                upsert_strategy=upsert_strategy,
-                job_options=job_options,
-                verify=verify,
-                wait=wait,
-                timeout=timeout,
-                progress=progress,
-            )
-
-        return push_tables(client or self, frames, pool, options, at_once=at_once)
-
-    def changes(
+    def changes(  # noqa: D417  # the other parameters are those of `push`
         self,
         pool: str,
         table: str,
         *,
         keys: Sequence[str] | str,
         connection: str | None = None,
-        columns: Mapping[str, ColumnOverride] | None = None,
+        columns: Mapping[str, Column | ColumnType | int] | None = None,
+        rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
         index: bool | None = None,
-        rename: Rename | None = None,
-        nested: str = "error",
-        binary: str = "error",
-        infinity: str = "error",
-        file_type: FileType = "PARQUET",
-        compression: Compression = "snappy",
-        chunk_bytes: int | str | None = None,
-        staging: str | None = None,
-        upsert_strategy: UpsertStrategy | None = None,
-        job_options: Mapping[str, Any] | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        nested: Literal["error", "json"] = "error",
+        binary: Literal["error", "hex", "base64"] = "error",
+        infinity: Literal["error", "null"] = "error",
+        staging: str | os.PathLike[str] | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        client: Celonis | None = None,
+        upload: Upload | UploadSettings | None = None,
     ) -> Changes:
-        """Collects upserts and deletes that come into effect together, as one job.
+        """Collects upserts and deletes that take effect together, as one job.
 
         ::
 
@@ -333,36 +360,23 @@ class Celonis:
                 changes.delete(gone)
 
         They are sent when the block ends, and applied in the order given; the status is then
-        ``changes.status``. All parameters are those of `celonis_frames.push`.
+        ``changes.status``.
+
+        Args:
+            pool: As for `push`. All parameters not named here are those of `push`.
+            table: As for `push`.
+            keys: As for `push`; they identify the rows to upsert and to delete.
+            upload: As for `push`; chunks are uploaded one at a time, since their order matters.
 
         Raises:
-            ConfigError: A parameter that makes no sense.
+            ConfigError: An option that makes no sense.
         """
-        options = PushOptions(
-            mode="DELTA",
-            keys=keys,
-            connection=connection,
-            columns=columns,
-            index=index,
-            rename=rename,
-            nested=nested,
-            binary=binary,
-            infinity=infinity,
-            file_type=file_type,
-            compression=compression,
-            chunk_bytes=chunk_bytes,
-            staging=staging,
-            workers=1,
-            upsert_strategy=upsert_strategy,
-            job_options=job_options,
-            verify=verify,
-            wait=wait,
-            timeout=timeout,
-            progress=progress,
-        )
-        return Changes(self, pool, table, options)
+        connected = client or self
+        options = connected._options(locals(), mode="DELTA")
+        one_by_one = options.upload.changed({"workers": 1})
+        return Changes(connected, pool, table, replace(options, upload=one_by_one))
 
-    def delete(
+    def delete(  # noqa: D417  # the other parameters are those of `push`
         self,
         frame: Any,
         pool: str,
@@ -370,109 +384,117 @@ class Celonis:
         *,
         keys: Sequence[str] | str,
         connection: str | None = None,
-        columns: Mapping[str, ColumnOverride] | None = None,
+        columns: Mapping[str, Column | ColumnType | int] | None = None,
+        rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
         index: bool | None = None,
-        rename: Rename | None = None,
-        binary: str = "error",
-        file_type: FileType = "PARQUET",
-        compression: Compression = "snappy",
-        chunk_bytes: int | str | None = None,
-        staging: str | None = None,
-        workers: int | None = None,
-        job_options: Mapping[str, Any] | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        binary: Literal["error", "hex", "base64"] = "error",
+        staging: str | os.PathLike[str] | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
         client: Celonis | None = None,
+        upload: Upload | UploadSettings | None = None,
     ) -> PushStatus:
-        """Deletes rows by key over this connection; all as `celonis_frames.delete`.
+        """Deletes the rows whose keys are in the frame and returns the job's status.
+
+        Only the key columns are sent. Keys that the table does not have are no error.
+
+        Args:
+            frame: As for `push`; columns other than the keys are ignored.
+            pool: As for `push`. All parameters not named here are those of `push`.
+            table: As for `push`.
+            keys: Names of the key columns with which the table was pushed.
 
         Raises:
-            ConfigError, FrameError, ApiError, JobError: As `celonis_frames.delete`.
+            ConfigError, FrameError, ApiError, JobFailed, JobTimeout, UploadUncertain: As for
+                `push`.
         """
-        options = PushOptions(
-            mode="DELTA",
-            keys=keys,
-            connection=connection,
-            columns=columns,
-            index=index,
-            rename=rename,
-            binary=binary,
-            file_type=file_type,
-            compression=compression,
-            chunk_bytes=chunk_bytes,
-            staging=staging,
-            workers=workers,
-            job_options=job_options,
-            verify=verify,
-            wait=wait,
-            timeout=timeout,
-            progress=progress,
-        )
-        return push_frame(client or self, frame, pool, table, options, deleted=True)
+        connected = client or self
+        options = connected._options(locals(), mode="DELTA")
+        return push_frame(connected, frame, pool, table, options, deleted=True)
+
+    def plan(  # noqa: D417  # the other parameters are those of `push`
+        self: Celonis | None,
+        frame: Any,
+        pool: str,
+        table: str,
+        *,
+        mode: Literal["DELTA", "REPLACE", "delta", "replace"] = "DELTA",
+        keys: Sequence[str] | str | None = None,
+        connection: str | None = None,
+        columns: Mapping[str, Column | ColumnType | int] | None = None,
+        rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
+        index: bool | None = None,
+        deduplicate_by: str | None = None,
+        nested: Literal["error", "json"] = "error",
+        binary: Literal["error", "hex", "base64"] = "error",
+        infinity: Literal["error", "null"] = "error",
+        upload: Upload | UploadSettings | None = None,
+    ) -> PushPlan:
+        """Reports what `push` would do with the same parameters; sends nothing.
+
+        All rows are read once and measured, as in a push; chunks and bytes are estimated from the
+        first rows encoded. A stream that can be read only once is left unread. The function
+        `celonis_frames.plan` needs no connection.
+
+        Args:
+            frame: As for `push`. All parameters not named here are those of `push`.
+            pool: Not looked up; it is there so that the call reads like the push it stands for.
+            table: As for `push`.
+            connection: Not looked up.
+
+        Raises:
+            ConfigError, FrameError: Those that `push` would raise before it sends.
+        """
+        default = Upload() if self is None else self._upload
+        return plan_frame(frame, table, PushOptions.from_call(locals(), default))
 
     def resume(
         self,
-        staging: str,
+        staging: str | os.PathLike[str],
         *,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
         client: Celonis | None = None,
     ) -> list[PushStatus]:
-        """Finishes staged pushes over this connection; all as `celonis_frames.resume`.
+        """Finishes pushes that were staged and did not end, and returns their status.
+
+        For after a crash, a kill or a lost network: the chunks that `push(…, staging=…)` had
+        written are sent from there, without reading the frame again. A job that was submitted is
+        not submitted again, only followed; one that was cancelled is created again. The stage of a
+        push that is finished is removed.
+
+        Args:
+            staging: The fsspec URL that was given to `push`, or one push's own folder in it.
+            wait: As for `push`.
+            timeout: Seconds for all of them; as for `push`.
+            progress: As for `push`.
+            client: The connection, to the same team; None is the last `connect`, else the
+                environment.
 
         Raises:
-            ConfigError, FrameError, ApiError, JobError: As `celonis_frames.resume`.
+            ConfigError: Nothing is staged there, it is for another team, or another process works
+                on it.
+            FrameError: The stage is not complete: the frame was not read to its end. Nothing was
+                sent.
+            ApiError: A request failed; the stage stays.
+            JobFailed: The job ended in ERROR, or was canceled while it was followed.
+            JobTimeout: The time was up.
+            UploadUncertain: Which chunks arrived cannot be determined; nothing was executed.
         """
-        api = (client or self)._api  # noqa: SLF001  # its own kind
-        return resume_staged(api, staging, wait=wait, timeout=timeout, progress=progress)
-
-    def plan(
-        self,
-        frame: Any,
-        pool: str,
-        table: str,
-        *,
-        mode: Mode = "DELTA",
-        keys: Sequence[str] | str | None = None,
-        connection: str | None = None,
-        columns: Mapping[str, ColumnOverride] | None = None,
-        index: bool | None = None,
-        rename: Rename | None = None,
-        nested: str = "error",
-        binary: str = "error",
-        infinity: str = "error",
-        file_type: FileType = "PARQUET",
-        compression: Compression = "snappy",
-        chunk_bytes: int | str | None = None,
-        deduplicate_by: str | None = None,
-        upsert_strategy: UpsertStrategy | None = None,
-    ) -> PushPlan:
-        """Tells what `push` would do; sends nothing. All as `celonis_frames.plan`.
-
-        Raises:
-            ConfigError, FrameError: As `celonis_frames.plan`.
-        """
-        del pool
-        options = PushOptions(
-            mode=mode,
-            keys=keys,
-            connection=connection,
-            columns=columns,
-            index=index,
-            rename=rename,
-            nested=nested,
-            binary=binary,
-            infinity=infinity,
-            file_type=file_type,
-            compression=compression,
-            chunk_bytes=chunk_bytes,
-            deduplicate_by=deduplicate_by,
-            upsert_strategy=upsert_strategy,
+        connected = client or self
+        shown = connected._progress if progress is None else progress
+        return resume_staged(
+            connected._api, os.fspath(staging), wait=wait, timeout=timeout, progress=shown
         )
-        return plan_frame(frame, table, options)
+
+    def _options(self, call: Mapping[str, Any], **more: Any) -> PushOptions:
+        """The options named in a call to this connection, with its defaults for the others."""
+        if call.get("progress") is None:
+            more.setdefault("progress", self._progress)
+        return PushOptions.from_call(call, self._upload, **more)
 
     def close(self) -> None:
         """Close the connection, and the local Celonis if it started one. Twice does no harm."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from typing import TYPE_CHECKING
+from typing import Any
 
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import checked
 from celonis_frames._client import Celonis
 from celonis_frames._http.auth import Auth
 from celonis_frames._http.transport import Timeouts
+from celonis_frames._push.options import Upload, UploadSettings
 from celonis_frames._urls import base_url, team_url
 from celonis_frames.exceptions import ConfigError
-
-if TYPE_CHECKING:
-    import os
 
 __all__ = ["connect", "current"]
 
@@ -31,6 +30,8 @@ def connect(
     auth: Auth | None = None,
     verify: bool | str | os.PathLike[str] = True,
     timeouts: Timeouts | None = None,
+    upload: Upload | UploadSettings | None = None,
+    progress: bool | None = None,
 ) -> Celonis:
     """Open a connection and make it the default.
 
@@ -44,12 +45,21 @@ def connect(
             to another host.
         verify: True, or the path of a CA file to trust instead; certificates are always checked.
         timeouts: How long to wait for the server.
+        upload: How the pushes of this connection make and send chunks: an `Upload`, or a dict of
+            some of its names.
+        progress: Whether its pushes show a progress bar; None shows it in notebooks and terminals.
 
     Raises:
         ConfigError: If something is missing or wrong; nothing was sent.
         ImportError: If the local Celonis is asked for and its extra is not installed.
     """
     global _connected
+    options: dict[str, Any] = {
+        "verify": verify,
+        "timeouts": timeouts,
+        "upload": upload,
+        "progress": progress,
+    }
     if auth is not None:
         checked(auth)
     if team is not None or cluster is not None:
@@ -64,10 +74,10 @@ def connect(
         if auth is not None:
             msg = "The local Celonis brings its own key: leave out auth."
             raise ConfigError(msg)
-        client = Celonis._start_local(url, verify=verify, timeouts=timeouts)  # noqa: SLF001
+        client = Celonis._start_local(url, **options)  # noqa: SLF001
     else:
         key = environment.environment_auth(url=base_url(url)) if auth is None else auth
-        client = Celonis(url, auth=key, verify=verify, timeouts=timeouts)
+        client = Celonis(url, auth=key, **options)
     with _lock:
         _connected = client
     return client

@@ -1,5 +1,33 @@
-"""The version, in its one place."""
+"""The version of this library, and those of all that matters when it misbehaves."""
 
 from __future__ import annotations
 
+import platform
+from importlib import metadata
+
 __version__ = "0.1.0"
+
+_LIBRARIES = (
+    "pyarrow", "requests", "urllib3", "fsspec", "oauthlib", "filelock", "tqdm", "wrapt",
+    "pandas", "numpy", "polars", "duckdb", "starlette", "uvicorn", "python-multipart", "s3fs",
+    "dask", "pyspark",
+)  # fmt: skip
+
+
+def show_versions() -> None:
+    """Prints the versions of this library, Python, the system and the libraries used.
+
+    For bug reports; nothing in it is secret.
+    """
+    versions = {
+        "celonis_frames": __version__,
+        "Python": platform.python_version(),
+        "system": platform.platform(),
+    }
+    for name in _LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    for name, version in versions.items():
+        print(f"{name:<16}  {version}")  # noqa: T201  # its purpose

@@ -218,7 +218,7 @@ ARROW = [
     Case("time as TIME", _a([dt.time(9, 30)]), None, 'file_type="CSV"',
          options={"columns": {"C": "TIME"}}),
     Case("time as TIME", _a([dt.time(9, 30), None]), [dt.time(9, 30), None],
-         options={"columns": {"C": "TIME"}, "file_type": "CSV"}),
+         options={"columns": {"C": "TIME"}, "upload": {"file_type": "CSV"}}),
     Case("duration", _a([dt.timedelta(seconds=90, milliseconds=5), None]), [90.005, None]),
     Case("null", lambda: pa.nulls(2), [None, None]),
     Case("null as DATE", lambda: pa.nulls(2), [None, None], options={"columns": {"C": "DATE"}}),

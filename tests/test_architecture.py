@@ -7,15 +7,20 @@ import gc
 import inspect
 import subprocess
 import sys
+import typing
 import weakref
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import celonis_frames
-from celonis_frames import Celonis
+from celonis_frames import Celonis, Upload
+from celonis_frames._push.options import PushOptions
 
 PACKAGE = Path(celonis_frames.__file__).parent
 
@@ -80,22 +85,75 @@ def test_only_the_oauth_module_imports_oauthlib() -> None:
     assert importing == {"_auth/oauth2.py"}
 
 
+def _parameters(function: Any, skipped: int = 0) -> list[tuple[str, Any, str]]:
+    """Name, default and annotation of each parameter."""
+    parameters = list(inspect.signature(function).parameters.values())[skipped:]
+    return [(one.name, one.default, str(one.annotation)) for one in parameters]
+
+
+@pytest.mark.parametrize("name", ["push", "push_many", "delete", "changes", "plan", "resume"])
+def test_functions_have_the_signature_of_the_method(name: str) -> None:
+    """Function and method take the same parameters, say the same, and name themselves."""
+    function, method = getattr(celonis_frames, name), getattr(Celonis, name)
+    assert _parameters(function) == _parameters(method, skipped=1)
+    assert function.__doc__ == method.__doc__
+    assert (function.__module__, function.__qualname__) == ("celonis_frames", name)
+    assert typing.get_type_hints(function) == typing.get_type_hints(method)
+
+
 @pytest.mark.parametrize("name", ["push", "delete", "plan"])
-def test_all_doors_have_one_signature(name: str) -> None:
-    """Function, method and accessor take the same parameters with the same defaults."""
-    function = list(inspect.signature(getattr(celonis_frames, name)).parameters.values())
-    method = list(inspect.signature(getattr(Celonis, name)).parameters.values())
-    assert method[1:] == function
+def test_accessors_have_the_signature_of_the_function(name: str) -> None:
+    """The accessor's methods take what the function takes after the frame."""
+    function = getattr(celonis_frames, name)
     for frame in (pd.DataFrame({"a": [1]}), pl.DataFrame({"a": [1]}), pl.LazyFrame({"a": [1]})):
-        accessor = inspect.signature(getattr(frame.celonis, name))
-        assert list(accessor.parameters.values()) == function[1:]
+        method = getattr(frame.celonis, name)
+        assert _parameters(method) == _parameters(function, skipped=1)
+        assert method.__doc__ == function.__doc__
 
 
-@pytest.mark.parametrize("name", ["push_many", "resume"])
-def test_doors_without_an_accessor_have_one_signature(name: str) -> None:
-    """Function and method take the same parameters with the same defaults."""
-    function = list(inspect.signature(getattr(celonis_frames, name)).parameters.values())
-    assert list(inspect.signature(getattr(Celonis, name)).parameters.values())[1:] == function
+def test_help_shows_annotations_as_they_are_written() -> None:
+    """No quotes around types, no module paths: what Shift-Tab shows can be read."""
+    shown = str(inspect.signature(celonis_frames.push))
+    assert "keys: Sequence[str] | str | None = None" in shown
+    assert "nested: Literal['error', 'json'] = 'error'" in shown
+    assert "-> PushStatus" in shown
+
+
+@pytest.mark.parametrize("name", ["push", "push_many", "delete", "changes", "plan"])
+def test_every_keyword_is_an_option(name: str) -> None:
+    """Each keyword is a field of PushOptions or read by the method itself: none is dropped."""
+    keywords = {
+        parameter.name
+        for parameter in inspect.signature(getattr(Celonis, name)).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    options = {option.name for option in fields(PushOptions)}
+    assert keywords - options <= {"client", "at_once"}
+    if name == "push":
+        assert options <= keywords
+
+
+def test_every_option_can_be_given_on_the_command_line() -> None:
+    """All but what only code can mean: the index of pandas, and the progress bar by terminal."""
+    absent = {
+        one.name for one in (*fields(PushOptions), *fields(Upload)) if not one.metadata["cli"]
+    }
+    assert absent == {"index", "progress", "upload"}
+
+
+def test_dir_shows_the_public_names() -> None:
+    """No private module, and the local Celonis although it is imported late."""
+    assert dir(celonis_frames) == celonis_frames.__all__
+    assert "local" in dir(celonis_frames)
+
+
+def test_show_versions_names_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a library, installed or not."""
+    celonis_frames.show_versions()
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["celonis_frames"] == celonis_frames.__version__
+    assert lines["pyarrow"] == pa.__version__
+    assert {"Python", "system", "requests", "pandas", "polars", "duckdb"} <= lines.keys()
 
 
 def test_all_is_sorted_and_complete() -> None:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from celonis_frames import Celonis, plan
+from celonis_frames._cli.arguments import add_options, read_options
 from celonis_frames._cli.demo import run as run_demo
 from celonis_frames._version import __version__
-from celonis_frames.exceptions import CelonisFramesError, ConfigError, JobError
+from celonis_frames.exceptions import CelonisFramesError, JobError
 
 __all__ = ["main"]
 
@@ -86,30 +87,7 @@ def _parser() -> argparse.ArgumentParser:
             "--pool", required=name == "push", default="", help="Data Pool: id, name or URL"
         )
         sub.add_argument("--table", required=True, help="name of the table")
-        sub.add_argument("--mode", default="DELTA", help="DELTA (default) or REPLACE")
-        sub.add_argument("--keys", help="key columns, separated by commas")
-        sub.add_argument("--connection", help="data connection: id or name")
-        sub.add_argument("--chunk-bytes", help='size of a chunk, such as "256 MB"')
-        sub.add_argument("--rename", choices=("snake", "upper_snake"), help="rename all columns")
-        sub.add_argument(
-            "--column", action="append", default=[], metavar="NAME=TYPE",
-            help="type of a column, or length of a text column; may be given many times",
-        )  # fmt: skip
-        sub.add_argument("--nested", default="error", help="lists and structs: error or json")
-        sub.add_argument("--binary", default="error", help="bytes: error, hex or base64")
-        sub.add_argument("--infinity", default="error", help="infinities: error or null")
-        sub.add_argument("--file-type", default="PARQUET", help="PARQUET (default) or CSV")
-        sub.add_argument(
-            "--deduplicate-by", metavar="NAME", help="of equal keys keep the highest value here"
-        )
-        if name == "push":
-            sub.add_argument(
-                "--verify", action="append", choices=("schema", "rows", "none"),
-                help="compare with the table before, or count it after; may be given twice",
-            )  # fmt: skip
-            sub.add_argument("--staging", help="fsspec URL to write the chunks to first")
-            sub.add_argument("--timeout", type=float, help="seconds for all of it")
-            sub.add_argument("--no-wait", action="store_true", help="do not wait for the job")
+        add_options(sub, Celonis.push if name == "push" else Celonis.plan)
 
     resume = _command(commands, "resume", _resume, "finish pushes that were staged and not ended")
     resume.add_argument("staging", help="the fsspec URL that push was given")
@@ -169,11 +147,7 @@ def _push(arguments: argparse.Namespace) -> int:
                 arguments.files,
                 arguments.pool,
                 arguments.table,
-                **_options(arguments),
-                verify=arguments.verify,
-                staging=arguments.staging,
-                timeout=arguments.timeout,
-                wait=not arguments.no_wait,
+                **read_options(arguments),
             )
     finally:
         logger.removeHandler(shown)
@@ -208,25 +182,8 @@ def _resume(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    _say(repr(plan(arguments.files, arguments.pool, arguments.table, **_options(arguments))))
+    _say(repr(plan(arguments.files, arguments.pool, arguments.table, **read_options(arguments))))
     return 0
-
-
-def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `push` and `plan` both take."""
-    return {
-        "mode": arguments.mode,
-        "keys": _keys(arguments.keys),
-        "connection": arguments.connection,
-        "chunk_bytes": _number(arguments.chunk_bytes),
-        "rename": arguments.rename,
-        "columns": _columns(arguments.column),
-        "nested": arguments.nested,
-        "binary": arguments.binary,
-        "infinity": arguments.infinity,
-        "file_type": arguments.file_type,
-        "deduplicate_by": arguments.deduplicate_by,
-    }
 
 
 def _jobs(arguments: argparse.Namespace) -> int:
@@ -253,32 +210,6 @@ def _cancel(arguments: argparse.Namespace) -> int:
         status = celonis.job(arguments.pool, arguments.id).cancel()
     _say(repr(status))
     return 0
-
-
-def _keys(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    keys = [key.strip() for key in text.split(",")]
-    if not all(keys):
-        # An unset variable of a shell: without keys an upsert would be an append.
-        raise ConfigError(f"--keys {text!r} has an empty name: name columns, or leave it out.")
-    return keys
-
-
-def _columns(given: list[str]) -> dict[str, Any] | None:
-    columns: dict[str, Any] = {}
-    for text in given:
-        name, equals, kind = text.rpartition("=")  # a name may have one, a type has none
-        if not equals or not name or not kind:
-            raise ConfigError(f"--column {text!r} must be NAME=TYPE or NAME=LENGTH.")
-        if name in columns:
-            raise ConfigError(f"--column names {name!r} twice: give it one type or length.")
-        columns[name] = _number(kind)
-    return columns or None
-
-
-def _number(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdecimal() else text
 
 
 def _count(text: str) -> int:

@@ -25,7 +25,7 @@ class Changes:
         self._connection, self._pool, self._table = connection, pool, table
         self._options = options
         self._frames: list[PreparedFrame] = []
-        self._spare = MemoryBudget(3 * options.room // 4)
+        self._spare = MemoryBudget(3 * options.memory // 4)
         self._status: PushStatus | None = None
         self._entered = self._open = False
 

@@ -44,15 +44,16 @@ def job_body(
     body: dict[str, Any] = {
         "targetName": table,
         "type": options.mode,
-        "fileType": options.file_type,
+        "fileType": options.upload.file_type,
         "dataPoolId": pool_id,
         "connectionId": connection_id,
         "keys": list(shown.layout.keys),
         "tableSchema": shown.layout.table_schema(table, lengths),
         "fallbackVarcharLength": secrets.randbelow(65_000 - MAX_TEXT_LENGTH) + MAX_TEXT_LENGTH + 1,
     }
-    if options.file_type == "CSV":
+    if options.upload.file_type == "CSV":
         body["csvParsingOptions"] = dict(CSV_OPTIONS)
-    if options.upsert_strategy is not None and not shown.deleted:
-        body["upsertStrategy"] = options.upsert_strategy
-    return body | dict(options.job_options or {})
+    further = dict(options.upload.job_options)
+    if shown.deleted:
+        further.pop("upsertStrategy", None)  # nothing is upserted
+    return body | further

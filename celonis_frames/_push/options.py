@@ -1,40 +1,48 @@
-"""The options of a push, checked before anything else happens."""
+"""The options of a push, parsed to their final types before anything else happens.
+
+Each option is one field: its default, how a value is parsed, and how the command line takes it. The
+signatures of `Celonis` name them for users; `PushOptions.from_call` picks them from there.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import NoneType
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self, TypedDict
 
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
 from celonis_frames._encoding.codecs import CODECS, DEFAULT_CODEC
-from celonis_frames._schema.names import Rename
-from celonis_frames._schema.overrides import ColumnOverride
+from celonis_frames._schema.conversion_options import (
+    Binary,
+    ConversionOptions,
+    Infinity,
+    Nested,
+)
+from celonis_frames._schema.names import Rename, parse_rename
+from celonis_frames._schema.overrides import Column, parse_columns
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
 Mode = Literal["DELTA", "REPLACE", "delta", "replace"]
 FileType = Literal["PARQUET", "CSV", "parquet", "csv"]
 Compression = Literal["snappy", "none", "zstd", "gzip", "lz4"]
-UpsertStrategy = Literal["UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"]
-
 Verify = Literal["schema", "rows", "none"]
 
-UPSERT_STRATEGIES = ("UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION")
-
 DEFAULT_WORKERS = 4
-"""Uploads at a time where the order of chunks does not matter: lines are often limited for each
-connection, and four fill most."""
+"""Parallel uploads if the order of chunks does not matter: bandwidth is often limited for each
+connection, and four saturate most lines."""
 
-LEAST_NUMBER = 10_000
-"""Least `chunk_bytes` without a unit: who writes 256 thinks of megabytes."""
+MIN_UNITLESS_CHUNK_BYTES = 10_000
+"""Smallest `chunk_bytes` without a unit; below it a unit is required, since 256 most likely means
+MB."""
+
+UPSERT_STRATEGIES = ("UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION")
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}  # fmt: skip
 
-_OWN_FIELDS = {
+_SET_BY_PUSH = {
     "targetName": "table",
     "type": "mode=",
     "fileType": "file_type=",
@@ -43,133 +51,112 @@ _OWN_FIELDS = {
     "keys": "keys=",
     "tableSchema": "columns=",
     "csvParsingOptions": "file_type=",
-    "upsertStrategy": "upsert_strategy=",
 }
+"""Fields of a job that are not for `job_options`, and what sets them."""
+
+_Parse = Callable[[str, Any], Any]
 
 
-@dataclass(frozen=True)
-class PushOptions:
-    """All keyword parameters of `push`, in their checked form. See `celonis_frames.push`.
+def _option(default: Any, parse: _Parse, help: str | None = None, **argument: Any) -> Any:  # noqa: A002
+    """A field with its parser and its command-line argument; without `help` it has none.
 
-    Raises:
-        ConfigError: A value is not one of those allowed, or two contradict each other.
-        KeyColumnError: An option that works on keys, but no keys.
+    Args:
+        default: The value if none is given.
+        parse: Returns the final value for the option's name and the value given.
+        help: Help of the command-line argument.
+        argument: More of what `ArgumentParser.add_argument` takes.
     """
+    cli = None if help is None else {"help": help, **argument}
+    return field(default=default, metadata={"parse": parse, "cli": cli})
 
-    mode: str = "DELTA"
-    keys: Sequence[str] | str | None = None
-    connection: str | None = None
-    columns: Mapping[str, ColumnOverride] | None = None
-    index: bool | None = None
-    rename: Rename | None = None
-    nested: str = "error"
-    binary: str = "error"
-    infinity: str = "error"
-    file_type: str = "PARQUET"
-    compression: str = DEFAULT_CODEC
-    chunk_bytes: int | str | None = None
-    staging: str | None = field(default=None, repr=False)
-    workers: int | None = None
-    deduplicate_by: str | None = None
-    upsert_strategy: str | None = None
-    job_options: Mapping[str, Any] | None = None
-    verify: Sequence[str] | str | None = None
-    wait: bool = True
-    timeout: float | None = None
-    progress: bool | None = None
 
-    def __post_init__(self) -> None:
-        self._check_kinds()
-        self._set("mode", _word("mode", self.mode, ("DELTA", "REPLACE")))
-        self._set("file_type", _word("file_type", self.file_type, ("PARQUET", "CSV")))
-        self._set("nested", _word("nested", self.nested, ("error", "json")))
-        self._set("binary", _word("binary", self.binary, ("error", "hex", "base64")))
-        self._set("infinity", _word("infinity", self.infinity, ("error", "null")))
-        self._set("compression", _word("compression", self.compression, tuple(CODECS)))
-        self._set("chunk_bytes", parse_bytes(self.chunk_bytes))
-        self._set("job_options", dict(self.job_options or {}))
-        asked = [self.verify] if isinstance(self.verify, str) else list(self.verify or ())
-        self._set("verify", tuple(_word("verify", a, ("schema", "rows", "none")) for a in asked))
-        if self.upsert_strategy is not None:
-            strategy = _word("upsert_strategy", self.upsert_strategy, UPSERT_STRATEGIES)
-            self._set("upsert_strategy", strategy)
-            if self.mode != "DELTA" or not self.keys:
-                raise KeyColumnError("upsert_strategy= is for mode='DELTA' with keys=.")
-        if self.deduplicate_by is not None and not self.keys:
-            raise KeyColumnError(
-                "deduplicate_by= chooses among rows with the same key: give keys= as well."
+def _one_of(*allowed: str) -> _Parse:
+    """A parser for one of some words, in any case."""
+
+    def parse(name: str, value: Any) -> str:
+        for word in allowed:
+            if isinstance(value, str) and value.casefold() == word.casefold():
+                return word
+        raise ConfigError(f"{name}={value!r} is unknown: use {' or '.join(map(repr, allowed))}.")
+
+    return parse
+
+
+def _instance(form: str, *kinds: type) -> _Parse:
+    """A parser for values of some types, or None."""
+
+    def parse(name: str, value: Any) -> Any:
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            raise ConfigError(f"{name}={value!r} must be {form}.")
+        return value
+
+    return parse
+
+
+def _columns(name: str, value: Any) -> Mapping[str, Column]:
+    _instance("a mapping of column names to types or lengths", Mapping)(name, value)
+    return parse_columns(name, value)
+
+
+def _rename(name: str, value: Any) -> Rename | None:
+    _instance('a mapping of names, "snake" or "upper_snake"', str, Mapping)(name, value)
+    return parse_rename(name, value)
+
+
+def _as_given(_: str, value: Any) -> Any:
+    return value
+
+
+def _keys(name: str, value: Any) -> tuple[str, ...]:
+    keys = (value,) if isinstance(value, str) else () if value is None else value
+    collection = isinstance(keys, Sequence | set | frozenset)
+    if not collection or not all(isinstance(key, str) for key in keys):
+        raise ConfigError(f"{name}={value!r} must be a column's name or a list of names.")
+    return tuple(keys)
+
+
+def _verify(name: str, value: Any) -> tuple[Verify, ...]:
+    given = (value,) if isinstance(value, str) else () if value is None else value
+    if not isinstance(given, list | tuple):
+        raise ConfigError(f'{name}={value!r} must be "schema", "rows", "none" or a list of them.')
+    word = _one_of("schema", "rows", "none")
+    return tuple(word(name, one) for one in given)
+
+
+def _timeout(name: str, value: Any) -> float | None:
+    _instance("a number of seconds", int, float)(name, value)
+    if value is not None and not value > 0:
+        raise ConfigError(f"{name}={value!r} must be a number of seconds above 0.")
+    return value  # type: ignore[no-any-return]  # checked
+
+
+def _staging(name: str, value: Any) -> str | None:
+    _instance("an fsspec URL or a path", str, os.PathLike)(name, value)
+    return None if value is None else os.fspath(value)
+
+
+def _workers(name: str, value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigError(f"{name}={value!r} must be a whole number, 1 or more.")
+    return value
+
+
+def _job_options(name: str, value: Any) -> Mapping[str, Any]:
+    _instance("a mapping of field names to values", Mapping)(name, value)
+    options = dict(value or {})
+    for key in options:
+        if key in _SET_BY_PUSH:
+            raise ConfigError(
+                f"{name}= sets {key!r}, which push sets itself: use {_SET_BY_PUSH[key]}."
             )
-        if self.timeout is not None and not self.timeout > 0:
-            raise ConfigError(f"timeout={self.timeout!r} must be a number of seconds above 0.")
-        if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 1):
-            raise ConfigError(f"workers={self.workers!r} must be a whole number, 1 or more.")
-        for name in self.job_options or {}:
-            if name in _OWN_FIELDS:
-                raise ConfigError(
-                    f"job_options= sets {name!r}, which push sets itself: use {_OWN_FIELDS[name]}."
-                )
-
-    def _check_kinds(self) -> None:
-        """Refuse what is of the wrong kind, before it fails somewhere inside."""
-        names = "a column's name or a list of names"
-        for name, kinds, form in (
-            ("keys", (str, list, tuple, set, frozenset, Sequence, NoneType), names),
-            ("columns", (Mapping, NoneType), "a mapping of column names to types or lengths"),
-            ("rename", (str, Mapping, NoneType), 'a mapping of names, "snake" or "upper_snake"'),
-            ("verify", (str, list, tuple, NoneType), '"schema", "rows", "none" or a list of them'),
-            ("timeout", (int, float, NoneType), "a number of seconds"),
-            ("job_options", (Mapping, NoneType), "a mapping of field names to values"),
-            ("staging", (str, os.PathLike, NoneType), "an fsspec URL or a path"),
-            ("deduplicate_by", (str, NoneType), "a column's name"),
-            ("connection", (str, NoneType), "an id or a name"),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                raise ConfigError(f"{name}={value!r} must be {form}.")
-        if not all(isinstance(key, str) for key in self.keys or ()):
-            raise ConfigError(f"keys={self.keys!r} must be {names}.")
-        if isinstance(self.staging, os.PathLike):
-            self._set("staging", os.fspath(self.staging))
-
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
-
-    def uploads(self, *, ordered: bool) -> int:
-        """Uploads at a time.
-
-        Args:
-            ordered: Whether the order matters: chunks are applied as they arrive, and of rows with
-                the same key the last one wins. Then it is one, unless `workers` says otherwise.
-        """
-        if self.workers is not None:
-            return self.workers
-        return 1 if ordered else DEFAULT_WORKERS
-
-    @property
-    def ordered(self) -> bool:
-        """Whether the order of rows is kept, as long as their keys are not known to be unique."""
-        return bool(self.keys) and self.workers in (None, 1)
-
-    @property
-    def verified(self) -> tuple[str, ...]:
-        """What `verify` asks for."""
-        return tuple(self.verify or ())
-
-    @property
-    def chunk_size(self) -> int | None:
-        """Wished size of a chunk, in bytes; None: what suits the frame."""
-        assert not isinstance(self.chunk_bytes, str)  # noqa: S101  # see __post_init__
-        return self.chunk_bytes
-
-    @property
-    def room(self) -> int:
-        """Bytes of chunks that may be in memory at a time: one for each upload, and one more."""
-        workers = self.workers or DEFAULT_WORKERS
-        return (self.chunk_size or DEFAULT_CHUNK_BYTES) * (workers + 1)
+    strategy = options.get("upsertStrategy")
+    if strategy is not None:
+        options["upsertStrategy"] = _one_of(*UPSERT_STRATEGIES)("upsertStrategy", strategy)
+    return options
 
 
-def parse_bytes(size: int | str | None) -> int | None:
-    """A chunk size in bytes, from a number or a text such as ``"256 MB"``; None stays None.
+def parse_chunk_bytes(name: str, size: Any) -> int | None:
+    """A chunk size in bytes, from a number or a string such as ``"256 MB"``; None stays None.
 
     Raises:
         ConfigError: Not a size, not between 1 byte and 1 GB, or a small number without a unit.
@@ -187,19 +174,240 @@ def parse_bytes(size: int | str | None) -> int | None:
         number = size
     if not 1 <= number <= MAX_CHUNK_BYTES:
         raise ConfigError(
-            f"chunk_bytes={size!r} must be a number of bytes or a text such as '256 MB', from 1 "
+            f"{name}={size!r} must be a number of bytes or a string such as '256 MB', from 1 "
             f"to {MAX_CHUNK_BYTES:,} (1 GB, the API's limit)."
         )
-    if not unit and number < LEAST_NUMBER:
+    if not unit and number < MIN_UNITLESS_CHUNK_BYTES:
         raise ConfigError(
-            f"chunk_bytes={size!r} says {number:,.0f} bytes for a chunk, which is hardly meant: "
-            f"write '{number:g} MB' for megabytes, or '{number:g} B' if it is bytes."
+            f"{name}={size!r} means {number:,.0f} bytes for a chunk, which is hardly intended: "
+            f"write '{number:g} MB' for megabytes, or '{number:g} B' for bytes."
         )
     return int(number)
 
 
-def _word(name: str, value: object, allowed: tuple[str, ...]) -> str:
-    for word in allowed:
-        if isinstance(value, str) and value.casefold() == word.casefold():
-            return word
-    raise ConfigError(f"{name}={value!r} is unknown: use {' or '.join(map(repr, allowed))}.")
+def _parsed(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values given, each parsed as its field says."""
+    parsers = {one.name: one.metadata["parse"] for one in fields(kind)}
+    return {name: parsers[name](name, value) for name, value in given.items()}
+
+
+class UploadSettings(TypedDict, total=False):
+    """An `Upload` as a plain dict; what it does not name stays as the connection has it."""
+
+    file_type: FileType
+    compression: Compression | None
+    chunk_bytes: int | str | None
+    workers: int | None
+    job_options: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, init=False)
+class Upload:
+    """How chunks are made and sent: ``push(…, upload=Upload(…))`` or ``connect(…, upload=…)``.
+
+    A plain dict of these names does as well: it changes what it names and leaves the rest as the
+    connection has it.
+
+    Attributes:
+        file_type: ``"PARQUET"`` or ``"CSV"``.
+        compression: Parquet codec. Only ``"snappy"``, the default, and ``"none"`` are known to be
+            accepted by Celonis.
+        chunk_bytes: Size of a finished chunk in bytes; None chooses by frame size, 8 to 32 MB (the
+            first chunks are smaller, so that uploading starts early).
+        workers: Parallel uploads; None is 4. With `keys` None is 1, unless every key is known to be
+            unique before the first upload: of rows with the same key the last one uploaded wins.
+        job_options: Further fields of the job by their API names, such as ``upsertStrategy``.
+    """
+
+    file_type: Literal["PARQUET", "CSV"] = _option(
+        "PARQUET", _one_of("PARQUET", "CSV"), "PARQUET (default) or CSV"
+    )
+    compression: Compression = _option(
+        DEFAULT_CODEC, _one_of(*CODECS), "codec of Parquet chunks (default: snappy)"
+    )
+    chunk_bytes: int | None = _option(None, parse_chunk_bytes, 'size of a chunk, such as "256 MB"')
+    workers: int | None = _option(None, _workers, "parallel uploads", type=int)
+    job_options: Mapping[str, Any] = _option(
+        None, _job_options, "a further field of the job, by its API name; may be repeated",
+        action="append", metavar="NAME=VALUE", flag="--job-option",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        file_type: FileType = "PARQUET",
+        compression: Compression | None = None,
+        chunk_bytes: int | str | None = None,
+        workers: int | None = None,
+        job_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Parses the values.
+
+        Args:
+            file_type: ``"PARQUET"`` or ``"CSV"``; case does not matter.
+            compression: Parquet codec; None is what the pool is known to take, ``"snappy"``.
+            chunk_bytes: In bytes or as ``"256 MB"``, at most 1 GB; less than 10,000 bytes only with
+                a unit (``"5 KB"``).
+            workers: Parallel uploads, 1 or more.
+            job_options: API name → value; not the fields that `push` sets itself.
+
+        Raises:
+            ConfigError: A value is not one of those allowed.
+        """
+        given = {
+            "file_type": file_type,
+            "compression": DEFAULT_CODEC if compression is None else compression,
+            "chunk_bytes": chunk_bytes,
+            "workers": workers,
+            "job_options": job_options,
+        }
+        for name, value in _parsed(Upload, given).items():
+            object.__setattr__(self, name, value)
+
+    def changed(self, given: Upload | UploadSettings | None) -> Upload:
+        """These settings with what is given instead: all of an `Upload`, some by a mapping.
+
+        Raises:
+            ConfigError: It is neither, or names something else.
+        """
+        if given is None:
+            return self
+        if isinstance(given, Upload):
+            return given
+        names = [one.name for one in fields(Upload)]
+        if not isinstance(given, Mapping) or not all(name in names for name in given):
+            raise ConfigError(
+                f"upload={given!r} must be an Upload(…), or a dict with some of {names}."
+            )
+        settings: dict[str, Any] = {name: getattr(self, name) for name in names} | dict(given)
+        return Upload(**settings)
+
+
+def _upload(_: str, value: Any) -> Upload:
+    return Upload().changed(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushOptions:
+    """The options of a push in their final types; see `celonis_frames.push` for their meaning.
+
+    Raises:
+        ConfigError: Two options contradict each other.
+        KeyColumnError: An option that works on keys, but no keys.
+    """
+
+    # The table.
+    mode: Literal["DELTA", "REPLACE"] = _option(
+        "DELTA", _one_of("DELTA", "REPLACE"), "DELTA (default) or REPLACE"
+    )
+    keys: tuple[str, ...] = _option((), _keys, "key columns, separated by commas")
+    connection: str | None = _option(
+        None, _instance("an id or a name", str), "data connection: id or name"
+    )
+    columns: Mapping[str, Column] | None = _option(
+        None, _columns,
+        "type of a column, or length of a string column; may be repeated",
+        action="append", metavar="NAME=TYPE", flag="--column",
+    )  # fmt: skip
+    rename: Rename | None = _option(
+        None, _rename,
+        "rename all columns", choices=("snake", "upper_snake"),
+    )  # fmt: skip
+    index: bool | None = _option(None, _as_given)
+    deduplicate_by: str | None = _option(
+        None, _instance("a column's name", str),
+        "of rows with the same key keep the one with the highest value here", metavar="NAME",
+    )  # fmt: skip
+    verify: tuple[Verify, ...] = _option(
+        (), _verify, "compare with the table before, or count it after; may be repeated",
+        action="append", choices=("schema", "rows", "none"),
+    )  # fmt: skip
+    # The values.
+    nested: Nested = _option(
+        "error", _one_of("error", "json"), "lists and structs: error (default) or json"
+    )
+    binary: Binary = _option(
+        "error", _one_of("error", "hex", "base64"), "bytes: error (default), hex or base64"
+    )
+    infinity: Infinity = _option(
+        "error", _one_of("error", "null"), "infinite numbers: error (default) or null"
+    )
+    # The way.
+    staging: str | None = field(
+        default=None,
+        repr=False,
+        metadata={"parse": _staging, "cli": {"help": "fsspec URL to write the chunks to first"}},
+    )
+    wait: bool = _option(
+        True, _as_given, "return once the job is submitted", action="store_true", flag="--no-wait"
+    )
+    timeout: float | None = _option(None, _timeout, "seconds for all of it", type=float)
+    progress: bool | None = _option(None, _as_given)
+    upload: Upload = field(default_factory=Upload, metadata={"parse": _upload, "cli": None})
+
+    def __post_init__(self) -> None:
+        if "upsertStrategy" in self.upload.job_options and (self.mode != "DELTA" or not self.keys):
+            raise KeyColumnError("upsertStrategy is for mode='DELTA' with keys=.")
+        if self.deduplicate_by is not None and not self.keys:
+            raise KeyColumnError(
+                "deduplicate_by= chooses among rows with the same key: give keys= as well."
+            )
+
+    @classmethod
+    def from_call(cls, call: Mapping[str, Any], upload: Upload, **more: Any) -> Self:
+        """The options named in a call.
+
+        Args:
+            call: Names and values, those of other parameters among them: the ``locals()`` of a
+                method whose parameters these are.
+            upload: The connection's default.
+            more: Options that the call does not have, or has in another form.
+
+        Raises:
+            ConfigError, KeyColumnError: A value is not one of those allowed.
+        """
+        given = {one.name: call[one.name] for one in fields(cls) if one.name in call} | more
+        return cls.parse(**given | {"upload": upload.changed(given.get("upload"))})
+
+    @classmethod
+    def parse(cls, **given: Any) -> Self:
+        """The options given, in their final types.
+
+        Raises:
+            ConfigError, KeyColumnError: A value is not one of those allowed.
+        """
+        return cls(**_parsed(cls, given))
+
+    @property
+    def conversion(self) -> ConversionOptions:
+        """What concerns the conversion of the values."""
+        return ConversionOptions(
+            columns=self.columns or {},
+            rename=self.rename,
+            nested=self.nested,
+            binary=self.binary,
+            infinity=self.infinity,
+            csv=self.upload.file_type == "CSV",
+        )
+
+    def uploads(self, *, ordered: bool) -> int:
+        """Parallel uploads.
+
+        Args:
+            ordered: Whether the order matters: chunks are applied as they arrive, and of rows with
+                the same key the last one wins. Then it is 1, unless `workers` says otherwise.
+        """
+        if self.upload.workers is not None:
+            return self.upload.workers
+        return 1 if ordered else DEFAULT_WORKERS
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of rows is kept, as long as their keys are not known to be unique."""
+        return bool(self.keys) and self.upload.workers in (None, 1)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of chunks that may be in memory at a time: one for each upload, and one more."""
+        workers = self.upload.workers or DEFAULT_WORKERS
+        return (self.upload.chunk_bytes or DEFAULT_CHUNK_BYTES) * (workers + 1)

@@ -135,7 +135,7 @@ def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
         weight = _estimate(part, prepared.layout, options)
         size += int(weight if not rows else weight * rows)
         uploads = options.uploads(ordered=prepared.ordered)
-        chunks += ChunkSizer(options.chunk_size, rows, weight, uploads=uploads).count or 1
+        chunks += ChunkSizer(options.upload.chunk_bytes, rows, weight, uploads=uploads).count or 1
     return _plan(prepared, table, options, size, chunks, warnings)
 
 
@@ -181,9 +181,9 @@ def _estimate(part: Rows, layout: TableLayout, options: PushOptions) -> float:
     encoded = encode(
         (layout.convert(batch) for batch in sample),
         layout.encoded_schema,
-        chunk_bytes=options.chunk_size,
-        file_type=options.file_type,
-        compression=options.compression,
+        chunk_bytes=options.upload.chunk_bytes,
+        file_type=options.upload.file_type,
+        compression=options.upload.compression,
     )
     return sum(chunk.size for chunk in encoded) / max(rows, 1)
 

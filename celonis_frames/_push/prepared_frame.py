@@ -22,9 +22,7 @@ from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._formatting import counted
 from celonis_frames._push.options import PushOptions
-from celonis_frames._schema.conversion_options import ConversionOptions
-from celonis_frames._schema.names import check_name, parse_rename
-from celonis_frames._schema.overrides import parse_columns
+from celonis_frames._schema.names import check_name
 from celonis_frames._schema.table_layout import (
     TableLayout,
     build_layout,
@@ -332,7 +330,9 @@ class PreparedFrame:
 
     def _style(self) -> FileFormat:
         return FileFormat(
-            self.layout.encoded_schema, self.options.file_type, self.options.compression
+            self.layout.encoded_schema,
+            self.options.upload.file_type,
+            self.options.upload.compression,
         )
 
     def _encoding(
@@ -344,8 +344,8 @@ class PreparedFrame:
             style,
             rows=rows,
             weight=weight,
-            wish=self.options.chunk_size,
-            room=self.options.room // 2,
+            wish=self.options.upload.chunk_bytes,
+            room=self.options.memory // 2,
             uploads=self.options.uploads(ordered=ordered),
             first=first,
             deleted=self.deleted,
@@ -397,10 +397,9 @@ def prepare(
     """
     check_name(table, "The table")
     source = read(frame, index=options.index)
-    conversion = _conversion_options(options)
     if deleted:
-        source = _keys_only(source, options, conversion)
-    shape = build_layout(source.schema, _key_names(options), conversion)
+        source = _keys_only(source, options)
+    shape = build_layout(source.schema, options.keys, options.conversion)
     by = options.deduplicate_by
     if by is not None and by not in [column.name for column in shape.columns]:
         raise KeyColumnError(
@@ -413,36 +412,23 @@ def prepare(
         unique=by is None and not deleted,
         ordered=options.ordered,
     )
-    spare = spare or MemoryBudget(3 * options.room // 4)
+    spare = spare or MemoryBudget(3 * options.memory // 4)
     prepared = PreparedFrame(source, shape, measure, options, deleted, source.notes, spare)
     if source.files is not None:
         prepared.passing = PassthroughFiles(
-            source.files, shape, compression=options.compression, wish=options.chunk_size,
+            source.files,
+            shape,
+            compression=options.upload.compression,
+            wish=options.upload.chunk_bytes,
             deleted=deleted,
-        )  # fmt: skip
+        )
     return prepared
 
 
-def _conversion_options(options: PushOptions) -> ConversionOptions:
-    words: dict[str, Any] = {
-        name: getattr(options, name) for name in ("nested", "binary", "infinity")
-    }
-    return ConversionOptions(
-        columns=parse_columns("columns", options.columns),
-        rename=parse_rename("rename", options.rename),
-        csv=options.file_type == "CSV",
-        **words,
-    )
-
-
-def _key_names(options: PushOptions) -> Sequence[str]:
-    return [options.keys] if isinstance(options.keys, str) else list(options.keys or ())
-
-
-def _keys_only(source: Source, options: PushOptions, conversion: ConversionOptions) -> Source:
+def _keys_only(source: Source, options: PushOptions) -> Source:
     if not options.keys:
         raise KeyColumnError("A delete needs keys=: the columns that identify the rows to delete.")
-    names = key_columns(source.schema, _key_names(options), conversion)
+    names = key_columns(source.schema, options.keys, options.conversion)
     if names == source.schema.names:
         return source
     schema = pa.schema([source.schema.field(name) for name in names])

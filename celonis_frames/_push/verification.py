@@ -79,11 +79,11 @@ class Verification:
             ColumnTypeError: A column has another type in the table (``verify="schema"``).
             KeyColumnError: The table lacks a key column (``verify="schema"``).
         """
-        if "rows" in self._options.verified:
+        if "rows" in self._options.verify:
             self._count_frames(frames)
-        if self._options.mode != "DELTA" or "none" in self._options.verified:
+        if self._options.mode != "DELTA" or "none" in self._options.verify:
             return
-        asked = "schema" in self._options.verified
+        asked = "schema" in self._options.verify
         try:
             # One try, unless the user asked for the comparison: it must not delay the push.
             found = self._api.columns(
@@ -148,7 +148,7 @@ class Verification:
         Raises:
             JobError: The table has more or fewer rows than possible.
         """
-        if "rows" not in self._options.verified:
+        if "rows" not in self._options.verify:
             return ()
         if state != "DONE":
             return ("The table's rows were not counted, because the job was not waited for.",)

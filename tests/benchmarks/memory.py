@@ -68,7 +68,7 @@ def _push(kind: frames.Kind, rows: int, folder: Path, **options: Any) -> dict[st
         target.reset()
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
         started = time.perf_counter()
-        status = push(frame, kind, target, **options)
+        status = push(frame, kind, target, upload=options)
         seconds = time.perf_counter() - started
         peak = _status("VmHWM")
         counts = target.counts()

@@ -40,12 +40,12 @@ def push(frame: Any, _: Kind, sink: Sink, **options: Any) -> celonis_frames.Push
 
 def push_zstd(frame: Any, kind: Kind, sink: Sink) -> None:
     """This library, where Zstandard is known to be taken."""
-    push(frame, kind, sink, compression="zstd")
+    push(frame, kind, sink, upload={"compression": "zstd"})
 
 
 def push_csv(frame: Any, kind: Kind, sink: Sink) -> None:
     """This library, writing CSV."""
-    push(frame, kind, sink, file_type="CSV")
+    push(frame, kind, sink, upload={"file_type": "CSV"})
 
 
 def recipe(frame: Any, kind: Kind, sink: Sink) -> None:

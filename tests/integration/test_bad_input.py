@@ -53,10 +53,12 @@ BEFORE: list[tuple[str, Any, Kwargs, type[Exception], str]] = [
     ("a dict", {"a": [1]}, {}, exceptions.FrameError, "dict"),
     ("a Series", pl.Series("a", [1]), {}, exceptions.FrameError, "to_frame"),
     ("no file", "nowhere/*.parquet", {}, exceptions.FrameError, "nowhere"),
-    ("a chunk beyond 1 GB", GOOD, {"chunk_bytes": "2 GB"}, exceptions.ConfigError, "1 GB"),
-    ("a chunk of 256 bytes", GOOD, {"chunk_bytes": 256},
+    ("a chunk beyond 1 GB", GOOD, {"upload": {"chunk_bytes": "2 GB"}},
+     exceptions.ConfigError, "1 GB"),
+    ("a chunk of 256 bytes", GOOD, {"upload": {"chunk_bytes": 256}},
      exceptions.ConfigError, "256 bytes .*'256 MB'.*'256 B'"),
-    ("a text without a unit", GOOD, {"chunk_bytes": "64"}, exceptions.ConfigError, "'64 MB'"),
+    ("a text without a unit", GOOD, {"upload": {"chunk_bytes": "64"}},
+     exceptions.ConfigError, "'64 MB'"),
     ("an override for no column", GOOD, {"columns": {"X": "STRING"}},
      exceptions.ConfigError, "'X'"),
     ("an unknown type", GOOD, {"columns": {"V": "TEXT"}}, exceptions.ConfigError, "TEXT"),
@@ -64,7 +66,7 @@ BEFORE: list[tuple[str, Any, Kwargs, type[Exception], str]] = [
      exceptions.ConfigError, "column .V.: True is no override"),
     ("text as a number", GOOD, {"columns": {"V": "INTEGER"}},
      exceptions.ColumnTypeError, "cannot be sent as INTEGER"),
-    ("a field that push sets", GOOD, {"job_options": {"keys": []}},
+    ("a field that push sets", GOOD, {"upload": {"job_options": {"keys": []}}},
      exceptions.ConfigError, "keys="),
     ("index of polars", pl.DataFrame({"A": [1]}), {"index": True}, exceptions.ConfigError, "index"),
     ("deduplicate without keys", GOOD, {"deduplicate_by": "V"},
@@ -190,7 +192,7 @@ def test_a_query_that_changes_between_readings_is_never_executed(
     """A LazyFrame is read twice; when the second reading differs, the job is cancelled."""
     frame, _ = _growing(1_000_000)
     with pytest.raises(exceptions.FrameError, match="changed between"):
-        connection.push(frame, "Tests", table, chunk_bytes="1 MB")
+        connection.push(frame, "Tests", table, upload={"chunk_bytes": "1 MB"})
     assert [j["status"] for j in server.jobs if j["targetName"] == table] == ["CANCELED"]
 
 
@@ -247,7 +249,8 @@ def test_the_largest_number_of_all_rows_is_named(
     ("name", "value"),
     [
         ("keys", 3), ("keys", [1]), ("columns", ["K"]), ("rename", 5), ("verify", True),
-        ("timeout", "5"), ("job_options", "x"), ("staging", 7), ("connection", 1),
+        ("timeout", "5"), ("upload", "x"), ("upload", {"chunks": 1}), ("staging", 7),
+        ("connection", 1),
     ],
 )  # fmt: skip
 def test_a_parameter_of_the_wrong_kind_is_named(

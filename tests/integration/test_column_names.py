@@ -43,7 +43,7 @@ def test_odd_names_arrive(server: Any, connection: Celonis, table: str) -> None:
     names = ["case:concept:name", "(case)_Amount", 'say "x"', "a,b", "it's", "ä" * 64, "\ufeffB"]
     for file_type in ("PARQUET", "CSV"):
         frame = pl.DataFrame({name: ["x", "y"] for name in names})
-        connection.push(frame, POOL, table, mode="REPLACE", file_type=file_type)
+        connection.push(frame, POOL, table, mode="REPLACE", upload={"file_type": file_type})
         assert server.table(POOL, table).schema.names == names
 
 

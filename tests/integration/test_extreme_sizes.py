@@ -80,7 +80,9 @@ def test_rows_of_many_megabytes(connection: Celonis, table: str) -> None:
     """A row larger than the target size is a batch and a row group of its own."""
     value = random.Random(1).randbytes(7_500).hex()  # noqa: S311  # the same each time
     row = pa.table({f"C{n}": [f"{n}{value}"] for n in range(300)})
-    status = _push(connection, pa.concat_tables([row] * 6), table, chunk_bytes=9_000_000)
+    status = _push(
+        connection, pa.concat_tables([row] * 6), table, upload={"chunk_bytes": 9_000_000}
+    )
     assert status.rows == 6
     assert 2 <= status.chunks <= 6
 
@@ -90,7 +92,7 @@ def test_incompressible_bytes(how: Any, connection: Celonis, server: Any, table:
     """Random bytes, which no codec compresses."""
     noise = random.Random(1)  # noqa: S311  # the same each time
     frame = pa.table({"B": [noise.randbytes(1_000) for _ in range(20_000)]})
-    status = _push(connection, frame, table, binary=how, chunk_bytes=4_000_000)
+    status = _push(connection, frame, table, binary=how, upload={"chunk_bytes": 4_000_000})
     assert status.bytes_sent // 4_800_000 <= status.chunks <= status.bytes_sent // 3_000_000 + 1
     assert _stored(server, table).num_rows == 20_000
 

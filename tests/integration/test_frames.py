@@ -88,7 +88,12 @@ def test_the_same_frame_gives_the_same_table(
 ) -> None:
     """The table is the same for every library, source and file type."""
     connection.push(
-        _rich(kind, tmp_path), POOL, table, mode="REPLACE", file_type=file_type, binary="hex"
+        _rich(kind, tmp_path),
+        POOL,
+        table,
+        mode="REPLACE",
+        upload={"file_type": file_type},
+        binary="hex",
     )
     assert server.table(POOL, table).sort_by("N").to_pydict() == STORED
 
@@ -143,8 +148,12 @@ def test_arrow_and_polars_frames_are_the_same_after(connection: Celonis, table: 
     copies = frame.clone(), pa.Table.from_pydict(RICH.to_pydict(), RICH.schema)
     addresses = [b.address for c in arrow.columns for k in c.chunks for b in k.buffers() if b]
     for file_type in ("PARQUET", "CSV"):
-        connection.push(frame, POOL, table, binary="hex", mode="REPLACE", file_type=file_type)
-        connection.push(arrow, POOL, table, binary="hex", mode="REPLACE", file_type=file_type)
+        connection.push(
+            frame, POOL, table, binary="hex", mode="REPLACE", upload={"file_type": file_type}
+        )
+        connection.push(
+            arrow, POOL, table, binary="hex", mode="REPLACE", upload={"file_type": file_type}
+        )
     assert frame.equals(copies[0])
     assert arrow.equals(copies[1])
     assert addresses == [
@@ -177,7 +186,7 @@ def test_a_frame_that_other_threads_read(server: Any, connection: Celonis, table
 def test_two_thousand_columns(file_type: Any, server: Any, connection: Celonis, table: str) -> None:
     """All columns of a very wide frame are stored."""
     frame = pa.table({f"C{n}": pa.array([n, None]) for n in range(2_000)})
-    connection.push(frame, POOL, table, mode="REPLACE", file_type=file_type)
+    connection.push(frame, POOL, table, mode="REPLACE", upload={"file_type": file_type})
     back = server.table(POOL, table)
     assert back.num_columns == 2_000
     assert sorted(back["C1999"].to_pylist(), key=str) == [1999, None]
@@ -199,7 +208,9 @@ def test_an_empty_frame_makes_an_empty_table(
         "generator": lambda: (RICH.slice(0, 0) for _ in range(2)),
     }[kind]()
     connection.push(RICH, POOL, table, mode="REPLACE", binary="hex")
-    status = connection.push(empty, POOL, table, mode="REPLACE", file_type=file_type, binary="hex")
+    status = connection.push(
+        empty, POOL, table, mode="REPLACE", upload={"file_type": file_type}, binary="hex"
+    )
     assert (status.rows, status.chunks) == (0, 1)
     back = server.table(POOL, table)
     assert (back.num_rows, back.schema.names) == (0, RICH.schema.names)

@@ -56,7 +56,7 @@ def test_counts_the_bytes_and_names_the_stages(
 ) -> None:
     """The bar ends at the bytes of the files, after all stages, and leaves nothing behind."""
     status = connection.push(
-        FRAME, "Bars", table, progress=True, chunk_bytes=30_000, workers=workers
+        FRAME, "Bars", table, progress=True, upload={"chunk_bytes": 30_000, "workers": workers}
     )
     [bar] = bars
     assert status.chunks

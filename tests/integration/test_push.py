@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import celonis_frames
-from celonis_frames import Celonis, Column, exceptions
+from celonis_frames import ApiKey, Celonis, Column, Upload, exceptions
 from celonis_frames.exceptions import JobFailed
 
 POOL = "Tests"
@@ -69,7 +69,7 @@ def test_every_kind_of_frame_gives_the_same_table(
 ) -> None:
     """Every kind of frame, as Parquet and as CSV, gives a table with the same values."""
     frame = _frames(tmp_path)[kind]
-    status = connection.push(frame, POOL, table, mode="REPLACE", file_type=file_type)
+    status = connection.push(frame, POOL, table, mode="REPLACE", upload={"file_type": file_type})
     assert (status.state, status.ok, status.done, status.rows) == ("DONE", True, True, 3)
     back = server.table(POOL, table)
     assert back.schema.names == SMALL.schema.names
@@ -115,7 +115,7 @@ def test_chunks_of_any_size_give_the_same_table(
         {"K": range(50_000), "V": [f"text {i * 7919 % 104729}" for i in range(50_000)]}
     )
     status = connection.push(
-        frame, POOL, table, mode="REPLACE", keys=keys, chunk_bytes=100_000, staging=url
+        frame, POOL, table, mode="REPLACE", keys=keys, upload={"chunk_bytes": 100_000}, staging=url
     )
     assert status.chunks is not None
     assert status.chunks > 3
@@ -239,7 +239,7 @@ def test_rename_and_upsert_strategy_and_deduplicate(
             POOL,
             table,
             keys="CASE_ID",
-            upsert_strategy="UPSERT_WITH_UNCHANGED_METADATA",
+            upload={"job_options": {"upsertStrategy": "UPSERT_WITH_UNCHANGED_METADATA"}},
         )
 
 
@@ -262,3 +262,29 @@ def test_the_frame_is_never_changed(connection: Celonis, table: str) -> None:
     connection.push(frame, POOL, table, rename="upper_snake", nested="json")
     pd.testing.assert_frame_equal(frame, before)
     assert frame.attrs == {}
+
+
+def test_a_connection_has_its_own_upload_settings(server: Any, table: str) -> None:
+    """Pushes use them; a dict changes some, an Upload all of them."""
+    frame = pl.DataFrame({"N": range(50_000), "T": [str(n * n * n) for n in range(50_000)]})
+    small, auth = {"chunk_bytes": "100 KB", "workers": 2}, ApiKey(server.token)
+    with Celonis(server.url, auth=auth, upload=small, progress=False) as celonis:
+        pushed = celonis.push(frame, "Tests", table, mode="REPLACE")
+        one = celonis.push(frame, "Tests", table, mode="REPLACE", upload={"chunk_bytes": "50 MB"})
+        default = celonis.push(frame, "Tests", table, mode="REPLACE", upload=Upload())
+        planned = celonis.plan(frame, "Tests", table)
+    assert pushed.chunks is not None
+    assert pushed.chunks > 3
+    assert (one.chunks, default.chunks) == (1, 1)
+    assert planned.chunks is not None
+    assert planned.chunks > 3
+
+
+def test_changes_is_a_function_too(server: Any, connection: Celonis, table: str) -> None:
+    """Over the connection given, or the default one."""
+    celonis_frames.push(pl.DataFrame({"K": [1, 2]}), "Tests", table, keys="K", client=connection)
+    with celonis_frames.changes("Tests", table, keys="K", client=connection) as changes:
+        changes.upsert(pl.DataFrame({"K": [3]}))
+        changes.delete(pl.DataFrame({"K": [1]}))
+    assert changes.status.ok
+    assert sorted(server.table("Tests", table)["K"].to_pylist()) == [2, 3]

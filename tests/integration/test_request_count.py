@@ -31,7 +31,7 @@ def test_a_push_makes_four_requests_besides_chunks_and_polls(
     (pool,) = [pool for pool in connection.pools() if pool.name == "Tests"]
     caplog.set_level(logging.DEBUG, logger="urllib3.connectionpool")
     status = connection.push(
-        FRAME, "Tests" if by_name else pool.id, table, mode=mode, chunk_bytes="100 KB"
+        FRAME, "Tests" if by_name else pool.id, table, mode=mode, upload={"chunk_bytes": "100 KB"}
     )
     calls = [r.getMessage() for r in caplog.records if r.name == "urllib3.connectionpool"]
     calls = [call for call in calls if " HTTP/1.1" in call]
@@ -61,7 +61,7 @@ def test_the_last_uploads_are_as_large_as_the_others(
     frame: Any = pa.table({"A": np.random.default_rng(1).integers(0, 2**62, 3_000_000)})
     if library == "polars":
         frame = pl.from_arrow(frame)
-    status = connection.push(frame, "Tests", table, chunk_bytes=chunk_bytes)
+    status = connection.push(frame, "Tests", table, upload={"chunk_bytes": chunk_bytes})
     sizes = [chunk["bytes"] for chunk in server._catalog.chunks(status.job_id)]
     assert len(sizes) == status.chunks >= 5
     assert min(sizes) > 0.7 * max(sizes), sizes

@@ -25,7 +25,7 @@ import polars as pl
 from celonis_frames import ApiKey, Celonis
 celonis = Celonis(os.environ["CELONIS_URL"], auth=ApiKey(os.environ["CELONIS_API_TOKEN"]))
 frame = pl.DataFrame({{"A": range({ROWS})}})
-celonis.push(frame, "P", "T", chunk_bytes=100_000, staging=sys.argv[1])
+celonis.push(frame, "P", "T", upload={{"chunk_bytes": 100_000}}, staging=sys.argv[1])
 """
 
 
@@ -160,7 +160,7 @@ def test_a_running_push_cannot_be_resumed(own: Any, client: Celonis, tmp_path: P
 
     def push() -> None:
         try:
-            client.push(frame, "P", "T", staging=str(tmp_path), chunk_bytes=100_000)
+            client.push(frame, "P", "T", staging=str(tmp_path), upload={"chunk_bytes": 100_000})
         except BaseException as error:
             failed.append(error)
 
@@ -182,7 +182,7 @@ def test_the_stage_stays_when_the_server_is_unreachable(
     frame = pl.DataFrame({"A": range(ROWS)})
     own.faults.drop("upload", times=None)
     with pytest.raises(exceptions.ApiConnectionError) as caught:
-        client.push(frame, "P", "T", staging=str(tmp_path), chunk_bytes=100_000)
+        client.push(frame, "P", "T", staging=str(tmp_path), upload={"chunk_bytes": 100_000})
     assert any("resume" in note for note in caught.value.__notes__)
     own.faults.clear()
     assert client.resume(str(tmp_path))[0].ok

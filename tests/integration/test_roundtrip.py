@@ -70,7 +70,7 @@ def test_every_type_of_every_library_arrives_as_documented(
     @given(st.data())
     def check(data: st.DataObject) -> None:
         file_type: Any = data.draw(st.sampled_from(["PARQUET", "PARQUET", "CSV"]))
-        options = {"binary": "hex", "file_type": file_type}
+        options = {"binary": "hex", "upload": {"file_type": file_type}}
         drawn = data.draw(
             st.lists(strategies.any_column(library, ROWS), min_size=COLUMNS, max_size=COLUMNS)
         )
@@ -120,9 +120,13 @@ def test_chunk_boundaries_change_nothing(
         tables = []
         for chunk_bytes in ("1 B", f"{data.draw(st.integers(1, 2_000))} B", None):
             status = connection.push(
-                frame, "Roundtrip", table, mode="REPLACE", chunk_bytes=chunk_bytes, binary="hex",
-                file_type=file_type,
-            )  # fmt: skip
+                frame,
+                "Roundtrip",
+                table,
+                mode="REPLACE",
+                upload={"chunk_bytes": chunk_bytes, "file_type": file_type},
+                binary="hex",
+            )
             if chunk_bytes == "1 B":
                 assert status.chunks == rows
             back = server.table("Roundtrip", table).sort_by("N")
@@ -200,6 +204,6 @@ def test_a_null_alone_in_its_row_is_not_lost_in_csv(connection: Celonis) -> None
     """Nulls in a frame of one column would be empty lines, so it is rejected; others are not."""
     frame = pl.DataFrame({"A": ["x", None]})
     with pytest.raises(exceptions.FrameError, match=r"1 nulls.*empty line"):
-        connection.push(frame, "Roundtrip", "T", file_type="CSV")
+        connection.push(frame, "Roundtrip", "T", upload={"file_type": "CSV"})
     assert plan(frame, "P", "T").rows == 2
-    assert plan(frame.drop_nulls(), "P", "T", file_type="CSV").rows == 1
+    assert plan(frame.drop_nulls(), "P", "T", upload={"file_type": "CSV"}).rows == 1

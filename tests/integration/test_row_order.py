@@ -31,7 +31,7 @@ def _frame(keys: int) -> Any:
 @pytest.mark.parametrize("workers", [None, 1])
 def test_chunks_hold_the_rows_in_order(workers: int | None) -> None:
     """With one upload at a time chunks are in row order, for any number of encoder threads."""
-    prepared = prepare(_frame(1_000), "T", PushOptions(keys="K", workers=workers))
+    prepared = prepare(_frame(1_000), "T", PushOptions.parse(keys="K", upload={"workers": workers}))
     prepared.check()
     rows: list[int] = []
     chunks = 0
@@ -56,7 +56,9 @@ def test_the_last_change_wins(connection: Celonis, server: Any, table: str) -> N
 
 def test_several_workers_with_duplicate_keys_give_a_warning() -> None:
     """With several workers the warning says that any of the rows may be kept."""
-    prepared = prepare(pa.table({"K": [1, 1]}), "T", PushOptions(keys="K", workers=2))
+    prepared = prepare(
+        pa.table({"K": [1, 1]}), "T", PushOptions.parse(keys="K", upload={"workers": 2})
+    )
     prepared.check()
     assert "any may be kept" in prepared.warnings[0]
 
@@ -69,7 +71,7 @@ def test_keys_finer_than_milliseconds_are_not_known_to_be_unique(
 ) -> None:
     """Celonis keeps milliseconds: keys that differ by less may be equal there."""
     frame = pa.table({"K": pa.array(times, pa.timestamp("us"))})
-    prepared = prepare(frame, "T", PushOptions(keys="K"))
+    prepared = prepare(frame, "T", PushOptions.parse(keys="K"))
     prepared.check()
     assert prepared.ordered is not known
 
@@ -85,7 +87,7 @@ def test_keys_that_repeat_at_the_second_reading(connection: Celonis, table: str)
 
     frame = pl.LazyFrame({"A": [0]}).map_batches(rows, schema={"K": pl.Int64})
     with pytest.raises(FrameError, match="repeated keys"):
-        connection.push(frame, POOL, table, keys="K", chunk_bytes="500 KB")
+        connection.push(frame, POOL, table, keys="K", upload={"chunk_bytes": "500 KB"})
 
 
 def test_keys_of_files_of_which_one_is_rewritten(
@@ -106,7 +108,7 @@ def test_keys_in_dictionaries_of_which_one_has_a_null() -> None:
     indices = pa.array([0, 1], pa.int32())
     odd = pa.DictionaryArray.from_arrays(indices, pa.array(["c", "a", None]))
     frame = pa.table({"K": pa.chunked_array([plain, odd])})
-    measure: FrameValidator = prepare(frame, "T", PushOptions(keys="K")).measure
+    measure: FrameValidator = prepare(frame, "T", PushOptions.parse(keys="K")).measure
     for batch in frame.to_batches():
         measure.update(batch)
     assert measure.different_keys == 3

@@ -131,11 +131,11 @@ def test_nulls_hidden_in_dictionaries(server: Any, connection: Celonis, table: s
 def test_nanoseconds_in_csv(server: Any, connection: Celonis, table: str) -> None:
     """CSV accepts nanosecond times whose nanoseconds are zero, and rejects the others."""
     good = pa.table({"A": pa.array([1_577_836_800_123_456_000], pa.timestamp("ns"))})
-    connection.push(good, "Types", table, file_type="CSV")
+    connection.push(good, "Types", table, upload={"file_type": "CSV"})
     assert server.table("Types", table)["A"].to_pylist()[0].microsecond == 123_456
     fine = pa.table({"A": pa.array([1], pa.timestamp("ns"))})
     with pytest.raises(exceptions.ColumnTypeError, match="with nanoseconds, which CSV"):
-        connection.push(fine, "Types", table, file_type="CSV")
+        connection.push(fine, "Types", table, upload={"file_type": "CSV"})
 
 
 OTHERS: list[tuple[pa.Array, str, str, list[Any]]] = [
@@ -180,7 +180,7 @@ def test_columns_gives_the_other_types_of_the_table(
     }
     for array, kind, file_type, stored in OTHERS:
         frame = pa.table({"N": pa.array(range(len(array))), "C": array})
-        options = {"columns": {"C": kind}, "file_type": file_type}
+        options = {"columns": {"C": kind}, "upload": {"file_type": file_type}}
         (column,) = [c for c in plan(frame, "P", "T", **options).columns if c.name == "C"]
         assert column.type == kind
         connection.push(frame, "Types", table, mode="REPLACE", **options)
@@ -251,9 +251,9 @@ UNFIT: list[tuple[str, Any, dict[str, Any], str]] = [
     ("another type than text for JSON", pl.DataFrame({"C": [[1]]}),
      {"nested": "json", "columns": {"C": "INTEGER"}}, "cannot be sent as INTEGER"),
     ("TIME finer than it is", pa.table({"C": pa.array([1], pa.time64("ns"))}),
-     {"columns": {"C": "TIME"}, "file_type": "CSV"}, "do not fit TIME"),
+     {"columns": {"C": "TIME"}, "upload": {"file_type": "CSV"}}, "do not fit TIME"),
     ("the year 0 in CSV", pa.table({"C": pa.array([-62_135_596_800_001], pa.timestamp("ms"))}),
-     {"file_type": "CSV"}, "years 1 to 9999"),
+     {"upload": {"file_type": "CSV"}}, "years 1 to 9999"),
     ("times beyond microseconds", pa.table({"C": pa.array([2**60], pa.timestamp("s"))}), {},
      "do not fit DATETIME"),
 ]  # fmt: skip

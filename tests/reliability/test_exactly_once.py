@@ -57,7 +57,7 @@ def test_a_duplicate_chunk_never_replaces_a_missing_one(
     """The number of chunks proves nothing: chunks are identified by their checksums."""
     arm(own.faults)
     try:
-        status = client.push(FRAME, "P", table, keys=keys, chunk_bytes=60_000)
+        status = client.push(FRAME, "P", table, keys=keys, upload={"chunk_bytes": 60_000})
     except exceptions.UploadUncertain:
         with pytest.raises(KeyError):
             own.table("P", table)

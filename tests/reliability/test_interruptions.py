@@ -28,7 +28,7 @@ celonis = Celonis(os.environ["CELONIS_URL"], auth=ApiKey(os.environ["CELONIS_API
 frame = pl.DataFrame({"A": range(200_000)})
 
 def push(**options):
-    return celonis.push(frame, "P", "T", chunk_bytes=200_000, **options)
+    return celonis.push(frame, "P", "T", upload={"chunk_bytes": 200_000}, **options)
 
 """
 
@@ -302,7 +302,7 @@ def test_an_exception_in_a_generator_leaves_nothing_behind(
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        connection.push(frames(), "P", table, chunk_bytes=10_000)
+        connection.push(frames(), "P", table, upload={"chunk_bytes": 10_000})
     assert not [job for job in server.jobs if job["targetName"] == table]
     assert not list(tmp_path.iterdir())
     assert not [thread for thread in threading.enumerate() if thread.name == "celonis-upload"]

@@ -141,7 +141,11 @@ def test_chunks_in_memory(
     server.faults.delay("upload", 0.01)
     try:
         status = connection.push(
-            frame, "Pipeline", table, mode="REPLACE", chunk_bytes=WISH, workers=workers
+            frame,
+            "Pipeline",
+            table,
+            mode="REPLACE",
+            upload={"chunk_bytes": WISH, "workers": workers},
         )
     finally:
         server.faults.clear()
@@ -163,7 +167,7 @@ def status(name):
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
 
 url, token, kind = sys.argv[1:]
-options = dict(mode="REPLACE", chunk_bytes=8_000_000, workers=2)
+options = dict(mode="REPLACE", upload={"chunk_bytes": 8_000_000, "workers": 2})
 with Celonis(url, auth=ApiKey(token)) as celonis:
     celonis.push(pa.table({"A": ["x"]}), "Pipeline", "WARM", **options)
     if kind == "objects":

@@ -35,7 +35,9 @@ def test_a_pandas_object_frame_is_read_twice_if_the_disk_is_full(
 ) -> None:
     """There is no room for its chunks, but the frame can be read again."""
     frame = pd.DataFrame({"T": pd.Series([f"{n:040d}" for n in range(30_000)], dtype=object)})
-    status = connection.push(frame, "Trouble", table, mode="REPLACE", chunk_bytes=20_000, workers=1)
+    status = connection.push(
+        frame, "Trouble", table, mode="REPLACE", upload={"chunk_bytes": 20_000, "workers": 1}
+    )
     assert status.rows == server.table("Trouble", table).num_rows == 30_000
     assert any("read twice" in record.message for record in caplog.records)
 
@@ -47,7 +49,12 @@ def test_a_stream_is_rejected_if_the_disk_is_full(
     """A stream can be read only once: the error names TMPDIR, and no job is created."""
     jobs = len(server.jobs)
     with pytest.raises(FrameError, match="TMPDIR"):
-        connection.push(_rows(50_000).to_reader(), "Trouble", table, chunk_bytes=20_000, workers=1)
+        connection.push(
+            _rows(50_000).to_reader(),
+            "Trouble",
+            table,
+            upload={"chunk_bytes": 20_000, "workers": 1},
+        )
     assert len(server.jobs) == jobs
 
 
@@ -66,7 +73,9 @@ def test_ctrl_c_while_rows_are_read(
             yield _rows(5_000)
 
     with pytest.raises(KeyboardInterrupt):
-        connection.push(rows(), "Trouble", table, chunk_bytes=50_000, workers=workers)
+        connection.push(
+            rows(), "Trouble", table, upload={"chunk_bytes": 50_000, "workers": workers}
+        )
     assert push_threads() == []
     assert len(server.jobs) == jobs
 
@@ -81,7 +90,7 @@ def test_ctrl_c_while_chunks_are_encoded_and_uploaded(
     try:
         interrupting.start()
         with pytest.raises(KeyboardInterrupt):
-            connection.push(whole, "Trouble", table, chunk_bytes=20_000, workers=2)
+            connection.push(whole, "Trouble", table, upload={"chunk_bytes": 20_000, "workers": 2})
         assert push_threads() == []
     finally:
         interrupting.join()
@@ -114,7 +123,13 @@ def test_a_rejected_upload_ends_all_threads_at_once(server: Any, table: str) -> 
     try:
         with server.connect() as own:
             with pytest.raises(PermissionDenied) as caught:
-                own.push(_rows(200_000), "Trouble", table, mode="REPLACE", chunk_bytes=100_000)
+                own.push(
+                    _rows(200_000),
+                    "Trouble",
+                    table,
+                    mode="REPLACE",
+                    upload={"chunk_bytes": 100_000},
+                )
             assert push_threads() == []
             assert caught.value.__traceback__ is not None
     finally:
@@ -138,7 +153,12 @@ def test_timeout_ends_a_push_whose_query_hangs(connection: Celonis, table: str) 
     try:
         with pytest.raises(JobTimeout):
             connection.push(
-                frame, "Trouble", table, mode="REPLACE", chunk_bytes="500 KB", timeout=2.0
+                frame,
+                "Trouble",
+                table,
+                mode="REPLACE",
+                upload={"chunk_bytes": "500 KB"},
+                timeout=2.0,
             )
         assert len(runs) == 2
         assert not finished.is_set()

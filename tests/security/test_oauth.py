@@ -132,7 +132,7 @@ def test_a_long_push_across_expiries(
             original(*arguments, **options)
 
         monkeypatch.setattr(DataPushApi, "upload_chunk", upload)
-        status = connection.push(batches(), pool, "T", chunk_bytes="1 B", workers=1)
+        status = connection.push(batches(), pool, "T", upload={"chunk_bytes": "1 B", "workers": 1})
     assert expired.is_set()
     assert status.ok
     assert celonis.table("P", "T").sort_by("A").column("A").to_pylist() == list(range(rows))

@@ -124,7 +124,10 @@ def test_the_ca_file_is_read_once_for_all_connections(
     monkeypatch.setattr("urllib3.util.ssl_.SSLContext", Counting)
     url, rows = behind_tls("127.0.0.1"), pa.table({"A": range(50_000)})
     with Celonis(url, auth=ApiKey(celonis.token), verify=str(ca_file)) as connection:
-        assert connection.push(rows, "P", "T", mode="REPLACE", chunk_bytes="50 KB").chunks > 3
+        assert (
+            connection.push(rows, "P", "T", mode="REPLACE", upload={"chunk_bytes": "50 KB"}).chunks
+            > 3
+        )
     assert read == [{"cafile": str(ca_file)}]
 
 

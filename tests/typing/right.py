@@ -16,6 +16,7 @@ from celonis_frames import (
     Column,
     PushPlan,
     PushStatus,
+    Upload,
     connect,
     delete,
     exceptions,
@@ -65,14 +66,15 @@ def options(frame: Any, celonis: Celonis) -> None:
         index=False,
         rename={"a": "A"},
         nested="json",
-        file_type="CSV",
-        compression="none",
-        chunk_bytes="256 MB",
+        upload={
+            "file_type": "CSV",
+            "compression": "none",
+            "chunk_bytes": "256 MB",
+            "workers": 2,
+            "job_options": {"upsertStrategy": "UPSERT_WITH_NULLIFICATION", "optionalFields": []},
+        },
         staging="memory://chunks",
-        workers=2,
         deduplicate_by="EVENT_TIME",
-        upsert_strategy="UPSERT_WITH_NULLIFICATION",
-        job_options={"optionalFields": []},
         wait=False,
         timeout=600.0,
         progress=False,
@@ -81,9 +83,19 @@ def options(frame: Any, celonis: Celonis) -> None:
     assert_type(status, PushStatus)
     for mode in ("DELTA", "REPLACE", "delta", "replace"):
         push(frame, POOL, TABLE, mode=mode)
-    push(frame, POOL, TABLE, keys="CASE_ID", rename="upper_snake", chunk_bytes=64_000_000)
-    push(frame, POOL, TABLE, compression="none")
-    push(frame, POOL, TABLE, keys=("CASE_ID",), rename="snake", file_type="parquet", timeout=60)
+    push(
+        frame, POOL, TABLE, keys="CASE_ID", rename="upper_snake", upload={"chunk_bytes": 64_000_000}
+    )
+    push(frame, POOL, TABLE, upload=Upload(compression="none", chunk_bytes=64_000_000))
+    push(
+        frame,
+        POOL,
+        TABLE,
+        keys=("CASE_ID",),
+        rename="snake",
+        upload={"file_type": "parquet"},
+        timeout=60,
+    )
     assert_type(celonis.push(frame, POOL, TABLE, mode="REPLACE"), PushStatus)
     assert_type(delete(frame, POOL, TABLE, keys=["CASE_ID"]), PushStatus)
     assert_type(celonis.delete(frame, POOL, TABLE, keys="CASE_ID"), PushStatus)

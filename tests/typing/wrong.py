@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from celonis_frames import AppKey, Celonis, Column, PushStatus, connect, delete, plan, push
+from celonis_frames import AppKey, Celonis, Column, PushStatus, Upload, connect, delete, plan, push
+from celonis_frames._accessors import CelonisAccessor
 
 POOL, TABLE = "Purchasing", "EVENTS"
 
 
 def options(frame: Any, celonis: Celonis) -> None:
-    """Wrong words, wrong kinds and wrong names, on every door."""
+    """Wrong words, wrong kinds and wrong names, on functions and methods."""
     push(frame, POOL, TABLE, mode="APPEND")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     push(frame, POOL, TABLE, mode=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     push(frame, POOL, TABLE, modus="DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -20,12 +21,15 @@ def options(frame: Any, celonis: Celonis) -> None:
     push(frame, POOL, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     push(frame, POOL, TABLE, keys=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     push(frame, POOL, TABLE, keys=[1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    push(frame, POOL, TABLE, file_type="XLSX")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    push(frame, POOL, TABLE, compression="zip")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, upload={"file_type": "XLSX"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, upload={"compression": "zip"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     push(frame, POOL, TABLE, columns={"A": 1.5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
     push(frame, POOL, TABLE, rename="camel")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    push(frame, POOL, TABLE, chunk_bytes=1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    push(frame, POOL, TABLE, upsert_strategy="MERGE")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, upload={"chunk_bytes": 1.5})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, upload={"job_options": 1})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, upload={"chunks": 1})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, chunk_bytes=1_000_000)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    push(frame, POOL, TABLE, nested="text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     push(frame, POOL, TABLE, timeout="60 s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     push(frame, POOL, TABLE, client="local")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     celonis.push(frame, POOL, TABLE, mode="APPEND")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -35,6 +39,22 @@ def options(frame: Any, celonis: Celonis) -> None:
     celonis.delete(frame, POOL, TABLE, keys=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     plan(frame, POOL, TABLE, mode="APPEND")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     plan(frame, POOL, TABLE, wait=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def accessors(accessor: CelonisAccessor) -> None:
+    """The same over the accessor."""
+    accessor.push(POOL, TABLE, mode="APPEND")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    accessor.push(POOL)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    accessor.push(POOL, TABLE, "DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    accessor.push(POOL, TABLE, modus="DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    accessor.delete(POOL, TABLE)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def uploads() -> None:
+    """What an upload does not take."""
+    Upload(file_type="XLSX")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Upload(chunks=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Upload("CSV")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def overrides() -> None:

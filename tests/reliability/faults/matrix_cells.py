@@ -119,11 +119,13 @@ def push(cell: Cell, server: Any, pool: str, table: pa.Table, folder: Path) -> A
             table,
             pool,
             TABLE,
-            workers=cell.workers,
-            chunk_bytes=f"{CHUNK_BYTES} B",
+            upload={
+                "workers": cell.workers,
+                "chunk_bytes": f"{CHUNK_BYTES} B",
+                # Rejected by the local Celonis at execution, so that the job has to be cancelled.
+                "compression": "zstd" if cell.call == "cancel" else "snappy",
+            },
             staging=f"file://{folder}" if cell.staging else None,
-            # What the local Celonis refuses by itself, so that the job has to be cancelled.
-            compression="zstd" if cell.call == "cancel" else "snappy",
             progress=False,
         )
 

@@ -67,8 +67,7 @@ def push(client: Celonis, order: dict[str, Any]) -> dict[str, Any]:
         POOL,
         order["table"],
         columns={"TEXT": TEXT_LENGTH},
-        chunk_bytes=f"{order['chunk_bytes']} B",
-        workers=order["workers"],
+        upload={"chunk_bytes": f"{order['chunk_bytes']} B", "workers": order["workers"]},
         staging=order["staging"],
         progress=False,
     )

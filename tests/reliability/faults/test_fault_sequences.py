@@ -61,8 +61,7 @@ def test_a_push_survives_consecutive_faults(name: str, workers: int, faulty: Any
                 matrix_cells.frame(),
                 pool,
                 "T",
-                chunk_bytes=f"{matrix_cells.CHUNK_BYTES} B",
-                workers=workers,
+                upload={"chunk_bytes": f"{matrix_cells.CHUNK_BYTES} B", "workers": workers},
             )
     finally:
         faulty.faults.clear()

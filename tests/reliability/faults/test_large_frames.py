@@ -31,7 +31,7 @@ def test_a_connection_reset_within_a_large_chunk(
     try:
         with Celonis(faulty.url, auth=ApiKey(faulty.token)) as client:
             status = client.push(
-                large, "Large", table, chunk_bytes="12 MB", workers=1,
+                large, "Large", table, upload={"chunk_bytes": "12 MB", "workers": 1},
                 staging=f"file://{tmp_path}" if staging else None,
             )  # fmt: skip
     finally:

@@ -183,8 +183,8 @@ CHANGES: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 
-def _chunks(frame: Any, **options: Any) -> list[int]:
-    prepared = prepare(frame, "T", PushOptions(mode="REPLACE", **options))
+def _chunks(frame: Any, **upload: Any) -> list[int]:
+    prepared = prepare(frame, "T", PushOptions.parse(mode="REPLACE", upload=upload))
     prepared.check()
     made = []
     for chunk in prepared.chunks():

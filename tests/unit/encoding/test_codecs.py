@@ -30,7 +30,7 @@ def test_what_is_said_to_be_accepted_is_accepted() -> None:
     """The local Celonis' strict rules take exactly these, the default among them."""
     accepted = {codec.parquet_name for codec in CODECS.values() if codec.accepted}
     assert accepted == parquet_rules._CODECS
-    assert PushOptions().compression == DEFAULT_CODEC == "snappy"
+    assert PushOptions().upload.compression == DEFAULT_CODEC == "snappy"
     assert CODECS[DEFAULT_CODEC].accepted
 
 
@@ -45,4 +45,4 @@ def test_another_word_is_rejected(connection: Celonis, table: str, word: str) ->
     with pytest.raises(
         exceptions.ConfigError, match="'snappy' or 'none' or 'zstd' or 'gzip' or 'lz4'"
     ):
-        connection.push(pa.table({"A": [1]}), "Codecs", table, compression=word)  # type: ignore[arg-type]
+        connection.push(pa.table({"A": [1]}), "Codecs", table, upload={"compression": word})  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def _batches(sizes: list[int], *, noisy: bool) -> list[pa.RecordBatch]:
 
 
 def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[ChunkEncoder, Any]:
-    prepared = prepare(batches[0], "T", PushOptions(mode="REPLACE"))
+    prepared = prepare(batches[0], "T", PushOptions.parse(mode="REPLACE"))
     return ChunkEncoder(
         prepared.layout, FileFormat(prepared.layout.encoded_schema), room=ROOM, **options
     ), prepared.measure
@@ -305,14 +305,14 @@ def test_a_thread_without_memory_ends_the_push_with_its_error(
 
         monkeypatch.setattr(TableLayout, "convert", failing)
         with pytest.raises(MemoryError):
-            connection.push(frame, "Tests", table, chunk_bytes="200 kB")
+            connection.push(frame, "Tests", table, upload={"chunk_bytes": "200 kB"})
     with pytest.raises(KeyError):
         server.table("Tests", table)
 
 
 def test_chunks_that_lack_a_row_are_not_executed() -> None:
     """Whatever loses one: their rows are counted against those that were looked at."""
-    prepared = prepare(pa.table({"A": [1, 2, 3]}), "T", PushOptions(mode="REPLACE"))
+    prepared = prepare(pa.table({"A": [1, 2, 3]}), "T", PushOptions.parse(mode="REPLACE"))
     prepared.check()
     prepared.measure.rows += 1
     with pytest.raises(FrameError, match=r"have 3 rows, .* has 4\. Nothing was executed"):

@@ -119,7 +119,7 @@ def test_what_this_library_writes_passes(
         (chunk,) = encode(frame.to_batches(), frame.schema, compression=codec)
         path = tmp_path / "own.parquet"
         path.write_bytes(b"".join(chunk.blocks()))
-        status = connection.push(path, POOL, table, mode="REPLACE", compression=codec)
+        status = connection.push(path, POOL, table, mode="REPLACE", upload={"compression": codec})
         assert _received(connection, status) == [_sha1(path)]
         direct = connection.push(frame, POOL, f"{table}_2", mode="REPLACE")
         assert direct.ok
@@ -135,7 +135,7 @@ def _with(name: str, values: Any) -> pa.Table:
 REQUIRED = pa.table({"N": [1, 2]}, schema=pa.schema([pa.field("N", pa.int64(), nullable=False)]))
 WRONG: list[tuple[str, pa.Table, dict[str, Any], dict[str, Any]]] = [
     ("codec", TABLE, {"compression": "zstd"}, {}),
-    ("not the codec asked for", TABLE, {}, {"compression": "none"}),
+    ("not the codec asked for", TABLE, {}, {"upload": {"compression": "none"}}),
     ("one column's codec", TABLE, {"compression": {"N": "gzip", "F": "snappy"}}, {}),
     ("INT32", _with("N", TABLE["N"].cast(pa.int32())), {}, {}),
     ("FLOAT", _with("F", pa.array([0.5, None, 1.5, 2.0], pa.float32())), {}, {}),
@@ -148,8 +148,8 @@ WRONG: list[tuple[str, pa.Table, dict[str, Any], dict[str, Any]]] = [
      {"use_dictionary": False, "column_encoding": {"N": "DELTA_BINARY_PACKED"}}, {}),
     ("a name", TABLE, {}, {"rename": {"S": "Text"}}),
     ("infinities may become null", TABLE, {}, {"infinity": "null"}),
-    ("larger than wished", TABLE, {}, {"chunk_bytes": "1 KB"}),
-    ("CSV", TABLE, {}, {"file_type": "CSV"}),
+    ("larger than wished", TABLE, {}, {"upload": {"chunk_bytes": "1 KB"}}),
+    ("CSV", TABLE, {}, {"upload": {"file_type": "CSV"}}),
 ]  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def test_a_file_with_one_thing_wrong_is_written_anew(
             else v
             for v in back[renamed.get(name, name)]
         ]
-        if options.get("file_type") == "CSV" and name == "S":
+        if options.get("upload") == {"file_type": "CSV"} and name == "S":
             values = [value or None for value in values]  # noqa: PLW2901
             got = [value or None for value in got]
         assert got == values, name
@@ -194,7 +194,7 @@ def test_good_and_other_files_come_in_one_push(
     good = [_write(tmp_path / f"{n}-good.parquet", TABLE.slice(0, n)) for n in (1, 3)]
     _write(tmp_path / "2-wrong.parquet", compression="gzip")
     _write(tmp_path / "4-wrong.parquet", _with("N", TABLE["N"].cast(pa.int16())))
-    status = connection.push(str(tmp_path / "*.parquet"), POOL, table, workers=1)
+    status = connection.push(str(tmp_path / "*.parquet"), POOL, table, upload={"workers": 1})
     received = _received(connection, status)
     assert received[:2] == [_sha1(path) for path in good]
     assert len(received) > 2
@@ -235,7 +235,7 @@ def test_many_small_files_are_merged(connection: Celonis, table: str, tmp_path: 
     whole = str(tmp_path / "*.parquet")
     assert (connection.push(whole, POOL, table).chunks or 9) <= 2
     wish = 3 * paths[0].stat().st_size
-    fitting = connection.push(whole, POOL, table, chunk_bytes=f"{wish} B")
+    fitting = connection.push(whole, POOL, table, upload={"chunk_bytes": f"{wish} B"})
     assert sorted(map(str, _received(connection, fitting))) == sorted(map(_sha1, paths))
 
 
@@ -277,7 +277,7 @@ def test_the_values_of_such_a_file_are_checked(
 ) -> None:
     """What may not be sent is found before there is a job, as in any frame."""
     path = _write(tmp_path / "bad.parquet", content)
-    prepared = prepare(path, table, PushOptions(**options))
+    prepared = prepare(path, table, PushOptions.parse(**options))
     assert prepared.passing
     with pytest.raises(kind, match=message):
         connection.push(path, POOL, table, **options)
@@ -395,7 +395,7 @@ def test_with_a_stage_the_file_is_copied_as_it_is(
     _write(tmp_path / "in" / "2.parquet", compression="gzip")
     stage = tmp_path / "stage"
     status = connection.push(
-        str(tmp_path / "in" / "*.parquet"), POOL, table, staging=str(stage), workers=1
+        str(tmp_path / "in" / "*.parquet"), POOL, table, staging=str(stage), upload={"workers": 1}
     )
     received = _received(connection, status)
     assert received[0] == _sha1(good)
@@ -573,7 +573,7 @@ def test_nanoseconds_within_lists_are_kept(tmp_path: Path) -> None:
     """The JSON has all digits, as that of any frame."""
     lists = pa.array([[EXACT], None], pa.list_(pa.timestamp("ns")))
     path = _int96(tmp_path / "a.parquet", {"A": lists, "N": [1, 2]})
-    prepared = prepare(path, "T", PushOptions(nested="json"))
+    prepared = prepare(path, "T", PushOptions.parse(nested="json"))
     prepared.check()
     (chunk,) = prepared.chunks()
     found = pq.read_table(pa.BufferReader(b"".join(chunk.blocks())))
@@ -617,7 +617,7 @@ def test_batches_of_files_are_of_a_size_that_footers_call_for(codec: str, tmp_pa
     path = tmp_path / "a.parquet"
     texts = [chr(97 + n % 26) * 15_000 + str(n) for n in range(3_000)]
     _write(path, pa.table({"A": texts}), use_dictionary=False, compression=codec)
-    prepared = prepare(path, "T", PushOptions(compression="none"))
+    prepared = prepare(path, "T", PushOptions.parse(upload={"compression": "none"}))
     assert prepared.passing is not None
     assert prepared.source.files is not None
     sources = {

@@ -647,7 +647,7 @@ def test_what_is_staged_outlives_a_power_failure(
     staging = tmp_path / "new" / "deep"
     own.faults.answer("create", 400)
     with pytest.raises(exceptions.BadRequest):
-        client.push(FRAME, "P", "T", staging=str(staging), chunk_bytes="1 KB")
+        client.push(FRAME, "P", "T", staging=str(staging), upload={"chunk_bytes": "1 KB"})
     folder = next(staging.glob("push-*"))
     chunks = list(folder.glob("chunk-*"))
     assert len(chunks) > 1

@@ -93,7 +93,7 @@ def test_parts_added_are_the_whole(data: st.DataObject) -> None:
     floats = data.draw(st.lists(st.floats(), min_size=len(texts), max_size=len(texts)))
     keys = data.draw(st.lists(st.integers(0, 5), min_size=len(texts), max_size=len(texts)))
     table = pa.table({"T": pa.array(texts, pa.string()), "F": floats, "K": keys})
-    measure = prepare(table, "T", PushOptions(keys="K", infinity="null")).measure
+    measure = prepare(table, "T", PushOptions.parse(keys="K", infinity="null")).measure
     parts: list[FrameValidator] = [measure.part() for _ in range(3)]
     whole = measure.anew()
     for batch in table.to_batches(max_chunksize=data.draw(st.integers(1, 7))):

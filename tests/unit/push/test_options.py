@@ -1,0 +1,70 @@
+"""The options of a push: parsed once, with the defaults of the connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from celonis_frames import Upload
+from celonis_frames._push.options import PushOptions
+from celonis_frames.exceptions import ConfigError, KeyColumnError
+
+
+def test_values_have_their_final_types() -> None:
+    """Whatever form was given: words in upper case, keys as a tuple, sizes in bytes."""
+    options = PushOptions.parse(
+        mode="replace", keys="K", verify="rows", upload={"chunk_bytes": "1 MB", "file_type": "csv"}
+    )
+    assert (options.mode, options.keys, options.verify) == ("REPLACE", ("K",), ("rows",))
+    assert options.upload == Upload(chunk_bytes=1_000_000, file_type="CSV")
+
+
+def test_a_dict_changes_what_it_names_and_an_upload_all() -> None:
+    """The rest stays as the connection has it."""
+    default = Upload(workers=2, chunk_bytes=1_000_000, job_options={"allowDuplicate": True})
+    changed = PushOptions.from_call({"upload": {"workers": 8}}, default).upload
+    assert changed == Upload(workers=8, chunk_bytes=1_000_000, job_options={"allowDuplicate": True})
+    assert PushOptions.from_call({"upload": Upload(workers=8)}, default).upload == Upload(workers=8)
+    assert PushOptions.from_call({"upload": None}, default).upload == default
+    assert PushOptions.from_call({}, default).upload == default
+
+
+def test_other_names_of_a_call_are_passed_over() -> None:
+    """A call is given with all its parameters, the frame among them."""
+    options = PushOptions.from_call({"frame": object(), "self": None, "wait": False}, Upload())
+    assert options == PushOptions(wait=False)
+
+
+@pytest.mark.parametrize("compression", [None, "snappy"])
+def test_the_default_codec_is_the_certain_one(compression: Any) -> None:
+    """None is what Celonis is known to accept."""
+    assert Upload(compression=compression).compression == "snappy"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"upload": {"chunks": 1}}, "file_type"),
+        ({"upload": "fast"}, "Upload"),
+        ({"upload": {"workers": 0}}, "workers=0"),
+        ({"upload": {"workers": True}}, "workers=True"),
+        ({"upload": {"job_options": {"type": "DELTA"}}}, "mode="),
+        ({"upload": {"job_options": {"upsertStrategy": "MERGE"}}}, "NULLIFICATION"),
+        ({"verify": "columns"}, "verify="),
+        ({"timeout": 0}, "timeout=0"),
+    ],
+)
+def test_wrong_values_are_named(given: dict[str, Any], message: str) -> None:
+    """The message names the option and what it takes."""
+    with pytest.raises(ConfigError, match=message):
+        PushOptions.parse(**given)
+
+
+def test_an_upsert_strategy_needs_keys_and_a_delta() -> None:
+    """The API's field is about rows with the same key."""
+    upload = Upload(job_options={"upsertStrategy": "UPSERT_WITH_NULLIFICATION"})
+    for given in ({}, {"mode": "REPLACE", "keys": "K"}):
+        with pytest.raises(KeyColumnError, match="upsertStrategy"):
+            PushOptions.parse(upload=upload, **given)
+    assert PushOptions.parse(upload=upload, keys="K").upload == upload
