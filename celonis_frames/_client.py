@@ -32,8 +32,6 @@ from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus
 from celonis_frames._schema.overrides import Column, ColumnType
 
-__all__ = ["Celonis"]
-
 
 class Celonis:
     """A connection to a Celonis team; any number of threads may share it.

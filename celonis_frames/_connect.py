@@ -15,8 +15,6 @@ from celonis_frames._push.options import Upload, UploadSettings
 from celonis_frames._urls import base_url, team_url
 from celonis_frames.exceptions import ConfigError
 
-__all__ = ["connect", "current"]
-
 _lock = threading.RLock()
 _connected: Celonis | None = None
 _from_env: Celonis | None = None

@@ -13,8 +13,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from celonis_frames._client import Celonis
 from celonis_frames._connect import current
 
-__all__ = ["changes", "delete", "plan", "push", "push_many", "resume", "without_first"]
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _C = TypeVar("_C", Celonis, Celonis | None)

@@ -11,8 +11,6 @@ from typing import Any
 from celonis_frames._push.options import PushOptions, Upload
 from celonis_frames.exceptions import ConfigError
 
-__all__ = ["add_options", "read_options"]
-
 
 def add_options(parser: argparse.ArgumentParser, method: Callable[..., Any]) -> None:
     """Add an argument for each option that the method takes."""

@@ -20,8 +20,6 @@ from celonis_frames._cli.demo import run as run_demo
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import CelonisFramesError, JobError
 
-__all__ = ["main"]
-
 Command = Callable[[argparse.Namespace], int]
 
 

@@ -12,8 +12,6 @@ import threading
 import time
 from typing import Self
 
-__all__ = ["POLL_SECONDS", "CallAborter", "CancelEvent", "Cancelled", "attach_socket", "pause"]
-
 POLL_SECONDS = 0.1
 """The main thread waits this long at a time: after a signal handler that a library installed, one
 long wait would continue."""

@@ -32,8 +32,6 @@ from celonis_frames._concurrency.cancellation import (
     Cancelled,
 )
 
-__all__ = ["run_uninterrupted"]
-
 CALL_GRACE_SECONDS = 1.0
 """Time for the current call to get its response: the outcome of an aborted call is unknown."""
 TASK_STOP_SECONDS = 15.0

@@ -19,16 +19,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, Self, TypeVar
 
-__all__ = [
-    "JOIN_SECONDS",
-    "QUEUE_SIZE",
-    "PoolStopped",
-    "WorkItems",
-    "WorkerPool",
-    "cpu_count",
-    "feed",
-]
-
 JOIN_SECONDS = 2.0
 """How long a stopped pool waits for its threads: a thread ends within one batch."""
 

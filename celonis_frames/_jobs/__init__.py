@@ -1,3 +1,1 @@
 """One data push job, from its creation to its end."""
-
-from __future__ import annotations

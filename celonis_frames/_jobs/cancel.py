@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._jobs.polling import ENDED
 from celonis_frames.exceptions import BadRequest
-
-if TYPE_CHECKING:
-    from celonis_frames._api.client import DataPushApi
-
-__all__ = ["cancel", "cleanup_policy"]
 
 
 def cancel(api: DataPushApi, pool_id: str, job_id: str, *, seconds: float | None = None) -> str:

@@ -24,9 +24,10 @@ import dataclasses
 import logging
 import time
 import weakref
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, Protocol
 
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency.cancellation import CallAborter, CancelEvent, Cancelled
 from celonis_frames._concurrency.interruption import run_uninterrupted
 from celonis_frames._concurrency.signals import in_main_thread
@@ -37,13 +38,6 @@ from celonis_frames._jobs.polling import wait_for
 from celonis_frames._jobs.submission import submit
 from celonis_frames._jobs.uploads import AmbiguousUploads, UploadProgress, Uploads
 from celonis_frames.exceptions import CelonisFramesError, JobTimeout, UploadUncertain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from celonis_frames._api.client import DataPushApi
-
-__all__ = ["Delivery", "DeliveryProgress", "DeliveryResult", "JobChunk", "JobJournal", "deliver"]
 
 MAX_JOBS = 3
 """Jobs created for one push, before the push fails."""

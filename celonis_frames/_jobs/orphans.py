@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._http.retry import Outcome, outcome
 from celonis_frames._jobs.cancel import cancel, cleanup_policy
 from celonis_frames.exceptions import ApiError, CelonisFramesError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from celonis_frames._api.client import DataPushApi
-
-__all__ = ["Orphans"]
 
 _log = logging.getLogger("celonis_frames")
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import pause
 from celonis_frames._http.retry import MAX_RETRY_AFTER, Outcome, RetryPolicy, outcome
 from celonis_frames.exceptions import ApiError, JobFailed, JobTimeout
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from celonis_frames._api.client import DataPushApi
-
-__all__ = ["ENDED", "failure", "timed_out", "wait_for", "wait_for_all"]
 
 ENDED = frozenset({"DONE", "ERROR", "CANCELED"})
 """The final states of a job."""

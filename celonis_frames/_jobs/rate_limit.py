@@ -7,16 +7,11 @@ import datetime as dt
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from celonis_frames._concurrency.cancellation import pause
 from celonis_frames._formatting import counted
 from celonis_frames.exceptions import RateLimited
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["SubmissionLimit", "limit_for"]
 
 _log = logging.getLogger("celonis_frames")
 

@@ -6,18 +6,12 @@ hour, UTC (Getting Started page of the Data Push API).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._http.retry import Outcome, outcome
 from celonis_frames._jobs.rate_limit import limit_for
 from celonis_frames.exceptions import ApiError, BadRequest, Conflict, RateLimited, UploadUncertain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from celonis_frames._api.client import DataPushApi
-
-__all__ = ["submit"]
 
 
 def submit(

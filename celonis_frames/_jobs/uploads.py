@@ -23,21 +23,16 @@ import threading
 import time
 import zlib
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
+from celonis_frames._api.client import DataPushApi
+from celonis_frames._api.models import Chunk
 from celonis_frames._concurrency.cancellation import CallAborter, Cancelled, pause
 from celonis_frames._formatting import counted
+from celonis_frames._http.multipart import Payload
 from celonis_frames._http.retry import Outcome, RetryPolicy, RetryState, outcome
 from celonis_frames.exceptions import ApiError, JobTimeout, UploadUncertain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from celonis_frames._api.client import DataPushApi
-    from celonis_frames._api.models import Chunk
-    from celonis_frames._http.multipart import Payload
-
-__all__ = ["AmbiguousUploads", "UploadProgress", "Uploads"]
 
 RECONCILE_DELAYS = (0.5, 2.0)
 """Delays (s) between polls for an upload with unknown outcome before it is treated as lost."""

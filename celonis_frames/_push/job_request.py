@@ -11,8 +11,6 @@ from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 
-__all__ = ["job_body"]
-
 
 def job_body(
     frames: Sequence[PreparedFrame],

@@ -34,18 +34,6 @@ from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
 from celonis_frames.exceptions import ApiError, FrameError, JobError
 
-__all__ = [
-    "Connection",
-    "OnSubmitted",
-    "api_of",
-    "follow",
-    "job_note",
-    "push_frame",
-    "push_prepared",
-    "resume_note",
-    "status_of",
-]
-
 logger = logging.getLogger("celonis_frames")
 
 

@@ -20,15 +20,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celonis_frames._api import lookup
+from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import Cancelled
 from celonis_frames._concurrency.signals import sigterm_as_system_exit
+from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import Connection, api_of, push_frame
 from celonis_frames._push.status import PushStatus, update_status
+from celonis_frames._push.verification import Verification
 from celonis_frames.exceptions import (
     CelonisFramesError,
     ConfigError,
@@ -36,12 +39,6 @@ from celonis_frames.exceptions import (
     JobTimeout,
     NotFound,
 )
-
-if TYPE_CHECKING:
-    from celonis_frames._api.models import Job
-    from celonis_frames._jobs.delivery import DeliveryResult
-    from celonis_frames._push.verification import Verification
-
 
 AT_ONCE = 3
 """Tables that are encoded and uploaded at the same time."""

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from celonis_frames._api.client import DataPushApi
+from celonis_frames._api.models import Job, JobState
 from celonis_frames._formatting import counted, format_bytes
 from celonis_frames._jobs.polling import ENDED, failure, wait_for
 from celonis_frames.exceptions import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from celonis_frames._api.client import DataPushApi
-    from celonis_frames._api.models import Job, JobState
-
-__all__ = ["PushStatus", "update_status"]
 
 _MARKS = {"DONE": "✓", "ERROR": "✗", "CANCELED": "✗"}
 

@@ -1,3 +1,1 @@
 """From an Arrow schema to the schema of a Celonis table."""
-
-from __future__ import annotations

@@ -1,3 +1,1 @@
 """Any kind of frame as a source of Arrow record batches."""
-
-from __future__ import annotations

@@ -31,8 +31,6 @@ from celonis_frames._sources.polars import read_lazy, read_polars
 from celonis_frames._sources.source import Source
 from celonis_frames.exceptions import ConfigError, FrameError
 
-__all__ = ["read"]
-
 _SAMPLE_FILES = 3
 """Files of a Dataset whose footers are read to estimate the bytes of a row."""
 

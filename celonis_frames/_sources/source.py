@@ -9,8 +9,6 @@ import pyarrow as pa
 
 from celonis_frames._sources.parquet import ParquetFiles
 
-__all__ = ["Source"]
-
 
 @dataclass(frozen=True)
 class Source:
