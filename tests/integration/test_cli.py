@@ -204,7 +204,7 @@ def test_serve_says_what_it_cannot_have(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
-    """Nobody looks for another local Celonis when the path was wrong."""
+    """The error does not suggest another local Celonis if the path is wrong."""
     file = tmp_path / "notes.txt"
     file.write_text("no database, but long enough to have a header")
     done = _run("serve", str(file), "--port", "0")
