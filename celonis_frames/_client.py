@@ -272,7 +272,7 @@ class Celonis:
             UploadUncertain: The server does not have exactly the chunks sent; nothing was executed.
         """
         connected = client or self
-        return push_frame(connected, frame, pool, table, connected._options(locals()))
+        return push_frame(connected._api, frame, pool, table, connected._options(locals()))
 
     def push_many(  # noqa: D417  # the other parameters are those of `push`
         self,
@@ -321,7 +321,7 @@ class Celonis:
         connected, call = client or self, locals()
         keys_of = keys_by_table(keys, frames)
         return push_tables(
-            connected,
+            connected._api,
             frames,
             pool,
             lambda table: connected._options(call, keys=keys_of(table)),
@@ -372,7 +372,7 @@ class Celonis:
         connected = client or self
         options = connected._options(locals(), mode="DELTA")
         one_by_one = options.upload.changed({"workers": 1})
-        return Changes(connected, pool, table, replace(options, upload=one_by_one))
+        return Changes(connected._api, pool, table, replace(options, upload=one_by_one))
 
     def delete(  # noqa: D417  # the other parameters are those of `push`
         self,
@@ -410,7 +410,7 @@ class Celonis:
         """
         connected = client or self
         options = connected._options(locals(), mode="DELTA")
-        return push_frame(connected, frame, pool, table, options, deleted=True)
+        return push_frame(connected._api, frame, pool, table, options, deleted=True)
 
     def plan(  # noqa: D417  # the other parameters are those of `push`
         self: Celonis | None,

@@ -6,8 +6,9 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.pipeline import Connection, push_prepared
+from celonis_frames._push.pipeline import push_prepared
 from celonis_frames._push.prepared_frame import PreparedFrame, prepare
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.spool import MemoryBudget
@@ -21,8 +22,8 @@ class Changes:
     with an error. They are applied in the order in which they were added.
     """
 
-    def __init__(self, connection: Connection, pool: str, table: str, options: PushOptions) -> None:
-        self._connection, self._pool, self._table = connection, pool, table
+    def __init__(self, api: DataPushApi, pool: str, table: str, options: PushOptions) -> None:
+        self._api, self._pool, self._table = api, pool, table
         self._options = options
         self._frames: list[PreparedFrame] = []
         self._spare = MemoryBudget(3 * options.memory // 4)
@@ -81,7 +82,7 @@ class Changes:
                 prepared.close()
             return
         self._status = push_prepared(
-            self._connection,
+            self._api,
             self._frames,
             self._pool,
             self._table,

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
@@ -40,20 +40,8 @@ logger = logging.getLogger("celonis_frames")
 OnSubmitted = Callable[[DeliveryResult, Verification], None]
 
 
-class Connection(Protocol):
-    """A `Celonis`, which this package does not import."""
-
-    @property
-    def _api(self) -> DataPushApi: ...
-
-
-def api_of(connection: Connection) -> DataPushApi:
-    """The API of a connection; no public attribute, since it would show in ``dir()``."""
-    return connection._api  # noqa: SLF001  # the only access
-
-
 def push_frame(
-    connection: Connection,
+    api: DataPushApi,
     frame: Any,
     pool: str,
     table: str,
@@ -63,17 +51,7 @@ def push_frame(
     stop: threading.Event | None = None,
     on_submitted: OnSubmitted | None = None,
 ) -> PushStatus:
-    """Prepare a frame and send it. See `push_prepared`.
-
-    Args:
-        connection: The connection.
-        frame: A frame of any kind that `celonis_frames.push` takes.
-        pool: As for `push_prepared`, like all that follow.
-        table: Name of the table.
-        options: The checked options.
-        deleted: Send the frame's keys as rows to delete.
-        stop: Cancels the push.
-        on_submitted: Called with the job.
+    """Prepare a frame and send it; `deleted` sends its keys as rows to delete. See `push_prepared`.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: As `celonis_frames.push`.
@@ -81,19 +59,12 @@ def push_frame(
     begin = time.monotonic()
     prepared = prepare(frame, table, options, deleted=deleted)
     return push_prepared(
-        connection,
-        [prepared],
-        pool,
-        table,
-        options,
-        begin=begin,
-        stop=stop,
-        on_submitted=on_submitted,
+        api, [prepared], pool, table, options, begin=begin, stop=stop, on_submitted=on_submitted
     )
 
 
 def push_prepared(
-    connection: Connection,
+    api: DataPushApi,
     frames: Sequence[PreparedFrame],
     pool: str,
     table: str,
@@ -107,7 +78,7 @@ def push_prepared(
     """Send frames as one job, in their order, and wait for the job if `options` say so.
 
     Args:
-        connection: The connection.
+        api: The API of the connection.
         frames: The prepared frames; those with rows to upsert have the same columns.
         pool: Data Pool by id, name or URL.
         table: Name of the table.
@@ -123,8 +94,7 @@ def push_prepared(
     """
     deadline = None if options.timeout is None else begin + options.timeout
     timings: dict[str, float] = {}
-    whole = api_of(connection)
-    api = whole.within(deadline=deadline, stop=stop)
+    whole, api = api, api.within(deadline=deadline, stop=stop)
     with ExitStack() as stack:
         # 1. Look up the pool and the data connection, begin the stage.
         stack.enter_context(sigterm_as_system_exit())
@@ -135,11 +105,7 @@ def push_prepared(
         progress = stack.enter_context(Progress(table, show=options.progress))
         stage = None
         if options.staging is not None:
-            manifest = Manifest(
-                api.url,
-                pool_id,
-                duplicate_removal_column=options.deduplicate_by,
-            )
+            manifest = Manifest(api.url, pool_id, duplicate_removal_column=options.deduplicate_by)
             stage = Stage.begin(options.staging, manifest)
             stack.callback(stage.close)
         # 2. Read and check all rows; compare them with the table.

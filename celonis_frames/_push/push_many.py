@@ -23,13 +23,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from celonis_frames._api import lookup
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import Cancelled
 from celonis_frames._concurrency.signals import sigterm_as_system_exit
 from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.pipeline import Connection, api_of, push_frame
+from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.verification import Verification
 from celonis_frames.exceptions import (
@@ -51,7 +52,7 @@ _log = logging.getLogger("celonis_frames")
 
 
 def push_tables(
-    connection: Connection,
+    api: DataPushApi,
     frames: Mapping[str, Any],
     pool: str,
     options: Callable[[str], PushOptions],
@@ -61,7 +62,7 @@ def push_tables(
     """Push each frame into the table of its name. See `celonis_frames.push_many`.
 
     Args:
-        connection: The connection.
+        api: The API of the connection.
         frames: Frames by table name.
         pool: Data Pool by id, name or URL.
         options: Returns the checked options of a table.
@@ -79,7 +80,7 @@ def push_tables(
     pushes = {table: _TablePush(table, frames[table], options(table)) for table in frames}
     first = next(iter(pushes.values())).options
     deadline = None if first.timeout is None else time.monotonic() + first.timeout
-    multi = _MultiPush(connection, lookup.pool_id(api_of(connection), pool), pushes, deadline)
+    multi = _MultiPush(api, lookup.pool_id(api, pool), pushes, deadline)
     try:
         with sigterm_as_system_exit():
             multi.run(min(at_once, len(pushes)))
@@ -174,7 +175,7 @@ class _MultiPush:
     """Threads that push tables until the queue is empty.
 
     Args:
-        connection: The connection.
+        api: The API of the connection.
         pool_id: The pool.
         pushes: The pushes by table.
         deadline: Deadline of all tables together, in seconds of `time.monotonic`.
@@ -185,13 +186,12 @@ class _MultiPush:
 
     def __init__(
         self,
-        connection: Connection,
+        api: DataPushApi,
         pool_id: str,
         pushes: Mapping[str, _TablePush],
         deadline: float | None,
     ) -> None:
-        self._connection, self._pool_id = connection, pool_id
-        self._api = api_of(connection)
+        self._api, self._pool_id = api, pool_id
         self._pushes, self._deadline = pushes, deadline
         self._stop = threading.Event()
         self._waiting: queue.SimpleQueue[_TablePush] = queue.SimpleQueue()
@@ -357,7 +357,7 @@ class _MultiPush:
         # The table gets the remaining time; the jobs of all tables are polled together, later.
         options = dataclasses.replace(push.options, wait=False, timeout=remaining)
         push.status = push_frame(
-            self._connection, push.frame, self._pool_id, push.table, options, stop=self._stop,
+            self._api, push.frame, self._pool_id, push.table, options, stop=self._stop,
             on_submitted=push.on_submitted,
         )  # fmt: skip
 

@@ -255,5 +255,5 @@ def test_nothing_is_submitted_after_a_cancellation(
 
     monkeypatch.setattr(cancellation, "_sleep", sleep)
     with pytest.raises(cancellation.Cancelled):
-        push_frame(client, FRAME, "P", table, PushOptions(), stop=stop)
+        push_frame(client._api, FRAME, "P", table, PushOptions(), stop=stop)
     assert _states(own) == ["CANCELED"]
