@@ -7,7 +7,6 @@ import importlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Literal, NoReturn, Self
 
 from celonis_frames._api import lookup
@@ -37,7 +36,7 @@ class Celonis:
     """A connection to a Celonis team; any number of threads may share it.
 
     Args:
-        url: Any address of the team, pasted from the browser.
+        url: Any URL of the team, pasted from the browser.
         auth: `ApiKey`, `AppKey` or `OAuth2`.
         verify: True, or the path of a CA file to trust instead; certificates are always checked.
         timeouts: How long to wait for the server.
@@ -46,11 +45,11 @@ class Celonis:
         progress: Whether its pushes show a progress bar; None shows it in notebooks and terminals.
 
     Attributes:
-        url: The base address.
+        url: The base URL.
         local: The embedded local Celonis this connection started, or None.
 
     Raises:
-        ConfigError: If one of them cannot be used.
+        ConfigError: If one of them is invalid.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class Celonis:
 
     @classmethod
     def from_env(cls) -> Self:
-        """A connection as the environment says.
+        """A connection from the environment variables.
 
         Reads ``CELONIS_URL`` and the first that is set of ``CELONIS_API_TOKEN`` (with
         ``CELONIS_KEY_TYPE``), ``OAUTH_CLIENT_ID`` (with ``OAUTH_CLIENT_SECRET``, ``OAUTH_SCOPES``,
@@ -112,11 +111,11 @@ class Celonis:
         return self._api.pools()
 
     def pool(self, pool: str) -> Pool:
-        """One Data Pool, by id, name or pasted address.
+        """One Data Pool, by id, name or URL.
 
         Raises:
             NotFound: If there is none.
-            ConfigError: If the name fits several, or the address is another team's.
+            ConfigError: If the name matches several pools, or the URL is of another team.
             ApiError: If a call fails.
         """
         return lookup.pool(self._api, pool)
@@ -126,7 +125,7 @@ class Celonis:
 
         Raises:
             NotFound: If there is no such pool.
-            ConfigError: If its name fits several.
+            ConfigError: If its name matches several pools.
             ApiError: If a call fails.
         """
         return self._api.connections(self.pool_id(pool))
@@ -136,7 +135,7 @@ class Celonis:
 
         Raises:
             NotFound: If there is no such pool.
-            ConfigError: If its name fits several.
+            ConfigError: If its name matches several pools.
             ApiError: If a call fails.
         """
         return [PushStatus(self._api, job) for job in self._api.jobs(self.pool_id(pool))]
@@ -146,7 +145,7 @@ class Celonis:
 
         Raises:
             NotFound: If there is no such pool or job.
-            ConfigError: If the pool's name fits several.
+            ConfigError: If its name matches several pools.
             ApiError: If a call fails.
         """
         return PushStatus(self._api, self._api.job(self.pool_id(pool), id))
@@ -156,18 +155,18 @@ class Celonis:
 
         Raises:
             NotFound: If there is no such pool or job.
-            ConfigError: If the pool's name fits several.
+            ConfigError: If its name matches several pools.
             ApiError: If a call fails.
         """
         self._api.delete_job(self.pool_id(pool), id)
 
     def pool_id(self, pool: str) -> str:
-        """The id of a Data Pool given by id, name or pasted address; an id costs no request.
+        """The id of a Data Pool given by id, name or URL; an id costs no request.
 
         Raises:
             NotFound: If there is no such pool.
             PermissionDenied: If the key may not list pools; give the id then.
-            ConfigError: If the name fits several, or the address is another team's.
+            ConfigError: If the name matches several pools, or the URL is of another team.
             ApiError: If a call fails.
         """
         return lookup.pool_id(self._api, pool)
@@ -178,12 +177,12 @@ class Celonis:
         Raises:
             NotFound: If the pool has no such data connection.
             PermissionDenied: If the key may not list them; give the id then.
-            ConfigError: If the name fits several.
+            ConfigError: If the name matches several.
             ApiError: If a call fails.
         """
         return lookup.connection_id(self._api, pool_id, connection)
 
-    def push(  # its sections are Args and three more
+    def push(
         self,
         frame: Any,
         pool: str,
@@ -512,12 +511,7 @@ class Celonis:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __reduce__(self) -> NoReturn:

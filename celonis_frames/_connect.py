@@ -34,7 +34,7 @@ def connect(
     """Open a connection and make it the default.
 
     Args:
-        url: Any address of the team, pasted from the browser; ``"local"`` or
+        url: Any URL of the team, pasted from the browser; ``"local"`` or
             ``"local:PATH.duckdb"`` for the embedded local Celonis, in memory or in a file. Without
             `url` and `team`: the environment.
         team: With `cluster`, instead of `url`: ``https://<team>.<cluster>.celonis.cloud``.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Any, Self
 
 from celonis_frames._api.client import DataPushApi
@@ -70,14 +69,9 @@ class Changes:
         self._entered = self._open = True
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._open = False
-        if error is not None or not self._frames:
+        if kind is not None or not self._frames:
             for prepared in self._frames:
                 prepared.close()
             return
@@ -100,13 +94,7 @@ class Changes:
             )
         if not self._open:
             raise ConfigError("These changes were already sent. Call changes() again for new ones.")
-        prepared = prepare(
-            frame,
-            self._table,
-            self._options,
-            deleted=deleted,
-            spare=self._spare,
-        )
+        prepared = prepare(frame, self._table, self._options, deleted=deleted, spare=self._spare)
         self._check_columns(prepared)
         if self._options.staging is None:
             try:

@@ -25,13 +25,6 @@ def job_body(
     ignores it, the fallback keeps strings from being cut at 80 characters. Any value up to 65,000
     is allowed (Kafka sink), so a random one that is long enough also marks the job as ours, in case
     the response to its creation is lost.
-
-    Args:
-        frames: The job's frames; those with rows to upsert have the same columns.
-        pool_id: The pool.
-        table: Name of the table.
-        connection_id: The data connection; None is the pool's global schema.
-        options: The checked options.
     """
     # Keys to delete are columns of the frames to upsert, if there are any.
     shown = next((frame for frame in frames if not frame.deleted), frames[0])

@@ -180,10 +180,7 @@ class PreparedFrame:
             return
         room = threading.Semaphore(self.options.uploads(ordered=self.ordered) + 1)
         if self._held is not None:
-            held, self._held = (
-                self._held,
-                None,
-            )  # freed while sent; a second job reads again
+            held, self._held = self._held, None  # freed while sent; a second job reads again
             rows = self._rows(lambda: _consumed(held))
             with closing(self._streamed(rows, room, self._first, None, check)) as made:
                 yield from made
@@ -384,12 +381,8 @@ def prepare(
 ) -> PreparedFrame:
     """The frame with its layout, after the checks of its schema; reads no row.
 
-    Args:
-        frame: The frame to send.
-        table: Name of the table.
-        options: The checked options.
-        deleted: Whether its rows are keys of rows to delete.
-        spare: Memory budget shared with other frames; None: one of its own.
+    `deleted` frames have keys of rows to delete. Without a `spare` memory budget, shared with other
+    frames, it gets one of its own.
 
     Raises:
         FrameError: The frame cannot be sent.

@@ -59,14 +59,9 @@ def push_tables(
     *,
     at_once: int = AT_ONCE,
 ) -> dict[str, PushStatus]:
-    """Push each frame into the table of its name. See `celonis_frames.push_many`.
+    """Push each frame into the table of its name; `options` returns the options of a table.
 
-    Args:
-        api: The API of the connection.
-        frames: Frames by table name.
-        pool: Data Pool by id, name or URL.
-        options: Returns the checked options of a table.
-        at_once: Number of tables at the same time.
+    See `celonis_frames.push_many`.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push_many`.
@@ -116,9 +111,6 @@ class _TablePush:
     """One of the tables, with the state of its push.
 
     Attributes:
-        table: Name of the table.
-        frame: The frame to push.
-        options: The checked options.
         begun: Whether a thread has begun the push.
         running: Whether a thread is working on it.
         cancelled: The exception that ended a cancelled push; its notes tell about the job.
@@ -172,13 +164,7 @@ class _TablePush:
 
 
 class _MultiPush:
-    """Threads that push tables until the queue is empty.
-
-    Args:
-        api: The API of the connection.
-        pool_id: The pool.
-        pushes: The pushes by table.
-        deadline: Deadline of all tables together, in seconds of `time.monotonic`.
+    """Threads that push tables until the queue is empty, all before one monotonic deadline.
 
     Attributes:
         errors: Errors by table, in the order in which they occurred.
@@ -205,10 +191,8 @@ class _MultiPush:
         Raises:
             BaseException: An error that a user's frame raised, other than this library's.
         """
-        threads = [
-            threading.Thread(target=self._work, name="celonis-push", daemon=True)
-            for _ in range(size)
-        ]
+        threads = [threading.Thread(target=self._work, name="celonis-push", daemon=True)
+                   for _ in range(size)]  # fmt: skip
         try:
             for thread in threads:
                 thread.start()

@@ -134,13 +134,8 @@ class PushStatus:
             ConfigError: If the status has no connection, as after unpickling.
         """
         if not self.done:
-            wait_for(
-                self._connected_api(),
-                self.pool_id,
-                self.job_id,
-                timeout=timeout,
-                on_job=self._update,
-            )
+            api = self._connected_api()
+            wait_for(api, self.pool_id, self.job_id, timeout=timeout, on_job=self._update)
         return self
 
     def cancel(self) -> PushStatus:
@@ -239,12 +234,5 @@ def update_status(
     wait_seconds: float | None = None,
     warnings: Iterable[str] = (),
 ) -> None:
-    """Add to a status what another part of this package found out. Not a public method.
-
-    Args:
-        status: The status to change.
-        job: The job as last read.
-        wait_seconds: How long the job was waited for.
-        warnings: Warnings to add.
-    """
+    """Add to a status what another part of this package found out. Not a public method."""
     status._update(job, wait_seconds, warnings)  # noqa: SLF001  # of this module

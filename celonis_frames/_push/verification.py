@@ -45,13 +45,6 @@ class Verification:
     A DELTA is always compared with the lengths of the table's text columns, if the server returns
     them: a table keeps the lengths it was created with, and cuts longer strings without an error.
 
-    Args:
-        api: The API.
-        pool_id: The pool.
-        table: Name of the table.
-        connection_id: The data connection, or None.
-        options: The options of the push.
-
     Attributes:
         notes: Warnings for the user: differences, and what could not be compared.
     """
