@@ -1,7 +1,7 @@
-"""Batches of a useful size: what comes in crumbs is gathered, what is too large is cut.
+"""Batches of a useful size: small ones are joined, large ones are cut.
 
-Each batch costs every later step some time for each column, however few its rows are, and as much
-memory as it holds, however few it needs at a time.
+Each batch costs every later step some time per column, however few its rows are, and as much memory
+as it holds.
 """
 
 from __future__ import annotations
@@ -22,118 +22,129 @@ BATCH_BYTES = 8_000_000
 
 SLICE_BYTES = 16_000_000
 """The same for frames in memory, of which most columns are slices and no copies: every kernel that
-is called for a batch takes Python's lock, and threads lose more by it the smaller batches are."""
+is called for a batch takes the GIL, and threads lose more by it the smaller batches are."""
 
 _FEW_CORES = 4
 """With more, batches of `BATCH_BYTES` are enough: each core has one in work."""
 
 BATCH_ROWS = 131_072
-"""Rows of a batch, if they are narrow."""
+"""Rows of a batch of narrow rows."""
 
-_CRUMB_ROWS, _CRUMB_BYTES = 4_096, 1_000_000
-_GATHERED_ROWS, _GATHERED_BYTES = 32_768, 4_000_000
-_VIEWED = 3
-"""Buffers of views that point to some data: whether they are valid, the views, and the data."""
-TOO_LARGE = 2
-"""How many times the size wished for is let through: a guess at the source is often a bit low."""
+_SMALL_ROWS, _SMALL_BYTES = 4_096, 1_000_000
+"""A batch with fewer rows and fewer bytes is joined with the next ones."""
+
+_JOINED_ROWS, _JOINED_BYTES = 32_768, 4_000_000
+"""Rows or bytes at which joined batches are enough: to join copies them."""
+
+_BUFFERS_OF_LONG_VIEWS = 3
+"""Buffers of views that point to data: validity, views, data. Short values are in the views."""
+
+_VIEW_BYTES = 16
+"""Bytes of a view, whose first four are the length of its value."""
+
+MAX_OVERSIZE = 2
+"""How many times its target size a batch may have before it is cut: estimates are often low."""
 
 Batches = Iterator[pa.RecordBatch]
 
 
-def rebatch(batches: Batches, most: int = BATCH_BYTES) -> Batches:
-    """The same rows in batches of a useful size; those without rows are left out.
+def rebatch(batches: Batches, target_bytes: int = BATCH_BYTES) -> Batches:
+    """The same rows in batches of a useful size; batches without rows are dropped.
 
-    Slices of what is too large, not copies; only crumbs are copied.
+    Large batches are sliced; only small ones are copied.
 
     Args:
         batches: The rows.
-        most: Arrow bytes that a batch should have; up to twice as many are let through.
+        target_bytes: Arrow bytes of a batch; up to twice as many are accepted.
     """
     for batch in coalesce_small(batches):
-        yield from _cut(batch, most)
+        shared = sum(map(_shared_bytes, batch.columns))
+        yield from _cut(batch, target_bytes, shared, shared / batch.num_rows)
 
 
 def coalesce_small(batches: Batches) -> Batches:
-    """The same rows with no crumbs among the batches; those without rows are left out."""
-    crumbs: list[pa.RecordBatch] = []
+    """The same rows without small batches; batches without rows are dropped."""
+    small: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
         if not batch.num_rows:
             continue
-        crumb = batch.num_rows < _CRUMB_ROWS
-        weight = sum(map(_held, batch.columns)) if crumb else _CRUMB_BYTES
-        if weight < _CRUMB_BYTES:
-            crumbs.append(batch)
+        is_small = batch.num_rows < _SMALL_ROWS
+        column_bytes = sum(map(_column_bytes, batch.columns)) if is_small else _SMALL_BYTES
+        is_small = column_bytes < _SMALL_BYTES
+        if is_small:
+            small.append(batch)
             rows += batch.num_rows
-            size += weight
-        if crumbs and (weight >= _CRUMB_BYTES or rows >= _GATHERED_ROWS or size >= _GATHERED_BYTES):
-            together, crumbs, rows, size = crumbs, [], 0, 0
-            yield from _joined(together)
-        if weight >= _CRUMB_BYTES:
+            size += column_bytes
+        if small and (not is_small or rows >= _JOINED_ROWS or size >= _JOINED_BYTES):
+            together, small, rows, size = small, [], 0, 0
+            yield from _join(together)
+        if not is_small:
             yield batch
-    yield from _joined(crumbs)
+    yield from _join(small)
 
 
-def taper(batches: Batches, rows: int, threads: int, least: int) -> Batches:
+def taper(batches: Batches, rows: int, threads: int, min_rows: int) -> Batches:
     """The same rows, the last ones in ever smaller batches, so that all threads end together.
 
     Args:
         batches: The rows.
-        rows: How many there are.
-        threads: How many share them out.
-        least: Rows that are too few to be cut.
+        rows: Number of rows.
+        threads: Threads that process them.
+        min_rows: Rows of the smallest batch.
     """
     for batch in batches:
         start = 0
         while start < batch.num_rows:
-            step = max(least, rows // threads)
+            step = max(min_rows, rows // threads)
             part = batch.slice(start, step)
             start += step
             rows -= part.num_rows
             yield part
 
 
-def nbytes(data: Any) -> int:
-    """Arrow bytes of a table, batch or array, what its rows share counted whole."""
+def arrow_bytes(data: Any) -> int:
+    """Arrow bytes of a table, batch or array; data that its rows share is counted whole."""
     try:
         return int(data.nbytes)
     except pa.ArrowTypeError:  # views, in older versions: their buffers are counted whole
         if not hasattr(data, "get_total_buffer_size"):
-            data = data.__arrow_array__()  # what a pandas array is made of
+            data = data.__arrow_array__()  # of a pandas array
         return int(data.get_total_buffer_size())
 
 
-def weight(batch: pa.RecordBatch) -> float:
-    """Arrow bytes of a batch's rows, of a dictionary only as many values as there can be rows."""
+def batch_bytes(batch: pa.RecordBatch) -> float:
+    """Arrow bytes of a batch, of a dictionary no more values than there are rows."""
     size = 0.0
     for column in batch.columns:
-        size += _held(column)
+        size += _column_bytes(column)
         if pa.types.is_dictionary(column.type) and len(column.dictionary) > batch.num_rows:
-            spare = 1 - batch.num_rows / len(column.dictionary)
-            size -= spare * nbytes(column.dictionary)
+            unused_share = 1 - batch.num_rows / len(column.dictionary)
+            size -= unused_share * arrow_bytes(column.dictionary)
     return max(size, 1.0)
 
 
-def _held(column: Any) -> int:
-    """Arrow bytes of a column, of a view's data only what its rows point to."""
+def _column_bytes(column: Any) -> int:
+    """Arrow bytes of a column, of views only the data that its rows point to."""
     if not is_view(column.type):
-        return nbytes(column)
-    size = 16 * len(column)
-    if len(column.buffers()) < _VIEWED:
-        return size  # all are so short that the views hold them
+        return arrow_bytes(column)
+    size = _VIEW_BYTES * len(column)
+    if len(column.buffers()) < _BUFFERS_OF_LONG_VIEWS:
+        return size
     for start in range(0, len(column), BATCH_ROWS):
-        size += _viewed(column.slice(start, BATCH_ROWS))
+        size += _view_data_bytes(column.slice(start, BATCH_ROWS))
     return size
 
 
-def _viewed(column: Any) -> int:
-    """Bytes of the data that views point to, those of nulls not counted."""
+def _view_data_bytes(column: Any) -> int:
+    """Bytes of the data that views point to; nulls have none."""
     # A view is four 32-bit numbers, of which the first is the length.
     numbers = pa.Array.from_buffers(
         pa.int32(), 4 * len(column), [None, column.buffers()[1]], offset=4 * column.offset
     )
-    places = _every_fourth(1 << (len(column) - 1).bit_length())  # of few lengths, and kept
-    lengths = numbers.take(places.slice(0, len(column)))
+    # Rounded up to a power of two, so that few arrays are cached.
+    positions = _every_fourth(1 << (len(column) - 1).bit_length())
+    lengths = numbers.take(positions.slice(0, len(column)))
     if column.null_count:
         lengths = pc.multiply(lengths, column.is_valid().cast(pa.int32()))
     return pc.sum(lengths).as_py() or 0
@@ -141,62 +152,57 @@ def _viewed(column: Any) -> int:
 
 @functools.cache
 def _every_fourth(count: int) -> Any:
-    # Python's own array: what makes an Arrow scalar of a number imports pandas, if it is there.
-    places = array.array("i", range(0, 4 * count, 4))
-    return pa.Array.from_buffers(pa.int32(), count, [None, pa.py_buffer(places)])
+    # Python's own array: making an Arrow scalar of a number imports pandas, if it is installed.
+    positions = array.array("i", range(0, 4 * count, 4))
+    return pa.Array.from_buffers(pa.int32(), count, [None, pa.py_buffer(positions)])
 
 
-def _shared(column: Any) -> int:
-    """Arrow bytes that every slice of a column is counted with, however few its rows.
+def _shared_bytes(column: Any) -> int:
+    """Arrow bytes that are counted with every slice of a column, however few its rows.
 
     Such are a dictionary in a struct, the values of a dense union, the data of views in a list.
     """
     kind = column.type
     if is_view(kind) or pa.types.is_dictionary(kind):
-        return 0  # which `weight` sees to
-    return nbytes(column.slice(0, 0))
+        return 0  # `batch_bytes` counts a part of them
+    return arrow_bytes(column.slice(0, 0))
 
 
-def wished(*, in_memory: bool) -> int:
+def target_batch_bytes(*, in_memory: bool) -> int:
     """Arrow bytes that a batch of a frame should have."""
     return SLICE_BYTES if in_memory and cpu_count() <= _FEW_CORES else BATCH_BYTES
 
 
-def rows_per_batch(rows: int, width: float, most: int = BATCH_BYTES) -> int:
-    """How many of so many rows, of `width` Arrow bytes each, a batch of `most` should have."""
-    return max(1, min(rows, BATCH_ROWS, int(most / max(width, 1))))
+def rows_per_batch(rows: int, row_bytes: float, target_bytes: int = BATCH_BYTES) -> int:
+    """Rows of a batch of `target_bytes`, of `rows` with `row_bytes` Arrow bytes each."""
+    return max(1, min(rows, BATCH_ROWS, int(target_bytes / max(row_bytes, 1))))
 
 
-def _cut(batch: pa.RecordBatch, most: int) -> Batches:
-    shared = sum(map(_shared, batch.columns))
-    yield from _pieces(batch, most, shared, shared / batch.num_rows)
-
-
-def _pieces(batch: pa.RecordBatch, most: int, shared: int, share: float) -> Batches:
-    """The batch in pieces that are not too large.
+def _cut(batch: pa.RecordBatch, target_bytes: int, shared: int, share: float) -> Batches:
+    """The batch in slices that are not too large.
 
     Args:
-        batch: The batch, or a piece of it.
-        most: Bytes that a piece should have.
-        shared: Bytes that are counted with each piece, whatever its rows.
-        share: How many of these are a row's.
+        batch: The batch, or a slice of it.
+        target_bytes: Bytes of a slice.
+        shared: Bytes that are counted with each slice, whatever its rows.
+        share: The shared bytes of one row.
     """
-    size = weight(batch) - shared + share * batch.num_rows
-    parts = max(size / most, batch.num_rows / BATCH_ROWS)
-    if parts <= TOO_LARGE or batch.num_rows == 1:
+    size = batch_bytes(batch) - shared + share * batch.num_rows
+    parts = max(size / target_bytes, batch.num_rows / BATCH_ROWS)
+    if parts <= MAX_OVERSIZE or batch.num_rows == 1:
         yield batch
         return
     step = max(1, int(batch.num_rows / parts))
     for start in range(0, batch.num_rows, step):
-        # Its rows may be wider than the others'.
-        yield from _pieces(batch.slice(start, step), most, shared, share)
+        # The rows of this slice may be wider than the others.
+        yield from _cut(batch.slice(start, step), target_bytes, shared, share)
 
 
-def _joined(crumbs: list[pa.RecordBatch]) -> Batches:
-    if len(crumbs) < 2:
-        yield from crumbs
+def _join(batches: list[pa.RecordBatch]) -> Batches:
+    if len(batches) < 2:
+        yield from batches
         return
     try:
-        yield from pa.Table.from_batches(crumbs).combine_chunks().to_batches()
+        yield from pa.Table.from_batches(batches).combine_chunks().to_batches()
     except pa.ArrowException:  # types that this pyarrow cannot join; dictionaries too large
-        yield from crumbs
+        yield from batches

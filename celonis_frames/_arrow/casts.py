@@ -1,6 +1,6 @@
-"""How values get from one Arrow type into another without a word lost: exact, or an error.
+"""Conversions between Arrow types: exact, or an error.
 
-Everything here is done by Arrow on whole arrays; no row is looked at in Python.
+Arrow does them on whole arrays; no row is handled in Python.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ _is = pa.types
 
 FIRST_TIME, LAST_TIME = -210_866_716_800_000_000, 9_223_372_036_854_775_806
 """Microseconds since 1970 that INT96 and its readers hold: from day 1 of the Julian calendar
-(25 November of -4713) on; some readers take day 0 for no day."""
+(25 November of -4713) on; some readers take day 0 for a null."""
 
-_EXACT = 2**53
-"""Whole numbers up to this are all exact in a 64-bit float."""
+_MAX_EXACT_INTEGER = 2**53
+"""Integers up to this are exact in a 64-bit float."""
 
-_LONG = float(2**63)
-
+_INT64_LIMIT = float(2**63)
+"""Floats below this fit into 64-bit integers."""
 
 _SMALL_DICTIONARY = 256
-"""Values of a dictionary that may come with every slice."""
+"""Values of a dictionary that is not worth compacting."""
 
 
 class ConversionError(ValueError):
-    """Values cannot be brought to the type; the text says why, as the end of a sentence."""
+    """Values cannot be converted; the message is the end of a sentence."""
 
 
 def storage_type(kind: pa.DataType) -> pa.DataType:
-    """The type of the values, behind dictionaries, run-ends and extensions."""
+    """The type of the values in dictionaries, run-ends and extensions."""
     if isinstance(kind, pa.BaseExtensionType):
         if kind.extension_name == "arrow.uuid":
             return pa.string()
@@ -45,7 +45,7 @@ def storage_type(kind: pa.DataType) -> pa.DataType:
 
 
 def is_view(kind: pa.DataType) -> bool:
-    """Whether values only point to data, of which other values may have a part."""
+    """Whether values point to data that they may share."""
     return bool(_is.is_string_view(kind) or _is.is_binary_view(kind))
 
 
@@ -69,10 +69,10 @@ def decoded(array: Any) -> Any:
     return array
 
 
-def compact(array: Any) -> Any:
-    """A dictionary array whose dictionary has no more values than it has rows.
+def compact_dictionary(array: Any) -> Any:
+    """A dictionary array without values that no row uses, if there are many.
 
-    A slice of a frame has the dictionary of the whole, which would be read, and written, with it.
+    A slice of a frame has the dictionary of the whole frame, which would be written with it.
     """
     if len(array.dictionary) <= max(len(array), _SMALL_DICTIONARY):
         return array
@@ -92,7 +92,7 @@ def _run_ends_decoded(array: Any) -> Any:
 
 
 def nulls(array: Any) -> int:
-    """Nulls as a reader sees them, also those among a dictionary's or a run's values."""
+    """Number of nulls, with those among the values of a dictionary or a run."""
     kind = array.type
     if _is.is_dictionary(kind) and not array.dictionary.null_count:
         return int(array.indices.null_count)
@@ -102,7 +102,7 @@ def nulls(array: Any) -> int:
 
 
 def without_infinity(array: Any) -> Any:
-    """Floats with null in the place of infinities."""
+    """Floats with nulls instead of infinities."""
     return pc.if_else(pc.is_inf(array), pa.scalar(None, array.type), array)
 
 
@@ -123,7 +123,7 @@ def _other_floats(array: Any) -> Any:
 
 
 def _unscaled(array: Any) -> Any:
-    """Decimals as the whole numbers they are stored as, and their scale."""
+    """Decimals as the integers that are stored, and their scale."""
     kind = array.type
     if kind.scale < 0:
         array = array.cast(pa.decimal256(76, 0))
@@ -134,7 +134,7 @@ def _unscaled(array: Any) -> Any:
 
 
 def digits(array: Any) -> int:
-    """Most digits that any of the decimals has, counted without their point."""
+    """Largest number of digits of a decimal."""
     whole, _ = _unscaled(array)
     limits = pc.min_max(whole)
     if not limits["min"].is_valid:
@@ -152,7 +152,7 @@ def _decimal_floats(array: Any) -> Any:
 
 
 def decimal_text(array: Any) -> Any:
-    """Decimals as plain digits, all of the scale's, never with an exponent."""
+    """Decimals as strings with all digits of their scale, without an exponent."""
     whole, scale = _unscaled(array)
     text = whole.cast(pa.large_string())
     if not scale:
@@ -167,11 +167,11 @@ def decimal_text(array: Any) -> Any:
 
 
 def float_text(array: Any) -> Any:
-    """Floats as the shortest text that reads back the same; whole ones as all their digits."""
+    """Floats as the shortest strings that parse to the same value; integers with all digits."""
     array = array.cast(pa.float64())
     text = array.cast(pa.large_string())
     whole = pc.and_(
-        pc.and_(pc.less(array, _LONG), pc.greater_equal(array, -_LONG)),
+        pc.and_(pc.less(array, _INT64_LIMIT), pc.greater_equal(array, -_INT64_LIMIT)),
         pc.and_(pc.equal(pc.floor(array), array), pc.not_equal(array, 0.0)),
     )
     if not pc.any(whole).as_py():
@@ -219,10 +219,10 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def seconds(array: Any) -> Any:
-    """Durations in seconds, each the nearest 64-bit float."""
+    """Durations in seconds, as the nearest 64-bit floats."""
     counts, per_second = array.cast(pa.int64()), PER_SECOND[array.type.unit]
     limits = pc.min_max(counts).as_py()
-    if limits["min"] is None or max(abs(n) for n in limits.values()) <= _EXACT:
+    if limits["min"] is None or max(abs(n) for n in limits.values()) <= _MAX_EXACT_INTEGER:
         return pc.divide(counts.cast(pa.float64()), float(per_second))
     return as_floats(_seconds_as_decimals(array))
 
@@ -233,22 +233,22 @@ def _seconds_as_decimals(array: Any) -> Any:
 
 
 def inexact(source: Any, floats: Any) -> int:
-    """How many numbers are not the same again when the float is read back.
+    """How many numbers change when they become floats.
 
     Args:
-        source: Integers, decimals, durations, or the texts of wider integers.
-        floats: The same as 64-bit floats.
+        source: Integers, decimals, durations, or wider integers as strings.
+        floats: The same numbers as 64-bit floats.
     """
     if _is.is_duration(source.type):
         source = _seconds_as_decimals(source)
     if _is.is_decimal(source.type):
-        # Fifteen digits always survive. For more, the widest decimal of the same scale holds
-        # what the float says, digit by digit.
+        # Fifteen digits are always exact. For more, the widest decimal of the same scale holds all
+        # digits of the float.
         if digits(source) <= 15:
             return 0
         exact = pa.decimal256(76, max(source.type.scale, 0))
         return _different(source.cast(exact), floats.cast(exact, safe=False))
-    beyond = pc.greater_equal(pc.abs(floats), float(_EXACT))
+    beyond = pc.greater_equal(pc.abs(floats), float(_MAX_EXACT_INTEGER))
     if not pc.any(beyond).as_py():
         return 0
     exact = pa.decimal256(76, 0)
@@ -259,7 +259,7 @@ def inexact(source: Any, floats: Any) -> int:
 
 
 def largest_magnitude(array: Any) -> int | None:
-    """The whole number furthest from zero, or None where the values are no whole numbers."""
+    """The integer furthest from zero, or None if the values are no integers."""
     values = decoded(array)
     if not (_is.is_integer(values.type) or isinstance(array.type, pa.BaseExtensionType)):
         return None
@@ -271,10 +271,10 @@ def largest_magnitude(array: Any) -> int | None:
 
 
 def microseconds(array: Any) -> Any:
-    """Times without nanoseconds.
+    """Timestamps in microseconds.
 
     Raises:
-        Unfit: A time that has some.
+        ConversionError: A time has some.
     """
     try:
         return array.cast(pa.timestamp("us"))
@@ -290,14 +290,14 @@ def _different(one: Any, other: Any) -> int:
 
 
 def hex_text(array: Any) -> Any:
-    """Binary values as hexadecimal digits, two a byte, small letters."""
+    """Binary values as lower-case hexadecimal strings."""
     data, offsets, valid = _bytes(array)
     doubled = pc.multiply(offsets, 2)
     return _from_bytes(data.hex().encode(), doubled, valid)
 
 
 def uuid_text(array: Any) -> Any:
-    """16-byte values as UUIDs are written: 8-4-4-4-12 digits."""
+    """16-byte values as UUID strings."""
     text = hex_text(array)
     ends = (0, 8, 12, 16, 20, 32)
     parts = [pc.utf8_slice_codeunits(text, a, b) for a, b in itertools.pairwise(ends)]
@@ -305,13 +305,13 @@ def uuid_text(array: Any) -> Any:
 
 
 def base64_text(array: Any) -> Any:
-    """Binary values as base64 with padding."""
-    from base64 import b64encode  # noqa: PLC0415  # for the few who ask for it
+    """Binary values as base64 strings with padding."""
+    from base64 import b64encode  # noqa: PLC0415  # rarely needed
 
     array = array.cast(pa.large_binary())
     lengths = pc.binary_length(array)
     # Each value is filled up to a multiple of three bytes, so that all are encoded at once; then
-    # the letters that stand for the filling give way to the signs that say so.
+    # the characters of the fill bytes are replaced by "=".
     over = pc.subtract(lengths, pc.multiply(pc.divide(lengths, 3), 3))
     fill = pa.array([b"", b"\0\0", b"\0"], pa.large_binary()).take(over)
     nothing = pa.scalar(b"", pa.large_binary())
@@ -328,7 +328,7 @@ def base64_text(array: Any) -> Any:
 
 
 def _bytes(array: Any) -> tuple[bytes, Any, Any]:
-    """All bytes of an array one after the other, the offsets between them, and what is no null."""
+    """The data of an array, its offsets, and its validity (None if there are no nulls)."""
     array = array.cast(pa.large_binary())
     valid = array.is_valid() if array.null_count else None
     _, offsets_buffer, data_buffer = array.buffers()

@@ -1,4 +1,4 @@
-"""Arrow extension types: integers wider than 64 bits, and views that other libraries export."""
+"""Types that Arrow or Parquet lacks: integers wider than 64 bits, and string views."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 
 class WideInteger(pa.ExtensionType):  # type: ignore[misc]  # Any at this border
-    """Integers of more than 64 bits, which Arrow does not have, as the digits they are written with."""
+    """Integers of more than 64 bits, stored as decimal strings."""
 
     def __init__(self) -> None:
         super().__init__(pa.large_string(), "celonis_frames.wide_integer")
@@ -29,7 +29,7 @@ class WideInteger(pa.ExtensionType):  # type: ignore[misc]  # Any at this border
 
 @functools.cache
 def views_fit() -> bool:
-    """Whether pyarrow writes views of text into Parquet, as it does from version 21 on."""
+    """Whether pyarrow writes string views into Parquet, as from version 21 on."""
     try:
         pq.ParquetWriter(pa.BufferOutputStream(), pa.schema({"": pa.string_view()})).close()
     except pa.ArrowNotImplementedError:
@@ -37,6 +37,6 @@ def views_fit() -> bool:
     return True
 
 
-# So that these survive a file; a second import of this module in one process finds them known.
+# Registered to survive a file; a second import of this module finds the type registered.
 with contextlib.suppress(pa.ArrowKeyError):
     pa.register_extension_type(WideInteger())

@@ -1,4 +1,4 @@
-"""How large a push's files should be: few enough, soon on their way, and even after that."""
+"""The size of each chunk: few requests, an early first upload, and even sizes after that."""
 
 from __future__ import annotations
 
@@ -6,196 +6,216 @@ import math
 import threading
 
 MAX_CHUNK_BYTES = 1_000_000_000
-"""Most bytes the API takes in one chunk."""
+"""Largest chunk that the API accepts."""
 
 DEFAULT_CHUNK_BYTES = 64_000_000
-"""What memory is planned for by the chunk where `chunk_bytes` does not say: twice the largest."""
+"""Memory planned for a chunk if `chunk_bytes` is not given: twice the largest, since the bytes of a
+file are estimated."""
 
-LARGEST_BYTES = 32_000_000
-"""Largest chunk that is made unless `chunk_bytes` says otherwise: cheap to send again."""
+MAX_AUTO_BYTES = 32_000_000
+"""Largest chunk unless `chunk_bytes` is given: cheap to send again."""
 
-LEAST_BYTES = 8_000_000
-"""Least chunk that is made of a larger frame unless `chunk_bytes` says otherwise, the first ones
-aside."""
+MIN_AUTO_BYTES = 8_000_000
+"""Smallest chunk of a larger frame unless `chunk_bytes` is given, the first ones aside: a request
+then costs little beside its bytes."""
 
-_PARTS = 32
-"""A frame is cut into about so many chunks, if each has its least and most bytes: the first is
-soon on its way, and no connection has long to send when the others are done."""
-_OVER = 1.15
-"""How much larger than wished a file may be with rows that compress worse than the last ones."""
-MOST_BYTES = 0.95 * MAX_CHUNK_BYTES
-"""But never larger than this."""
-MORE = 1.08
-"""How much larger than wished a file may become to take in what is left."""
-_UNKNOWN_BYTES = 32_000_000
-"""Size of the chunks of a stream whose length is not known."""
-_PLANNED, _ROUNDED = 1.07, 1.1
-"""How much larger than wished files may be planned, so that one fewer does, and may become, so that
-the rows which rounding left over at the end of each do not make two small files of the last."""
-_TAIL = 0.2
-_SMALL = 0.25
-"""How large files are that are made small, by the others."""
+MAX_PLANNED_BYTES = 0.95 * MAX_CHUNK_BYTES
+"""Largest chunk that is aimed at: the size of a file is known only after each row group."""
+
+REST_GROWTH = 1.08
+"""Growth of a chunk over its target to take in the last rows."""
+
+_AUTO_CHUNKS = 32
+"""Chunks that a frame is cut into between `MIN_AUTO_BYTES` and `MAX_AUTO_BYTES`: the first is sent
+early, and at the end no connection has much to send when the others are done."""
+
+_MAX_GROWTH = 1.15
+"""Growth over the target if rows compress worse than those before them."""
+
+_STREAM_BYTES = 32_000_000
+"""Chunks of a stream, whose length is not known."""
+
+_PLANNED_GROWTH, _PLANNED_LIMIT = 1.07, 0.87 * MAX_CHUNK_BYTES
+"""Growth over the target, and bytes, up to which larger chunks are planned to save one."""
+
+_ROUNDING_GROWTH, _ROUNDING_LIMIT = 1.1, 0.9 * MAX_CHUNK_BYTES
+"""The same for one chunk less than planned: the rows that each chunk leaves over by rounding would
+else make two small ones of the last."""
+
+_MIN_PLANNED_SHARE = 0.25
+"""Share of the target below which rows that are left are not planned: the estimate is coarser."""
+
+_SMALL_REST_SHARE = 0.2
+"""Share of the target that is too little for a chunk of its own."""
+
+_FIRST_SHARE = 0.25
+"""Size of the small first chunks, as a share of the others."""
 
 
 class ChunkSizer:
-    """Says how large the next file should be; asked by several threads that write files.
+    """Decides the size of the next chunk, for the threads that write chunks at the same time.
 
-    Where the number of rows is known, the files come out even, the last like all others, but for
-    those that are to be small (`hasten`).
+    If the number of rows is known, all chunks get the same size, the last one too, except for small
+    first ones (`start_small`).
 
     Args:
-        wish: Bytes of a finished file; None: what suits the whole.
-        rows: Rows of the whole; None: not known.
-        weight: Bytes of a row in the file, from a sample; None: not known yet.
-        uploads: Uploads at a time: so that all end together, there are so many files or a multiple,
-            besides small first ones, where no size was given.
+        target_bytes: Bytes of a chunk; None: chosen by the bytes of the frame.
+        rows: Rows of the frame; None: not known.
+        bytes_per_row: Bytes of a row in a file, from a sample; None: not known yet.
+        uploads: Parallel uploads. If no size is given, the number of chunks, small first ones
+            aside, is a multiple of it, so that all uploads end at the same time.
 
     Attributes:
-        wish: Bytes of a finished file; it may grow where none was given.
-        weight: Bytes of a row, from the last rows written.
-        value: The same without what a row group takes besides its values.
-        count: How many files it will be by the sample, small first ones aside; None: not known.
+        target_bytes: Bytes of a chunk; may grow if none were given.
+        bytes_per_row: Bytes of a row, from the rows written last.
+        value_bytes_per_row: The same without the overhead of a row group.
+        expected_chunks: Number of chunks by the sample, small first ones aside; None: not known.
     """
 
     def __init__(
-        self, wish: int | None, rows: int | None, weight: float | None, *, uploads: int = 1
+        self,
+        target_bytes: int | None,
+        rows: int | None,
+        bytes_per_row: float | None,
+        *,
+        uploads: int = 1,
     ) -> None:
-        self.weight = weight
-        self.value: float | None = None
+        self.bytes_per_row = bytes_per_row
+        self.value_bytes_per_row: float | None = None
         self._rows = rows
         self._lock = threading.Lock()
-        self._taken = self._done = self._reserved = 0
+        self._rows_taken = self._rows_done = self._rows_reserved = 0
         self._begun = self._open = self._bytes = self._planned = 0
-        self._free = wish is None
-        self._largest = LARGEST_BYTES
+        self._is_auto = target_bytes is None
+        self._max_auto_bytes = MAX_AUTO_BYTES
         self._uploads = uploads
-        whole = None if rows is None or weight is None else rows * weight
-        if wish is None:
-            wish = _UNKNOWN_BYTES if whole is None else _fair(whole, LEAST_BYTES)
-        self.wish = wish
-        self.count = None if whole is None else self._files(whole)
-        self._small = 0
+        total = None if rows is None or bytes_per_row is None else rows * bytes_per_row
+        if target_bytes is None:
+            target_bytes = _STREAM_BYTES if total is None else _auto_bytes(total, MIN_AUTO_BYTES)
+        self.target_bytes = target_bytes
+        self.expected_chunks = None if total is None else self._plan(total)
+        self._small_first = 0
 
     def begin(self) -> tuple[int, int]:
-        """Bytes that the next file should have, and how many of its rows that may be."""
+        """Begin a chunk: its target size in bytes, and its number of rows by the estimate."""
         with self._lock:
             self._grow()
-            share = float(self.wish)
-            small = self._small > 0
+            target = float(self.target_bytes)
+            small = self._small_first > 0
             if small:
-                self._small -= 1
-                share *= _SMALL
-            elif self._rows is not None and self.weight:
-                left = self._left()
-                if left > self.wish / 4:  # else what is left is less than could be told
-                    share = left / self._files(left)
-            rows = int(share / self.weight) if self.weight else 0
-            self._reserved += rows
-            self._begun += not small  # those come besides what is planned
+                self._small_first -= 1
+                target *= _FIRST_SHARE
+            elif self._rows is not None and self.bytes_per_row:
+                left = self._bytes_left()
+                if left > _MIN_PLANNED_SHARE * self.target_bytes:
+                    target = left / self._plan(left)
+            rows = int(target / self.bytes_per_row) if self.bytes_per_row else 0
+            self._rows_reserved += rows
+            self._begun += not small  # small ones come on top of the plan
             self._open += 1
-            return max(1, int(share)), rows
+            return max(1, int(target)), rows
 
     @property
-    def most(self) -> float:
-        """Bytes that a file may come to if its rows do not compress as those before them did."""
-        return min(max(_OVER * self.wish, self._largest if self._free else 0), MOST_BYTES)
+    def max_bytes(self) -> float:
+        """Largest size of a chunk whose rows compress worse than those before them."""
+        limit = self._max_auto_bytes if self._is_auto else 0
+        return min(max(_MAX_GROWTH * self.target_bytes, limit), MAX_PLANNED_BYTES)
 
-    def bound(self, most: int) -> None:
-        """Let no file be wished larger than this, where no size was given."""
-        self._largest = max(LEAST_BYTES, min(most, LARGEST_BYTES))
+    def cap(self, max_bytes: int) -> None:
+        """Limit the target size, if none was given."""
+        self._max_auto_bytes = max(MIN_AUTO_BYTES, min(max_bytes, MAX_AUTO_BYTES))
 
-    def hasten(self, files: int) -> None:
-        """Make so many of the first files small, so that sending soon begins.
+    def start_small(self, chunks: int) -> None:
+        """Make the first chunks small, so that uploading starts early.
 
-        That is not done where a size was given, or there will be no more files than these.
+        Not if a size was given, or if there will be no more chunks than these.
         """
-        if self._free and (self.count is None or self.count > files):
-            self._small = files
+        if self._is_auto and (self.expected_chunks is None or self.expected_chunks > chunks):
+            self._small_first = chunks
 
     def take(self, rows: int) -> None:
-        """So many rows more are in the hands of a thread that makes a file."""
+        """Count rows that a thread has taken for its chunk."""
         with self._lock:
-            self._taken += rows
+            self._rows_taken += rows
 
-    def full(self, reserved: int, rows: int, rest: int, *, over: bool) -> bool:
-        """Whether a file that has the size it should have ends here.
+    def close_full(self, reserved: int, rows: int, rest: int, *, oversized: bool) -> bool:
+        """Close a chunk that has reached its target; False if it takes in the last rows first.
 
-        It takes in what is too little for a file of its own, if no other file is there for it. Once
-        it ends it is no longer open.
+        It does so if they are too few for a chunk of their own and no other chunk is open.
 
         Args:
-            reserved: How many rows were foreseen for it.
-            rows: How many it has.
-            rest: How many of those in hand would be left.
-            over: Whether it must end, since it is larger already.
+            reserved: Rows that `begin` reserved.
+            rows: Rows in the chunk.
+            rest: Rows taken that are not in it.
+            oversized: Whether it is too large already.
         """
         with self._lock:
-            if not over and self._open == 1 and self._little(rest):
+            if not oversized and self._open == 1 and self._is_small_rest(rest):
                 return False
-            self._taken -= rest
+            self._rows_taken -= rest
             self._close(reserved, rows)
             return True
 
-    def end(self, reserved: int, rows: int) -> None:
-        """A file ends since there are no more rows, with `rows`, where `reserved` were foreseen."""
+    def close(self, reserved: int, rows: int) -> None:
+        """Close a chunk because there are no more rows."""
         with self._lock:
             self._close(reserved, rows)
 
-    def add(self, size: int) -> None:
-        """A file came out at so many bytes."""
+    def record_size(self, size: int) -> None:
+        """Count the bytes of a finished chunk."""
         with self._lock:
             self._bytes += size
 
     @property
-    def spoken_for(self) -> bool:
-        """Whether the files that are being made take all that is left."""
+    def all_rows_reserved(self) -> bool:
+        """Whether the open chunks take all rows that are left."""
         with self._lock:
-            return self._open > 0 and self._left() <= (MORE - 1) * self.wish
+            return self._open > 0 and self._bytes_left() <= (REST_GROWTH - 1) * self.target_bytes
 
     def _grow(self) -> None:
-        """Wish for more where none was given and it comes to more than the sample told.
+        """Raise the target, if none was given and the frame is larger than the sample suggested.
 
-        Else a frame that begins with rows that weigh nothing would be cut into countless files.
+        Else a frame that begins with rows of hardly any bytes would be cut into countless chunks.
         """
-        if not self._free:
+        if not self._is_auto:
             return
-        whole: float = self._bytes
-        if self._rows is not None and self.weight:
-            whole += max(0, self._rows - self._done) * self.weight
-        self.wish = min(_fair(whole, self.wish), max(self.wish, self._largest))
+        total: float = self._bytes
+        if self._rows is not None and self.bytes_per_row:
+            total += max(0, self._rows - self._rows_done) * self.bytes_per_row
+        limit = max(self.target_bytes, self._max_auto_bytes)
+        self.target_bytes = min(_auto_bytes(total, self.target_bytes), limit)
 
     def _close(self, reserved: int, rows: int) -> None:
-        self._reserved -= reserved
-        self._done += rows
+        self._rows_reserved -= reserved
+        self._rows_done += rows
         self._open -= 1
 
-    def _little(self, rest: int) -> bool:
-        if self._rows is None or self.weight is None:
+    def _is_small_rest(self, rest: int) -> bool:
+        if self._rows is None or self.bytes_per_row is None:
             return False
-        return (self._rows - self._taken + rest) * self.weight <= _TAIL * self.wish
+        size = (self._rows - self._rows_taken + rest) * self.bytes_per_row
+        return size <= _SMALL_REST_SHARE * self.target_bytes
 
-    def _left(self) -> float:
-        """Bytes of the rows that no file has or is to have."""
-        if self._rows is None or self.weight is None:
+    def _bytes_left(self) -> float:
+        """Bytes of the rows that are in no chunk and reserved for none."""
+        if self._rows is None or self.bytes_per_row is None:
             return math.inf
-        return (self._rows - self._done - self._reserved) * self.weight
+        return (self._rows - self._rows_done - self._rows_reserved) * self.bytes_per_row
 
-    def _files(self, size: float) -> int:
-        """How many files are still to be begun for so many bytes."""
-        planned, rounded = (
-            max(1.0, min(factor * self.wish, share * MAX_CHUNK_BYTES))
-            for factor, share in ((_PLANNED, 0.87), (_ROUNDED, 0.9))
-        )
-        files = max(1, math.ceil(size / planned))
-        if files == self._planned - self._begun + 1 and size <= (files - 1) * rounded:
-            files -= 1
-        together = self._begun + files
-        if self._free and together > self._uploads:
-            files += -together % self._uploads
-        self._planned = self._begun + files
-        return files
+    def _plan(self, size: float) -> int:
+        """How many chunks to begin for these bytes."""
+        planned = max(1.0, min(_PLANNED_GROWTH * self.target_bytes, _PLANNED_LIMIT))
+        rounded = max(1.0, min(_ROUNDING_GROWTH * self.target_bytes, _ROUNDING_LIMIT))
+        chunks = max(1, math.ceil(size / planned))
+        if chunks == self._planned - self._begun + 1 and size <= (chunks - 1) * rounded:
+            chunks -= 1
+        total = self._begun + chunks
+        if self._is_auto and total > self._uploads:
+            chunks += -total % self._uploads
+        self._planned = self._begun + chunks
+        return chunks
 
 
-def _fair(whole: float, least: int) -> int:
-    """Bytes of a file that suits so many in all."""
-    return int(max(least, min(whole / _PARTS, LARGEST_BYTES)))
+def _auto_bytes(total: float, least: int) -> int:
+    """Target size for a frame of this many bytes."""
+    return int(max(least, min(total / _AUTO_CHUNKS, MAX_AUTO_BYTES)))

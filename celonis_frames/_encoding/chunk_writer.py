@@ -1,6 +1,6 @@
-"""One file in the making, Parquet or CSV, and what it becomes: a chunk.
+"""Writes one chunk, a Parquet or CSV file, in memory.
 
-What is certain about the server decides the defaults: INT96 timestamps, SNAPPY, data pages v1.
+Parquet files are written as Celonis is certain to accept them: INT96 timestamps, data pages v1.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from celonis_frames._arrow import casts
-from celonis_frames._arrow.batching import weight
+from celonis_frames._arrow.batching import batch_bytes
 from celonis_frames._encoding.chunk import MemoryChunk
-from celonis_frames._encoding.chunk_sizer import MAX_CHUNK_BYTES, MORE, MOST_BYTES, ChunkSizer
+from celonis_frames._encoding.chunk_sizer import (
+    MAX_CHUNK_BYTES,
+    MAX_PLANNED_BYTES,
+    REST_GROWTH,
+    ChunkSizer,
+)
 from celonis_frames._encoding.csv_writer import CsvWriter
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._filesystem import BLOCK_BYTES
@@ -22,18 +27,29 @@ from celonis_frames.exceptions import FrameError
 
 __all__ = ["PROBE_BYTES", "ChunkWriter"]
 
-
 PROBE_BYTES = 1_000_000
-"""Arrow bytes of the first row group of all, by which the others are sized."""
+"""Arrow bytes of the first row group of a push, whose size in the file decides that of the next."""
 
 _BUFFER_BYTES = 4 * BLOCK_BYTES
+"""Bytes that Arrow collects before it calls Python, which has to wait for the GIL."""
+
 _GROUP_BYTES = 16_000_000
+"""Largest row group, in Arrow and in the file: what a thread holds in memory beside the chunk."""
+
+_FULL_TOLERANCE = 0.04
+"""Share of the target that may be missing in a full chunk: a row group for it costs more."""
+
+_SMALL_GROUP_SHARE = 0.1
+"""Share of the target of a row group that takes in the last rows of a chunk that is full."""
+
+_MIN_GROUP_OVERHEADS, _MIN_LAST_OVERHEADS = 20, 2
+"""Smallest row group, and smallest last one, as multiples of the overhead of a row group."""
 
 
 class _Sink:
-    """Takes a file's bytes as they are written, in blocks.
+    """Collects the bytes of a file in blocks.
 
-    One growing buffer would be clone_filesystem, and for a moment held twice, each time it grows.
+    One growing buffer would be copied, and held twice for a moment, each time it grows.
     """
 
     closed = False
@@ -71,115 +87,127 @@ class _Sink:
         return False
 
     def close(self) -> None:
-        """Writers close what they write to; the bytes stay."""
+        """Called by the file's writer; the bytes stay."""
         self.flush()
 
 
 class ChunkWriter:
-    """One file in the making: rows wait until they make a row group.
+    """Writes one chunk; rows are buffered until they make a row group.
 
     Attributes:
         rows: Rows written.
     """
 
-    def __init__(self, style: FileFormat, sizes: ChunkSizer, first: pa.RecordBatch | None) -> None:
+    def __init__(
+        self, file_format: FileFormat, sizer: ChunkSizer, first: pa.RecordBatch | None
+    ) -> None:
         if first is not None:
-            style.see(first)
-        self._sizes, self._style = sizes, style
-        self._wish, self._reserved = sizes.begin()
+            file_format.choose_dictionary_columns(first)
+        self._sizer, self._file_format = sizer, file_format
+        self._target_bytes, self._reserved_rows = sizer.begin()
         self._sink = _Sink()
         self._groups = 0
-        self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = 0
-        self._waiting_bytes = 0.0
+        self._buffer: list[pa.RecordBatch] = []
+        self._buffered_rows = 0
+        self._buffered_bytes = 0.0
         self.rows = 0
-        self._full = False
-        # Few large blocks go from Arrow to Python, since each of them has to wait for the GIL.
+        self._is_closed = False
         self._out = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER_BYTES)
-        self._writer = _writer(self._out, style)
+        self._writer = _file_writer(self._out, file_format)
 
-    def full(self, rest: int) -> bool:
-        """Whether the file ends here, and leaves `rest` rows of the last batch to others."""
-        if self._waiting or not self.rows:
+    def is_full(self, rest: int) -> bool:
+        """Whether the chunk ends here; the last `rest` rows of the batch are then for another."""
+        if self._buffer or not self.rows:
             return False
-        left = self._wish - self._size()
-        if left >= max(self._sizes.weight or 0, 0.04 * self._wish, self._style.overhead):
+        sizer, size = self._sizer, self._size()
+        tolerance = max(
+            sizer.bytes_per_row or 0,
+            _FULL_TOLERANCE * self._target_bytes,
+            self._file_format.overhead_bytes,
+        )
+        if self._target_bytes - size >= tolerance:
             return False
-        over = self._size() > min(MORE * max(self._wish, self._sizes.wish), MOST_BYTES)
-        self._full = self._sizes.full(self._reserved, self.rows, rest, over=over)
-        return self._full
+        limit = min(REST_GROWTH * max(self._target_bytes, sizer.target_bytes), MAX_PLANNED_BYTES)
+        self._is_closed = sizer.close_full(
+            self._reserved_rows, self.rows, rest, oversized=size > limit
+        )
+        return self._is_closed
 
-    def take(self, batch: pa.RecordBatch, start: int, width: float) -> int:
-        """Take rows of a batch, as many as fit the row group in the making; how many those are.
+    def write(self, batch: pa.RecordBatch, start: int, row_bytes: float) -> int:
+        """Write as many rows of a batch as fit into the row group; returns their number.
 
         Args:
             batch: The batch.
-            start: Its first row that is to be taken.
-            width: Arrow bytes that a row of it has on the whole.
+            start: Its first row to write.
+            row_bytes: Arrow bytes of its average row.
         """
-        width += self._style.widening
-        part: Any = batch.slice(start, max(1, self._fitting(width)))
-        found = self._width(part)
-        while found > 2 * width and part.num_rows > 1:  # wider than the batch is on the whole
-            width = found
-            part = part.slice(0, max(1, self._fitting(width)))
-            found = self._width(part)
-        if self._style.dictionaries:
-            part = _compacted(part, self._style.dictionaries)
-        self._waiting.append(part)
-        self._waiting_rows += part.num_rows
-        self._waiting_bytes += found * part.num_rows
-        if self._fitting(found) < 1:
+        row_bytes += self._file_format.extra_row_bytes
+        part: Any = batch.slice(start, max(1, self._rows_that_fit(row_bytes)))
+        found = self._max_row_bytes(part)
+        while found > 2 * row_bytes and part.num_rows > 1:  # wider rows than the batch's average
+            row_bytes = found
+            part = part.slice(0, max(1, self._rows_that_fit(row_bytes)))
+            found = self._max_row_bytes(part)
+        if self._file_format.dictionary_positions:
+            part = _compact_dictionaries(part, self._file_format.dictionary_positions)
+        self._buffer.append(part)
+        self._buffered_rows += part.num_rows
+        self._buffered_bytes += found * part.num_rows
+        if self._rows_that_fit(found) < 1:
             self._flush()
         return int(part.num_rows)
 
-    def _width(self, batch: pa.RecordBatch) -> float:
-        """Most bytes that a row can have in the file, as far as Arrow tells."""
-        return float(weight(batch) / batch.num_rows) + self._style.widening
+    def _max_row_bytes(self, batch: pa.RecordBatch) -> float:
+        """Bytes of an average row in the file if nothing compresses."""
+        return float(batch_bytes(batch) / batch.num_rows) + self._file_format.extra_row_bytes
 
     def _size(self) -> int:
-        return int(self._out.tell()) + self._style.footer * (self._groups + 1)
+        return int(self._out.tell()) + self._file_format.footer_bytes * (self._groups + 1)
 
-    def _group(self) -> float:
-        """Bytes that a row group should have in the file where there is room for it."""
-        return min(max(self._wish / 2, 20 * self._style.overhead), _GROUP_BYTES)
+    def _group_bytes(self) -> float:
+        """Target size of a row group in the file."""
+        least = _MIN_GROUP_OVERHEADS * self._file_format.overhead_bytes
+        return min(max(self._target_bytes / 2, least), _GROUP_BYTES)
 
-    def _fitting(self, width: float) -> int:
-        """How many rows, each of `width` bytes at most, still fit the row group in the making.
+    def _rows_that_fit(self, row_bytes: float) -> int:
+        """Rows that the row group still takes, each of `row_bytes` if nothing compresses.
 
-        By what the last rows weighed, but never so many that the file gets too large if these do
-        not compress as those did.
+        Estimated by the rows written last, but never so many that the file gets too large if these
+        compress worse.
         """
-        size = self._size()
-        room = self._sizes.most - size
-        most = min(max(room, self._wish / 10), _GROUP_BYTES)
-        value = self._sizes.value or self._sizes.weight
-        if value is None:
-            most = min(most, PROBE_BYTES, self._wish / 4)
-            return int((most - self._waiting_bytes) / width)
-        group, left = self._group(), float(self._wish - size)
-        if left < 0.04 * self._wish:
-            left = self._wish / 10  # it takes in what would be too little for another file
-        goal = max(left if left < 1.5 * group else group, 2 * self._style.overhead)
-        by_value = (goal - self._style.overhead) / max(value, 0.01) - self._waiting_rows
-        return int(min(by_value, (most - self._waiting_bytes) / width))
+        overhead, size = self._file_format.overhead_bytes, self._size()
+        room = self._sizer.max_bytes - size
+        limit = min(max(room, _SMALL_GROUP_SHARE * self._target_bytes), _GROUP_BYTES)
+        value_bytes = self._sizer.value_bytes_per_row or self._sizer.bytes_per_row
+        if value_bytes is None:
+            limit = min(limit, PROBE_BYTES, self._target_bytes / 4)
+            return int((limit - self._buffered_bytes) / row_bytes)
+        group, left = self._group_bytes(), float(self._target_bytes - size)
+        if left < _FULL_TOLERANCE * self._target_bytes:
+            left = _SMALL_GROUP_SHARE * self._target_bytes  # it takes in the last rows
+        # No small row group comes last.
+        goal = max(left if left < 1.5 * group else group, _MIN_LAST_OVERHEADS * overhead)
+        by_value = (goal - overhead) / max(value_bytes, 0.01) - self._buffered_rows
+        return int(min(by_value, (limit - self._buffered_bytes) / row_bytes))
 
     def _flush(self) -> None:
         before = self._out.tell()
-        table = pa.Table.from_batches(self._waiting)
-        if self._style.file_type == "PARQUET":
+        table = pa.Table.from_batches(self._buffer)
+        if self._file_format.file_type == "PARQUET":
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
         else:
             self._writer.write_table(table)
         self._groups += 1
-        rows, overhead = self._waiting_rows, self._style.overhead
+        rows, overhead = self._buffered_rows, self._file_format.overhead_bytes
         self.rows += rows
-        grown = self._out.tell() - before + self._style.footer
-        value = max((grown - overhead) / rows, 1e-6)
-        usual = min(self._group() / value, _GROUP_BYTES * rows / max(self._waiting_bytes, 1))
-        self._sizes.value = value
-        self._sizes.weight = value + overhead / max(rows, usual)
-        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0.0
+        written = self._out.tell() - before + self._file_format.footer_bytes
+        value_bytes = max((written - overhead) / rows, 1e-6)
+        usual_rows = min(
+            self._group_bytes() / value_bytes, _GROUP_BYTES * rows / max(self._buffered_bytes, 1)
+        )
+        self._sizer.value_bytes_per_row = value_bytes
+        self._sizer.bytes_per_row = value_bytes + overhead / max(rows, usual_rows)
+        self._buffer, self._buffered_rows, self._buffered_bytes = [], 0, 0.0
 
     def finish(
         self,
@@ -196,36 +224,36 @@ class ChunkWriter:
             on_release: As for `MemoryChunk`.
 
         Raises:
-            FrameError: It came out larger than the API takes.
+            FrameError: It came out larger than the API accepts.
         """
-        if self._waiting:
+        if self._buffer:
             self._flush()
         self._writer.close()
         self._out.flush()
         self._sink.flush()
         size = self._sink.tell()
-        self._sizes.add(size)
-        if not self._full:
-            self._sizes.end(self._reserved, self.rows)
+        self._sizer.record_size(size)
+        if not self._is_closed:
+            self._sizer.close(self._reserved_rows, self.rows)
         if size > MAX_CHUNK_BYTES:
             raise FrameError(
                 f"Chunk {number} ({self.rows:,} rows) came out at {size:,} bytes, more than "
-                f"the {MAX_CHUNK_BYTES:,} that the API takes: give a smaller chunk_bytes."
+                f"the {MAX_CHUNK_BYTES:,} that the API accepts: give a smaller chunk_bytes."
             )
         return MemoryChunk(
-            number, self.rows, tuple(self._sink.pieces), self._style.file_type,
+            number, self.rows, tuple(self._sink.pieces), self._file_format.file_type,
             deleted=deleted, on_release=on_release,
         )  # fmt: skip
 
 
-def _writer(sink: Any, style: FileFormat) -> Any:
-    if style.file_type == "CSV":
-        return CsvWriter(sink, style.schema)
+def _file_writer(sink: Any, file_format: FileFormat) -> Any:
+    if file_format.file_type == "CSV":
+        return CsvWriter(sink, file_format.schema)
     return pq.ParquetWriter(
         sink,
-        style.schema,
-        compression=style.compression,
-        use_dictionary=list(style.dictionary or ()) or False,
+        file_format.schema,
+        compression=file_format.compression,
+        use_dictionary=list(file_format.dictionary_columns or ()) or False,
         use_deprecated_int96_timestamps=True,
         data_page_version="1.0",
         store_schema=False,
@@ -233,9 +261,9 @@ def _writer(sink: Any, style: FileFormat) -> Any:
     )
 
 
-def _compacted(batch: pa.RecordBatch, places: tuple[int, ...]) -> pa.RecordBatch:
-    """The rows with no values in their dictionaries that belong to other rows."""
+def _compact_dictionaries(batch: pa.RecordBatch, positions: tuple[int, ...]) -> pa.RecordBatch:
+    """The batch without dictionary values that only other rows use."""
     columns = batch.columns
-    for place in places:
-        columns[place] = casts.compact(columns[place])
+    for position in positions:
+        columns[position] = casts.compact_dictionary(columns[position])
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

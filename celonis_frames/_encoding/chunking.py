@@ -1,4 +1,4 @@
-"""Arrow batches in, sized files out: chunks of one schema."""
+"""Batches into chunks, in one thread."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from itertools import chain
 
 import pyarrow as pa
 
-from celonis_frames._arrow.batching import weight
+from celonis_frames._arrow.batching import batch_bytes
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, ChunkSizer
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES, ChunkWriter
 from celonis_frames._encoding.file_format import FileFormat
 
-__all__ = ["empty", "encode", "estimate_row_bytes", "fill"]
+__all__ = ["empty_chunk", "encode", "estimate_row_bytes", "fill_chunk"]
 
 
 def encode(
@@ -34,67 +34,69 @@ def encode(
         compression: Name of a Parquet codec.
 
     Raises:
-        FrameError: A chunk came out larger than the API takes.
+        FrameError: A chunk came out larger than the API accepts.
     """
     file_format = FileFormat(schema, file_type, compression)
     sizer = ChunkSizer(chunk_bytes, None, None)
     source, number = iter(batches), 0
     while True:
-        file, rest = fill(source, file_format, sizer)
-        if file is None:
+        writer, rest = fill_chunk(source, file_format, sizer)
+        if writer is None:
             break
         number += 1
-        yield file.finish(number)
+        yield writer.finish(number)
         source = source if rest is None else chain([rest], source)
     if not number:
-        yield empty(file_format)
+        yield empty_chunk(file_format)
 
 
-def fill(
-    batches: Iterable[pa.RecordBatch], style: FileFormat, sizes: ChunkSizer
+def fill_chunk(
+    batches: Iterable[pa.RecordBatch], file_format: FileFormat, sizer: ChunkSizer
 ) -> tuple[ChunkWriter | None, pa.RecordBatch | None]:
-    """The next file, to be finished, and what is left of the batch that was taken last.
+    """Write rows until a chunk has its size.
 
-    A file grows by row groups; how many rows the next one takes follows from what the last one
-    weighed in the file, so the size wished for is met whatever the data do.
+    A file grows by row groups. The size of the next one follows from the bytes of the last one in
+    the file, so the target is met whatever the values are.
 
     Args:
-        batches: Rows of the style's schema, in batches of bounded size.
-        style: What the file is.
-        sizes: How large it should be; several threads may share it.
+        batches: Rows of the format's schema, in batches of bounded size.
+        file_format: Format of the file.
+        sizer: Decides its size; several threads may share it.
 
     Returns:
-        No file where there are no rows, or they fall to the files that other threads have begun.
+        The writer, to be finished, and the rest of the batch that was read last. No writer if there
+        are no rows, or the open chunks of other threads take them.
     """
-    file: ChunkWriter | None = None
+    writer: ChunkWriter | None = None
     for batch in batches:
         if not batch.num_rows:
             continue
-        if file is None:
-            if sizes.spoken_for:
+        if writer is None:
+            if sizer.all_rows_reserved:
                 return None, batch
-            file = ChunkWriter(style, sizes, batch)
-        sizes.take(batch.num_rows)
-        start, width = 0, weight(batch) / batch.num_rows
+            writer = ChunkWriter(file_format, sizer, batch)
+        sizer.take(batch.num_rows)
+        start, row_bytes = 0, batch_bytes(batch) / batch.num_rows
         while start < batch.num_rows:
-            start += file.take(batch, start, width)
+            start += writer.write(batch, start, row_bytes)
             rest = batch.num_rows - start
-            if file.full(rest):
-                return file, batch.slice(start) if rest else None
-    return file, None
+            if writer.is_full(rest):
+                return writer, batch.slice(start) if rest else None
+    return writer, None
 
 
-def empty(style: FileFormat, *, number: int = 1, deleted: bool = False) -> MemoryChunk:
-    """The file of a frame without rows: it says what the columns are."""
-    return ChunkWriter(style, ChunkSizer(1, None, None), None).finish(number, deleted=deleted)
+def empty_chunk(file_format: FileFormat, *, number: int = 1, deleted: bool = False) -> MemoryChunk:
+    """A chunk without rows: its schema makes the columns of the table."""
+    writer = ChunkWriter(file_format, ChunkSizer(1, None, None), None)
+    return writer.finish(number, deleted=deleted)
 
 
-def estimate_row_bytes(batch: pa.RecordBatch, style: FileFormat) -> float | None:
-    """Bytes that a row has in a file, from the first rows."""
-    width = weight(batch) / max(batch.num_rows, 1)
-    rows = min(batch.num_rows, max(1, int(PROBE_BYTES / max(width, 1))))
-    sizes = ChunkSizer(DEFAULT_CHUNK_BYTES, None, None)
-    file = ChunkWriter(style, sizes, batch)
-    file.take(batch.slice(0, rows), 0, width)
-    file.finish(1)
-    return sizes.weight
+def estimate_row_bytes(batch: pa.RecordBatch, file_format: FileFormat) -> float | None:
+    """Bytes of a row in a file, from the first row group of a batch."""
+    row_bytes = batch_bytes(batch) / max(batch.num_rows, 1)
+    rows = min(batch.num_rows, max(1, int(PROBE_BYTES / max(row_bytes, 1))))
+    sizer = ChunkSizer(DEFAULT_CHUNK_BYTES, None, None)
+    writer = ChunkWriter(file_format, sizer, batch)
+    writer.write(batch.slice(0, rows), 0, row_bytes)
+    writer.finish(1)
+    return sizer.bytes_per_row

@@ -1,7 +1,17 @@
-"""A frame's rows become files in several threads: converted, measured where asked, written.
+"""Batches into chunks, in several threads.
 
-Each thread takes the next batch of the source and writes it into a file of its own, so the rows
-of several files are interleaved. Where their order matters, one thread does it all.
+How it works: the rows of a frame are read in one thread, converted and written in a `WorkerPool`.
+Each worker takes the next batch and writes it into a chunk of its own, so the rows of several
+chunks are interleaved; if their order matters, there is one worker. A worker that waits for a slot
+holds no rows: what its last chunk did not take, another worker may write into its open chunk.
+
+`run` reads in the calling thread and passes each chunk to a callback, one at a time. `stream`
+yields chunks: it starts a thread, ``celonis-read``, that calls `run` and puts each chunk into a
+queue, then the error or None. A semaphore of slots bounds the chunks that are open or not released.
+
+Whatever a worker or the source raises sets `_stopped`, which ends the wait for a slot; the pool
+then stops its workers. The consumer of `stream` that closes it sets `_stopped` too, which ends the
+source, and waits for the reading thread `JOIN_SECONDS` at most.
 """
 
 from __future__ import annotations
@@ -28,169 +38,183 @@ from celonis_frames._concurrency.worker_pool import (
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_sizer import ChunkSizer
 from celonis_frames._encoding.chunk_writer import ChunkWriter
-from celonis_frames._encoding.chunking import empty, estimate_row_bytes, fill
+from celonis_frames._encoding.chunking import empty_chunk, estimate_row_bytes, fill_chunk
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.validator import FrameValidator
 
 __all__ = ["ChunkEncoder", "sample_row_bytes"]
 
-_PIECES, _LEAST_ROWS = 8, 1_000
-"""How small the last batches are: so many for a file, but of no fewer rows."""
+_LAST_BATCHES, _MIN_BATCH_ROWS = 8, 1_000
+"""The last batches are cut into this many for a chunk, of no fewer rows."""
+
 _SAMPLE_ROWS = 20_000
-"""Rows by which it is judged what suits the whole."""
+"""First rows that decide the format and the size of the chunks."""
+
+_SLOT_POLL_SECONDS = 0.1
+"""How often a worker that waits for a slot checks whether the encoder was stopped."""
+
+_CHECK_SECONDS = 0.5
+"""How often a consumer that waits for a chunk calls `check`."""
 
 _Batches = Iterator[pa.RecordBatch]
 
 
 @dataclass(frozen=True)
-class _Wire:
-    """Rows that are converted and looked at already."""
+class _Converted:
+    """Rows that are converted and validated already."""
 
     batch: pa.RecordBatch
 
 
-_Rows: TypeAlias = "pa.RecordBatch | _Wire"
+_Rows: TypeAlias = "pa.RecordBatch | _Converted"
 
 
-def sample_row_bytes(batch: pa.RecordBatch, layout: TableLayout, style: FileFormat) -> float | None:
+def sample_row_bytes(
+    batch: pa.RecordBatch, layout: TableLayout, file_format: FileFormat
+) -> float | None:
     """Bytes of a row in a file, from the first rows; chooses the file's dictionary columns too.
 
     Raises:
         FrameError: A value does not fit its column's type.
     """
-    return estimate_row_bytes(layout.convert(batch.slice(0, _SAMPLE_ROWS)), style)
+    return estimate_row_bytes(layout.convert(batch.slice(0, _SAMPLE_ROWS)), file_format)
 
 
 class ChunkEncoder:
-    """Makes the files of one frame.
+    """Encodes the rows of one frame.
 
     Args:
-        layout: What the rows become.
-        style: What files are written.
-        rows: How many rows there are; None: not known.
-        weight: Bytes that a row has in the files, where that was judged before; else None.
-        wish: Bytes of a file; None: what suits the whole.
-        room: Bytes that the files in the making may have.
-        uploads: Uploads at a time.
-        first: Number of the first file.
+        layout: The table that the rows are converted to.
+        file_format: Format of the files.
+        rows: Number of rows; None: not known.
+        bytes_per_row: Bytes of a row in a file, from a sample; None: `run` takes one.
+        target_bytes: Bytes of a chunk; None: chosen by the bytes of the frame.
+        memory_limit: Bytes of all chunks that are being written.
+        uploads: Parallel uploads.
+        first_number: Number of the first chunk.
         deleted: Whether the rows are keys of rows to delete.
-        ordered: Whether the files must hold the rows in the frame's order.
-        busy: Whether reading the source keeps hold of the GIL, as that of Python objects does.
-            Whatever else needs it is then done by the thread that reads, instead of waiting for it.
-        eager: Whether the first files are made small, so that sending soon begins.
+        ordered: Whether the chunks must hold the rows in the frame's order.
+        holds_gil: Whether reading the source holds the GIL, as with Python objects. The reading
+            thread then converts and validates too, instead of waiting for the GIL.
+        small_first: Whether the first chunks are small, so that uploading starts early.
     """
 
     def __init__(
         self,
         layout: TableLayout,
-        style: FileFormat,
+        file_format: FileFormat,
         *,
         rows: int | None,
-        weight: float | None = None,
-        wish: int | None,
-        room: int,
+        bytes_per_row: float | None = None,
+        target_bytes: int | None,
+        memory_limit: int,
         uploads: int = 1,
-        first: int = 1,
+        first_number: int = 1,
         deleted: bool = False,
         ordered: bool = False,
-        busy: bool = False,
-        eager: bool = False,
+        holds_gil: bool = False,
+        small_first: bool = False,
     ) -> None:
-        self._layout, self._style = layout, style
-        self._rows, self._weight = rows, weight
-        self._wish, self._room = wish, room
+        self._layout, self._file_format = layout, file_format
+        self._rows, self._bytes_per_row = rows, bytes_per_row
+        self._target_bytes, self._memory_limit = target_bytes, memory_limit
         self._uploads = uploads
-        self._first, self._deleted, self._ordered = first, deleted, ordered
-        self._busy, self._eager = busy, eager
-        self._made = 0
+        self._next_number, self._deleted, self._ordered = first_number, deleted, ordered
+        self._holds_gil, self._small_first = holds_gil, small_first
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
     def run(
         self,
         batches: _Batches,
-        keep: Callable[[MemoryChunk], object],
-        measure: FrameValidator | None,
-        admit: Callable[[], None] = lambda: None,
-        dismiss: Callable[[], None] | None = None,
+        on_chunk: Callable[[MemoryChunk], object],
+        validator: FrameValidator | None,
+        acquire_slot: Callable[[], None] = lambda: None,
+        release_slot: Callable[[], None] | None = None,
     ) -> None:
-        """Make all files.
+        """Encode all rows.
 
         Args:
-            batches: Rows as the frame gives them; they are read in this thread.
-            keep: Takes each file, one at a time.
-            measure: Where the values' findings are brought together; None: not looked at.
-            admit: Called before rows for a file are taken; it may wait.
-            dismiss: Called when there were none for a file that was admitted, or the file's
-                chunk was released.
+            batches: Rows as the frame yields them; read in this thread.
+            on_chunk: Called with each chunk, one at a time.
+            validator: Validates the rows; None: they are not validated.
+            acquire_slot: Called before rows are taken for a chunk; may wait.
+            release_slot: Called if there were no rows for the chunk, or when it is released.
 
         Raises:
-            FrameError: A value does not fit, or a file came out too large.
+            FrameError: A value does not fit, or a chunk came out too large.
         """
-        # Where the rows tell whether there is more, the second batch is read beside the first.
+        # If the number of rows tells whether there is more, the workers start before the second
+        # batch is read.
         head = list(islice(batches, 1 if self._rows else 2))
         if not head:
-            keep(empty(self._style, number=self._first, deleted=self._deleted))
+            empty = empty_chunk(self._file_format, number=self._next_number, deleted=self._deleted)
+            on_chunk(empty)
             return
+        # 1. How many threads write chunks of what size.
         alone = head[0].num_rows >= self._rows if self._rows else len(head) < 2
-        few = alone and head[0].num_rows <= _SAMPLE_ROWS  # too little to be encoded twice
-        weight = (
-            None if few else self._weight or sample_row_bytes(head[0], self._layout, self._style)
-        )
-        sizes = ChunkSizer(self._wish, self._rows, weight, uploads=self._uploads)
-        most = min(cpu_count(), max(1, self._room // sizes.wish))
+        bytes_per_row = None
+        if not alone or head[0].num_rows > _SAMPLE_ROWS:  # fewer are not worth encoding twice
+            bytes_per_row = self._bytes_per_row or sample_row_bytes(
+                head[0], self._layout, self._file_format
+            )
+        sizer = ChunkSizer(self._target_bytes, self._rows, bytes_per_row, uploads=self._uploads)
+        threads = min(cpu_count(), max(1, self._memory_limit // sizer.target_bytes))
         if self._ordered or alone:
-            most = 1
-        threads = most if sizes.count is None else min(most, sizes.count)
-        sizes.bound(self._room // threads)
-        if self._eager:
-            sizes.hasten(self._uploads)
+            threads = 1
+        if sizer.expected_chunks is not None:
+            threads = min(threads, sizer.expected_chunks)
+        sizer.cap(self._memory_limit // threads)
+        if self._small_first:
+            sizer.start_small(self._uploads)
 
+        # 2. What each of them does.
         def work(items: WorkItems[_Rows]) -> None:
-            part = None if measure is None or self._busy else measure.part()
+            split = None if validator is None or self._holds_gil else validator.split()
             try:
-                for file in self._files(items, sizes, part, admit, dismiss):
+                for writer in self._written(items, sizer, split, acquire_slot, release_slot):
                     with self._lock:
-                        number = self._first + self._made
-                        self._made += 1
-                    chunk = file.finish(number, deleted=self._deleted, on_release=dismiss)
+                        number = self._next_number
+                        self._next_number += 1
+                    chunk = writer.finish(number, deleted=self._deleted, on_release=release_slot)
                     with self._lock:
-                        keep(chunk)
-                    del file, chunk  # the memory of a file goes with its upload
+                        on_chunk(chunk)
+                    del writer, chunk  # the memory of a chunk is freed with its upload
             except BaseException:
-                self._stopped.set()  # those that wait to begin a file wait for nothing
+                self._stopped.set()  # no slot is released any more
                 raise
-            if measure is not None and part is not None:
+            if validator is not None and split is not None:
                 with self._lock:
-                    measure.add(part)
+                    validator.merge(split)
 
+        # 3. Feed them; the last batches are small, so that all end at the same time.
         source: Iterator[_Rows] = chain(head, batches)
         del head
-        if self._rows and weight is not None and threads > 1:
-            piece = max(_LEAST_ROWS, int(sizes.wish / _PIECES / weight))
-            source = taper(source, self._rows, threads, piece)
-        if self._busy:
-            source = map(_Wire, self._converted(source, measure))
-        # One who holds the GIL while it reads is not to wait for those who compress meanwhile.
-        queue_size = 2 * QUEUE_SIZE if self._busy else QUEUE_SIZE
+        if self._rows and bytes_per_row is not None and threads > 1:
+            rows = int(sizer.target_bytes / _LAST_BATCHES / bytes_per_row)
+            source = taper(source, self._rows, threads, max(_MIN_BATCH_ROWS, rows))
+        if self._holds_gil:
+            source = map(_Converted, self._converted(source, validator))
+        # A reading thread that holds the GIL must not wait for the workers besides.
+        queue_size = 2 * QUEUE_SIZE if self._holds_gil else QUEUE_SIZE
         feed(source, WorkerPool(work, threads=threads, queue_size=queue_size))
 
     def stream(
         self,
         batches: Callable[[], _Batches],
-        room: threading.Semaphore,
-        measure: FrameValidator | None,
+        slots: threading.Semaphore,
+        validator: FrameValidator | None,
         check: Callable[[], None] = lambda: None,
     ) -> Generator[MemoryChunk]:
-        """All files as they are made, at most as many at a time as there is room for.
+        """All chunks as they are encoded, no more at a time than there are slots.
 
         Args:
-            batches: Gives the rows; they are read in a thread.
-            room: Counts the files that may be in the making or not released yet; more than are
-                ever held unreleased by whoever takes the next one, or waits for the end.
-            measure: As for `run`.
-            check: Called now and then while the next file is waited for; what it raises ends all.
+            batches: Returns the rows; read in a thread.
+            slots: One for each chunk that may be open or not released; more than the consumer
+                keeps unreleased while it waits for the next one, or for the end.
+            validator: As for `run`.
+            check: Called now and then while the next chunk is waited for; may raise.
 
         Raises:
             FrameError: As `run`.
@@ -198,8 +222,8 @@ class ChunkEncoder:
         done: queue.SimpleQueue[MemoryChunk | BaseException | None] = queue.SimpleQueue()
         stopped = self._stopped = threading.Event()
 
-        def admit() -> None:
-            while not room.acquire(timeout=0.1):
+        def acquire_slot() -> None:
+            while not slots.acquire(timeout=_SLOT_POLL_SECONDS):
                 if stopped.is_set():
                     raise PoolStopped
 
@@ -213,21 +237,21 @@ class ChunkEncoder:
                 stopped.set()
                 raise
 
-        def feed() -> None:
+        def read() -> None:
             end: BaseException | None = None
             try:
-                self.run(rows(), done.put, measure, admit, room.release)
-            except BaseException as error:  # it is raised again in the thread that takes
+                self.run(rows(), done.put, validator, acquire_slot, slots.release)
+            except BaseException as error:  # raised again in the consumer's thread
                 end = error
             done.put(end)
             del end
 
-        feeder = threading.Thread(target=feed, name="celonis-read", daemon=True)
-        feeder.start()
+        reader = threading.Thread(target=read, name="celonis-read", daemon=True)
+        reader.start()
         try:
             while True:
                 try:
-                    found = done.get(timeout=0.5)  # in turns: `check` tells when all is over
+                    found = done.get(timeout=_CHECK_SECONDS)
                 except queue.Empty:
                     check()
                     continue
@@ -240,41 +264,39 @@ class ChunkEncoder:
         finally:
             found = None  # an error in its own traceback's frame would keep all this alive
             stopped.set()
-            feeder.join(JOIN_SECONDS)
+            reader.join(JOIN_SECONDS)
 
-    def _files(
+    def _written(
         self,
         items: WorkItems[_Rows],
-        sizes: ChunkSizer,
-        measure: FrameValidator | None,
-        admit: Callable[[], None],
-        dismiss: Callable[[], None] | None,
+        sizer: ChunkSizer,
+        validator: FrameValidator | None,
+        acquire_slot: Callable[[], None],
+        release_slot: Callable[[], None] | None,
     ) -> Iterator[ChunkWriter]:
-        """The files of one thread, to be finished. What none of them takes is given back.
-
-        So nobody holds rows, while it waits to begin a file, that another one's file has room for.
-        """
+        """The written chunks of one worker, to be finished; returns the rest of each batch."""
         while True:
-            admit()
-            file, rest = fill(self._converted(items, measure), self._style, sizes)
-            items.return_rest(None if rest is None else _Wire(rest))
+            acquire_slot()
+            rows = self._converted(items, validator)
+            writer, rest = fill_chunk(rows, self._file_format, sizer)
+            items.return_rest(None if rest is None else _Converted(rest))
             del rest
-            if file is None:
-                # Whoever has a file open comes back for what was given back here.
-                if dismiss is not None:
-                    dismiss()
+            if writer is None:
+                # A worker with an open chunk will take what was returned here.
+                if release_slot is not None:
+                    release_slot()
                 return
-            yield file
-            del file
+            yield writer
+            del writer
 
-    def _converted(self, rows: Iterable[_Rows], measure: FrameValidator | None) -> _Batches:
+    def _converted(self, rows: Iterable[_Rows], validator: FrameValidator | None) -> _Batches:
         for batch in rows:
-            if isinstance(batch, _Wire):
+            if isinstance(batch, _Converted):
                 yield batch.batch
                 continue
-            wire = self._layout.convert(batch)
-            if measure is not None:
-                measure.update(batch, wire)
+            converted = self._layout.convert(batch)
+            if validator is not None:
+                validator.update(batch, converted)
             del batch
-            yield wire
-            del wire
+            yield converted
+            del converted

@@ -1,4 +1,4 @@
-"""What files of chunks are: their type, codec, and the columns that get a dictionary."""
+"""The format of a push's files: type, codec, and dictionary columns."""
 
 from __future__ import annotations
 
@@ -14,77 +14,82 @@ from celonis_frames._encoding.codecs import DEFAULT_CODEC
 
 __all__ = ["FileFormat"]
 
-_GLANCE, _GLANCE_SHARE = 1_000, 0.8
-_DICTIONARY_SAMPLE, _DICTIONARY_SHARE = 20_000, 0.1
-_INDEX = 3
-"""Bytes that a value takes besides itself, if it turns out that a dictionary does not pay."""
-_HEADER, _FOOTER = 50, 100
-"""Bytes that each column of a row group takes besides its values, there and in the footer."""
+_SAMPLES = ((1_000, 0.8), (20_000, 0.1))
+"""Rows of a sample, and the share of distinct values above which a dictionary does not pay. The
+first sample is cheap and settles most columns."""
+
+_INDEX_BYTES = 3
+"""Bytes that a value takes besides itself if a dictionary turns out not to pay."""
+
+_HEADER_BYTES, _FOOTER_BYTES = 50, 100
+"""Bytes of a column in a row group besides its values: its page header, its entry in the footer."""
+
+_INT96_EXTRA_BYTES = 4
+"""An INT96 timestamp has 12 bytes, Arrow's has 8."""
+
+_CSV_EXTRA_BYTES = 20
+"""Bytes that a number takes as CSV text at most, beyond those in Arrow, with its separator."""
 
 
 @dataclass
 class FileFormat:
-    """What files are written, the same for all of one push.
+    """The format of files, the same for all of one push.
 
     Attributes:
-        schema: Arrow schema of the wire.
+        schema: Arrow schema of the files.
         file_type: ``"PARQUET"`` or ``"CSV"``.
         compression: Name of a Parquet codec.
-        dictionary: Columns that are written with a dictionary; None until rows are seen.
+        dictionary_columns: Columns with a Parquet dictionary; None until rows are seen.
     """
 
     schema: pa.Schema
     file_type: str = "PARQUET"
     compression: str = DEFAULT_CODEC
-    dictionary: tuple[str, ...] | None = None
+    dictionary_columns: tuple[str, ...] | None = None
 
     @property
-    def overhead(self) -> int:
-        """Bytes that a row group takes besides its values: headers, and its part of the footer."""
-        return self.footer + _HEADER * len(self.schema) if self.file_type == "PARQUET" else 0
-
-    @property
-    def footer(self) -> int:
-        """Those of them that are written at the end of the file."""
-        return _FOOTER * len(self.schema) if self.file_type == "PARQUET" else 0
-
-    @cached_property
-    def dictionaries(self) -> tuple[int, ...]:
-        """Places of the columns that come as dictionaries."""
-        kinds = enumerate(self.schema.types)
-        return tuple(place for place, kind in kinds if pa.types.is_dictionary(kind))
-
-    @property
-    def widening(self) -> int:
-        """Bytes that a row may take more in the file than in Arrow, if nothing compresses."""
+    def overhead_bytes(self) -> int:
+        """Bytes of a row group besides its values, those in the footer included."""
         if self.file_type == "CSV":
-            return 20 * len(self.schema)
-        return self._times + _INDEX * len(self.dictionary or ())
+            return 0
+        return self.footer_bytes + _HEADER_BYTES * len(self.schema)
+
+    @property
+    def footer_bytes(self) -> int:
+        """Bytes of a row group in the footer, which is written last."""
+        return _FOOTER_BYTES * len(self.schema) if self.file_type == "PARQUET" else 0
 
     @cached_property
-    def _times(self) -> int:
-        return 4 * sum(bool(pa.types.is_timestamp(kind)) for kind in self.schema.types)  # INT96
+    def dictionary_positions(self) -> tuple[int, ...]:
+        """Positions of the columns that are dictionaries in Arrow."""
+        kinds = enumerate(self.schema.types)
+        return tuple(position for position, kind in kinds if pa.types.is_dictionary(kind))
 
-    def see(self, batch: pa.RecordBatch) -> None:
-        """Decide, by the first rows, what depends on the values."""
-        if self.dictionary is None and self.file_type == "PARQUET":
-            self.dictionary = tuple(_dictionary_columns(batch))
+    @property
+    def extra_row_bytes(self) -> int:
+        """Bytes that a row may take in a file beyond those in Arrow, if nothing compresses."""
+        if self.file_type == "CSV":
+            return _CSV_EXTRA_BYTES * len(self.schema)
+        return self._extra_timestamp_bytes + _INDEX_BYTES * len(self.dictionary_columns or ())
+
+    @cached_property
+    def _extra_timestamp_bytes(self) -> int:
+        return _INT96_EXTRA_BYTES * sum(bool(pa.types.is_timestamp(t)) for t in self.schema.types)
+
+    def choose_dictionary_columns(self, sample: pa.RecordBatch) -> None:
+        """Choose, by the first rows of a push, the columns whose values repeat enough."""
+        if self.dictionary_columns is None and self.file_type == "PARQUET":
+            self.dictionary_columns = tuple(
+                field.name
+                for field, column in zip(sample.schema, sample.columns, strict=True)
+                if pa.types.is_dictionary(field.type)
+                or not (pa.types.is_boolean(field.type) or _is_mostly_distinct(column))
+            )
 
 
-def _dictionary_columns(batch: pa.RecordBatch) -> list[str]:
-    """Columns whose values repeat enough for a dictionary to pay, judged by the first rows."""
-    return [
-        field.name
-        for field, column in zip(batch.schema, batch.columns, strict=True)
-        if pa.types.is_dictionary(field.type)
-        or not (pa.types.is_boolean(field.type) or _mostly_different(column))
-    ]
-
-
-def _mostly_different(column: Any) -> bool:
-    # A few rows tell of most columns; the others are looked at for longer.
-    for rows, share in ((_GLANCE, _GLANCE_SHARE), (_DICTIONARY_SAMPLE, _DICTIONARY_SHARE)):
-        sample = casts.decoded(column.slice(0, rows))
-        if pc.count_distinct(sample).as_py() > share * len(sample):
+def _is_mostly_distinct(column: Any) -> bool:
+    for rows, share in _SAMPLES:
+        values = casts.decoded(column.slice(0, rows))
+        if pc.count_distinct(values).as_py() > share * len(values):
             return True
     return False

@@ -1,7 +1,7 @@
-"""Parquet files that are already what a push would write: they are sent as they are, byte by byte.
+"""Parquet files that are already what a push would write: they are sent unchanged.
 
-They are read to be measured like all rows, and a digest is made of what was read. While such a file
-is sent its digest is made again, and its last bytes go out only if it is the same.
+Their rows are read and validated like all others, after a digest of their bytes. During the upload
+the digest is computed again, and the last bytes are sent only if it is the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ import pyarrow as pa
 
 from celonis_frames._arrow.batching import rebatch
 from celonis_frames._encoding.chunk import FileChunk
-from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, LEAST_BYTES, MAX_CHUNK_BYTES
+from celonis_frames._encoding.chunk_sizer import (
+    DEFAULT_CHUNK_BYTES,
+    MAX_CHUNK_BYTES,
+    MIN_AUTO_BYTES,
+)
 from celonis_frames._encoding.codecs import CODECS
 from celonis_frames._filesystem import (
     BLOCK_BYTES,
@@ -28,53 +32,55 @@ from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.parquet_footer import ParquetFile, translate_errors
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["PassthroughChunk", "PassthroughFiles", "problem"]
+__all__ = ["PassthroughChunk", "PassthroughFiles", "reason_to_rewrite"]
 
-FEW = 4
-"""So many files are sent as they are however small: merging them would not save much."""
-_LEAST_SHARE = 0.25
-_OVER = 1.2
-_HELD_BYTES = int(_OVER * DEFAULT_CHUNK_BYTES)
-"""Largest file of which one reading serves the digest and the measuring."""
+FEW_FILES = 4
+"""Up to this many files are sent unchanged however small they are: merging them saves little."""
+
+_MIN_SHARE, _MAX_SHARE = 0.25, 1.2
+"""Bytes of a file that is sent unchanged, as shares of those of a chunk."""
+
+_MAX_HELD_BYTES = int(_MAX_SHARE * DEFAULT_CHUNK_BYTES)
+"""Largest file that is read once for both, digest and validation."""
 
 _ENCODINGS = {"PLAIN", "RLE", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
 _PAGE_V1 = b"\x15\x00"
-"""How the header of a data page v1 begins in Thrift's compact form: field 1, the type, is 0."""
+"""Start of the header of a data page v1 in Thrift's compact form: field 1, the type, is 0."""
 
 
 class PassthroughChunk(FileChunk):
-    """A file of the user's that is sent unchanged, under a name that does not tell its own."""
+    """A file of the user's that is sent unchanged, but not under its own name."""
 
     def blocks(self) -> Iterator[bytes]:
-        """The bytes from the beginning, in blocks; the last only if all are as they were measured.
+        """The bytes in blocks, the last one only if the file is as it was validated.
 
         Raises:
-            FrameError: The file was changed, or cannot be read any more.
+            FrameError: The file was changed, or can no longer be read.
         """
         shown = display_url(self.filesystem, self.path)
         with translate_errors(shown):
-            # Several threads send, and another one reads: few filesystems are made for that.
+            # Few filesystems allow calls from several threads, as of those that upload and read.
             yield from read_verified_blocks(
                 filesystem_for_thread(self.filesystem),
                 self.path,
                 self.sha256,
-                f"The Parquet file {shown} was changed after it had been checked. Push again when "
+                f"The Parquet file {shown} was changed after it was validated. Push again when "
                 "nothing writes to it.",
             )
 
 
 class PassthroughFiles:
-    """Those of a frame's files that may be sent as they are.
+    """The files of a frame that are sent unchanged.
 
     Args:
-        files: All files.
-        layout: What their rows become.
-        compression: Codec asked for.
-        wish: Bytes of a chunk, where the user said so.
+        files: All files of the frame.
+        layout: The table that their rows are converted to.
+        compression: Name of the codec of a chunk.
+        target_bytes: Bytes of a chunk, if the user gave them.
         deleted: Whether their rows are keys of rows to delete.
 
     Attributes:
-        sent: Those that were measured and found fit, by their place.
+        unchanged: Chunks by the position of their files; filled while `batches` is read.
     """
 
     def __init__(
@@ -83,79 +89,82 @@ class PassthroughFiles:
         layout: TableLayout,
         *,
         compression: str,
-        wish: int | None,
+        target_bytes: int | None,
         deleted: bool = False,
     ) -> None:
         self._files, self._deleted = files, deleted
-        few = len(files.files) <= FEW
+        few = len(files.files) <= FEW_FILES
         self._candidates = [
             place
             for place, file in enumerate(files.files)
-            if problem(file, layout, compression=compression, wish=wish, few=few) is None
+            if reason_to_rewrite(
+                file, layout, compression=compression, target_bytes=target_bytes, few=few
+            )
+            is None
         ]
-        self.sent: dict[int, PassthroughChunk] = {}
+        self.unchanged: dict[int, PassthroughChunk] = {}
 
     def __bool__(self) -> bool:
         return bool(self._candidates)
 
     def batches(self, *, first: int) -> Iterator[pa.RecordBatch]:
-        """The rows of the files that are sent as they are, to be measured.
+        """The rows of the files that are sent unchanged, for validation.
 
         Args:
-            first: Number of the first of them as a chunk.
+            first: Number of the first chunk.
 
         Raises:
-            FrameError: A file cannot be read, or changes while it is.
+            FrameError: A file cannot be read, or changes while it is read.
         """
-        return rebatch(self._looked_at(first))
+        return rebatch(self._read_candidates(first))
 
-    def _looked_at(self, first: int) -> Iterator[pa.RecordBatch]:
-        self.sent = {}
+    def _read_candidates(self, first: int) -> Iterator[pa.RecordBatch]:
+        self.unchanged = {}
         for place in self._candidates:
             path = self._files.files[place].path
             with translate_errors(display_url(self._files.filesystem, path)):
-                yield from self._look(place, first + len(self.sent))
+                yield from self._read_candidate(place, first + len(self.unchanged))
 
     def runs(self, *, ordered: bool) -> list[PassthroughChunk | list[int]]:
-        """What is to be sent: files as they are, and places of files to be written anew.
+        """The files to send: those sent unchanged, and positions of those to rewrite together.
 
         Args:
-            ordered: Whether the files' order must be kept; else all that are written anew come
+            ordered: Whether the order of the files must be kept; else all that are rewritten come
                 together, last.
         """
         runs: list[PassthroughChunk | list[int]] = []
         rest: list[int] = []
         for place in range(len(self._files.files)):
-            passed = self.sent.get(place)
-            if passed is None:
+            chunk = self.unchanged.get(place)
+            if chunk is None:
                 rest.append(place)
                 continue
             if ordered and rest:
                 runs.append(rest)
                 rest = []
-            runs.append(passed)
+            runs.append(chunk)
         runs.append(rest)
-        # Of files without rows nothing would come but a chunk without rows.
+        # Files without rows would make an empty chunk.
         return [run for run in runs if isinstance(run, PassthroughChunk) or self.rows(run)]
 
     def rows(self, places: Sequence[int]) -> int:
-        """Rows of some files."""
+        """Number of rows of some files."""
         return sum(self._files.files[place].rows for place in places)
 
-    def rest(self, places: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        """Rows of files that are written anew."""
+    def rewritten(self, places: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """The rows of files that are rewritten."""
         return rebatch(self._files.batches(places))
 
-    def _look(self, place: int, number: int) -> Iterator[pa.RecordBatch]:
-        """The rows of a file that turns out to be fit; none of one that does not.
+    def _read_candidate(self, place: int, number: int) -> Iterator[pa.RecordBatch]:
+        """The rows of a file, if its pages are of version 1.
 
-        The digest comes first: whatever the file becomes later, what is sent is what was digested,
-        and that is what it was when it was measured, or the upload fails.
+        The digest comes first. If the file changes before or while its rows are read, the upload
+        finds another digest and fails.
         """
         file, filesystem = self._files.files[place], self._files.filesystem
         pages = self._files.page_offsets(place)
         with filesystem.open(file.path, "rb") as content:
-            size, digest, held, plain = _digested(content, pages)
+            size, digest, held, is_v1 = _digest(content, pages)
         with contextlib.ExitStack() as stack:
             if held is not None:
                 content = pa.BufferReader(pa.py_buffer(held))
@@ -167,32 +176,31 @@ class PassthroughFiles:
                     f"The Parquet file {display_url(filesystem, file.path)} changes while it is "
                     "read: push when nothing writes to it."
                 )
-            if not plain:
+            if not is_v1:
                 return
-            self.sent[place] = PassthroughChunk(
+            self.unchanged[place] = PassthroughChunk(
                 f"chunk-{number:05d}.parquet", size, file.rows, self._deleted, digest, filesystem,
                 file.path,
             )  # fmt: skip
             yield from batches
 
 
-def problem(
-    file: ParquetFile, layout: TableLayout, *, compression: str, wish: int | None, few: bool
+def reason_to_rewrite(
+    file: ParquetFile, layout: TableLayout, *, compression: str, target_bytes: int | None, few: bool
 ) -> str | None:
-    """Why a file must be written anew, as far as its footer tells; None where it need not be.
+    """Why a file must be rewritten, by its footer; None if it need not be.
 
-    What is accepted for certain is what this library writes itself, so that is the measure. The
-    footer's key-value metadata (of pandas, of Arrow) is passed over by every reader that does not
-    know it, and the official client writes it too: it does no harm. Nor do page indexes, Bloom
-    filters and the order of rows that a footer may tell of: they are optional fields, by which a
-    reader that knows them may skip pages, and the pages are where they would be without them.
+    Only what this library writes itself is certain to be accepted, so a file must be like that.
+    Key-value metadata in the footer (of pandas, of Arrow) does no harm: readers ignore unknown
+    keys, and the official client writes it too. Nor do page indexes, Bloom filters and sort orders:
+    they are optional fields by which a reader may skip pages, and do not move the pages.
 
     Args:
         file: The file.
-        layout: What its rows become.
-        compression: Codec asked for.
-        wish: Bytes of a chunk, where the user said so.
-        few: Whether there are so few files that small ones may stay as they are.
+        layout: The table that its rows are converted to.
+        compression: Name of the codec of a chunk.
+        target_bytes: Bytes of a chunk, if the user gave them.
+        few: Whether there are so few files that small ones need not be merged.
     """
     if layout.options.csv:
         return "CSV is asked for"
@@ -200,10 +208,12 @@ def problem(
         return "it has no rows"
     if not file.size:
         return "its size is not known"
-    most = MAX_CHUNK_BYTES if wish is None else min(int(_OVER * wish), MAX_CHUNK_BYTES)
+    most = MAX_CHUNK_BYTES
+    if target_bytes is not None:
+        most = min(int(_MAX_SHARE * target_bytes), most)
     if file.size > most:
         return f"its {file.size:,} bytes are more than {most:,}"
-    least = int(_LEAST_SHARE * (wish or LEAST_BYTES))
+    least = int(_MIN_SHARE * (target_bytes or MIN_AUTO_BYTES))
     if file.size < least and not few:
         return f"its {file.size:,} bytes are less than {least:,}"
     if not file.codecs <= {CODECS[compression].parquet_name}:
@@ -211,41 +221,41 @@ def problem(
     if not file.encodings <= _ENCODINGS:
         return f"its pages are {', '.join(sorted(file.encodings - _ENCODINGS))}"
     if [leaf.path for leaf in file.leaves] != [column.name for column in layout.columns]:
-        return "its columns have other names, another order, or are not all"
+        return "its columns have other names or another order, or some are missing"
     for leaf, column in zip(file.leaves, layout.columns, strict=True):
         kind = file.schema.field(leaf.path).type
         if column.source != column.name or isinstance(kind, pa.BaseExtensionType):
-            return f"column {leaf.path!r} is not what is asked for"
+            return f"column {leaf.path!r} is to be renamed or converted"
         if pa.types.is_floating(kind) and layout.options.infinity == "null":
-            return f"column {leaf.path!r} may have infinities to be made null"
+            return f"column {leaf.path!r} may have infinite values, which are to become null"
         if (leaf.definition, leaf.repetition) != (1, 0):
             return f"column {leaf.path!r} is nested or required"
-        if (leaf.physical, leaf.logical) not in _stored(column.conversion.encoded_type):
+        if (leaf.physical, leaf.logical) not in _parquet_types(column.conversion.encoded_type):
             return f"column {leaf.path!r} is {leaf.physical} as {leaf.logical}"
     return None
 
 
-def _stored(wire: pa.DataType) -> set[tuple[str, str]]:
-    """How Parquet stores a type of the wire: physical and logical type."""
-    if pa.types.is_timestamp(wire):
+def _parquet_types(kind: pa.DataType) -> set[tuple[str, str]]:
+    """The physical and logical Parquet types of an Arrow type of a chunk."""
+    if pa.types.is_timestamp(kind):
         return {("INT96", "None")}
-    if pa.types.is_int64(wire):
+    if pa.types.is_int64(kind):
         return {("INT64", "None"), ("INT64", "Int(bitWidth=64, isSigned=true)")}
-    if pa.types.is_float64(wire):
+    if pa.types.is_float64(kind):
         return {("DOUBLE", "None")}
-    if pa.types.is_boolean(wire):
+    if pa.types.is_boolean(kind):
         return {("BOOLEAN", "None")}
     return {("BYTE_ARRAY", "String")}
 
 
-def _digested(content: Any, pages: Sequence[int]) -> tuple[int, str, bytearray | None, bool]:
-    """A file's size and digest, its bytes if they are few, and whether its pages are of version 1.
+def _digest(content: Any, pages: Sequence[int]) -> tuple[int, str, bytearray | None, bool]:
+    """A file's size and digest, its bytes unless there are too many, and whether its pages are v1.
 
     Args:
         content: The file.
-        pages: Where the first data page of each column chunk begins.
+        pages: Offset of the first data page of each column chunk.
     """
-    digest, size, plain = hashlib.sha256(), 0, True
+    digest, size, is_v1 = hashlib.sha256(), 0, True
     held: bytearray | None = bytearray()
     waiting = sorted(pages, reverse=True)
     last = b""
@@ -253,11 +263,11 @@ def _digested(content: Any, pages: Sequence[int]) -> tuple[int, str, bytearray |
         digest.update(block)
         while waiting and waiting[-1] + 2 <= size + len(block):
             at = waiting.pop() - size
-            plain &= (block[at : at + 2] if at >= 0 else last + block[:1]) == _PAGE_V1
+            is_v1 &= (block[at : at + 2] if at >= 0 else last + block[:1]) == _PAGE_V1
         last = block[-1:]
         size += len(block)
         if held is not None:
             held += block
-            if size > _HELD_BYTES:
+            if size > _MAX_HELD_BYTES:
                 held = None
-    return size, digest.hexdigest(), held, plain and not waiting
+    return size, digest.hexdigest(), held, is_v1 and not waiting

@@ -135,7 +135,8 @@ def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
         weight = _estimate(part, prepared.layout, options)
         size += int(weight if not rows else weight * rows)
         uploads = options.uploads(ordered=prepared.ordered)
-        chunks += ChunkSizer(options.upload.chunk_bytes, rows, weight, uploads=uploads).count or 1
+        sizer = ChunkSizer(options.upload.chunk_bytes, rows, weight, uploads=uploads)
+        chunks += sizer.expected_chunks or 1
     return _plan(prepared, table, options, size, chunks, warnings)
 
 

@@ -78,7 +78,7 @@ class PreparedFrame:
     passing: PassthroughFiles | None = None
     _keep: ChunkSpool | None = None
     _held: list[pa.RecordBatch] | None = None
-    _judged: tuple[FileFormat, float | None] | None = None
+    _sampled: tuple[FileFormat, float | None] | None = None
     _first: int = 1
     _kept: list[Chunk] | None = None
 
@@ -140,12 +140,12 @@ class PreparedFrame:
             ordered: Whether to keep the order of the rows.
         """
         passing = self.passing
-        if passing is None or not passing.sent:
+        if passing is None or not passing.unchanged:
             return [self._rows(self.source.batches)]
         return [
             run
             if isinstance(run, PassthroughChunk)
-            else Rows(passing.rows(run), functools.partial(passing.rest, run))
+            else Rows(passing.rows(run), functools.partial(passing.rewritten, run))
             for run in passing.runs(ordered=ordered)
         ]
 
@@ -235,7 +235,7 @@ class PreparedFrame:
     @property
     def _sent(self) -> bool:
         """Whether files are sent unchanged."""
-        return self.passing is not None and bool(self.passing.sent)
+        return self.passing is not None and bool(self.passing.unchanged)
 
     def _rows(self, batches: Callable[[], _Batches]) -> Rows:
         count = self.source.rows if self.source.rows is not None else self.measure.rows
@@ -277,7 +277,7 @@ class PreparedFrame:
             if not self.source.replayable:
                 raise
             logger.warning("no room on disk for the chunks: the %s is read twice", self.source.kind)
-            self.measure = self.measure.anew()
+            self.measure = self.measure.restarted()
             self._measure(self.source.batches())
 
     def _encoded(self, parts: Sequence[PassthroughChunk | Rows], store: ChunkStore) -> list[Chunk]:
@@ -304,7 +304,7 @@ class PreparedFrame:
     def _measure(self, batches: _Batches) -> None:
         """Read all rows; keep them in memory, if they fit and reading them copies."""
         held = BatchCache(self.spare) if self.source.copies else None
-        style = self._style()
+        file_format = self._file_format()
         estimate: Future[float | None] | None = None
 
         def watched() -> _Batches:
@@ -312,7 +312,7 @@ class PreparedFrame:
             head = list(islice(batches, 2))
             if len(head) > 1:
                 with suppress(RuntimeError):  # no thread: the encoder takes its own sample
-                    estimate = executor.submit(sample_row_bytes, head[0], self.layout, style)
+                    estimate = executor.submit(sample_row_bytes, head[0], self.layout, file_format)
             for batch in chain(head, batches):
                 if held is not None:
                     held.add(batch)
@@ -322,10 +322,10 @@ class PreparedFrame:
         with ThreadPoolExecutor(1, thread_name_prefix="celonis-sample") as executor:
             validate_parallel(watched(), self.measure)
             if estimate is not None and estimate.exception() is None:
-                self._judged = style, estimate.result()
+                self._sampled = file_format, estimate.result()
         self._held = held.batches if held is not None else None
 
-    def _style(self) -> FileFormat:
+    def _file_format(self) -> FileFormat:
         return FileFormat(
             self.layout.encoded_schema,
             self.options.upload.file_type,
@@ -335,21 +335,21 @@ class PreparedFrame:
     def _encoding(
         self, rows: int | None, first: int, *, ordered: bool, while_uploading: bool = True
     ) -> ChunkEncoder:
-        style, weight = self._judged or (self._style(), None)
+        file_format, bytes_per_row = self._sampled or (self._file_format(), None)
         return ChunkEncoder(
             self.layout,
-            style,
+            file_format,
             rows=rows,
-            weight=weight,
-            wish=self.options.upload.chunk_bytes,
-            room=self.options.memory // 2,
+            bytes_per_row=bytes_per_row,
+            target_bytes=self.options.upload.chunk_bytes,
+            memory_limit=self.options.memory // 2,
             uploads=self.options.uploads(ordered=ordered),
-            first=first,
+            first_number=first,
             deleted=self.deleted,
             ordered=ordered,
-            busy=self.source.expensive,
+            holds_gil=self.source.expensive,
             # Unchanged files need no encoding: their upload starts at once.
-            eager=while_uploading and not self._sent,
+            small_first=while_uploading and not self._sent,
         )
 
 
@@ -412,7 +412,7 @@ def prepare(
             source.files,
             shape,
             compression=options.upload.compression,
-            wish=options.upload.chunk_bytes,
+            target_bytes=options.upload.chunk_bytes,
             deleted=deleted,
         )
     return prepared

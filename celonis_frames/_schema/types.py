@@ -258,7 +258,7 @@ def _to_microsecond_string(array: Any) -> Any:
 
 
 def _to_dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
-    array = casts.compact(array)
+    array = casts.compact_dictionary(array)
     values = casts.decoded(array.dictionary).cast(pa.large_string())
     if values.null_count:
         return values.take(array.indices).dictionary_encode()

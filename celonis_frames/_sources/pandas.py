@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.batching import nbytes, rows_per_batch, wished
+from celonis_frames._arrow.batching import arrow_bytes, rows_per_batch, target_batch_bytes
 from celonis_frames._sources.pandas_objects import object_type, surrogate_error
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 
@@ -98,7 +98,7 @@ def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
     rows = len(frame)
     fixed_bytes = sum(_value_bytes(column) for column in columns if not column.expensive)
     expensive = [column for column in columns if column.expensive]
-    target = wished(in_memory=not expensive)
+    target = target_batch_bytes(in_memory=not expensive)
 
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
@@ -222,7 +222,7 @@ def _value_bytes(column: _Column) -> float:
     except ValueError:
         if pa.types.is_dictionary(kind):
             return 4
-        return float(max(32.0, nbytes(column.series.array) / max(len(column.series), 1)))
+        return float(max(32.0, arrow_bytes(column.series.array) / max(len(column.series), 1)))
 
 
 def _object_bytes(column: _Column, start: int, stop: int) -> float:

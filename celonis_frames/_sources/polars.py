@@ -11,9 +11,9 @@ import pyarrow as pa
 from celonis_frames._arrow.batching import (
     BATCH_BYTES,
     BATCH_ROWS,
-    TOO_LARGE,
+    MAX_OVERSIZE,
     rows_per_batch,
-    wished,
+    target_batch_bytes,
 )
 from celonis_frames._arrow.extension_types import WideInteger, views_fit
 from celonis_frames.exceptions import ColumnTypeError, FrameError
@@ -29,7 +29,7 @@ def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
     """
     schema = _to_arrow(frame.head(0)).schema
     width = frame.estimated_size() / max(frame.height, 1)
-    target = wished(in_memory=True)
+    target = target_batch_bytes(in_memory=True)
     rows = rows_per_batch(BATCH_ROWS, width, target)
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -43,7 +43,7 @@ def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
 def _split(part: Any, target: int) -> Iterator[Any]:
     """The rows in slices that are not too large, by the size that polars estimates."""
     parts = max(part.estimated_size() / target, part.height / BATCH_ROWS)
-    if parts <= TOO_LARGE or part.height <= 1:
+    if parts <= MAX_OVERSIZE or part.height <= 1:
         yield part
         return
     for piece in part.iter_slices(max(1, int(part.height / parts))):

@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from celonis_frames._arrow.batching import (
     BATCH_ROWS,
+    arrow_bytes,
     coalesce_small,
-    nbytes,
     rebatch,
     rows_per_batch,
-    wished,
+    target_batch_bytes,
 )
 from celonis_frames._sources.int96 import dataset_notes
 from celonis_frames._sources.iterables import read_frames
@@ -58,7 +58,7 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
     source = _read(frame, index=index)
     if source.sized:
         return replace(source, batches=lambda: coalesce_small(source.batches()))
-    target = wished(in_memory=source.immutable and not source.expensive)
+    target = target_batch_bytes(in_memory=source.immutable and not source.expensive)
     return replace(source, batches=lambda: rebatch(source.batches(), target))
 
 
@@ -117,8 +117,8 @@ def _read_arrow(frame: Any) -> Source:
 
 
 def _read_table(table: pa.Table) -> Source:
-    row_bytes = nbytes(table) / max(table.num_rows, 1)
-    rows = rows_per_batch(BATCH_ROWS, row_bytes, wished(in_memory=True))
+    row_bytes = arrow_bytes(table) / max(table.num_rows, 1)
+    rows = rows_per_batch(BATCH_ROWS, row_bytes, target_batch_bytes(in_memory=True))
     return Source(
         "pyarrow Table",
         table.schema,

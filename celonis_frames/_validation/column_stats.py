@@ -1,7 +1,7 @@
-"""What the values of one column show when they are looked at: lengths, ranges, what is lost.
+"""Statistics of a column's values: lengths, ranges, values that cannot be stored.
 
-The measuring pass reads every row of a push, so each look is a few Arrow kernels, and what is
-dear (counting rows, looking for used categories) is done only where a cheap look calls for it.
+Every row of a push is read for them, so each check is a few Arrow kernels. Expensive ones (counting
+rows, finding the used categories) run only if a cheap one requires it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _YEAR_1, _YEAR_1400, _YEAR_10000 = (
     -17_987_443_200_000_000,
     253_402_300_800_000_000,
 )
-"""Microseconds from 1970 to the first of January."""
+"""Microseconds from 1970 to January 1 of these years."""
 
 
 _COUNTS = (
@@ -29,28 +29,28 @@ _COUNTS = (
     "infinite",
     "inexact",
     "out_of_range",
-    "unwritable",
+    "not_storable",
     "nanoseconds",
 )
 
 
 @dataclass
 class ColumnStats:
-    """What one column's values have shown so far.
+    """Statistics of one column.
 
     Attributes:
-        longest: Characters of the longest text.
-        longest_bytes: UTF-8 bytes of the text that has most.
-        too_long: Texts longer than the column may become.
-        not_utf8: Whether a text is not valid UTF-8.
-        nul_characters: Texts with a NUL character.
-        nulls: Nulls, in key columns.
-        infinite: Infinite numbers.
-        inexact: Numbers that a 64-bit float does not hold exactly.
-        out_of_range: Times outside the years that Celonis analyses, 1400 to 9999.
-        unwritable: Times that the file cannot hold.
-        nanoseconds: Times that microseconds would cut.
-        finer: Whether there are times that milliseconds would cut, in key columns.
+        longest: Characters of the longest string.
+        longest_bytes: Most UTF-8 bytes of a string.
+        too_long: Number of strings longer than the column can be.
+        not_utf8: Whether a string is not valid UTF-8.
+        nul_characters: Number of strings with a NUL character.
+        nulls: Number of nulls, in key columns.
+        infinite: Number of infinite values.
+        inexact: Number of values that are not exact as 64-bit floats.
+        out_of_range: Number of times outside the years that Celonis analyses, 1400 to 9999.
+        not_storable: Number of times that the file cannot hold.
+        nanoseconds: Number of times that are not exact in microseconds.
+        sub_millisecond: Whether times in key columns are not exact in milliseconds.
     """
 
     longest: int = 0
@@ -62,22 +62,22 @@ class ColumnStats:
     infinite: int = 0
     inexact: int = 0
     out_of_range: int = 0
-    unwritable: int = 0
+    not_storable: int = 0
     nanoseconds: int = 0
-    finer: bool = False
+    sub_millisecond: bool = False
 
-    def texts(self, array: Any, limit: int) -> None:
-        """Look at texts, plain or in a dictionary, of which none may be longer than `limit`."""
+    def add_strings(self, array: Any, limit: int) -> None:
+        """Add strings, plain or in a dictionary; `limit` is the largest length allowed."""
         if pa.types.is_string_view(array.type):
             array = casts.decoded(array)
         values = array
         if pa.types.is_dictionary(array.type):
             values = array.dictionary
-            # Its values stand for all rows, but a value that no row uses counts for nothing.
-            if not _plain(values) or _longest_bytes(values) > self.longest:
+            # Its values stand for all rows, but a value that no row uses must not count.
+            if not _is_ascii(values) or _longest_bytes(values) > self.longest:
                 values = values.take(pc.unique(array.indices).drop_null())
         size = _longest_bytes(values)
-        if _plain(values):
+        if _is_ascii(values):
             self.longest_bytes = max(self.longest_bytes, size)
             longest = size
         else:
@@ -88,13 +88,13 @@ class ColumnStats:
             least = min(self.longest, limit)
             longest = (pc.max(pc.utf8_length(values)).as_py() or 0) if size > least else 0
             if pc.any(pc.match_substring(values, "\0")).as_py():
-                self.nul_characters += _count(pc.match_substring(_rows(array), "\0"))
+                self.nul_characters += _count(pc.match_substring(_without_dictionary(array), "\0"))
         self.longest = max(self.longest, longest)
         if longest > limit:
-            self.too_long += _count(pc.greater(pc.utf8_length(_rows(array)), limit))
+            self.too_long += _count(pc.greater(pc.utf8_length(_without_dictionary(array)), limit))
 
-    def times(self, array: Any, *, csv: bool) -> None:
-        """Look at times, of which INT96 holds almost all and CSV four digits of the year."""
+    def add_times(self, array: Any, *, csv: bool) -> None:
+        """Add times; CSV holds years of four digits, INT96 almost all times."""
         if array.type.unit == "ns":  # 64 bits of nanoseconds reach from 1677 to 2262
             try:
                 array.cast(pa.timestamp("us"))
@@ -109,50 +109,50 @@ class ColumnStats:
             return
         least, most = (_YEAR_1, _YEAR_10000 - 1) if csv else (casts.FIRST_TIME, casts.LAST_TIME)
         self.out_of_range += _count(_outside(moments, _YEAR_1400, _YEAR_10000 - 1))
-        self.unwritable += _count(_outside(moments, least, most))
+        self.not_storable += _count(_outside(moments, least, most))
 
-    def add(self, other: ColumnStats) -> None:
-        """Take in what other rows of the same column have shown."""
+    def merge(self, other: ColumnStats) -> None:
+        """Add the statistics of other rows of the same column."""
         self.longest = max(self.longest, other.longest)
         self.longest_bytes = max(self.longest_bytes, other.longest_bytes)
         self.not_utf8 = self.not_utf8 or other.not_utf8
-        self.finer = self.finer or other.finer
+        self.sub_millisecond = self.sub_millisecond or other.sub_millisecond
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
-    def key(self, source: Any, array: Any) -> None:
-        """Look at keys, as the frame has them and as they are sent."""
+    def add_keys(self, source: Any, array: Any) -> None:
+        """Add keys, as in the frame and as converted."""
         self.nulls += casts.nulls(source)
-        if pa.types.is_timestamp(array.type) and not self.finer:
+        if pa.types.is_timestamp(array.type) and not self.sub_millisecond:
             try:
                 array.cast(pa.timestamp("ms", array.type.tz))
             except pa.ArrowInvalid:
-                self.finer = True
+                self.sub_millisecond = True
 
-    def infinities(self, source: Any) -> None:
-        """Look at floats as the frame has them."""
+    def add_floats(self, source: Any) -> None:
+        """Add floats as in the frame."""
         self.infinite += _count(pc.is_inf(casts.as_floats(casts.decoded(source))))
 
-    def numbers(self, source: Any, floats: Any) -> None:
-        """Look at what other numbers have become as floats."""
+    def add_converted(self, source: Any, floats: Any) -> None:
+        """Add other numbers that were converted to floats."""
         self.inexact += casts.inexact(casts.decoded(source), floats)
 
 
-def _longest_bytes(texts: Any) -> int:
-    return pc.max(pc.binary_length(texts)).as_py() or 0
+def _longest_bytes(strings: Any) -> int:
+    return pc.max(pc.binary_length(strings)).as_py() or 0
 
 
-def _plain(texts: Any) -> bool:
-    """Whether these texts are ASCII without NUL, and so have a byte a character.
+def _is_ascii(strings: Any) -> bool:
+    """True if all strings are ASCII without NUL, so that byte length equals character count.
 
-    One look at all bytes as signed numbers tells, at the speed of memory. What stands behind
-    nulls is looked at as well, and may make it False without need.
+    The minimum of all bytes as signed numbers shows it, at the speed of memory. Bytes of nulls
+    count too, and may make it False without need.
     """
-    _, offsets, data = texts.buffers()
-    if data is None or not len(texts):
+    _, offsets, data = strings.buffers()
+    if data is None or not len(strings):
         return True
-    width = pa.int64() if pa.types.is_large_string(texts.type) else pa.int32()
-    ends = pa.Array.from_buffers(width, len(texts) + 1, [None, offsets], offset=texts.offset)
+    width = pa.int64() if pa.types.is_large_string(strings.type) else pa.int32()
+    ends = pa.Array.from_buffers(width, len(strings) + 1, [None, offsets], offset=strings.offset)
     first, last = ends[0].as_py(), ends[-1].as_py()
     if first == last:
         return True
@@ -160,7 +160,7 @@ def _plain(texts: Any) -> bool:
     return bool(pc.min_max(signed)["min"].as_py() > 0)
 
 
-def _rows(array: Any) -> Any:
+def _without_dictionary(array: Any) -> Any:
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
@@ -170,7 +170,7 @@ def _is_utf8(array: Any) -> bool:
     except pa.ArrowInvalid:
         if not array.null_count:
             return False
-        return _is_utf8(array.drop_null())  # what stands behind nulls is not sent
+        return _is_utf8(array.drop_null())  # the bytes of nulls are not sent
     return True
 
 

@@ -1,4 +1,4 @@
-"""Whether rows of a frame share their key, counted exactly within bounded memory."""
+"""Counts rows with duplicate keys, exactly and in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import pyarrow as pa
 from celonis_frames._arrow.casts import decoded
 
 LIMIT_BYTES = 32_000_000
-"""Arrow bytes of different keys that are remembered; about two million keys of two numbers."""
+"""Arrow bytes of distinct keys that are kept: about two million keys of two numbers."""
 
-_FIRST_ROWS = 262_144
+_MIN_MERGED_ROWS = 262_144
+"""Rows that are merged into the keys at a time, at least: a merge reads all keys."""
 
 
 class DuplicateKeyCounter:
-    """Counts rows whose key came before.
+    """Counts rows whose key an earlier row has.
 
-    The different keys seen so far are kept, and are looked through again each time as many new
-    rows have come as there are keys: that reads every key about twice. When they outgrow
-    `LIMIT_BYTES`, counting stops and the memory is given back. Several threads may bring rows.
+    New rows are merged into the distinct keys each time they are as many as these: that reads every
+    key about twice. If the keys outgrow `LIMIT_BYTES`, counting stops and the memory is freed.
+    Several threads may call `update`.
 
     Attributes:
         rows: Rows counted.
@@ -38,9 +39,9 @@ class DuplicateKeyCounter:
         self._lock = threading.Lock()
 
     def update(self, keys: Sequence[Any]) -> None:
-        """Look at further rows, given as the arrays of their key columns."""
+        """Count rows, given as the arrays of their key columns."""
         arrays = [_groupable(array) for array in keys]
-        part = pa.table(arrays, names=[str(place) for place in range(len(arrays))])
+        part = pa.table(arrays, names=[str(position) for position in range(len(arrays))])
         with self._lock:
             if not self.complete:
                 return
@@ -48,12 +49,15 @@ class DuplicateKeyCounter:
             self._waiting_rows += part.num_rows
             self._waiting_bytes += part.nbytes
             known = 0 if self._known is None else self._known.num_rows
-            if self._waiting_rows >= max(known, _FIRST_ROWS) or self._waiting_bytes > LIMIT_BYTES:
+            if (
+                self._waiting_rows >= max(known, _MIN_MERGED_ROWS)
+                or self._waiting_bytes > LIMIT_BYTES
+            ):
                 self._merge()
 
     @property
     def repeated(self) -> int:
-        """Rows, of those counted, whose key other rows before them have."""
+        """Number of rows counted whose key an earlier row has."""
         with self._lock:
             if self._waiting:
                 self._merge()
@@ -72,7 +76,7 @@ class DuplicateKeyCounter:
 
 def _groupable(array: Any) -> Any:
     array = decoded(array)
-    if pa.types.is_string(array.type):  # the same column may come with narrower offsets
+    if pa.types.is_string(array.type):  # a later batch may have narrower offsets
         array = array.cast(pa.large_string())
-    # A copy, so that a waiting key does not hold the whole batch it came with.
+    # A copy, so that a key does not keep its whole batch in memory.
     return pa.concat_arrays([array.slice(0, 0), array])

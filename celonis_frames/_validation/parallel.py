@@ -1,4 +1,4 @@
-"""Validate a source with all cores."""
+"""Validates rows on all cores."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ __all__ = ["validate_parallel"]
 _Batches = Iterator[pa.RecordBatch]
 
 
-def validate_parallel(batches: _Batches, measure: FrameValidator) -> None:
-    """Look at all rows, in as many threads as there are cores.
+def validate_parallel(batches: _Batches, validator: FrameValidator) -> None:
+    """Validate all rows, in as many threads as there are cores.
 
     Args:
-        batches: They are read in this thread.
-        measure: Where the findings are brought together.
+        batches: The rows; read in this thread.
+        validator: Collects the results.
 
     Raises:
         ColumnTypeError: A value does not fit its column's type.
     """
     head = list(islice(batches, 2))
-    if len(head) < 2:  # most frames are small: no thread is worth its start
+    if len(head) < 2:  # most frames are small: a thread costs more
         for batch in head:
-            measure.update(batch)
+            validator.update(batch)
         return
     lock = threading.Lock()
 
-    def look(items: _Batches) -> None:
-        part = measure.part()
+    def work(items: _Batches) -> None:
+        split = validator.split()
         for batch in items:
-            part.update(batch)
+            split.update(batch)
         with lock:
-            measure.add(part)
+            validator.merge(split)
 
-    feed(chain(head, batches), WorkerPool(look, threads=cpu_count(), queue_size=QUEUE_SIZE))
+    feed(chain(head, batches), WorkerPool(work, threads=cpu_count(), queue_size=QUEUE_SIZE))

@@ -44,7 +44,7 @@ BEFORE: list[tuple[str, Any, Kwargs, type[Exception], str]] = [
      exceptions.ColumnTypeError, "surrogate"),
     ("NUL", pl.DataFrame({"S": ["a\0b"]}), {}, exceptions.ColumnTypeError, "NUL"),
     ("text too long", pd.DataFrame({"S": ["x" * 16_251, "y", "z" * 20_000]}), {},
-     exceptions.TruncationError, "2 texts .* 20,000"),
+     exceptions.TruncationError, "2 strings .* 20,000"),
     ("text longer than said", pd.DataFrame({"S": ["x" * 11]}), {"columns": {"S": 10}},
      exceptions.TruncationError, "columns="),
     ("no rows", pd.DataFrame({"A": []}), {}, exceptions.FrameError, "no rows"),

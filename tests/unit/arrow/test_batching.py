@@ -14,7 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames._arrow import batching
-from celonis_frames._arrow.batching import BATCH_BYTES, BATCH_ROWS, rebatch, weight, wished
+from celonis_frames._arrow.batching import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    batch_bytes,
+    rebatch,
+    target_batch_bytes,
+)
 from celonis_frames._sources.reader import read
 
 
@@ -44,7 +50,7 @@ def test_evened_batches_have_the_same_rows_in_the_same_order(sizes: list[int], k
     assert all(batch.num_rows for batch in got)
     assert _listed(got) == _listed(batches)
     # Two that follow each other are never both crumbs, unless the first one is what was gathered.
-    assert len(got) <= 2 * sum(size >= batching._CRUMB_ROWS for size in sizes) + 6
+    assert len(got) <= 2 * sum(size >= batching._SMALL_ROWS for size in sizes) + 6
 
 
 def _listed(batches: list[Any]) -> list[Any]:
@@ -77,9 +83,9 @@ SOURCES: dict[str, Any] = {
 def test_no_batch_is_much_larger_than_wished(kind: str) -> None:
     """Also where the rows are narrow for a long time, and then each as wide as Celonis takes."""
     batches = list(read(SOURCES[kind](_texts(50_000, 6_000))).batches())
-    most = wished(in_memory=kind in ("pandas Arrow", "polars", "table"))
+    most = target_batch_bytes(in_memory=kind in ("pandas Arrow", "polars", "table"))
     assert sum(batch.num_rows for batch in batches) == 56_000
-    assert max(weight(batch) for batch in batches) <= 2.5 * most
+    assert max(batch_bytes(batch) for batch in batches) <= 2.5 * most
     assert max(batch.num_rows for batch in batches) <= 2 * BATCH_ROWS
 
 
@@ -138,4 +144,4 @@ def test_a_dataset_is_read_in_batches_that_its_footers_call_for(tmp_path: Any) -
     rows = [batch.num_rows for batch in ds.dataset(tmp_path / "a.parquet").to_batches()]
     assert max(rows) == 4_000
     source = read(ds.dataset(tmp_path / "a.parquet"))
-    assert max(weight(batch) for batch in source.batches()) <= 1.2 * BATCH_BYTES
+    assert max(batch_bytes(batch) for batch in source.batches()) <= 1.2 * BATCH_BYTES

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from celonis_frames._encoding import encoder
 from celonis_frames._encoding.chunk_sizer import (
     DEFAULT_CHUNK_BYTES,
-    LARGEST_BYTES,
+    MAX_AUTO_BYTES,
     MAX_CHUNK_BYTES,
     ChunkSizer,
 )
@@ -45,7 +45,7 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
         n = data.draw(st.sampled_from(sorted(threads)))
         file = threads[n]
         if left:
-            if file is None and sizes.spoken_for:
+            if file is None and sizes.all_rows_reserved:
                 assert any(other is not None for other in threads.values())
                 del threads[n]
                 continue
@@ -53,16 +53,16 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
             sizes.take(batch)
             if file is None:
                 share, reserved = sizes.begin()
-                assert 1 <= share <= max(1.11 * sizes.wish, 1)
+                assert 1 <= share <= max(1.11 * sizes.target_bytes, 1)
                 assert share <= MAX_CHUNK_BYTES
                 file = threads[n] = [reserved, 0]
-            sizes.weight = data.draw(st.sampled_from([1e-6, 1.0, 10.0, 1_000.0]))
+            sizes.bytes_per_row = data.draw(st.sampled_from([1e-6, 1.0, 10.0, 1_000.0]))
             rest = data.draw(st.integers(0, batch - 1))
             over, full = data.draw(st.booleans()), data.draw(st.booleans())
             took = batch - rest
-            if full and sizes.full(file[0], file[1] + took, rest, over=over):
+            if full and sizes.close_full(file[0], file[1] + took, rest, oversized=over):
                 threads[n] = None
-                sizes.add(file[1] + took)
+                sizes.record_size(file[1] + took)
             else:
                 took = batch
                 file[1] += took
@@ -72,19 +72,19 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
             del threads[n]  # the source is at its end
         else:
             threads[n] = None
-            sizes.end(*file)
-            sizes.add(file[1])
+            sizes.close(*file)
+            sizes.record_size(file[1])
     assert covered == rows
-    assert sizes.wish == wish if wish else 0 < sizes.wish <= DEFAULT_CHUNK_BYTES
+    assert sizes.target_bytes == wish if wish else 0 < sizes.target_bytes <= DEFAULT_CHUNK_BYTES
 
 
 @settings(max_examples=50, deadline=None)
-@given(rows=st.integers(1, 10**9), weight=st.floats(0.01, 1e5), wish=st.integers(1, 10**9))
+@given(rows=st.integers(1, 10**9), weight=st.floats(0.01, 1e5), wish=st.integers(100, 10**9))
 def test_files_come_out_even(rows: int, weight: float, wish: int) -> None:
     """Where weights hold, each file has its share of the whole: none is much smaller."""
     sizes = ChunkSizer(wish, rows, weight)
-    assert sizes.count is not None
-    if sizes.count > 200:
+    assert sizes.expected_chunks is not None
+    if sizes.expected_chunks > 200:
         return
     made = []
     left = rows
@@ -93,8 +93,8 @@ def test_files_come_out_even(rows: int, weight: float, wish: int) -> None:
         took = min(left, max(1, round(share / weight)))
         sizes.take(took)
         left -= took
-        sizes.end(reserved, took)
-        sizes.add(int(took * weight))
+        sizes.close(reserved, took)
+        sizes.record_size(int(took * weight))
         made.append(took * weight)
     limit = min(1.11 * wish, 0.9 * MAX_CHUNK_BYTES)
     assert all(size <= limit + weight for size in made)
@@ -114,8 +114,8 @@ def test_what_rounding_leaves_over_makes_no_two_small_files(files: int, share: f
             goal, reserved = sizes.begin()
             took = min(left, round(goal / weight))
             sizes.take(took)
-            sizes.end(reserved, took)
-            sizes.add(int(took * weight))
+            sizes.close(reserved, took)
+            sizes.record_size(int(took * weight))
             made.append(took * weight)
             left -= took
         assert min(made) >= 0.8 * wish, made[-4:]
@@ -126,7 +126,7 @@ def test_what_rounding_leaves_over_makes_no_two_small_files(files: int, share: f
 def test_the_first_files_are_small_so_that_sending_soon_begins(uploads: int) -> None:
     """One for each upload, the others even; not where a size was given or few files do."""
     sizes = ChunkSizer(None, 1_000_000, 64.0, uploads=uploads)
-    sizes.hasten(uploads)
+    sizes.start_small(uploads)
     made: list[float] = []
     left = 1_000_000
     while left > 0:
@@ -134,8 +134,8 @@ def test_the_first_files_are_small_so_that_sending_soon_begins(uploads: int) -> 
         took = min(left, round(share / 64))
         sizes.take(took)
         left -= took
-        sizes.end(reserved, took)
-        sizes.add(took * 64)
+        sizes.close(reserved, took)
+        sizes.record_size(took * 64)
         made.append(took * 64)
     first, others = made[:uploads], made[uploads:]
     assert first == pytest.approx([2_000_000] * uploads, rel=0.01)
@@ -145,7 +145,7 @@ def test_the_first_files_are_small_so_that_sending_soon_begins(uploads: int) -> 
 
     for given_size in (ChunkSizer(8_000_000, 1_000_000, 64.0), ChunkSizer(None, 1_000, 64.0)):
         plain = given_size.begin()
-        given_size.hasten(uploads)
+        given_size.start_small(uploads)
         assert given_size.begin()[0] == pytest.approx(plain[0], rel=0.2)
 
 
@@ -213,19 +213,19 @@ def test_files_have_the_size_wished_for(
 def test_without_a_wish_no_file_is_larger_than_the_largest() -> None:
     """Also where the first rows promise next to nothing, and the others do not compress."""
     sizes = _chunks(_table((_zeros, 200_000), (_integers, 2_000_000)))
-    assert max(sizes) <= 1.05 * LARGEST_BYTES
+    assert max(sizes) <= 1.05 * MAX_AUTO_BYTES
     assert sum(sizes) > 60_000_000
 
 
 def test_first_rows_that_weigh_nothing_do_not_make_countless_files() -> None:
     """The size that suits the whole is found anew when the sample turns out to deceive."""
     sizes = ChunkSizer(None, 100_000_000, 0.001)
-    first = sizes.wish
+    first = sizes.target_bytes
     sizes.begin()
-    sizes.weight = 40.0
+    sizes.bytes_per_row = 40.0
     share, _ = sizes.begin()
     assert first == 8_000_000
-    assert share >= 0.9 * LARGEST_BYTES
+    assert share >= 0.9 * MAX_AUTO_BYTES
 
 
 def test_a_category_as_long_as_the_frame_is_not_sent_with_each_row_group() -> None:

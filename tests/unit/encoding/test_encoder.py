@@ -60,7 +60,7 @@ def _batches(sizes: list[int], *, noisy: bool) -> list[pa.RecordBatch]:
 def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[ChunkEncoder, Any]:
     prepared = prepare(batches[0], "T", PushOptions.parse(mode="REPLACE"))
     return ChunkEncoder(
-        prepared.layout, FileFormat(prepared.layout.encoded_schema), room=ROOM, **options
+        prepared.layout, FileFormat(prepared.layout.encoded_schema), memory_limit=ROOM, **options
     ), prepared.measure
 
 
@@ -77,7 +77,12 @@ def _check_run(
         sizes = [size // 100 + 1 for size in sizes]
     batches, rows = _batches(sizes, noisy=noisy), sum(sizes)
     encoding, measure = _encoding_of(
-        batches, rows=rows if known else None, wish=wish, ordered=ordered, busy=busy, first=7
+        batches,
+        rows=rows if known else None,
+        target_bytes=wish,
+        ordered=ordered,
+        holds_gil=busy,
+        first_number=7,
     )
     chunks: list[MemoryChunk] = []
     encoding.run(iter(batches), chunks.append, measure)
@@ -103,7 +108,7 @@ def _check_stream(sizes: list[int], slots: int, data: st.DataObject) -> None:
     ordered, stop_after = data.draw(st.booleans()), data.draw(st.integers(0, 40))
     seed = data.draw(st.integers(0, 99))
     order = random.Random(seed)  # noqa: S311  # the same each time
-    encoding, measure = _encoding_of(batches, rows=rows, wish=20_000, ordered=ordered)
+    encoding, measure = _encoding_of(batches, rows=rows, target_bytes=20_000, ordered=ordered)
     stream = encoding.stream(lambda: iter(batches), Slots(slots), measure)
     unreleased: list[MemoryChunk] = []
     got: list[int] = []
@@ -138,7 +143,7 @@ def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
 ) -> None:
     """Counted where they begin and where they are released, with a slow consumer."""
     lock, now, most = threading.Lock(), 0, 0
-    begun = encoder.fill.__globals__["ChunkWriter"]
+    begun = encoder.fill_chunk.__globals__["ChunkWriter"]
 
     def change(by: int) -> None:
         nonlocal now, most
@@ -152,10 +157,10 @@ def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
             super().__init__(*args)
 
     batches = _batches([3_000] * 12, noisy=True)
-    encoding, _ = _encoding_of(batches, rows=36_000, wish=40_000)
+    encoding, _ = _encoding_of(batches, rows=36_000, target_bytes=40_000)
     stream = encoding.stream(lambda: iter(batches), Slots(3), None)
     probes = 1  # the sample is weighed in a file of its own
-    monkeypatch.setitem(encoder.fill.__globals__, "ChunkWriter", Counted)
+    monkeypatch.setitem(encoder.fill_chunk.__globals__, "ChunkWriter", Counted)
     held: list[MemoryChunk] = []
     count = 0
     for chunk in stream:
@@ -185,14 +190,14 @@ def test_what_the_source_raises_comes_out(at: int) -> None:
         yield from batches[:at]
         raise Broken
 
-    encoding, measure = _encoding_of(batches, rows=None, wish=20_000)
+    encoding, measure = _encoding_of(batches, rows=None, target_bytes=20_000)
     with pytest.raises(Broken):
         encoding.run(source(), lambda _: None, measure)
     with pytest.raises(Broken):  # noqa: PT012  # what is taken is given free
         for chunk in encoding.stream(source, Slots(2), None):
             chunk.release()
     with pytest.raises(Broken):
-        validate_parallel(source(), measure.anew())
+        validate_parallel(source(), measure.restarted())
     assert push_threads(seconds=5) == []
 
 
@@ -200,11 +205,11 @@ def test_a_sample_shows_what_a_row_takes() -> None:
     """And which columns get a dictionary; a value that does not fit is an error."""
     batch = pa.record_batch({"N": pa.array(range(50_000), pa.uint64())})
     layout = prepare(batch, "T", PushOptions()).layout
-    style = FileFormat(layout.encoded_schema)
-    row_bytes = sample_row_bytes(batch, layout, style)
+    file_format = FileFormat(layout.encoded_schema)
+    row_bytes = sample_row_bytes(batch, layout, file_format)
     assert row_bytes is not None
     assert 1 < row_bytes <= 12  # of a whole number of 8 bytes, with Snappy
-    assert style.dictionary == ()
+    assert file_format.dictionary_columns == ()
     wrong = pa.record_batch({"N": pa.array([2**64 - 1], pa.uint64())})
     with pytest.raises(ColumnTypeError):
         sample_row_bytes(wrong, layout, FileFormat(layout.encoded_schema))
@@ -226,7 +231,7 @@ def test_the_sample_is_encoded_while_all_rows_are_validated(
         monkeypatch.setattr(threading.Thread, "start", start)
         prepared = prepare(frame, "T", PushOptions())
         prepared.check()
-        assert (prepared._judged is not None) is (start is real)
+        assert (prepared._sampled is not None) is (start is real)
         assert push_threads(seconds=5) == []
 
 
@@ -238,11 +243,18 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> N
     small = pa.array([1], pa.uint64())
     batches = [pa.record_batch({"N": top if n in bad else small}) for n in range(12)]
     prepared = prepare(batches[0], "T", PushOptions())
-    style = FileFormat(prepared.layout.encoded_schema)
+    file_format = FileFormat(prepared.layout.encoded_schema)
     for busy in (False, True):
-        encoding = ChunkEncoder(prepared.layout, style, rows=None, wish=None, room=ROOM, busy=busy)
+        encoding = ChunkEncoder(
+            prepared.layout,
+            file_format,
+            rows=None,
+            target_bytes=None,
+            memory_limit=ROOM,
+            holds_gil=busy,
+        )
         with pytest.raises(ColumnTypeError, match="'N'"):
-            encoding.run(iter(batches), lambda _: None, prepared.measure.anew())
+            encoding.run(iter(batches), lambda _: None, prepared.measure.restarted())
         with pytest.raises(ColumnTypeError, match="'N'"):
             list(encoding.stream(lambda: iter(batches), Slots(2), None))
     with pytest.raises(ColumnTypeError, match="'N'"):
@@ -253,7 +265,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> N
 def test_a_stream_is_closed_while_its_threads_wait_for_a_slot() -> None:
     """Nobody takes files any more: the threads that wait for room end."""
     batches = _batches([3_000] * 8, noisy=True)
-    encoding, _ = _encoding_of(batches, rows=None, wish=20_000)
+    encoding, _ = _encoding_of(batches, rows=None, target_bytes=20_000)
     stream = encoding.stream(lambda: itertools.cycle(batches), Slots(1), None)
     held = next(stream)
     time.sleep(0.05)
@@ -281,8 +293,8 @@ def test_what_a_thread_raises_comes_out_whatever_the_reader_is_at(
             prepared.layout,
             FileFormat(prepared.layout.encoded_schema),
             rows=None,
-            wish=None,
-            room=10**9,
+            target_bytes=None,
+            memory_limit=10**9,
         )
         made = encoding.stream(source, threading.Semaphore(5), None)
         with pytest.raises(ColumnTypeError):

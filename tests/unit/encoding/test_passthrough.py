@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
-from celonis_frames._arrow.batching import BATCH_BYTES, weight
+from celonis_frames._arrow.batching import BATCH_BYTES, batch_bytes
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.codecs import CODECS as ALL_CODECS
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
@@ -256,7 +256,7 @@ BAD: list[tuple[str, pa.Table, dict[str, Any], type[Exception], str]] = [
     ("NUL", pa.table({"S": ["a", "b\0"]}), {}, exceptions.ColumnTypeError, "NUL"),
     ("too long", pa.table({"S": ["x" * 16_251]}), {}, exceptions.TruncationError, "16,251"),
     ("infinity", pa.table({"F": [float("inf")]}), {}, exceptions.ColumnTypeError, "infinite"),
-    ("null key", pa.table({"K": [1, None]}), {"keys": "K"}, exceptions.KeyColumnError, "1 nulls"),
+    ("null key", pa.table({"K": [1, None]}), {"keys": "K"}, exceptions.KeyColumnError, "1 null in"),
     ("no midnight", pa.table({"T": pa.array([NOON])}), {"columns": {"T": "DATE"}},
      exceptions.ColumnTypeError, "'T'"),
 ]  # fmt: skip
@@ -291,7 +291,7 @@ def test_repeated_keys_and_text_lengths_are_known(
     paths = [_write(tmp_path / f"{n}.parquet", pa.table({"K": ["a", "b" * n]})) for n in (1, 200)]
     status = connection.push([str(path) for path in paths], POOL, table, keys="K")
     assert _received(connection, status) == [_sha1(path) for path in paths]
-    assert any("1 have the key of another row" in warning for warning in status.warnings)
+    assert any("1 has the key of another row" in warning for warning in status.warnings)
     (job,) = [job for job in server.jobs if job["targetName"] == table]
     assert job["tableSchema"]["columns"][0]["fieldLength"] == 320
 
@@ -425,11 +425,11 @@ def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
     path = _write(tmp_path / "data.parquet", content, row_group_size=3_000, use_dictionary=False)
     found = []
     for held in (10**9, 1_000):
-        monkeypatch.setattr("celonis_frames._encoding.passthrough._HELD_BYTES", held)
+        monkeypatch.setattr("celonis_frames._encoding.passthrough._MAX_HELD_BYTES", held)
         prepared = prepare(path, "T", PushOptions())
         prepared.check()
         assert prepared.passing
-        (passed,) = prepared.passing.sent.values()
+        (passed,) = prepared.passing.unchanged.values()
         assert prepared.measure.rows == 20_000
         found.append(passed)
     assert found[0] == found[1]
@@ -451,10 +451,10 @@ def test_pages_are_seen_across_blocks(
             prepared.source.files,
             build_layout(prepared.source.schema, (), ConversionOptions()),
             compression="snappy",
-            wish=None,
+            target_bytes=None,
         )
         list(passing.batches(first=1))
-        assert len(passing.sent) == passes
+        assert len(passing.unchanged) == passes
 
 
 def test_an_upload_has_connections_of_its_own(tmp_path: Path) -> None:
@@ -507,7 +507,7 @@ def test_nanoseconds_of_int96_are_kept_and_counted(codec: str, tmp_path: Path) -
     found, warnings = _sent(path)
     assert found["A.b"].cast(pa.int64()).to_pylist() == times.cast(pa.int64()).to_pylist()
     (warning,) = warnings
-    assert "'A.b': 2 times have nanoseconds" in warning
+    assert "'A.b': 2 times with nanoseconds" in warning
 
 
 FAR = pa.array([LAST, dt.datetime(1, 1, 1)], pa.timestamp("us"))
@@ -622,10 +622,10 @@ def test_batches_of_files_are_of_a_size_that_footers_call_for(codec: str, tmp_pa
     assert prepared.source.files is not None
     sources = {
         "frame": prepared.source.files.batches(),
-        "rest": prepared.passing.rest([0]),
+        "rest": prepared.passing.rewritten([0]),
         "passed": prepared.passing.batches(first=1),
     }
     for name, batches in sources.items():
-        sizes = [weight(batch) for batch in batches]
+        sizes = [batch_bytes(batch) for batch in batches]
         assert max(sizes, default=0) <= 1.2 * BATCH_BYTES, name
         assert len(sizes) >= 5 or (name == "passed" and codec == "gzip"), name

@@ -60,7 +60,7 @@ def test_texts(data: st.DataObject) -> None:
     there, gone = [value or b"" for value in values][before:stop], nulls[before:stop]
     live = [v for v, null in zip(there, gone, strict=True) if not null]
     found = ColumnStats()
-    found.texts(array, LIMIT)
+    found.add_strings(array, LIMIT)
     expected = _expected(live, found)
     if found.not_utf8 and not expected.not_utf8:
         # Arrow validates what is behind nulls as well: such a column is refused needlessly.
@@ -80,7 +80,7 @@ def test_dictionaries(data: st.DataObject) -> None:
         pa.array(rows, pa.int32()), pa.array(values, pa.large_string())
     )
     found = ColumnStats()
-    found.texts(array, LIMIT)
+    found.add_strings(array, LIMIT)
     live = [values[row].encode() for row in rows if row is not None]
     assert found == _expected(live, found)
 
@@ -94,13 +94,13 @@ def test_parts_added_are_the_whole(data: st.DataObject) -> None:
     keys = data.draw(st.lists(st.integers(0, 5), min_size=len(texts), max_size=len(texts)))
     table = pa.table({"T": pa.array(texts, pa.string()), "F": floats, "K": keys})
     measure = prepare(table, "T", PushOptions.parse(keys="K", infinity="null")).measure
-    parts: list[FrameValidator] = [measure.part() for _ in range(3)]
-    whole = measure.anew()
+    parts: list[FrameValidator] = [measure.split() for _ in range(3)]
+    whole = measure.restarted()
     for batch in table.to_batches(max_chunksize=data.draw(st.integers(1, 7))):
         whole.update(batch)
         data.draw(st.sampled_from(parts)).update(batch)
     for part in data.draw(st.permutations(parts)):
-        measure.add(part)
+        measure.merge(part)
     assert measure.rows == whole.rows == len(texts)
     assert measure._columns == whole._columns
     assert measure.lengths() == whole.lengths()
@@ -110,9 +110,9 @@ def test_parts_added_are_the_whole(data: st.DataObject) -> None:
 def test_an_unused_value_after_longer_bytes_counts_for_nothing() -> None:
     """Bytes of other letters say nothing of characters: what no row has is not measured."""
     found = ColumnStats()
-    found.texts(pa.array(["ä" * 17]), 100)
+    found.add_strings(pa.array(["ä" * 17]), 100)
     values = pa.array(["x", "y" * 25], pa.large_string())
-    found.texts(pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), values), 100)
+    found.add_strings(pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), values), 100)
     assert (found.longest, found.longest_bytes) == (17, 34)
 
 
@@ -120,7 +120,7 @@ def test_every_text_beyond_the_limit_is_counted() -> None:
     """Also those that have no more bytes than the longest so far has characters."""
     found = ColumnStats()
     for text in ("x" * 50, "ä" * 20, "x" * 15, "ä" * 5):
-        found.texts(pa.array([text]), 10)
+        found.add_strings(pa.array([text]), 10)
     assert found.too_long == 3
 
 
@@ -130,5 +130,5 @@ def test_what_stands_behind_nulls_may_be_anything() -> None:
     valid = pa.py_buffer(bytes([0b10]))
     array = pa.Array.from_buffers(pa.string(), 2, [valid, offsets, pa.py_buffer(b"\xff\xfea")])
     found = ColumnStats()
-    found.texts(array, 10)
+    found.add_strings(array, 10)
     assert (found.not_utf8, found.longest, found.nul_characters) == (False, 1, 0)

@@ -19,7 +19,7 @@ def test_repeated_keys_are_counted(connection: Celonis, table: str) -> None:
     """A warning counts the rows that share a key, of which one is kept."""
     frame = pl.DataFrame({"A": [1, 1, 2, 1], "B": ["x", "x", "x", "y"], "V": [1, 2, 3, 4]})
     status = connection.push(frame, POOL, table, keys=["A", "B"])
-    assert [w for w in status.warnings if "4 rows, 1 have the key of another row" in w]
+    assert [w for w in status.warnings if "4 rows, 1 has the key of another row" in w]
     assert connection.push(frame.unique(["A", "B"]), POOL, table, keys=["A", "B"]).warnings == ()
     assert connection.push(frame, POOL, table, keys="A", deduplicate_by="V").warnings == ()
     assert connection.delete(frame, POOL, table, keys="A").warnings == ()
