@@ -11,6 +11,7 @@ takes a minute each time. Both are options of nox, so that no session needs a se
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -66,6 +67,8 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Notebooks without stored outputs; the docs, which execute the notebook."""
+    if shutil.which("dot") is None:
+        session.error("the docs need Graphviz's dot: install it with `apt-get install graphviz`")
     _install_project(session, "docs")
     session.run("nbstripout", "--verify", *map(str, Path("notebooks").glob("*.ipynb")))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "docs/_build")

@@ -13,21 +13,31 @@ project = "celonis_frames"
 author = "The celonis_frames authors"
 copyright = "The celonis_frames authors"  # noqa: A001  # Sphinx's name
 version = release = __version__
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.graphviz", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "jupyter_execute", "mirror.py"]
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
 html_title = "celonis_frames"
 html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
+default_role = "py:obj"  # `names` in docstrings are links
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+# The three groups of push's options, as its docstring has them.
+napoleon_custom_sections = [
+    ("The table", "params_style"),
+    ("The values", "params_style"),
+    ("The way", "params_style"),
+]
+graphviz_output_format = "svg"
 suppress_warnings = ["myst.xref_missing"]
 
 # The notebook lives at the top level, where users look for it; the build takes a copy.
 shutil.copy(HERE.parent / "notebooks" / "01_quickstart.ipynb", HERE / "notebook.ipynb")
 
-html_sidebars = {"**": []}  # the pages are few, and tables need the room
+html_sidebars = {"**": []}  # the pages are few, and tables need the width
 nb_output_stderr = "remove"  # a progress bar, printed line by line where it cannot move

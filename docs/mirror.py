@@ -1,4 +1,4 @@
-"""Writes the tables that mirror code into the documentation.
+"""Writes the tables and the error tree that mirror code into the documentation.
 
 The tables of types show planned pushes of all cases in tests/cases.py.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import celonis_frames
@@ -59,6 +60,12 @@ def assumptions_table() -> str:
     return "\n".join(rows)
 
 
+def error_tree() -> str:
+    """The error tree as it is in the docstring of the errors' module."""
+    _, _, tree = (celonis_frames.exceptions.__doc__ or "").partition("::\n")
+    return f"```text\n{textwrap.dedent(tree).strip()}\n```"
+
+
 def mirrored(page: str, name: str, table: str) -> str:
     """The page with the table between the markers of that name."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
@@ -72,6 +79,7 @@ PAGES = (
     ("types.md", "polars", lambda: library_table("polars")),
     ("types.md", "arrow", lambda: library_table("Arrow")),
     ("local.md", "assumptions", assumptions_table),
+    ("errors.md", "tree", error_tree),
 )
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _mirror() -> Any:
 
 
 def test_tables_mirror_the_code() -> None:
-    """docs/types.md and docs/local.md hold the tables that the code has."""
+    """docs/types.md, docs/local.md and docs/errors.md hold the tables and the tree of the code."""
     mirror = _mirror()
     for file, name, table in mirror.PAGES:
         page = (ROOT / "docs" / file).read_text("utf-8")
@@ -55,6 +55,13 @@ def test_every_error_is_explained() -> None:
     """docs/errors.md has a row for each class, and no other."""
     page = (ROOT / "docs" / "errors.md").read_text("utf-8")
     assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == set(exceptions.__all__)
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """docs/reference.md has an entry for each name in `celonis_frames.__all__`."""
+    page = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    entries = set(re.findall(r"^\.\. auto\w+:: celonis_frames\.(\w+)", page, re.MULTILINE))
+    assert set(celonis_frames.__all__) - {"__version__"} <= entries
 
 
 def test_the_architecture_names_every_package() -> None:
