@@ -142,10 +142,7 @@ def _push(arguments: argparse.Namespace) -> int:
     try:
         with Celonis.from_env() as celonis:
             status = celonis.push(
-                arguments.files,
-                arguments.pool,
-                arguments.table,
-                **read_options(arguments),
+                arguments.files, arguments.pool, arguments.table, **read_options(arguments)
             )
     finally:
         logger.removeHandler(shown)

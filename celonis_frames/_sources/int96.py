@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -36,17 +35,14 @@ reading thousands of footers takes minutes."""
 
 @dataclass
 class Int96Times:
-    """What INT96 columns hold.
-
-    Attributes:
-        nanoseconds: Times with nanoseconds, counted by column.
-        far: Columns with times outside the years 1677 to 2262, which nanoseconds cannot hold.
-        negative: Columns with negative parts of a day, and a file that has them.
-    """
+    """The INT96 columns that hold something peculiar."""
 
     nanoseconds: Counter[str] = field(default_factory=Counter)
+    """Times with nanoseconds, counted by column."""
     far: set[str] = field(default_factory=set)
+    """With times outside the years 1677 to 2262, which nanoseconds cannot hold."""
     negative: dict[str, str] = field(default_factory=dict)
+    """With negative parts of a day, and a file that has them."""
 
     @property
     def best_unit(self) -> Unit:
@@ -67,13 +63,11 @@ class Int96Times:
                 f"Column {name!r} of {file} has times before 1970 that Arrow 18 or older wrote in "
                 "INT96, which are only right as nanoseconds"
             )
-            if not self.far:
-                raise ColumnTypeError(
-                    f"{start}: make the Dataset with {_FORMAT.format('ns')}.", column=name
-                )
             raise ColumnTypeError(
                 f"{start}, but {outside}, which nanoseconds cannot hold: write the files again, "
-                "without INT96 or with a newer version.",
+                "without INT96 or with a newer version."
+                if self.far
+                else f"{start}: make the Dataset with {_FORMAT.format('ns')}.",
                 column=name,
             )
         if unit == "ns" and self.far:
@@ -93,11 +87,7 @@ class Int96Times:
 
 
 def find_times(files: Iterable[tuple[str, Callable[[], Any]]], batch_rows: int) -> Int96Times:
-    """What the INT96 columns of some Parquet files hold.
-
-    Args:
-        files: The name of each file, for messages, and a function that opens it.
-        batch_rows: Rows that are read at a time.
+    """What the INT96 columns of Parquet files hold, each given by its name and an opener.
 
     Raises:
         FrameError: A file cannot be read.
@@ -105,14 +95,19 @@ def find_times(files: Iterable[tuple[str, Callable[[], Any]]], batch_rows: int) 
     import pyarrow.parquet as pq  # noqa: PLC0415  # imports pandas if that is installed
 
     times = Int96Times()
-    units: tuple[Unit, ...] = ("us", "ns")
     for file, open_file in files:
         with translate_errors(file), open_file() as content:
             opened = [
                 pq.ParquetFile(content, coerce_int96_timestamp_unit=unit, buffer_size=1_048_576)
-                for unit in units
+                for unit in ("us", "ns")
             ]
-            names = _int96_names(opened[0])
+            paths = _int96_paths(opened[0].metadata)
+            names = [
+                name
+                for name in opened[0].schema_arrow.names
+                # A name with a dot may add a column that is not INT96.
+                if any(path == name or path.startswith(f"{name}.") for path in paths)
+            ]
             if not names:
                 continue
             arrow = str(opened[0].metadata.created_by).startswith("parquet-cpp")
@@ -135,34 +130,18 @@ def dataset_notes(dataset: Any, batch_rows: int) -> tuple[str, ...]:
 
     if "timestamp" not in str(dataset.schema):
         return ()
-    fragments = (f for f in dataset.get_fragments() if isinstance(f, ds.ParquetFileFragment))
-    first = list(islice(fragments, _SAMPLE_FILES))
-    if not any(_has_int96(fragment.metadata) for fragment in first):
+    files = [f for f in dataset.get_fragments() if isinstance(f, ds.ParquetFileFragment)]
+    first = files[:_SAMPLE_FILES]
+    if not any(_int96_paths(file.metadata) for file in first):
         return ()
-    units = {f.format.read_options.coerce_int96_timestamp_unit for f in first}
-    times = find_times(
-        ((fragment.path, fragment.open) for fragment in dataset.get_fragments()
-         if isinstance(fragment, ds.ParquetFileFragment)),
-        batch_rows,
-    )  # fmt: skip
+    units = {file.format.read_options.coerce_int96_timestamp_unit for file in first}
+    times = find_times(((file.path, file.open) for file in files), batch_rows)
     return times.notes("us" if units == {"us"} else "ns")
 
 
-def _has_int96(metadata: Any) -> bool:
-    columns = (metadata.schema.column(place) for place in range(metadata.num_columns))
-    return any(column.physical_type == "INT96" for column in columns)
-
-
-def _int96_names(opened: Any) -> list[str]:
-    """Columns that are INT96 or contain it; a name with a dot may add one that does not."""
-    schema = opened.metadata.schema
-    columns = [schema.column(place) for place in range(opened.metadata.num_columns)]
-    paths = [column.path for column in columns if column.physical_type == "INT96"]
-    return [
-        name
-        for name in opened.schema_arrow.names
-        if any(path == name or path.startswith(f"{name}.") for path in paths)
-    ]
+def _int96_paths(metadata: Any) -> list[str]:
+    columns = map(metadata.schema.column, range(metadata.num_columns))
+    return [column.path for column in columns if column.physical_type == "INT96"]
 
 
 def _timestamps(array: Any) -> list[Any]:
@@ -180,15 +159,7 @@ def _timestamps(array: Any) -> list[Any]:
 
 
 def _compare(times: Int96Times, name: str, micros: Any, nanos: Any, arrow_file: str | None) -> None:
-    """Add to `times` what the same values are like as microseconds and as nanoseconds.
-
-    Args:
-        times: Updated.
-        name: Their column.
-        micros: The values as microseconds.
-        nanos: The values as nanoseconds.
-        arrow_file: Their file if Arrow wrote it, else None.
-    """
+    """Add to `times` how the same values differ by unit; `arrow_file` if Arrow wrote their file."""
     if (micros.type.unit, nanos.type.unit) != ("us", "ns"):
         return  # no INT96
     micros, nanos = micros.cast(pa.int64()), nanos.cast(pa.int64())
@@ -197,13 +168,9 @@ def _compare(times: Int96Times, name: str, micros: Any, nanos: Any, arrow_file: 
     early, late = pc.less_equal(micros, -_MAX_NS), pc.greater_equal(micros, _MAX_NS)
     far = pc.or_(early, late)
     times.nanoseconds += Counter({name: pc.sum(fine).as_py() or 0})
-    if arrow_file is not None and _any(pc.and_(far, fine)):
+    if arrow_file is not None and pc.any(pc.and_(far, fine)).as_py():
         # Arrow has no far times with nanoseconds: what looks like one is a negative part of a day.
         times.negative[name] = arrow_file
         far = pc.and_not(far, pc.and_(late, fine))
-    if _any(far):
+    if pc.any(far).as_py():
         times.far.add(name)
-
-
-def _any(values: Any) -> bool:
-    return bool(pc.any(values).as_py())

@@ -62,10 +62,7 @@ class _ColumnTypes:
 def read_frames(
     frames: Iterator[tuple[pa.Schema, Callable[[], Batches]]],
 ) -> tuple[pa.Schema, Callable[[], Batches]]:
-    """The common schema of all frames, and a function that yields their rows in it, once.
-
-    Args:
-        frames: Each frame's schema and a function that yields its rows; at least one frame.
+    """The common schema of at least one frame, and a function that yields all rows in it, once.
 
     Raises:
         FrameError: A frame has other columns than the first.
@@ -100,8 +97,9 @@ def read_frames(
         with spool:
             spool.seek(0)
             for number in range(1, spooled + 1):
-                for batch in _read_spooled(spool):
-                    yield align_to_schema(batch, common, number)
+                with pa.ipc.open_stream(spool) as source:
+                    for batch in source:
+                        yield align_to_schema(batch, common, number)
         for number, rows in head:
             for batch in rows:
                 yield align_to_schema(batch, common, number)
@@ -114,14 +112,10 @@ def read_frames(
     return common, all_batches
 
 
-def infer_schema(
-    frames: Iterable[tuple[pa.Schema, Callable[[list[str]], Batches]]],
-) -> pa.Schema:
+def infer_schema(frames: Iterable[tuple[pa.Schema, Callable[[list[str]], Batches]]]) -> pa.Schema:
     """The common schema of frames that can be read again, as `read_frames` finds it.
 
-    Args:
-        frames: Each frame's schema, and a function that yields the rows of some of its columns;
-            at least one frame. Only columns whose type is undecided are read.
+    Each function yields the rows of some columns: only those whose type is undecided are read.
 
     Raises:
         FrameError: A frame has other columns than the first.
@@ -147,11 +141,6 @@ def _decode_views(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
-def _read_spooled(file: Any) -> Batches:
-    with pa.ipc.open_stream(file) as source:
-        yield from source
-
-
 def _widest_type(kind: pa.DataType) -> pa.DataType:
     """The widest type of the same Celonis type, since later frames may be wider than the first."""
     if pa.types.is_integer(kind) and kind != pa.uint64():
@@ -168,12 +157,7 @@ def _widest_type(kind: pa.DataType) -> pa.DataType:
 
 
 def check_same_names(schema: pa.Schema, expected: list[str], number: int) -> None:
-    """Reject a frame that has other columns than the first.
-
-    Args:
-        schema: Its schema.
-        expected: The names of the first frame's columns, in any order.
-        number: Number of the frame, for the message.
+    """Reject a frame that has other columns than the first, in whatever order.
 
     Raises:
         FrameError: A column is missing or new.
@@ -189,27 +173,19 @@ def check_same_names(schema: pa.Schema, expected: list[str], number: int) -> Non
 
 
 def align_to_schema(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.RecordBatch:
-    """The batch with the columns, order and types of the schema.
-
-    Args:
-        batch: A batch with the same column names.
-        schema: The schema.
-        number: Number of the frame, for messages.
+    """A batch of this frame with the columns, order and types of the schema.
 
     Raises:
         ColumnTypeError: A column cannot be cast without loss.
     """
-    names = batch.schema.names
-    arrays = []
-    for field in schema:
-        array = batch.column(names.index(field.name))
-        if array.type != field.type:
-            array = _cast_column(array, field, number)
-        arrays.append(array)
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    arrays = [_cast_column(columns[field.name], field, number) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _cast_column(array: Any, field: pa.Field, number: int) -> Any:
+    if array.type == field.type:
+        return array
     if casts.nulls(array) == len(array):
         return pa.nulls(len(array), field.type)
     try:
@@ -228,10 +204,7 @@ def _cast_column(array: Any, field: pa.Field, number: int) -> Any:
 
 
 def _type_family(kind: pa.DataType) -> str:
-    """The family of a type; only types of one family are cast to each other.
-
-    Decimals and floats are two families, since a cast would round.
-    """
+    """The family of a type, in which casts are allowed: decimals as floats would be rounded."""
     plain = casts.storage_type(kind)
     if isinstance(kind, pa.BaseExtensionType):
         return str(kind)
@@ -243,17 +216,13 @@ def _type_family(kind: pa.DataType) -> str:
     return str(plain)
 
 
+_is = pa.types
 _TYPE_FAMILIES = {
-    "number": (pa.types.is_integer, pa.types.is_floating),
-    "decimal": (pa.types.is_decimal,),
-    "string": (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
-    "binary": (
-        pa.types.is_binary,
-        pa.types.is_large_binary,
-        pa.types.is_binary_view,
-        pa.types.is_fixed_size_binary,
-    ),
-    "date": (pa.types.is_date,),
-    "time": (pa.types.is_time,),
-    "duration": (pa.types.is_duration,),
+    "number": (_is.is_integer, _is.is_floating),
+    "decimal": (_is.is_decimal,),
+    "string": (_is.is_string, _is.is_large_string, _is.is_string_view),
+    "binary": (_is.is_binary, _is.is_large_binary, _is.is_binary_view, _is.is_fixed_size_binary),
+    "date": (_is.is_date,),
+    "time": (_is.is_time,),
+    "duration": (_is.is_duration,),
 }

@@ -10,10 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import arrow_bytes, rows_per_batch, target_batch_bytes
-from celonis_frames._sources.pandas_objects import object_type, surrogate_error
+from celonis_frames._sources.pandas_objects import object_type, surrogate_error, unchanged
+from celonis_frames._sources.source import Source
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
-
-Batches = Callable[[], Iterator[pa.RecordBatch]]
 
 _UNSUPPORTED_KINDS = "cV"
 """NumPy kinds that Arrow has no type for: complex numbers and records."""
@@ -40,10 +39,8 @@ class _Column:
         return (
             dtype.kind == "O"
             and type(dtype).__name__ != "ArrowDtype"
-            and (
-                getattr(dtype, "storage", "python") == "python"
-                and not isinstance(dtype, sys.modules["pandas"].CategoricalDtype)
-            )
+            and getattr(dtype, "storage", "python") == "python"
+            and not isinstance(dtype, sys.modules["pandas"].CategoricalDtype)
         )
 
     def slice(self, start: int, stop: int) -> pa.Array:
@@ -62,31 +59,10 @@ class _Column:
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-@dataclass(frozen=True)
-class PandasRows:
-    """A DataFrame's rows.
-
-    Attributes:
-        schema: Arrow schema of the rows.
-        batches: Yields the rows; can be called again.
-        notes: Warnings for the user.
-        expensive: Whether the conversion loops over Python objects.
-    """
-
-    schema: pa.Schema
-    batches: Batches
-    notes: tuple[str, ...]
-    expensive: bool
-
-
-def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
-    """A DataFrame's rows as Arrow batches.
+def read_pandas(frame: Any, *, index: bool | None) -> Source:
+    """A DataFrame's rows as Arrow batches; `index` as in `read`.
 
     The types of object columns are found over all rows; the values are converted slice by slice.
-
-    Args:
-        frame: A pandas DataFrame.
-        index: None keeps a named index as columns and drops an unnamed one; True and False force.
 
     Raises:
         ColumnNameError: A name is no string, or two columns have the same name.
@@ -112,7 +88,7 @@ def read_pandas(frame: Any, *, index: bool | None) -> PandasRows:
             )
             start = stop
 
-    return PandasRows(schema, batches, notes, any(column.expensive for column in columns))
+    return Source("pandas DataFrame", schema, rows, True, True, batches, notes, bool(expensive))
 
 
 def _named_series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
@@ -171,7 +147,7 @@ def _convert_series(name: str, series: Any) -> _Column:
         return _convert_category(name, series)
     if pandas.api.types.is_object_dtype(dtype):
         return _Column(name, series, *object_type(name, series))
-    return _Column(name, series, _arrow_type(name, series.iloc[:0]), _unchanged)
+    return _Column(name, series, _arrow_type(name, series.iloc[:0]), unchanged)
 
 
 def _convert_category(name: str, series: Any) -> _Column:
@@ -188,11 +164,9 @@ def _convert_category(name: str, series: Any) -> _Column:
         return _convert_category(name, used)
 
     def prepare(part: Any) -> Any:
-        codes = part.array.codes
+        codes = pa.array(part.array.codes, mask=part.array.codes < 0)
         # pandas has checked that every code has a category.
-        return pa.DictionaryArray.from_arrays(
-            pa.array(codes, mask=codes < 0), dictionary, safe=False
-        )
+        return pa.DictionaryArray.from_arrays(codes, dictionary, safe=False)
 
     return _Column(name, series, prepare(series.iloc[:0]).type, prepare)
 
@@ -208,10 +182,6 @@ def _arrow_type(name: str, empty: Any) -> pa.DataType:
             "frame.",
             column=name,
         ) from error
-
-
-def _unchanged(part: Any) -> Any:
-    return part
 
 
 def _value_bytes(column: _Column) -> float:

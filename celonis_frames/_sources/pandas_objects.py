@@ -22,13 +22,9 @@ from celonis_frames.exceptions import ColumnTypeError
 Prepare = Callable[[Any], Any]
 
 _INFERRED_TYPES = {
-    "boolean": pa.bool_(),
-    "bytes": pa.binary(),
-    "date": pa.date32(),
-    "empty": pa.null(),
-    "string": pa.string(),
-    "time": pa.time64("us"),
-}
+    "boolean": pa.bool_(), "bytes": pa.binary(), "date": pa.date32(), "empty": pa.null(),
+    "string": pa.string(), "time": pa.time64("us"),
+}  # fmt: skip
 """Arrow types by what `pandas.api.types.infer_dtype` returns for all rows."""
 
 
@@ -43,13 +39,12 @@ def object_type(name: str, series: Any) -> tuple[pa.DataType, Prepare]:
     if label in ("mixed-integer", "mixed-integer-float", "mixed", "date", "datetime", "time"):
         _check_one_type(name, series)
     if label in _INFERRED_TYPES:
-        return _INFERRED_TYPES[label], _unchanged
+        return _INFERRED_TYPES[label], unchanged
     first = next(iter(series.dropna()), None)
     if first is None:
-        return pa.null(), _unchanged
-    if isinstance(first, uuid.UUID) or label in ("period", "interval"):
-        return pa.string(), _to_strings
-    if _type_name(first) in ("Period", "Interval"):
+        return pa.null(), unchanged
+    texts = label in ("period", "interval") or _type_name(first) in ("Period", "Interval")
+    if texts or isinstance(first, uuid.UUID):
         return pa.string(), _to_strings
     if _type_name(first) in ("dict", "list"):
         _check_one_type_inside(name, series)
@@ -63,19 +58,14 @@ def object_type(name: str, series: Any) -> tuple[pa.DataType, Prepare]:
         return WideInteger(), _to_wide_integers
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise _no_type_error(name, label, first) from error
-    if label in ("datetime", "timedelta") and _any_nanoseconds(series):
+    if label in ("datetime", "timedelta") and any(map(_has_nanoseconds, series)):
         # Arrow chooses microseconds, the unit of Python's own times, and would cut nanoseconds.
         kind = pa.timestamp("ns", kind.tz) if label == "datetime" else pa.duration("ns")
-    return kind, _unchanged
+    return kind, unchanged
 
 
 def surrogate_error(name: str, where: str) -> ColumnTypeError:
-    """The error for a string that UTF-8 cannot store.
-
-    Args:
-        name: The column.
-        where: The rows, as a continuation of the sentence; may be empty.
-    """
+    """The error for a string that UTF-8 cannot store; `where` names its rows, or is empty."""
     return ColumnTypeError(
         f"Column {name!r} has a string with a lone surrogate (half a character){where}, which "
         "UTF-8 cannot store: clean it, for example with .str.encode('utf-8', 'replace')"
@@ -103,25 +93,13 @@ def _type_name(value: Any) -> str:
 
 
 _PYTHON_TYPES: tuple[tuple[str, Any], ...] = (
-    ("str", str),
-    ("int", int),
-    ("float", float),
-    ("date", dt.date),
-    ("timedelta", dt.timedelta),
-    ("Decimal", decimal.Decimal),
-    ("bytes", (bytes, bytearray, memoryview)),
-    ("dict", dict),
-    ("list", (list, tuple)),
-    ("UUID", uuid.UUID),
-)
+    ("str", str), ("int", int), ("float", float), ("date", dt.date), ("timedelta", dt.timedelta),
+    ("Decimal", decimal.Decimal), ("bytes", (bytes, bytearray, memoryview)), ("dict", dict),
+    ("list", (list, tuple)), ("UUID", uuid.UUID),
+)  # fmt: skip
 _NUMPY_TYPES = {
-    "i": "int",
-    "u": "int",
-    "f": "float",
-    "b": "bool",
-    "M": "datetime64",
-    "m": "timedelta64",
-}
+    "i": "int", "u": "int", "f": "float", "b": "bool", "M": "datetime64", "m": "timedelta64",
+}  # fmt: skip
 
 
 def _check_one_type(name: str, series: Any) -> None:
@@ -186,10 +164,6 @@ def _has_nanoseconds(value: Any) -> bool:
     return bool(getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0))
 
 
-def _any_nanoseconds(series: Any) -> bool:
-    return any(_has_nanoseconds(value) for value in series)
-
-
 def _no_type_error(name: str, label: str, first: Any) -> ColumnTypeError:
     if label == "decimal":
         return ColumnTypeError(
@@ -204,7 +178,8 @@ def _no_type_error(name: str, label: str, first: Any) -> ColumnTypeError:
     )
 
 
-def _unchanged(part: Any) -> Any:
+def unchanged(part: Any) -> Any:
+    """Prepares nothing."""
     return part
 
 

@@ -26,16 +26,9 @@ _Batches = Iterator[pa.RecordBatch]
 
 
 class ParquetFiles:
-    """Parquet files whose rows are one frame.
+    """Parquet files, at least one, whose rows are one frame.
 
-    Args:
-        filesystem: Where they are.
-        files: Their footers; at least one.
-        int96_unit: Unit in which INT96 is read.
-
-    Attributes:
-        schema: Arrow schema of all rows.
-        notes: Warnings that count what is lost when the rows are read.
+    `schema` is that of all rows; `notes` are warnings that count what is lost when they are read.
 
     Raises:
         FrameError: Their columns differ.
@@ -78,11 +71,7 @@ class ParquetFiles:
         return found
 
     def batches(self, positions: Sequence[int] | None = None) -> _Batches:
-        """The rows of some files, or of all, in order.
-
-        Args:
-            positions: Which files, counted from 0; None means all.
-        """
+        """The rows of the files at some positions, or of all, in order."""
         chosen = range(len(self.files)) if positions is None else positions
         if self._same_schema:
             # As one Dataset, which opens the next file while it reads the last one.
@@ -93,11 +82,9 @@ class ParquetFiles:
                 yield align_to_schema(batch, self.schema, position + 1)
 
     def read_content(self, position: int, content: Any) -> tuple[ParquetFile, list[int], _Batches]:
-        """The footer, the page offsets and the rows of a file, from its content.
+        """The footer, the page offsets and the rows of a file, whose content is read as they are.
 
-        Args:
-            position: Which file, counted from 0.
-            content: A binary file, or an Arrow reader; it is read as the rows are consumed.
+        The content is a binary file or an Arrow reader.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -106,25 +93,17 @@ class ParquetFiles:
         opened = pq.ParquetFile(
             content, coerce_int96_timestamp_unit=self._unit, buffer_size=1_048_576
         )
-
-        def rows() -> _Batches:
-            for batch in opened.iter_batches(batch_size=self._batch_rows):
-                aligned = self._same_schema
-                yield batch if aligned else align_to_schema(batch, self.schema, position + 1)
-
+        rows = opened.iter_batches(batch_size=self._batch_rows)
+        if not self._same_schema:
+            rows = (align_to_schema(batch, self.schema, position + 1) for batch in rows)
         footer = read_footer(opened, file.path, file.size, file)
-        return footer, page_offsets(opened.metadata), rows()
+        return footer, page_offsets(opened.metadata), rows
 
     def page_offsets(self, position: int) -> list[int]:
-        """Offset of the first data page of each column chunk of a file.
-
-        Args:
-            position: Which file, counted from 0.
-        """
+        """Offset of the first data page of each column chunk of a file."""
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        path = self.files[position].path
-        return page_offsets(pq.read_metadata(path, filesystem=self.filesystem))
+        return page_offsets(pq.read_metadata(self.files[position].path, filesystem=self.filesystem))
 
     def _int96_files(self) -> Iterator[tuple[str, Any]]:
         """Files with INT96 columns: their URL, and a function that opens them."""
@@ -150,10 +129,7 @@ class ParquetFiles:
         # Unless rows and read-ahead are limited, a scan of wide files holds many decoded batches.
         with translate_errors(shown):
             yield from dataset.to_batches(
-                columns=names,
-                batch_size=self._batch_rows,
-                batch_readahead=2,
-                fragment_readahead=1,
+                columns=names, batch_size=self._batch_rows, batch_readahead=2, fragment_readahead=1
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -16,13 +16,12 @@ from celonis_frames._arrow.batching import (
     target_batch_bytes,
 )
 from celonis_frames._arrow.extension_types import WideInteger, views_fit
+from celonis_frames._sources.source import Source
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
-Batches = Callable[[], Iterator[pa.RecordBatch]]
 
-
-def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
-    """The Arrow schema of a DataFrame and a function that yields its rows.
+def read_polars(frame: Any) -> Source:
+    """A DataFrame's rows as Arrow batches.
 
     Raises:
         ColumnTypeError: A column of Python objects.
@@ -37,7 +36,8 @@ def read_polars(frame: Any) -> tuple[pa.Schema, Batches]:
             for piece in _split(part, target):
                 yield from _to_arrow(piece).to_batches()
 
-    return schema, batches
+    kind, height = "polars DataFrame", frame.height
+    return Source(kind, schema, height, True, True, batches, copies=False, sized=True)
 
 
 def _split(part: Any, target: int) -> Iterator[Any]:
@@ -50,11 +50,11 @@ def _split(part: Any, target: int) -> Iterator[Any]:
         yield from _split(piece, target)
 
 
-def read_lazy(frame: Any) -> tuple[pa.Schema, Batches]:
-    """The Arrow schema of a LazyFrame and a function that streams its rows.
+def read_lazy(frame: Any) -> Source:
+    """A LazyFrame's rows as Arrow batches.
 
-    Each call runs the query again on the streaming engine, with back-pressure; the result is never
-    collected as a whole.
+    Each reading runs the query again on the streaming engine, with back-pressure; the result is
+    never collected as a whole.
 
     Raises:
         ColumnTypeError: As `read_polars`.
@@ -77,7 +77,7 @@ def read_lazy(frame: Any) -> tuple[pa.Schema, Batches]:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise FrameError(f"The LazyFrame's query fails: {error}") from error
 
-    return schema, batches
+    return Source("polars LazyFrame", schema, None, True, False, batches, sized=True)
 
 
 def _to_arrow(frame: Any) -> pa.Table:
@@ -108,11 +108,7 @@ def _to_arrow(frame: Any) -> pa.Table:
 def _export(frame: Any, wide: list[str]) -> pa.Table:
     """The frame in Arrow, its strings as the views that polars holds if pyarrow can write these.
 
-    So no string is copied. The digits of wide integers are no strings in this sense.
-
-    Args:
-        frame: A DataFrame.
-        wide: Names of columns with the digits of wide integers.
+    So no string is copied. The digits of `wide` integers are no strings in this sense.
     """
     pl = sys.modules["polars"]
     if not views_fit():

@@ -66,24 +66,16 @@ def _read(frame: Any, *, index: bool | None = None) -> Source:
     pandas: Any = sys.modules.get("pandas")
     polars: Any = sys.modules.get("polars")
     if pandas is not None and isinstance(frame, _class_of(pandas, "DataFrame")):
-        found = read_pandas(frame, index=index)
-        return Source(
-            "pandas DataFrame", found.schema, len(frame), True, True, found.batches, found.notes,
-            found.expensive,
-        )  # fmt: skip
+        return read_pandas(frame, index=index)
     if index is not None:
         raise ConfigError(
             f"index={index} is for pandas DataFrames, but the frame is a {_type_name(frame)}, "
             "which has no index: leave index= out."
         )
     if polars is not None and isinstance(frame, _class_of(polars, "DataFrame")):
-        schema, batches = read_polars(frame)
-        return Source(
-            "polars DataFrame", schema, frame.height, True, True, batches, copies=False, sized=True
-        )
+        return read_polars(frame)
     if polars is not None and isinstance(frame, _class_of(polars, "LazyFrame")):
-        schema, batches = read_lazy(frame)
-        return Source("polars LazyFrame", schema, None, True, False, batches, sized=True)
+        return read_lazy(frame)
     return _read_arrow(frame)
 
 
@@ -120,29 +112,20 @@ def _read_table(table: pa.Table) -> Source:
     row_bytes = arrow_bytes(table) / max(table.num_rows, 1)
     rows = rows_per_batch(BATCH_ROWS, row_bytes, target_batch_bytes(in_memory=True))
     return Source(
-        "pyarrow Table",
-        table.schema,
-        table.num_rows,
-        True,
-        True,
-        lambda: iter(table.to_batches(max_chunksize=rows)),
-        copies=False,
-    )
+        "pyarrow Table", table.schema, table.num_rows, True, True,
+        lambda: iter(table.to_batches(max_chunksize=rows)), copies=False,
+    )  # fmt: skip
 
 
 def _read_dataset(dataset: Any) -> Source:
     row_bytes = max(16.0 * len(dataset.schema), _file_row_bytes(dataset))
     rows = rows_per_batch(BATCH_ROWS, row_bytes)
     return Source(
-        "pyarrow Dataset",
-        dataset.schema,
-        None,
-        True,
-        False,
+        "pyarrow Dataset", dataset.schema, None, True, False,
         # Unless rows and read-ahead are limited, a scan of wide files holds many decoded batches.
         lambda: dataset.to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1),
         dataset_notes(dataset, rows),
-    )
+    )  # fmt: skip
 
 
 def _file_row_bytes(dataset: Any) -> float:

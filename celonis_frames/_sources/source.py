@@ -12,31 +12,16 @@ from celonis_frames._sources.parquet import ParquetFiles
 
 @dataclass(frozen=True)
 class Source:
-    """A frame as record batches of one schema.
+    """A frame as record batches of one schema, with the names and the order of the frame."""
 
-    Attributes:
-        kind: Kind of frame, for messages.
-        schema: Arrow schema of every batch; names as in the frame.
-        rows: Number of rows, or None if it is only known after reading.
-        replayable: Whether `batches` can be called again and yields the same rows.
-        immutable: Whether the rows cannot change between two readings (held in memory).
-        batches: Yields the rows, in order, in batches of bounded size.
-        notes: Warnings for the user.
-        expensive: Whether reading takes much time, so that a second reading should be avoided.
-        files: The Parquet files that the rows come from, if the frame is such files.
-        copies: Whether reading copies or decodes the rows; else the batches are slices of the
-            frame, and keeping them saves nothing.
-        sized: Whether the batches have a useful size already.
-    """
-
-    kind: str
+    kind: str  # for messages
     schema: pa.Schema
-    rows: int | None
-    replayable: bool
-    immutable: bool
-    batches: Callable[[], Iterator[pa.RecordBatch]]
-    notes: tuple[str, ...] = ()
-    expensive: bool = False
-    files: ParquetFiles | None = None
-    copies: bool = True
-    sized: bool = False
+    rows: int | None  # None: only known after reading
+    replayable: bool  # `batches` can be called again and yields the same rows
+    immutable: bool  # held in memory: the rows cannot change between two readings
+    batches: Callable[[], Iterator[pa.RecordBatch]]  # of bounded size
+    notes: tuple[str, ...] = ()  # warnings for the user
+    expensive: bool = False  # reading takes much time: a second one should be avoided
+    files: ParquetFiles | None = None  # that the rows come from
+    copies: bool = True  # False: batches are slices of the frame; keeping them saves nothing
+    sized: bool = False  # the batches have a useful size already
