@@ -1,6 +1,16 @@
-"""Sizes and counts as text for people."""
+"""Sizes and counts as people write and read them."""
 
 from __future__ import annotations
+
+import re
+
+from celonis_frames.exceptions import ConfigError
+
+MIN_UNITLESS_BYTES = 10_000
+"""Smallest size without a unit; below it a unit is required, since 256 most likely means MB."""
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9,
+          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}  # fmt: skip
 
 
 def format_bytes(size: float) -> str:
@@ -15,3 +25,36 @@ def format_bytes(size: float) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun: ``1 row``, ``2,000 rows``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def parse_bytes(name: str, size: object, *, maximum: int) -> int:
+    """A size in bytes, from a number or a string such as ``"256 MB"``.
+
+    Args:
+        name: Name of the option, for errors.
+        size: The value given.
+        maximum: Largest size allowed, in bytes.
+
+    Raises:
+        ConfigError: Not a size, not between 1 and `maximum`, or a small number without a unit.
+    """
+    number: float = -1
+    unit = ""
+    if isinstance(size, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B?)\s*", size, re.IGNORECASE)
+        if match and match[2].upper() in _UNITS:
+            unit = match[2].upper()
+            number = float(match[1]) * _UNITS[unit]
+    elif isinstance(size, int) and not isinstance(size, bool):
+        number = size
+    if not 1 <= number <= maximum:
+        raise ConfigError(
+            f"{name}={size!r} must be a number of bytes or a string such as '256 MB', from 1 "
+            f"to {maximum:,} ({maximum / 10**9:g} GB)."
+        )
+    if not unit and number < MIN_UNITLESS_BYTES:
+        raise ConfigError(
+            f"{name}={size!r} means {number:,.0f} bytes, which is hardly intended: write "
+            f"'{number:g} MB' for megabytes, or '{number:g} B' for bytes."
+        )
+    return int(number)

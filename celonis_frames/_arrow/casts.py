@@ -144,7 +144,7 @@ def digits(array: Any) -> int:
 
 def _decimal_floats(array: Any) -> Any:
     # Arrow's own cast is often one unit in the last place off. The quotient of two exact floats
-    # is the nearest one; longer decimals go through text, which Arrow parses to the nearest.
+    # is the nearest one; longer decimals go through strings, which Arrow parses to the nearest.
     whole, scale = _unscaled(array)
     if scale <= 22 and digits(array) <= 15:
         return pc.divide(whole.cast(pa.int64()).cast(pa.float64()), float(10**scale))
@@ -181,10 +181,7 @@ def float_text(array: Any) -> Any:
 
 
 def time_text(array: Any) -> Any:
-    """Times, with or without a day: six digits after the second, nine where that loses some.
-
-    A zone becomes UTC and a Z at the end.
-    """
+    """Times as strings with six decimals, or nine if six lose some; a zone becomes UTC with a Z."""
     kind = array.type
     zone = getattr(kind, "tz", None)
     if _is.is_timestamp(kind):

@@ -1,8 +1,7 @@
-"""CSV as the API takes it: what Arrow's writer writes, made safe where it is not.
+"""Writes CSV files with Arrow's CSV writer, in the dialect that the job declares.
 
-Texts are quoted and nulls are empty, so that an empty text and a null stay apart; numbers have all
-their digits; times are written as `CSV_OPTIONS` says. Where CSV cannot hold a value, the value is
-refused: see docs/types.md.
+Strings are quoted and nulls are empty, so that an empty string differs from a null; numbers have
+all their digits. Values that CSV cannot hold are rejected before: see docs/types.md.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ CSV_OPTIONS = {
     "decimalSeparator": ".",
     "dateFormat": "yyyy-MM-dd HH:mm:ss.SSSSSS",
 }
-"""The dialect of our CSV files, as ``csvParsingOptions``."""
+"""The dialect of the files, as ``csvParsingOptions`` of the job."""
 
 
 class CsvWriter:
     """Writes tables of one schema into one CSV file with a header."""
 
     def __init__(self, sink: Any, schema: pa.Schema) -> None:
-        # The header is ours: Arrow's does not double the quotes in a name.
+        # Arrow's own header does not double the quotes in a name.
         sink.write((",".join(_quoted(name) for name in schema.names) + "\n").encode())
         options = pcsv.WriteOptions(include_header=False, quoting_style="needed")
-        plain = pa.schema([(field.name, _plain(field.type)) for field in schema])
+        plain = pa.schema([(field.name, _value_type(field.type)) for field in schema])
         self._schema = plain
         self._writer = pcsv.CSVWriter(sink, plain, write_options=options)
 
     def write_table(self, table: pa.Table) -> None:
-        """Write the table's rows."""
+        """Write the rows of a table."""
         columns = [
             column if column.type == field.type else _decoded(column, field.type)
             for column, field in zip(table.columns, self._schema, strict=True)
@@ -50,7 +49,7 @@ class CsvWriter:
         self._writer.close()
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def _value_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 

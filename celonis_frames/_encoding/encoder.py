@@ -145,14 +145,14 @@ class ChunkEncoder:
         Raises:
             FrameError: A value does not fit, or a chunk came out too large.
         """
-        # If the number of rows tells whether there is more, the workers start before the second
+        # If the number of rows shows whether there is more, the workers start before the second
         # batch is read.
         head = list(islice(batches, 1 if self._rows else 2))
         if not head:
             empty = empty_chunk(self._file_format, number=self._next_number, deleted=self._deleted)
             on_chunk(empty)
             return
-        # 1. How many threads write chunks of what size.
+        # 1. Decide the size of the chunks and the number of threads.
         alone = head[0].num_rows >= self._rows if self._rows else len(head) < 2
         bytes_per_row = None
         if not alone or head[0].num_rows > _SAMPLE_ROWS:  # fewer are not worth encoding twice
@@ -169,7 +169,7 @@ class ChunkEncoder:
         if self._small_first:
             sizer.start_small(self._uploads)
 
-        # 2. What each of them does.
+        # 2. Each thread converts, validates and writes.
         def work(items: WorkItems[_Rows]) -> None:
             split = None if validator is None or self._holds_gil else validator.split()
             try:

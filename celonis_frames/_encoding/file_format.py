@@ -28,7 +28,7 @@ _INT96_EXTRA_BYTES = 4
 """An INT96 timestamp has 12 bytes, Arrow's has 8."""
 
 _CSV_EXTRA_BYTES = 20
-"""Bytes that a number takes as CSV text at most, beyond those in Arrow, with its separator."""
+"""Bytes that a number takes as CSV text at most, with its separator, beyond those in Arrow."""
 
 
 @dataclass

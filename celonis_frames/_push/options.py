@@ -7,13 +7,13 @@ signatures of `Celonis` name them for users; `PushOptions.from_call` picks them 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, TypedDict
 
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
 from celonis_frames._encoding.codecs import CODECS, DEFAULT_CODEC
+from celonis_frames._formatting import parse_bytes
 from celonis_frames._schema.conversion_options import (
     Binary,
     ConversionOptions,
@@ -33,14 +33,7 @@ DEFAULT_WORKERS = 4
 """Parallel uploads if the order of chunks does not matter: bandwidth is often limited for each
 connection, and four saturate most lines."""
 
-MIN_UNITLESS_CHUNK_BYTES = 10_000
-"""Smallest `chunk_bytes` without a unit; below it a unit is required, since 256 most likely means
-MB."""
-
 UPSERT_STRATEGIES = ("UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION")
-
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9,
-          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}  # fmt: skip
 
 _SET_BY_PUSH = {
     "targetName": "table",
@@ -156,33 +149,12 @@ def _job_options(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def parse_chunk_bytes(name: str, size: Any) -> int | None:
-    """A chunk size in bytes, from a number or a string such as ``"256 MB"``; None stays None.
+    """A chunk size in bytes; None stays None.
 
     Raises:
-        ConfigError: Not a size, not between 1 byte and 1 GB, or a small number without a unit.
+        ConfigError: As `parse_bytes`.
     """
-    if size is None:
-        return None
-    number: float = -1
-    unit = ""
-    if isinstance(size, str):
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B?)\s*", size, re.IGNORECASE)
-        if match and match[2].upper() in _UNITS:
-            unit = match[2].upper()
-            number = float(match[1]) * _UNITS[unit]
-    elif isinstance(size, int) and not isinstance(size, bool):
-        number = size
-    if not 1 <= number <= MAX_CHUNK_BYTES:
-        raise ConfigError(
-            f"{name}={size!r} must be a number of bytes or a string such as '256 MB', from 1 "
-            f"to {MAX_CHUNK_BYTES:,} (1 GB, the API's limit)."
-        )
-    if not unit and number < MIN_UNITLESS_CHUNK_BYTES:
-        raise ConfigError(
-            f"{name}={size!r} means {number:,.0f} bytes for a chunk, which is hardly intended: "
-            f"write '{number:g} MB' for megabytes, or '{number:g} B' for bytes."
-        )
-    return int(number)
+    return None if size is None else parse_bytes(name, size, maximum=MAX_CHUNK_BYTES)
 
 
 def _parsed(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:

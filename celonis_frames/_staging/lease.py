@@ -46,7 +46,7 @@ _held: set[str] = set()
 """Names of this process's leases: a file that could not be removed is no lease."""
 
 _PROCESS_ID = uuid.uuid4().hex
-"""With the pid, which a forked child does not share, what no other process has."""
+"""Unique together with the pid, which a forked child does not share."""
 
 
 class _OtherLease(NamedTuple):

@@ -56,7 +56,7 @@ BEFORE: list[tuple[str, Any, Kwargs, type[Exception], str]] = [
     ("a chunk beyond 1 GB", GOOD, {"upload": {"chunk_bytes": "2 GB"}},
      exceptions.ConfigError, "1 GB"),
     ("a chunk of 256 bytes", GOOD, {"upload": {"chunk_bytes": 256}},
-     exceptions.ConfigError, "256 bytes .*'256 MB'.*'256 B'"),
+     exceptions.ConfigError, "256 bytes,.*'256 MB'.*'256 B'"),
     ("a text without a unit", GOOD, {"upload": {"chunk_bytes": "64"}},
      exceptions.ConfigError, "'64 MB'"),
     ("an override for no column", GOOD, {"columns": {"X": "STRING"}},
