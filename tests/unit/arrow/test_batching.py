@@ -80,7 +80,7 @@ SOURCES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_no_batch_is_much_larger_than_wished(kind: str) -> None:
+def test_no_batch_is_much_larger_than_its_target(kind: str) -> None:
     """Also where the rows are narrow for a long time, and then each as wide as Celonis takes."""
     batches = list(read(SOURCES[kind](_texts(50_000, 6_000))).batches())
     most = target_batch_bytes(in_memory=kind in ("pandas Arrow", "polars", "table"))

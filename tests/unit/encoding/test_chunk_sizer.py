@@ -1,4 +1,4 @@
-"""How large files come out, whatever the data do, and how the size is agreed upon in threads."""
+"""The size of chunks, whatever the values are and however many threads write."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from celonis_frames._encoding.chunk_sizer import (
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
 
-WISH = 2_000_000
+TARGET = 2_000_000
 RANDOM = np.random.default_rng(1)
 
 
@@ -35,9 +35,9 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
     """
     rows = data.draw(st.integers(1, 5_000))
     known = data.draw(st.booleans())
-    wish = data.draw(st.one_of(st.none(), st.integers(1, 100_000)))
-    sizes = ChunkSizer(
-        wish, rows if known else None, data.draw(st.sampled_from([None, 0.01, 1.0, 90.0]))
+    target = data.draw(st.one_of(st.none(), st.integers(1, 100_000)))
+    sizer = ChunkSizer(
+        target, rows if known else None, data.draw(st.sampled_from([None, 0.01, 1.0, 90.0]))
     )
     threads: dict[int, Any] = dict.fromkeys(range(data.draw(st.integers(1, 4))))
     left, covered = rows, 0
@@ -45,24 +45,24 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
         n = data.draw(st.sampled_from(sorted(threads)))
         file = threads[n]
         if left:
-            if file is None and sizes.all_rows_reserved:
+            if file is None and sizer.all_rows_reserved:
                 assert any(other is not None for other in threads.values())
                 del threads[n]
                 continue
             batch = min(left, data.draw(st.integers(1, 2_000)))
-            sizes.take(batch)
+            sizer.take(batch)
             if file is None:
-                share, reserved = sizes.begin()
-                assert 1 <= share <= max(1.11 * sizes.target_bytes, 1)
+                share, reserved = sizer.begin()
+                assert 1 <= share <= max(1.11 * sizer.target_bytes, 1)
                 assert share <= MAX_CHUNK_BYTES
                 file = threads[n] = [reserved, 0]
-            sizes.bytes_per_row = data.draw(st.sampled_from([1e-6, 1.0, 10.0, 1_000.0]))
+            sizer.bytes_per_row = data.draw(st.sampled_from([1e-6, 1.0, 10.0, 1_000.0]))
             rest = data.draw(st.integers(0, batch - 1))
             over, full = data.draw(st.booleans()), data.draw(st.booleans())
             took = batch - rest
-            if full and sizes.close_full(file[0], file[1] + took, rest, oversized=over):
+            if full and sizer.close_full(file[0], file[1] + took, rest, oversized=over):
                 threads[n] = None
-                sizes.record_size(file[1] + took)
+                sizer.record_size(file[1] + took)
             else:
                 took = batch
                 file[1] += took
@@ -72,34 +72,34 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
             del threads[n]  # the source is at its end
         else:
             threads[n] = None
-            sizes.close(*file)
-            sizes.record_size(file[1])
+            sizer.close(*file)
+            sizer.record_size(file[1])
     assert covered == rows
-    assert sizes.target_bytes == wish if wish else 0 < sizes.target_bytes <= DEFAULT_CHUNK_BYTES
+    assert sizer.target_bytes == target if target else 0 < sizer.target_bytes <= DEFAULT_CHUNK_BYTES
 
 
 @settings(max_examples=50, deadline=None)
-@given(rows=st.integers(1, 10**9), weight=st.floats(0.01, 1e5), wish=st.integers(100, 10**9))
-def test_files_come_out_even(rows: int, weight: float, wish: int) -> None:
+@given(rows=st.integers(1, 10**9), weight=st.floats(0.01, 1e5), target=st.integers(100, 10**9))
+def test_files_come_out_even(rows: int, weight: float, target: int) -> None:
     """Where weights hold, each file has its share of the whole: none is much smaller."""
-    sizes = ChunkSizer(wish, rows, weight)
-    assert sizes.expected_chunks is not None
-    if sizes.expected_chunks > 200:
+    sizer = ChunkSizer(target, rows, weight)
+    assert sizer.expected_chunks is not None
+    if sizer.expected_chunks > 200:
         return
     made = []
     left = rows
     while left > 0:
-        share, reserved = sizes.begin()
+        share, reserved = sizer.begin()
         took = min(left, max(1, round(share / weight)))
-        sizes.take(took)
+        sizer.take(took)
         left -= took
-        sizes.close(reserved, took)
-        sizes.record_size(int(took * weight))
+        sizer.close(reserved, took)
+        sizer.record_size(int(took * weight))
         made.append(took * weight)
-    limit = min(1.11 * wish, 0.9 * MAX_CHUNK_BYTES)
+    limit = min(1.11 * target, 0.9 * MAX_CHUNK_BYTES)
     assert all(size <= limit + weight for size in made)
-    if len(made) > 5 and wish > 100 * weight:
-        assert min(made[:-1]) >= 0.8 * min(wish, 0.8 * MAX_CHUNK_BYTES)
+    if len(made) > 5 and target > 100 * weight:
+        assert min(made[:-1]) >= 0.8 * min(target, 0.8 * MAX_CHUNK_BYTES)
 
 
 @pytest.mark.parametrize("files", [6, 17, 44, 150])
@@ -107,35 +107,35 @@ def test_files_come_out_even(rows: int, weight: float, wish: int) -> None:
 def test_what_rounding_leaves_over_makes_no_two_small_files(files: int, share: float) -> None:
     """Rows are whole: what each file leaves over goes into the last ones, and into no other."""
     for more in range(-5, 6):
-        wish, weight = 1_000_000, 9_586.6
-        rows = int(files * share * wish / weight) + more
-        sizes, made, left = ChunkSizer(wish, rows, weight), [], rows
+        target, weight = 1_000_000, 9_586.6
+        rows = int(files * share * target / weight) + more
+        sizer, made, left = ChunkSizer(target, rows, weight), [], rows
         while left > 0:
-            goal, reserved = sizes.begin()
+            goal, reserved = sizer.begin()
             took = min(left, round(goal / weight))
-            sizes.take(took)
-            sizes.close(reserved, took)
-            sizes.record_size(int(took * weight))
+            sizer.take(took)
+            sizer.close(reserved, took)
+            sizer.record_size(int(took * weight))
             made.append(took * weight)
             left -= took
-        assert min(made) >= 0.8 * wish, made[-4:]
-        assert max(made) <= 1.11 * wish + weight
+        assert min(made) >= 0.8 * target, made[-4:]
+        assert max(made) <= 1.11 * target + weight
 
 
 @pytest.mark.parametrize("uploads", [1, 2, 4])
-def test_the_first_files_are_small_so_that_sending_soon_begins(uploads: int) -> None:
+def test_the_first_chunks_are_small_so_that_uploading_starts_early(uploads: int) -> None:
     """One for each upload, the others even; not where a size was given or few files do."""
-    sizes = ChunkSizer(None, 1_000_000, 64.0, uploads=uploads)
-    sizes.start_small(uploads)
+    sizer = ChunkSizer(None, 1_000_000, 64.0, uploads=uploads)
+    sizer.start_small(uploads)
     made: list[float] = []
     left = 1_000_000
     while left > 0:
-        share, reserved = sizes.begin()
+        share, reserved = sizer.begin()
         took = min(left, round(share / 64))
-        sizes.take(took)
+        sizer.take(took)
         left -= took
-        sizes.close(reserved, took)
-        sizes.record_size(took * 64)
+        sizer.close(reserved, took)
+        sizer.record_size(took * 64)
         made.append(took * 64)
     first, others = made[:uploads], made[uploads:]
     assert first == pytest.approx([2_000_000] * uploads, rel=0.01)
@@ -197,7 +197,7 @@ def _chunks(frame: Any, **upload: Any) -> list[int]:
 
 @pytest.mark.parametrize("cpu_count", [2, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("change", CHANGES)
-def test_files_have_the_size_wished_for(
+def test_chunks_have_their_target_size(
     change: str, cpu_count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the data do: none is a fifth over, and none but the last two is a fifth under.
@@ -205,25 +205,25 @@ def test_files_have_the_size_wished_for(
     What an end looks like is only known when it comes, so that two may be smaller.
     """
     monkeypatch.setattr(encoder, "cpu_count", lambda: cpu_count)
-    sizes = _chunks(CHANGES[change](), chunk_bytes=WISH)
-    assert max(sizes) <= 1.2 * WISH, sizes
-    assert len([size for size in sizes if size < 0.8 * WISH]) <= 2, sizes
+    sizes = _chunks(CHANGES[change](), chunk_bytes=TARGET)
+    assert max(sizes) <= 1.2 * TARGET, sizes
+    assert len([size for size in sizes if size < 0.8 * TARGET]) <= 2, sizes
 
 
-def test_without_a_wish_no_file_is_larger_than_the_largest() -> None:
+def test_without_chunk_bytes_no_chunk_is_larger_than_the_largest() -> None:
     """Also where the first rows promise next to nothing, and the others do not compress."""
     sizes = _chunks(_table((_zeros, 200_000), (_integers, 2_000_000)))
     assert max(sizes) <= 1.05 * MAX_AUTO_BYTES
     assert sum(sizes) > 60_000_000
 
 
-def test_first_rows_that_weigh_nothing_do_not_make_countless_files() -> None:
+def test_first_rows_of_hardly_any_bytes_do_not_make_countless_chunks() -> None:
     """The size that suits the whole is found anew when the sample turns out to deceive."""
-    sizes = ChunkSizer(None, 100_000_000, 0.001)
-    first = sizes.target_bytes
-    sizes.begin()
-    sizes.bytes_per_row = 40.0
-    share, _ = sizes.begin()
+    sizer = ChunkSizer(None, 100_000_000, 0.001)
+    first = sizer.target_bytes
+    sizer.begin()
+    sizer.bytes_per_row = 40.0
+    share, _ = sizer.begin()
     assert first == 8_000_000
     assert share >= 0.9 * MAX_AUTO_BYTES
 
@@ -233,16 +233,16 @@ def test_a_category_as_long_as_the_frame_is_not_sent_with_each_row_group() -> No
     rows = 200_000
     values = [f"case {n:08d} {RANDOM.bytes(20).hex()}" for n in range(rows)]
     order = pa.array(RANDOM.permutation(rows).astype("int32"))
-    plain = _chunks(pa.table({"A": values}), chunk_bytes=WISH)
+    plain = _chunks(pa.table({"A": values}), chunk_bytes=TARGET)
     category = pa.table({"A": pa.DictionaryArray.from_arrays(order, values)})
-    sizes = _chunks(category, chunk_bytes=WISH)
+    sizes = _chunks(category, chunk_bytes=TARGET)
     assert sum(sizes) <= 1.2 * sum(plain)
-    assert max(sizes) <= 1.2 * WISH
+    assert max(sizes) <= 1.2 * TARGET
 
 
-@pytest.mark.parametrize("wish", [2_000, 10_000, 1_000_000_000])
-def test_the_least_and_the_largest_wish(wish: int) -> None:
-    """Tiny files hold at least a row; a huge wish with little data makes one file."""
-    sizes = _chunks(_table((_integers, 3_000), columns=1), chunk_bytes=f"{wish} B")
-    assert max(sizes) <= 1.2 * wish
-    assert len(sizes) <= 3 * 24_000 // wish + 1
+@pytest.mark.parametrize("target", [2_000, 10_000, 1_000_000_000])
+def test_the_smallest_and_the_largest_target(target: int) -> None:
+    """Tiny files hold at least a row; a huge target with little data makes one file."""
+    sizes = _chunks(_table((_integers, 3_000), columns=1), chunk_bytes=f"{target} B")
+    assert max(sizes) <= 1.2 * target
+    assert len(sizes) <= 3 * 24_000 // target + 1

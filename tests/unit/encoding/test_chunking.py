@@ -28,7 +28,7 @@ def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> 
     assert all(chunk.rows for chunk in chunks)
 
 
-def test_chunks_meet_the_wished_size() -> None:
+def test_chunks_meet_their_target_size() -> None:
     """All chunks but the last are within 20 % of chunk_bytes on an event log."""
     log = purchase_to_pay(8_000).drop(["DUE_DATE"])
     log = pa.concat_tables([log] * 4)

@@ -133,12 +133,12 @@ def _check_stream(sizes: list[int], slots: int, data: st.DataObject) -> None:
 
 
 @pytest.mark.usefixtures("some_cores")
-def test_stream_makes_every_row_once_in_so_many_slots() -> None:
-    """Whoever takes the files may release them late and in any order, or stop half-way."""
+def test_stream_yields_every_row_once_in_its_slots() -> None:
+    """The consumer may release chunks late and in any order, or stop half-way."""
     _check_stream()
 
 
-def test_files_in_the_making_and_unreleased_never_exceed_the_slots(
+def test_open_and_unreleased_chunks_never_exceed_the_slots(
     some_cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counted where they begin and where they are released, with a slow consumer."""

@@ -88,7 +88,7 @@ such files are refused."""
 CODECS = [codec.name for codec in ALL_CODECS.values() if codec.accepted]
 
 
-def test_what_this_library_writes_passes(
+def test_what_this_library_writes_is_sent_unchanged(
     server: Any, connection: Celonis, table: str, tmp_path: Path
 ) -> None:
     """Every file of the encoder's own, of any values, is taken as it is when it is pushed."""
@@ -156,7 +156,7 @@ WRONG: list[tuple[str, pa.Table, dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(
     ("content", "written", "options"), [case[1:] for case in WRONG], ids=[c[0] for c in WRONG]
 )
-def test_a_file_with_one_thing_wrong_is_written_anew(
+def test_a_file_with_one_difference_is_rewritten(
     content: pa.Table,
     written: dict[str, Any],
     options: dict[str, Any],
