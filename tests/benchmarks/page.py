@@ -152,15 +152,15 @@ def _raced(runs: Sequence[Run]) -> str:
     ]  # fmt: skip
     return "\n\n".join(
         [
-            f"### {rows:,} rows: times faster than the recipe of the incumbent (the aim)",
+            f"### {rows:,} rows: times faster than the usual recipe (target)",
             _by_kind(
                 race, "recipe ÷ push",
                 lambda kind, line: _aimed(faster(kind, line), _FASTER, "≥", kind, line),
             ),
             "### Times faster than files of polars, uploaded one by one",
             _by_kind(race, "files ÷ push", compared("files")),
-            "### Wall time by the limit (the aim)",
-            "On lines of a known bandwidth the limit is bytes ÷ bandwidth, else the slower of "
+            "### Wall time by the limit (target)",
+            "On links of a known bandwidth the limit is bytes ÷ bandwidth, otherwise the slower of "
             "encoding alone and sending alone.",
             _by_kind(
                 race, "push ÷ limit",
@@ -217,8 +217,9 @@ def _staged(runs: Sequence[Run]) -> str:
             lines += [[frames.TITLES[kind], *walls], ["… CPU, all threads", *cpus]]
     return (
         f"### Where the time goes, ms for {runs[0]['rows']:,} rows\n\n"
-        "Finding the types; reading alone, in one thread; looking at the rows and making files, "
-        "which both read as well, in all threads. For pandas objects looking makes the files.\n\n"
+        "Finding the types; reading alone, in one thread; validating and encoding the rows, each "
+        "of which reads them too, in all threads. Pandas objects are encoded while they are "
+        "validated.\n\n"
     ) + table(["", *STAGES], lines)
 
 
@@ -276,7 +277,7 @@ def _memory(runs: Sequence[Run]) -> str:
 def _large(run: Run) -> str:
     return (
         f"A LazyFrame of {run['rows']:,} rows took {run['seconds']:,.0f} s on loopback, "
-        f"{run['chunks']} chunks, {run['bytes'] / 1e6:,.0f} MB; the whole process came to "
+        f"{run['chunks']} chunks, {run['bytes'] / 1e6:,.0f} MB; the whole process used up to "
         f"{run['whole'] / 1e6:,.0f} MB (≤ 1,000)."
     )
 
@@ -305,7 +306,7 @@ def _small(found: Run) -> str:
                 ["1,000 rows", "bare calls", "first push beyond them (≤ 30)", "later pushes"],
                 pushed,
             ),
-            f"A job of {polls['job seconds']:g} s was looked at {polls['polls']} times (≤ 10); the "
+            f"A job of {polls['job seconds']:g} s was polled {polls['polls']} times (≤ 10); the "
             f"push made {polls['requests']} requests: {rest} + {polls['chunks']} chunk + "
             f"{polls['polls']} polls, and returned after {polls['seconds']:.1f} s.",
         ]

@@ -49,7 +49,7 @@ def push_csv(frame: Any, kind: Kind, sink: Sink) -> None:
 
 
 def recipe(frame: Any, kind: Kind, sink: Sink) -> None:
-    """The recipe of the incumbent: pandas, 100,000 rows a file, one upload after the other."""
+    """The usual recipe: pandas, 100,000 rows a file, one upload after the other."""
     if kind == "polars":
         frame = frame.to_pandas()
     elif kind == "lazy":

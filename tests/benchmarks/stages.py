@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.stages [--rows 1e6] [--repeat 5] [--folder F]
 
-Reading is the conversion of the frame into Arrow, alone and in one thread; it is a part of looking
-and of making files, which are timed as a push does them, in all threads.
+Reading is the conversion of the frame into Arrow, alone and in one thread; it is a part of
+validating and of encoding, which are timed as a push does them, in all threads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from celonis_frames._push.prepared_frame import prepare
 
 from . import frames, limits
 
-STAGES = ("types", "reading", "looking", "making files", "encoding alone")
+STAGES = ("types", "reading", "validating", "encoding", "encoding alone")
 
 
 def measure(kind: frames.Kind, rows: int, repeat: int, folder: Path) -> list[dict[str, Any]]:
@@ -40,8 +40,8 @@ def measure(kind: frames.Kind, rows: int, repeat: int, folder: Path) -> list[dic
         found: dict[str, tuple[float, float]] = {}
         found["types"], prepared = _timed(lambda: prepare(frame, "LOG", PushOptions()))
         found["reading"], _ = _timed(lambda p=prepared: sum(1 for _ in p.source.batches()))
-        found["looking"], _ = _timed(prepared.check)
-        found["making files"], _ = _timed(lambda p=prepared: [c.release() for c in p.chunks()])
+        found["validating"], _ = _timed(prepared.check)
+        found["encoding"], _ = _timed(lambda p=prepared: [c.release() for c in p.chunks()])
         prepared.close()
         found["encoding alone"], _ = _timed(lambda: limits.encode(frame, kind))
         if number:  # the first one warms the allocators

@@ -288,7 +288,7 @@ def soak(pushes: int, seed: int, folder: Path, *words: str) -> Report:
     report.figures |= {
         "clients killed": sum(client.kills for client in clients),
         "servers killed": server.kills,
-        "calls struck by faults": server.struck,
+        "calls with faults": server.struck,
         "seconds": round(time.monotonic() - begin),
     }
     return report
