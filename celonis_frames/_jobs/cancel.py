@@ -13,11 +13,7 @@ from celonis_frames.exceptions import BadRequest
 def cancel(api: DataPushApi, pool_id: str, job_id: str, *, seconds: float | None = None) -> str:
     """Cancel a job and return its state: CANCELED, or the state in which it had already ended.
 
-    Args:
-        api: The API.
-        pool_id: The pool.
-        job_id: The job.
-        seconds: Time limit; None: that of the connection's retry policy.
+    Without a time limit in `seconds`, that of the connection's retry policy holds.
 
     Raises:
         ApiError: The server could not be reached, or rejected the call.

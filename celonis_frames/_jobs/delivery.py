@@ -87,26 +87,18 @@ class JobJournal(Protocol):
 class Delivery:
     """One push, as it is delivered.
 
-    Attributes:
-        pool_id: The pool.
-        body: The job's fields by their API names.
-        chunks: Returns the chunks from the first, each time it is called. Its argument raises if
-            the delivery cannot go on; the iterator calls it while the next chunk takes long.
-        workers: Parallel uploads. With one, the server receives the chunks in order.
-        duplicate_removal_column: See `DataPushApi.execute_job`.
-        journal: Records the job's state.
-        job_id: A job in NEW that an earlier process left behind, which gets the missing chunks.
-        orphaned: Whether an earlier process may have created a job without receiving its id.
+    `chunks` returns the chunks from the first, each time it is called. Its argument raises if the
+    delivery cannot go on; the iterator calls it while the next chunk takes long.
     """
 
     pool_id: str
-    body: Mapping[str, Any]
+    body: Mapping[str, Any]  # the job's fields by their API names
     chunks: Callable[[Callable[[], None]], Iterable[JobChunk]]
-    workers: int
-    duplicate_removal_column: str | None = None
+    workers: int  # parallel uploads; with one, the server receives the chunks in order
+    duplicate_removal_column: str | None = None  # see `DataPushApi.execute_job`
     journal: JobJournal | None = None
-    job_id: str | None = None
-    orphaned: bool = False
+    job_id: str | None = None  # a job in NEW that an earlier process left, to be completed
+    orphaned: bool = False  # an earlier process may have created a job without receiving its id
 
 
 @dataclasses.dataclass
@@ -140,20 +132,13 @@ class _Attempt:
     submitting: bool = False
 
     def cancel(self, *, seconds: float | None = None) -> str:
-        """Stop the uploads, cancel the job and return its state.
-
-        Args:
-            seconds: Time limit; None: that of the connection's retry policy.
-
-        Raises:
-            ApiError: The server could not be reached, or rejected the call.
-        """
+        """Stop the uploads, cancel the job and return its state; limit and errors as `cancel`."""
         self.uploads.close()
         state = cancel(self.api, self.pool_id, self.job_id, seconds=seconds)
         if self.submitting:
             # The job may have been running, and may have ended before it was cancelled.
             timeout = seconds or CANCEL_WAIT_SECONDS
-            state = wait_for(self.api, self.pool_id, self.job_id, timeout=timeout).state
+            return wait_for(self.api, self.pool_id, self.job_id, timeout=timeout).state
         return state
 
 
@@ -181,12 +166,8 @@ def deliver(
 ) -> None:
     """Send chunks as one job and submit it.
 
-    Args:
-        api: The API, with the deadline and the stop event in its retry policy.
-        delivery: What to send.
-        result: Filled in while chunks are sent.
-        progress: Shows the stage, bytes and chunks.
-        timings: Gets the seconds of each stage added.
+    The deadline and the stop event are those of the API's retry policy. The seconds of each stage
+    are added to `timings`.
 
     Raises:
         FrameError: A chunk cannot be made or read.
@@ -229,10 +210,7 @@ def _deliver(
                 with aborter:
                     job_id = orphans.create()
             begin = _record_time(timings, "create", begin)
-            uploads = Uploads(
-                api, pool_id, job_id,
-                workers=delivery.workers, progress=progress, policy=api.policy,
-            )  # fmt: skip
+            uploads = Uploads(api, pool_id, job_id, workers=delivery.workers, progress=progress)
             attempt = _Attempt(api, pool_id, job_id, uploads)
             _open_attempts.add(attempt)
             result.begin(job_id)
@@ -372,15 +350,15 @@ def _cancel_after_error(attempt: _Attempt, error: BaseException) -> bool:
             )
         )
         return True
-    if state in ("DONE", "ERROR"):
-        if ours:
-            _log.warning(
-                "job %s was executed, although the response to its submission was lost", job_id
-            )
-            return False
+    if state not in ("DONE", "ERROR"):
+        error.add_note(f"Job {job_id} was cancelled; the table is unchanged.")
+    elif not ours:
         error.add_note(f"Job {job_id} had already been executed: its state is {state}.")
     else:
-        error.add_note(f"Job {job_id} was cancelled; the table is unchanged.")
+        _log.warning(
+            "job %s was executed, although the response to its submission was lost", job_id
+        )
+        return False
     return True
 
 

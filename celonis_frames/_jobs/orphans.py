@@ -13,7 +13,6 @@ from celonis_frames.exceptions import ApiError, CelonisFramesError
 
 _log = logging.getLogger("celonis_frames")
 
-
 _known: set[str] = set()
 """Jobs whose id this process knows: no orphans, even if their fields match."""
 
@@ -22,20 +21,14 @@ class Orphans:
     """Creates a job, and cancels the jobs that a lost response left behind with an unknown id.
 
     The API has no field for a client's own mark; our jobs are recognised by their
-    ``fallbackVarcharLength``, a random number (see `job_body`).
-
-    Args:
-        api: The API.
-        pool_id: The pool.
-        body: The job's fields.
-        lost: Number of responses that an earlier process may have lost.
+    ``fallbackVarcharLength``, a random number (see `job_body`). `lost` is the number of responses
+    that an earlier process may have lost.
     """
 
     def __init__(
         self, api: DataPushApi, pool_id: str, body: Mapping[str, Any], *, lost: int = 0
     ) -> None:
-        self._api, self._pool_id, self._body = api, pool_id, body
-        self._lost = lost
+        self._api, self._pool_id, self._body, self._lost = api, pool_id, body, lost
         self._created: set[str] = set()
 
     def create(self) -> str:
@@ -65,11 +58,7 @@ class Orphans:
                 return job.id
 
     def sweep(self, *, seconds: float | None = None) -> None:
-        """Cancel the jobs that lost responses left behind. An `ApiError` is only logged.
-
-        Args:
-            seconds: Time limit; None: that of the connection's retry policy.
-        """
+        """Cancel the jobs that lost responses left behind. An `ApiError` is only logged."""
         try:
             if self._lost:
                 self._cancel(seconds)
@@ -82,15 +71,11 @@ class Orphans:
             _known.difference_update(self._created)
 
     def _cancel(self, seconds: float | None) -> None:
-        policy = cleanup_policy(self._api, seconds)
         fields = ("targetName", "type", "connectionId", "fallbackVarcharLength")
-        found = [
-            job
-            for job in self._api.jobs(self._pool_id, policy=policy)
-            if job.state == "NEW"
-            and job.id not in _known
-            and all(job.raw.get(field) == self._body.get(field) for field in fields)
-        ]
-        for job in found:
-            cancel(self._api, self._pool_id, job.id, seconds=seconds)
-            _log.info("job %s was cancelled: the response to its creation had been lost", job.id)
+        for job in self._api.jobs(self._pool_id, policy=cleanup_policy(self._api, seconds)):
+            same = all(job.raw.get(field) == self._body.get(field) for field in fields)
+            if same and job.state == "NEW" and job.id not in _known:
+                cancel(self._api, self._pool_id, job.id, seconds=seconds)
+                _log.info(
+                    "job %s was cancelled: the response to its creation had been lost", job.id
+                )

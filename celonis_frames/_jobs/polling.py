@@ -45,16 +45,8 @@ def wait_for(
 
     Polls after 0, 0.02, 0.08, 0.29, 0.94, … s, later every 17 s: ten times in the first minute.
     After a failed poll (no connection, no response in time, 429, 5xx, an unreadable response)
-    polling goes on as long as `timeout` allows; without one, for 15 minutes.
-
-    Args:
-        api: The API.
-        pool_id: The pool.
-        job_id: The job.
-        timeout: Seconds to wait; None waits as long as the job takes.
-        on_job: Called with the job after every response.
-        sleep: Waits; for tests. None: `pause`.
-        clock: Returns the time in seconds; for tests.
+    polling goes on as long as `timeout` allows; without one, for 15 minutes. `on_job` is called
+    with the job after every response. `sleep` and `clock` (seconds) are for tests.
 
     Raises:
         JobTimeout: The timeout has passed; the job continues on the server.
@@ -77,7 +69,6 @@ def wait_for_all(
     *,
     timeout: float | None = None,
     on_job: Callable[[Job], None] | None = None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Job]:
     """Jobs of one pool by id, once all have ended. Each poll is one call for all of them.
 
@@ -103,9 +94,7 @@ def wait_for_all(
                 on_job(job)
         return ended
 
-    return _poll(
-        fetch, lambda found: len(found) == len(job_ids), ", ".join(job_ids), timeout, None, clock
-    )
+    return _poll(fetch, lambda found: len(found) == len(job_ids), ", ".join(job_ids), timeout)
 
 
 def _poll(
@@ -113,8 +102,8 @@ def _poll(
     done: Callable[[_T], bool],
     names: str,
     timeout: float | None,
-    sleep: Callable[[float], None] | None,
-    clock: Callable[[], float],
+    sleep: Callable[[float], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> _T:
     """The first result for which `done` is true; delays and failed polls as in `wait_for`."""
     end = None if timeout is None else clock() + timeout
@@ -135,8 +124,7 @@ def _poll(
                     "celonis.job(pool, id) before you push again."
                 )
                 raise
-            asked = getattr(error, "retry_after", None)
-            wait = max(delay, min(asked or 0.0, MAX_RETRY_AFTER))
+            wait = max(delay, min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER))
             _log.warning("job %s: its state could not be read (%s)", names, type(error).__name__)
         else:
             silent_since = None
@@ -159,12 +147,8 @@ def failure(job: Job) -> JobFailed:
     else:
         what = "ended in ERROR. The table is unchanged; fix what the log reports and push again"
     log = "\n".join(["Its last log lines:", *lines]) if lines else "It has no log lines."
-    return JobFailed(
-        f"Job {job.id} for table {job.table!r} {what}. {log}",
-        job_id=job.id,
-        logs=job.logs,
-        state=job.state,
-    )
+    message = f"Job {job.id} for table {job.table!r} {what}. {log}"
+    return JobFailed(message, job_id=job.id, logs=job.logs, state=job.state)
 
 
 def _line(line: str) -> str:

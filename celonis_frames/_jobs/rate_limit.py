@@ -28,7 +28,6 @@ ANNOUNCED_SECONDS = 5.0
 HOURS = 2
 """Number of full hours to wait for before a submission fails."""
 
-
 _limits: dict[str, SubmissionLimit] = {}
 _limits_lock = threading.Lock()
 
@@ -43,14 +42,10 @@ class SubmissionLimit:
     """Keeps this process's submissions within the team's quota.
 
     Submissions of the team's other processes show only as 429 responses.
-
-    Args:
-        clock: Returns the time in epoch seconds; for tests.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
+        self._clock, self._lock = clock, threading.Lock()
         self._recent: collections.deque[float] = collections.deque(maxlen=PER_SECOND)
         self._hour, self._in_hour = 0, 0
         self._closed_until = 0.0
@@ -62,15 +57,11 @@ class SubmissionLimit:
         announce: Callable[[str], None],
         stop: threading.Event | None = None,
     ) -> None:
-        """Return when a submission may be made, and count it.
-
-        Args:
-            left: Longest wait in seconds; None: no limit.
-            announce: Called with a text before a long wait.
-            stop: Ends the wait when another thread sets it.
+        """Return when a submission may be made, and count it. A long wait is announced with a text.
 
         Raises:
-            RateLimited: The wait would be longer; the message says when the next hour begins.
+            RateLimited: The wait would last longer than the seconds `left` (None: no limit); the
+                message says when the next hour begins.
             Cancelled: `stop` was set.
         """
         end = None if left is None else self._clock() + left
@@ -85,9 +76,8 @@ class SubmissionLimit:
             if end is not None and until > end:
                 raise _limited(until)
             if until - now > ANNOUNCED_SECONDS:
-                text = (
-                    f"waiting until {_clock_time(until)} UTC, when submissions are accepted again"
-                )
+                when = _clock_time(until)
+                text = f"waiting until {when} UTC, when submissions are accepted again"
                 _log.warning("%s (10 a second and 250 an hour for a team)", text)
                 announce(text)
             pause(until - now, stop)
@@ -100,12 +90,8 @@ class SubmissionLimit:
     def rejected(self, error: RateLimited, number: int) -> None:
         """Let all submissions wait: as ``Retry-After`` asks, or as the quota's rules say.
 
-        Args:
-            error: The 429 response.
-            number: How many this submission has got, with this one.
-
         Raises:
-            RateLimited: `error`, after too many.
+            RateLimited: `error`, if the `number` of 429 responses to this submission is too high.
         """
         if number > (SHORT_WAITS + HOURS if error.retry_after is None else MAX_REJECTIONS):
             error.add_note(f"The submission was rejected {counted(number, 'time')}.")

@@ -26,15 +26,9 @@ def submit(
     """Submit a job exactly once. Returns when the server has accepted it.
 
     After a lost response the job's state decides: in NEW it is submitted again. After 409 and 429
-    the call is repeated.
-
-    Args:
-        api: The API; its retry policy is for failures other than 429.
-        pool_id: The pool.
-        job_id: A job in NEW.
-        duplicate_removal_column: See `DataPushApi.execute_job`.
-        recount: Called right before every call, to check that the job still holds the same chunks.
-        announce: Called with a text before a long wait.
+    the call is repeated; the API's retry policy is for other failures. `recount` is called right
+    before every call, to check that the job still holds the same chunks; `announce` gets a text
+    before a long wait.
 
     Raises:
         ApiError: The submission was rejected, or failed at the last retry; the job is in NEW.

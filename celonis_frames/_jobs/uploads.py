@@ -31,7 +31,7 @@ from celonis_frames._api.models import Chunk
 from celonis_frames._concurrency.cancellation import CallAborter, Cancelled, pause
 from celonis_frames._formatting import counted
 from celonis_frames._http.multipart import Payload
-from celonis_frames._http.retry import Outcome, RetryPolicy, RetryState, outcome
+from celonis_frames._http.retry import Outcome, RetryState, outcome
 from celonis_frames.exceptions import ApiError, JobTimeout, UploadUncertain
 
 RECONCILE_DELAYS = (0.5, 2.0)
@@ -74,37 +74,21 @@ class _Item:
 
 
 class Uploads:
-    """Uploads chunks into one job. See the module.
+    """Uploads chunks into one job, to which no other client adds chunks. See the module.
 
-    Args:
-        api: The API.
-        pool_id: The pool.
-        job_id: The job, to which no other client adds chunks.
-        workers: Parallel uploads. With one, the server receives the chunks in the order of `send`.
-        progress: Counts bytes and chunks.
-        policy: The retry policy of each chunk, with the deadline and the cancellation of all.
-
-    Attributes:
-        chunks: Number of chunks sent.
-        has_unknown: Whether the outcome of an upload was ever unknown.
+    Each chunk has the API's retry policy; all have its deadline and cancellation. With one worker,
+    the server receives the chunks in the order of `send`. `has_unknown` says whether the outcome of
+    an upload was ever unknown.
     """
 
     def __init__(
-        self,
-        api: DataPushApi,
-        pool_id: str,
-        job_id: str,
-        *,
-        workers: int,
-        progress: UploadProgress,
-        policy: RetryPolicy,
+        self, api: DataPushApi, pool_id: str, job_id: str, *, workers: int, progress: UploadProgress
     ) -> None:
         self._api, self._pool_id, self._job_id = api, pool_id, job_id
         self._workers, self._progress = workers, progress
         self._stop = threading.Event()
-        self._policy = policy
         # Uploads have a stop event of their own: one that fails ends the others.
-        self._upload_policy = dataclasses.replace(policy, stop=self._stop)
+        self._upload_policy = dataclasses.replace(api.policy, stop=self._stop)
         self._changed = threading.Condition()
         self._running: dict[_Item, threading.Thread] = {}
         self._unknown: list[_Item] = []
@@ -192,9 +176,7 @@ class Uploads:
 
     def _start(self, item: _Item) -> None:
         # Daemon threads: neither the interpreter's end nor a second Ctrl-C waits for an upload.
-        thread = threading.Thread(
-            target=self._run, args=(item,), name="celonis-upload", daemon=True
-        )
+        thread = threading.Thread(None, self._run, "celonis-upload", (item,), daemon=True)
         with self._changed:
             self._running[item] = thread
             try:
@@ -229,15 +211,12 @@ class Uploads:
         while True:
             try:
                 self._api.upload_chunk(
-                    self._pool_id,
-                    self._job_id,
-                    item.payload,
-                    deleted=item.deleted,
-                    on_sent=on_sent,
-                    abort=item.abort,
-                )
+                    self._pool_id, self._job_id, item.payload,
+                    deleted=item.deleted, on_sent=on_sent, abort=item.abort,
+                )  # fmt: skip
             except ApiError as error:
-                self._uncount(item)
+                self._progress.sent(-item.counted)
+                item.counted = 0
                 if self._stop.is_set():
                     raise Cancelled from None
                 known = outcome(error)
@@ -255,10 +234,6 @@ class Uploads:
                 item.payload.release()
                 self._progress.chunk_done()
                 return
-
-    def _uncount(self, item: _Item) -> None:
-        self._progress.sent(-item.counted)
-        item.counted = 0
 
     def _wait(self, most: int) -> None:
         """Wait until at most `most` uploads run and none has an unknown outcome."""
@@ -326,7 +301,7 @@ class Uploads:
 
     def _list(self) -> list[Chunk]:
         try:
-            return self._api.chunks(self._pool_id, self._job_id, policy=self._policy)
+            return self._api.chunks(self._pool_id, self._job_id)
         except ApiError as error:
             if outcome(error) is Outcome.REJECTED or not self.has_unknown:
                 raise
@@ -337,12 +312,12 @@ class Uploads:
             ) from error
 
     def _sleep(self, seconds: float) -> None:
-        left = self._policy.remaining()
-        pause(seconds if left is None else min(seconds, left), self._policy.stop)
+        left = self._api.policy.remaining()
+        pause(seconds if left is None else min(seconds, left), self._api.policy.stop)
         self.raise_if_failed()
 
     def _poll_interval(self) -> float:
-        left = self._policy.remaining()
+        left = self._api.policy.remaining()
         return POLL_SECONDS if left is None else max(0.001, min(POLL_SECONDS, left))
 
     def raise_if_failed(self) -> None:
@@ -354,10 +329,10 @@ class Uploads:
         """
         if self._failure is not None:
             raise self._failure
-        self._policy.raise_if_cancelled()
+        self._api.policy.raise_if_cancelled()
         if self._stop.is_set():  # closed by another thread: an aborted upload is no unknown outcome
             raise Cancelled
-        if self._policy.remaining() == 0.0:
+        if self._api.policy.remaining() == 0.0:
             raise JobTimeout(
                 f"timeout= passed during the upload to job {self._job_id}, after "
                 f"{counted(self.chunks, 'chunk')}; nothing was executed. Give a longer timeout=.",
