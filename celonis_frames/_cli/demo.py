@@ -32,14 +32,8 @@ Say = Callable[..., None]
 def run(path: str | None, *, cases: int, keep: bool, say: Say) -> int:
     """Push a purchase-to-pay log from pandas and a second day from polars, and compare.
 
-    Args:
-        path: DuckDB file to leave behind; None makes one in a new temporary folder.
-        cases: Cases in the log; about seven events each.
-        keep: Keep serving until interrupted.
-        say: Prints a line.
-
-    Returns:
-        0 when every value in the table is the one sent, 1 otherwise.
+    The DuckDB file at `path` is left behind; None makes one in a new temporary folder. A case has
+    about seven events. Returns 0 if every value in the table is the one sent, else 1.
 
     Raises:
         ImportError: pandas, polars or the local Celonis is not installed.

@@ -30,23 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(parsed)
     except CelonisFramesError as error:
-        _say(f"{type(error).__name__}: {error}", file=sys.stderr)
-        for note in getattr(error, "__notes__", ()):
-            _say(note, file=sys.stderr)
-        if isinstance(error, JobError):
-            for line in error.logs:
-                _say(f"  {line}", file=sys.stderr)
+        logs = [f"  {line}" for line in error.logs] if isinstance(error, JobError) else []
+        _say_error(f"{type(error).__name__}: {error}", *_notes(error), *logs)
         return 1
     except ImportError as error:
-        _say(str(error), file=sys.stderr)
+        _say_error(str(error))
         return 1
     except SystemExit as end:
-        for note in getattr(end, "__notes__", ()):
-            _say(note, file=sys.stderr)
+        _say_error(*_notes(end))
         raise
     except KeyboardInterrupt as interrupt:
-        for note in getattr(interrupt, "__notes__", ()):
-            _say(note, file=sys.stderr)
+        _say_error(*_notes(interrupt))
         return 130
     except BrokenPipeError:  # a reader such as head has seen enough
         sys.stderr.close()
@@ -119,17 +113,16 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with local.start(
-        arguments.path,
-        arguments.port,
-        lenient=arguments.lenient,
-        strict_pools=arguments.strict_pools,
-    ) as celonis:
-        _say(f"Local Celonis at {celonis.url} ({arguments.path or 'in memory'})")
-        _say("Point the library or any client at it:")
-        _say(f"  export CELONIS_URL={celonis.url}")
-        _say(f"  export CELONIS_API_TOKEN={celonis.token}")
-        _say("Stop it with Ctrl-C.")
+    path, port = arguments.path, arguments.port
+    strict = arguments.strict_pools
+    with local.start(path, port, lenient=arguments.lenient, strict_pools=strict) as celonis:
+        _say(
+            f"Local Celonis at {celonis.url} ({path or 'in memory'})",
+            "Point the library or any client at it:",
+            f"  export CELONIS_URL={celonis.url}",
+            f"  export CELONIS_API_TOKEN={celonis.token}",
+            "Stop it with Ctrl-C.",
+        )
         while not stop.wait(0.5):
             pass
     return 0
@@ -149,7 +142,7 @@ def _push(arguments: argparse.Namespace) -> int:
     _say(repr(status))
     for warning in status.warnings:
         if warning not in shown.texts:
-            _say(f"! {warning}", file=sys.stderr)
+            _say_error(f"! {warning}")
     return 0
 
 
@@ -163,7 +156,7 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if isinstance(record.args, tuple):
             self.texts.update(text for text in record.args if isinstance(text, str))
-        _say(f"! {record.getMessage()}", file=sys.stderr)
+        _say_error(f"! {record.getMessage()}")
 
 
 def _resume(arguments: argparse.Namespace) -> int:
@@ -171,8 +164,7 @@ def _resume(arguments: argparse.Namespace) -> int:
         statuses = celonis.resume(
             arguments.staging, timeout=arguments.timeout, wait=not arguments.no_wait
         )
-    for status in statuses:
-        _say(repr(status))
+    _say(*map(repr, statuses))
     return 0
 
 
@@ -187,16 +179,14 @@ def _jobs(arguments: argparse.Namespace) -> int:
     for status in statuses:
         _say(f"{status.job_id}  {status.state:<8}  {status.mode:<7}  {status.table}")
     if not statuses:
-        _say(f"The pool {arguments.pool!r} has no jobs.", file=sys.stderr)
+        _say_error(f"The pool {arguments.pool!r} has no jobs.")
     return 0
 
 
 def _job(arguments: argparse.Namespace) -> int:
     with Celonis.from_env() as celonis:
         status = celonis.job(arguments.pool, arguments.id)
-    _say(repr(status))
-    for line in status.logs:
-        _say(f"  {line}")
+    _say(repr(status), *(f"  {line}" for line in status.logs))
     return 0
 
 
@@ -227,5 +217,14 @@ def _port(text: str) -> int:
 _port.__name__ = "port"
 
 
-def _say(text: str, *, file: Any = None) -> None:
-    print(text, file=file or sys.stdout, flush=True)  # the one place that prints
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
+
+
+def _say_error(*lines: str) -> None:
+    _say(*lines, file=sys.stderr)
+
+
+def _say(*lines: str, file: Any = None) -> None:
+    for line in lines:
+        print(line, file=file or sys.stdout, flush=True)  # the one place that prints

@@ -12,23 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA = pa.schema(
-    {
-        "CASE_ID": pa.string(),
-        "EVENT_ID": pa.int64(),
-        "ACTIVITY": pa.string(),
-        "EVENT_TIME": pa.timestamp("us"),
-        "USER_NAME": pa.string(),
-        "DEPARTMENT": pa.string(),
-        "VENDOR": pa.string(),
-        "AMOUNT": pa.float64(),
-        "CURRENCY": pa.string(),
-        "QUANTITY": pa.int64(),
-        "AUTOMATED": pa.bool_(),
-        "DUE_DATE": pa.date32(),
-        "COMMENT": pa.string(),
-    }
-)
+SCHEMA = pa.schema({
+    "CASE_ID": pa.string(), "EVENT_ID": pa.int64(), "ACTIVITY": pa.string(),
+    "EVENT_TIME": pa.timestamp("us"), "USER_NAME": pa.string(), "DEPARTMENT": pa.string(),
+    "VENDOR": pa.string(), "AMOUNT": pa.float64(), "CURRENCY": pa.string(),
+    "QUANTITY": pa.int64(), "AUTOMATED": pa.bool_(), "DUE_DATE": pa.date32(),
+    "COMMENT": pa.string(),
+})  # fmt: skip
 
 _USERS = (
     ("Jürgen Müller", "Einkauf"), ("Zoë Lefèvre", "Einkauf"), ("Günther Weiß", "Wareneingang"),
@@ -73,12 +63,7 @@ def purchase_to_pay(cases: int = 2_000, *, seed: int = 7) -> pa.Table:
 
 
 def changed_and_new(log: pa.Table, *, seed: int = 8) -> pa.Table:
-    """The second day of a log: events that changed, the next events of open cases, new cases.
-
-    Args:
-        log: What `purchase_to_pay` made.
-        seed: Chooses what happens.
-    """
+    """The second day of a log: events that changed, the next events of open cases, new cases."""
     chance = random.Random(seed)
     places = sorted(chance.sample(range(log.num_rows), max(1, log.num_rows // 20)))
     rows = log.take(places).to_pylist()

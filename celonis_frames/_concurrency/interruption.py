@@ -83,10 +83,8 @@ class _Task:
 def run_uninterrupted(work: Work) -> None:
     """Run `work` in a thread of its own.
 
-    Args:
-        work: Called with the event that an interruption sets, and with the `CallAborter` in whose
-            ``with`` block it makes its calls. It raises `Cancelled` if it stopped because of the
-            event.
+    It is called with the event that an interruption sets, and with the `CallAborter` in whose
+    ``with`` block it makes its calls. It raises `Cancelled` if it stopped because of the event.
 
     Raises:
         BaseException: What the work raised; or the interruption, with the notes of that error.
@@ -131,9 +129,7 @@ def run_uninterrupted(work: Work) -> None:
 def _find_interruption(error: BaseException, outer: BaseException | None) -> BaseException:
     """The interruption, even if the standard library raised an error of its own because of it.
 
-    Args:
-        error: The error that was raised.
-        outer: The error that the caller was handling before.
+    `outer` is the error that the caller was handling before.
     """
     seen: BaseException | None = error
     while isinstance(seen, Exception) and seen is not outer:

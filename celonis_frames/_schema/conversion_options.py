@@ -18,18 +18,12 @@ Infinity = Literal["error", "null"]
 class ConversionOptions:
     """How the columns of a frame become columns of a table, in final types.
 
-    Attributes:
-        columns: Overrides by column name, as in the frame or after `rename`.
-        rename: New names by old ones, or ``"snake"`` / ``"upper_snake"`` for all.
-        nested: ``"json"`` sends lists, structs and maps as JSON; ``"error"`` rejects them.
-        binary: ``"hex"`` or ``"base64"`` sends bytes as strings; ``"error"`` rejects them.
-        infinity: ``"null"`` sends infinities as null; ``"error"`` rejects them.
-        csv: Whether the file is CSV: times in microseconds, and TIME is possible.
+    ``"error"`` rejects lists, structs and maps (`nested`), bytes (`binary`), infinities.
     """
 
-    columns: Mapping[str, Column] = field(default_factory=dict)
+    columns: Mapping[str, Column] = field(default_factory=dict)  # by name, old or after `rename`
     rename: Rename | None = None
     nested: Nested = "error"
     binary: Binary = "error"
     infinity: Infinity = "error"
-    csv: bool = False
+    csv: bool = False  # the file is CSV: times in microseconds, and TIME is possible

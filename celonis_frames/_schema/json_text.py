@@ -25,11 +25,7 @@ def json_text(array: Any, options: ConversionOptions) -> Any:
 
     Dates and times become strings in ISO 8601, decimals and UUIDs strings as Python writes them,
     durations seconds, NaN null (JSON has none). A map becomes a list of pairs, since its keys need
-    not be strings.
-
-    Args:
-        array: Any nested array.
-        options: What becomes of bytes and infinities.
+    not be strings. The options decide about bytes and infinities.
 
     Raises:
         ConversionError: A value that JSON cannot hold, or that the options reject.

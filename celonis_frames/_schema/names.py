@@ -18,11 +18,7 @@ Rename = Mapping[str, str] | Literal["snake", "upper_snake"]
 
 
 def check_name(name: str, what: str) -> None:
-    """Reject a name of a table or column that Celonis cannot store.
-
-    Args:
-        name: The name.
-        what: What it names, as the start of a sentence.
+    """Reject a name that Celonis cannot store; `what` it names starts the message.
 
     Raises:
         ColumnNameError: Empty, longer than 128 UTF-8 bytes, or with control characters.
@@ -46,11 +42,7 @@ def check_name(name: str, what: str) -> None:
 
 
 def parse_rename(name: str, rename: Rename | None) -> Rename | None:
-    """Returns the value of `rename=` if it is allowed.
-
-    Args:
-        name: Name of the parameter, for messages.
-        rename: The value.
+    """Returns the value of the parameter `name` if it is allowed.
 
     Raises:
         ConfigError: A word other than ``"snake"`` and ``"upper_snake"``.
@@ -63,21 +55,15 @@ def parse_rename(name: str, rename: Rename | None) -> Rename | None:
 def column_names(old: list[str], rename: Rename | None) -> list[str]:
     """The names of the table's columns, in the order of the frame's.
 
-    Args:
-        old: The frame's column names.
-        rename: How they are renamed; None keeps them.
-
     Raises:
         ColumnNameError: A name that Celonis does not accept, two names that differ only in case,
             or a column to rename that the frame does not have.
     """
-    if rename is None:
-        new = list(old)
-    elif isinstance(rename, str):
+    if isinstance(rename, str):
         new = [_snake(name, upper=rename == "upper_snake") for name in old]
     else:
-        missing = [name for name in rename if name not in old]
-        if missing:
+        rename = rename or {}
+        if missing := [name for name in rename if name not in old]:
             raise ColumnNameError(
                 f"rename= names columns that the frame does not have: {missing}. It has {old}."
             )

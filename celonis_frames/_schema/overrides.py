@@ -47,11 +47,7 @@ ColumnOverride = Column | ColumnType | int
 
 
 def parse_columns(name: str, columns: Mapping[str, ColumnOverride] | None) -> dict[str, Column]:
-    """The overrides by column name, each as a `Column`.
-
-    Args:
-        name: Name of the parameter, for messages.
-        columns: A `Column`, a type or a length in characters for each column name.
+    """The overrides by column name, each as a `Column`; `name` is that of the parameter.
 
     Raises:
         ConfigError: An override is none of these, or its type or length is not allowed.

@@ -18,39 +18,23 @@ from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, 
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """One column: its source in the frame, its name in the table, and its conversion.
-
-    Attributes:
-        position: Position in the frame.
-        source: Name in the frame.
-        name: Name in the table.
-        arrow_type: Arrow type in the frame.
-        conversion: How its values are converted.
-        length: Length in characters given in `columns=`; None measures it.
-        key: Whether it is a key column.
-    """
+    """One column: its place, name and type in the frame, and what it becomes in the table."""
 
     position: int
     source: str
-    name: str
     arrow_type: pa.DataType
+    name: str
     conversion: Conversion
-    length: int | None
+    length: int | None  # in characters, as given in `columns=`; None measures it
     key: bool
 
 
 @dataclass(frozen=True)
 class TableLayout:
-    """The columns of the table, in the frame's order.
-
-    Attributes:
-        columns: Its columns.
-        encoded_schema: Arrow schema of the rows as they are written to a file.
-        options: The options that it was built with.
-    """
+    """The columns of the table, in the frame's order."""
 
     columns: tuple[ColumnPlan, ...]
-    encoded_schema: pa.Schema
+    encoded_schema: pa.Schema  # of the rows as they are written to a file
     options: ConversionOptions
 
     @property
@@ -87,10 +71,7 @@ class TableLayout:
 def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOptions) -> TableLayout:
     """The layout of the table for a frame of this schema.
 
-    Args:
-        schema: Arrow schema of the frame.
-        keys: Names of the key columns, as in the frame or after renaming.
-        options: How columns are renamed and converted.
+    The keys are column names, as in the frame or after renaming.
 
     Raises:
         FrameError: No columns.
@@ -108,17 +89,13 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
     columns = []
     for position, (field, name) in enumerate(zip(schema, names, strict=True)):
         override = overrides.get(position, Column())
+        conversion = _choose_conversion(field, override, options)
         columns.append(
             ColumnPlan(
-                position=position,
-                source=field.name,
-                name=name,
-                arrow_type=field.type,
-                conversion=_choose_conversion(field, override, options),
-                length=override.length,
-                key=position in key_positions,
+                position, field.name, field.type,
+                name, conversion, override.length, key=position in key_positions,
             )
-        )
+        )  # fmt: skip
     encoded_schema = pa.schema([pa.field(c.name, c.conversion.encoded_type) for c in columns])
     return TableLayout(tuple(columns), encoded_schema, options)
 
@@ -127,8 +104,7 @@ def key_columns(schema: pa.Schema, keys: Iterable[str], options: ConversionOptio
     """The names in the frame of the key columns, which are all that a delete sends.
 
     Raises:
-        ColumnNameError: As `build_layout`.
-        KeyColumnError: As `build_layout`.
+        ColumnNameError, KeyColumnError: As `build_layout`.
     """
     names = column_names(schema.names, options.rename)
     return [schema.names[place] for place in sorted(_key_positions(keys, schema.names, names))]
@@ -148,13 +124,7 @@ def convert_column(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
 
 
 def conversion_error(column: ColumnPlan, error: Exception, largest: int | None) -> ColumnTypeError:
-    """The error for values that cannot be converted.
-
-    Args:
-        column: Their column.
-        error: What the conversion raised.
-        largest: The integer among them that is furthest from zero, or None.
-    """
+    """The error for values that cannot be converted; `largest` is the integer farthest from 0."""
     start = f"Column {column.source!r} ({column.arrow_type}) has values "
     if isinstance(error, ConversionError):
         return ColumnTypeError(f"{start}{error}.", column=column.source)
@@ -170,10 +140,7 @@ def conversion_error(column: ColumnPlan, error: Exception, largest: int | None) 
 
 
 def _find_position(name: str, old: Sequence[str], new: Sequence[str]) -> int | None:
-    for names in (old, new):
-        if name in names:
-            return names.index(name)
-    return None
+    return next((names.index(name) for names in (old, new) if name in names), None)
 
 
 def _key_positions(keys: Iterable[str], old: Sequence[str], new: Sequence[str]) -> set[int]:
@@ -221,11 +188,10 @@ def _choose_conversion(field: pa.Field, override: Column, options: ConversionOpt
             'is not known to read times of day: push with file_type="CSV", or send it as STRING.',
             column=field.name,
         )
-    if wanted != default and wanted not in rule.others:
-        possible = ", ".join((default, *rule.others))
+    if wanted not in (default, *rule.others):
         raise ColumnTypeError(
             f"Column {field.name!r} is {field.type} and cannot be sent as {wanted}; possible: "
-            f"{possible}. Convert it in the frame first.",
+            f"{', '.join((default, *rule.others))}. Convert it in the frame first.",
             column=field.name,
         )
     if override.length is not None and wanted != "STRING":

@@ -26,40 +26,24 @@ Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Conversion:
-    """How the values of a column are converted.
-
-    Attributes:
-        column_type: Celonis column type.
-        encoded_type: Arrow type that is written to the file.
-        convert: Converts an array of the frame to the encoded type.
-    """
+    """How the values of a column are converted."""
 
     column_type: ColumnType
-    encoded_type: pa.DataType
+    encoded_type: pa.DataType  # written to the file
     convert: Convert
 
 
 @dataclass(frozen=True)
 class TypeRule:
-    """One row of the type table.
+    """One row of the type table."""
 
-    Attributes:
-        arrow_types: The Arrow types, as the documentation shows them.
-        matches: Returns whether an Arrow type is one of them.
-        default: Celonis type unless `columns=` names another; None rejects the column.
-        others: Celonis types that `columns=` may name instead.
-        how: What happens to the values, for the documentation.
-        advice: For rejected types, what the user can do.
-        option: For rejected types, the option that sends them as STRING.
-    """
-
-    arrow_types: str
+    arrow_types: str  # as the documentation shows them
     matches: Callable[[pa.DataType], bool]
-    default: ColumnType | None
-    others: tuple[ColumnType, ...]
-    how: str
-    advice: str = ""
-    option: str = ""
+    default: ColumnType | None  # unless `columns=` names another; None rejects the column
+    others: tuple[ColumnType, ...]  # that `columns=` may name instead
+    how: str  # what happens to the values, for the documentation
+    advice: str = ""  # for rejected types, what the user can do
+    option: str = ""  # for rejected types, the option that sends them as STRING
 
 
 _is = pa.types
@@ -67,6 +51,10 @@ _is = pa.types
 
 def _extension(*names: str) -> Callable[[pa.DataType], bool]:
     return lambda t: getattr(t, "extension_name", None) in names
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(_is.is_string(kind) or _is.is_large_string(kind) or _is.is_string_view(kind))
 
 
 TYPE_TABLE: tuple[TypeRule, ...] = (
@@ -96,9 +84,7 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
     TypeRule("bool, arrow.bool8", _is.is_boolean, "BOOLEAN", ("INTEGER", "STRING"),
         "true, false or null; as INTEGER 1 and 0"),
     TypeRule(
-        "string, large_string, string_view, arrow.uuid, arrow.json",
-        lambda t: _is.is_string(t) or _is.is_large_string(t) or _is.is_string_view(t),
-        "STRING", (),
+        "string, large_string, string_view, arrow.uuid, arrow.json", _is_string, "STRING", (),
         "UTF-8 string; its length is measured over all rows, up to 16,250 characters",
     ),
     TypeRule(
@@ -168,27 +154,27 @@ def conversion_to(
     plain = _logical_type(kind)
     if column_type == "STRING":
         if _is.is_dictionary(kind) and _is_string(kind.value_type):
-            return Conversion(
-                "STRING", pa.dictionary(pa.int32(), pa.large_string()), _to_dictionary
-            )
+            encoded = pa.dictionary(pa.int32(), pa.large_string())
+            return Conversion("STRING", encoded, _to_dictionary)
         if not options.csv and (_is.is_string(kind) or (_is.is_string_view(kind) and views_fit())):
             return Conversion("STRING", kind, _unchanged)
         return Conversion("STRING", pa.large_string(), _decoding(kind, _to_string(plain, options)))
     if column_type == "TIME":
         return Conversion("TIME", pa.large_string(), _decoding(kind, _to_microsecond_string))
     if column_type == "DATE":
-        return Conversion("DATE", pa.timestamp("us"), _decoding(kind, _to_midnight(plain)))
+        midnight = _cast(pa.timestamp("us")) if _is.is_null(plain) else casts.midnights
+        return Conversion("DATE", pa.timestamp("us"), _decoding(kind, midnight))
     if column_type == "DATETIME":
         fine = _is.is_timestamp(plain) and plain.unit == "ns"
         if fine and options.csv:
             return Conversion("DATETIME", pa.timestamp("us"), _decoding(kind, casts.microseconds))
         encoded = pa.timestamp("ns" if fine else "us")
         return Conversion("DATETIME", encoded, _decoding(kind, _cast(encoded)))
-    finite = casts.without_infinity if _drops_infinity(plain, options) else _unchanged
+    drops_infinity = _is.is_floating(plain) and options.infinity == "null"
+    finite = casts.without_infinity if drops_infinity else _unchanged
     if column_type == "FLOAT":
-        return Conversion(
-            "FLOAT", pa.float64(), _decoding(kind, lambda array: finite(casts.as_floats(array)))
-        )
+        floats = _decoding(kind, lambda array: finite(casts.as_floats(array)))
+        return Conversion("FLOAT", pa.float64(), floats)
     encoded = {"INTEGER": pa.int64(), "BOOLEAN": pa.bool_()}[column_type]
     cast = _cast(encoded)
     return Conversion(column_type, encoded, _decoding(kind, lambda array: cast(finite(array))))
@@ -207,14 +193,6 @@ def opt_in_conversion(
     else:
         return None
     return Conversion("STRING", pa.large_string(), _decoding(kind, convert))
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(_is.is_string(kind) or _is.is_large_string(kind) or _is.is_string_view(kind))
-
-
-def _drops_infinity(plain: pa.DataType, options: ConversionOptions) -> bool:
-    return bool(_is.is_floating(plain)) and options.infinity == "null"
 
 
 def _decoding(kind: pa.DataType, convert: Convert) -> Convert:
@@ -247,10 +225,6 @@ def _to_string(kind: pa.DataType, options: ConversionOptions) -> Convert:
     if _is.is_decimal(kind):
         return casts.decimal_text
     return _cast(pa.large_string())
-
-
-def _to_midnight(kind: pa.DataType) -> Convert:
-    return _cast(pa.timestamp("us")) if _is.is_null(kind) else casts.midnights
 
 
 def _to_microsecond_string(array: Any) -> Any:
