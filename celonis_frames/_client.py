@@ -260,7 +260,7 @@ class Celonis:
                 is the connection's default.
 
         Returns:
-            The job's status: state, rows, chunks, bytes, logs, warnings and timings.
+            The job's status, with its state, rows, chunks, bytes, logs, warnings and timings.
 
         Raises:
             ConfigError: No connection, or an option that makes no sense. Nothing was sent.

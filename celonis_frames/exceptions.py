@@ -6,7 +6,7 @@ The branches are the connection's settings, the frame, the API and the job.
 
     CelonisFramesError
     ├── ConfigError                  a setting or parameter is missing or wrong
-    ├── FrameError                   the frame cannot be sent as it is; nothing was sent
+    ├── FrameError                   the frame cannot be sent as it is; nothing was executed
     │   ├── ColumnNameError          a column's name
     │   ├── ColumnTypeError          a column's type, or values that it cannot store
     │   ├── KeyColumnError           a key column: missing, named twice, or with nulls

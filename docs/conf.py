@@ -27,6 +27,7 @@ nb_execution_timeout = 120
 default_role = "py:obj"  # `names` in docstrings are links
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+napoleon_use_ivar = True  # attributes as a list
 # The three groups of push's options, as its docstring has them.
 napoleon_custom_sections = [
     ("The table", "params_style"),
