@@ -215,7 +215,7 @@ ARROW = [
     Case("time32, time64", _a([dt.time(9, 30), None], pa.time32("s")), ["09:30:00.000000", None]),
     Case("time64[ns]", lambda: pa.array([1, 1000], pa.int64()).cast(pa.time64("ns")),
          ["00:00:00.000000001", "00:00:00.000001"]),
-    Case("time as TIME", _a([dt.time(9, 30)]), None, 'file_type="CSV"',
+    Case("time as TIME", _a([dt.time(9, 30)]), None, 'upload={"file_type": "CSV"}',
          options={"columns": {"C": "TIME"}}),
     Case("time as TIME", _a([dt.time(9, 30), None]), [dt.time(9, 30), None],
          options={"columns": {"C": "TIME"}, "upload": {"file_type": "CSV"}}),

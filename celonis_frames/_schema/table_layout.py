@@ -185,7 +185,8 @@ def _choose_conversion(field: pa.Field, override: Column, options: ConversionOpt
     if wanted == "TIME" and "TIME" in rule.others and not options.csv:
         raise ColumnTypeError(
             f"Column {field.name!r} cannot be sent as TIME in a Parquet file, from which Celonis "
-            'is not known to read times of day: push with file_type="CSV", or send it as STRING.',
+            'is not known to read times of day: push with upload={"file_type": "CSV"}, or send it '
+            "as STRING.",
             column=field.name,
         )
     if wanted not in (default, *rule.others):

@@ -107,7 +107,7 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
     TypeRule(
         "time32, time64", _is.is_time, "STRING", ("TIME",),
         "string such as 09:30:00.000000, with nine digits if there are nanoseconds; TIME with "
-        'file_type="CSV" only, in microseconds',
+        'upload={"file_type": "CSV"} only, in microseconds',
     ),
     TypeRule("duration", _is.is_duration, "FLOAT", ("INTEGER", "STRING"),
         "seconds, with a warning that counts the values that are not exact; as INTEGER and STRING in "

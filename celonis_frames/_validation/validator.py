@@ -262,7 +262,7 @@ class FrameValidator:
             kept = (
                 "the last is kept"
                 if self.ordered
-                else "any may be kept, since workers= lets chunks arrive in any order"
+                else "any may be kept, since parallel uploads arrive in any order"
             )
             text += (
                 f". Of rows with one key {kept}; deduplicate_by= chooses another, and unique keys "
