@@ -54,21 +54,18 @@ def run(path: str | None, *, cases: int, keep: bool, say: Say) -> int:
         connection._transport.listeners.append(lambda event: say(_line(event)))  # noqa: SLF001
         say(f"A local Celonis runs at {celonis.url}")
 
+        def push(frame: Any, mode: Any, expected: pa.Table) -> bool:
+            keys = list(KEYS)
+            status = connection.push(frame, POOL, TABLE, mode=mode, keys=keys, progress=False)
+            say(_wrapped(repr(status)))
+            return _compare(say, celonis.table(POOL, TABLE), expected)
+
         say(f"\npandas · REPLACE {POOL}.{TABLE} · {first.num_rows:,} events")
-        pandas_frame: Any = first.to_pandas(integer_object_nulls=False, types_mapper=_nullable(pd))
-        status = connection.push(
-            pandas_frame, POOL, TABLE, mode="REPLACE", keys=list(KEYS), progress=False
-        )
-        say(_wrapped(repr(status)))
-        ok = _compare(say, celonis.table(POOL, TABLE), first)
+        frame: Any = first.to_pandas(integer_object_nulls=False, types_mapper=_nullable(pd))
+        ok = push(frame, "REPLACE", first)
 
         say(f"\npolars · DELTA on {', '.join(KEYS)} · {second.num_rows:,} changed and new events")
-        polars_frame: Any = pl.from_arrow(second)
-        status = connection.push(
-            polars_frame, POOL, TABLE, mode="DELTA", keys=list(KEYS), progress=False
-        )
-        say(_wrapped(repr(status)))
-        ok = _compare(say, celonis.table(POOL, TABLE), _upserted(first, second)) and ok
+        ok = push(pl.from_arrow(second), "DELTA", _upserted(first, second)) and ok
 
         say("\nEverything arrived as it was sent." if ok else "\nSomething arrived differently.")
         if keep:

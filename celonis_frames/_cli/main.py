@@ -20,7 +20,7 @@ from celonis_frames._cli.demo import run as run_demo
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import CelonisFramesError, JobError
 
-Command = Callable[[argparse.Namespace], int]
+Command = Callable[[argparse.Namespace], int | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     command: Command = parsed.command
     try:
-        return command(parsed)
+        return command(parsed) or 0
     except CelonisFramesError as error:
         logs = [f"  {line}" for line in error.logs] if isinstance(error, JobError) else []
         _say_error(f"{type(error).__name__}: {error}", *_notes(error), *logs)
@@ -108,7 +108,7 @@ def _demo_command(arguments: argparse.Namespace) -> int:
     return run_demo(arguments.path, cases=arguments.cases, keep=arguments.keep, say=_say)
 
 
-def _serve(arguments: argparse.Namespace) -> int:
+def _serve(arguments: argparse.Namespace) -> None:
     from celonis_frames import local  # noqa: PLC0415  # needs an extra
 
     stop = threading.Event()
@@ -125,10 +125,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         )
         while not stop.wait(0.5):
             pass
-    return 0
 
 
-def _push(arguments: argparse.Namespace) -> int:
+def _push(arguments: argparse.Namespace) -> None:
     shown = _Warnings()
     logger = logging.getLogger("celonis_frames")
     logger.addHandler(shown)
@@ -143,7 +142,6 @@ def _push(arguments: argparse.Namespace) -> int:
     for warning in status.warnings:
         if warning not in shown.texts:
             _say_error(f"! {warning}")
-    return 0
 
 
 class _Warnings(logging.Handler):
@@ -159,42 +157,37 @@ class _Warnings(logging.Handler):
         _say_error(f"! {record.getMessage()}")
 
 
-def _resume(arguments: argparse.Namespace) -> int:
+def _resume(arguments: argparse.Namespace) -> None:
     with Celonis.from_env() as celonis:
         statuses = celonis.resume(
             arguments.staging, timeout=arguments.timeout, wait=not arguments.no_wait
         )
     _say(*map(repr, statuses))
-    return 0
 
 
-def _plan(arguments: argparse.Namespace) -> int:
+def _plan(arguments: argparse.Namespace) -> None:
     _say(repr(plan(arguments.files, arguments.pool, arguments.table, **read_options(arguments))))
-    return 0
 
 
-def _jobs(arguments: argparse.Namespace) -> int:
+def _jobs(arguments: argparse.Namespace) -> None:
     with Celonis.from_env() as celonis:
         statuses = celonis.jobs(arguments.pool)
     for status in statuses:
         _say(f"{status.job_id}  {status.state:<8}  {status.mode:<7}  {status.table}")
     if not statuses:
         _say_error(f"The pool {arguments.pool!r} has no jobs.")
-    return 0
 
 
-def _job(arguments: argparse.Namespace) -> int:
+def _job(arguments: argparse.Namespace) -> None:
     with Celonis.from_env() as celonis:
         status = celonis.job(arguments.pool, arguments.id)
     _say(repr(status), *(f"  {line}" for line in status.logs))
-    return 0
 
 
-def _cancel(arguments: argparse.Namespace) -> int:
+def _cancel(arguments: argparse.Namespace) -> None:
     with Celonis.from_env() as celonis:
         status = celonis.job(arguments.pool, arguments.id).cancel()
     _say(repr(status))
-    return 0
 
 
 def _count(text: str) -> int:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+Row = dict[str, Any]
+
 SCHEMA = pa.schema({
     "CASE_ID": pa.string(), "EVENT_ID": pa.int64(), "ACTIVITY": pa.string(),
     "EVENT_TIME": pa.timestamp("us"), "USER_NAME": pa.string(), "DEPARTMENT": pa.string(),
@@ -70,7 +72,7 @@ def changed_and_new(log: pa.Table, *, seed: int = 8) -> pa.Table:
     for row in rows:
         row["AMOUNT"] = None if chance.random() < 0.1 else round(chance.uniform(10, 90_000), 2)
         row["COMMENT"] = f"Geändert: {chance.choice(_COMMENTS)}"
-    cases: dict[str, list[dict[str, Any]]] = {}
+    cases: dict[str, list[Row]] = {}
     for row in log.to_pylist():
         cases.setdefault(row["CASE_ID"], []).append(row)
     for events in cases.values():
@@ -82,7 +84,7 @@ def changed_and_new(log: pa.Table, *, seed: int = 8) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=log.schema)
 
 
-def _case(chance: random.Random, number: int) -> list[dict[str, Any]]:
+def _case(chance: random.Random, number: int) -> list[Row]:
     path = list(_PATH)
     if chance.random() < 0.3:
         path.insert(4, "Change Price")
@@ -111,9 +113,7 @@ def _to_come(activities: list[str]) -> list[str]:
     return list(_PATH[step + 1 :])
 
 
-def _continued(
-    chance: random.Random, events: list[dict[str, Any]], activities: list[str]
-) -> list[dict[str, Any]]:
+def _continued(chance: random.Random, events: list[Row], activities: list[str]) -> list[Row]:
     last = events[-1]
     case = {name: last[name] for name in ("CASE_ID", "VENDOR", "CURRENCY")}
     for name in ("AMOUNT", "QUANTITY"):
@@ -122,32 +122,22 @@ def _continued(
 
 
 def _events(
-    chance: random.Random,
-    case: dict[str, Any],
-    activities: list[str],
-    number: int,
-    time: dt.datetime,
-) -> list[dict[str, Any]]:
+    chance: random.Random, case: Row, activities: list[str], number: int, time: dt.datetime
+) -> list[Row]:
     """The events of a case from this number and after this time on."""
     rows = []
     for event, activity in enumerate(activities, start=number):
         time = _office(time + dt.timedelta(microseconds=chance.randrange(60_000_000, 10**11)))
         user, department = chance.choice(_USERS)
-        rows.append(
-            case
-            | {
-                "EVENT_ID": event,
-                "ACTIVITY": activity,
-                "EVENT_TIME": time,
-                "USER_NAME": user,
-                "DEPARTMENT": department,
-                "AMOUNT": None if chance.random() < 0.05 else case["AMOUNT"],
-                "QUANTITY": None if chance.random() < 0.1 else case["QUANTITY"],
-                "AUTOMATED": None if chance.random() < 0.05 else user is None,
-                "DUE_DATE": (time + dt.timedelta(days=30)).date() if event > 5 else None,
-                "COMMENT": chance.choice(_COMMENTS) if chance.random() < 0.4 else None,
-            }
-        )
+        rows.append(case | {
+            "EVENT_ID": event, "ACTIVITY": activity, "EVENT_TIME": time,
+            "USER_NAME": user, "DEPARTMENT": department,
+            "AMOUNT": None if chance.random() < 0.05 else case["AMOUNT"],
+            "QUANTITY": None if chance.random() < 0.1 else case["QUANTITY"],
+            "AUTOMATED": None if chance.random() < 0.05 else user is None,
+            "DUE_DATE": (time + dt.timedelta(days=30)).date() if event > 5 else None,
+            "COMMENT": chance.choice(_COMMENTS) if chance.random() < 0.4 else None,
+        })  # fmt: skip
     return rows
 
 

@@ -90,13 +90,10 @@ class CancelEvent(threading.Event):
 
     An assignment is one step, so no second interruption can come in between; `threading.Event.set`
     takes a lock, which an interruption can leave taken.
-
-    Attributes:
-        cancelled: Whether the event is set.
-        abandoned: Whether the main thread no longer waits for the work that it cancelled.
     """
 
-    cancelled = abandoned = False
+    cancelled = False
+    abandoned = False  # the main thread no longer waits for the work that it cancelled
 
     def is_set(self) -> bool:
         """Whether the event is set."""

@@ -37,7 +37,6 @@ CALL_GRACE_SECONDS = 1.0
 TASK_STOP_SECONDS = 15.0
 """Time for the task to end after it was cancelled."""
 
-
 _STILL_RUNNING = (
     "The push did not stop in time. Its job may still be open, and a submission under way may have "
     "been executed: check the pool's jobs before you push again."

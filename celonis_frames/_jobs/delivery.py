@@ -295,11 +295,7 @@ def _upload(
 
 
 def _replace_job(attempt: _Attempt, reason: AmbiguousUploads, *, last: bool) -> None:
-    """Cancel a job, so that a new one can take its place.
-
-    Raises:
-        UploadUncertain: The job was the last one, or may have been executed.
-    """
+    """Cancel a job, so that a new one can take its place, unless it may have been executed."""
     job_id, state, why = attempt.job_id, "", ""
     try:
         state = attempt.cancel()

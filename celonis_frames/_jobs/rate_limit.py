@@ -74,7 +74,14 @@ class SubmissionLimit:
                     self._in_hour += 1
                     return
             if end is not None and until > end:
-                raise _limited(until)
+                error = RateLimited(
+                    "The team's quota of submissions (10 a second, 250 an hour) is used up. The "
+                    f"next one is accepted at {_clock_time(until)} UTC, later than timeout= "
+                    "allows. Push again then, or give a longer timeout=.",
+                    status_code=429,
+                )
+                error.retry_after = max(0.0, until - time.time())
+                raise error
             if until - now > ANNOUNCED_SECONDS:
                 when = _clock_time(until)
                 text = f"waiting until {when} UTC, when submissions are accepted again"
@@ -126,14 +133,3 @@ def _next_hour(now: float) -> float:
 
 def _clock_time(when: float) -> str:
     return f"{dt.datetime.fromtimestamp(when, dt.UTC):%H:%M:%S}"
-
-
-def _limited(until: float) -> RateLimited:
-    error = RateLimited(
-        "The team's quota of submissions (10 a second, 250 an hour) is used up. The next one is "
-        f"accepted at {_clock_time(until)} UTC, later than timeout= allows. Push again then, or "
-        "give a longer timeout=.",
-        status_code=429,
-    )
-    error.retry_after = max(0.0, until - time.time())
-    return error

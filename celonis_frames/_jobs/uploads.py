@@ -138,22 +138,14 @@ class Uploads:
         self._start(_Item(payload, deleted, self._upload_policy.start(), CallAborter()))
 
     def finish(self) -> None:
-        """Return when the job holds every chunk exactly once.
-
-        Raises:
-            ApiError, FrameError, AmbiguousUploads, UploadUncertain, JobTimeout: As `send`.
-        """
+        """Return when the job holds every chunk exactly once. Raises as `send`."""
         self._wait(0)
         if self._lost_at is not None:
             self._sleep(max(0.0, self._lost_at + QUIET_SECONDS - time.monotonic()))
         self.count()
 
     def count(self) -> None:
-        """Check that the job holds as many chunks as were sent.
-
-        Raises:
-            ApiError, AmbiguousUploads, UploadUncertain: As `send`.
-        """
+        """Check that the job holds as many chunks as were sent. Raises as `send`."""
         listed = self._list()
         if len(listed) != self.chunks:
             raise AmbiguousUploads(
@@ -321,11 +313,9 @@ class Uploads:
         return POLL_SECONDS if left is None else max(0.001, min(POLL_SECONDS, left))
 
     def raise_if_failed(self) -> None:
-        """Raise if the uploads cannot go on; called while the next chunk is awaited.
+        """Raise as `send`, or `Cancelled`, if the uploads cannot go on.
 
-        Raises:
-            ApiError, FrameError, JobTimeout: As `send`.
-            Cancelled: Another thread cancelled the push.
+        Called while the next chunk is awaited.
         """
         if self._failure is not None:
             raise self._failure
@@ -341,11 +331,7 @@ class Uploads:
 
 
 def check_no_duplicates(chunks: list[Chunk]) -> None:
-    """Check by the server's checksums that no chunk is in the job twice.
-
-    Raises:
-        AmbiguousUploads: Two chunks are equal, or one of several has no checksum.
-    """
+    """Check by the server's checksums that no chunk is in the job twice."""
     checksums = [chunk.checksum for chunk in chunks]
     if len(chunks) > 1 and (None in checksums or len(set(checksums)) < len(chunks)):
         raise AmbiguousUploads("two of the job's chunks are equal, or one has no checksum")
@@ -377,6 +363,6 @@ def _digests(payload: Payload) -> set[str]:
                 digest.update(block)
     found = {str(crc), f"{crc:08x}"}
     for digest in hashes:
-        found |= {digest.hexdigest(), digest.hexdigest().upper()}
-        found.add(base64.b64encode(digest.digest()).decode())
+        text = digest.hexdigest()
+        found |= {text, text.upper(), base64.b64encode(digest.digest()).decode()}
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -166,10 +167,9 @@ def conversion_to(
         return Conversion("DATE", pa.timestamp("us"), _decoding(kind, midnight))
     if column_type == "DATETIME":
         fine = _is.is_timestamp(plain) and plain.unit == "ns"
-        if fine and options.csv:
-            return Conversion("DATETIME", pa.timestamp("us"), _decoding(kind, casts.microseconds))
-        encoded = pa.timestamp("ns" if fine else "us")
-        return Conversion("DATETIME", encoded, _decoding(kind, _cast(encoded)))
+        encoded = pa.timestamp("ns" if fine and not options.csv else "us")
+        cut = casts.microseconds if fine and options.csv else _cast(encoded)
+        return Conversion("DATETIME", encoded, _decoding(kind, cut))
     drops_infinity = _is.is_floating(plain) and options.infinity == "null"
     finite = casts.without_infinity if drops_infinity else _unchanged
     if column_type == "FLOAT":
@@ -185,9 +185,7 @@ def opt_in_conversion(
 ) -> Conversion | None:
     """How values of a rejected type are sent as STRING if the options ask for it; else None."""
     if rule.option == "nested" and options.nested == "json":
-
-        def convert(array: Any) -> Any:
-            return json_text(array, options)
+        convert: Convert = partial(json_text, options=options)
     elif rule.option == "binary" and options.binary != "error":
         convert = casts.hex_text if options.binary == "hex" else casts.base64_text
     else:

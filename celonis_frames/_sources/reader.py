@@ -90,10 +90,9 @@ def _read_arrow(frame: Any) -> Source:
         return _read_dataset(frame)
     if isinstance(frame, pa.RecordBatchReader):
         return _read_stream(frame, "pyarrow RecordBatchReader")
-    if isinstance(frame, str | os.PathLike):
-        return _read_files([os.fspath(frame)])
-    if isinstance(frame, list) and frame and all(isinstance(f, str | os.PathLike) for f in frame):
-        return _read_files([os.fspath(f) for f in frame])
+    paths = frame if isinstance(frame, list) else [frame]
+    if paths and all(isinstance(path, str | os.PathLike) for path in paths):
+        return _read_files([os.fspath(path) for path in paths])
     if hasattr(frame, "__arrow_c_stream__"):
         try:
             reader = pa.RecordBatchReader.from_stream(frame)
