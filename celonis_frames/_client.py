@@ -217,7 +217,7 @@ class Celonis:
                 RecordBatchReader or Dataset, anything with ``__arrow_c_stream__``, an iterable of
                 these, or a path, URL or glob of Parquet files. Streams and queries are never
                 collected whole. The chunks of a frame that can be read only once are kept until
-                they are sent: in memory, and beyond half of its bound in a temporary folder.
+                they are sent: in memory up to a bound, the others in a temporary folder.
             pool: Data Pool: id, name, or a URL of it pasted from the browser.
             table: Name of the table, up to 128 UTF-8 bytes.
 
@@ -251,8 +251,8 @@ class Celonis:
             staging: An fsspec URL. All chunks are written there before the first is sent, so that
                 the frame is read once, and `resume` can finish a push that a crash interrupted.
             wait: Wait until the job ends; False returns once it is submitted.
-            timeout: Seconds for all of it. If they are over while uploading, the job is cancelled;
-                after that it runs on at the server.
+            timeout: Seconds for the whole push. If it expires during the upload, the job is
+                cancelled; after the submission the job continues on the server.
             progress: True and False force the progress bar; None is the connection's default, else
                 it is shown in notebooks and terminals.
             client: The connection; None is the last `connect`, else the environment.
@@ -437,9 +437,9 @@ class Celonis:
 
         Args:
             frame: As for `push`. All parameters not named here are those of `push`.
-            pool: Not looked up; it is there so that the call reads like the push it stands for.
+            pool: Ignored; present so that the call matches `push`.
             table: As for `push`.
-            connection: Not looked up.
+            connection: Ignored, like `pool`.
 
         Raises:
             ConfigError, FrameError: Those that `push` would raise before it sends.

@@ -1,4 +1,4 @@
-"""The version of this library, and those of all that matters when it misbehaves."""
+"""The version of this library, and of the libraries it uses."""
 
 from __future__ import annotations
 

@@ -51,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="celonis-frames",
         description="Push frames into Celonis. The connection comes from the environment: "
-        "CELONIS_URL and CELONIS_API_TOKEN (CELONIS_KEY_TYPE=APP_KEY for an application key).",
+        "CELONIS_URL with OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET, or with CELONIS_API_TOKEN "
+        "(CELONIS_KEY_TYPE=APP_KEY for an application key).",
     )
     parser.add_argument("--version", action="version", version=f"celonis-frames {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

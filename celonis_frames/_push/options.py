@@ -37,13 +37,13 @@ UPSERT_STRATEGIES = ("UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATIO
 
 _SET_BY_PUSH = {
     "targetName": "table",
-    "type": "mode=",
-    "fileType": "file_type=",
+    "type": "mode= of push",
+    "fileType": "file_type= of Upload",
     "dataPoolId": "pool",
     "connectionId": "connection=",
     "keys": "keys=",
     "tableSchema": "columns=",
-    "csvParsingOptions": "file_type=",
+    "csvParsingOptions": "file_type= of Upload",
 }
 """Fields of a job that are not for `job_options`, and what sets them."""
 
@@ -140,7 +140,7 @@ def _job_options(name: str, value: Any) -> Mapping[str, Any]:
     for key in options:
         if key in _SET_BY_PUSH:
             raise ConfigError(
-                f"{name}= sets {key!r}, which push sets itself: use {_SET_BY_PUSH[key]}."
+                f"{name} sets {key!r}, which push sets itself: use {_SET_BY_PUSH[key]}."
             )
     strategy = options.get("upsertStrategy")
     if strategy is not None:
