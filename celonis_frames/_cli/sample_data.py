@@ -51,16 +51,9 @@ _START = dt.datetime(2024, 1, 2, 8)
 
 
 def purchase_to_pay(cases: int = 2_000, *, seed: int = 7) -> pa.Table:
-    """An event log of so many cases, about seven events each; the same for the same arguments.
-
-    Args:
-        cases: Number of cases, 1 or more.
-        seed: Chooses the log.
-    """
+    """An event log of so many cases, about seven events each; the same for the same arguments."""
     chance = random.Random(seed)
-    rows: list[dict[str, Any]] = []
-    for case in range(cases):
-        rows += _case(chance, case)
+    rows = [row for case in range(cases) for row in _case(chance, case)]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 

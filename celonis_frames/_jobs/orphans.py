@@ -32,12 +32,7 @@ class Orphans:
         self._created: set[str] = set()
 
     def create(self) -> str:
-        """The id of a new job.
-
-        Raises:
-            ApiError: The job cannot be created.
-            Cancelled: Another thread cancelled the push.
-        """
+        """The id of a new job, or the `ApiError` or `Cancelled` because of which there is none."""
         retries = self._api.policy.start()
         while True:
             self._api.policy.raise_if_cancelled()

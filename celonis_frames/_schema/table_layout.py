@@ -111,11 +111,7 @@ def key_columns(schema: pa.Schema, keys: Iterable[str], options: ConversionOptio
 
 
 def convert_column(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
-    """The values of one column in its encoded type.
-
-    Raises:
-        ColumnTypeError: A value does not fit.
-    """
+    """The values of one column in its encoded type; `ColumnTypeError` if one does not fit."""
     array = batch.column(column.position)
     try:
         return column.conversion.convert(array)

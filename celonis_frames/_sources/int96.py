@@ -50,11 +50,7 @@ class Int96Times:
         return "ns" if self.nanoseconds and not self.far else "us"
 
     def notes(self, unit: Unit) -> tuple[str, ...]:
-        """Warnings that count what is lost if the files are read in this unit.
-
-        Raises:
-            ColumnTypeError: A time would become another one.
-        """
+        """Warnings that count what is lost in this unit; an error if a time became another one."""
         names = ", ".join(map(repr, sorted(self.far)))
         verb = "column {} has" if len(self.far) == 1 else "columns {} have"
         outside = f"{verb.format(names)} times outside the years 1677 to 2262"
@@ -87,11 +83,7 @@ class Int96Times:
 
 
 def find_times(files: Iterable[tuple[str, Callable[[], Any]]], batch_rows: int) -> Int96Times:
-    """What the INT96 columns of Parquet files hold, each given by its name and an opener.
-
-    Raises:
-        FrameError: A file cannot be read.
-    """
+    """What the INT96 columns of Parquet files hold, each given by its name and an opener."""
     import pyarrow.parquet as pq  # noqa: PLC0415  # imports pandas if that is installed
 
     times = Int96Times()
@@ -120,12 +112,7 @@ def find_times(files: Iterable[tuple[str, Callable[[], Any]]], batch_rows: int) 
 
 
 def dataset_notes(dataset: Any, batch_rows: int) -> tuple[str, ...]:
-    """Warnings that count what the INT96 times of a pyarrow Dataset lose in its unit.
-
-    Raises:
-        ColumnTypeError: A time would become another one.
-        FrameError: A file cannot be read.
-    """
+    """The `Int96Times.notes` on a pyarrow Dataset, in the unit in which it reads its files."""
     import pyarrow.dataset as ds  # noqa: PLC0415  # loaded already: it made the Dataset
 
     if "timestamp" not in str(dataset.schema):

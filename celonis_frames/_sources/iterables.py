@@ -33,11 +33,7 @@ class _ColumnTypes:
         self._fields: dict[str, pa.Field] = {}
 
     def add_frame(self, schema: pa.Schema, number: int) -> None:
-        """Check the names of a frame; those of frame 1 are the expected ones.
-
-        Raises:
-            FrameError: It has other columns than the first.
-        """
+        """Check the names of a frame; those of frame 1 are the expected ones."""
         if number == 1:
             self.names, self.undecided = schema.names, set(schema.names)
             self._fields = {field.name: field for field in schema}
@@ -116,9 +112,6 @@ def infer_schema(frames: Iterable[tuple[pa.Schema, Callable[[list[str]], Batches
     """The common schema of frames that can be read again, as `read_frames` finds it.
 
     Each function yields the rows of some columns: only those whose type is undecided are read.
-
-    Raises:
-        FrameError: A frame has other columns than the first.
     """
     types = _ColumnTypes()
     for number, (schema, batches) in enumerate(frames, start=1):
@@ -157,11 +150,7 @@ def _widest_type(kind: pa.DataType) -> pa.DataType:
 
 
 def check_same_names(schema: pa.Schema, expected: list[str], number: int) -> None:
-    """Reject a frame that has other columns than the first, in whatever order.
-
-    Raises:
-        FrameError: A column is missing or new.
-    """
+    """Raise `FrameError` if a frame has other columns than the first, in whatever order."""
     names = schema.names
     if sorted(names) != sorted(expected):
         missing = [name for name in expected if name not in names]
@@ -173,11 +162,7 @@ def check_same_names(schema: pa.Schema, expected: list[str], number: int) -> Non
 
 
 def align_to_schema(batch: pa.RecordBatch, schema: pa.Schema, number: int) -> pa.RecordBatch:
-    """A batch of this frame with the columns, order and types of the schema.
-
-    Raises:
-        ColumnTypeError: A column cannot be cast without loss.
-    """
+    """A batch of this frame with the columns, order and types of the schema, cast without loss."""
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     arrays = [_cast_column(columns[field.name], field, number) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -26,12 +26,9 @@ _Batches = Iterator[pa.RecordBatch]
 
 
 class ParquetFiles:
-    """Parquet files, at least one, whose rows are one frame.
+    """Parquet files, at least one and with equal columns, whose rows are one frame.
 
     `schema` is that of all rows; `notes` are warnings that count what is lost when they are read.
-
-    Raises:
-        FrameError: Their columns differ.
     """
 
     def __init__(

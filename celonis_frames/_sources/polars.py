@@ -21,11 +21,7 @@ from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 
 def read_polars(frame: Any) -> Source:
-    """A DataFrame's rows as Arrow batches.
-
-    Raises:
-        ColumnTypeError: A column of Python objects.
-    """
+    """A DataFrame's rows as Arrow batches; a column of Python objects is an error."""
     schema = _to_arrow(frame.head(0)).schema
     width = frame.estimated_size() / max(frame.height, 1)
     target = target_batch_bytes(in_memory=True)
@@ -54,11 +50,7 @@ def read_lazy(frame: Any) -> Source:
     """A LazyFrame's rows as Arrow batches.
 
     Each reading runs the query again on the streaming engine, with back-pressure; the result is
-    never collected as a whole.
-
-    Raises:
-        ColumnTypeError: As `read_polars`.
-        FrameError: The query itself fails.
+    never collected as a whole. If the query fails, that is a `FrameError`.
     """
     pl = sys.modules["polars"]
     try:
