@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, TypeVar
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from celonis_frames._api.models import (
@@ -21,20 +23,12 @@ from celonis_frames._api.models import (
     read_pool,
     read_table,
 )
-from celonis_frames._http.multipart import MultipartFile
+from celonis_frames._concurrency.cancellation import CallAborter
+from celonis_frames._http.multipart import MultipartFile, Payload
+from celonis_frames._http.responses import Response
 from celonis_frames._http.retry import RetryPolicy
+from celonis_frames._http.transport import Transport
 from celonis_frames.exceptions import ConfigError
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Mapping
-
-    from celonis_frames._concurrency.cancellation import CallAborter
-    from celonis_frames._http.multipart import Payload
-    from celonis_frames._http.responses import Response
-    from celonis_frames._http.transport import Transport
-
-__all__ = ["INGESTION_PATH", "DataPushApi"]
 
 INGESTION_PATH = "/data-ingestion/api/v1"
 _PUSH = f"{INGESTION_PATH}/data-push"

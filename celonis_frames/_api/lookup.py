@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import DataConnection, Pool
 from celonis_frames._urls import pool_in_url
 from celonis_frames.exceptions import BadRequest, ConfigError, NotFound, PermissionDenied
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from celonis_frames._api.client import DataPushApi
-
-__all__ = ["connection_id", "pool", "pool_id"]
 
 _UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LISTED = 10

@@ -9,29 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from celonis_frames._http.responses import Response
-
-__all__ = [
-    "Chunk",
-    "DataConnection",
-    "Job",
-    "JobState",
-    "Pool",
-    "Table",
-    "TableColumn",
-    "items",
-    "read_chunk",
-    "read_column",
-    "read_connection",
-    "read_job",
-    "read_pool",
-    "read_table",
-]
+from celonis_frames._http.responses import Response
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters except tab and line feed, and those that change the text direction."""

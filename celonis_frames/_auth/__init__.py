@@ -1,3 +1,1 @@
 """API keys, application keys, OAuth 2.0, token files, and their environment variables."""
-
-from __future__ import annotations

@@ -15,8 +15,6 @@ from celonis_frames._http.auth import Auth, Credentials, PostForm, Unpicklable
 from celonis_frames._http.redaction import MASK
 from celonis_frames.exceptions import ConfigError
 
-__all__ = ["ApiKey", "AppKey", "checked", "token_problem"]
-
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _SCHEME = re.compile(r"\s*(authorization:?|bearer|appkey|basic)(\s+|:)", re.IGNORECASE)
 

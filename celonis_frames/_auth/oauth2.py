@@ -15,7 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import quote_plus
 
 from celonis_frames._auth.keys import token_problem
@@ -35,10 +35,7 @@ from celonis_frames.exceptions import (
     ServerError,
 )
 
-__all__ = ["DATA_PUSH", "OAuth2"]
-
-if TYPE_CHECKING:
-    Method = Literal["basic", "post"]
+Method = Literal["basic", "post"]
 
 TOKEN_PATH = "/oauth2/token"  # noqa: S105  # a path, no secret
 DATA_PUSH = "integration.data-pools:data_push"

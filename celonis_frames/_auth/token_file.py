@@ -12,8 +12,6 @@ from celonis_frames._auth.oauth2 import DATA_PUSH
 from celonis_frames._http.auth import Auth, Credentials, PostForm, Secret
 from celonis_frames.exceptions import ConfigError
 
-__all__ = ["TokenFile"]
-
 MAX_FILE_BYTES = 64 * 1024
 """Largest token file that is read; tokens have some kilobytes."""
 

@@ -1,3 +1,1 @@
 """One request to one host; the only package that imports the HTTP library."""
-
-from __future__ import annotations

@@ -9,8 +9,6 @@ from typing import ClassVar, NoReturn, Self
 from celonis_frames._http.messages import RawResponse
 from celonis_frames._http.redaction import MASK
 
-__all__ = ["Auth", "Credentials", "PostForm", "Secret", "Unpicklable"]
-
 
 class Unpicklable:
     """Keeps a secret out of files, caches and other processes: pickling it raises TypeError."""
@@ -31,11 +29,7 @@ class Unpicklable:
 
 
 class Secret(Unpicklable):
-    """A string that no repr shows, and so no traceback with locals.
-
-    Args:
-        value: The string; `reveal` returns it.
-    """
+    """A string that no repr shows, and so no traceback with locals."""
 
     __slots__ = ("_value",)
 
@@ -63,13 +57,7 @@ class Credentials(ABC):
         """
 
     def renew(self, rejected: str) -> bool:
-        """Get newer credentials after a 401.
-
-        Args:
-            rejected: The header's value that the server rejected.
-
-        Returns:
-            Whether there is another value to try.
+        """Get newer credentials after a 401; return whether there is another header to try.
 
         Raises:
             ApiError: If a new token was requested, and that failed.
@@ -97,9 +85,4 @@ class Auth(ABC):
 
     @abstractmethod
     def credentials(self, post: PostForm, clock: Callable[[], float]) -> Credentials:
-        """The credentials of one connection.
-
-        Args:
-            post: Posts a form to the connection's host.
-            clock: Returns the time in seconds, for tokens that expire.
-        """
+        """The credentials of one connection; `clock` returns the time (s), for their expiry."""

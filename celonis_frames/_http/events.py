@@ -6,32 +6,23 @@ import dataclasses
 import logging
 from collections.abc import Callable
 
-__all__ = ["CallEvent", "Listener", "log_call"]
-
 _log = logging.getLogger("celonis_frames")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CallEvent:
-    """One request and what came of it: no header, no body, no query.
-
-    Attributes:
-        method: HTTP method.
-        path: Path of the URL, without the query.
-        status: HTTP status, or None if no response began.
-        error: Class name of the error if no whole response was read, else None.
-        seconds: From opening the connection to the response's last byte.
-        bytes_sent: Size of the body; 0 for a form of credentials.
-        bytes_received: Size of the response's content.
-        job_id: The job concerned, or None.
-    """
+    """One request and what came of it: no header, no body, no query."""
 
     method: str
     path: str
     status: int | None
+    """None if no response began."""
     error: str | None
+    """Class name of the error if no whole response was read."""
     seconds: float
+    """From opening the connection to the response's last byte."""
     bytes_sent: int
+    """0 for a form of credentials."""
     bytes_received: int
     job_id: str | None
 

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["RawResponse", "Request"]
+from collections.abc import Mapping
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,13 +40,9 @@ class Payload(Protocol):
 class MultipartFile:
     """A request body that streams a payload with a known length.
 
-    Each iteration starts at the beginning, so that a request can be repeated.
-
-    Args:
-        payload: The chunk.
-        on_sent: Called with the number of the payload's bytes after each block given to the
-            socket; when a body is repeated, first with minus what had been counted. An error that
-            it raises ends the request.
+    Each iteration starts at the beginning, so that a request can be repeated. `on_sent` is called
+    with the number of the payload's bytes after each block given to the socket; when a body is
+    repeated, first with minus what had been counted. An error that it raises ends the request.
 
     Attributes:
         finished: Whether the whole body was given to the socket.

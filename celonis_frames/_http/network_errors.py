@@ -9,18 +9,13 @@ from __future__ import annotations
 import dataclasses
 import errno
 import ssl
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from urllib3 import exceptions as net
 
+from celonis_frames._http.messages import Request
 from celonis_frames._http.redaction import plain
 from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiTimeoutError
-
-if TYPE_CHECKING:
-    from celonis_frames._http.messages import Request
-
-__all__ = ["from_requests_error"]
 
 _OTHER_HOST = (62, 64)
 """OpenSSL's codes for a host name, and for an IP address, that the certificate does not have."""
@@ -39,23 +34,18 @@ def from_requests_error(
 ) -> ApiError:
     """The error to raise for a request that got no whole response.
 
-    Args:
-        error: What the HTTP library raised.
-        request: The request.
-        read_seconds: Seconds that were allowed for the response.
-        complete: Whether the whole request was handed over, if there was a connection.
+    `complete`: whether the whole request was handed over, if there was a connection.
     """
     chain = _chain(error)
     host = urlsplit(request.url).netloc
+    connected = not _any(chain, net.NewConnectionError, net.ProxyError, net.SSLError)
     kind: type[ApiError] = ApiTimeoutError
-    if _any(chain, net.NewConnectionError, net.ProxyError, net.SSLError):
-        kind, message = ApiConnectionError, _reason(chain, host)
-    elif _any(chain, net.ConnectTimeoutError):
+    if connected and _any(chain, net.ConnectTimeoutError):
         message = (
             f"{host} did not accept a connection in time. Check the URL, the network, and whether "
             "a proxy is needed (HTTPS_PROXY)."
         )
-    elif _any(chain, net.TimeoutError, TimeoutError):
+    elif connected and _any(chain, net.TimeoutError, TimeoutError):
         message = (
             f"no response within {read_seconds:g} s. The server may still carry out the request. "
             "Try again, or allow more time: connect(…, timeouts=Timeouts(read=…))."

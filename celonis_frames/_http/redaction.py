@@ -5,16 +5,11 @@ from __future__ import annotations
 import functools
 import html
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["plain", "redact"]
+from collections.abc import Iterable
 
 MASK = "********"
 MIN_SECRET = 6
-"""Characters of the shortest secret that is masked."""
+"""Characters of the shortest secret that is masked: shorter ones would match everywhere."""
 MAX_QUOTED = 500
 """Characters of a server's text that are quoted in a message."""
 
@@ -25,11 +20,6 @@ def redact(content: bytes, secrets: Iterable[str]) -> bytes:
     Gateways echo headers into their pages: as they are, or escaped once or twice for HTML, JSON or
     URLs. Libraries differ in what they escape (some write ``=`` as ``\u003d`` in JSON), hence a
     pattern for each character instead of a few forms of the whole secret.
-
-    Args:
-        content: What the server sent.
-        secrets: The secrets. Those of fewer than six characters are ignored: they would match
-            everywhere, and no key is so short.
     """
     for secret in secrets:
         if len(secret) >= MIN_SECRET:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from celonis_frames._http.auth import Auth
 from celonis_frames._http.messages import RawResponse, Request
+from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.redaction import plain
 from celonis_frames._http.status_errors import redirect, status_error, unreadable
-from celonis_frames.exceptions import ApiConnectionError
-
-if TYPE_CHECKING:
-    from celonis_frames._http.auth import Auth
-    from celonis_frames._http.multipart import MultipartFile
-    from celonis_frames.exceptions import ApiStatusError
-
-__all__ = ["MAX_RESPONSE_BYTES", "Response", "raise_for_status"]
+from celonis_frames.exceptions import ApiConnectionError, ApiStatusError
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """Largest successful response that is read; a pool's list of jobs with logs is far smaller."""
@@ -26,13 +22,7 @@ MAX_START = 200
 
 @dataclasses.dataclass(frozen=True)
 class Response:
-    """A successful response.
-
-    Attributes:
-        status: The HTTP status, 2xx.
-        content: The body.
-        request: The request.
-    """
+    """A successful response."""
 
     status: int
     content: bytes = dataclasses.field(repr=False)
@@ -44,15 +34,12 @@ class Response:
         Raises:
             ApiStatusError: If it is not JSON; the message quotes its beginning.
         """
-        try:
+        with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(self.content)
             if b"\\ud" in self.content.lower():
                 # Half of a surrogate pair cannot be encoded, and would fail wherever it is written.
                 whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
                 value = json.loads(whole.decode("utf-16", "replace"))
-        except (ValueError, RecursionError):
-            pass
-        else:
             return value
         raise self.unreadable("the response is not JSON")
 
@@ -62,12 +49,7 @@ class Response:
 
 
 def raise_for_status(raw: RawResponse, auth: Auth, body: MultipartFile | None) -> Response:
-    """The response, if it is a success.
-
-    Args:
-        raw: The response, whatever its status.
-        auth: How the request was authenticated, for the advice in errors.
-        body: The file that was sent, if any.
+    """The response, if it is a success; `auth` is for the advice in errors.
 
     Raises:
         ApiConnectionError: If the response came before the file was sent.

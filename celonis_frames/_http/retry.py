@@ -18,8 +18,6 @@ from typing import TypeVar
 from celonis_frames._concurrency.cancellation import Cancelled, pause
 from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiStatusError, ApiTimeoutError
 
-__all__ = ["Outcome", "RetryPolicy", "RetryState", "outcome"]
-
 MAX_RETRY_AFTER = 120.0
 """Longest wait (s) between two tries that a server's ``Retry-After`` can demand."""
 
@@ -83,11 +81,7 @@ class RetryPolicy:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     def raise_if_cancelled(self) -> None:
-        """Check `stop`.
-
-        Raises:
-            Cancelled: If `stop` is set.
-        """
+        """Raise Cancelled if `stop` is set."""
         if self.stop is not None and self.stop.is_set():
             raise Cancelled
 
@@ -127,10 +121,9 @@ class RetryState:
         now = time.monotonic()
         self._begin = self._begin or now
         self._failures += 1
-        limit = min(
-            self.policy.initial_backoff * 2 ** (self._failures - 1), self.policy.max_backoff
-        )
-        delay = limit * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, no secret
+        limit = self.policy.initial_backoff * 2 ** (self._failures - 1)
+        # Jitter, no secret.
+        delay = min(limit, self.policy.max_backoff) * random.uniform(0.5, 1.0)  # noqa: S311
         retry_after = getattr(error, "retry_after", None)
         if retry_after is not None:
             delay = max(delay, min(retry_after, MAX_RETRY_AFTER))

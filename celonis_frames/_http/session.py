@@ -18,15 +18,11 @@ from celonis_frames._concurrency.cancellation import attach_socket
 from celonis_frames._urls import is_loopback
 from celonis_frames._version import __version__
 
-__all__ = ["Adapter", "close_session", "new_session"]
-
 
 class Adapter(requests.adapters.HTTPAdapter):
     """The transport adapter of requests: one SSLContext, connections that can be ended.
 
-    Args:
-        context: Decides what is trusted, also for proxies over TLS; None if no call uses TLS.
-        **options: Those of requests' adapter.
+    The context decides what is trusted, also for proxies over TLS; it is None if no call uses TLS.
     """
 
     def __init__(self, context: ssl.SSLContext | None, **options: Any) -> None:
@@ -88,18 +84,11 @@ _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
 def new_session(host: str, connections: int, context: ssl.SSLContext | None) -> requests.Session:
-    """A session for calls to one host.
-
-    Args:
-        host: The host; calls to a loopback host bypass proxies.
-        connections: Number of connections kept open for reuse.
-        context: For calls over TLS.
-    """
+    """A session for calls to one host; `connections` are kept open for reuse."""
     session = requests.Session()
-    session.headers.update(
-        {"User-Agent": f"celonis-frames/{__version__}", "Accept": "application/json"}
-    )
-    session.trust_env = not is_loopback(host)
+    agent = f"celonis-frames/{__version__}"
+    session.headers.update({"User-Agent": agent, "Accept": "application/json"})
+    session.trust_env = not is_loopback(host)  # calls to a loopback host bypass proxies
     # With a cookie the server would expect more than the key.
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     adapter = Adapter(context, pool_connections=1, pool_maxsize=connections, max_retries=0)

@@ -11,9 +11,11 @@ import email.utils
 import json
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
+from celonis_frames._http.auth import Auth
 from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.redaction import plain
 from celonis_frames.exceptions import (
@@ -26,13 +28,6 @@ from celonis_frames.exceptions import (
     RateLimited,
     ServerError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from celonis_frames._http.auth import Auth
-
-__all__ = ["redirect", "retry_after", "status_error", "unreadable"]
 
 _CLASSES: dict[int, type[ApiStatusError]] = {
     400: BadRequest,
@@ -47,11 +42,7 @@ _CLASSES: dict[int, type[ApiStatusError]] = {
 def unreadable(request: Request, status: int, problem: str, start: str | None) -> ApiStatusError:
     """The error for a successful response that cannot be read.
 
-    Args:
-        request: The request.
-        status: The HTTP status.
-        problem: What is wrong with the response.
-        start: Its beginning, to be quoted; None if it may hold a secret.
+    Its `start` is quoted, unless it is None because it may hold a secret.
     """
     quoted = "" if start is None else f" It begins: {start}" if start else " It is empty."
     return ApiStatusError(
@@ -81,19 +72,14 @@ def redirect(response: RawResponse) -> ApiStatusError:
 
 
 def status_error(response: RawResponse, auth: Auth) -> ApiStatusError:
-    """The error for a response with a status of 400 or above.
-
-    Args:
-        response: The response; of its headers only those that say how long to wait are read.
-        auth: How the request was authenticated, for the advice.
-    """
+    """The error for a response with a status of 400 or above; `auth` is for the advice."""
     request, status = response.request, response.status
-    message, codes = parse_error_body(response.content)
-    message = plain(message)
+    text, codes = parse_error_body(response.content)
+    message = plain(text)
     wait = retry_after(response.headers) if status in (429, 503) else None
     quoted = f" The server says: {message}" if message else ""
-    error_class = _CLASSES.get(status, ServerError if status >= 500 else ApiStatusError)
-    return error_class(
+    kind = _CLASSES.get(status, ServerError if status >= 500 else ApiStatusError)
+    return kind(
         f"{request} returned {status}: {_advice(status, auth, wait)}{quoted}",
         status_code=status,
         body=plain(response.content),

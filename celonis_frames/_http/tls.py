@@ -6,22 +6,19 @@ import os
 import ssl
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
-from urllib3.util.ssl_ import create_urllib3_context
+from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
 
 from celonis_frames.exceptions import ConfigError
-
-__all__ = ["resolve_ca_bundle", "ssl_context"]
 
 
 def resolve_ca_bundle(verify: object) -> tuple[str, str]:
     """The path of the CA file or directory to trust, and where it was given, for messages.
 
-    Args:
-        verify: True, or the path of a CA file or directory. True means the one that the
-            environment names (``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``), else that of certifi.
+    True means the one that the environment names (``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``), else
+    that of certifi.
 
     Raises:
-        ConfigError: If it is neither.
+        ConfigError: If `verify` is neither True nor a path.
     """
     if verify is True:
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
@@ -42,14 +39,13 @@ def ssl_context(path: str, given: str) -> ssl.SSLContext:
 
     Reading the file takes some 20 ms, so connections share the context.
 
-    Args:
-        path: The CA file or directory.
-        given: Where the path was given, for messages.
-
     Raises:
         ConfigError: If no certificates can be read there.
     """
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.set_alpn_protocols(ALPN_PROTOCOLS)
+    # urllib3 sets them for each connection, which could garble the handshake of another thread.
+    context.set_alpn_protocols = lambda _: None  # type: ignore[assignment]
     try:
         if os.path.isdir(path):  # noqa: PTH112
             context.load_verify_locations(capath=path)

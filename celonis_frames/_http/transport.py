@@ -15,17 +15,20 @@ import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import requests.auth
 import urllib3.exceptions
 
+from celonis_frames._concurrency.cancellation import CallAborter
 from celonis_frames._http import responses
-from celonis_frames._http.auth import Secret
-from celonis_frames._http.events import CallEvent, log_call
+from celonis_frames._http.auth import Auth, Secret
+from celonis_frames._http.events import CallEvent, Listener, log_call
 from celonis_frames._http.messages import RawResponse, Request
+from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.network_errors import from_requests_error
 from celonis_frames._http.redaction import redact
 from celonis_frames._http.session import close_session, new_session
@@ -33,16 +36,6 @@ from celonis_frames._http.status_errors import redirect
 from celonis_frames._http.tls import resolve_ca_bundle, ssl_context
 from celonis_frames._urls import base_url
 from celonis_frames.exceptions import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from celonis_frames._concurrency.cancellation import CallAborter
-    from celonis_frames._http.auth import Auth
-    from celonis_frames._http.events import Listener
-    from celonis_frames._http.multipart import MultipartFile
-
-__all__ = ["Timeouts", "Transport"]
 
 DEFAULT_CONNECT_SECONDS = 10.0
 DEFAULT_READ_SECONDS = 60.0
@@ -112,17 +105,13 @@ class Transport:
     come from the environment (``HTTPS_PROXY``, ``NO_PROXY``), but never for a loopback host.
 
     Args:
-        url: Any URL of the team.
+        url: Any URL of the team; the attribute is the base URL.
         auth: How to authenticate.
         verify: True, or the path of a CA file or directory to trust instead.
         timeouts: How long to wait for the server.
         connections: Number of connections kept open for reuse.
         clock: Returns the time in seconds, for tokens that expire.
         listeners: Called after each exchange, besides the one that writes the log.
-
-    Attributes:
-        url: The base URL.
-        listeners: What is called after each exchange.
 
     Raises:
         ConfigError: If the URL, `auth` or `verify` cannot be used.
@@ -172,17 +161,10 @@ class Transport:
         read_timeout: float | None = None,
         abort: CallAborter | None = None,
     ) -> responses.Response:
-        """Send a request and return its successful response.
+        """Send a request, with `json` or a file as its body, and return its successful response.
 
-        Args:
-            method: The HTTP method.
-            path: The path after the base URL, percent-encoded.
-            params: The query.
-            json: A body to send as JSON.
-            body: A file to send as a form, instead.
-            job_id: The job concerned, for errors.
-            read_timeout: Seconds without a byte, if other than the transport's.
-            abort: Lets another thread end the request.
+        The percent-encoded `path` follows the base URL; `read_timeout` (s) replaces that of the
+        transport; `abort` lets another thread end the request; errors name `job_id`.
 
         Raises:
             ApiConnectionError: If no connection could be made, or it broke.

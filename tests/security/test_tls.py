@@ -131,6 +131,24 @@ def test_the_ca_file_is_read_once_for_all_connections(
     assert read == [{"cafile": str(ca_file)}]
 
 
+def test_the_protocols_are_set_before_the_first_connection(
+    celonis: Any, behind_tls: Callable[..., str], ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Setting them while another thread shakes hands could garble its handshake."""
+    calls: list[list[str]] = []
+
+    class Counting(ssl.SSLContext):
+        def set_alpn_protocols(self, alpn_protocols: Any) -> None:
+            calls.append(list(alpn_protocols))
+            super().set_alpn_protocols(alpn_protocols)
+
+    monkeypatch.setattr("urllib3.util.ssl_.SSLContext", Counting)
+    with Celonis(behind_tls("127.0.0.1"), auth=ApiKey(celonis.token), verify=str(ca_file)) as c:
+        assert calls == [["http/1.1"]]
+        assert c.push(pa.table({"A": [1]}), "P", "T", mode="REPLACE").ok
+    assert calls == [["http/1.1"]]
+
+
 def _subject_hash(certificate: bytes) -> str:
     """The name under which OpenSSL looks for a certificate in a directory."""
     subject = x509.load_pem_x509_certificate(certificate).subject
