@@ -39,13 +39,7 @@ _T = TypeVar("_T")
 class DataPushApi:
     """The calls. Every method raises `ApiError` if its call fails.
 
-    Args:
-        transport: Makes the requests.
-        policy: When to retry; only requests that read are retried here. None: never.
-
-    Attributes:
-        url: The base URL.
-        policy: As given.
+    The policy says when to retry, by default never; only requests that read are retried here.
     """
 
     def __init__(self, transport: Transport, *, policy: RetryPolicy | None = None) -> None:
@@ -77,20 +71,12 @@ class DataPushApi:
         )
 
     def create_job(self, pool_id: str, job: Mapping[str, Any]) -> Job:
-        """Create a job from its fields by their API names.
-
-        Raises:
-            ApiError: If the call fails.
-        """
+        """Create a job from its fields by their API names."""
         response = self._transport.request("POST", _jobs(pool_id), json=dict(job))
         return read_job(response, response.json(), pool_id)
 
     def jobs(self, pool_id: str, *, policy: RetryPolicy | None = None) -> list[Job]:
-        """All jobs of a pool.
-
-        Raises:
-            ApiError: If the call fails.
-        """
+        """All jobs of a pool."""
         return self._list(
             _jobs(pool_id),
             lambda response, item: read_job(response, item, pool_id),
@@ -98,11 +84,7 @@ class DataPushApi:
         )
 
     def job(self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None) -> Job:
-        """The current state of a job.
-
-        Raises:
-            ApiError: If the call fails.
-        """
+        """The current state of a job."""
         return self._get(
             _jobs(pool_id, job_id),
             lambda response: read_job(response, response.json(), pool_id),
@@ -113,35 +95,20 @@ class DataPushApi:
     def execute_job(
         self, pool_id: str, job_id: str, *, duplicate_removal_column: str | None = None
     ) -> None:
-        """Submit a job; the server applies its chunks.
+        """Submit a job; the server applies its chunks. `Conflict` and `RateLimited` are temporary.
 
-        Args:
-            pool_id: The pool.
-            job_id: The job.
-            duplicate_removal_column: Of rows with equal keys, the highest value here wins.
-
-        Raises:
-            ApiError: If the call fails; `Conflict` and `RateLimited` are temporary.
+        Of rows with equal keys, that with the highest value in `duplicate_removal_column` wins.
         """
-        query = None
-        if duplicate_removal_column is not None:
-            query = {"duplicateRemovalColumn": duplicate_removal_column}
+        column = duplicate_removal_column
+        query = None if column is None else {"duplicateRemovalColumn": column}
         self._transport.request("POST", _jobs(pool_id, job_id), params=query, job_id=job_id)
 
     def delete_job(self, pool_id: str, job_id: str) -> None:
-        """Delete a job and its logs; the table stays.
-
-        Raises:
-            ApiError: If the call fails.
-        """
+        """Delete a job and its logs; the table stays."""
         self._transport.request("DELETE", _jobs(pool_id, job_id), job_id=job_id)
 
     def cancel_job(self, pool_id: str, job_id: str, *, read_timeout: float | None = None) -> None:
-        """Cancel a job that has not ended.
-
-        Raises:
-            ApiError: If the call fails; `BadRequest` if the job has ended.
-        """
+        """Cancel a job; `BadRequest` if it has ended."""
         self._transport.request(
             "POST", _jobs(pool_id, job_id, "cancel"), job_id=job_id, read_timeout=read_timeout
         )
@@ -159,14 +126,9 @@ class DataPushApi:
     ) -> None:
         """Upload a file into a job. Safe to repeat only if `chunks` shows that it did not arrive.
 
-        Args:
-            pool_id: The pool.
-            job_id: The job.
-            payload: The file.
-            deleted: Whether its rows are deleted by their keys instead of upserted.
-            on_sent: Called with the number of bytes sent since its last call.
-            read_timeout: Seconds to wait for the response, if other than the connection's.
-            abort: Lets another thread end the upload.
+        With `deleted`, its rows are deleted by their keys instead of upserted. `on_sent` is called
+        with the number of bytes sent since its last call; `read_timeout` (s) replaces that of the
+        connection; `abort` lets another thread end the upload.
 
         Raises:
             ApiError: If the call fails.
@@ -184,47 +146,27 @@ class DataPushApi:
     def chunks(
         self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None
     ) -> list[Chunk]:
-        """The files in a job.
-
-        Raises:
-            ApiError: If the call fails.
-        """
+        """The files in a job."""
         return self._list(
             _jobs(pool_id, job_id, "chunks"), read_chunk, job_id=job_id, policy=policy
         )
 
     def pools(self) -> list[Pool]:
-        """The pools the key may see.
-
-        Raises:
-            ApiError: If the call fails; `PermissionDenied` with a key that may only push.
-        """
+        """The pools the key may see; `PermissionDenied` with a key that may only push."""
         return self._list(_POOLS, read_pool)
 
     def pool(self, pool_id: str) -> Pool:
-        """One pool.
-
-        Raises:
-            ApiError: If the call fails.
-        """
+        """One pool."""
         return self._get(
             f"{_POOLS}/{_segment(pool_id)}", lambda response: read_pool(response, response.json())
         )
 
     def connections(self, pool_id: str) -> list[DataConnection]:
-        """The data connections of a pool.
-
-        Raises:
-            ApiError: If the call fails.
-        """
+        """The data connections of a pool."""
         return self._list(f"{_POOLS}/{_segment(pool_id)}/data-sources/", read_connection)
 
     def tables(self, pool_id: str) -> list[Table]:
-        """The tables and views of a pool.
-
-        Raises:
-            ApiError: If the call fails.
-        """
+        """The tables and views of a pool."""
         return self._list(f"{_POOLS}/{_segment(pool_id)}/tables", read_table)
 
     def columns(
@@ -235,11 +177,7 @@ class DataPushApi:
         *,
         policy: RetryPolicy | None = None,
     ) -> list[TableColumn]:
-        """The columns of a table.
-
-        Raises:
-            ApiError: If the call fails.
-        """
+        """The columns of a table."""
         query = {"tableName": table}
         if connection_id is not None:
             query["schemaName"] = connection_id

@@ -5,6 +5,7 @@ Ids need no look-up: a key that may only push often may not list anything.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 from collections.abc import Sequence
@@ -63,13 +64,11 @@ def connection_id(api: DataPushApi, pool_id: str, connection: str | None) -> str
     try:
         listed = api.connections(pool_id)
     except PermissionDenied as error:
-        forbidden = _forbidden(error, "data connection", name)
-    else:
-        found = _match(listed, name, "data connection")
-        if found is not None:
-            return found.id
+        raise _forbidden(error, "data connection", name) from None
+    found = _match(listed, name, "data connection")
+    if found is None:
         raise _not_found(listed, name, "data connection", api.url)
-    raise forbidden
+    return found.id
 
 
 def _given_id(api: DataPushApi, text: str) -> str | None:
@@ -93,18 +92,13 @@ def _named_pool(api: DataPushApi, text: str) -> Pool:
     try:
         listed = api.pools()
     except PermissionDenied as error:
-        forbidden = _forbidden(error, "pool", name)
-    else:
-        found = _match(listed, name, "pool")
-        if found is not None:
-            return found
-        try:
-            # An id need not be a UUID, and the local Celonis creates a pool that is requested.
-            return api.pool(name)
-        except (NotFound, BadRequest, PermissionDenied):
-            pass
-        raise _not_found(listed, name, "pool", api.url)
-    raise forbidden
+        raise _forbidden(error, "pool", name) from None
+    if (found := _match(listed, name, "pool")) is not None:
+        return found
+    with contextlib.suppress(NotFound, BadRequest, PermissionDenied):
+        # An id need not be a UUID, and the local Celonis creates a pool that is requested.
+        return api.pool(name)
+    raise _not_found(listed, name, "pool", api.url)
 
 
 def _checked_name(value: object, what: str) -> str:

@@ -137,13 +137,9 @@ def read_pool(response: Response, item: Any) -> Pool:
 def read_job(response: Response, item: Any, pool_id: str) -> Job:
     """A job; `pool_id` is used if the response does not name the pool."""
     job_id = _id(response, item)
-    state = (
-        (_optional(item, "status") or "NEW").upper()
-        if isinstance(item.get("status"), (str, type(None)))
-        else ""
-    )
+    state = (_optional(item, "status") or "NEW").upper()
     state = "CANCELED" if state == "CANCELLED" else state
-    if state not in get_args(JobState):
+    if not isinstance(item.get("status"), str | None) or state not in get_args(JobState):
         raise response.unreadable("its field 'status' is not a job's state")
     return Job(
         id=job_id,
