@@ -22,15 +22,12 @@ _EXAMPLE = "https://myteam.eu-1.celonis.cloud"
 
 @dataclass(frozen=True, slots=True)
 class TeamUrl:
-    """A parsed URL.
-
-    Attributes:
-        base: ``https://host`` or ``https://host:port``, without a trailing slash.
-        pool_id: Id of the Data Pool if the URL is that of its page, else None.
-    """
+    """A parsed URL."""
 
     base: str
+    """``https://host`` or ``https://host:port``, without a trailing slash."""
     pool_id: str | None = None
+    """Id of the Data Pool if the URL is that of its page."""
 
 
 def parse_url(text: str) -> TeamUrl:
@@ -40,9 +37,6 @@ def parse_url(text: str) -> TeamUrl:
     A host name without a scheme means https if it is a host of Celonis or a loopback host; any
     other host needs its full URL. Plain http is for loopback hosts only, so that a key never
     crosses a network unencrypted.
-
-    Args:
-        text: The URL.
 
     Raises:
         ConfigError: If it is not a usable URL; the message does not quote what may be a secret.
@@ -91,10 +85,6 @@ def base_url(text: str) -> str:
 
 def team_url(team: str, cluster: str) -> str:
     """The base URL of a team: ``https://<team>.<cluster>.celonis.cloud``.
-
-    Args:
-        team: First label of the host, such as ``"myteam"``.
-        cluster: The labels between team and ``celonis.cloud``, such as ``"eu-1"``.
 
     Raises:
         ConfigError: If one of them cannot be part of a host name.

@@ -39,15 +39,12 @@ HOW_TO_CONNECT = (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A connection as the environment describes it.
-
-    Attributes:
-        url: A URL, ``"local"`` or ``"local:PATH"``.
-        auth: How to authenticate; None for the local Celonis, which has a token of its own.
-    """
+    """A connection as the environment describes it."""
 
     url: str
+    """A URL, ``"local"`` or ``"local:PATH"``."""
     auth: Auth | None
+    """None for the local Celonis, which has a token of its own."""
 
 
 def is_local(url: str) -> bool:
@@ -56,10 +53,7 @@ def is_local(url: str) -> bool:
 
 
 def read_environment(auth: Auth | None = None) -> Settings:
-    """The connection that the environment describes.
-
-    Args:
-        auth: How to authenticate; None: read the key from the environment too.
+    """The connection that the environment describes, its key included unless `auth` is given.
 
     Raises:
         ConfigError: If something is missing or wrong; the message says what to set.
@@ -72,9 +66,7 @@ def read_environment(auth: Auth | None = None) -> Settings:
             f"set. {HOW_TO_CONNECT}"
         )
         raise ConfigError(msg)
-    if is_local(url):
-        return Settings(url, auth)
-    return Settings(url, auth or environment_auth())
+    return Settings(url, auth if is_local(url) else auth or environment_auth())
 
 
 def environment_url() -> str | None:
@@ -98,11 +90,9 @@ def environment_auth(*, url: str | None = None) -> Auth:
 
     No local variable here holds a secret: a traceback may show locals.
 
-    Args:
-        url: The base URL of the connection, if it does not come from the environment.
-
     Raises:
-        ConfigError: If nothing usable is set, or it belongs to another host than `url`.
+        ConfigError: If nothing usable is set, or it belongs to another host than that of `url`,
+            the base URL of a connection that does not come from the environment.
     """
     found = next((name for name in (TOKEN, OAUTH_ID, OAUTH_FILE) if _get(name) is not None), None)
     if found is None:

@@ -24,7 +24,6 @@ class _Key(Unpicklable, Auth, Credentials):
     """A key that is sent as it is and never changes."""
 
     token: str = field(repr=False)
-
     scheme: ClassVar[str]
 
     def __init__(self, token: str) -> None:
@@ -105,11 +104,8 @@ def checked(auth: object) -> Auth:
 def token_problem(token: object, what: str) -> str | None:
     """Why a value cannot be a key, without showing it; None if it can.
 
-    The message is returned, not raised, so that no traceback has a frame with the key.
-
-    Args:
-        token: The value.
-        what: Where it was given, for the message.
+    The message is returned, not raised, so that no traceback has a frame with the key; it begins
+    with `what`, the place where the value was given.
     """
     if not isinstance(token, str):
         return f"{what} takes the key as a string, not as {type(token).__name__}."

@@ -15,7 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import quote_plus
 
 from celonis_frames._auth.keys import token_problem
@@ -54,7 +54,6 @@ RETRY_SECONDS = 5.0
 """Delay (s) after a failed renewal before the next, while the old token is still valid."""
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
-_METHODS = ("basic", "post")
 
 _log = logging.getLogger("celonis_frames")
 
@@ -106,19 +105,16 @@ class OAuth2(Unpicklable, Auth):
             _client_problem(client_id, "OAuth2(client_id=…)", "id")
             or _client_problem(client_secret, "OAuth2(client_secret=…)", "secret")
             or _scopes_problem(names)
-            or (None if word in _METHODS else "OAuth2(method=…) is 'basic' or 'post'.")
+            or (None if word in get_args(Method) else "OAuth2(method=…) is 'basic' or 'post'.")
         )
         if problem is not None:
             # Any of them may be the secret, given in the wrong place.
             del client_secret, client_id, method, scopes, names, word
             raise ConfigError(problem)
-        for name, value in (
-            ("client_id", client_id),
-            ("client_secret", client_secret),
-            ("scopes", names),
-            ("method", word),
-        ):
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "client_id", client_id)
+        object.__setattr__(self, "client_secret", client_secret)
+        object.__setattr__(self, "scopes", names)
+        object.__setattr__(self, "method", word)
 
     def credentials(self, post: PostForm, clock: Callable[[], float]) -> Credentials:
         """The tokens of one connection."""
@@ -181,11 +177,9 @@ class _Tokens(Credentials):
         response = self._request_token()
         if not 200 <= response.status < 300:
             raise _token_error(response, self._client)
-        header, seconds = _read_token(response)
-        margin = min(MARGIN_SECONDS, seconds / 5)
-        self._header = header
+        self._header, seconds = _read_token(response)
         self._expires_at = requested_at + seconds
-        self._renew_at = self._expires_at - margin
+        self._renew_at = self._expires_at - min(MARGIN_SECONDS, seconds / 5)
         _log.debug("access token fetched, valid for %.0f s", seconds)
 
     def _request_token(self) -> RawResponse:
@@ -255,28 +249,24 @@ def _read_token(response: RawResponse) -> tuple[Secret, float]:
     """The header and the lifetime (s) of a token. The response is never quoted: it has a token."""
     from oauthlib.oauth2 import BackendApplicationClient  # noqa: PLC0415
 
-    found: Mapping[str, Any] | None = None
+    found: Mapping[str, Any] = {}
     try:
         # Scopes are not compared: a server may grant fewer, and a missing one leads to a 403 later.
-        found = BackendApplicationClient("").parse_request_body_response(
-            response.content.decode("utf-8")
-        )
+        parse = BackendApplicationClient("").parse_request_body_response
+        found = parse(response.content.decode("utf-8"))
     except Exception as error:  # whatever the library raises for a hostile response
         _log.debug("token response not understood: %s", type(error).__name__)
-    if found is None:
-        raise unreadable(
-            response.request, response.status, "the response has no access token", None
-        )
     token, kind = found.get("access_token"), str(found.get("token_type") or "bearer")
-    lifetime = _seconds(found.get("expires_in"))
-    if token_problem(token, "") is not None:
-        del token, found
-        raise unreadable(response.request, response.status, "its access token is not valid", None)
-    if kind.casefold() != "bearer":
-        del token, found
+    if not found:
+        problem = "the response has no access token"
+    elif token_problem(token, "") is not None:
+        problem = "its access token is not valid"
+    elif kind.casefold() != "bearer":
         problem = f"the token type is {plain(kind, limit=40)!r}, not Bearer"
-        raise unreadable(response.request, response.status, problem, None)
-    return Secret(f"Bearer {token}"), lifetime
+    else:
+        return Secret(f"Bearer {token}"), _seconds(found.get("expires_in"))
+    del token, found
+    raise unreadable(response.request, response.status, problem, None)
 
 
 def _token_error(response: RawResponse, client: OAuth2) -> ApiStatusError:

@@ -20,13 +20,8 @@ MAX_FILE_BYTES = 64 * 1024
 class TokenFile(Auth):
     """An access token in a file that another program renews.
 
-    The file is read again whenever it has changed, and once after a 401.
-
-    Args:
-        path: The file; it holds the token and nothing else.
-
-    Raises:
-        ConfigError: When the connection is used, if the file cannot be read or holds no token.
+    It holds the token and nothing else; it is read again whenever it has changed, and once after a
+    401. If it cannot be read or holds no token, the first request raises ConfigError.
     """
 
     path: Path
@@ -73,9 +68,9 @@ class _WatchedFile(Credentials):
             version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if version == self._version:
                 return
-            if version[1] > MAX_FILE_BYTES:
+            if stat.st_size > MAX_FILE_BYTES:
                 raise ConfigError(
-                    f"OAUTH_ACCESS_TOKEN_PATH: {self._path} has {version[1]:,} bytes, more than "
+                    f"OAUTH_ACCESS_TOKEN_PATH: {self._path} has {stat.st_size:,} bytes, more than "
                     "any access token. It must name a file with an access token and nothing else."
                 )
             with self._path.open("rb") as file:
