@@ -74,14 +74,13 @@ class SubmissionLimit:
                     self._in_hour += 1
                     return
             if end is not None and until > end:
-                error = RateLimited(
+                raise RateLimited(
                     "The team's quota of submissions (10 a second, 250 an hour) is used up. The "
                     f"next one is accepted at {_clock_time(until)} UTC, later than timeout= "
                     "allows. Push again then, or give a longer timeout=.",
                     status_code=429,
+                    retry_after=max(0.0, until - time.time()),
                 )
-                error.retry_after = max(0.0, until - time.time())
-                raise error
             if until - now > ANNOUNCED_SECONDS:
                 when = _clock_time(until)
                 text = f"waiting until {when} UTC, when submissions are accepted again"

@@ -84,9 +84,7 @@ def test_retry_after_is_obeyed_up_to_an_hour(monkeypatch: pytest.MonkeyPatch) ->
     for asked, waited in ((30.0, 30.0), (1e9, HOUR)):
         clock = Clock(monkeypatch, 10 * HOUR)
         limit = SubmissionLimit(clock)
-        refusal = exceptions.RateLimited("", status_code=429)
-        refusal.retry_after = asked
-        limit.rejected(refusal, 1)
+        limit.rejected(exceptions.RateLimited("", status_code=429, retry_after=asked), 1)
         limit.wait(left=None, announce=lambda _: None)
         assert clock.now - 10 * HOUR == pytest.approx(waited)
 
@@ -116,8 +114,7 @@ def test_a_retry_after_that_stays_too_short_ends_in_an_error(
     """With a constant Retry-After of one second the waits grow, and end in an error."""
     clock = Clock(monkeypatch, 10 * HOUR)
     limit = SubmissionLimit(clock)
-    refusal = exceptions.RateLimited("no more", status_code=429)
-    refusal.retry_after = 1.0
+    refusal = exceptions.RateLimited("no more", status_code=429, retry_after=1.0)
     times: list[float] = [clock.now]
 
     def be_refused() -> None:
@@ -138,8 +135,9 @@ def test_a_short_wait_does_not_end_a_longer_closure(monkeypatch: pytest.MonkeyPa
     """The end of a short wait does not shorten the longer wait of another submission."""
     clock = Clock(monkeypatch, 10 * HOUR)
     limit = SubmissionLimit(clock)
-    short, long = (exceptions.RateLimited("", status_code=429) for _ in range(2))
-    short.retry_after, long.retry_after = 1.0, 100.0
+    short, long = (
+        exceptions.RateLimited("", status_code=429, retry_after=seconds) for seconds in (1.0, 100.0)
+    )
     limit.rejected(short, 1)
     real = clock._sleep
 
