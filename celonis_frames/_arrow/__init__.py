@@ -1,3 +1,1 @@
 """Helpers for Arrow data, without knowledge of Celonis."""
-
-from __future__ import annotations

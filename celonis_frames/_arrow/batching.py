@@ -51,11 +51,7 @@ Batches = Iterator[pa.RecordBatch]
 def rebatch(batches: Batches, target_bytes: int = BATCH_BYTES) -> Batches:
     """The same rows in batches of a useful size; batches without rows are dropped.
 
-    Large batches are sliced; only small ones are copied.
-
-    Args:
-        batches: The rows.
-        target_bytes: Arrow bytes of a batch; up to twice as many are accepted.
+    Batches of more than twice the target are sliced; only small ones are copied.
     """
     for batch in coalesce_small(batches):
         shared = sum(map(_shared_bytes, batch.columns))
@@ -69,10 +65,9 @@ def coalesce_small(batches: Batches) -> Batches:
     for batch in batches:
         if not batch.num_rows:
             continue
-        is_small = batch.num_rows < _SMALL_ROWS
-        column_bytes = sum(map(_column_bytes, batch.columns)) if is_small else _SMALL_BYTES
-        is_small = column_bytes < _SMALL_BYTES
-        if is_small:
+        few = batch.num_rows < _SMALL_ROWS
+        column_bytes = sum(map(_column_bytes, batch.columns)) if few else _SMALL_BYTES
+        if is_small := column_bytes < _SMALL_BYTES:
             small.append(batch)
             rows += batch.num_rows
             size += column_bytes
@@ -85,14 +80,7 @@ def coalesce_small(batches: Batches) -> Batches:
 
 
 def taper(batches: Batches, rows: int, threads: int, min_rows: int) -> Batches:
-    """The same rows, the last ones in ever smaller batches, so that all threads end together.
-
-    Args:
-        batches: The rows.
-        rows: Number of rows.
-        threads: Threads that process them.
-        min_rows: Rows of the smallest batch.
-    """
+    """The same `rows`, the last ones in ever smaller batches, so that all threads end together."""
     for batch in batches:
         start = 0
         while start < batch.num_rows:
@@ -162,8 +150,7 @@ def _shared_bytes(column: Any) -> int:
 
     Such are a dictionary in a struct, the values of a dense union, the data of views in a list.
     """
-    kind = column.type
-    if is_view(kind) or pa.types.is_dictionary(kind):
+    if is_view(column.type) or pa.types.is_dictionary(column.type):
         return 0  # `batch_bytes` counts a part of them
     return arrow_bytes(column.slice(0, 0))
 
@@ -181,11 +168,7 @@ def rows_per_batch(rows: int, row_bytes: float, target_bytes: int = BATCH_BYTES)
 def _cut(batch: pa.RecordBatch, target_bytes: int, shared: int, share: float) -> Batches:
     """The batch in slices that are not too large.
 
-    Args:
-        batch: The batch, or a slice of it.
-        target_bytes: Bytes of a slice.
-        shared: Bytes that are counted with each slice, whatever its rows.
-        share: The shared bytes of one row.
+    `shared` bytes are counted with each slice, whatever its rows; `share` are those of one row.
     """
     size = batch_bytes(batch) - shared + share * batch.num_rows
     parts = max(size / target_bytes, batch.num_rows / BATCH_ROWS)

@@ -111,15 +111,9 @@ def as_floats(array: Any) -> Any:
     kind = array.type
     if _is.is_decimal(kind):
         return _decimal_floats(array)
-    if _is.is_floating(kind):
-        return array.cast(pa.float64())
-    return array.cast(pa.float64(), safe=False) if _is.is_integer(kind) else _other_floats(array)
-
-
-def _other_floats(array: Any) -> Any:
-    if _is.is_duration(array.type):
+    if _is.is_duration(kind):
         return seconds(array)
-    return array.cast(pa.float64())
+    return array.cast(pa.float64(), safe=not _is.is_integer(kind))
 
 
 def _unscaled(array: Any) -> Any:
@@ -157,9 +151,8 @@ def decimal_text(array: Any) -> Any:
     text = whole.cast(pa.large_string())
     if not scale:
         return text
-    sign = pc.if_else(
-        pc.starts_with(text, "-"), pa.scalar("-", text.type), pa.scalar("", text.type)
-    )
+    minus, nothing = pa.scalar("-", text.type), pa.scalar("", text.type)
+    sign = pc.if_else(pc.starts_with(text, "-"), minus, nothing)
     figures = pc.utf8_lpad(pc.utf8_ltrim(text, "-"), scale + 1, "0")
     units = pc.utf8_slice_codeunits(figures, 0, -scale)
     rest = pc.utf8_slice_codeunits(figures, -scale)
@@ -199,7 +192,7 @@ def midnights(array: Any) -> Any:
     """Days as the times they begin at, in microseconds.
 
     Raises:
-        Unfit: A time that is not midnight.
+        ConversionError: A time is not midnight.
     """
     times = array.cast(pa.timestamp("us" if getattr(array.type, "unit", "") != "ns" else "ns"))
     days = times.cast(pa.date32()).cast(times.type)
@@ -230,12 +223,7 @@ def _seconds_as_decimals(array: Any) -> Any:
 
 
 def inexact(source: Any, floats: Any) -> int:
-    """How many numbers change when they become floats.
-
-    Args:
-        source: Integers, decimals, durations, or wider integers as strings.
-        floats: The same numbers as 64-bit floats.
-    """
+    """How many numbers change when they become 64-bit `floats`; wide integers come as strings."""
     if _is.is_duration(source.type):
         source = _seconds_as_decimals(source)
     if _is.is_decimal(source.type):
@@ -271,7 +259,7 @@ def microseconds(array: Any) -> Any:
     """Timestamps in microseconds.
 
     Raises:
-        ConversionError: A time has some.
+        ConversionError: A time has nanoseconds.
     """
     try:
         return array.cast(pa.timestamp("us"))
@@ -289,8 +277,7 @@ def _different(one: Any, other: Any) -> int:
 def hex_text(array: Any) -> Any:
     """Binary values as lower-case hexadecimal strings."""
     data, offsets, valid = _bytes(array)
-    doubled = pc.multiply(offsets, 2)
-    return _from_bytes(data.hex().encode(), doubled, valid)
+    return _from_bytes(data.hex().encode(), pc.multiply(offsets, 2), valid)
 
 
 def uuid_text(array: Any) -> Any:

@@ -1,3 +1,1 @@
 """From record batches to finished chunks."""
-
-from __future__ import annotations

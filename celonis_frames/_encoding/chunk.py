@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Chunk", "ChunkStore", "FileChunk", "MemoryChunk"]
-
 
 class Chunk(Protocol):
     """One finished file of a push."""
@@ -43,16 +41,10 @@ class ChunkStore(Protocol):
 
 
 class MemoryChunk:
-    """A chunk in memory.
+    """A chunk in memory, in `pieces` of a few MiB; its `number` counts from 1.
 
-    Args:
-        number: Its number, from 1.
-        rows: Rows in it.
-        pieces: The file's bytes, in blocks of a few MiB.
-        file_type: ``"PARQUET"`` or ``"CSV"``.
-        deleted: Whether the rows are keys of rows to delete.
-        on_release: Called once when the bytes are freed. None: `release` frees nothing, since a
-            second job may need the chunk.
+    `on_release` is called once, when the bytes are freed. None: `release` frees nothing, since a
+    second job may need the chunk.
     """
 
     def __init__(
@@ -85,17 +77,7 @@ class MemoryChunk:
 
 @dataclass(frozen=True)
 class FileChunk:
-    """A chunk in a file, with a digest of what the file must hold.
-
-    Attributes:
-        name: File name.
-        size: Bytes.
-        rows: Rows.
-        deleted: Whether the rows are keys of rows to delete.
-        sha256: Digest of the bytes.
-        filesystem: The filesystem of the file.
-        path: Its path there.
-    """
+    """A chunk in a file, with a digest of what the file must hold."""
 
     name: str
     size: int

@@ -56,18 +56,13 @@ class ChunkSizer:
     """Decides the size of the next chunk, for the threads that write chunks at the same time.
 
     If the number of rows is known, all chunks get the same size, the last one too, except for small
-    first ones (`start_small`).
-
-    Args:
-        target_bytes: Bytes of a chunk; None: chosen by the bytes of the frame.
-        rows: Rows of the frame; None: not known.
-        bytes_per_row: Bytes of a row in a file, from a sample; None: not known yet.
-        uploads: Parallel uploads. If no size is given, the number of chunks, small first ones
-            aside, is a multiple of it, so that all uploads end at the same time.
+    first ones (`start_small`). If no `target_bytes` are given, they are chosen by the bytes of the
+    frame and may grow, and the number of chunks, small first ones aside, is a multiple of the
+    parallel `uploads`, so that all uploads end at the same time.
 
     Attributes:
-        target_bytes: Bytes of a chunk; may grow if none were given.
-        bytes_per_row: Bytes of a row, from the rows written last.
+        bytes_per_row: Bytes of a row in a file, from a sample, then from the rows written last;
+            None: not known yet.
         value_bytes_per_row: The same without the overhead of a row group.
         expected_chunks: Number of chunks by the sample, small first ones aside; None: not known.
     """
@@ -141,13 +136,9 @@ class ChunkSizer:
     def close_full(self, reserved: int, rows: int, rest: int, *, oversized: bool) -> bool:
         """Close a chunk that has reached its target; False if it takes in the last rows first.
 
-        It does so if they are too few for a chunk of their own and no other chunk is open.
-
-        Args:
-            reserved: Rows that `begin` reserved.
-            rows: Rows in the chunk.
-            rest: Rows taken that are not in it.
-            oversized: Whether it is too large already.
+        It does so if they are too few for a chunk of their own, no other chunk is open and this one
+        is not `oversized` already. It has `rows` of those that `begin` `reserved`; `rest` were
+        taken and are not in it.
         """
         with self._lock:
             if not oversized and self._open == 1 and self._is_small_rest(rest):

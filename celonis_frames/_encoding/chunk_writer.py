@@ -6,7 +6,7 @@ Parquet files are written as Celonis is certain to accept them: INT96 timestamps
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,8 +24,6 @@ from celonis_frames._encoding.csv_writer import CsvWriter
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._filesystem import BLOCK_BYTES
 from celonis_frames.exceptions import FrameError
-
-__all__ = ["PROBE_BYTES", "ChunkWriter"]
 
 PROBE_BYTES = 1_000_000
 """Arrow bytes of the first row group of a push, whose size in the file decides that of the next."""
@@ -77,26 +75,13 @@ class _Sink:
     def tell(self) -> int:
         return self._size
 
-    def readable(self) -> Literal[False]:
-        return False
-
-    def writable(self) -> Literal[True]:
-        return True
-
-    def seekable(self) -> Literal[False]:
-        return False
-
     def close(self) -> None:
         """Called by the file's writer; the bytes stay."""
         self.flush()
 
 
 class ChunkWriter:
-    """Writes one chunk; rows are buffered until they make a row group.
-
-    Attributes:
-        rows: Rows written.
-    """
+    """Writes one chunk; rows are buffered until they make a row group."""
 
     def __init__(
         self, file_format: FileFormat, sizer: ChunkSizer, first: pa.RecordBatch | None
@@ -134,12 +119,9 @@ class ChunkWriter:
         return self._is_closed
 
     def write(self, batch: pa.RecordBatch, start: int, row_bytes: float) -> int:
-        """Write as many rows of a batch as fit into the row group; returns their number.
+        """Write rows of a batch from `start` on, as many as fit into the row group; their number.
 
-        Args:
-            batch: The batch.
-            start: Its first row to write.
-            row_bytes: Arrow bytes of its average row.
+        `row_bytes` are the Arrow bytes of its average row.
         """
         row_bytes += self._file_format.extra_row_bytes
         part: Any = batch.slice(start, max(1, self._rows_that_fit(row_bytes)))
@@ -198,8 +180,8 @@ class ChunkWriter:
         else:
             self._writer.write_table(table)
         self._groups += 1
+        self.rows += self._buffered_rows
         rows, overhead = self._buffered_rows, self._file_format.overhead_bytes
-        self.rows += rows
         written = self._out.tell() - before + self._file_format.footer_bytes
         value_bytes = max((written - overhead) / rows, 1e-6)
         usual_rows = min(
@@ -210,18 +192,9 @@ class ChunkWriter:
         self._buffer, self._buffered_rows, self._buffered_bytes = [], 0, 0.0
 
     def finish(
-        self,
-        number: int,
-        *,
-        deleted: bool = False,
-        on_release: Callable[[], None] | None = None,
+        self, number: int, *, deleted: bool = False, on_release: Callable[[], None] | None = None
     ) -> MemoryChunk:
-        """Close the file and return it as a chunk.
-
-        Args:
-            number: Number of the chunk.
-            deleted: Whether its rows are keys of rows to delete.
-            on_release: As for `MemoryChunk`.
+        """Close the file and return it as a chunk; `on_release` as for `MemoryChunk`.
 
         Raises:
             FrameError: It came out larger than the API accepts.

@@ -13,8 +13,6 @@ from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, ChunkSizer
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES, ChunkWriter
 from celonis_frames._encoding.file_format import FileFormat
 
-__all__ = ["empty_chunk", "encode", "estimate_row_bytes", "fill_chunk"]
-
 
 def encode(
     batches: Iterable[pa.RecordBatch],
@@ -24,14 +22,7 @@ def encode(
     file_type: str = "PARQUET",
     compression: str = "snappy",
 ) -> Iterator[MemoryChunk]:
-    """Chunks of about `chunk_bytes` each, the last one smaller, encoded in this thread.
-
-    Args:
-        batches: Rows of `schema`, in batches of bounded size.
-        schema: Arrow schema of the files.
-        chunk_bytes: Bytes of a chunk; None: 32 MB.
-        file_type: ``"PARQUET"`` or ``"CSV"``.
-        compression: Name of a Parquet codec.
+    """Chunks of about `chunk_bytes` (None: 32 MB), the last one smaller, encoded in this thread.
 
     Raises:
         FrameError: A chunk came out larger than the API accepts.
@@ -56,12 +47,7 @@ def fill_chunk(
     """Write rows until a chunk has its size.
 
     A file grows by row groups. The size of the next one follows from the bytes of the last one in
-    the file, so the target is met whatever the values are.
-
-    Args:
-        batches: Rows of the format's schema, in batches of bounded size.
-        file_format: Format of the file.
-        sizer: Decides its size; several threads may share it.
+    the file, so the target is met whatever the values are. Several threads may share the sizer.
 
     Returns:
         The writer, to be finished, and the rest of the batch that was read last. No writer if there

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CODECS", "DEFAULT_CODEC", "Codec"]
-
 
 @dataclass(frozen=True)
 class Codec:
-    """A compression codec of Parquet.
+    """A compression codec of Parquet."""
 
-    Attributes:
-        name: The word for it in `compression=` and in pyarrow.
-        parquet_name: Its name in the footer of a Parquet file.
-        accepted: Whether Celonis is known to accept it; see docs/pipelines.md.
-    """
-
-    name: str
-    parquet_name: str
-    accepted: bool
+    name: str  # in `compression=` and in pyarrow
+    parquet_name: str  # in the footer of a file
+    accepted: bool  # whether Celonis is known to accept it; see docs/pipelines.md
 
 
 CODECS = {

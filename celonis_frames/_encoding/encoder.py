@@ -19,7 +19,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import chain, islice
 from typing import TypeAlias
 
@@ -42,8 +42,6 @@ from celonis_frames._encoding.chunking import empty_chunk, estimate_row_bytes, f
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.validator import FrameValidator
-
-__all__ = ["ChunkEncoder", "sample_row_bytes"]
 
 _LAST_BATCHES, _MIN_BATCH_ROWS = 8, 1_000
 """The last batches are cut into this many for a chunk, of no fewer rows."""
@@ -81,49 +79,31 @@ def sample_row_bytes(
     return estimate_row_bytes(layout.convert(batch.slice(0, _SAMPLE_ROWS)), file_format)
 
 
+@dataclass(eq=False)
 class ChunkEncoder:
     """Encodes the rows of one frame.
 
-    Args:
-        layout: The table that the rows are converted to.
-        file_format: Format of the files.
-        rows: Number of rows; None: not known.
-        bytes_per_row: Bytes of a row in a file, from a sample; None: `run` takes one.
-        target_bytes: Bytes of a chunk; None: chosen by the bytes of the frame.
-        memory_limit: Bytes of all chunks that are being written.
-        uploads: Parallel uploads.
-        first_number: Number of the first chunk.
-        deleted: Whether the rows are keys of rows to delete.
-        ordered: Whether the chunks must hold the rows in the frame's order.
-        holds_gil: Whether reading the source holds the GIL, as with Python objects. The reading
-            thread then converts and validates too, instead of waiting for the GIL.
-        small_first: Whether the first chunks are small, so that uploading starts early.
+    If reading the source holds the GIL, as with Python objects, the reading thread converts and
+    validates too, instead of waiting for the GIL.
     """
 
-    def __init__(
-        self,
-        layout: TableLayout,
-        file_format: FileFormat,
-        *,
-        rows: int | None,
-        bytes_per_row: float | None = None,
-        target_bytes: int | None,
-        memory_limit: int,
-        uploads: int = 1,
-        first_number: int = 1,
-        deleted: bool = False,
-        ordered: bool = False,
-        holds_gil: bool = False,
-        small_first: bool = False,
-    ) -> None:
-        self._layout, self._file_format = layout, file_format
-        self._rows, self._bytes_per_row = rows, bytes_per_row
-        self._target_bytes, self._memory_limit = target_bytes, memory_limit
-        self._uploads = uploads
-        self._next_number, self._deleted, self._ordered = first_number, deleted, ordered
-        self._holds_gil, self._small_first = holds_gil, small_first
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
+    layout: TableLayout
+    file_format: FileFormat
+    _: KW_ONLY
+    rows: int | None  # None: not known
+    bytes_per_row: float | None = None  # of a sample, in a file; None: `run` takes one
+    target_bytes: int | None  # of a chunk; None: chosen by the bytes of the frame
+    memory_limit: int  # bytes of all chunks that are being written
+    uploads: int = 1  # parallel ones
+    first_number: int = 1
+    deleted: bool = False  # the rows are keys of rows to delete
+    ordered: bool = False  # the chunks must hold the rows in the frame's order
+    holds_gil: bool = False
+    small_first: bool = False  # so that uploading starts early
+
+    def __post_init__(self) -> None:
+        self._next_number = self.first_number
+        self._lock, self._stopped = threading.Lock(), threading.Event()
 
     def run(
         self,
@@ -133,51 +113,47 @@ class ChunkEncoder:
         acquire_slot: Callable[[], None] = lambda: None,
         release_slot: Callable[[], None] | None = None,
     ) -> None:
-        """Encode all rows.
+        """Encode all rows, which are read in this thread; `on_chunk` gets one chunk at a time.
 
-        Args:
-            batches: Rows as the frame yields them; read in this thread.
-            on_chunk: Called with each chunk, one at a time.
-            validator: Validates the rows; None: they are not validated.
-            acquire_slot: Called before rows are taken for a chunk; may wait.
-            release_slot: Called if there were no rows for the chunk, or when it is released.
+        `acquire_slot` is called before rows are taken for a chunk, and may wait; `release_slot` if
+        there were no rows for the chunk, or when it is released. Without a `validator` the rows are
+        not validated.
 
         Raises:
             FrameError: A value does not fit, or a chunk came out too large.
         """
         # If the number of rows shows whether there is more, the workers start before the second
         # batch is read.
-        head = list(islice(batches, 1 if self._rows else 2))
+        head = list(islice(batches, 1 if self.rows else 2))
         if not head:
-            empty = empty_chunk(self._file_format, number=self._next_number, deleted=self._deleted)
-            on_chunk(empty)
+            on_chunk(empty_chunk(self.file_format, number=self.first_number, deleted=self.deleted))
             return
         # 1. Decide the size of the chunks and the number of threads.
-        alone = head[0].num_rows >= self._rows if self._rows else len(head) < 2
+        alone = head[0].num_rows >= self.rows if self.rows else len(head) < 2
         bytes_per_row = None
         if not alone or head[0].num_rows > _SAMPLE_ROWS:  # fewer are not worth encoding twice
-            bytes_per_row = self._bytes_per_row or sample_row_bytes(
-                head[0], self._layout, self._file_format
+            bytes_per_row = self.bytes_per_row or sample_row_bytes(
+                head[0], self.layout, self.file_format
             )
-        sizer = ChunkSizer(self._target_bytes, self._rows, bytes_per_row, uploads=self._uploads)
-        threads = min(cpu_count(), max(1, self._memory_limit // sizer.target_bytes))
-        if self._ordered or alone:
+        sizer = ChunkSizer(self.target_bytes, self.rows, bytes_per_row, uploads=self.uploads)
+        threads = min(cpu_count(), max(1, self.memory_limit // sizer.target_bytes))
+        if self.ordered or alone:
             threads = 1
         if sizer.expected_chunks is not None:
             threads = min(threads, sizer.expected_chunks)
-        sizer.cap(self._memory_limit // threads)
-        if self._small_first:
-            sizer.start_small(self._uploads)
+        sizer.cap(self.memory_limit // threads)
+        if self.small_first:
+            sizer.start_small(self.uploads)
 
         # 2. Each thread converts, validates and writes.
         def work(items: WorkItems[_Rows]) -> None:
-            split = None if validator is None or self._holds_gil else validator.split()
+            split = None if validator is None or self.holds_gil else validator.split()
             try:
                 for writer in self._written(items, sizer, split, acquire_slot, release_slot):
                     with self._lock:
                         number = self._next_number
                         self._next_number += 1
-                    chunk = writer.finish(number, deleted=self._deleted, on_release=release_slot)
+                    chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
                     with self._lock:
                         on_chunk(chunk)
                     del writer, chunk  # the memory of a chunk is freed with its upload
@@ -191,13 +167,13 @@ class ChunkEncoder:
         # 3. Feed them; the last batches are small, so that all end at the same time.
         source: Iterator[_Rows] = chain(head, batches)
         del head
-        if self._rows and bytes_per_row is not None and threads > 1:
+        if self.rows and bytes_per_row is not None and threads > 1:
             rows = int(sizer.target_bytes / _LAST_BATCHES / bytes_per_row)
-            source = taper(source, self._rows, threads, max(_MIN_BATCH_ROWS, rows))
-        if self._holds_gil:
+            source = taper(source, self.rows, threads, max(_MIN_BATCH_ROWS, rows))
+        if self.holds_gil:
             source = map(_Converted, self._converted(source, validator))
         # A reading thread that holds the GIL must not wait for the workers besides.
-        queue_size = 2 * QUEUE_SIZE if self._holds_gil else QUEUE_SIZE
+        queue_size = 2 * QUEUE_SIZE if self.holds_gil else QUEUE_SIZE
         feed(source, WorkerPool(work, threads=threads, queue_size=queue_size))
 
     def stream(
@@ -207,14 +183,10 @@ class ChunkEncoder:
         validator: FrameValidator | None,
         check: Callable[[], None] = lambda: None,
     ) -> Generator[MemoryChunk]:
-        """All chunks as they are encoded, no more at a time than there are slots.
+        """All chunks as they are encoded; `check` is called now and then between, and may raise.
 
-        Args:
-            batches: Returns the rows; read in a thread.
-            slots: One for each chunk that may be open or not released; more than the consumer
-                keeps unreleased while it waits for the next one, or for the end.
-            validator: As for `run`.
-            check: Called now and then while the next chunk is waited for; may raise.
+        There are as many slots as chunks that may be open or not released: more than the consumer
+        keeps unreleased while it waits for the next one, or for the end.
 
         Raises:
             FrameError: As `run`.
@@ -278,7 +250,7 @@ class ChunkEncoder:
         while True:
             acquire_slot()
             rows = self._converted(items, validator)
-            writer, rest = fill_chunk(rows, self._file_format, sizer)
+            writer, rest = fill_chunk(rows, self.file_format, sizer)
             items.return_rest(None if rest is None else _Converted(rest))
             del rest
             if writer is None:
@@ -294,7 +266,7 @@ class ChunkEncoder:
             if isinstance(batch, _Converted):
                 yield batch.batch
                 continue
-            converted = self._layout.convert(batch)
+            converted = self.layout.convert(batch)
             if validator is not None:
                 validator.update(batch, converted)
             del batch

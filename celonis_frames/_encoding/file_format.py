@@ -12,8 +12,6 @@ import pyarrow.compute as pc
 from celonis_frames._arrow import casts
 from celonis_frames._encoding.codecs import DEFAULT_CODEC
 
-__all__ = ["FileFormat"]
-
 _SAMPLES = ((1_000, 0.8), (20_000, 0.1))
 """Rows of a sample, and the share of distinct values above which a dictionary does not pay. The
 first sample is cheap and settles most columns."""
@@ -33,19 +31,12 @@ _CSV_EXTRA_BYTES = 20
 
 @dataclass
 class FileFormat:
-    """The format of files, the same for all of one push.
-
-    Attributes:
-        schema: Arrow schema of the files.
-        file_type: ``"PARQUET"`` or ``"CSV"``.
-        compression: Name of a Parquet codec.
-        dictionary_columns: Columns with a Parquet dictionary; None until rows are seen.
-    """
+    """The format of files, the same for all of one push."""
 
     schema: pa.Schema
     file_type: str = "PARQUET"
     compression: str = DEFAULT_CODEC
-    dictionary_columns: tuple[str, ...] | None = None
+    dictionary_columns: tuple[str, ...] | None = None  # in Parquet; None until rows are seen
 
     @property
     def overhead_bytes(self) -> int:

@@ -6,7 +6,6 @@ the digest is computed again, and the last bytes are sent only if it is the same
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -31,8 +30,6 @@ from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.parquet_footer import ParquetFile, translate_errors
 from celonis_frames.exceptions import FrameError
-
-__all__ = ["PassthroughChunk", "PassthroughFiles", "reason_to_rewrite"]
 
 FEW_FILES = 4
 """Up to this many files are sent unchanged however small they are: merging them saves little."""
@@ -72,12 +69,7 @@ class PassthroughChunk(FileChunk):
 class PassthroughFiles:
     """The files of a frame that are sent unchanged.
 
-    Args:
-        files: All files of the frame.
-        layout: The table that their rows are converted to.
-        compression: Name of the codec of a chunk.
-        target_bytes: Bytes of a chunk, if the user gave them.
-        deleted: Whether their rows are keys of rows to delete.
+    `target_bytes` are those of a chunk, if the user gave them.
 
     Attributes:
         unchanged: Chunks by the position of their files; filled while `batches` is read.
@@ -95,23 +87,18 @@ class PassthroughFiles:
         self._files, self._deleted = files, deleted
         few = len(files.files) <= FEW_FILES
         self._candidates = [
-            place
-            for place, file in enumerate(files.files)
-            if reason_to_rewrite(
+            place for place, file in enumerate(files.files)
+            if not reason_to_rewrite(
                 file, layout, compression=compression, target_bytes=target_bytes, few=few
             )
-            is None
-        ]
+        ]  # fmt: skip
         self.unchanged: dict[int, PassthroughChunk] = {}
 
     def __bool__(self) -> bool:
         return bool(self._candidates)
 
     def batches(self, *, first: int) -> Iterator[pa.RecordBatch]:
-        """The rows of the files that are sent unchanged, for validation.
-
-        Args:
-            first: Number of the first chunk.
+        """The rows of the files that are sent unchanged, for validation; chunks count from `first`.
 
         Raises:
             FrameError: A file cannot be read, or changes while it is read.
@@ -121,16 +108,14 @@ class PassthroughFiles:
     def _read_candidates(self, first: int) -> Iterator[pa.RecordBatch]:
         self.unchanged = {}
         for place in self._candidates:
-            path = self._files.files[place].path
-            with translate_errors(display_url(self._files.filesystem, path)):
+            shown = display_url(self._files.filesystem, self._files.files[place].path)
+            with translate_errors(shown):
                 yield from self._read_candidate(place, first + len(self.unchanged))
 
     def runs(self, *, ordered: bool) -> list[PassthroughChunk | list[int]]:
         """The files to send: those sent unchanged, and positions of those to rewrite together.
 
-        Args:
-            ordered: Whether the order of the files must be kept; else all that are rewritten come
-                together, last.
+        If the files need not be `ordered`, all that are rewritten come together, last.
         """
         runs: list[PassthroughChunk | list[int]] = []
         rest: list[int] = []
@@ -165,11 +150,8 @@ class PassthroughFiles:
         pages = self._files.page_offsets(place)
         with filesystem.open(file.path, "rb") as content:
             size, digest, held, is_v1 = _digest(content, pages)
-        with contextlib.ExitStack() as stack:
-            if held is not None:
-                content = pa.BufferReader(pa.py_buffer(held))
-            else:
-                content = stack.enter_context(filesystem.open(file.path, "rb"))
+        reader = filesystem.open(file.path, "rb") if held is None else pa.BufferReader(held)
+        with reader as content:
             found, offsets, batches = self._files.read_content(place, content)
             if found != file or size != file.size or offsets != pages:
                 raise FrameError(
@@ -193,14 +175,8 @@ def reason_to_rewrite(
     Only what this library writes itself is certain to be accepted, so a file must be like that.
     Key-value metadata in the footer (of pandas, of Arrow) does no harm: readers ignore unknown
     keys, and the official client writes it too. Nor do page indexes, Bloom filters and sort orders:
-    they are optional fields by which a reader may skip pages, and do not move the pages.
-
-    Args:
-        file: The file.
-        layout: The table that its rows are converted to.
-        compression: Name of the codec of a chunk.
-        target_bytes: Bytes of a chunk, if the user gave them.
-        few: Whether there are so few files that small ones need not be merged.
+    they are optional fields by which a reader may skip pages, and do not move the pages. If there
+    are `few` files, small ones need not be merged.
     """
     if layout.options.csv:
         return "CSV is asked for"
@@ -251,9 +227,7 @@ def _parquet_types(kind: pa.DataType) -> set[tuple[str, str]]:
 def _digest(content: Any, pages: Sequence[int]) -> tuple[int, str, bytearray | None, bool]:
     """A file's size and digest, its bytes unless there are too many, and whether its pages are v1.
 
-    Args:
-        content: The file.
-        pages: Offset of the first data page of each column chunk.
+    `pages` are the offsets of the first data page of each column chunk.
     """
     digest, size, is_v1 = hashlib.sha256(), 0, True
     held: bytearray | None = bytearray()

@@ -1,3 +1,1 @@
 """Where chunks wait for their upload: a stage that survives a crash, or a temporary spool."""
-
-from __future__ import annotations

@@ -18,8 +18,6 @@ from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._staging.stage import write_chunk
 from celonis_frames.exceptions import FrameError
 
-__all__ = ["BatchCache", "ChunkSpool", "MemoryBudget", "SpoolFull"]
-
 _RESERVED_SHARE = 1 / 3
 """Share of the memory budget that spooled chunks leave to the chunks being written."""
 

@@ -6,6 +6,7 @@ rows, finding the used categories) run only if a cheap one requires it.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,57 +15,27 @@ import pyarrow.compute as pc
 
 from celonis_frames._arrow import casts
 
-_YEAR_1, _YEAR_1400, _YEAR_10000 = (
-    -62_135_596_800_000_000,
-    -17_987_443_200_000_000,
-    253_402_300_800_000_000,
-)
+_YEAR_1, _YEAR_1400 = -62_135_596_800_000_000, -17_987_443_200_000_000
+_YEAR_10000 = 253_402_300_800_000_000
 """Microseconds from 1970 to January 1 of these years."""
-
-
-_COUNTS = (
-    "too_long",
-    "nul_characters",
-    "nulls",
-    "infinite",
-    "inexact",
-    "out_of_range",
-    "not_storable",
-    "nanoseconds",
-)
 
 
 @dataclass
 class ColumnStats:
-    """Statistics of one column.
+    """Statistics of one column: numbers of values, unless said otherwise."""
 
-    Attributes:
-        longest: Characters of the longest string.
-        longest_bytes: Most UTF-8 bytes of a string.
-        too_long: Number of strings longer than the column can be.
-        not_utf8: Whether a string is not valid UTF-8.
-        nul_characters: Number of strings with a NUL character.
-        nulls: Number of nulls, in key columns.
-        infinite: Number of infinite values.
-        inexact: Number of values that are not exact as 64-bit floats.
-        out_of_range: Number of times outside the years that Celonis analyses, 1400 to 9999.
-        not_storable: Number of times that the file cannot hold.
-        nanoseconds: Number of times that are not exact in microseconds.
-        sub_millisecond: Whether times in key columns are not exact in milliseconds.
-    """
-
-    longest: int = 0
-    longest_bytes: int = 0
-    too_long: int = 0
-    not_utf8: bool = False
-    nul_characters: int = 0
-    nulls: int = 0
+    longest: int = 0  # characters of the longest string
+    longest_bytes: int = 0  # most UTF-8 bytes of a string
+    too_long: int = 0  # strings longer than the column can be
+    not_utf8: bool = False  # whether a string is not valid UTF-8
+    nul_characters: int = 0  # strings with a NUL character
+    nulls: int = 0  # in key columns
     infinite: int = 0
-    inexact: int = 0
-    out_of_range: int = 0
-    not_storable: int = 0
-    nanoseconds: int = 0
-    sub_millisecond: bool = False
+    inexact: int = 0  # not exact as 64-bit floats
+    out_of_range: int = 0  # times outside the years that Celonis analyses, 1400 to 9999
+    not_storable: int = 0  # times that the file cannot hold
+    nanoseconds: int = 0  # times that are not exact in microseconds
+    sub_millisecond: bool = False  # whether times in key columns are not exact in milliseconds
 
     def add_strings(self, array: Any, limit: int) -> None:
         """Add strings, plain or in a dictionary; `limit` is the largest length allowed."""
@@ -78,18 +49,17 @@ class ColumnStats:
                 values = values.take(pc.unique(array.indices).drop_null())
         size = _longest_bytes(values)
         if _is_ascii(values):
-            self.longest_bytes = max(self.longest_bytes, size)
             longest = size
         else:
             if not _is_utf8(values):
                 self.not_utf8 = True
                 return
-            self.longest_bytes = max(self.longest_bytes, size)
             least = min(self.longest, limit)
             longest = (pc.max(pc.utf8_length(values)).as_py() or 0) if size > least else 0
             if pc.any(pc.match_substring(values, "\0")).as_py():
                 self.nul_characters += _count(pc.match_substring(_without_dictionary(array), "\0"))
         self.longest = max(self.longest, longest)
+        self.longest_bytes = max(self.longest_bytes, size)
         if longest > limit:
             self.too_long += _count(pc.greater(pc.utf8_length(_without_dictionary(array)), limit))
 
@@ -103,22 +73,18 @@ class ColumnStats:
                 self.nanoseconds += _count(pc.not_equal(cut, array))
             return
         moments = array.cast(pa.int64())
-        limits = pc.min_max(moments).as_py()
-        first, last = limits["min"], limits["max"]
+        first, last = pc.min_max(moments).as_py().values()
         if first is None or (first >= _YEAR_1400 and last < _YEAR_10000):
             return
-        least, most = (_YEAR_1, _YEAR_10000 - 1) if csv else (casts.FIRST_TIME, casts.LAST_TIME)
-        self.out_of_range += _count(_outside(moments, _YEAR_1400, _YEAR_10000 - 1))
-        self.not_storable += _count(_outside(moments, least, most))
+        storable = (_YEAR_1, _YEAR_10000 - 1) if csv else (casts.FIRST_TIME, casts.LAST_TIME)
+        self.out_of_range += _outside(moments, _YEAR_1400, _YEAR_10000 - 1)
+        self.not_storable += _outside(moments, *storable)
 
     def merge(self, other: ColumnStats) -> None:
         """Add the statistics of other rows of the same column."""
-        self.longest = max(self.longest, other.longest)
-        self.longest_bytes = max(self.longest_bytes, other.longest_bytes)
-        self.not_utf8 = self.not_utf8 or other.not_utf8
-        self.sub_millisecond = self.sub_millisecond or other.sub_millisecond
-        for name in _COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, value in vars(other).items():
+            is_count = not (name.startswith("longest") or isinstance(value, bool))
+            setattr(self, name, (operator.add if is_count else max)(getattr(self, name), value))
 
     def add_keys(self, source: Any, array: Any) -> None:
         """Add keys, as in the frame and as converted."""
@@ -168,14 +134,12 @@ def _is_utf8(array: Any) -> bool:
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:
-        if not array.null_count:
-            return False
-        return _is_utf8(array.drop_null())  # the bytes of nulls are not sent
+        return bool(array.null_count) and _is_utf8(array.drop_null())  # bytes of nulls are not sent
     return True
 
 
-def _outside(moments: Any, first: int, last: int) -> Any:
-    return pc.or_(pc.less(moments, first), pc.greater(moments, last))
+def _outside(moments: Any, first: int, last: int) -> int:
+    return _count(pc.or_(pc.less(moments, first), pc.greater(moments, last)))
 
 
 def _count(mask: Any) -> int:

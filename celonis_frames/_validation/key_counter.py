@@ -23,15 +23,11 @@ class DuplicateKeyCounter:
     New rows are merged into the distinct keys each time they are as many as these: that reads every
     key about twice. If the keys outgrow `LIMIT_BYTES`, counting stops and the memory is freed.
     Several threads may call `update`.
-
-    Attributes:
-        rows: Rows counted.
-        complete: Whether all rows were counted.
     """
 
     def __init__(self) -> None:
-        self.rows = 0
-        self.complete = True
+        self.rows = 0  # counted
+        self.complete = True  # whether all rows were counted
         self._known: pa.Table | None = None
         self._waiting: list[pa.Table] = []
         self._waiting_rows = self._waiting_bytes = 0
@@ -40,8 +36,7 @@ class DuplicateKeyCounter:
 
     def update(self, keys: Sequence[Any]) -> None:
         """Count rows, given as the arrays of their key columns."""
-        arrays = [_groupable(array) for array in keys]
-        part = pa.table(arrays, names=[str(position) for position in range(len(arrays))])
+        part = pa.table([_groupable(array) for array in keys], list(map(str, range(len(keys)))))
         with self._lock:
             if not self.complete:
                 return
@@ -49,10 +44,8 @@ class DuplicateKeyCounter:
             self._waiting_rows += part.num_rows
             self._waiting_bytes += part.nbytes
             known = 0 if self._known is None else self._known.num_rows
-            if (
-                self._waiting_rows >= max(known, _MIN_MERGED_ROWS)
-                or self._waiting_bytes > LIMIT_BYTES
-            ):
+            enough = self._waiting_rows >= max(known, _MIN_MERGED_ROWS)
+            if enough or self._waiting_bytes > LIMIT_BYTES:
                 self._merge()
 
     @property

@@ -11,17 +11,11 @@ import pyarrow as pa
 from celonis_frames._concurrency.worker_pool import QUEUE_SIZE, WorkerPool, cpu_count, feed
 from celonis_frames._validation.validator import FrameValidator
 
-__all__ = ["validate_parallel"]
-
 _Batches = Iterator[pa.RecordBatch]
 
 
 def validate_parallel(batches: _Batches, validator: FrameValidator) -> None:
-    """Validate all rows, in as many threads as there are cores.
-
-    Args:
-        batches: The rows; read in this thread.
-        validator: Collects the results.
+    """Validate all rows, read in this thread, in as many threads as there are cores.
 
     Raises:
         ColumnTypeError: A value does not fit its column's type.

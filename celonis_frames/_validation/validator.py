@@ -21,21 +21,13 @@ _EXACT_TYPES = frozenset({"STRING", "INTEGER", "DATE", "DATETIME"})
 
 @dataclass
 class FrameValidator:
-    """Collects statistics of batches; `check` then raises an error or returns warnings.
-
-    Attributes:
-        layout: The table that the frame is converted to.
-        empty: Whether a frame without rows is allowed: it makes an empty table.
-        unique: Whether rows with duplicate keys are counted, for a warning.
-        ordered: Whether the last of these rows is kept, as the warning says.
-        rows: Rows read.
-    """
+    """Collects statistics of batches; `check` then raises an error or returns warnings."""
 
     layout: TableLayout
-    empty: bool = False
-    unique: bool = False
-    ordered: bool = True
-    rows: int = 0
+    empty: bool = False  # a frame without rows is allowed: it makes an empty table
+    unique: bool = False  # rows with duplicate keys are counted, for a warning
+    ordered: bool = True  # the last of these rows is kept, as the warning says
+    rows: int = 0  # read
     _columns: dict[str, ColumnStats] = field(default_factory=dict)
     _keys: DuplicateKeyCounter = field(default_factory=DuplicateKeyCounter)
     _empty_lines: int = 0
@@ -59,11 +51,7 @@ class FrameValidator:
             self._columns[name].merge(stats)
 
     def update(self, batch: pa.RecordBatch, converted: pa.RecordBatch | None = None) -> None:
-        """Add a batch of the frame.
-
-        Args:
-            batch: Rows as the frame yields them.
-            converted: The same rows converted, if that was done already.
+        """Add a batch as the frame yields it, and the same rows `converted`, if they are already.
 
         Raises:
             ColumnTypeError: A value does not fit its column's type.
@@ -89,15 +77,14 @@ class FrameValidator:
 
     def _update_column(self, column: ColumnPlan, source: Any, array: Any) -> None:
         stats, kind = self._columns[column.name], casts.storage_type(column.arrow_type)
-        if column.conversion.column_type == "STRING":
+        to, is_float = column.conversion.column_type, pa.types.is_floating(kind)
+        if to == "STRING":
             stats.add_strings(array, column.length or MAX_TEXT_LENGTH)
         elif pa.types.is_timestamp(array.type):
             stats.add_times(array, csv=self.layout.options.csv)
-        elif column.conversion.column_type == "FLOAT" and not pa.types.is_floating(kind):
+        elif to == "FLOAT" and not is_float:
             stats.add_converted(source, array)
-        if pa.types.is_floating(kind) and (
-            column.conversion.column_type == "FLOAT" or self.layout.options.infinity == "null"
-        ):
+        if is_float and (to == "FLOAT" or self.layout.options.infinity == "null"):
             stats.add_floats(source)
 
     def lengths(self) -> dict[str, int]:
@@ -181,15 +168,13 @@ class FrameValidator:
                 column=name,
             )
         if found.too_long:
-            limit = column.length or MAX_TEXT_LENGTH
-            whose = (
-                "the length given in columns=" if column.length else "the most that Celonis stores"
-            )
+            limit, given = column.length or MAX_TEXT_LENGTH, bool(column.length)
+            whose = "the length given in columns=" if given else "the most that Celonis stores"
             raise TruncationError(
                 f"Column {name!r} has {counted(found.too_long, 'string')} longer than {limit:,} "
                 f"characters, {whose}; the longest has {found.longest:,}. Celonis would truncate "
                 "them: shorten them, split the column"
-                + (", or give a greater length." if column.length else "."),
+                + (", or give a greater length." if given else "."),
                 column=name,
                 longest=found.longest,
                 rows=found.too_long,
@@ -217,8 +202,7 @@ class FrameValidator:
             )
 
     def _warnings(self, column: ColumnPlan, found: ColumnStats) -> list[str]:
-        name = column.source
-        warnings = []
+        name, warnings = column.source, []
         if found.inexact:
             warnings.append(
                 f"Column {name!r} ({column.arrow_type}): {counted(found.inexact, 'value')} not "
@@ -259,15 +243,9 @@ class FrameValidator:
         if not self._keys.complete:
             text += "; the others were not counted, to limit memory"
         if repeated:
-            kept = (
-                "the last is kept"
-                if self.ordered
-                else "any may be kept, since parallel uploads arrive in any order"
-            )
-            text += (
-                f". Of rows with one key {kept}; deduplicate_by= chooses another, and unique keys "
-                "keep all"
-            )
+            any_kept = "any may be kept, since parallel uploads arrive in any order"
+            kept = "the last is kept" if self.ordered else any_kept
+            text += f". Of rows with one key {kept}; deduplicate_by= chooses another, and unique keys keep all"
         return [f"{text}."]
 
 
@@ -275,19 +253,14 @@ def _is_string(array: Any) -> bool:
     """Whether these are strings, plain or in a dictionary, that can be checked unconverted."""
     kind = array.type
     if pa.types.is_dictionary(kind):
-        return _is_string_type(kind.value_type) and not array.dictionary.null_count
-    return _is_string_type(kind)
-
-
-def _is_string_type(kind: pa.DataType) -> bool:
+        if array.dictionary.null_count:
+            return False
+        kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _needs_no_check(column: ColumnPlan) -> bool:
     """Whether every value of the column's type can be stored."""
-    kind = column.arrow_type
-    return column.conversion.column_type == "BOOLEAN" or (
-        column.conversion.column_type == "INTEGER"
-        and pa.types.is_integer(kind)
-        and kind != pa.uint64()
-    )
+    kind, to = column.arrow_type, column.conversion.column_type
+    fits = pa.types.is_integer(kind) and kind != pa.uint64()
+    return to == "BOOLEAN" or (to == "INTEGER" and bool(fits))
