@@ -78,9 +78,7 @@ class DataPushApi:
     def jobs(self, pool_id: str, *, policy: RetryPolicy | None = None) -> list[Job]:
         """All jobs of a pool."""
         return self._list(
-            _jobs(pool_id),
-            lambda response, item: read_job(response, item, pool_id),
-            policy=policy,
+            _jobs(pool_id), lambda response, item: read_job(response, item, pool_id), policy=policy
         )
 
     def job(self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None) -> Job:

@@ -145,7 +145,7 @@ class _Tokens(Credentials):
                 self._fetch()
             elif now >= self._renew_at:
                 self._fetch_early(now)
-            return self._current()
+            return "" if self._header is None else self._header.reveal()
 
     def renew(self, rejected: str) -> bool:
         """Fetch a new token, unless another thread has done so."""
@@ -156,9 +156,6 @@ class _Tokens(Credentials):
                 self._header = None
                 self._fetch()
             return True
-
-    def _current(self) -> str:
-        return "" if self._header is None else self._header.reveal()
 
     def _fetch_early(self, now: float) -> None:
         """Renew a token that is still valid; if that fails, keep it."""
