@@ -1,4 +1,4 @@
-"""SIGTERM as SystemExit while a push runs."""
+"""SIGTERM and SIGHUP as SystemExit while a push runs."""
 
 from __future__ import annotations
 
@@ -14,20 +14,26 @@ def in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-@contextmanager
-def sigterm_as_system_exit() -> Iterator[None]:
-    """Within the block SIGTERM raises SystemExit, so that open jobs and files are closed.
+_TERMINATION = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""What ends a process by default. SIGHUP is sent when its terminal closes; Windows has none."""
 
-    Does nothing outside the main thread, or if the program has set a handler of its own.
+
+@contextmanager
+def termination_as_system_exit() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise SystemExit, so that open jobs and files are closed.
+
+    Does nothing outside the main thread. A signal that is ignored (``nohup``) or has a handler of
+    the program's own stays as it is.
     """
-    if not in_main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _exit)
+    numbers = _TERMINATION if in_main_thread() else []
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, _exit)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _exit(number: int, _frame: object) -> Never:

@@ -22,6 +22,7 @@ import atexit
 import contextlib
 import dataclasses
 import logging
+import os
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -130,6 +131,7 @@ class _Attempt:
     job_id: str
     uploads: Uploads
     submitting: bool = False
+    pid: int = dataclasses.field(default_factory=os.getpid)
 
     def cancel(self, *, seconds: float | None = None) -> str:
         """Stop the uploads, cancel the job and return its state; limit and errors as `cancel`."""
@@ -149,6 +151,8 @@ _open_attempts: weakref.WeakSet[_Attempt] = weakref.WeakSet()
 def _cancel_at_exit() -> None:
     """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
     for attempt in list(_open_attempts):
+        if attempt.pid != os.getpid():
+            continue  # this is a forked child: the job and its sockets are the parent's
         stop = attempt.api.policy.stop
         if isinstance(stop, CancelEvent) and stop.abandoned:
             continue  # the main thread has already waited for it

@@ -19,7 +19,7 @@ from typing import Any
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
-from celonis_frames._concurrency.signals import sigterm_as_system_exit
+from celonis_frames._concurrency.signals import termination_as_system_exit
 from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._formatting import counted
 from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
@@ -97,7 +97,7 @@ def push_prepared(
     whole, api = api, api.within(deadline=deadline, stop=stop)
     with ExitStack() as stack:
         # 1. Look up the pool and the data connection, begin the stage.
-        stack.enter_context(sigterm_as_system_exit())
+        stack.enter_context(termination_as_system_exit())
         for prepared in frames:
             stack.callback(prepared.close)
         pool_id = lookup.pool_id(whole, pool)

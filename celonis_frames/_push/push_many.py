@@ -26,7 +26,7 @@ from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import Cancelled
-from celonis_frames._concurrency.signals import sigterm_as_system_exit
+from celonis_frames._concurrency.signals import termination_as_system_exit
 from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
 from celonis_frames._push.options import PushOptions
@@ -77,7 +77,7 @@ def push_tables(
     deadline = None if first.timeout is None else time.monotonic() + first.timeout
     multi = _MultiPush(api, lookup.pool_id(api, pool), pushes, deadline)
     try:
-        with sigterm_as_system_exit():
+        with termination_as_system_exit():
             multi.run(min(at_once, len(pushes)))
             if first.wait:
                 multi.follow()

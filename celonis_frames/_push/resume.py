@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
-from celonis_frames._concurrency.signals import sigterm_as_system_exit
+from celonis_frames._concurrency.signals import termination_as_system_exit
 from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
 from celonis_frames._push.pipeline import follow, job_note, resume_note, status_of
 from celonis_frames._push.progress import Progress
@@ -34,7 +34,7 @@ def resume_staged(
     for folder in folders:
         try:
             with ExitStack() as stack:
-                stack.enter_context(sigterm_as_system_exit())
+                stack.enter_context(termination_as_system_exit())
                 stage = Stage.reopen(filesystem, folder)
                 stack.callback(stage.close)
                 statuses.append(_resume(api, stage, wait, deadline, progress))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +14,9 @@ from celonis_frames.exceptions import ConfigError, FrameError
 MANIFEST = "manifest.json"
 FORMAT = 1
 """Version of the manifest; others are rejected."""
+
+_FILE_NAME = re.compile(r"\w[\w.-]*")
+"""Names of chunks: a manifest must not lead to files outside its stage."""
 
 StageState = Literal["writing", "ready", "created", "submitting"]
 
@@ -48,6 +52,10 @@ class Manifest:
     format: int = FORMAT
     library: str = __version__
 
+    def __post_init__(self) -> None:
+        if not all(_FILE_NAME.fullmatch(chunk["name"]) for chunk in self.chunks):
+            raise ValueError("a chunk outside the stage")
+
 
 def write_manifest(filesystem: Any, folder: str, manifest: Manifest) -> None:
     """Write the manifest, atomically and durably."""
@@ -81,7 +89,7 @@ def read_manifest(filesystem: Any, folder: str) -> Manifest:
                 "celonis_frames: resume it with that version."
             )
         return Manifest(**fields)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise FrameError(
             f"The manifest of the stage at {shown} is damaged. Delete the folder and push the "
             "frame again, unless its job was submitted: check the table's jobs first."

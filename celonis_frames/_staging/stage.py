@@ -111,6 +111,8 @@ class Stage:
             lease = None
             try:
                 filesystem.makedirs(folder)
+                if isinstance(filesystem, LocalFileSystem):
+                    Path(folder).chmod(0o700)  # the rows are for the owner only
                 lease = StageLease(filesystem, folder)
                 write_manifest(filesystem, folder, manifest)
             except BaseException:

@@ -61,7 +61,7 @@ class LocalCelonis:
             timeout_graceful_shutdown=1, access_log=False,
         )  # fmt: skip
         self._server = state.faults.attach(FaultableServer(config, sock))
-        self._closed = False
+        self._closed, self._pid = False, os.getpid()
         self._server.begin()
 
     def connect(self) -> Celonis:
@@ -136,8 +136,8 @@ class LocalCelonis:
         self._state.tokens.expire()
 
     def close(self) -> None:
-        """Stop the server and close the database. Further calls do nothing."""
-        if self._closed:
+        """Stop the server and close the database. Further calls, and a forked child, do nothing."""
+        if self._closed or self._pid != os.getpid():
             return
         self._closed = True
         self._server.end()

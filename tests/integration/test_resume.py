@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -224,3 +225,34 @@ def test_the_manifest_holds_no_secret(own: Any, client: Celonis, tmp_path: Path)
     text = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
     assert '"A"' in text
     assert own.token not in text
+
+
+@pytest.mark.parametrize("name", ["../../private.txt", "/etc/hostname", "..", "a/b", ""])
+def test_a_manifest_cannot_lead_to_files_outside_its_stage(
+    own: Any, client: Celonis, tmp_path: Path, name: str
+) -> None:
+    """A chunk that is not a file of the stage makes the manifest invalid; nothing is sent."""
+    fault = own.faults.answer("upload", 401, times=None)
+    with pytest.raises(exceptions.AuthenticationError):
+        client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=str(tmp_path / "stage"))
+    private = b"not for anyone"
+    (tmp_path / "private.txt").write_bytes(private)
+    path = next(tmp_path.glob("stage/push-*/manifest.json"))
+    manifest = json.loads(path.read_text())
+    digest = hashlib.sha256(private).hexdigest()
+    manifest["chunks"][0] |= {"name": name, "size": len(private), "sha256": digest}
+    path.write_text(json.dumps(manifest | {"job_id": None, "state": "ready"}))
+    own.faults.clear()
+    uploads, jobs = fault.hits, len(own.jobs)
+    with pytest.raises(exceptions.FrameError, match=r"manifest .* is damaged"):
+        client.resume(str(tmp_path / "stage"))
+    assert (fault.hits, len(own.jobs)) == (uploads, jobs)
+
+
+def test_a_stage_is_for_its_owner_only(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """Other users of the machine can neither list nor read the rows that wait there."""
+    own.faults.answer("upload", 401, times=None)
+    with pytest.raises(exceptions.AuthenticationError):
+        client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=str(tmp_path / "stage"))
+    (folder,) = (tmp_path / "stage").glob("push-*")
+    assert folder.stat().st_mode & 0o077 == 0

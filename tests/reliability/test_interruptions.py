@@ -1,4 +1,4 @@
-"""Interruptions of a push: Ctrl-C, SIGTERM, the interpreter's end, an exception."""
+"""Interruptions of a push: Ctrl-C, SIGTERM, SIGHUP, the interpreter's end, an exception."""
 
 from __future__ import annotations
 
@@ -124,7 +124,8 @@ def _end(process: subprocess.Popen[str], seconds: float = 25.0) -> tuple[int, st
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)]
+    ("number", "status"),
+    [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
 def test_a_signal_while_uploading_cancels_the_job(
     busy: Any, number: signal.Signals, status: int
@@ -221,7 +222,7 @@ def test_two_consecutive_signals_cancel_the_push(busy: Any) -> None:
     assert {job["status"] for job in busy.jobs} == {"CANCELED"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_cancels_all_jobs_of_push_many(busy: Any, number: signal.Signals) -> None:
     """No job of `push_many` stays open."""
     busy.faults.clear()
@@ -321,6 +322,66 @@ def test_a_custom_sigterm_handler_stays(connection: Celonis, table: str) -> None
         assert signal.getsignal(signal.SIGTERM) is mine
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_an_ignored_signal_stays_ignored(busy: Any) -> None:
+    """Under ``nohup`` a push goes on when its terminal is closed."""
+    busy.faults.clear()
+    slow = busy.faults.drip("upload", seconds=1.5, times=None)
+    program = (
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "print(push().state)\n"
+        "assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN\n"
+    )
+    process = _start(busy, program)
+    _until(lambda: slow.hits)
+    process.send_signal(signal.SIGHUP)
+    code, out, error = _end(process)
+    assert (code, out) == (0, "DONE\n"), error
+
+
+def test_the_exit_of_a_forked_child_leaves_the_parent_s_push_alone(busy: Any) -> None:
+    """A child that ends with sys.exit cancels no job of its parent and shuts no socket."""
+    busy.faults.clear()
+    slow = busy.faults.drip("upload", seconds=1.5, times=None)
+    program = (
+        "statuses = []\n"
+        "thread = threading.Thread(target=lambda: statuses.append(push()))\n"
+        "thread.start(); sys.stdin.readline()\n"
+        "child = os.fork()\n"
+        "if not child: sys.exit()\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)\n"
+        "thread.join(); print(statuses[0].state, statuses[0].rows)\n"
+    )
+    process = _start(busy, program)
+    _until(lambda: slow.hits)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write("fork\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "0\n"
+    assert [job["status"] for job in busy.jobs] == ["NEW"]
+    code, out, error = _end(process)
+    assert code == 0, error
+    assert out.startswith("DONE ")
+    assert [job["status"] for job in busy.jobs] == ["DONE"]
+
+
+def test_the_exit_of_a_forked_child_leaves_the_parent_s_local_celonis_alone() -> None:
+    """The embedded server and its database belong to the process that started them."""
+    program = (
+        "import os, sys, pyarrow as pa, celonis_frames\n"
+        "celonis = celonis_frames.connect('local')\n"
+        "push = lambda: celonis_frames.push(pa.table({'A': [1]}), 'P', 'T')\n"
+        "push(); child = os.fork()\n"
+        "if not child: sys.exit()\n"
+        "code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
+        "print(code, push().state, celonis.local.table('P', 'T').num_rows)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "0 DONE 2\n"), done.stderr
 
 
 def test_forked_workers_do_not_share_sockets(server: Any) -> None:
