@@ -18,7 +18,7 @@ import pyarrow as pa
 from celonis_frames._api.client import INGESTION_PATH
 from celonis_frames._cli.sample_data import changed_and_new, purchase_to_pay
 from celonis_frames._formatting import format_bytes
-from celonis_frames._http.events import CallEvent
+from celonis_frames._http.messages import CallEvent
 
 KEYS = ("CASE_ID", "EVENT_ID")
 POOL, TABLE = "Purchasing", "EVENTS"

@@ -1,9 +1,9 @@
-"""A request and its raw response, without credentials."""
+"""A request, its raw response, and the event that reports both to listeners; no credentials."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,3 +26,25 @@ class RawResponse:
     status: int
     headers: Mapping[str, str] = dataclasses.field(repr=False)
     content: bytes = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CallEvent:
+    """One request and what came of it: no header, no body, no query."""
+
+    method: str
+    path: str
+    status: int | None
+    """None if no response began."""
+    error: str | None
+    """Class name of the error if no whole response was read."""
+    seconds: float
+    """From opening the connection to the response's last byte."""
+    bytes_sent: int
+    """0 for a form of credentials."""
+    bytes_received: int
+    job_id: str | None
+
+
+Listener = Callable[[CallEvent], object]
+"""Called in the thread that made the call, after it; its errors are logged, not raised."""

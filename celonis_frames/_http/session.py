@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import http.cookiejar
 import socket
 import ssl
@@ -17,6 +18,9 @@ import urllib3.connectionpool
 from celonis_frames._concurrency.cancellation import attach_socket
 from celonis_frames._urls import is_loopback
 from celonis_frames._version import __version__
+
+MAX_INFORMATIONAL = 20
+"""Informational responses (1xx) before one response; more are an error."""
 
 
 class Adapter(requests.adapters.HTTPAdapter):
@@ -50,10 +54,36 @@ class Adapter(requests.adapters.HTTPAdapter):
         conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """A response that skips informational ones (1xx), which the library takes for the response.
+
+    What follows them would be read as the response to the next call. A connection that saw one is
+    closed after its response.
+    """
+
+    _saw_informational = False
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INFORMATIONAL):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200:
+                return version, status, reason
+            if status == 101:
+                raise http.client.HTTPException("the protocol was switched without being asked")
+            http.client.parse_headers(self.fp)
+            self._saw_informational = True
+        raise http.client.HTTPException("no response after many informational ones")
+
+    def begin(self) -> None:
+        super().begin()
+        self.will_close = self.will_close or self._saw_informational
+
+
 class _Attached:
     """Mixed into a connection: reports the socket in use to the thread's `CallAborter`."""
 
     sock: socket.socket | None
+    response_class: Any = _FinalResponse
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]  # the connection's own

@@ -26,8 +26,7 @@ import urllib3.exceptions
 from celonis_frames._concurrency.cancellation import CallAborter
 from celonis_frames._http import responses
 from celonis_frames._http.auth import Auth, Secret
-from celonis_frames._http.events import CallEvent, Listener, log_call
-from celonis_frames._http.messages import RawResponse, Request
+from celonis_frames._http.messages import CallEvent, Listener, RawResponse, Request
 from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.network_errors import from_requests_error
 from celonis_frames._http.redaction import redact
@@ -316,6 +315,19 @@ class Transport:
             if self._session is None:
                 self._session = new_session(self._host, self._connections, self._tls)
             return self._session
+
+
+def log_call(event: CallEvent) -> None:
+    """Write a call to the log, at level DEBUG."""
+    _log.debug(
+        "%s %s -> %s in %.3f s, %d bytes sent, %d received",
+        event.method,
+        event.path,
+        event.error or event.status,
+        event.seconds,
+        event.bytes_sent,
+        event.bytes_received,
+    )
 
 
 def _payload(data: bytes | Secret | None, body: MultipartFile | None) -> Any:

@@ -29,6 +29,7 @@ class Seen:
     path: str
     headers: dict[str, str]
     body: bytes
+    port: int = 0
 
 
 class Server:
@@ -50,7 +51,9 @@ class Server:
                     scripted.answers.pop(0)
                 body = self.rfile.read(size)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                scripted.seen.append(Seen(self.command, self.path, headers, body))
+                scripted.seen.append(
+                    Seen(self.command, self.path, headers, body, self.client_address[1])
+                )
                 if callable(answer):
                     answer(self)
                     return

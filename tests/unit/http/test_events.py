@@ -14,7 +14,7 @@ import pytest
 
 from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._concurrency.cancellation import CallAborter
-from celonis_frames._http.events import CallEvent
+from celonis_frames._http.messages import CallEvent
 from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.transport import Transport
 from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiTimeoutError, NotFound

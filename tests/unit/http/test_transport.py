@@ -407,3 +407,45 @@ def test_a_forked_child_opens_its_own_connections(scripted: Server, open_transpo
     child.join(5)
     assert child.exitcode == 0
     assert [seen.path for seen in scripted.seen] == ["/parent", "/child"]
+
+
+def _informational(*statuses: int) -> Any:
+    """An answer that begins with informational responses, then says which request it was for."""
+
+    def answer(handler: Any) -> None:
+        for status in statuses:
+            handler.wfile.write(b"HTTP/1.1 %d Wait\r\nX-Hint: 1\r\n\r\n" % status)
+            handler.wfile.flush()
+        time.sleep(0.05)
+        content = json.dumps({"path": handler.path}).encode()
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content))
+        handler.wfile.write(content)
+
+    return answer
+
+
+@pytest.mark.parametrize("statuses", [(100,), (102,), (103, 103), (100, 102, 103, 199)])
+def test_informational_responses_are_skipped(
+    scripted: Server, open_transport: Open, statuses: tuple[int, ...]
+) -> None:
+    """Each call gets its own response, and the connection that saw one is not used again."""
+    transport = open_transport()
+    scripted.say(_informational(*statuses), _informational(), _informational(*statuses))
+    for path in ("/one", "/two", "/three"):
+        assert transport.request("GET", path).json() == {"path": path}
+    ports = [seen.port for seen in scripted.seen]
+    assert ports[0] != ports[1]
+    assert ports[1] == ports[2]
+
+
+@pytest.mark.parametrize("statuses", [(101,), (102,) * 30])
+def test_an_unexpected_switch_or_endless_informational_responses_are_an_error(
+    scripted: Server, open_transport: Open, statuses: tuple[int, ...]
+) -> None:
+    """The outcome of such a call is unknown, and the next call has a connection of its own."""
+    transport = open_transport()
+    scripted.say(_informational(*statuses), _informational())
+    error = fails(transport)
+    assert isinstance(error, ApiConnectionError)
+    assert error.sent
+    assert transport.request("GET", "/next").json() == {"path": "/next"}
