@@ -32,6 +32,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency.cancellation import CallAborter, CancelEvent, Cancelled
 from celonis_frames._concurrency.interruption import run_uninterrupted
 from celonis_frames._concurrency.signals import in_main_thread
+from celonis_frames._formatting import counted
 from celonis_frames._http.multipart import Payload
 from celonis_frames._jobs.cancel import cancel
 from celonis_frames._jobs.orphans import Orphans
@@ -227,16 +228,7 @@ def _deliver(
                     _upload(uploads, delivery, result, left_behind=left_behind)
                 begin = _record_time(timings, "upload", begin)
                 # 3. Submit the job.
-                progress.stage("submitting")
-                if journal is not None:
-                    journal.submitting(job_id)
-                attempt.submitting = True
-                with aborter:
-                    submit(
-                        api, pool_id, job_id,
-                        duplicate_removal_column=delivery.duplicate_removal_column,
-                        recount=_recount(uploads), announce=progress.stage,
-                    )  # fmt: skip
+                _submit(attempt, delivery, aborter, progress)
                 _record_time(timings, "execute", begin)
             except AmbiguousUploads as reason:
                 # 4a. Cancel the job and begin a new one.
@@ -252,14 +244,56 @@ def _deliver(
             finally:
                 _open_attempts.discard(attempt)
             result.submitted = True
+            # 5. After any doubt, count the chunks once more.
+            if uploads.has_unknown:
+                _check_surplus(attempt)
             return
         raise AssertionError("the last job returns or raises")
     except BaseException as error:
         shutdown = _is_shutdown(error)
         raise
     finally:
-        # 5. Cancel jobs whose id was lost.
+        # 6. Cancel jobs whose id was lost.
         orphans.sweep(seconds=SHUTDOWN_CANCEL_SECONDS if shutdown else None)
+
+
+def _submit(
+    attempt: _Attempt, delivery: Delivery, aborter: CallAborter, progress: DeliveryProgress
+) -> None:
+    progress.stage("submitting")
+    if delivery.journal is not None:
+        delivery.journal.submitting(attempt.job_id)
+    attempt.submitting = True
+    with aborter:
+        submit(
+            attempt.api, attempt.pool_id, attempt.job_id,
+            duplicate_removal_column=delivery.duplicate_removal_column,
+            recount=_recount(attempt.uploads), announce=progress.stage,
+        )  # fmt: skip
+
+
+def _check_surplus(attempt: _Attempt) -> None:
+    """Check that no lost upload was stored between the last count and the submission.
+
+    Raises:
+        UploadUncertain: The submitted job holds more chunks than were sent.
+    """
+    surplus = attempt.uploads.surplus()
+    if not surplus:
+        return
+    state = ""
+    with contextlib.suppress(CelonisFramesError):
+        state = attempt.cancel()
+    raise UploadUncertain(
+        f"Job {attempt.job_id} was submitted with {counted(surplus, 'chunk')} more than were sent: "
+        "the server stored an upload after it had been counted as lost. "
+        + (
+            "The job was cancelled and the table is unchanged: push again."
+            if state == "CANCELED"
+            else "Rows may be in the table twice: check it before you push again."
+        ),
+        job_id=attempt.job_id,
+    )
 
 
 def _recount(uploads: Uploads) -> Callable[[], None]:

@@ -256,3 +256,19 @@ def test_a_stage_is_for_its_owner_only(own: Any, client: Celonis, tmp_path: Path
         client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=str(tmp_path / "stage"))
     (folder,) = (tmp_path / "stage").glob("push-*")
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_surplus_chunk_in_a_submitted_job_is_reported(
+    own: Any, client: Celonis, tmp_path: Path
+) -> None:
+    """The job of an earlier process holds more chunks than were staged: that is never DONE."""
+    stage = str(tmp_path / "stage")
+    own.faults.slow_jobs(running=600.0)
+    with pytest.raises(exceptions.JobTimeout):
+        client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=stage, timeout=2.0)
+    path = next(tmp_path.glob("stage/push-*/manifest.json"))
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"chunks": []}))
+    with pytest.raises(exceptions.UploadUncertain, match="1 chunk more than were staged"):
+        client.resume(stage)
+    client.job("P", manifest["job_id"]).cancel()

@@ -12,7 +12,9 @@ import polars as pl
 import pytest
 
 from celonis_frames import ApiKey, Celonis, Timeouts, exceptions
+from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency import cancellation
+from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._jobs import uploads
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import push_frame
@@ -257,3 +259,41 @@ def test_nothing_is_submitted_after_a_cancellation(
     with pytest.raises(cancellation.Cancelled):
         push_frame(client._api, FRAME, "P", table, PushOptions(), stop=stop)
     assert _states(own) == ["CANCELED"]
+
+
+@pytest.mark.parametrize(("queued", "ending"), [(0.0, "in the table twice"), (5.0, "unchanged")])
+def test_an_upload_stored_after_the_last_count_is_never_done(
+    queued: float,
+    ending: str,
+    own: Any,
+    client: Celonis,
+    table: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A lost upload that the server stores right before the execution is UploadUncertain.
+
+    If the job can still be cancelled, nothing is executed.
+    """
+    monkeypatch.setattr(uploads, "QUIET_SECONDS", 0.0)
+    own.faults.answer("upload", 500)
+    own.faults.slow_jobs(queued=queued)
+    sent: list[Any] = []
+    upload, execute = DataPushApi.upload_chunk, DataPushApi.execute_job
+
+    def uploading(api: Any, pool_id: str, job_id: str, payload: Any, **options: Any) -> None:
+        sent.append(b"".join(bytes(block) for block in payload.blocks()))
+        upload(api, pool_id, job_id, payload, **options)
+
+    def executing(api: Any, pool_id: str, job_id: str, **options: Any) -> None:
+        late = MemoryChunk(2, 10, (sent[0],), "PARQUET")
+        upload(api, pool_id, job_id, late)
+        execute(api, pool_id, job_id, **options)
+        while not queued and _states(own) != ["DONE"]:
+            threading.Event().wait(0.01)
+
+    monkeypatch.setattr(DataPushApi, "upload_chunk", uploading)
+    monkeypatch.setattr(DataPushApi, "execute_job", executing)
+    with pytest.raises(exceptions.UploadUncertain, match="1 chunk more than") as caught:
+        client.push(FRAME.head(10), "P", table)
+    assert ending in str(caught.value)
+    assert _states(own) == ["CANCELED" if queued else "DONE"]
