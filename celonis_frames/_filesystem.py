@@ -80,9 +80,8 @@ def filesystem_for_thread(filesystem: Any) -> Any:
 
 def display_url(filesystem: Any, path: str) -> str:
     """The masked URL of a path, or the path itself on a local filesystem."""
-    if isinstance(filesystem, LocalFileSystem):
-        return path
-    return mask_url(filesystem.unstrip_protocol(path))
+    is_local = isinstance(filesystem, LocalFileSystem)
+    return path if is_local else mask_url(filesystem.unstrip_protocol(path))
 
 
 @contextlib.contextmanager
@@ -91,10 +90,8 @@ def translate_filesystem_errors(
 ) -> Iterator[None]:
     """Translates any error of a filesystem into one of this library.
 
-    Args:
-        message: What failed, and where; the filesystem's own message follows.
-        advice: The consequence, and what to do.
-        kind: Class of the error.
+    `message` says what failed, and where; the filesystem's own message follows, then `advice`: the
+    consequence, and what to do.
     """
     try:
         yield
@@ -136,11 +133,7 @@ def _safe_cause(error: BaseException) -> BaseException | None:
 def write_atomically(filesystem: Any, path: str, data: bytes, *, durable: bool = False) -> None:
     """Write a file so that a reader sees the old content or the new, never a part of it.
 
-    Args:
-        filesystem: The filesystem.
-        path: The file.
-        data: Its new content.
-        durable: Return only when the content would survive a power failure.
+    If `durable`, it returns only when the content would survive a power failure.
     """
     if not isinstance(filesystem, LocalFileSystem):
         filesystem.pipe_file(path, data)  # an object appears whole
@@ -179,17 +172,10 @@ def sync_folder(folder: str | Path) -> None:
 def read_verified_blocks(filesystem: Any, path: str, sha256: str, changed: str) -> Iterator[bytes]:
     """A file's bytes in blocks; the last one only if the whole file has the digest.
 
-    Args:
-        filesystem: The filesystem.
-        path: The file.
-        sha256: The digest.
-        changed: Message of the error if the file has another digest.
-
     Raises:
-        FrameError: The file has another digest.
+        FrameError: The file has another digest; `changed` is its message.
     """
-    digest = hashlib.sha256()
-    held = b""
+    digest, held = hashlib.sha256(), b""
     with filesystem.open(path, "rb") as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)

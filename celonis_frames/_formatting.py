@@ -28,18 +28,12 @@ def counted(number: int, noun: str) -> str:
 
 
 def parse_bytes(name: str, size: object, *, maximum: int) -> int:
-    """A size in bytes, from a number or a string such as ``"256 MB"``.
-
-    Args:
-        name: Name of the option, for errors.
-        size: The value given.
-        maximum: Largest size allowed, in bytes.
+    """A size in bytes, from a number or a string such as ``"256 MB"``; `name` is for errors.
 
     Raises:
         ConfigError: Not a size, not between 1 and `maximum`, or a small number without a unit.
     """
-    number: float = -1
-    unit = ""
+    number, unit = -1.0, ""
     if isinstance(size, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B?)\s*", size, re.IGNORECASE)
         if match and match[2].upper() in _UNITS:

@@ -46,16 +46,12 @@ class WorkItems(Generic[_T]):
 
     Iteration ends only when every other worker is idle, because a busy worker may still return a
     rest to the queue. After its end it may be continued.
-
-    Attributes:
-        number: Number of the item taken last.
-        holds_item: Whether the worker is busy with it.
     """
 
     def __init__(self, pool: WorkerPool[_T]) -> None:
         self._pool = pool
-        self.number = -1
-        self.holds_item = False
+        self.number = -1  # of the item taken last
+        self.holds_item = False  # whether the worker is busy with it
 
     def __iter__(self) -> Self:
         return self
@@ -72,13 +68,9 @@ class WorkItems(Generic[_T]):
 
 
 class WorkerPool(Generic[_T]):
-    """Threads that each take the next item as soon as they are free.
+    """Threads, fewer if the system starts no more, that each take the next item once they are free.
 
-    Args:
-        work: Run once in each thread, with the items of that thread.
-        threads: Number of threads; fewer if the system starts no more.
-        queue_size: Items that may wait; `put` waits while there are as many. Returned rests come
-            on top.
+    `put` waits while `queue_size` items wait; returned rests come on top.
 
     Raises:
         RuntimeError: The system starts no thread at all.

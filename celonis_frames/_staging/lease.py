@@ -23,15 +23,12 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._filesystem import clone_filesystem, display_url, write_atomically
 from celonis_frames.exceptions import ConfigError, UploadUncertain
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 LEASE_SECONDS = 300.0
 """How long a lease holds unless it is renewed: longer than a network is usually down."""
@@ -56,11 +53,7 @@ class _OtherLease(NamedTuple):
 
 
 class StageLease:
-    """The right to work on a stage, until `release`.
-
-    Args:
-        filesystem: Where the stage is.
-        folder: The stage's folder.
+    """The right to work on the stage in a folder, until `release`.
 
     Raises:
         ConfigError: Another process works on it.
@@ -72,7 +65,7 @@ class StageLease:
         self._name = f"{_PREFIX}{uuid.uuid4().hex}"
         self._path = f"{folder}/{self._name}"
         self._pid = os.getpid()
-        self._lock: BaseFileLock | None = None
+        self._lock: Any = None  # of `filelock`, which is slow to import
         try:
             self._acquire()
         except BaseException:
@@ -107,12 +100,11 @@ class StageLease:
     def _acquire(self) -> None:
         locked_by_another = False
         if isinstance(self._filesystem, LocalFileSystem) and Path(self._folder).is_dir():
-            from filelock import FileLock, Timeout  # noqa: PLC0415  # slow to import
+            from filelock import FileLock, Timeout  # noqa: PLC0415
 
             # Any thread may release it. Only a lock that the kernel frees is of use.
-            lock = FileLock(
-                f"{self._folder}/{_LOCK_NAME}", thread_local=False, fallback_to_soft=False
-            )
+            path = f"{self._folder}/{_LOCK_NAME}"
+            lock = FileLock(path, thread_local=False, fallback_to_soft=False)
             try:
                 lock.acquire(blocking=False)
                 self._lock = lock

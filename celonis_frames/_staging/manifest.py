@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -25,28 +26,17 @@ StageState = Literal["writing", "ready", "created", "submitting"]
 class Manifest:
     """The content of a manifest; nothing in it is secret.
 
-    Attributes:
-        url: Base URL of the team.
-        pool_id: Id of the Data Pool.
-        job: The job's fields by their API names.
-        workers: Parallel uploads.
-        duplicate_removal_column: As in the API.
-        warnings: Warnings about the frame.
-        chunks: Fields of each `StagedChunk`, in order.
-        state: ``writing`` while the frame is read, ``ready`` when all chunks are written,
-            ``created`` when the job is created, ``submitting`` from just before it is submitted.
-        job_id: Id of the job, once it is created.
-        format: Version of the manifest.
-        library: Version of this library.
+    Its state is ``writing`` while the frame is read, ``ready`` when all chunks are written,
+    ``created`` when the job is created, ``submitting`` from just before it is submitted.
     """
 
-    url: str
+    url: str  # base URL of the team
     pool_id: str
-    job: dict[str, Any] = field(default_factory=dict)
-    workers: int = 1
-    duplicate_removal_column: str | None = None
+    job: dict[str, Any] = field(default_factory=dict)  # its fields by their API names
+    workers: int = 1  # parallel uploads
+    duplicate_removal_column: str | None = None  # as in the API
     warnings: list[str] = field(default_factory=list)
-    chunks: list[dict[str, Any]] = field(default_factory=list)
+    chunks: list[dict[str, Any]] = field(default_factory=list)  # fields of each `StagedChunk`
     state: StageState = "writing"
     job_id: str | None = None
     format: int = FORMAT
@@ -70,13 +60,16 @@ def read_manifest(filesystem: Any, folder: str) -> Manifest:
         FrameError: There is none, or it is damaged.
         ConfigError: Another version wrote it, or it cannot be read now.
     """
-    shown = display_url(filesystem, folder)
+    shown, data = display_url(filesystem, folder), None
     try:
-        with translate_filesystem_errors(
-            f"The manifest of the stage at {shown} cannot be read",
-            "The stage stays; resume when it can be read again.",
+        with (
+            translate_filesystem_errors(
+                f"The manifest of the stage at {shown} cannot be read",
+                "The stage stays; resume when it can be read again.",
+            ),
+            contextlib.suppress(FileNotFoundError),
         ):
-            data = _content(filesystem, f"{folder}/{MANIFEST}")
+            data = bytes(filesystem.cat_file(f"{folder}/{MANIFEST}"))
         if data is None:
             raise FrameError(
                 f"The stage at {shown} has no manifest: the process ended before it wrote one, and "
@@ -94,10 +87,3 @@ def read_manifest(filesystem: Any, folder: str) -> Manifest:
             f"The manifest of the stage at {shown} is damaged. Delete the folder and push the "
             "frame again, unless its job was submitted: check the table's jobs first."
         ) from error
-
-
-def _content(filesystem: Any, path: str) -> bytes | None:
-    try:
-        return bytes(filesystem.cat_file(path))
-    except FileNotFoundError:
-        return None

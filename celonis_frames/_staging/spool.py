@@ -27,23 +27,14 @@ class SpoolFull(FrameError):
 
 
 class MemoryBudget:
-    """Bytes that the frames of one job may hold in memory while they are read.
-
-    Args:
-        size: The bytes in all.
-    """
+    """Bytes that the frames of one job may hold in memory while they are read."""
 
     def __init__(self, size: int) -> None:
         self._size = self._left = size
         self._lock = threading.Lock()
 
     def take(self, size: int, *, leaving: float = 0.0) -> bool:
-        """Take bytes if there are enough.
-
-        Args:
-            size: The bytes.
-            leaving: Share of the whole budget that must be left.
-        """
+        """Take bytes if there are enough; `leaving` is the share of the budget to be left."""
         with self._lock:
             if self._left - size < leaving * self._size:
                 return False
@@ -57,16 +48,11 @@ class MemoryBudget:
 
 
 class BatchCache:
-    """Keeps all batches of a frame in memory until they are sent, or none if they do not fit.
-
-    Attributes:
-        batches: The batches; None once they did not fit.
-    """
+    """Keeps all batches of a frame in memory until they are sent, or none if they do not fit."""
 
     def __init__(self, budget: MemoryBudget) -> None:
-        self.batches: list[pa.RecordBatch] | None = []
-        self._budget = budget
-        self._taken = 0
+        self.batches: list[pa.RecordBatch] | None = []  # None once they did not fit
+        self._budget, self._taken = budget, 0
         self._buffer_bytes: dict[int, int] = {}
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -100,15 +86,10 @@ class BatchCache:
 
 
 class ChunkSpool:
-    """Keeps chunks until the push ends: in memory, then in a temporary folder.
-
-    Args:
-        budget: Bytes that the chunks in memory may take.
-    """
+    """Keeps chunks until the push ends: in memory, then in a temporary folder."""
 
     def __init__(self, budget: MemoryBudget) -> None:
-        self._budget = budget
-        self._folder: str | None = None
+        self._budget, self._folder = budget, ""
 
     def put(self, chunk: Chunk) -> Chunk:
         """Keep a chunk; returns it, or the file it was written to.
@@ -118,12 +99,11 @@ class ChunkSpool:
         """
         if self._budget.take(chunk.size, leaving=_RESERVED_SHARE):
             return chunk
-        folder = self._folder or tempfile.gettempdir()
         try:
-            if self._folder is None:
-                self._folder = folder = tempfile.mkdtemp(prefix="celonis_frames-")
-            return write_chunk(LocalFileSystem(), folder, chunk, durable=False)
+            self._folder = self._folder or tempfile.mkdtemp(prefix="celonis_frames-")
+            return write_chunk(LocalFileSystem(), self._folder, chunk, durable=False)
         except OSError as error:
+            folder = self._folder or tempfile.gettempdir()
             raise SpoolFull(
                 f"The chunks wait in {folder}, which cannot be written: {error}. Free space there, "
                 "set TMPDIR to another folder, or give staging=."
@@ -131,5 +111,5 @@ class ChunkSpool:
 
     def close(self) -> None:
         """Remove the temporary folder."""
-        if self._folder is not None:
+        if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -41,8 +41,7 @@ _STAGE = re.compile(r"push-[0-9a-f]{32}")
 class StagedChunk(FileChunk):
     """A chunk that this library wrote into a file.
 
-    Attributes:
-        durable: Whether the file survives this process, so that the push can be resumed.
+    A `durable` file survives this process, so that the push can be resumed.
     """
 
     durable: bool = field(default=True, repr=False, compare=False)
@@ -55,19 +54,15 @@ class StagedChunk(FileChunk):
             FrameError: The file was changed, or a temporary one cannot be read.
         """
         shown = display_url(self.filesystem, self.path)
-        reading = (
-            translate_filesystem_errors(
+        if self.durable:
+            reading = translate_filesystem_errors(
                 f"The staged chunk {shown} cannot be read",
                 "It stays: resume when it can be read again. If it is gone for good, delete its "
                 "folder and push the frame again.",
             )
-            if self.durable
-            else translate_filesystem_errors(
-                f"The temporary chunk {shown} cannot be read",
-                "Push the frame again.",
-                kind=FrameError,
-            )
-        )
+        else:
+            message = f"The temporary chunk {shown} cannot be read"
+            reading = translate_filesystem_errors(message, "Push the frame again.", kind=FrameError)
         with reading:
             yield from read_verified_blocks(
                 self.filesystem,
@@ -79,28 +74,17 @@ class StagedChunk(FileChunk):
 
 
 class Stage:
-    """A stage that this process works on, from `begin` or `reopen` until `close`.
-
-    Attributes:
-        folder: Path of its folder.
-        url: URL of its folder, without secrets.
-        manifest: The content of its manifest.
-        finished: Whether the push has ended, so that `close` removes the stage.
-    """
+    """A stage that this process works on, from `begin` or `reopen` until `close`."""
 
     def __init__(self, filesystem: Any, folder: str, lease: StageLease, manifest: Manifest) -> None:
         self._filesystem, self._lease = filesystem, lease
         self.folder, self.manifest = folder, manifest
-        self.url = display_url(filesystem, folder)
-        self.finished = False
+        self.url = display_url(filesystem, folder)  # without secrets
+        self.finished = False  # True when the push has ended: `close` then removes the stage
 
     @classmethod
     def begin(cls, url: str, manifest: Manifest) -> Self:
-        """A new stage.
-
-        Args:
-            url: An fsspec URL, such as ``"file:///var/tmp/celonis"`` or ``"s3://bucket/celonis"``.
-            manifest: Its manifest.
+        """A new stage at an fsspec URL, such as ``"file:///var/tmp/celonis"``.
 
         Raises:
             ConfigError: There is no such filesystem, or it cannot be written.
@@ -159,9 +143,8 @@ class Stage:
         Raises:
             FrameError: The chunk cannot be written.
         """
-        with translate_filesystem_errors(
-            f"A chunk cannot be staged at {self.url}", kind=FrameError
-        ):
+        message = f"A chunk cannot be staged at {self.url}"
+        with translate_filesystem_errors(message, kind=FrameError):
             staged = write_chunk(self._filesystem, self.folder, chunk, durable=True)
         fields = ("name", "size", "rows", "deleted", "sha256")
         self.manifest.chunks.append({name: getattr(staged, name) for name in fields})
@@ -176,11 +159,6 @@ class Stage:
 
     def seal(self, job: dict[str, Any], warnings: tuple[str, ...], *, workers: int) -> None:
         """Record that all chunks are written and valid: from now on the push can be resumed.
-
-        Args:
-            job: The job's fields by their API names.
-            warnings: Warnings about the frame.
-            workers: Parallel uploads.
 
         Raises:
             ConfigError: The manifest cannot be written.
@@ -225,11 +203,8 @@ class Stage:
             if self._filesystem.exists(self.folder):
                 self._filesystem.rm(self.folder, recursive=True)
         except Exception as error:  # it does not change how the push ended
-            _log.warning(
-                "the stage at %s could not be removed (%s): delete it",
-                self.url,
-                type(error).__name__,
-            )
+            message = "the stage at %s could not be removed (%s): delete it"
+            _log.warning(message, self.url, type(error).__name__)
 
     def _translate_errors(self) -> contextlib.AbstractContextManager[None]:
         return translate_filesystem_errors(
@@ -281,16 +256,8 @@ def _is_stage(path: str) -> bool:
 
 
 def write_chunk(filesystem: Any, folder: str, chunk: Chunk, *, durable: bool) -> StagedChunk:
-    """Write a chunk into a file.
-
-    Args:
-        filesystem: The filesystem.
-        folder: The folder there.
-        chunk: The chunk.
-        durable: Whether the file must survive this process, and a power failure.
-    """
-    path = f"{folder}/{chunk.name}"
-    digest = hashlib.sha256()
+    """Write a chunk into a file, which if `durable` survives this process and a power failure."""
+    path, digest = f"{folder}/{chunk.name}", hashlib.sha256()
     with filesystem.open(path, "wb") as file:
         for block in chunk.blocks():
             file.write(block)
