@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -55,27 +55,16 @@ class Rows:
 
 @dataclass
 class PreparedFrame:
-    """A frame to send.
-
-    Attributes:
-        source: Its rows.
-        layout: The layout of its table.
-        measure: Statistics of its rows.
-        options: The checked options.
-        deleted: Whether its rows are keys of rows to delete.
-        warnings: Warnings for the user.
-        spare: Memory for chunks or batches that are kept while the frame is read.
-        passing: The Parquet files that are sent unchanged, if the frame is files.
-    """
+    """A frame to send."""
 
     source: Source
-    layout: TableLayout
-    measure: FrameValidator
+    layout: TableLayout  # of its table
+    measure: FrameValidator  # statistics of its rows
     options: PushOptions
-    deleted: bool = False
-    warnings: tuple[str, ...] = ()
-    spare: MemoryBudget = field(default_factory=lambda: MemoryBudget(0))
-    passing: PassthroughFiles | None = None
+    deleted: bool  # its rows are keys of rows to delete
+    warnings: tuple[str, ...]  # for the user
+    spare: MemoryBudget  # for chunks or batches that are kept while the frame is read
+    passing: PassthroughFiles | None = None  # Parquet files that are sent unchanged
     _keep: ChunkSpool | None = None
     _held: list[pa.RecordBatch] | None = None
     _sampled: tuple[FileFormat, float | None] | None = None
@@ -87,11 +76,8 @@ class PreparedFrame:
 
         A frame that is cheap to read is read again for the upload, which then begins at once. With
         a stage, or if a second reading is expensive or impossible, this reading also makes the
-        chunks. Parquet files that are sent unchanged are only read here.
-
-        Args:
-            stage: Stores the chunks; None: memory, or a temporary folder.
-            first: Number of the first chunk.
+        chunks, which count from `first`; without a stage they are stored in memory, or in a
+        temporary folder. Parquet files that are sent unchanged are only read here.
 
         Raises:
             FrameError: The frame cannot be sent as it is.
@@ -134,11 +120,7 @@ class PreparedFrame:
         self._measure_rest()
 
     def parts(self, *, ordered: bool) -> list[PassthroughChunk | Rows]:
-        """What to send, in order: unchanged files, and rows to encode.
-
-        Args:
-            ordered: Whether to keep the order of the rows.
-        """
+        """What to send, in order, `ordered` as the rows: unchanged files, and rows to encode."""
         passing = self.passing
         if passing is None or not passing.unchanged:
             return [self._rows(self.source.batches)]
@@ -153,10 +135,8 @@ class PreparedFrame:
         """The chunks from the first, each time it is called; encoded while they are sent.
 
         A source outside memory (a query, files) may return other rows at the second reading. That
-        is detected here, before the job is executed.
-
-        Args:
-            check: Called repeatedly while the next chunk is awaited; raises to end the iteration.
+        is detected here, before the job is executed. `check` is called repeatedly while the next
+        chunk is awaited, and raises to end the iteration.
 
         Raises:
             FrameError: The source has changed between two readings.
@@ -179,24 +159,21 @@ class PreparedFrame:
             yield from self._kept
             return
         room = threading.Semaphore(self.options.uploads(ordered=self.ordered) + 1)
+        again, parts = None, self.parts(ordered=self.ordered)
         if self._held is not None:
             held, self._held = self._held, None  # freed while sent; a second job reads again
-            rows = self._rows(lambda: _consumed(held))
-            with closing(self._streamed(rows, room, self._first, None, check)) as made:
-                yield from made
-            return
-        again = None
-        if not self.source.immutable:
+            parts = [self._rows(lambda: _consumed(held))]
+        elif not self.source.immutable:
             unique = self.options.ordered and not self.ordered
             again = FrameValidator(self.layout, self.measure.empty, unique)
-        parts = self.parts(ordered=self.ordered)
         passed = [part for part in parts if isinstance(part, PassthroughChunk)]
         number = self._first + len(passed)
         for part in parts:
             if isinstance(part, PassthroughChunk):
                 yield part
                 continue
-            with closing(self._streamed(part, room, number, again, check)) as made:
+            encoder = self._encoder(part.count, number, ordered=self.ordered)
+            with closing(encoder.stream(part.batches, room, again, check)) as made:
                 for chunk in made:
                     number += 1
                     yield chunk
@@ -205,7 +182,9 @@ class PreparedFrame:
             again.check()
             count = self.measure.rows - sum(part.rows for part in passed)
             repeated = again.unique and again.different_keys != again.rows
-            if again.rows != count or repeated or _grown(self.measure, again):
+            lengths = self.measure.lengths().items()
+            grown = any(again.longest(name)[0] > length for name, length in lengths)
+            if again.rows != count or repeated or grown:
                 raise FrameError(
                     f"The {self.source.kind} changed between two readings ({counted(count, 'row')} "
                     f"first, {again.rows:,} then, or longer strings, or repeated keys). Nothing "
@@ -220,17 +199,12 @@ class PreparedFrame:
     def _with_largest(self, error: ColumnTypeError) -> ColumnTypeError:
         """The error with the largest number of all rows, if they can be read again."""
         column = next((c for c in self.layout.columns if c.source == error.column), None)
-        if (
-            column is None
-            or not self.source.replayable
-            or not isinstance(error.__cause__, Exception)
-        ):
+        cause = error.__cause__
+        if column is None or not self.source.replayable or not isinstance(cause, Exception):
             return error
-        numbers = [
-            largest_magnitude(batch.column(column.position)) for batch in self.source.batches()
-        ]
-        largest = max((n for n in numbers if n is not None), key=abs, default=None)
-        return error if largest is None else conversion_error(column, error.__cause__, largest)
+        arrays = (batch.column(column.position) for batch in self.source.batches())
+        numbers = [n for n in map(largest_magnitude, arrays) if n is not None]
+        return conversion_error(column, cause, max(numbers, key=abs)) if numbers else error
 
     @property
     def _sent(self) -> bool:
@@ -251,17 +225,6 @@ class PreparedFrame:
         for part in self.parts(ordered=False):
             if isinstance(part, Rows):
                 validate_parallel(part.batches(), self.measure)
-
-    def _streamed(
-        self,
-        part: Rows,
-        room: threading.Semaphore,
-        first: int,
-        again: FrameValidator | None,
-        check: Callable[[], None],
-    ) -> Generator[Chunk]:
-        encoding = self._encoding(part.count, first, ordered=self.ordered)
-        return encoding.stream(part.batches, room, again, check)
 
     def _keep_chunks(self, batches: _Batches) -> None:
         """Check and encode the rows in one reading, and store the chunks.
@@ -293,10 +256,9 @@ class PreparedFrame:
             def keep(chunk: MemoryChunk, made: dict[int, Chunk] = made) -> None:
                 made[chunk.number] = store.put(chunk)
 
-            encoding = self._encoding(
-                part.count, number, ordered=self.options.ordered, while_uploading=False
-            )
-            encoding.run(part.batches(), keep, self.measure)
+            ordered = self.options.ordered
+            encoder = self._encoder(part.count, number, ordered=ordered, while_uploading=False)
+            encoder.run(part.batches(), keep, self.measure)
             number += len(made)
             kept += [made[place] for place in sorted(made)]
         return kept
@@ -326,13 +288,10 @@ class PreparedFrame:
         self._held = held.batches if held is not None else None
 
     def _file_format(self) -> FileFormat:
-        return FileFormat(
-            self.layout.encoded_schema,
-            self.options.upload.file_type,
-            self.options.upload.compression,
-        )
+        upload = self.options.upload
+        return FileFormat(self.layout.encoded_schema, upload.file_type, upload.compression)
 
-    def _encoding(
+    def _encoder(
         self, rows: int | None, first: int, *, ordered: bool, while_uploading: bool = True
     ) -> ChunkEncoder:
         file_format, bytes_per_row = self._sampled or (self._file_format(), None)
@@ -393,27 +352,17 @@ def prepare(
     if deleted:
         source = _keys_only(source, options)
     shape = build_layout(source.schema, options.keys, options.conversion)
-    by = options.deduplicate_by
-    if by is not None and by not in [column.name for column in shape.columns]:
-        raise KeyColumnError(
-            f"deduplicate_by={by!r} is not a column of the frame. It has "
-            f"{[column.name for column in shape.columns]}."
-        )
-    measure = FrameValidator(
-        shape,
-        empty=options.mode == "REPLACE" and not deleted,
-        unique=by is None and not deleted,
-        ordered=options.ordered,
-    )
+    by, names = options.deduplicate_by, [column.name for column in shape.columns]
+    if by is not None and by not in names:
+        raise KeyColumnError(f"deduplicate_by={by!r} is not a column of the frame. It has {names}.")
+    empty, unique = options.mode == "REPLACE" and not deleted, by is None and not deleted
+    measure = FrameValidator(shape, empty=empty, unique=unique, ordered=options.ordered)
     spare = spare or MemoryBudget(3 * options.memory // 4)
     prepared = PreparedFrame(source, shape, measure, options, deleted, source.notes, spare)
     if source.files is not None:
+        compression, size = options.upload.compression, options.upload.chunk_bytes
         prepared.passing = PassthroughFiles(
-            source.files,
-            shape,
-            compression=options.upload.compression,
-            target_bytes=options.upload.chunk_bytes,
-            deleted=deleted,
+            source.files, shape, compression=compression, target_bytes=size, deleted=deleted
         )
     return prepared
 
@@ -424,16 +373,10 @@ def _keys_only(source: Source, options: PushOptions) -> Source:
     names = key_columns(source.schema, options.keys, options.conversion)
     if names == source.schema.names:
         return source
+
+    def batches() -> _Batches:
+        return (batch.select(names) for batch in source.batches())
+
     schema = pa.schema([source.schema.field(name) for name in names])
     # Files cannot be sent unchanged, since they have more columns.
-    return replace(
-        source,
-        schema=schema,
-        batches=lambda: (batch.select(names) for batch in source.batches()),
-        files=None,
-    )
-
-
-def _grown(first: FrameValidator, second: FrameValidator) -> bool:
-    promised = first.lengths()
-    return any(second.longest(name)[0] > length for name, length in promised.items())
+    return replace(source, schema=schema, batches=batches, files=None)
