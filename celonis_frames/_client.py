@@ -233,13 +233,13 @@ class Celonis:
                 True and False force it.
             deduplicate_by: Of rows with the same key in this push the one with the highest value in
                 this column wins (the API's ``duplicateRemovalColumn``).
-            verify: ``"schema"`` compares types and string lengths with the table, and looks for the
-                key columns there, before anything is sent; it says if the key may not see the
-                table. ``"rows"`` counts the table's rows after the job, if the server reports them
-                (the local Celonis does): without keys it detects every row lost or doubled, with
-                keys only more rows than were there and sent, or fewer than the frame has different
-                keys. None compares the string lengths of a DELTA if the key may see the table,
-                since a table keeps the lengths it was created with; ``"none"`` does not.
+            verify: ``"schema"`` compares types, string lengths and keys with the table before
+                anything is sent, or warns that the API key may not read the table's columns.
+                ``"rows"`` counts the table's rows after the job, if the server reports them (the
+                local Celonis does): without keys it detects every row lost or doubled, with keys
+                only more rows than were there and sent, or fewer than the frame has different keys.
+                None compares the string lengths of a DELTA if the API key may read them, since a
+                table keeps the lengths it was created with; ``"none"`` compares nothing.
 
         The values:
             nested: ``"error"`` rejects lists, structs and maps; ``"json"`` sends them as JSON.
@@ -255,7 +255,8 @@ class Celonis:
                 cancelled; after the submission the job continues on the server.
             progress: True and False force the progress bar; None is the connection's default, else
                 it is shown in notebooks and terminals.
-            client: The connection; None is the last `connect`, else the environment.
+            client: The connection to use instead of this one. The function `celonis_frames.push`
+                uses the last `connect`, else the environment.
             upload: How chunks are made and sent: an `Upload`, or a dict of some of its names; None
                 is the connection's default.
 
@@ -299,15 +300,15 @@ class Celonis:
     ) -> dict[str, PushStatus]:
         """Pushes frames, each into the table of its name, and returns their status by table.
 
-        Some tables are prepared and uploaded at a time; submissions keep to the team's quota, and
-        one request a round polls all jobs. One that fails does not stop the others.
+        A few tables are prepared and uploaded in parallel. Submissions keep to the team's quota,
+        and one request polls all jobs. A table that fails does not stop the others.
 
         Args:
             frames: Frames by the names of their tables; each as for `push`.
             pool: As for `push`. All parameters not named here are those of `push`, the same for
                 every table.
             keys: As for `push`; or a mapping from tables to their keys, for those that have any.
-            timeout: Seconds for all tables together; a table not begun by then is not begun.
+            timeout: Seconds for all tables together; no table is begun after that.
             at_once: Tables at the same time. 3 keeps two cores busy while others upload; memory
                 grows with it.
 
@@ -315,7 +316,7 @@ class Celonis:
             ConfigError, FrameError, ApiError, JobFailed, JobTimeout, UploadUncertain: As for
                 `push`, of the first table that failed. Its notes, and those of an interruption or
                 of an error of your own frames, name the other tables: which failed, which were
-                pushed, which jobs run on at the server, and which were not begun.
+                pushed, which jobs continue on the server, and which were not begun.
         """
         connected, call = client or self, locals()
         keys_of = keys_by_table(keys, frames)
@@ -468,8 +469,7 @@ class Celonis:
             wait: As for `push`.
             timeout: Seconds for all of them; as for `push`.
             progress: As for `push`.
-            client: The connection, to the same team; None is the last `connect`, else the
-                environment.
+            client: As for `push`; a connection to the same team.
 
         Raises:
             ConfigError: Nothing is staged there, it is for another team, or another process works
@@ -477,7 +477,7 @@ class Celonis:
             FrameError: The stage is not complete: the frame was not read to its end. Nothing was
                 sent.
             ApiError: A request failed; the stage stays.
-            JobFailed: The job ended in ERROR, or was canceled while it was followed.
+            JobFailed: The job ended in ERROR or CANCELED while it was polled.
             JobTimeout: The time was up.
             UploadUncertain: Which chunks arrived cannot be determined; nothing was executed.
         """
@@ -494,7 +494,7 @@ class Celonis:
         return PushOptions.from_call(call, self._upload, **more)
 
     def close(self) -> None:
-        """Close the connection, and the local Celonis if it started one. Twice does no harm."""
+        """Close the connection, and the local Celonis that it started. Further calls do nothing."""
         if self._closed:
             return
         self._closed = True

@@ -81,15 +81,26 @@ def connect(
     return client
 
 
+def connected() -> Celonis | None:
+    """The connection of the last `connect`, if there is one; opens none."""
+    return _connected
+
+
 def current() -> Celonis:
     """The connection to use when none is given: the last `connect`, else the environment's.
 
     Raises:
-        ConfigError: If there is neither; the message says what to set.
+        ConfigError: If there is neither; the message says what to set. Or the last was closed.
     """
     global _from_env
     with _lock:
-        if _connected is not None and not _connected.closed:
+        if _connected is not None:
+            if _connected.closed:
+                msg = (
+                    f"The connection to {_connected.url}, which connect() opened last, is closed. "
+                    "Call connect() again, or give another connection with client=."
+                )
+                raise ConfigError(msg)
             return _connected
         if _from_env is None or _from_env.closed:
             _from_env = Celonis.from_env()

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from celonis_frames._client import Celonis
-from celonis_frames._connect import current
+from celonis_frames._connect import connected, current
+from celonis_frames.exceptions import ConfigError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -50,6 +51,8 @@ def _function(
     @functools.wraps(method)
     def function(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         client: Any = kwargs.get("client")
+        if client is not None and not isinstance(client, Celonis):
+            raise ConfigError(f"client={client!r} must be a connection, as connect() returns it.")
         return method(connection() if client is None else client, *args, **kwargs)
 
     function.__signature__ = without_first(method)  # type: ignore[attr-defined]
@@ -57,13 +60,9 @@ def _function(
     return function
 
 
-def _no_connection() -> Celonis | None:
-    return None
-
-
 push = _function(Celonis.push, current)
 push_many = _function(Celonis.push_many, current)
 delete = _function(Celonis.delete, current)
 changes = _function(Celonis.changes, current)
 resume = _function(Celonis.resume, current)
-plan = _function(Celonis.plan, _no_connection)
+plan = _function(Celonis.plan, connected)

@@ -67,8 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     serve = _command(commands, "serve", _serve, "run a local Celonis")
     serve.add_argument("path", nargs="?", help="DuckDB file (default: in memory)")
     serve.add_argument("--port", type=_port, default=8080, help="port (default: 8080; 0: any)")
-    serve.add_argument("--lenient", action="store_true", help="take whatever DuckDB reads")
-    serve.add_argument("--strict-pools", action="store_true", help="make no pools on first use")
+    serve.add_argument(
+        "--lenient", action="store_true", help="accept every file that DuckDB can read"
+    )
+    serve.add_argument(
+        "--strict-pools", action="store_true", help="do not create pools on first use"
+    )
 
     for name, run, text in (
         ("push", _push, "push Parquet files into a table"),
@@ -84,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
     resume = _command(commands, "resume", _resume, "finish pushes that were staged and not ended")
     resume.add_argument("staging", help="the fsspec URL that push was given")
-    resume.add_argument("--timeout", type=float, help="seconds for all of it")
+    resume.add_argument("--timeout", type=float, help="seconds for all pushes")
     resume.add_argument("--no-wait", action="store_true", help="do not wait for the jobs")
 
     jobs = _command(commands, "jobs", _jobs, "list the jobs of a pool")

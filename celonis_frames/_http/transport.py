@@ -138,6 +138,9 @@ class Transport:
         encrypted = self.url.startswith("https:")
         # A given file is checked in any case; the environment's only where it is used.
         self._tls = ssl_context(self._ca_bundle, given) if encrypted or verify is not True else None
+        if not isinstance(timeouts, Timeouts | None):
+            msg = f"timeouts={timeouts!r} must be Timeouts(connect=…, read=…), in seconds."
+            raise ConfigError(msg)
         self._timeouts = timeouts or Timeouts()
         self._connections = connections
         self._lock = threading.Lock()

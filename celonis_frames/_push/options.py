@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any, Literal, Self, TypedDict
 
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
@@ -44,6 +45,7 @@ _SET_BY_PUSH = {
     "keys": "keys=",
     "tableSchema": "columns=",
     "csvParsingOptions": "file_type= of Upload",
+    "duplicateRemovalColumn": "deduplicate_by= of push",
 }
 """Fields of a job that are not for `job_options`, and what sets them."""
 
@@ -100,11 +102,19 @@ def _as_given(_: str, value: Any) -> Any:
     return value
 
 
+def _flag(name: str, value: Any) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise ConfigError(f"{name}={value!r} must be True or False.")
+    return value
+
+
 def _keys(name: str, value: Any) -> tuple[str, ...]:
     keys = (value,) if isinstance(value, str) else () if value is None else value
     collection = isinstance(keys, Sequence | set | frozenset)
     if not collection or not all(isinstance(key, str) for key in keys):
         raise ConfigError(f"{name}={value!r} must be a column's name or a list of names.")
+    if value is not None and not keys:
+        raise ConfigError(f"{name}={value!r} names no column: leave it out to append without keys.")
     return tuple(keys)
 
 
@@ -138,6 +148,8 @@ def _job_options(name: str, value: Any) -> Mapping[str, Any]:
     _instance("a mapping of field names to values", Mapping)(name, value)
     options = dict(value or {})
     for key in options:
+        if not isinstance(key, str):
+            raise ConfigError(f"{name}: the field {key!r} must be a string, its name in the API.")
         if key in _SET_BY_PUSH:
             raise ConfigError(
                 f"{name} sets {key!r}, which push sets itself: use {_SET_BY_PUSH[key]}."
@@ -177,8 +189,8 @@ class UploadSettings(TypedDict, total=False):
 class Upload:
     """How chunks are made and sent: ``push(…, upload=Upload(…))`` or ``connect(…, upload=…)``.
 
-    A plain dict of these names does as well: it changes what it names and leaves the rest as the
-    connection has it.
+    An `Upload` sets all of these. A plain dict of some of these names changes only those and keeps
+    the connection's default for the others.
 
     Attributes:
         file_type: ``"PARQUET"`` or ``"CSV"``.
@@ -186,8 +198,9 @@ class Upload:
             accepted by Celonis.
         chunk_bytes: Size of a finished chunk in bytes; None chooses by frame size, 8 to 32 MB (the
             first chunks are smaller, so that uploading starts early).
-        workers: Parallel uploads; None is 4. With `keys` None is 1, unless every key is known to be
-            unique before the first upload: of rows with the same key the last one uploaded wins.
+        workers: Parallel uploads. The default is 4; with `keys` it is 1 unless every key is known
+            to be unique before the first upload, because of rows with the same key the last one
+            uploaded wins.
         job_options: Further fields of the job by their API names, such as ``upsertStrategy``.
     """
 
@@ -198,7 +211,9 @@ class Upload:
         DEFAULT_CODEC, _one_of(*CODECS), "codec of Parquet chunks (default: snappy)"
     )
     chunk_bytes: int | None = _option(None, parse_chunk_bytes, 'size of a chunk, such as "256 MB"')
-    workers: int | None = _option(None, _workers, "parallel uploads", type=int)
+    workers: int | None = _option(
+        None, _workers, "parallel uploads (default: 4; with keys that may repeat 1)", type=int
+    )
     job_options: Mapping[str, Any] = _option(
         None, _job_options, "a further field of the job, by its API name; may be repeated",
         action="append", metavar="NAME=VALUE", flag="--job-option",
@@ -217,7 +232,7 @@ class Upload:
 
         Args:
             file_type: ``"PARQUET"`` or ``"CSV"``; case does not matter.
-            compression: Parquet codec; None is what the pool is known to take, ``"snappy"``.
+            compression: Parquet codec; None is the default, ``"snappy"``.
             chunk_bytes: In bytes or as ``"256 MB"``, at most 1 GB; less than 10,000 bytes only with
                 a unit (``"5 KB"``).
             workers: Parallel uploads, 1 or more.
@@ -247,10 +262,15 @@ class Upload:
         if isinstance(given, Upload):
             return given
         names = [one.name for one in fields(Upload)]
-        if not isinstance(given, Mapping) or not all(name in names for name in given):
+        if not isinstance(given, Mapping):
             raise ConfigError(
                 f"upload={given!r} must be an Upload(…), or a dict with some of {names}."
             )
+        unknown = next((name for name in given if name not in names), None)
+        if unknown is not None:
+            near = get_close_matches(str(unknown), names, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"upload= has no {unknown!r}, only {', '.join(names)}.{hint}")
         settings: dict[str, Any] = {name: getattr(self, name) for name in names} | dict(given)
         return Upload(**settings)
 
@@ -285,7 +305,7 @@ class PushOptions:
         None, _rename,
         "rename all columns", choices=("snake", "upper_snake"),
     )  # fmt: skip
-    index: bool | None = _option(None, _as_given)
+    index: bool | None = _option(None, _flag)
     deduplicate_by: str | None = _option(
         None, _instance("a column's name", str),
         "of rows with the same key keep the one with the highest value here", metavar="NAME",
@@ -311,15 +331,18 @@ class PushOptions:
         metadata={"parse": _staging, "cli": {"help": "fsspec URL to write the chunks to first"}},
     )
     wait: bool = _option(
-        True, _as_given, "return once the job is submitted", action="store_true", flag="--no-wait"
+        True, _flag, "return once the job is submitted", action="store_true", flag="--no-wait"
     )
-    timeout: float | None = _option(None, _timeout, "seconds for all of it", type=float)
-    progress: bool | None = _option(None, _as_given)
+    timeout: float | None = _option(None, _timeout, "seconds for the whole push", type=float)
+    progress: bool | None = _option(None, _flag)
     upload: Upload = field(default_factory=Upload, metadata={"parse": _upload, "cli": None})
 
     def __post_init__(self) -> None:
         if "upsertStrategy" in self.upload.job_options and (self.mode != "DELTA" or not self.keys):
-            raise KeyColumnError("upsertStrategy is for mode='DELTA' with keys=.")
+            raise KeyColumnError(
+                "upsertStrategy in job_options= needs mode='DELTA' and keys=: it is about rows whose "
+                "key is in the table already."
+            )
         if self.deduplicate_by is not None and not self.keys:
             raise KeyColumnError(
                 "deduplicate_by= chooses among rows with the same key: give keys= as well."

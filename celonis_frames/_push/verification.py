@@ -211,7 +211,7 @@ class Verification:
                 f"Column {source!r} has a string of {counted(longest, 'character')}, but in table "
                 f"{self._table!r} its length is {limit:,}, set when the table was created: Celonis "
                 'would cut longer strings without an error. Recreate the table with mode="REPLACE" '
-                "(a length in columns= leaves room for later), or shorten the strings.",
+                "(a length in columns= allows longer strings later), or shorten the strings.",
                 column=source,
                 longest=longest,
             )

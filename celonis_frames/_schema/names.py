@@ -36,7 +36,7 @@ def check_name(name: str, what: str) -> None:
     if size > MAX_NAME_BYTES:
         raise ColumnNameError(
             f"{what} {name[:40]!r}… has a name of {size} bytes; Celonis accepts up to "
-            f"{MAX_NAME_BYTES}: shorten it, for example with rename=.",
+            f"{MAX_NAME_BYTES}: shorten it.",
             column=name,
         )
 

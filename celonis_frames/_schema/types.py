@@ -72,7 +72,7 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
     ),
     TypeRule(
         "float16, float32, float64", _is.is_floating, "FLOAT", ("INTEGER", "STRING"),
-        "64-bit float; NaN stays NaN if the frame tells it from null; infinities are an error, or null "
+        "64-bit float; NaN stays NaN if the frame distinguishes it from null; infinities are an error, or null "
         'with infinity="null"; as INTEGER whole numbers only; as STRING the shortest number that reads back '
         "the same, whole numbers with all their digits (45, not 45.0)",
     ),

@@ -249,7 +249,7 @@ def test_the_largest_number_of_all_rows_is_named(
     ("name", "value"),
     [
         ("keys", 3), ("keys", [1]), ("columns", ["K"]), ("rename", 5), ("verify", True),
-        ("timeout", "5"), ("upload", "x"), ("upload", {"chunks": 1}), ("staging", 7),
+        ("timeout", "5"), ("upload", "x"), ("staging", 7),
         ("connection", 1),
     ],
 )  # fmt: skip

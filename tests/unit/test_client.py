@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 import types
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+import celonis_frames
 from celonis_frames import _connect
 from celonis_frames._auth.keys import ApiKey
 from celonis_frames._client import Celonis
 from celonis_frames._connect import connect, current
-from celonis_frames.exceptions import ConfigError, NotFound, PermissionDenied
+from celonis_frames.exceptions import ColumnTypeError, ConfigError, NotFound, PermissionDenied
 from unit.conftest import CANARY, JOB, POOL, Server
 
 TWO = [{"id": "p-1", "name": "Sales"}, {"id": "p-2", "name": "sales"}]
@@ -120,22 +123,27 @@ def test_a_bare_key_is_rejected(scripted: Server) -> None:
 
 
 def test_the_default_connection(scripted: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last connect() that is open, then the environment, then an error."""
+    """The last connect(), else the environment, else an error; a closed connect() is an error."""
     with pytest.raises(ConfigError, match="CELONIS_URL"):
         current()
-    first = connect(scripted.url, auth=ApiKey("a"))
-    second = connect(scripted.url, auth=ApiKey("b"))
-    assert current() is second
-    second.close()
-    second.close()
-    assert second.closed
-    first.close()
     monkeypatch.setenv("CELONIS_URL", scripted.url)
     monkeypatch.setenv("CELONIS_API_TOKEN", CANARY)
     found = current()
     assert current() is found
     assert found.url == scripted.url
     found.close()
+    again = current()
+    assert again is not found
+    again.close()
+    first = connect(scripted.url, auth=ApiKey("a"))
+    second = connect(scripted.url, auth=ApiKey("b"))
+    assert current() is second
+    second.close()
+    second.close()
+    assert second.closed
+    with pytest.raises(ConfigError, match="is closed"):
+        current()
+    first.close()
     with connect() as third:
         assert current() is third
         assert CANARY not in repr(third)
@@ -194,3 +202,39 @@ def test_local(
     monkeypatch.setenv("CELONIS_URL", url)
     Celonis.from_env().close()
     assert started == [path, path]
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_closed_connection_is_named_as_such(scripted: Server, monkeypatch: Any) -> None:
+    """A function never turns to the environment because the last connection was closed."""
+    monkeypatch.setenv("CELONIS_URL", "https://other.eu-1.celonis.cloud")
+    monkeypatch.setenv("CELONIS_API_TOKEN", CANARY)
+    celonis_frames.connect(scripted.url, auth=ApiKey(CANARY)).close()
+    with pytest.raises(ConfigError, match="is closed"):
+        celonis_frames.push(pa.table({"A": [1]}), POOL, "T")
+    assert scripted.seen == []
+
+
+@pytest.mark.usefixtures("alone")
+def test_plan_has_the_defaults_of_the_last_connection(scripted: Server) -> None:
+    """The function plans what the function would push, and opens no connection for it."""
+    frame = pa.table({"C": [dt.time(9, 30)]})
+    with pytest.raises(ColumnTypeError):
+        celonis_frames.plan(frame, POOL, "T", columns={"C": "TIME"})
+    with celonis_frames.connect(scripted.url, auth=ApiKey(CANARY), upload={"file_type": "CSV"}):
+        plan = celonis_frames.plan(frame, POOL, "T", columns={"C": "TIME"})
+    assert plan.columns[0].type == "TIME"
+    assert scripted.seen == []
+
+
+@pytest.mark.parametrize("timeouts", [5, (1, 2), {"read": 3}])
+def test_timeouts_of_another_type_are_named(scripted: Server, timeouts: Any) -> None:
+    """Not an AttributeError at the first call."""
+    with pytest.raises(ConfigError, match=r"must be Timeouts\("):
+        Celonis(scripted.url, auth=ApiKey(CANARY), timeouts=timeouts)
+
+
+def test_a_client_of_another_type_is_named() -> None:
+    """A name in place of a connection is an error that says what to give."""
+    with pytest.raises(ConfigError, match="client='local' must be a connection"):
+        celonis_frames.push(pa.table({"A": [1]}), POOL, "T", client="local")  # type: ignore[arg-type]

@@ -68,3 +68,20 @@ def test_an_upsert_strategy_needs_keys_and_a_delta() -> None:
         with pytest.raises(KeyColumnError, match="upsertStrategy"):
             PushOptions.parse(upload=upload, **given)
     assert PushOptions.parse(upload=upload, keys="K").upload == upload
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"upload": {"worker": 2}}, "no 'worker', only .* Did you mean 'workers'"),
+        ({"upload": {"job_options": {"duplicateRemovalColumn": "V"}}}, "deduplicate_by="),
+        ({"upload": {"job_options": {1: 2}}}, "must be a string"),
+        ({"progress": "no"}, "progress='no' must be True or False"),
+        ({"wait": "no"}, "wait='no' must be True or False"),
+        ({"keys": []}, "names no column"),
+    ],
+)
+def test_nothing_is_ignored_in_silence(given: dict[str, Any], message: str) -> None:
+    """A value that would change nothing, or the opposite of what it says, is an error."""
+    with pytest.raises(ConfigError, match=message):
+        PushOptions.parse(**given)
