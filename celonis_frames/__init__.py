@@ -60,9 +60,4 @@ def __dir__() -> list[str]:
     return __all__
 
 
-# Users see these classes as they import them, in signatures, reprs and tracebacks.
-for _name in __all__:
-    if isinstance(_public := globals().get(_name), type):
-        _public.__module__ = __name__
-
 _accessors.install()

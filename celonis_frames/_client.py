@@ -269,7 +269,8 @@ class Celonis:
             ApiError: A request failed. Before execution the job is cancelled.
             JobFailed: The job ended in ERROR or CANCELED, with the server's logs.
             JobTimeout: The time was up.
-            UploadUncertain: The server does not have exactly the chunks sent; nothing was executed.
+            UploadUncertain: The server does not have exactly the chunks sent. Nothing was executed,
+                unless the message says otherwise.
         """
         connected = client or self
         return push_frame(connected._api, frame, pool, table, connected._options(locals()))
@@ -479,7 +480,8 @@ class Celonis:
             ApiError: A request failed; the stage stays.
             JobFailed: The job ended in ERROR or CANCELED while it was polled.
             JobTimeout: The time was up.
-            UploadUncertain: Which chunks arrived cannot be determined; nothing was executed.
+            UploadUncertain: Which chunks arrived cannot be determined. Nothing was executed, unless
+                the message says otherwise.
         """
         connected = client or self
         shown = connected._progress if progress is None else progress

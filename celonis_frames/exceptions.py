@@ -249,4 +249,8 @@ class JobTimeout(JobError):
 
 
 class UploadUncertain(JobError):
-    """It cannot be verified that every chunk arrived exactly once; the job was not executed."""
+    """It cannot be verified that every chunk arrived exactly once.
+
+    The job was not executed, unless the message says that it may have been: then check the table
+    before you push again.
+    """

@@ -220,3 +220,9 @@ def test_a_frame_is_freed_without_a_garbage_collection() -> None:
         assert reference() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("name", [n for n in celonis_frames.__all__ if n[0].isupper()])
+def test_the_types_of_public_classes_can_be_resolved(name: str) -> None:
+    """Tools that read annotations find every name in them."""
+    typing.get_type_hints(getattr(celonis_frames, name))

@@ -62,6 +62,8 @@ def _job_options(given: list[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise ConfigError(f"--job-option {text!r} must be NAME=VALUE.")
+        if name in options:
+            raise ConfigError(f"--job-option names {name!r} twice: give it one value.")
         options[name] = _number(value)
     return options
 

@@ -263,9 +263,8 @@ class Transport:
             error = from_requests_error(network_error, request, read, complete=complete)
         except BaseException as other:
             error = other
-            if not isinstance(other, Exception):
-                # Interrupted within the HTTP library: the locals of its frames hold the key.
-                other.__context__ = other.__traceback__ = None
+            # Whatever was raised within the HTTP library: the locals of its frames hold the key.
+            other.__context__ = other.__traceback__ = None
         # The error is raised out here so that no error of the HTTP library becomes its context.
         if body is not None and body.failure is not None:
             error = body.failure.with_traceback(body.trace)

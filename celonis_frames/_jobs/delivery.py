@@ -39,7 +39,12 @@ from celonis_frames._jobs.orphans import Orphans
 from celonis_frames._jobs.polling import wait_for
 from celonis_frames._jobs.submission import submit
 from celonis_frames._jobs.uploads import AmbiguousUploads, UploadProgress, Uploads
-from celonis_frames.exceptions import CelonisFramesError, JobTimeout, UploadUncertain
+from celonis_frames.exceptions import (
+    ApiError,
+    CelonisFramesError,
+    JobTimeout,
+    UploadUncertain,
+)
 
 MAX_JOBS = 3
 """Jobs created for one push, before the push fails."""
@@ -246,7 +251,8 @@ def _deliver(
             result.submitted = True
             # 5. After any doubt, count the chunks once more.
             if uploads.has_unknown:
-                _check_surplus(attempt)
+                with aborter:
+                    check_surplus(api, pool_id, job_id, uploads.chunks)
             return
         raise AssertionError("the last job returns or raises")
     except BaseException as error:
@@ -272,27 +278,36 @@ def _submit(
         )  # fmt: skip
 
 
-def _check_surplus(attempt: _Attempt) -> None:
+def check_surplus(api: DataPushApi, pool_id: str, job_id: str, sent: int) -> None:
     """Check that no lost upload was stored between the last count and the submission.
 
+    A surplus of chunks is certain, so a list that cannot be read now is only logged.
+
     Raises:
-        UploadUncertain: The submitted job holds more chunks than were sent.
+        UploadUncertain: The submitted job holds more chunks than were sent. It is cancelled if it
+            has not run.
     """
-    surplus = attempt.uploads.surplus()
-    if not surplus:
+    try:
+        policy = dataclasses.replace(api.policy, max_tries=2)
+        surplus = len(api.chunks(pool_id, job_id, policy=policy)) - sent
+    except (ApiError, Cancelled) as error:
+        _log.warning("job %s: its chunks could not be counted again: %r", job_id, error)
+        return
+    if surplus <= 0:
         return
     state = ""
     with contextlib.suppress(CelonisFramesError):
-        state = attempt.cancel()
+        cancel(api, pool_id, job_id)
+        state = wait_for(api, pool_id, job_id, timeout=CANCEL_WAIT_SECONDS).state
     raise UploadUncertain(
-        f"Job {attempt.job_id} was submitted with {counted(surplus, 'chunk')} more than were sent: "
-        "the server stored an upload after it had been counted as lost. "
+        f"Job {job_id} was submitted with {counted(surplus, 'chunk')} more than were sent: the "
+        "server stored an upload after it had been counted as lost. "
         + (
             "The job was cancelled and the table is unchanged: push again."
             if state == "CANCELED"
             else "Rows may be in the table twice: check it before you push again."
         ),
-        job_id=attempt.job_id,
+        job_id=job_id,
     )
 
 

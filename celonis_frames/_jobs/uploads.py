@@ -154,14 +154,6 @@ class Uploads:
         if self.has_unknown:
             check_no_duplicates(listed)
 
-    def surplus(self) -> int:
-        """The number of chunks in the job beyond those sent; 0 if they cannot be listed now."""
-        try:
-            return max(0, len(self._list()) - self.chunks)
-        except (ApiError, UploadUncertain) as error:
-            _log.warning("job %s: its chunks cannot be listed again: %s", self._job_id, error)
-            return 0
-
     def close(self) -> None:
         """Abort all uploads and wait until their threads have ended, at most 5 s."""
         self._stop.set()

@@ -102,10 +102,20 @@ def _as_given(_: str, value: Any) -> Any:
     return value
 
 
+class _Bytes(int):
+    """A size that was parsed, and needs no unit any more to be taken as it is."""
+
+    __slots__ = ()
+
+
 def _flag(name: str, value: Any) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise ConfigError(f"{name}={value!r} must be True or False.")
     return value
+
+
+def _wait(name: str, value: Any) -> bool | None:
+    return _flag(name, "None" if value is None else value)
 
 
 def _keys(name: str, value: Any) -> tuple[str, ...]:
@@ -166,7 +176,9 @@ def parse_chunk_bytes(name: str, size: Any) -> int | None:
     Raises:
         ConfigError: As `parse_bytes`.
     """
-    return None if size is None else parse_bytes(name, size, maximum=MAX_CHUNK_BYTES)
+    if size is None or isinstance(size, _Bytes):
+        return size
+    return _Bytes(parse_bytes(name, size, maximum=MAX_CHUNK_BYTES))
 
 
 def _parsed(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -331,7 +343,7 @@ class PushOptions:
         metadata={"parse": _staging, "cli": {"help": "fsspec URL to write the chunks to first"}},
     )
     wait: bool = _option(
-        True, _flag, "return once the job is submitted", action="store_true", flag="--no-wait"
+        True, _wait, "return once the job is submitted", action="store_true", flag="--no-wait"
     )
     timeout: float | None = _option(None, _timeout, "seconds for the whole push", type=float)
     progress: bool | None = _option(None, _flag)

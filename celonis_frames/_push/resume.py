@@ -9,8 +9,7 @@ from contextlib import ExitStack
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.signals import termination_as_system_exit
-from celonis_frames._formatting import counted
-from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
+from celonis_frames._jobs.delivery import Delivery, DeliveryResult, check_surplus, deliver
 from celonis_frames._push.pipeline import follow, job_note, resume_note, status_of
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
@@ -20,7 +19,6 @@ from celonis_frames.exceptions import (
     ConfigError,
     FrameError,
     NotFound,
-    UploadUncertain,
 )
 
 logger = logging.getLogger("celonis_frames")
@@ -104,13 +102,8 @@ def _resume(
             delivered.rows = sum(chunk.rows for chunk in chunks)
             delivered.chunks, delivered.bytes = len(chunks), sum(chunk.size for chunk in chunks)
             delivered.submitted = True
-            surplus = len(api.chunks(manifest.pool_id, job.id)) - len(chunks)
-            if surplus > 0:
-                raise UploadUncertain(
-                    f"Job {job.id} was submitted with {counted(surplus, 'chunk')} more than were "
-                    "staged: rows may be in the table twice. Check it, then delete the stage.",
-                    job_id=job.id,
-                )
+            limited = api.within(deadline=deadline, stop=None)
+            check_surplus(limited, manifest.pool_id, job.id, len(chunks))
         # 4. Wait for the job.
         job = follow(
             api, manifest.pool_id, delivered, progress, wait=wait, deadline=deadline,

@@ -22,6 +22,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,23 @@ class _OtherLease(NamedTuple):
     path: str
     holder: str
     holds: bool
+
+
+@contextlib.contextmanager
+def _removal_of(folder: str) -> Iterator[Callable[[], bool]]:
+    """A function that says whether the folder was removed meanwhile, although one is there again.
+
+    Only where folders can be opened; elsewhere a folder with an open file cannot be removed.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        yield lambda: False
+        return
+    try:
+        yield lambda: os.fstat(descriptor).st_nlink == 0
+    finally:
+        os.close(descriptor)
 
 
 class StageLease:
@@ -106,7 +124,14 @@ class StageLease:
             path = f"{self._folder}/{_LOCK_NAME}"
             lock = FileLock(path, thread_local=False, fallback_to_soft=False)
             try:
-                lock.acquire(blocking=False)
+                with _removal_of(self._folder) as removed:
+                    lock.acquire(blocking=False)
+                    if removed():
+                        # Its push was finished just now, and locking has made the folder again.
+                        lock.release(force=True)
+                        Path(path).unlink(missing_ok=True)
+                        Path(self._folder).rmdir()
+                        raise FileNotFoundError(self._folder)
                 self._lock = lock
             except Timeout:
                 locked_by_another = True

@@ -96,7 +96,8 @@ class Stage:
             try:
                 filesystem.makedirs(folder)
                 if isinstance(filesystem, LocalFileSystem):
-                    Path(folder).chmod(0o700)  # the rows are for the owner only
+                    with contextlib.suppress(OSError):  # some mounts have no permissions
+                        Path(folder).chmod(0o700)  # the rows are for the owner only
                 lease = StageLease(filesystem, folder)
                 write_manifest(filesystem, folder, manifest)
             except BaseException:

@@ -269,6 +269,19 @@ def test_a_surplus_chunk_in_a_submitted_job_is_reported(
     path = next(tmp_path.glob("stage/push-*/manifest.json"))
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps(manifest | {"chunks": []}))
-    with pytest.raises(exceptions.UploadUncertain, match="1 chunk more than were staged"):
+    with pytest.raises(exceptions.UploadUncertain, match="1 chunk more than were sent"):
         client.resume(stage)
-    client.job("P", manifest["job_id"]).cancel()
+    assert client.job("P", manifest["job_id"]).state == "CANCELED"
+
+
+def test_a_submitted_job_whose_chunks_cannot_be_listed_is_followed(
+    own: Any, client: Celonis, tmp_path: Path
+) -> None:
+    """The count after the submission is no condition: without it the job is followed to its end."""
+    stage = str(tmp_path / "stage")
+    own.faults.slow_jobs(running=2.5)
+    with pytest.raises(exceptions.JobTimeout):
+        client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=stage, timeout=1.0)
+    own.faults.answer("chunks", 404, times=None)
+    (status,) = client.resume(stage)
+    assert status.ok

@@ -330,3 +330,16 @@ def test_chunks_that_lack_a_row_are_not_executed() -> None:
     with pytest.raises(FrameError, match=r"have 3 rows, .* has 4\. Nothing was executed"):
         list(prepared.chunks())
     prepared.close()
+
+
+def test_a_sample_that_fails_does_not_end_the_push(
+    connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The estimate of a row's bytes only saves a wrong first size; the rows are checked anyway."""
+
+    def failing(*_: object) -> float:
+        raise MemoryError
+
+    monkeypatch.setattr("celonis_frames._push.prepared_frame.sample_row_bytes", failing)
+    frame = pl.DataFrame({"N": range(400_000)}).lazy()
+    assert connection.push(frame, "Tests", table, mode="REPLACE").rows == 400_000

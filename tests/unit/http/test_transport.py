@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import struct
 import threading
@@ -449,3 +450,27 @@ def test_an_unexpected_switch_or_endless_informational_responses_are_an_error(
     assert isinstance(error, ApiConnectionError)
     assert error.sent
     assert transport.request("GET", "/next").json() == {"path": "/next"}
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, MemoryError, KeyboardInterrupt])
+def test_whatever_is_raised_within_a_call_shows_no_key(
+    scripted: Server, open_transport: Open, kind: type[BaseException]
+) -> None:
+    """A signal handler may raise anything, as one with a time limit does: no frame has the key."""
+
+    def late(*_: object) -> None:
+        raise kind
+
+    scripted.say(lambda _: time.sleep(1.0))
+    transport = open_transport()
+    before = signal.signal(signal.SIGALRM, late)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(kind) as caught:
+            transport.request("GET", "/x")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert CANARY not in "".join(shown.format())
+    assert not [frame for frame in shown.stack if "/urllib3/" in frame.filename]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -85,3 +86,18 @@ def test_nothing_is_ignored_in_silence(given: dict[str, Any], message: str) -> N
     """A value that would change nothing, or the opposite of what it says, is an error."""
     with pytest.raises(ConfigError, match=message):
         PushOptions.parse(**given)
+
+
+def test_a_size_with_a_unit_needs_none_a_second_time() -> None:
+    """Settings are taken over and changed without being parsed as if they were given again."""
+    small = Upload(chunk_bytes="5 KB")
+    assert dataclasses.replace(small, workers=2) == Upload(chunk_bytes="5 KB", workers=2)
+    assert small.changed({"workers": 2}).chunk_bytes == 5_000
+    with pytest.raises(ConfigError, match="hardly"):
+        Upload(chunk_bytes=5_000)
+
+
+def test_wait_is_true_or_false() -> None:
+    """None would mean: do not wait."""
+    with pytest.raises(ConfigError, match="wait="):
+        PushOptions.parse(wait=None)

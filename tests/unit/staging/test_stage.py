@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,8 +17,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import filelock
 import fsspec
 import polars as pl
+import pyarrow as pa
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
@@ -30,6 +33,7 @@ from celonis_frames._push.options import PushOptions
 from celonis_frames._staging import lease
 from celonis_frames._staging.lease import StageLease
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
+from celonis_frames._staging.stage import Stage
 
 CANARY = "SECRETPW"
 FRAME = pl.DataFrame({"A": range(1_000)})
@@ -653,3 +657,33 @@ def test_what_is_staged_outlives_a_power_failure(
     assert len(chunks) > 1
     places = [*chunks, folder / "manifest.json", folder, staging, staging.parent, tmp_path]
     assert [place for place in places if place.stat().st_ino not in synced] == []
+
+
+def test_a_stage_that_is_removed_while_it_is_locked_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locking makes the folder again: the push was finished, and must not be taken for unsent."""
+    folder = tmp_path / f"push-{uuid.uuid4().hex}"
+    folder.mkdir()
+    acquire = filelock.FileLock.acquire
+
+    def removed_first(lock: Any, *args: Any, **options: Any) -> Any:
+        shutil.rmtree(folder)
+        return acquire(lock, *args, **options)
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", removed_first)
+    with pytest.raises(exceptions.ConfigError, match="another process has finished"):
+        Stage.reopen(LocalFileSystem(), str(folder))
+    assert not folder.exists()
+
+
+def test_a_mount_without_permissions_can_hold_a_stage(
+    client: Celonis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some mounts refuse to change permissions: the push works all the same."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refused)
+    assert client.push(pa.table({"A": [1]}), "P", "T", staging=str(tmp_path)).ok
