@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from urllib.parse import unquote, urlsplit
 
 from celonis_frames.exceptions import ConfigError
@@ -145,7 +146,8 @@ def _check_host(host: str, *, whole: bool) -> None:
         return
     if "." not in host:
         # Not quoted: a key pasted in the wrong place looks just like this.
-        msg = f"That is not a URL. Give the full one, such as {_EXAMPLE}, or team= and cluster=."
+        near = ' Did you mean "local"?' if get_close_matches(host, ["local"]) else ""
+        msg = f"That is not a URL.{near} Give all of it, such as {_EXAMPLE}, or team= and cluster=."
         raise ConfigError(msg)
     msg = (
         f"{host} does not end in {CLOUD}. If the key should really be sent there, give the full "

@@ -309,7 +309,8 @@ def _advice(code: str, client: OAuth2) -> str:
         ),
         "invalid_scope": (
             f"the client may not request {plain(' '.join(client.scopes))}. Give it these scopes in "
-            "Celonis, or request others: OAuth2(…, scopes=…) or OAUTH_SCOPES."
+            "Celonis, or request others: OAuth2(…, scopes=…) or OAUTH_SCOPES. Celonis spells the "
+            f"scope of this API {DATA_PUSH}, or data-push with a hyphen."
         ),
         "unauthorized_client": (
             "the client may not use client credentials. An administrator can allow that."

@@ -127,7 +127,10 @@ def _advice(status: int, auth: Auth, wait: float | None) -> str:
 
 
 def parse_error_body(content: bytes) -> tuple[str, tuple[str, ...]]:
-    """The message and the error codes of an error response, from the API's two known formats."""
+    """The message and the error codes of an error response, from the known formats.
+
+    Two are of the Data Push API; other APIs of Celonis use ``title`` and ``detail``.
+    """
     text = content.decode("utf-8", "replace")
     try:
         body: Any = json.loads(content)
@@ -141,6 +144,7 @@ def parse_error_body(content: bytes) -> tuple[str, tuple[str, ...]]:
         return "; ".join(map(_join_fields, errors)), tuple(codes)
     codes = [str(body["errorCode"])] if body.get("errorCode") else []
     message = body.get("message") or body.get("shortMessage") or body.get("error")
+    message = message or ": ".join(str(body[key]) for key in ("title", "detail") if body.get(key))
     if not message and not body.get("reference"):
         return text, tuple(codes)
     reference = f" (reference {body['reference']})" if body.get("reference") else ""

@@ -49,6 +49,14 @@ _SET_BY_PUSH = {
 }
 """Fields of a job that are not for `job_options`, and what sets them."""
 
+_OTHER_MODES = dict.fromkeys(
+    ("append", "insert", "merge", "update", "upsert"),
+    "mode='DELTA' appends, and upserts if keys= names the key columns",
+) | dict.fromkeys(
+    ("overwrite", "truncate", "write"), "mode='REPLACE' drops the table and creates it again"
+)
+"""What other libraries call the modes."""
+
 _Parse = Callable[[str, Any], Any]
 
 
@@ -75,6 +83,13 @@ def _one_of(*allowed: str) -> _Parse:
         raise ConfigError(f"{name}={value!r} is unknown: use {' or '.join(map(repr, allowed))}.")
 
     return parse
+
+
+def _mode(name: str, value: Any) -> str:
+    meaning = _OTHER_MODES.get(value.casefold()) if isinstance(value, str) else None
+    if meaning is not None:
+        raise ConfigError(f"{name}={value!r} is unknown: {meaning}.")
+    return _one_of("DELTA", "REPLACE")(name, value)  # type: ignore[no-any-return]
 
 
 def _instance(form: str, *kinds: type) -> _Parse:
@@ -301,9 +316,7 @@ class PushOptions:
     """
 
     # The table.
-    mode: Literal["DELTA", "REPLACE"] = _option(
-        "DELTA", _one_of("DELTA", "REPLACE"), "DELTA (default) or REPLACE"
-    )
+    mode: Literal["DELTA", "REPLACE"] = _option("DELTA", _mode, "DELTA (default) or REPLACE")
     keys: tuple[str, ...] = _option((), _keys, "key columns, separated by commas")
     connection: str | None = _option(
         None, _instance("an id or a name", str), "data connection: id or name"

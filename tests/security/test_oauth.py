@@ -287,7 +287,11 @@ def test_scopes_are_enforced(celonis: Any, pool: str) -> None:
     [
         ({}, ("nobody", "wrong-secret"), ["unknown", "OAUTH_METHOD", "invalid_client"]),
         ({"method": "post"}, ("nobody", "wrong-secret"), ["unknown", "invalid_client"]),
-        ({"scopes": "no.such"}, None, ["no.such", "OAUTH_SCOPES", "invalid_scope"]),
+        (
+            {"scopes": "no.such"},
+            None,
+            ["no.such", "OAUTH_SCOPES", "data_push", "data-push", "invalid_scope"],
+        ),
     ],
 )
 def test_errors_of_the_token_endpoint(

@@ -88,3 +88,14 @@ def test_a_pool_in_a_pasted_url() -> None:
     assert pool_in_url("dev.us-2.celonis.cloud/integration/ui/pools/ab-12") == (base, "ab-12")
     assert pool_in_url("Purchasing") is None
     assert pool_in_url("Purchasing / EU") is None
+
+
+@pytest.mark.parametrize("word", ["locla", "lokal", "LOCAI"])
+def test_a_misspelt_local_is_recognised(word: str) -> None:
+    """And nothing of the word is quoted: it could be a key."""
+    with pytest.raises(ConfigError, match='Did you mean "local"') as caught:
+        base_url(word)
+    assert word not in str(caught.value)
+    with pytest.raises(ConfigError) as other:
+        base_url("mvU4h2kJ9xQ")
+    assert "Did you mean" not in str(other.value)

@@ -474,3 +474,13 @@ def test_whatever_is_raised_within_a_call_shows_no_key(
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert CANARY not in "".join(shown.format())
     assert not [frame for frame in shown.stack if "/urllib3/" in frame.filename]
+
+
+def test_errors_of_other_apis_are_read_too(scripted: Server, open_transport: Open) -> None:
+    """They have a title and a detail in place of a message."""
+    body = {"title": "Forbidden", "status": 403, "detail": "Pool locked", "errorCode": "LOCKED"}
+    scripted.say(body, status=403)
+    error = fails(open_transport())
+    assert isinstance(error, PermissionDenied)
+    assert "The server says: Forbidden: Pool locked" in str(error)
+    assert error.error_codes == ("LOCKED",)

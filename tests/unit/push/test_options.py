@@ -101,3 +101,12 @@ def test_wait_is_true_or_false() -> None:
     """None would mean: do not wait."""
     with pytest.raises(ConfigError, match="wait="):
         PushOptions.parse(wait=None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"), [("upsert", "keys="), ("Append", "DELTA"), ("overwrite", "REPLACE")]
+)
+def test_the_modes_of_other_libraries_are_explained(mode: str, message: str) -> None:
+    """The message says which mode means the same here."""
+    with pytest.raises(ConfigError, match=message):
+        PushOptions.parse(mode=mode)
