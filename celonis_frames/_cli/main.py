@@ -133,33 +133,19 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _push(arguments: argparse.Namespace) -> None:
-    shown = _Warnings()
+    warnings = logging.StreamHandler()
+    warnings.setLevel(logging.WARNING)
+    warnings.setFormatter(logging.Formatter("! %(message)s"))
     logger = logging.getLogger("celonis_frames")
-    logger.addHandler(shown)
+    logger.addHandler(warnings)
     try:
         with Celonis.from_env() as celonis:
             status = celonis.push(
                 arguments.files, arguments.pool, arguments.table, **read_options(arguments)
             )
     finally:
-        logger.removeHandler(shown)
+        logger.removeHandler(warnings)
     _say(repr(status))
-    for warning in status.warnings:
-        if warning not in shown.texts:
-            _say_error(f"! {warning}")
-
-
-class _Warnings(logging.Handler):
-    """Shows what the library warns of when it does, and knows it afterwards."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.texts: set[str] = set()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(record.args, tuple):
-            self.texts.update(text for text in record.args if isinstance(text, str))
-        _say_error(f"! {record.getMessage()}")
 
 
 def _resume(arguments: argparse.Namespace) -> None:

@@ -136,11 +136,17 @@ class Verification:
             self._note(f"Table {self._table!r} gets new columns: {new}.")
 
     def check_after(self, job_id: str, state: str) -> tuple[str, ...]:
-        """Compare the table's rows with those sent; returns warnings.
+        """Compare the table's rows with those sent; returns warnings, which are logged.
 
         Raises:
             JobError: The table has more or fewer rows than possible.
         """
+        warnings = self._compare_rows(job_id, state)
+        for warning in warnings:
+            _log.warning("%s: %s", self._table, warning)
+        return warnings
+
+    def _compare_rows(self, job_id: str, state: str) -> tuple[str, ...]:
         if "rows" not in self._options.verify:
             return ()
         if state != "DONE":
@@ -243,3 +249,4 @@ class Verification:
 
     def _note(self, text: str) -> None:
         self.notes += (text,)
+        _log.warning("%s: %s", self._table, text)

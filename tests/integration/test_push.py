@@ -288,3 +288,19 @@ def test_changes_is_a_function_too(server: Any, connection: Celonis, table: str)
         changes.delete(pl.DataFrame({"K": [1]}))
     assert changes.status.ok
     assert sorted(server.table("Tests", table)["K"].to_pylist()) == [2, 3]
+
+
+def test_every_warning_is_logged(
+    connection: Celonis, table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever does not look at the status finds them in the log: before the push and after it."""
+    connection.push(pl.DataFrame({"K": [1], "V": ["a"]}), "Tests", table, keys="K")
+    caplog.clear()
+    frame = pl.DataFrame({"K": [1, 1], "N": [1, 2]})
+    status = connection.push(frame, "Tests", table, keys="K", verify="rows", wait=False)
+    assert len(status.warnings) > 3
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert sorted(text for text in logged if text.startswith(f"{table}: ")) == sorted(
+        f"{table}: {warning}" for warning in status.warnings
+    )
+    status.wait()
