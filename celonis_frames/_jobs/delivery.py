@@ -281,7 +281,7 @@ def _submit(
 def check_surplus(api: DataPushApi, pool_id: str, job_id: str, sent: int) -> None:
     """Check that no lost upload was stored between the last count and the submission.
 
-    A surplus of chunks is certain, so a list that cannot be read now is only logged.
+    Only a surplus proves something wrong: a list that cannot be read now is logged, no error.
 
     Raises:
         UploadUncertain: The submitted job holds more chunks than were sent. It is cancelled if it

@@ -118,19 +118,19 @@ def _as_given(_: str, value: Any) -> Any:
 
 
 class _Bytes(int):
-    """A size that was parsed, and needs no unit any more to be taken as it is."""
+    """A parsed size: parsing it again changes nothing, and it needs no unit."""
 
     __slots__ = ()
 
 
-def _flag(name: str, value: Any) -> bool | None:
-    if value is not None and not isinstance(value, bool):
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
         raise ConfigError(f"{name}={value!r} must be True or False.")
     return value
 
 
-def _wait(name: str, value: Any) -> bool | None:
-    return _flag(name, "None" if value is None else value)
+def _optional_flag(name: str, value: Any) -> bool | None:
+    return None if value is None else _flag(name, value)
 
 
 def _keys(name: str, value: Any) -> tuple[str, ...]:
@@ -330,7 +330,7 @@ class PushOptions:
         None, _rename,
         "rename all columns", choices=("snake", "upper_snake"),
     )  # fmt: skip
-    index: bool | None = _option(None, _flag)
+    index: bool | None = _option(None, _optional_flag)
     deduplicate_by: str | None = _option(
         None, _instance("a column's name", str),
         "of rows with the same key keep the one with the highest value here", metavar="NAME",
@@ -356,10 +356,10 @@ class PushOptions:
         metadata={"parse": _staging, "cli": {"help": "fsspec URL to write the chunks to first"}},
     )
     wait: bool = _option(
-        True, _wait, "return once the job is submitted", action="store_true", flag="--no-wait"
+        True, _flag, "return once the job is submitted", action="store_true", flag="--no-wait"
     )
     timeout: float | None = _option(None, _timeout, "seconds for the whole push", type=float)
-    progress: bool | None = _option(None, _flag)
+    progress: bool | None = _option(None, _optional_flag)
     upload: Upload = field(default_factory=Upload, metadata={"parse": _upload, "cli": None})
 
     def __post_init__(self) -> None:

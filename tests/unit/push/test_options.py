@@ -99,7 +99,7 @@ def test_a_size_with_a_unit_needs_none_a_second_time() -> None:
 
 def test_wait_is_true_or_false() -> None:
     """None would mean: do not wait."""
-    with pytest.raises(ConfigError, match="wait="):
+    with pytest.raises(ConfigError, match="wait=None must be True or False"):
         PushOptions.parse(wait=None)
 
 
