@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 from celonis_frames.exceptions import ConfigError
@@ -9,6 +10,9 @@ from celonis_frames.exceptions import ConfigError
 MIN_UNITLESS_BYTES = 10_000
 """Smallest size without a unit; below it a unit is required, since 256 most likely means MB."""
 
+_ASCII_SIGNS = str.maketrans(
+    {"·": "-", "…": "...", "✓": "OK", "✗": "!", "—": "-", "→": "->", "↑": "sent", "↓": "received"}
+)
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}  # fmt: skip
 
@@ -25,6 +29,18 @@ def format_bytes(size: float) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun: ``1 row``, ``2,000 rows``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """The text with whatever the encoding lacks replaced: our signs by ASCII, the rest escaped."""
+    encoding = encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except (UnicodeError, LookupError):
+        text = text.translate(_ASCII_SIGNS)
+        with contextlib.suppress(LookupError):  # an encoding that Python does not know
+            return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 def parse_bytes(name: str, size: object, *, maximum: int) -> int:

@@ -26,7 +26,7 @@ POOL, TABLE = "Purchasing", "EVENTS"
 _UUID = re.compile(r"([0-9a-f]{4})[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _WIDTH = 80
 
-Say = Callable[..., None]
+Say = Callable[..., object]
 
 
 def run(path: str | None, *, cases: int, keep: bool, say: Say) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from celonis_frames import Celonis, plan
 from celonis_frames._cli.arguments import add_options, read_options
 from celonis_frames._cli.demo import run as run_demo
+from celonis_frames._cli.printing import say, say_error
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import CelonisFramesError, JobError
 
@@ -31,20 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(parsed) or 0
     except CelonisFramesError as error:
         logs = [f"  {line}" for line in error.logs] if isinstance(error, JobError) else []
-        _say_error(f"{type(error).__name__}: {error}", *_notes(error), *logs)
+        say_error(f"{type(error).__name__}: {error}", *_notes(error), *logs)
         return 1
     except ImportError as error:
-        _say_error(str(error))
+        say_error(str(error))
         return 1
     except SystemExit as end:
-        _say_error(*_notes(end))
+        say_error(*_notes(end))
         raise
     except KeyboardInterrupt as interrupt:
-        _say_error(*_notes(interrupt))
+        say_error(*_notes(interrupt))
         return 130
-    except BrokenPipeError:  # a reader such as head has seen enough
-        sys.stderr.close()
-        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,7 +107,7 @@ def _command(commands: Any, name: str, run: Command, text: str) -> argparse.Argu
 
 
 def _demo_command(arguments: argparse.Namespace) -> int:
-    return run_demo(arguments.path, cases=arguments.cases, keep=arguments.keep, say=_say)
+    return run_demo(arguments.path, cases=arguments.cases, keep=arguments.keep, say=say)
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -121,7 +118,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     path, port = arguments.path, arguments.port
     strict = arguments.strict_pools
     with local.start(path, port, lenient=arguments.lenient, strict_pools=strict) as celonis:
-        _say(
+        say(
             f"Local Celonis at {celonis.url} ({path or 'in memory'})",
             "Point the library or any client at it:",
             f"  export CELONIS_URL={celonis.url}",
@@ -145,7 +142,7 @@ def _push(arguments: argparse.Namespace) -> None:
             )
     finally:
         logger.removeHandler(warnings)
-    _say(repr(status))
+    say(repr(status))
 
 
 def _resume(arguments: argparse.Namespace) -> None:
@@ -153,32 +150,40 @@ def _resume(arguments: argparse.Namespace) -> None:
         statuses = celonis.resume(
             arguments.staging, timeout=arguments.timeout, wait=not arguments.no_wait
         )
-    _say(*map(repr, statuses))
+    say(*map(repr, statuses))
 
 
-def _plan(arguments: argparse.Namespace) -> None:
-    _say(repr(plan(arguments.files, arguments.pool, arguments.table, **read_options(arguments))))
+def _plan(arguments: argparse.Namespace) -> int:
+    found = plan(arguments.files, arguments.pool, arguments.table, **read_options(arguments))
+    return _show(repr(found))
 
 
-def _jobs(arguments: argparse.Namespace) -> None:
+def _jobs(arguments: argparse.Namespace) -> int:
     with Celonis.from_env() as celonis:
         statuses = celonis.jobs(arguments.pool)
-    for status in statuses:
-        _say(f"{status.job_id}  {status.state:<8}  {status.mode:<7}  {status.table}")
     if not statuses:
-        _say_error(f"The pool {arguments.pool!r} has no jobs.")
+        say_error(f"The pool {arguments.pool!r} has no jobs.")
+    return _show(*(f"{one.job_id}  {one.state:<8}  {one.mode:<7}  {one.table}" for one in statuses))
 
 
-def _job(arguments: argparse.Namespace) -> None:
+def _job(arguments: argparse.Namespace) -> int:
     with Celonis.from_env() as celonis:
         status = celonis.job(arguments.pool, arguments.id)
-    _say(repr(status), *(f"  {line}" for line in status.logs))
+    return _show(repr(status), *(f"  {line}" for line in status.logs))
 
 
 def _cancel(arguments: argparse.Namespace) -> None:
     with Celonis.from_env() as celonis:
         status = celonis.job(arguments.pool, arguments.id).cancel()
-    _say(repr(status))
+    say(repr(status))
+
+
+def _show(*lines: str) -> int:
+    """Print what was asked for: unlike a push, the command failed if that is impossible."""
+    if say(*lines):
+        return 0
+    say_error("The output could not be written. Free space, or write it somewhere else.")
+    return 1
 
 
 def _count(text: str) -> int:
@@ -203,12 +208,3 @@ _port.__name__ = "port"
 
 def _notes(error: BaseException) -> list[str]:
     return getattr(error, "__notes__", [])
-
-
-def _say_error(*lines: str) -> None:
-    _say(*lines, file=sys.stderr)
-
-
-def _say(*lines: str, file: Any = None) -> None:
-    for line in lines:
-        print(line, file=file or sys.stdout, flush=True)  # the one place that prints

@@ -297,3 +297,74 @@ def test_an_empty_keys_is_refused(tmp_path: Path) -> None:
         done = _run("plan", str(file), "--table", "T", "--keys", keys)
         assert done.returncode == 1
         assert "--keys" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "table", "shown"),
+    [
+        ({"PYTHONIOENCODING": "ascii"}, "T_ASCII", b"DONE - T_ASCII (DELTA) - 2 rows"),
+        ({"PYTHONIOENCODING": "cp932"}, "T_932", b"DONE - T_932 (DELTA) - 2 rows"),
+        ({"PYTHONIOENCODING": "cp1252"}, "部品", b"DONE - \\u90e8\\u54c1 (DELTA) - 2 rows"),
+        (
+            {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+            "T_C",
+            b"DONE - T_C (DELTA) - 2 rows",
+        ),
+    ],
+)
+def test_a_push_succeeds_on_any_code_page(
+    server: Any, tmp_path: Path, environment: dict[str, str], table: str, shown: bytes
+) -> None:
+    """What stdout cannot encode is replaced; the exit status is that of the push."""
+    file = tmp_path / "x.parquet"
+    pl.DataFrame({"K": [1, 2]}).write_parquet(file)
+    to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    done = subprocess.run(
+        [sys.executable, "-m", "celonis_frames", "push", file, "--pool", "Pages", "--table", table],
+        capture_output=True, check=False, env=os.environ | to | environment,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert shown in done.stdout
+    assert server.table("Pages", table).num_rows == 2
+
+
+@pytest.mark.parametrize("closed", ["", "stdout", "stderr", "both"])
+@pytest.mark.parametrize("full", [False, True], ids=["pipe", "full"])
+def test_a_push_succeeds_without_anyone_to_read(
+    server: Any, tmp_path: Path, table: str, closed: str, full: bool
+) -> None:
+    """A closed pipe, a full disk or no stream at all: the rows are in, and the status is 0."""
+    file = tmp_path / "x.parquet"
+    pl.DataFrame({"K": [1, 1]}).write_parquet(file)
+    to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    redirections = {"": "", "stdout": ">&-", "stderr": "2>&-", "both": ">&- 2>&-"}[closed]
+    command = f'"$0" -m celonis_frames push "$1" --pool Pages --table {table} --keys K'
+    if full:
+        sink: Any = os.open("/dev/full", os.O_WRONLY)
+    else:
+        gone, sink = os.pipe()
+        os.close(gone)
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{command} {redirections}", sys.executable, str(file)],
+            stdout=sink, stderr=sink, check=False, env=os.environ | to,
+        )  # fmt: skip
+    finally:
+        os.close(sink)
+    assert done.returncode == 0
+    assert server.table("Pages", table).num_rows == 1
+
+
+def test_a_list_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """Of a command that only shows something, the exit status says whether it could."""
+    file = tmp_path / "x.parquet"
+    pl.DataFrame({"K": [1, 2]}).write_parquet(file)
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "celonis_frames", "plan", file, "--table", "T"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert (
+        done.stderr == "The output could not be written. Free space, or write it somewhere else.\n"
+    )

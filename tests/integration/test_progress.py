@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import pty
 import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +138,139 @@ def test_without_a_stderr_nothing_breaks(server: Any, table: str, tmp_path: Path
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+class Broken(io.StringIO):
+    """A stream that can no longer be written to."""
+
+    encoding = "utf-8"
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, _: str) -> int:
+        raise self.error
+
+    def flush(self) -> None:
+        raise self.error
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(32, "gone"), OSError(28, "no space"), OSError(5, "terminal closed"),
+     ValueError("I/O operation on closed file"), RuntimeError("odd")],
+    ids=lambda error: f"{type(error).__name__}-{getattr(error, 'errno', '')}",
+)  # fmt: skip
+def test_a_stream_that_breaks_fails_no_push(
+    connection: Celonis, table: str, error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Whatever the stream raises, the push succeeds, and so does the next one, with a bar."""
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", Broken(error))
+        assert connection.push(FRAME, "Bars", table, mode="REPLACE", progress=True).ok
+    assert connection.push(FRAME, "Bars", table, mode="REPLACE", progress=True).ok
+    assert f"{table}: uploading" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("progress", [True, None])
+@pytest.mark.parametrize("stream", [None, object(), io.StringIO()], ids=["none", "odd", "closed"])
+def test_without_a_usable_stream_there_is_no_bar(
+    connection: Celonis,
+    table: str,
+    stream: Any,
+    progress: bool | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No stderr, one that is no stream, or a closed one: the push works all the same."""
+    if isinstance(stream, io.StringIO):
+        stream.close()
+    monkeypatch.setattr("sys.stderr", stream)
+    assert connection.push(FRAME, "Bars", table, mode="REPLACE", progress=progress).ok
+
+
+def test_a_label_that_the_stream_cannot_encode_is_replaced(
+    connection: Celonis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a console of another code page the bar shows escapes instead of failing."""
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", errors="strict")
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", console)
+        assert connection.push(FRAME, "Bars", "部品", mode="REPLACE", progress=True).ok
+        console.flush()
+    assert b"\\u90e8\\u54c1: uploading" in console.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a widget"), KeyboardInterrupt()], ids=repr)
+def test_an_error_within_a_bar_locks_no_other_bar(
+    connection: Celonis, table: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of a widget drops the bar, Ctrl-C is raised; later bars work, also in threads."""
+
+    def refresh(bar: Bar, **_: Any) -> None:
+        bar._lock.acquire()
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tqdm.auto.tqdm, "refresh", refresh)
+        if isinstance(error, Exception):
+            assert connection.push(FRAME, "Bars", table, mode="REPLACE", progress=True).ok
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                connection.push(FRAME, "Bars", table, mode="REPLACE", progress=True)
+    pushed: list[bool] = []
+    thread = threading.Thread(
+        target=lambda: pushed.append(
+            connection.push(FRAME, "Bars", table, mode="REPLACE", progress=True).ok
+        ),
+        daemon=True,
+    )
+    thread.start()
+    thread.join(30)
+    assert pushed == [True]
+
+
+def test_a_lock_of_tqdm_that_another_bar_left_locked_stops_no_push(
+    connection: Celonis, table: str
+) -> None:
+    """After an error tqdm does not release its lock; the bars of pushes have their own."""
+    lock = tqdm.auto.tqdm.get_lock()
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            held.set()
+            done.wait(30)
+
+    holder = threading.Thread(target=hold, daemon=True)
+    holder.start()
+    held.wait(30)
+    try:
+        assert connection.push(FRAME, "Bars", table, progress=True).ok
+    finally:
+        done.set()
+        holder.join(30)
+
+
+@pytest.mark.parametrize("stream", [Broken(OSError(28, "")), io.StringIO()], ids=["full", "closed"])
+def test_a_warning_that_cannot_be_logged_fails_no_push(
+    connection: Celonis, table: str, stream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python writes warnings to stderr if logging is not configured, and raises if it is closed."""
+    if not isinstance(stream, Broken):
+        stream.close()
+    logger = logging.getLogger("celonis_frames")
+    handler = logging.StreamHandler(stream)
+    logger.addHandler(handler)
+    frame = pl.DataFrame({"K": [1, 1]})
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stderr", stream)
+            status = connection.push(frame, "Bars", table, keys="K", progress=False)
+    finally:
+        logger.removeHandler(handler)
+    assert status.warnings
+    assert status.ok
