@@ -47,7 +47,8 @@ class Changes:
         """Add rows that replace the rows with the same keys, or are new.
 
         Args:
-            frame: As for `celonis_frames.push`; all frames to upsert have the same columns.
+            frame: As for `celonis_frames.push`; all frames to upsert have the same columns, in
+                any order.
 
         Raises:
             FrameError, ConfigError: The frame cannot be sent; see `celonis_frames.push`.
@@ -94,7 +95,12 @@ class Changes:
             )
         if not self._open:
             raise ConfigError("These changes were already sent. Call changes() again for new ones.")
-        prepared = prepare(frame, self._table, self._options, deleted=deleted, spare=self._spare)
+        # The chunks of one kind have the same columns in the same order.
+        alike = (other.layout for other in self._frames if other.deleted == deleted)
+        prepared = prepare(
+            frame, self._table, self._options, deleted=deleted, spare=self._spare,
+            like=next(alike, None),
+        )  # fmt: skip
         self._check_columns(prepared)
         if self._options.staging is None:
             try:

@@ -337,21 +337,25 @@ def prepare(
     *,
     deleted: bool = False,
     spare: MemoryBudget | None = None,
+    like: TableLayout | None = None,
 ) -> PreparedFrame:
     """The frame with its layout, after the checks of its schema; reads no row.
 
     `deleted` frames have keys of rows to delete. Without a `spare` memory budget, shared with other
-    frames, it gets one of its own.
+    frames, it gets one of its own. Its columns are sent in the order of the layout `like`, if that
+    has the same.
 
     Raises:
         FrameError: The frame cannot be sent.
         ConfigError: An option does not fit the frame.
     """
     check_name(table, "The table")
-    source = read(frame, index=options.index)
+    source = read(frame, index=options.index, wide=options.conversion.takes_wide_integers)
     if deleted:
         source = _keys_only(source, options)
     shape = build_layout(source.schema, options.keys, options.conversion)
+    if like is not None:
+        shape = shape.ordered_like(like)
     by, names = options.deduplicate_by, [column.name for column in shape.columns]
     if by is not None and by not in names:
         raise KeyColumnError(f"deduplicate_by={by!r} is not a column of the frame. It has {names}.")

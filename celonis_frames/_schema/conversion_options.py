@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from celonis_frames._schema.names import Rename
+from celonis_frames._schema.names import Rename, renamed
 from celonis_frames._schema.overrides import Column
 
 Nested = Literal["error", "json"]
@@ -27,3 +27,8 @@ class ConversionOptions:
     binary: Binary = "error"
     infinity: Infinity = "error"
     csv: bool = False  # the file is CSV: times in microseconds, and TIME is possible
+
+    def takes_wide_integers(self, name: str) -> bool:
+        """Whether `columns=` sends this column of the frame as a type for integers of any size."""
+        overrides = (self.columns.get(one) for one in (name, renamed(name, self.rename)))
+        return any(found is not None and found.type in ("STRING", "FLOAT") for found in overrides)

@@ -59,15 +59,11 @@ def column_names(old: list[str], rename: Rename | None) -> list[str]:
         ColumnNameError: A name that Celonis does not accept, two names that differ only in case,
             or a column to rename that the frame does not have.
     """
-    if isinstance(rename, str):
-        new = [_snake(name, upper=rename == "upper_snake") for name in old]
-    else:
-        rename = rename or {}
-        if missing := [name for name in rename if name not in old]:
-            raise ColumnNameError(
-                f"rename= names columns that the frame does not have: {missing}. It has {old}."
-            )
-        new = [rename.get(name, name) for name in old]
+    if isinstance(rename, Mapping) and (missing := [name for name in rename if name not in old]):
+        raise ColumnNameError(
+            f"rename= names columns that the frame does not have: {missing}. It has {old}."
+        )
+    new = [renamed(name, rename) for name in old]
     seen: dict[str, str] = {}
     for name in new:
         check_name(name, "A column")
@@ -86,6 +82,13 @@ def column_names(old: list[str], rename: Rename | None) -> list[str]:
             )
         seen[folded] = name
     return new
+
+
+def renamed(name: str, rename: Rename | None) -> str:
+    """The name that a column of the frame gets by `rename=`."""
+    if isinstance(rename, str):
+        return _snake(name, upper=rename == "upper_snake")
+    return (rename or {}).get(name, name)
 
 
 def _snake(name: str, *, upper: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -41,6 +41,14 @@ class TableLayout:
     def keys(self) -> tuple[str, ...]:
         """Names of the key columns in the table."""
         return tuple(column.name for column in self.columns if column.key)
+
+    def ordered_like(self, other: TableLayout) -> TableLayout:
+        """This layout with its columns in the order of `other`, if that has the same columns."""
+        places = {column.name: place for place, column in enumerate(other.columns)}
+        if places.keys() != {column.name for column in self.columns}:
+            return self
+        columns = tuple(sorted(self.columns, key=lambda column: places[column.name]))
+        return replace(self, columns=columns, encoded_schema=_encoded_schema(columns))
 
     def convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch with the table's names and the encoded types.
@@ -96,8 +104,11 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
                 name, conversion, override.length, key=position in key_positions,
             )
         )  # fmt: skip
-    encoded_schema = pa.schema([pa.field(c.name, c.conversion.encoded_type) for c in columns])
-    return TableLayout(tuple(columns), encoded_schema, options)
+    return TableLayout(tuple(columns), _encoded_schema(columns), options)
+
+
+def _encoded_schema(columns: Iterable[ColumnPlan]) -> pa.Schema:
+    return pa.schema([pa.field(c.name, c.conversion.encoded_type) for c in columns])
 
 
 def key_columns(schema: pa.Schema, keys: Iterable[str], options: ConversionOptions) -> list[str]:

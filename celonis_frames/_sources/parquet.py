@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from celonis_frames._arrow.batching import BATCH_ROWS, rows_per_batch
 from celonis_frames._filesystem import display_url
+from celonis_frames._sources.alignment import align_to_schema, check_same_names
 from celonis_frames._sources.int96 import Unit, find_times
-from celonis_frames._sources.iterables import align_to_schema, check_same_names, infer_schema
+from celonis_frames._sources.iterables import infer_schema
 from celonis_frames._sources.parquet_footer import (
     ParquetFile,
     page_offsets,
@@ -23,6 +24,8 @@ from celonis_frames._sources.parquet_footer import (
 from celonis_frames.exceptions import FrameError
 
 _Batches = Iterator[pa.RecordBatch]
+
+_BEFORE = "the files before"
 
 
 class ParquetFiles:
@@ -42,8 +45,8 @@ class ParquetFiles:
         self._batch_rows = rows_per_batch(BATCH_ROWS, row_bytes)
         self.schema = first
         if not self._same_schema:
-            for number, file in enumerate(files, start=1):
-                check_same_names(file.schema, first.names, number)
+            for position, file in enumerate(files):
+                check_same_names(file.schema, first.names, self._shown(position), "the first file")
             self.schema = infer_schema(
                 (file.schema, functools.partial(self._read, [file])) for file in files
             )
@@ -76,7 +79,7 @@ class ParquetFiles:
             return
         for position in chosen:
             for batch in self._read([self.files[position]]):
-                yield align_to_schema(batch, self.schema, position + 1)
+                yield align_to_schema(batch, self.schema, self._shown(position), _BEFORE)
 
     def read_content(self, position: int, content: Any) -> tuple[ParquetFile, list[int], _Batches]:
         """The footer, the page offsets and the rows of a file, whose content is read as they are.
@@ -92,7 +95,10 @@ class ParquetFiles:
         )
         rows = opened.iter_batches(batch_size=self._batch_rows)
         if not self._same_schema:
-            rows = (align_to_schema(batch, self.schema, position + 1) for batch in rows)
+            rows = (
+                align_to_schema(batch, self.schema, self._shown(position), _BEFORE)
+                for batch in rows
+            )
         footer = read_footer(opened, file.path, file.size, file)
         return footer, page_offsets(opened.metadata), rows
 
@@ -101,6 +107,10 @@ class ParquetFiles:
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         return page_offsets(pq.read_metadata(self.files[position].path, filesystem=self.filesystem))
+
+    def _shown(self, position: int) -> str:
+        """Names a file in a message."""
+        return f"file {display_url(self.filesystem, self.files[position].path)!r}"
 
     def _int96_files(self) -> Iterator[tuple[str, Any]]:
         """Files with INT96 columns: their URL, and a function that opens them."""

@@ -16,6 +16,7 @@ from celonis_frames._arrow.batching import (
     target_batch_bytes,
 )
 from celonis_frames._arrow.extension_types import WideInteger, views_fit
+from celonis_frames._sources.alignment import match_batches
 from celonis_frames._sources.source import Source
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
@@ -59,7 +60,7 @@ def read_lazy(frame: Any) -> Source:
         raise FrameError(f"The LazyFrame's query fails: {error}") from error
     rows = rows_per_batch(BATCH_ROWS, 16 * len(schema))
 
-    def batches() -> Iterator[pa.RecordBatch]:
+    def parts() -> Iterator[pa.RecordBatch]:
         try:
             for part in frame.collect_batches(
                 chunk_size=rows, maintain_order=True, engine="streaming"
@@ -69,7 +70,12 @@ def read_lazy(frame: Any) -> Source:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise FrameError(f"The LazyFrame's query fails: {error}") from error
 
-    return Source("polars LazyFrame", schema, None, True, False, batches, sized=True)
+    kind = "polars LazyFrame"
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        return match_batches(parts(), schema, kind)
+
+    return Source(kind, schema, None, True, False, batches, sized=True)
 
 
 def _to_arrow(frame: Any) -> pa.Table:

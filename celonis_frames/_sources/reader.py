@@ -23,6 +23,7 @@ from celonis_frames._arrow.batching import (
     rows_per_batch,
     target_batch_bytes,
 )
+from celonis_frames._sources.alignment import match_batches
 from celonis_frames._sources.int96 import dataset_notes
 from celonis_frames._sources.iterables import read_frames
 from celonis_frames._sources.pandas import read_pandas
@@ -41,13 +42,17 @@ KINDS = (
 )
 
 
-def read(frame: Any, *, index: bool | None = None) -> Source:
+def read(
+    frame: Any, *, index: bool | None = None, wide: Callable[[str], bool] = lambda _: False
+) -> Source:
     """A `Source` of the frame's rows; the frame itself is not changed.
 
     Args:
         frame: One of the kinds the package's documentation lists.
         index: For pandas only. None keeps a named index as columns and drops an unnamed one;
             True and False force it.
+        wide: Says by the name of a column whether integers of any size can be sent, as strings for
+            example. Then the columns of several frames need not be 64-bit integers.
 
     Raises:
         FrameError: The object is no frame, or a path matches no file.
@@ -55,14 +60,14 @@ def read(frame: Any, *, index: bool | None = None) -> Source:
         ColumnTypeError: A column that has no Arrow type.
         ConfigError: `index` was given for a frame that has none.
     """
-    source = _read(frame, index=index)
+    source = _read(frame, index, wide)
     if source.sized:
         return replace(source, batches=lambda: coalesce_small(source.batches()))
     target = target_batch_bytes(in_memory=source.immutable and not source.expensive)
     return replace(source, batches=lambda: rebatch(source.batches(), target))
 
 
-def _read(frame: Any, *, index: bool | None = None) -> Source:
+def _read(frame: Any, index: bool | None, wide: Callable[[str], bool]) -> Source:
     pandas: Any = sys.modules.get("pandas")
     polars: Any = sys.modules.get("polars")
     if pandas is not None and isinstance(frame, _class_of(pandas, "DataFrame")):
@@ -76,10 +81,10 @@ def _read(frame: Any, *, index: bool | None = None) -> Source:
         return read_polars(frame)
     if polars is not None and isinstance(frame, _class_of(polars, "LazyFrame")):
         return read_lazy(frame)
-    return _read_arrow(frame)
+    return _read_arrow(frame, wide)
 
 
-def _read_arrow(frame: Any) -> Source:
+def _read_arrow(frame: Any, wide: Callable[[str], bool]) -> Source:
     if isinstance(frame, pa.RecordBatch):
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
@@ -103,7 +108,7 @@ def _read_arrow(frame: Any) -> Source:
             ) from error
         return _read_stream(reader, _type_name(frame))
     if isinstance(frame, Iterable) and not isinstance(frame, bytes | bytearray | dict | set):
-        return _read_iterable(frame)
+        return _read_iterable(frame, wide)
     raise FrameError(f"The frame is a {_type_name(frame)}; it must be {KINDS}.")
 
 
@@ -122,7 +127,11 @@ def _read_dataset(dataset: Any) -> Source:
     return Source(
         "pyarrow Dataset", dataset.schema, None, True, False,
         # Unless rows and read-ahead are limited, a scan of wide files holds many decoded batches.
-        lambda: dataset.to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1),
+        lambda: match_batches(
+            dataset.to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1),
+            dataset.schema,
+            "pyarrow Dataset",
+        ),
         dataset_notes(dataset, rows),
     )  # fmt: skip
 
@@ -140,10 +149,15 @@ def _file_row_bytes(dataset: Any) -> float:
 
 
 def _read_stream(reader: pa.RecordBatchReader, kind: str) -> Source:
-    return Source(kind, reader.schema, None, False, False, lambda: iter(reader))
+    schema = reader.schema
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        return match_batches(reader, schema, kind)
+
+    return Source(kind, schema, None, False, False, batches)
 
 
-def _read_iterable(frames: Iterable[Any]) -> Source:
+def _read_iterable(frames: Iterable[Any], wide: Callable[[str], bool]) -> Source:
     iterator = iter(frames)
     first = next(iterator, None)
     if first is None:
@@ -152,15 +166,15 @@ def _read_iterable(frames: Iterable[Any]) -> Source:
         raise FrameError(
             f"The frame is a {_type_name(frames)} of {_type_name(first)}; it must be {KINDS}."
         )
-    head = _read(first)
+    head = _read(first, None, wide)
 
     def each() -> Iterator[tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]]:
         yield head.schema, head.batches
         for frame in iterator:
-            source = _read(frame)
+            source = _read(frame, None, wide)
             yield source.schema, source.batches
 
-    schema, batches = read_frames(each())
+    schema, batches = read_frames(each(), wide)
     return Source(f"iterator of {head.kind}s", schema, None, False, False, batches, head.notes)
 
 

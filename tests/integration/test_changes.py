@@ -57,6 +57,23 @@ def test_upserts_and_deletes_take_effect_together(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
+def test_frames_of_one_job_may_order_their_columns(
+    file_type: Any, server: Any, connection: Celonis, table: str
+) -> None:
+    """Columns are matched by name, of upserts as of deletes."""
+    with connection.changes(
+        POOL, table, keys=["K", "L"], upload={"file_type": file_type}
+    ) as changes:
+        changes.upsert(pd.DataFrame({"K": ["1"], "L": ["a"], "V": ["x"]}))
+        changes.upsert(pd.DataFrame({"V": ["y"], "L": ["b"], "K": ["2"]}))
+        changes.upsert(pl.DataFrame({"L": ["c", "d"], "V": ["z"] * 2, "K": ["3", "4"]}))
+        changes.delete(pd.DataFrame({"L": ["a"], "K": ["1"]}))
+        changes.delete(pd.DataFrame({"K": ["3"], "V": [1], "L": ["c"]}))
+    rows = server.table(POOL, table).sort_by("K").to_pydict()
+    assert rows == {"K": ["2", "4"], "L": ["b", "d"], "V": ["y", "z"]}
+
+
 def test_the_longest_string_of_all_frames_sets_the_length(
     connection: Celonis, server: Any, table: str
 ) -> None:

@@ -130,7 +130,8 @@ def test_parts_of_different_types_are_brought_together_or_rejected(
             pq.write_table(part, tmp_path / f"{place}.parquet")
         parts = str(tmp_path / "*.parquet")
     if stored is None:
-        with pytest.raises(exceptions.ColumnTypeError, match=r"'A'.*frame 2"):
+        second_part = r"1\.parquet" if as_files else "frame 2"
+        with pytest.raises(exceptions.ColumnTypeError, match=f"'A'.*{second_part}"):
             connection.push(parts, "Frames", table)
     else:
         connection.push(parts, "Frames", table, mode="REPLACE")
@@ -177,3 +178,30 @@ def test_a_frame_that_waits_may_begin_with_an_empty_batch() -> None:
     batches = list(read(iter(frames)).batches())
     back = pa.Table.from_batches(batches).to_pydict()
     assert back == {"A": [None, None, 1, 2], "T": ["x", None] * 2}
+
+
+WIDE = 2**100
+
+
+@pytest.mark.parametrize("first", [pl.Int64, pl.Int128, pl.UInt64])
+@pytest.mark.parametrize("rename", [None, "upper_snake"])
+def test_wide_integers_in_a_later_frame(
+    first: Any, rename: Any, server: Any, connection: Celonis, table: str
+) -> None:
+    """`columns=` decides what fits: any integer as STRING or FLOAT, 64 bits as INTEGER."""
+    name = "c" if rename else "C"
+
+    def frames(last: int) -> Any:
+        return iter([pl.DataFrame({name: [7]}, schema={name: first}),
+                     pl.DataFrame({name: [last]}, schema={name: pl.Int128})])  # fmt: skip
+
+    stored = {"STRING": ["7", str(WIDE)], "FLOAT": [7.0, float(WIDE)]}
+    for kind, values in stored.items():
+        connection.push(
+            frames(WIDE), "Frames", table, mode="REPLACE", columns={"C": kind}, rename=rename
+        )  # type: ignore[call-overload,unused-ignore]
+        assert server.table("Frames", table)["C"].to_pylist() == values
+    connection.push(frames(-8), "Frames", table, mode="REPLACE", rename=rename)
+    assert server.table("Frames", table)["C"].to_pylist() == [7, -8]
+    with pytest.raises(exceptions.ColumnTypeError, match="STRING"):
+        connection.push(frames(WIDE), "Frames", table, mode="REPLACE", rename=rename)
