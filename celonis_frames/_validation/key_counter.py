@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from celonis_frames._arrow.casts import decoded
+from celonis_frames._validation.key_digest import key_digests
 
 LIMIT_BYTES = 32_000_000
-"""Arrow bytes of distinct keys that are kept: about two million keys of two numbers."""
+"""Bytes of the digests of distinct keys that are kept: two million, or four of numbers."""
 
 _MIN_MERGED_ROWS = 262_144
 """Rows that are merged into the keys at a time, at least: a merge reads all keys."""
+_PART_ROWS = 131_072
+"""Rows that are grouped at a time, about: Arrow's hash table takes some 100 bytes for each."""
+_MAX_PARTS = 32
+"""Parts into which the digests are divided by their first bits, at most."""
 
 
 class DuplicateKeyCounter:
     """Counts rows whose key an earlier row has.
 
-    New rows are merged into the distinct keys each time they are as many as these: that reads every
-    key about twice. If the keys outgrow `LIMIT_BYTES`, counting stops and the memory is freed.
-    Several threads may call `update`.
+    Only digests of the keys are kept (see `key_digest`). New ones are merged into the distinct ones
+    each time they are as many as these: that reads every digest about twice. If the digests outgrow
+    `LIMIT_BYTES`, counting stops and the memory is freed. Several threads may call `update`.
     """
 
     def __init__(self) -> None:
         self.rows = 0  # counted
         self.complete = True  # whether all rows were counted
-        self._known: pa.Table | None = None
+        self._known: list[pa.Table] = []  # parts by the first bits of the digests, 2^n of them
         self._waiting: list[pa.Table] = []
         self._waiting_rows = self._waiting_bytes = 0
         self._repeated = 0
@@ -36,14 +41,17 @@ class DuplicateKeyCounter:
 
     def update(self, keys: Sequence[Any]) -> None:
         """Count rows, given as the arrays of their key columns."""
-        part = pa.table([_groupable(array) for array in keys], list(map(str, range(len(keys)))))
+        if not self.complete:
+            return
+        digests = key_digests(keys)
+        part = pa.table(digests, list(map(str, range(len(digests)))))
         with self._lock:
             if not self.complete:
                 return
             self._waiting.append(part)
             self._waiting_rows += part.num_rows
             self._waiting_bytes += part.nbytes
-            known = 0 if self._known is None else self._known.num_rows
+            known = sum(part.num_rows for part in self._known)
             enough = self._waiting_rows >= max(known, _MIN_MERGED_ROWS)
             if enough or self._waiting_bytes > LIMIT_BYTES:
                 self._merge()
@@ -57,19 +65,28 @@ class DuplicateKeyCounter:
             return self._repeated
 
     def _merge(self) -> None:
-        parts = self._waiting if self._known is None else [self._known, *self._waiting]
-        together = pa.concat_tables(parts)
-        self._known = together.group_by(together.column_names, use_threads=False).aggregate([])
-        self._repeated += together.num_rows - self._known.num_rows
+        """Group part by part, so that Arrow's hash table stays small."""
+        waiting = pa.concat_tables(self._waiting)
+        known = sum(part.num_rows for part in self._known)
+        bits = min((known + waiting.num_rows) // _PART_ROWS, _MAX_PARTS - 1).bit_length()
+        if len(self._known) != 1 << bits:
+            self._known = list(_parts(pa.concat_tables([waiting.slice(0, 0), *self._known]), bits))
+        for place, part in enumerate(_parts(waiting, bits)):
+            together = pa.concat_tables([self._known[place], part])
+            distinct = together.group_by(together.column_names, use_threads=False).aggregate([])
+            self._repeated += together.num_rows - distinct.num_rows
+            self._known[place] = distinct
         self.rows += self._waiting_rows
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
-        if self._known.nbytes > LIMIT_BYTES:
-            self._known, self.complete = None, False
+        if sum(part.nbytes for part in self._known) > LIMIT_BYTES:
+            self._known, self.complete = [], False
 
 
-def _groupable(array: Any) -> Any:
-    array = decoded(array)
-    if pa.types.is_string(array.type):  # a later batch may have narrower offsets
-        array = array.cast(pa.large_string())
-    # A copy, so that a key does not keep its whole batch in memory.
-    return pa.concat_arrays([array.slice(0, 0), array])
+def _parts(digests: pa.Table, bits: int) -> Iterator[pa.Table]:
+    """The rows by the first bits of their first numbers."""
+    if not bits:
+        yield digests
+        return
+    place = pc.shift_right(digests.column(0), pa.scalar(64 - bits, pa.uint64()))
+    for number in range(1 << bits):
+        yield digests.filter(pc.equal(place, pa.scalar(number, pa.uint64())))
