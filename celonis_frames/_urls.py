@@ -51,8 +51,10 @@ def parse_url(text: str) -> TeamUrl:
         parts = urlsplit(given if whole else f"https://{given}")
         host, port = (parts.hostname or "").removesuffix("."), parts.port
     except ValueError:
+        host, port = "", 0
+    if port == 0:
         msg = f"The URL cannot be parsed. Give one like {_EXAMPLE}."
-        raise ConfigError(msg) from None
+        raise ConfigError(msg)
     if "@" in parts.netloc:
         msg = (
             "The URL contains a user name or a password (before '@'). Leave them out: keys are "
@@ -136,7 +138,12 @@ def _check_host(host: str, *, whole: bool) -> None:
             msg = f"The URL has no valid host. Give one like {_EXAMPLE}."
             raise ConfigError(msg) from None
         return
-    if not _HOST.fullmatch(host) or ".." in host:
+    labels = host.split(".")
+    if (
+        not _HOST.fullmatch(host)
+        or len(host) > 253
+        or not all(0 < len(one) <= 63 for one in labels)
+    ):
         msg = (
             f"The URL has no valid host. Give one like {_EXAMPLE}; write a host with other letters "
             "than a to z in its xn-- form."

@@ -23,7 +23,7 @@ from celonis_frames._concurrency.cancellation import pause
 from celonis_frames._http.auth import Auth, Credentials, PostForm, Secret, Unpicklable
 from celonis_frames._http.messages import RawResponse
 from celonis_frames._http.redaction import MASK, plain
-from celonis_frames._http.status_errors import retry_after, unreadable
+from celonis_frames._http.status_errors import page_error, retry_after, unreadable
 from celonis_frames.exceptions import (
     ApiConnectionError,
     ApiError,
@@ -268,6 +268,8 @@ def _read_token(response: RawResponse) -> tuple[Secret, float]:
 
 def _token_error(response: RawResponse, client: OAuth2) -> ApiStatusError:
     """The error for a rejected token request."""
+    if (page := page_error(response, AuthenticationError)) is not None:
+        return page
     code, message = _parse_error(response.content)
     kind: type[ApiStatusError] = AuthenticationError
     if response.status == 429 or response.status >= 500:

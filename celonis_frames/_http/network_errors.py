@@ -1,7 +1,8 @@
 """Translate requests/urllib3 exceptions to ApiError.
 
-They are told apart by type and error number, never by text, and their text is not quoted: a proxy's
-URL in it may hold a password. The new error keeps no reference to the original.
+They are told apart by type and error number, never by text (but for the status of a proxy), and
+their text is not quoted: a proxy's URL in it may hold a password. The new error keeps no reference
+to the original.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ from urllib.parse import urlsplit
 
 from urllib3 import exceptions as net
 
+from celonis_frames._http import proxies
 from celonis_frames._http.messages import Request
 from celonis_frames._http.redaction import plain
-from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiTimeoutError
+from celonis_frames.exceptions import (
+    ApiConnectionError,
+    ApiError,
+    ApiTimeoutError,
+    ConfigError,
+)
 
 _OTHER_HOST = (62, 64)
 """OpenSSL's codes for a host name, and for an IP address, that the certificate does not have."""
@@ -31,12 +38,15 @@ _NO_CONNECTION = (
 
 def from_requests_error(
     error: BaseException, request: Request, read_seconds: float, *, complete: bool = True
-) -> ApiError:
+) -> ApiError | ConfigError:
     """The error to raise for a request that got no whole response.
 
     `complete`: whether the whole request was handed over, if there was a connection.
     """
     chain = _chain(error)
+    final = proxies.unusable_url(chain, request) or proxies.rejection(chain, request)
+    if final is not None:
+        return final
     host = urlsplit(request.url).netloc
     connected = not _any(chain, net.NewConnectionError, net.ProxyError, net.SSLError)
     kind: type[ApiError] = ApiTimeoutError
@@ -76,7 +86,9 @@ def _reason(chain: list[BaseException], host: str) -> str:
                 "a company's proxy, give its CA file: connect(…, verify='company-ca.pem')."
             )
     if _any(chain, net.ProxyError):
-        return "the proxy did not forward the request. Check HTTPS_PROXY and NO_PROXY."
+        status = proxies.tunnel_status(chain)
+        why = "" if status is None else f" It returned {status}."
+        return f"the proxy did not forward the request.{why} Check HTTPS_PROXY and NO_PROXY."
     if _any(chain, net.NameResolutionError):
         return f"there is no host named {host}, or no network. Check the URL."
     if _any(chain, net.SSLError, ssl.SSLError):

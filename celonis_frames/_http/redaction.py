@@ -10,6 +10,11 @@ from collections.abc import Iterable
 MASK = "********"
 MIN_SECRET = 6
 """Characters of the shortest secret that is masked: shorter ones would match everywhere."""
+MIN_RUN = 4
+"""Letters and digits in a row that are rare enough to search for."""
+MAX_ESCAPED = 40
+"""Longest form of one escaped character, in bytes."""
+_RUNS = re.compile(rb"[A-Za-z0-9]+")
 MAX_QUOTED = 500
 """Characters of a server's text that are quoted in a message."""
 
@@ -20,21 +25,56 @@ def redact(content: bytes, secrets: Iterable[str]) -> bytes:
     Gateways echo headers into their pages: as they are, or escaped once or twice for HTML, JSON or
     URLs. Libraries differ in what they escape (some write ``=`` as ``\u003d`` in JSON), hence a
     pattern for each character instead of a few forms of the whole secret.
+
+    Time is linear in the content: it is searched for letters and digits, which are never escaped.
     """
     for secret in secrets:
         if len(secret) >= MIN_SECRET:
-            content = re.sub(b"".join(map(_pattern, secret.encode())), MASK.encode(), content)
+            content = _replace(content, secret.encode())
     return content
 
 
+def _replace(content: bytes, secret: bytes) -> bytes:
+    runs = list(_RUNS.finditer(secret))
+    if runs and max(runs, key=lambda run: len(run[0]))[0] not in content:
+        return content
+    # The first run that is long, so that little of the secret stands before it.
+    run = next((run for run in runs if len(run[0]) >= MIN_RUN), None)
+    start = (run or max(runs, key=lambda run: len(run[0]))).start() if runs else 0
+    head, parts, done = re.compile(_pattern(secret[:start]) + rb"\Z"), list[bytes](), 0
+    for match in re.finditer(_pattern(secret[start:]), content):
+        # What stands before the run is found by looking back from it.
+        before = head.search(content, max(done, match.start() - MAX_ESCAPED * start), match.start())
+        parts += [content[done : before.start() if before else match.start()], MASK.encode()]
+        done = match.end()
+    return b"".join([*parts, content[done:]]) if parts else content
+
+
+def _pattern(secret: bytes) -> bytes:
+    """A pattern for (a part of) a secret: as it is, or escaped once or twice."""
+    return b"".join(
+        _backslashes(len(run[0])) if run[0].startswith(b"\\") else _byte(run[0][0])
+        for run in re.finditer(rb"\\+|.", secret, re.DOTALL)
+    )
+
+
+def _backslashes(number: int) -> bytes:
+    # As a group: one by one they could be matched in exponentially many ways. The last three may
+    # belong to the next character.
+    return (
+        rb"(?i:\\|%%(?:25)?5c|u005c|(?:&|%%26)(?:amp;)?(?:#|%%23)(?:0{0,5}92|x0{0,5}5c|bsol)(?:;|%%3b)){%d,%d}+"
+        % (number, 4 * number + 3)
+    )
+
+
 @functools.cache
-def _pattern(byte: int) -> bytes:
+def _byte(byte: int) -> bytes:
     """A pattern for one byte of a secret: as it is, or escaped once or twice."""
     char = bytes([byte])
     if char.isalnum():
         return char
     name = re.escape(html.escape(chr(byte)).strip("&;").encode() if byte < 128 else char)
-    number = rb"(?:#|%%23)(?:0*%d|x0*%02x)" % (byte, byte)
+    number = rb"(?:#|%%23)(?:0{0,5}%d|x0{0,5}%02x)" % (byte, byte)
     entity = rb"(?:&|%%26)(?:amp;)?(?:%b|%b)(?:;|%%3b)" % (name, number)
     forms = rb"%b|u00%02x|%%(?:25)?%02x|%b" % (re.escape(char), byte, byte, entity)
     return rb"(?i:(?:\\|%%5c){0,3}(?:%b))" % forms

@@ -11,7 +11,7 @@ from celonis_frames._http.auth import Auth
 from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.redaction import plain
-from celonis_frames._http.status_errors import redirect, status_error, unreadable
+from celonis_frames._http.status_errors import is_page, redirect, status_error, unreadable
 from celonis_frames.exceptions import ApiConnectionError, ApiStatusError
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
@@ -60,8 +60,7 @@ def raise_for_status(raw: RawResponse, auth: Auth, body: MultipartFile | None) -
     if not 200 <= raw.status < 300:
         raise status_error(raw, auth)
     response = Response(raw.status, raw.content, raw.request)
-    content_type = raw.headers.get("Content-Type", "").strip().lower()
-    if content_type.startswith("text/html") or raw.content.lstrip()[:1] == b"<":
+    if is_page(raw.headers, raw.content):
         # Also if no content is expected: a login page is not a stored chunk.
         raise response.unreadable("the response is a web page")
     if body is not None and not body.finished:

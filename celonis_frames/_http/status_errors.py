@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
+import html
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -37,6 +39,16 @@ _CLASSES: dict[int, type[ApiStatusError]] = {
     409: Conflict,
     429: RateLimited,
 }
+
+
+_OUR_MISTAKES = frozenset({400, 401, 403, 404, 409})
+_PAGE_STATUSES = frozenset({407, 408, 413, 425, 429})
+"""Statuses below 500 of which a proxy's page is no surprise: what they mean is the same."""
+_NOT_TEXT = re.compile(r"(?is)<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^>]*>?")
+MAX_PAGE_QUOTED = 200
+"""Characters of a web page's text that are quoted."""
+MAX_PAGE = 20_000
+"""Characters of a web page that are read for its text."""
 
 
 def unreadable(request: Request, status: int, problem: str, start: str | None) -> ApiStatusError:
@@ -71,16 +83,54 @@ def redirect(response: RawResponse) -> ApiStatusError:
     )
 
 
+def is_page(headers: Mapping[str, str], content: bytes) -> bool:
+    """Whether a response is a web page, which the API never returns."""
+    content_type = headers.get("Content-Type", "").strip().lower()
+    start = content[:100].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return content_type.startswith(("text/html", "application/xhtml")) or start[:1] == b"<"
+
+
+def page_error(
+    response: RawResponse, kind: type[ApiStatusError] = ApiStatusError
+) -> ApiStatusError | None:
+    """The error of this `kind` for a web page with an error status, or None.
+
+    The API returns JSON or nothing: the page is not about the key, its permissions or an id. With a
+    status that means the same from a proxy (429, 5xx) None too.
+    """
+    request, status = response.request, response.status
+    body = status < 500 and status not in _PAGE_STATUSES and response.content.strip()
+    if not body or not is_page(response.headers, response.content):
+        return None
+    page = response.content[:MAX_PAGE].decode("utf-8", "replace")
+    text = plain(html.unescape(_NOT_TEXT.sub(" ", page)), MAX_PAGE_QUOTED)
+    host = urlsplit(request.url).netloc
+    return kind(
+        f"{request} returned {status} with a web page, which the API never does: a proxy, a "
+        f"firewall or a login page responded in place of Celonis. Check the URL, the proxy "
+        f"(HTTPS_PROXY, NO_PROXY), and that the network allows connections to {host}."
+        f"{f' The page says: {text}' if text else ''}",
+        status_code=status,
+        body=plain(response.content),
+        **dataclasses.asdict(request),
+    )
+
+
 def status_error(response: RawResponse, auth: Auth) -> ApiStatusError:
     """The error for a response with a status of 400 or above; `auth` is for the advice."""
+    if (page := page_error(response)) is not None:
+        return page
     request, status = response.request, response.status
     text, codes = parse_error_body(response.content)
     message = plain(text)
     wait = retry_after(response.headers) if status in (429, 503) else None
     quoted = f" The server says: {message}" if message else ""
     kind = _CLASSES.get(status, ServerError if status >= 500 else ApiStatusError)
+    doubt = ""
+    if message and status in _OUR_MISTAKES and not _is_json(response.content):
+        doubt = " The response is no JSON: a proxy or firewall may have sent it instead of Celonis."
     return kind(
-        f"{request} returned {status}: {_advice(status, auth, wait)}{quoted}",
+        f"{request} returned {status}: {_advice(status, auth, wait)}{doubt}{quoted}",
         status_code=status,
         body=plain(response.content),
         error_codes=tuple(plain(code, 100) for code in codes),
@@ -107,6 +157,8 @@ def _advice(status: int, auth: Auth, wait: float | None) -> str:
             f"too many requests. Try again {when}. A team may submit 10 jobs a second and 250 an "
             "hour, counted from the full hour (UTC): push larger frames less often."
         )
+    if status == 511:
+        return "the network requires a login. Open a page in the browser to log in."
     if status >= 500:
         return (
             "the server, or a gateway in front of it, failed. Try again later; if it persists, "
@@ -114,6 +166,7 @@ def _advice(status: int, auth: Auth, wait: float | None) -> str:
         )
     return {
         400: "the server rejected the request. Correct what it names.",
+        407: "a proxy requires a user name and password. Give them in HTTPS_PROXY.",
         404: (
             "there is no such pool, data connection, table or job, or the key may not see it. "
             "Check the id, and that the URL is that of the team it belongs to."
@@ -149,6 +202,14 @@ def parse_error_body(content: bytes) -> tuple[str, tuple[str, ...]]:
         return text, tuple(codes)
     reference = f" (reference {body['reference']})" if body.get("reference") else ""
     return f"{message or 'no message'}{reference}", tuple(codes)
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _join_fields(error: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -128,6 +129,36 @@ def test_a_secret_is_masked_however_it_is_escaped(secret: str, before: str, afte
             assert b"********" in left
     whole = repr({"Authorization": f"Bearer {secret}"}).encode()
     assert redact(whole, [secret]).endswith(b"********'}") or b"********" in redact(whole, [secret])
+
+
+@given(
+    secret=SECRETS,
+    pieces=st.lists(
+        st.sampled_from(["\\", "%5c", "%25", "&amp;", "&#45;", "a", "-", '"', "u002d"])
+    ),
+)
+def test_a_secret_is_masked_between_anything(secret: str, pieces: list[str]) -> None:
+    """Whatever stands before and after it, escapes among it."""
+    assume(secret.strip("*"))
+    around = "".join(pieces)
+    for shown in (secret, json.dumps(secret)[1:-1], html.escape(secret), quote(secret, safe="")):
+        assert shown not in redact(f"{around}{shown}{around}".encode(), [secret]).decode()
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["-bcDEF_ghi-123456", "\\" * 12 + "abc-def", "a-b-c-d-e-f-g", "%25%25%25%25abcde", "&amp;" * 8,
+     "eyJhbGciOi.abc-def_" * 20, "------------"],
+)  # fmt: skip
+def test_the_search_for_secrets_is_linear(secret: str) -> None:
+    """A hostile response costs about as much per byte as any other, also one that knows the key."""
+    hostile = ["\\", "%25", "%5c", "&amp;", "a", "-", secret, secret[:-1], secret[1:],
+               '{"id":"x","status":"DONE"},']  # fmt: skip
+    for piece in hostile:
+        content = (piece * (1_000_000 // len(piece) + 1)).encode()
+        begin = time.process_time()
+        redact(content, [secret])
+        assert time.process_time() - begin < 2, piece
 
 
 def test_control_characters_of_logs_reach_no_terminal() -> None:

@@ -81,8 +81,8 @@ def test_every_error_status_has_its_class_and_says_what_to_do(
     kind: type[ApiStatusError],
     word: str,
 ) -> None:
-    """The status decides; an empty body and a gateway's HTML change nothing."""
-    for content in (b"", b"<html><h1>Bad Gateway</h1></html>", b"\xff\xfe{", b'{"a":'):
+    """The status decides; an empty or unreadable body changes nothing."""
+    for content in (b"", b"\xff\xfe{", b'{"a":'):
         scripted.say((status, {}, content))
         error = fails(open_transport())
         assert type(error) is kind
