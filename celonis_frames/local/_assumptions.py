@@ -37,5 +37,6 @@ ASSUMPTIONS: tuple[tuple[str, str], ...] = (
     ("Access tokens", "/oauth2/token accepts client credentials in the Authorization header or as form fields; a token is valid for 900 seconds, unless token_seconds is given, and is checked before the body of a request is read."),
     ("Scopes", "Calls on jobs need integration.data-pools:data_push; look-ups of pools, data connections, tables and columns need integration.data-pools:read; integration.data-pools includes both. Other tokens get 403. A token requested without a scope has all scopes."),
     ("JSON", "A body with more than 50 levels of nesting, NaN or a lone surrogate is rejected with 400, one of more than 10,000,000 bytes with 413."),
-    ("The page", "The page at / needs no key; it is served for loopback host names only."),
+    ("The page", "The page at / needs no key from a loopback address with a loopback host name; all other callers need a key, which a browser sends as a password."),
+    ("Slashes", "Several slashes in a row in a path are one, and a slash at its end is ignored."),
 )  # fmt: skip

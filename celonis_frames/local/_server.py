@@ -40,7 +40,7 @@ class LocalCelonis:
     """A local Celonis that runs until it is closed. `start` returns it.
 
     Attributes:
-        url: Its URL, such as ``http://127.0.0.1:40213``.
+        url: Its URL on this machine, such as ``http://127.0.0.1:40213``.
         token: The user API key that it accepts (``Bearer``).
         app_key: The application key that it accepts (``AppKey``).
         oauth_client: Id and secret of an OAuth client, for ``OAuth2(*celonis.oauth_client)``.
@@ -54,11 +54,14 @@ class LocalCelonis:
         self.token, self.app_key = state.api_key, state.app_key
         self.oauth_client = (state.tokens.client_id, state.tokens.client_secret)
         self.path = state.catalog.path
-        host, port = sock.getsockname()[:2]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.url = _url(*sock.getsockname()[:2])
         config = uvicorn.Config(
             create_app(state), http=BufferedH11Protocol, ws="none", lifespan="off", log_level="error",
             timeout_graceful_shutdown=1, access_log=False,
+            # uvicorn's own logging needs a stdout and closes the handlers that a program has.
+            log_config=None,
+            # The page is shown by address. A header must not change the address of a caller.
+            proxy_headers=False,
         )  # fmt: skip
         self._server = state.faults.attach(FaultableServer(config, sock))
         self._closed, self._pid = False, os.getpid()
@@ -213,3 +216,9 @@ def start(
         max_chunk_bytes=max_chunk_bytes,
     )
     return LocalCelonis(state, sock, faults)
+
+
+def _url(host: str, port: int) -> str:
+    """The URL on this machine of a server that listens on this address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -4,8 +4,8 @@ How it works: `FaultableServer.begin` starts the thread ``local-celonis``, which
 event loop, and returns when the socket listens. All HTTP work happens in that loop; Starlette runs
 the blocking handlers in its pool of worker threads. Tests call `refuse` and `listen` from their own
 threads. Both submit a coroutine to the loop and wait for it; an asyncio lock lets one of them at a
-time close or open the socket. `end` sets uvicorn's `should_exit` and joins the thread, which is a
-daemon, so a process that never calls `end` exits all the same.
+time close or open the socket. `end` sets uvicorn's `should_exit`, wakes the loop and joins the
+thread, which is a daemon, so a process that never calls `end` exits all the same.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import math
 import socket
 import struct
 import threading
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -29,6 +30,8 @@ _READ_BYTES = 64 * 1024
 asyncio allocates a new 256 KiB buffer for each read; the page faults dominate. A reused 64 KiB
 buffer avoids them.
 """
+_SHUTDOWN_SECONDS = 0.002
+"""How often `FaultableServer.shutdown` checks whether the last responses are sent."""
 
 
 class BufferedH11Protocol(H11Protocol, asyncio.BufferedProtocol):
@@ -65,6 +68,7 @@ class FaultableServer(uvicorn.Server):
         )
         self._address, self._family = self._socket.getsockname(), sock.family
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
         self._switching = asyncio.Lock()
@@ -83,6 +87,9 @@ class FaultableServer(uvicorn.Server):
     def end(self) -> None:
         """Stop the thread and close the socket."""
         self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(5)
         self._socket.close()
 
@@ -92,10 +99,27 @@ class FaultableServer(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Shut uvicorn down, with no connection half accepted."""
+    async def main_loop(self) -> None:
+        """Wait for `end`. uvicorn itself checks for it ten times a second."""
+        while not await self.on_tick(0):  # 0: also renew the Date header
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), 1.0)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Close all connections; responses that are due get some time.
+
+        Unlike uvicorn's own method, it does not wait a tenth of a second when nothing is due.
+        """
         await self._close_servers()
-        await super().shutdown(sockets)
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        end = time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
+        # uvicorn has no event for this.
+        while (state.connections or state.tasks) and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_SHUTDOWN_SECONDS)
+        for task in list(state.tasks):
+            task.cancel()
 
     def refuse(self, seconds: float) -> None:
         """As `close`, from another thread."""

@@ -5,20 +5,22 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-import secrets
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from celonis_frames.local._faults.injector import with_fault
 from celonis_frames.local._web import job_routes, pool_routes
+from celonis_frames.local._web.authorization import authorize, check_page
 from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
 from celonis_frames.local._web.oauth import MAX_FORM_BYTES, TokenError
 from celonis_frames.local._web.openapi import describe
@@ -35,6 +37,11 @@ _PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 """They block scripts, even if something on the page were not escaped."""
+_PAGE_NEEDS_KEY = (
+    "This page shows rows. It is served to callers on this machine, at http://127.0.0.1 or "
+    "http://localhost; from elsewhere, give the server's key as the password."
+)
+_ASK_FOR_KEY = {"WWW-Authenticate": 'Basic realm="local Celonis"'}
 
 
 def _identity(_state: ServerState, request: Request, _: Any) -> Response:
@@ -74,16 +81,29 @@ def create_app(state: ServerState) -> Starlette:
 
     async def page(request: Request) -> Response:
         try:
-            host = urlsplit(f"//{request.headers.get('host', '')}").hostname
-        except ValueError:
-            host = None
-        if host not in ("127.0.0.1", "localhost", "::1"):
-            return Response("This page is served for loopback host names only.", status_code=403)
+            check_page(state, request)
+        except ApiProblem as problem:
+            headers = _ASK_FOR_KEY if problem.status == 401 else None
+            return Response(_PAGE_NEEDS_KEY, status_code=problem.status, headers=headers)
         shown = await run_in_threadpool(render, state.catalog)
         return HTMLResponse(shown, headers=_PAGE_HEADERS)
 
     routes += [Route("/openapi.json", openapi), Route("/", page)]
-    return Starlette(routes=routes)
+    app = Starlette(routes=routes, middleware=[Middleware(_SingleSlashes)])
+    app.router.redirect_slashes = False
+    return app
+
+
+class _SingleSlashes:
+    """Reads ``//`` in a path as ``/`` and ignores a slash at its end, as Celonis seems to do."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = re.sub("//+", "/", scope["path"]).rstrip("/") or "/"
+        await self._app(scope, receive, send)
 
 
 def _handler(state: ServerState, endpoint: Endpoint) -> Callable[[Request], Any]:
@@ -100,7 +120,7 @@ def _handler(state: ServerState, endpoint: Endpoint) -> Callable[[Request], Any]
 async def _respond(state: ServerState, endpoint: Endpoint, request: Request) -> Response:
     try:
         if endpoint.scopes is not None:
-            _authorize(state, endpoint.scopes, request.headers.get("authorization", ""))
+            authorize(state, endpoint.scopes, request.headers.get("authorization", ""))
         body: Any = None
         if endpoint.body == "json":
             body = _json(await _bounded(request, MAX_JSON_BYTES))
@@ -131,22 +151,6 @@ async def _respond(state: ServerState, endpoint: Endpoint, request: Request) -> 
             },
             status_code=500,
         )
-
-
-def _authorize(state: ServerState, scopes: frozenset[str], header: str) -> None:
-    """Check for a key, or for an access token with one of the scopes.
-
-    This is done before the body is read: a token may expire during an upload.
-    """
-    given = header.encode("utf-8", "replace")
-    for key in (f"Bearer {state.api_key}", f"AppKey {state.app_key}"):
-        if secrets.compare_digest(given, key.encode()):
-            return
-    granted = state.tokens.scopes(header.removeprefix("Bearer "))
-    if granted is None or not header.startswith("Bearer "):
-        raise ApiProblem(401)
-    if scopes and not scopes & granted:
-        raise ApiProblem(403)
 
 
 async def _bounded(request: Request, limit: int) -> bytes:

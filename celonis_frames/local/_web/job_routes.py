@@ -217,10 +217,10 @@ def _both(tail: str) -> tuple[str, ...]:
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint("create", ("POST",), (*_both(JOBS), *_both(JOBS + "/")), _create,
+    Endpoint("create", ("POST",), _both(JOBS), _create,
              "Create a job", "Job", body="json",
              scopes=_PUSH),
-    Endpoint("jobs", ("GET",), (*_both(JOBS), *_both(JOBS + "/")), _list, "List jobs", "Job[]",
+    Endpoint("jobs", ("GET",), _both(JOBS), _list, "List jobs", "Job[]",
              scopes=_PUSH),
     Endpoint("job", ("GET",), _both(JOBS + "/{job}"), _get, "Get a job", "Job",
              scopes=_PUSH),

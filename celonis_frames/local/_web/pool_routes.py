@@ -87,7 +87,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("pool", ("GET",), (POOLS + "/{pool}",), _pool, "Get a Data Pool", "Pool",
              scopes=_READ),
     Endpoint("connections", ("GET",),
-             (POOLS + "/{pool}/data-sources", POOLS + "/{pool}/data-sources/"), _connections,
+             (POOLS + "/{pool}/data-sources",), _connections,
              "List data connections", "DataConnection[]",
              scopes=_READ),
     Endpoint("tables", ("GET",), (POOLS + "/{pool}/tables",), _tables, "List tables", "Table[]",
