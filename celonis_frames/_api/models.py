@@ -8,11 +8,16 @@ strings here, because the strings end up in terminals, logs and notebooks.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, cast, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from celonis_frames._http.responses import Response
+from celonis_frames.exceptions import ApiStatusError
+
+_log = logging.getLogger("celonis_frames")
+_T = TypeVar("_T")
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters except tab and line feed, and those that change the text direction."""
@@ -24,7 +29,10 @@ JobState = Literal["NEW", "QUEUED", "RUNNING", "DONE", "ERROR", "CANCELED"]
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A data push job. `connection_id` None means the pool's global schema."""
+    """A data push job. `connection_id` None means the pool's global schema.
+
+    `raw` has all its fields that are strings, numbers or flags, by their API names.
+    """
 
     id: str
     pool_id: str
@@ -88,10 +96,24 @@ class TableColumn:
 
 def items(response: Response) -> list[Any]:
     """The items of a response that is a list."""
-    value = response.json()
-    if not isinstance(value, list):
-        raise response.unreadable("the response is not a list")
-    return value
+    return list(response.items())
+
+
+def read_list(response: Response, read: Callable[[Response, Any], _T]) -> list[_T]:
+    """The items of a list that can be read.
+
+    What cannot be read is not ours: entries of other clients, or in a form that came later. They
+    are skipped. Not for the chunks of a job, of which none may be overlooked.
+    """
+    found, skipped = [], 0
+    for item in response.items():
+        try:
+            found.append(read(response, item))
+        except ApiStatusError:
+            skipped += 1
+    if skipped:
+        _log.debug("%s: entries in an unknown form: %d", response.request, skipped)
+    return found
 
 
 def _required(response: Response, item: Any, field: str) -> str:
@@ -151,7 +173,8 @@ def read_job(response: Response, item: Any, pool_id: str) -> Job:
         keys=_strings(item, "keys"),
         state=cast("JobState", state),
         logs=_strings(item, "logs"),
-        raw=item,
+        # Without the columns of its table: a pool may have very many jobs.
+        raw={name: value for name, value in item.items() if not isinstance(value, dict | list)},
     )
 
 

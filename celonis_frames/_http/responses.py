@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from celonis_frames._http.auth import Auth
@@ -18,6 +20,8 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """Largest successful response that is read; a pool's list of jobs with logs is far smaller."""
 MAX_START = 200
 """Characters of an unreadable response that are quoted."""
+_DECODER = json.JSONDecoder()
+_BLANKS = re.compile(r"[ \t\n\r]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,16 +40,61 @@ class Response:
         """
         with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(self.content)
-            if b"\\ud" in self.content.lower():
-                # Half of a surrogate pair cannot be encoded, and would fail wherever it is written.
-                whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
-                value = json.loads(whole.decode("utf-16", "replace"))
-            return value
+            return _whole(value) if self._has_surrogates() else value
         raise self.unreadable("the response is not JSON")
+
+    def items(self) -> Iterator[Any]:
+        """The items of the body, a JSON array, one by one: a long list is never held parsed.
+
+        Raises:
+            ApiStatusError: If it is not JSON, or not an array.
+        """
+        try:
+            text = self.content.decode(json.detect_encoding(self.content))
+            start = _skip(text, 0)
+            if text[start : start + 1] == "[":
+                surrogates = self._has_surrogates()
+                for item in _array_items(text, start + 1):
+                    yield _whole(item) if surrogates else item
+                return
+        except (ValueError, RecursionError):
+            pass
+        self.json()  # raises if it is not JSON at all
+        raise self.unreadable("the response is not a list")
+
+    def _has_surrogates(self) -> bool:
+        return b"\\ud" in self.content or b"\\uD" in self.content
 
     def unreadable(self, problem: str) -> ApiStatusError:
         """The error to raise if the body is not what the API documents."""
         return unreadable(self.request, self.status, problem, plain(self.content, MAX_START))
+
+
+def _array_items(text: str, at: int) -> Iterator[Any]:
+    """The items of a JSON array from after its bracket on; ValueError if it is not JSON."""
+    at = _skip(text, at)
+    more = text[at : at + 1] != "]"
+    while more:
+        item, at = _DECODER.raw_decode(text, at)
+        yield item
+        at = _skip(text, at)
+        more = text[at : at + 1] == ","
+        if more:
+            at = _skip(text, at + 1)
+    if text[at : at + 1] != "]" or _skip(text, at + 1) != len(text):
+        raise ValueError
+
+
+def _skip(text: str, at: int) -> int:
+    """The position of the next character that is no white space."""
+    match = _BLANKS.match(text, at)
+    return at if match is None else match.end()
+
+
+def _whole(value: Any) -> Any:
+    """The value without halves of surrogate pairs, which could not be written anywhere."""
+    halves = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
+    return json.loads(halves.decode("utf-16", "replace"))
 
 
 def raise_for_status(raw: RawResponse, auth: Auth, body: MultipartFile | None) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import time
+import tracemalloc
 from typing import Any
 from urllib.parse import quote
 
@@ -159,6 +160,67 @@ def test_the_search_for_secrets_is_linear(secret: str) -> None:
         begin = time.process_time()
         redact(content, [secret])
         assert time.process_time() - begin < 2, piece
+
+
+@given(value=JSON, indent=st.sampled_from([None, 0, 2]), cut=st.integers(0, 30))
+def test_items_are_read_one_by_one_as_json_reads_them(
+    value: Any, indent: int | None, cut: int
+) -> None:
+    """The items of a list, with any white space; whatever else it is, an ApiStatusError."""
+    whole = json.dumps(value, indent=indent)
+    for content in (whole, f" {whole}\n", whole[: len(whole) - cut], f"{whole},", f"[{whole}]"):
+        try:
+            expected = json.loads(content)
+        except ValueError:
+            expected = None
+        response = _response(content.encode())
+        if isinstance(expected, list):
+            assert repr(list(response.items())) == repr(expected)
+        else:
+            with pytest.raises(ApiStatusError) as caught:
+                list(response.items())
+            _check_shown(caught.value)
+
+
+FOREIGN = [None, 7, "x", [], {}, {"id": None}, {"id": 7}, {"id": ""}, {"id": "a\nb"}, {"name": 5},
+           {"id": "j", "status": 3}, {"id": "j", "status": "PAUSED"}, {"ID": "j"}]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reader", "ours"),
+    [
+        ("job", {"id": "j-1", "status": "DONE", "tableSchema": {"columns": []}}),
+        ("pool", {"id": "p-1", "name": "P"}),
+        ("connection", {"id": "c-1", "name": None}),
+        ("table", {"name": "T", "rowCount": None, "columns": "?"}),
+        ("column", {"name": "A", "type": "STRING", "length": "long"}),
+    ],
+)
+def test_entries_of_others_do_not_hide_ours(reader: str, ours: dict[str, Any]) -> None:
+    """Entries that are no objects, or without an id, a name or a known state, are skipped."""
+    foreign = [entry for entry in FOREIGN if reader == "job" or not _names_something(entry)]
+    response = _response(json.dumps([*foreign, ours, *foreign]).encode())
+    (found,) = models.read_list(response, READERS[reader])
+    assert found == READERS[reader](response, ours)
+
+
+def _names_something(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("id") == "j"
+
+
+def test_a_long_list_of_jobs_is_never_held_whole() -> None:
+    """Of each job only the fields remain that are used, not the columns of its table."""
+    columns = [{"columnName": f"C{i}", "columnType": "STRING", "fieldLength": 80} for i in range(9)]
+    job = {"id": "j", "status": "DONE", "tableSchema": {"columns": columns}, "logs": []}
+    content = json.dumps([{**job, "id": f"j-{number}"} for number in range(20_000)]).encode()
+    tracemalloc.start()
+    try:
+        found = models.read_list(_response(content), READERS["job"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [found[0].id, found[-1].id, len(found)] == ["j-0", "j-19999", 20_000]
+    assert peak < 3 * len(content)
 
 
 def test_control_characters_of_logs_reach_no_terminal() -> None:
