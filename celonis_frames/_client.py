@@ -219,12 +219,14 @@ class Celonis:
                 collected whole. The chunks of a frame that can be read only once are kept until
                 they are sent: in memory up to a bound, the others in a temporary folder.
             pool: Data Pool: id, name, or a URL of it pasted from the browser.
-            table: Name of the table, up to 128 UTF-8 bytes.
+            table: Name of the table, up to 128 UTF-8 bytes. Blanks at the ends of it and of the
+                columns' names are stripped, with a warning.
 
         The table:
             mode: ``"DELTA"`` appends, or upserts on `keys`; ``"REPLACE"`` drops the table and
                 creates it again. Case does not matter.
-            keys: Names of the key columns; they have no nulls, and each is named once.
+            keys: Names of the key columns, as in the frame or as in the table; they have no nulls,
+                and each is named once.
             connection: Data connection: id or name; None is the pool's global schema.
             columns: Overrides by column name: a `Column`, a Celonis type (``"STRING"``) or the
                 length of a string column in characters.
@@ -305,7 +307,8 @@ class Celonis:
         and one request polls all jobs. A table that fails does not stop the others.
 
         Args:
-            frames: Frames by the names of their tables; each as for `push`.
+            frames: Frames by the names of their tables; each as for `push`. Celonis ignores case,
+                so the names differ in more than that.
             pool: As for `push`. All parameters not named here are those of `push`, the same for
                 every table.
             keys: As for `push`; or a mapping from tables to their keys, for those that have any.

@@ -113,7 +113,7 @@ def _match(listed: Sequence[_Named], name: str, what: str) -> _Named | None:
     for same in (
         [item for item in listed if item.id == name],
         [item for item in listed if item.name == name],
-        [item for item in listed if item.name.casefold() == name.casefold()],
+        [item for item in listed if item.name.lower() == name.lower()],
     ):
         if len(same) > 1:
             ids = ", ".join(f"{item.id} ({item.name})" for item in same[:_LISTED])
@@ -137,8 +137,8 @@ def _forbidden(error: PermissionDenied, what: str, name: str) -> PermissionDenie
 
 
 def _not_found(listed: Sequence[_Named], name: str, what: str, url: str) -> NotFound:
-    names = {item.name.casefold(): item.name for item in listed if item.name}
-    close = difflib.get_close_matches(name.casefold(), names, n=3)
+    names = {item.name.lower(): item.name for item in listed if item.name}
+    close = difflib.get_close_matches(name.lower(), names, n=3)
     if close:
         hint = "Did you mean " + " or ".join(repr(names[match]) for match in close) + "?"
     else:

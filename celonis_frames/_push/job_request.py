@@ -9,6 +9,7 @@ from typing import Any
 from celonis_frames._encoding.csv_writer import CSV_OPTIONS
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame
+from celonis_frames._schema.names import stored_name
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 
 
@@ -26,6 +27,7 @@ def job_body(
     is allowed (Kafka sink), so a random one that is long enough also marks the job as ours, in case
     the response to its creation is lost.
     """
+    table = stored_name(table)
     # Keys to delete are columns of the frames to upsert, if there are any.
     shown = next((frame for frame in frames if not frame.deleted), frames[0])
     lengths: dict[str, int] = {}

@@ -21,7 +21,7 @@ from celonis_frames._schema.conversion_options import (
     Infinity,
     Nested,
 )
-from celonis_frames._schema.names import Rename, parse_rename
+from celonis_frames._schema.names import Rename, parse_rename, stored_name
 from celonis_frames._schema.overrides import Column, parse_columns
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
@@ -141,6 +141,11 @@ def _keys(name: str, value: Any) -> tuple[str, ...]:
     if value is not None and not keys:
         raise ConfigError(f"{name}={value!r} names no column: leave it out to append without keys.")
     return tuple(keys)
+
+
+def _column(name: str, value: Any) -> str | None:
+    _instance("a column's name", str)(name, value)
+    return stored_name(value)  # type: ignore[no-any-return]  # as the table has it
 
 
 def _verify(name: str, value: Any) -> tuple[Verify, ...]:
@@ -332,7 +337,7 @@ class PushOptions:
     )  # fmt: skip
     index: bool | None = _option(None, _optional_flag)
     deduplicate_by: str | None = _option(
-        None, _instance("a column's name", str),
+        None, _column,
         "of rows with the same key keep the one with the highest value here", metavar="NAME",
     )  # fmt: skip
     verify: tuple[Verify, ...] = _option(

@@ -13,6 +13,7 @@ from celonis_frames._encoding.passthrough import PassthroughChunk
 from celonis_frames._formatting import counted, format_bytes
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame, Rows, prepare
+from celonis_frames._schema.names import stored_name
 from celonis_frames._schema.table_layout import TableLayout
 
 _SAMPLE_BATCHES = 4
@@ -163,7 +164,7 @@ def _plan(
         for column in prepared.layout.columns
     )
     return PushPlan(
-        table=table,
+        table=stored_name(table),
         mode=options.mode,
         columns=columns,
         rows=prepared.measure.rows if known else None,

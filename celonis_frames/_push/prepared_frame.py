@@ -22,7 +22,7 @@ from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._formatting import counted
 from celonis_frames._push.options import PushOptions
-from celonis_frames._schema.names import check_name
+from celonis_frames._schema.names import check_name, stripped_note
 from celonis_frames._schema.table_layout import (
     TableLayout,
     build_layout,
@@ -362,7 +362,8 @@ def prepare(
     empty, unique = options.mode == "REPLACE" and not deleted, by is None and not deleted
     measure = FrameValidator(shape, empty=empty, unique=unique, ordered=options.ordered)
     spare = spare or MemoryBudget(3 * options.memory // 4)
-    prepared = PreparedFrame(source, shape, measure, options, deleted, source.notes, spare)
+    warnings = (*source.notes, *stripped_note("table", [table]), *shape.notes)
+    prepared = PreparedFrame(source, shape, measure, options, deleted, warnings, spare)
     if source.files is not None:
         compression, size = options.upload.compression, options.upload.chunk_bytes
         prepared.passing = PassthroughFiles(

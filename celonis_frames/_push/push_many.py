@@ -33,6 +33,7 @@ from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.verification import Verification
+from celonis_frames._schema.names import check_tables_differ
 from celonis_frames.exceptions import (
     CelonisFramesError,
     ConfigError,
@@ -72,6 +73,7 @@ def push_tables(
         )
     if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
         raise ConfigError(f"at_once={at_once!r} must be an integer, 1 or more.")
+    check_tables_differ(frames)
     pushes = {table: _TablePush(table, frames[table], options(table)) for table in frames}
     first = next(iter(pushes.values())).options
     deadline = None if first.timeout is None else time.monotonic() + first.timeout

@@ -11,7 +11,7 @@ from celonis_frames._formatting import counted
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame
-from celonis_frames._schema.names import CHANGE_DATE
+from celonis_frames._schema.names import CHANGE_DATE, name_key, stored_name
 from celonis_frames.exceptions import (
     ApiError,
     ColumnTypeError,
@@ -58,7 +58,7 @@ class Verification:
         options: PushOptions,
     ) -> None:
         self._api, self._pool_id = api, pool_id
-        self._table, self._connection_id = table, connection_id
+        self._table, self._connection_id = stored_name(table), connection_id
         self._options = options
         self._rows_before: int | None = 0
         self._upserted = self._deleted = self._different = 0
@@ -98,7 +98,7 @@ class Verification:
                     "job will show whether the columns fit."
                 )
             return
-        columns = {column.name.casefold(): column for column in found}
+        columns = {name_key(column.name): column for column in found}
         if not columns:
             self._note_missing_table(frames)
             return
@@ -120,13 +120,13 @@ class Verification:
         if frame is None:
             return
         # All frames to upsert have the same columns.
-        names = {column.name.casefold() for column in frame.layout.columns}
+        names = {name_key(column.name) for column in frame.layout.columns}
         missing = [
             column.name
             for name, column in columns.items()
-            if name not in names and name != CHANGE_DATE.casefold()
+            if name not in names and name != name_key(CHANGE_DATE)
         ]
-        new = [c.name for c in frame.layout.columns if c.name.casefold() not in columns]
+        new = [c.name for c in frame.layout.columns if name_key(c.name) not in columns]
         if missing:
             self._note(
                 f"Table {self._table!r} has columns that the frame lacks: {missing}. The rows "
@@ -189,7 +189,7 @@ class Verification:
 
     def _compare(self, frame: PreparedFrame, columns: dict[str, TableColumn], asked: bool) -> None:
         for column in frame.layout.columns:
-            existing = columns.get(column.name.casefold())
+            existing = columns.get(name_key(column.name))
             if existing is None:
                 if column.key and asked:
                     raise KeyColumnError(
@@ -242,7 +242,7 @@ class Verification:
             _log.info("the tables cannot be listed: %s", type(error).__name__)
             return None
         for table in tables:
-            same = table.name.casefold() == self._table.casefold()
+            same = name_key(table.name) == name_key(self._table)
             if same and table.connection_id == self._connection_id:
                 return table.rows
         return absent

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from celonis_frames._schema.names import Rename, renamed
+from celonis_frames._schema.names import Rename, find_name, renamed
 from celonis_frames._schema.overrides import Column
 
 Nested = Literal["error", "json"]
@@ -30,5 +30,8 @@ class ConversionOptions:
 
     def takes_wide_integers(self, name: str) -> bool:
         """Whether `columns=` sends this column of the frame as a type for integers of any size."""
-        overrides = (self.columns.get(one) for one in (name, renamed(name, self.rename)))
-        return any(found is not None and found.type in ("STRING", "FLOAT") for found in overrides)
+        new = renamed(name, self.rename)
+        return any(
+            override.type in ("STRING", "FLOAT") and find_name(column, [name], [new]) is not None
+            for column, override in self.columns.items()
+        )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 from celonis_frames.exceptions import ColumnNameError, ConfigError
 
@@ -18,17 +18,18 @@ Rename = Mapping[str, str] | Literal["snake", "upper_snake"]
 
 
 def check_name(name: str, what: str) -> None:
-    """Reject a name that Celonis cannot store; `what` it names starts the message.
+    """Reject a name that Celonis cannot store, blanks at its ends apart; `what` starts the message.
 
     Raises:
         ColumnNameError: Empty, longer than 128 UTF-8 bytes, or with control characters.
     """
     if not isinstance(name, str) or not name.strip():
         raise ColumnNameError(f"{what} has an empty name ({name!r}): give it one.")
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
+    stored = stored_name(name)
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in stored):
         raise ColumnNameError(f"{what} {name!r} has control characters in its name: rename it.")
     try:
-        size = len(name.encode())
+        size = len(stored.encode())
     except UnicodeEncodeError as error:
         raise ColumnNameError(
             f"{what} {name!r} has a lone surrogate in its name: rename it."
@@ -52,36 +53,101 @@ def parse_rename(name: str, rename: Rename | None) -> Rename | None:
     return rename
 
 
-def column_names(old: list[str], rename: Rename | None) -> list[str]:
-    """The names of the table's columns, in the order of the frame's.
+def stored_name(name: Any) -> Any:
+    """The name of a table or column as it is stored: without blanks at its ends."""
+    return name.strip() if isinstance(name, str) else name  # `check_name` rejects others
+
+
+def name_key(name: str) -> str:
+    """A string that is equal for names that Celonis takes for one: it ignores case.
+
+    Lower case, and not `casefold`, for which "Strasse" and "Straße" are one name.
+    """
+    return name.lower()
+
+
+def find_name(name: str, *spellings: Sequence[str]) -> int | None:
+    """The position of a name in the first list that has it, else in one that has it with blanks."""
+    for names in spellings:
+        if name in names:
+            return names.index(name)
+    for names in spellings:
+        for position, other in enumerate(names):
+            if other.strip() == name.strip():
+                return position
+    return None
+
+
+def check_tables_differ(tables: Iterable[Any]) -> None:
+    """Check that no two of the names are one table for Celonis.
 
     Raises:
-        ColumnNameError: A name that Celonis does not accept, two names that differ only in case,
-            or a column to rename that the frame does not have.
+        ConfigError: Two differ only in case, or in blanks at their ends.
     """
-    if isinstance(rename, Mapping) and (missing := [name for name in rename if name not in old]):
-        raise ColumnNameError(
-            f"rename= names columns that the frame does not have: {missing}. It has {old}."
-        )
-    new = [renamed(name, rename) for name in old]
     seen: dict[str, str] = {}
-    for name in new:
-        check_name(name, "A column")
-        folded = name.casefold()
-        if folded == CHANGE_DATE.casefold():
+    for table in tables:
+        if not isinstance(table, str):
+            continue  # the error of its push
+        key = name_key(stored_name(table))
+        if seen.setdefault(key, table) != table:
+            raise ConfigError(
+                f"{seen[key]!r} and {table!r} are one table for Celonis, which ignores "
+                "case and blanks at the ends of names: push_many needs a different table for each "
+                "frame."
+            )
+
+
+def stripped_note(what: str, names: Iterable[str]) -> tuple[str, ...]:
+    """A warning that some of these names of tables or columns are stored without their blanks."""
+    shown = ", ".join(repr(name) for name in names if name != stored_name(name))
+    return (f"Blanks at the ends of {what} names are stripped: {shown}.",) if shown else ()
+
+
+def new_names(old: list[str], rename: Rename | None) -> list[str]:
+    """The names that the columns of a frame get by `rename=`, in the order of the frame.
+
+    Raises:
+        ColumnNameError: The frame does not have a column to rename.
+    """
+    if isinstance(rename, Mapping):
+        # A column may be spelled without its blanks.
+        positions = {name: find_name(name, old) for name in rename}
+        if missing := [name for name, position in positions.items() if position is None]:
             raise ColumnNameError(
-                f"Column {name!r} has the name of a column that Celonis adds itself: drop or "
+                f"rename= names columns that the frame does not have: {missing}. It has {old}."
+            )
+        by_position = {position: rename[name] for name, position in positions.items()}
+        return [by_position.get(position, name) for position, name in enumerate(old)]
+    return [renamed(name, rename) for name in old]
+
+
+def column_names(new: list[str]) -> list[str]:
+    """The new names of a frame's columns as the table gets them.
+
+    Raises:
+        ColumnNameError: A name that Celonis does not accept, or two that are one for it.
+    """
+    seen: dict[str, str] = {}
+    stored = []
+    for given in new:
+        check_name(given, "A column")
+        name = stored_name(given)
+        key = name_key(name)
+        if key == name_key(CHANGE_DATE):
+            raise ColumnNameError(
+                f"Column {given!r} has the name of a column that Celonis adds itself: drop or "
                 "rename it.",
-                column=name,
+                column=given,
             )
-        if folded in seen:
+        if key in seen:
             raise ColumnNameError(
-                f"Columns {seen[folded]!r} and {name!r} have the same name for Celonis, which "
-                "ignores case: rename one, for example with rename=.",
-                column=name,
+                f"Columns {seen[key]!r} and {given!r} have the same name for Celonis, which "
+                "ignores case and blanks at the ends: rename one, for example with rename=.",
+                column=given,
             )
-        seen[folded] = name
-    return new
+        seen[key] = given
+        stored.append(name)
+    return stored
 
 
 def renamed(name: str, rename: Rename | None) -> str:

@@ -10,7 +10,12 @@ import pyarrow as pa
 
 from celonis_frames._arrow.casts import ConversionError, largest_magnitude
 from celonis_frames._schema.conversion_options import ConversionOptions
-from celonis_frames._schema.names import column_names
+from celonis_frames._schema.names import (
+    column_names,
+    find_name,
+    new_names,
+    stripped_note,
+)
 from celonis_frames._schema.overrides import Column, ColumnType
 from celonis_frames._schema.types import Conversion, conversion_to, opt_in_conversion, rule_for
 from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, KeyColumnError
@@ -36,6 +41,7 @@ class TableLayout:
     columns: tuple[ColumnPlan, ...]
     encoded_schema: pa.Schema  # of the rows as they are written to a file
     options: ConversionOptions
+    notes: tuple[str, ...] = ()  # warnings about names
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -91,7 +97,8 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
     """
     if not schema.names:
         raise FrameError("The frame has no columns: nothing to push.")
-    names = column_names(schema.names, options.rename)
+    given = new_names(schema.names, options.rename)
+    names = column_names(given)
     overrides = _overrides_by_position(options.columns, schema.names, names)
     key_positions = _key_positions(keys, schema.names, names)
     columns = []
@@ -104,7 +111,8 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
                 name, conversion, override.length, key=position in key_positions,
             )
         )  # fmt: skip
-    return TableLayout(tuple(columns), _encoded_schema(columns), options)
+    notes = stripped_note("column", given)
+    return TableLayout(tuple(columns), _encoded_schema(columns), options, notes)
 
 
 def _encoded_schema(columns: Iterable[ColumnPlan]) -> pa.Schema:
@@ -117,7 +125,7 @@ def key_columns(schema: pa.Schema, keys: Iterable[str], options: ConversionOptio
     Raises:
         ColumnNameError, KeyColumnError: As `build_layout`.
     """
-    names = column_names(schema.names, options.rename)
+    names = column_names(new_names(schema.names, options.rename))
     return [schema.names[place] for place in sorted(_key_positions(keys, schema.names, names))]
 
 
@@ -146,14 +154,10 @@ def conversion_error(column: ColumnPlan, error: Exception, largest: int | None) 
     )
 
 
-def _find_position(name: str, old: Sequence[str], new: Sequence[str]) -> int | None:
-    return next((names.index(name) for names in (old, new) if name in names), None)
-
-
 def _key_positions(keys: Iterable[str], old: Sequence[str], new: Sequence[str]) -> set[int]:
     positions: set[int] = set()
     for key in keys:
-        position = _find_position(key, old, new)
+        position = find_name(key, old, new)
         if position is None:
             raise KeyColumnError(
                 f"Key column {key!r} is not in the frame. It has {list(new)}.", column=key
@@ -169,12 +173,13 @@ def _overrides_by_position(
 ) -> dict[int, Column]:
     overrides: dict[int, Column] = {}
     for name, override in columns.items():
-        position = _find_position(name, old, new)
+        position = find_name(name, old, new)
         if position is None:
             raise ConfigError(
                 f"columns= names {name!r}, which is not in the frame. It has {list(old)}."
             )
-        overrides[position] = override
+        if overrides.setdefault(position, override) != override:
+            raise ConfigError(f"columns= names column {old[position]!r} twice: leave out one.")
     return overrides
 
 

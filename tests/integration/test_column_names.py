@@ -47,6 +47,95 @@ def test_odd_names_arrive(server: Any, connection: Celonis, table: str) -> None:
         assert server.table(POOL, table).schema.names == names
 
 
+BLANKS = {" K ": [1, 2], "L\t": ["a", "b"], "\u3000V": ["x", "y"]}
+
+
+@pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
+@pytest.mark.parametrize("spelling", [str, str.strip])
+def test_blanks_at_the_ends_of_names_are_stripped(
+    file_type: Any, spelling: Any, server: Any, connection: Celonis, table: str
+) -> None:
+    """Whatever the file type; a warning lists the names, and options take either spelling."""
+    columns = {spelling("\u3000V"): 500}
+    status = connection.push(
+        pl.DataFrame(BLANKS), POOL, f" {table} ", keys=[spelling(" K "), spelling("L\t")],
+        columns=columns, deduplicate_by=spelling("\u3000V"), upload={"file_type": file_type},
+    )  # fmt: skip
+    assert status.table == table
+    assert server.table(POOL, table).to_pydict() == {name.strip(): BLANKS[name] for name in BLANKS}
+    told = " ".join(status.warnings)
+    assert f"table names are stripped: ' {table} '." in told
+    assert "column names are stripped: ' K ', 'L\\t', '\\u3000V'." in told
+    gone = pl.DataFrame({" K ": [1], "L\t": ["a"]})
+    connection.delete(gone, POOL, f"{table} ", keys=["K", "L"], upload={"file_type": file_type})
+    # The table that is there is found, with its columns and its rows.
+    again = connection.push(
+        pl.DataFrame(BLANKS), POOL, f"{table} ", keys=["K", "L"], verify=["schema", "rows"]
+    )
+    assert len(again.warnings) == 2
+    assert server.table(POOL, table).num_rows == 2
+
+
+def test_names_that_are_renamed_may_have_blanks(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """`rename=` takes either spelling, and its names are stripped as well."""
+    frame = pl.DataFrame(BLANKS)
+    status = connection.push(
+        frame, POOL, table, mode="REPLACE", keys="M", rename={"K": "M ", "L\t": "N"}
+    )
+    assert server.table(POOL, table).schema.names == ["M", "N", "V"]
+    assert len(status.warnings) == 1
+    two = pl.DataFrame({"A": [1], "A ": [2]})
+    assert [c.name for c in plan(two, POOL, "T", rename={"A ": "B"}).columns] == ["A", "B"]
+    assert [c.name for c in plan(two, POOL, "T", rename={"A": "B"}).columns] == ["B", "A"]
+
+
+ONE_NAME = [("A", "a"), ("A", "A "), ("Ä", "ä"), ("STRASSE", "strasse"), ("Straße", "STRAßE")]
+TWO_NAMES = [
+    ("Strasse", "Straße"),
+    ("\ufb01", "fi"),
+    ("\u017f", "s"),
+    ("A B", "A  B"),
+    ("\u0131", "i"),
+]
+
+
+@pytest.mark.parametrize("names", ONE_NAME)
+def test_names_that_are_one_for_celonis(names: tuple[str, str], connection: Celonis) -> None:
+    """Two columns, or two tables of one push_many, that differ only in case or blanks."""
+    with pytest.raises(exceptions.ColumnNameError, match="same name for Celonis") as caught:
+        plan(pl.DataFrame({name: [1] for name in names}), POOL, "T")
+    assert all(repr(name) in str(caught.value) for name in names)
+    frames = {name: pl.DataFrame({"K": [1]}) for name in names}
+    with pytest.raises(exceptions.ConfigError, match="one table for Celonis") as error:
+        connection.push_many(frames, POOL)
+    assert all(repr(name) in str(error.value) for name in names)
+
+
+@pytest.mark.parametrize("names", TWO_NAMES)
+def test_names_that_are_two(
+    names: tuple[str, str], server: Any, connection: Celonis, table: str
+) -> None:
+    """Names that only look alike, or are alike after Unicode's case folding, are two."""
+    frame = pl.DataFrame({name: [place] for place, name in enumerate(names)})
+    connection.push(frame, POOL, table, mode="REPLACE")
+    again = connection.push(frame, POOL, table, verify="schema")
+    assert again.warnings == ()
+    assert server.table(POOL, table).to_pydict() == {names[0]: [0, 0], names[1]: [1, 1]}
+    one, two = (f"{table} {name}" for name in names)
+    connection.push_many({one: frame, two: frame.head(0)}, POOL, mode="REPLACE")
+    assert server.table(POOL, one).num_rows == 1
+
+
+def test_one_column_has_one_override() -> None:
+    """Two spellings of a column in `columns=` must say the same."""
+    frame = pl.DataFrame({"A ": ["x"]})
+    assert plan(frame, POOL, "T", columns={"A": 100, "A ": 100}).columns[0].length == 100
+    with pytest.raises(exceptions.ConfigError, match="'A ' twice"):
+        plan(frame, POOL, "T", columns={"A": 100, "A ": 200})
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_names_that_look_like_patterns(lazy: bool) -> None:
     """Names that polars would take for patterns."""

@@ -66,6 +66,15 @@ def test_names(scripted: Server, celonis: Celonis) -> None:
     assert celonis.connection_id(POOL, "sales") == "p-1"
 
 
+def test_names_that_are_alike_by_case_folding_only(scripted: Server, celonis: Celonis) -> None:
+    """Strasse and Straße are two pools: the one is not found by the name of the other."""
+    listed = [{"id": "p", "name": "Straße"}]
+    scripted.say(listed, (404, {}, b""), listed)
+    with pytest.raises(NotFound, match="Did you mean 'Straße'"):
+        celonis.pool_id("Strasse")
+    assert celonis.pool_id("STRAßE") == "p"
+
+
 def test_a_name_that_is_not_listed_is_requested(scripted: Server, celonis: Celonis) -> None:
     """The local Celonis makes a pool on first use; elsewhere close names are offered."""
     scripted.say([], {"id": "p-9", "name": "New / one"})
