@@ -7,15 +7,17 @@ password. What leaves this module is an error of this library with a URL that ca
 from __future__ import annotations
 
 import contextlib
+import ftplib
 import hashlib
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow.fs as pafs
 from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
@@ -23,8 +25,17 @@ from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameErro
 BLOCK_BYTES = 1_048_576
 """Bytes of a block when files are read or kept in memory: larger ones are no faster."""
 
+MASK = "********"
+
 _CHAINED = re.compile(r"::(?=[A-Za-z][\w+.-]*://)")
 _URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")
+_KEY_ID = re.compile(r"A[KS]IA[A-Z0-9]{12,}")
+"""The id of an access key of AWS, as it stands where a bucket should."""
+_SECRET_OPTION = re.compile(r"pass|secret|key|token|user|cred|sas|auth|conn", re.IGNORECASE)
+_MIN_SECRET = 4
+"""Characters of the shortest secret that is masked in a message: shorter ones are in any word."""
+_WRONG_SLASHES = re.compile(r"([A-Za-z][\w+.-]+):/?(?!/)(?=[^:])")
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 def mask_url(url: object) -> str:
@@ -36,16 +47,63 @@ def mask_url(url: object) -> str:
 def _mask_one(url: str) -> str:
     scheme, mark, rest = url.partition("://")
     if not mark:
-        return url
+        if url.startswith("data:"):
+            return "data:…"
+        # A URL without its scheme, user:password@host/path.
+        return re.sub(r"^[^/@:]*:[^/@]*@", "", url)
     before, _, after = rest.rpartition("@")
     if ":" in before:
         rest = after  # the password may hold "/", "@" or "?" unescaped
     host, slash, path = rest.partition("/")
     host = host.rpartition("@")[2]
-    name, _, port = host.partition(":")
-    if not host.startswith("[") and port.strip("0123456789"):
-        host = name  # not a port but a password: the "@" was forgotten
-    return f"{scheme}://{host}{slash}{path}".partition("?")[0]
+    if not host.startswith("[") and host.partition(":")[2].strip("0123456789"):
+        host = MASK  # not a port but a password: the "@" was forgotten
+    host = _KEY_ID.sub(MASK, host)
+    masked = f"{scheme}://{host}{slash}{path}".partition("?")[0]
+    return masked.partition("#")[0] if scheme.lower().startswith("http") else masked
+
+
+def secrets_of(filesystem: Any) -> frozenset[str]:
+    """The users, passwords, keys and tokens among the options of a filesystem."""
+    return frozenset(_secrets(getattr(filesystem, "storage_options", None) or {}, secret=False))
+
+
+def _secrets(value: Any, *, secret: bool) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _secrets(inner, secret=secret or bool(_SECRET_OPTION.search(str(name))))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _secrets(inner, secret=secret)
+    elif secret and isinstance(value, str) and len(value) >= _MIN_SECRET:
+        yield value
+
+
+def check_spelling(url: str, kind: type[CelonisFramesError]) -> None:
+    """Raise an error of this kind for a URL or path that is spelled as another system spells it.
+
+    fsspec takes ``s3:/bucket`` for a folder named ``s3:`` in the working directory.
+    """
+    if not url.strip():
+        raise kind("The path is empty: give the path or URL of a file or folder.")
+    if "://" in url or url.startswith("data:") or os.path.exists(url):  # noqa: PTH110  # it never raises
+        return
+    match, what = _WRONG_SLASHES.match(url), None
+    if os.name != "nt" and _WINDOWS_PATH.match(url):
+        path = url.replace("\\", "/")
+        mounted = f"/mnt/{url[0].lower()}{path[2:]}" if url[0] != "\\" else path
+        what = f"a path of Windows, which this system has not: write {mounted!r} if it is there"
+    elif match and match[1].lower() == "dbfs":
+        rest = url[len("dbfs:") :].lstrip("/")
+        what = f"a path of Spark on Databricks: write '/dbfs/{rest}' for the same file"
+    elif match and match[1].lower() in fsspec.available_protocols() and match[1] not in _LOCAL:
+        what = f"no URL: write '{match[1].lower()}://{url[len(match[1]) + 1 :].lstrip('/')}'"
+    if what is not None:
+        raise kind(f"{mask_url(url)!r} is {what}.")
+
+
+_LOCAL = {"file", "local"}
+"""Protocols after which fsspec does not ask for two slashes."""
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:
@@ -54,15 +112,12 @@ def open_filesystem(url: str) -> tuple[Any, str]:
     Raises:
         ConfigError: There is no such filesystem, or it cannot be reached.
     """
-    try:
+    check_spelling(url, ConfigError)
+    shown = mask_url(url)
+    with translate_filesystem_errors(
+        f"staging={shown!r} cannot be used", quotes_url=shown != str(url)
+    ):
         filesystem, path = fsspec.core.url_to_fs(url)
-    except Exception as error:  # each filesystem has its own
-        shown = mask_url(url)
-        if shown == str(url):
-            description, cause = _describe(error), _safe_cause(error)
-        else:  # a parser quotes parts of the URL: a piece of a password as the port
-            description, cause = _describe_without_url(error), None
-        raise ConfigError(f"staging={shown!r} cannot be used: {description}") from cause
     return filesystem, str(path)
 
 
@@ -78,35 +133,61 @@ def filesystem_for_thread(filesystem: Any) -> Any:
     return filesystem if isinstance(filesystem, LocalFileSystem) else clone_filesystem(filesystem)
 
 
+def arrow_filesystem(filesystem: Any) -> Any:
+    """The filesystem as pyarrow's datasets take it; local files are read without Python."""
+    if isinstance(filesystem, LocalFileSystem):
+        return pafs.LocalFileSystem()
+    return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem))
+
+
 def display_url(filesystem: Any, path: str) -> str:
     """The masked URL of a path, or the path itself on a local filesystem."""
-    is_local = isinstance(filesystem, LocalFileSystem)
-    return path if is_local else mask_url(filesystem.unstrip_protocol(path))
+    if isinstance(filesystem, LocalFileSystem):
+        return path
+    scheme, _, rest = mask_url(filesystem.unstrip_protocol(path)).partition("://")
+    host = (getattr(filesystem, "storage_options", None) or {}).get("host")
+    # Those of FTP, SFTP and others do not name their host.
+    return f"{scheme}://{host}{rest}" if host and rest.startswith("/") else f"{scheme}://{rest}"
 
 
 @contextlib.contextmanager
 def translate_filesystem_errors(
-    message: str, advice: str = "", *, kind: type[CelonisFramesError] = ConfigError
+    message: str,
+    advice: str = "",
+    *,
+    kind: type[CelonisFramesError] = ConfigError,
+    secrets: Collection[str] = (),
+    quotes_url: bool = False,
 ) -> Iterator[None]:
     """Translates any error of a filesystem into one of this library.
 
     `message` says what failed, and where; the filesystem's own message follows, then `advice`: the
-    consequence, and what to do.
+    consequence, and what to do. `secrets` are masked. If the error `quotes_url`, one that must not
+    be shown, its text is left out: a parser quotes a piece of a password as the port.
     """
     try:
         yield
     except CelonisFramesError:
         raise
     except Exception as error:  # each filesystem has its own
-        text = f"{message}: {_describe(error)}" + (f". {advice}" if advice else "")
-        raise kind(text) from _safe_cause(error)
+        cause = None if quotes_url else _safe_cause(error, secrets)
+        said = _describe_without_url(error) if quotes_url else _describe(error, secrets)
+        text = f"{message}: {said}" + (f". {advice}" if advice else "")
+        raise kind(text) from cause
 
 
-def _describe(error: BaseException) -> str:
-    text = _URL.sub(lambda found: mask_url(found[0]), str(error)).rstrip(".")
-    if isinstance(error, OSError | ImportError | ValueError) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _describe(error: BaseException, secrets: Collection[str] = ()) -> str:
+    text = _mask_text(str(error), secrets).rstrip(".")
+    if not (isinstance(error, OSError | ImportError | ValueError) and text):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"the login was rejected ({text})" if _is_login_error(error) else text
+
+
+def _mask_text(text: str, secrets: Collection[str]) -> str:
+    text = _URL.sub(lambda found: mask_url(found[0]), text)
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
 
 
 def _describe_without_url(error: BaseException) -> str:
@@ -115,19 +196,58 @@ def _describe_without_url(error: BaseException) -> str:
         return str(error)  # names the library to install
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if _is_login_error(error):
+        return f"the login was rejected ({type(error).__name__})"
     return f"its protocol or host cannot be parsed ({type(error).__name__})"
 
 
-def _safe_cause(error: BaseException) -> BaseException | None:
-    """The error, or None if its traceback, with those behind it, would show a secret."""
-    seen: list[BaseException] = []
+_LOGIN_ERRORS = {
+    "AuthenticationException",  # paramiko
+    "ClientAuthenticationError",  # Azure
+    "DefaultCredentialsError", "RefreshError",  # Google
+    "NoCredentialsError", "PartialCredentialsError",  # botocore
+}  # fmt: skip
+_LOGIN_CODES = {
+    "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+}  # fmt: skip
+"""Of S3."""
+_UNAUTHORIZED = 401
+
+
+def _is_login_error(error: BaseException) -> bool:
+    """Whether a server rejected user, password or key, by the error's type or status."""
+    return any(map(_rejects_login, _links(error)))
+
+
+def _rejects_login(error: BaseException) -> bool:
+    if {kind.__name__ for kind in type(error).__mro__} & _LOGIN_ERRORS:
+        return True
+    if isinstance(error, ftplib.error_perm):
+        return str(error).startswith("530")  # the status of FTP
+    response = getattr(error, "response", None)
+    if isinstance(response, Mapping):  # botocore
+        details = response.get("Error")
+        return isinstance(details, Mapping) and details.get("Code") in _LOGIN_CODES
+    statuses = [getattr(source, name, None) for source in (error, response)
+                for name in ("status", "status_code")]  # fmt: skip
+    return _UNAUTHORIZED in statuses
+
+
+def _links(error: BaseException) -> list[BaseException]:
+    """The error and those behind it."""
+    links: list[BaseException] = []
     link: BaseException | None = error
-    while link is not None and link not in seen:
-        if any(mask_url(found) != found for found in _URL.findall(str(link))):
-            return None
-        seen.append(link)
+    while link is not None and link not in links:
+        links.append(link)
         link = link.__cause__ or link.__context__
-    return error
+    return links
+
+
+def _safe_cause(error: BaseException, secrets: Collection[str] = ()) -> BaseException | None:
+    """The error, or None if its traceback, with those behind it, would show a secret."""
+    texts = [str(link) for link in _links(error)]
+    return None if any(_mask_text(text, secrets) != text for text in texts) else error
 
 
 def write_atomically(filesystem: Any, path: str, data: bytes, *, durable: bool = False) -> None:

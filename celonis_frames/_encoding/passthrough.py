@@ -29,6 +29,7 @@ from celonis_frames._filesystem import (
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.parquet_footer import ParquetFile, translate_errors
+from celonis_frames._sources.paths import Location
 from celonis_frames.exceptions import FrameError
 
 FEW_FILES = 4
@@ -55,7 +56,7 @@ class PassthroughChunk(FileChunk):
             FrameError: The file was changed, or can no longer be read.
         """
         shown = display_url(self.filesystem, self.path)
-        with translate_errors(shown):
+        with translate_errors(Location(self.filesystem, self.path)):
             # Few filesystems allow calls from several threads, as of those that upload and read.
             yield from read_verified_blocks(
                 filesystem_for_thread(self.filesystem),
@@ -108,8 +109,7 @@ class PassthroughFiles:
     def _read_candidates(self, first: int) -> Iterator[pa.RecordBatch]:
         self.unchanged = {}
         for place in self._candidates:
-            shown = display_url(self._files.filesystem, self._files.files[place].path)
-            with translate_errors(shown):
+            with translate_errors(self._files.files[place].location):
                 yield from self._read_candidate(place, first + len(self.unchanged))
 
     def runs(self, *, ordered: bool) -> list[PassthroughChunk | list[int]]:
@@ -146,23 +146,24 @@ class PassthroughFiles:
         The digest comes first. If the file changes before or while its rows are read, the upload
         finds another digest and fails.
         """
-        file, filesystem = self._files.files[place], self._files.filesystem
+        file = self._files.files[place]
+        filesystem, path = file.location.filesystem, file.location.path
         pages = self._files.page_offsets(place)
-        with filesystem.open(file.path, "rb") as content:
+        with filesystem.open(path, "rb") as content:
             size, digest, held, is_v1 = _digest(content, pages)
-        reader = filesystem.open(file.path, "rb") if held is None else pa.BufferReader(held)
+        reader = filesystem.open(path, "rb") if held is None else pa.BufferReader(held)
         with reader as content:
             found, offsets, batches = self._files.read_content(place, content)
             if found != file or size != file.size or offsets != pages:
                 raise FrameError(
-                    f"The Parquet file {display_url(filesystem, file.path)} changes while it is "
+                    f"The Parquet file {file.location} changes while it is "
                     "read: push when nothing writes to it."
                 )
             if not is_v1:
                 return
             self.unchanged[place] = PassthroughChunk(
                 f"chunk-{number:05d}.parquet", size, file.rows, self._deleted, digest, filesystem,
-                file.path,
+                path,
             )  # fmt: skip
             yield from batches
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from celonis_frames._formatting import counted
 from celonis_frames._sources.parquet_footer import translate_errors
+from celonis_frames._sources.paths import Location
 from celonis_frames.exceptions import ColumnTypeError
 
 Unit = Literal["us", "ns"]
@@ -82,7 +83,9 @@ class Int96Times:
         )
 
 
-def find_times(files: Iterable[tuple[str, Callable[[], Any]]], batch_rows: int) -> Int96Times:
+def find_times(
+    files: Iterable[tuple[Location | str, Callable[[], Any]]], batch_rows: int
+) -> Int96Times:
     """What the INT96 columns of Parquet files hold, each given by its name and an opener."""
     import pyarrow.parquet as pq  # noqa: PLC0415  # imports pandas if that is installed
 
@@ -107,7 +110,7 @@ def find_times(files: Iterable[tuple[str, Callable[[], Any]]], batch_rows: int) 
             for coarse, fine in zip(*both, strict=True):
                 for name, *pair in zip(coarse.schema.names, coarse, fine, strict=True):
                     for micros, nanos in zip(*map(_timestamps, pair), strict=True):
-                        _compare(times, name, micros, nanos, file if arrow else None)
+                        _compare(times, name, micros, nanos, str(file) if arrow else None)
     return times
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, Self
 
-import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from celonis_frames._arrow.batching import BATCH_ROWS, rows_per_batch
-from celonis_frames._filesystem import display_url
+from celonis_frames._filesystem import arrow_filesystem
 from celonis_frames._sources.alignment import align_to_schema, check_same_names
+from celonis_frames._sources.hive import Constants
 from celonis_frames._sources.int96 import Unit, find_times
 from celonis_frames._sources.iterables import infer_schema
 from celonis_frames._sources.parquet_footer import (
@@ -21,7 +23,7 @@ from celonis_frames._sources.parquet_footer import (
     read_footers,
     translate_errors,
 )
-from celonis_frames.exceptions import FrameError
+from celonis_frames._sources.paths import Location, find_files
 
 _Batches = Iterator[pa.RecordBatch]
 
@@ -34,10 +36,8 @@ class ParquetFiles:
     `schema` is that of all rows; `notes` are warnings that count what is lost when they are read.
     """
 
-    def __init__(
-        self, filesystem: Any, files: Sequence[ParquetFile], int96_unit: Unit = "us"
-    ) -> None:
-        self.filesystem, self.files, self._unit = filesystem, tuple(files), int96_unit
+    def __init__(self, files: Sequence[ParquetFile], int96_unit: Unit = "us") -> None:
+        self.files, self._unit = tuple(files), int96_unit
         self.notes: tuple[str, ...] = ()
         first = files[0].schema
         self._same_schema = all(file.schema is first or file.schema.equals(first) for file in files)
@@ -52,22 +52,19 @@ class ParquetFiles:
             )
 
     @classmethod
-    def find(cls, patterns: Sequence[str]) -> Self:
+    def find(cls, paths: Sequence[Any]) -> Self:
         """The files at some paths, URLs or globs, in order.
 
         Raises:
             FrameError: There is none, one is no Parquet file, their columns differ, or their times
                 cannot be read without changing one.
         """
-        filesystem, paths = _paths(patterns)
-        try:
-            found = cls(filesystem, read_footers(filesystem, paths, "us"))
-            times = find_times(found._int96_files(), found._batch_rows)
-            if times.best_unit == "ns":
-                return cls(filesystem, read_footers(filesystem, paths, "ns"), "ns")
-            found.notes = times.notes("us")
-        except (ValueError, OSError, pa.ArrowException) as error:
-            raise FrameError(f"{', '.join(patterns)} cannot be read as Parquet: {error}") from error
+        locations = find_files(paths)
+        found = cls(read_footers(locations, "us"))
+        times = find_times(found._int96_files(), found._batch_rows)
+        if times.best_unit == "ns":
+            return cls(read_footers(locations, "ns"), "ns")
+        found.notes = times.notes("us")
         return found
 
     def batches(self, positions: Sequence[int] | None = None) -> _Batches:
@@ -99,57 +96,79 @@ class ParquetFiles:
                 align_to_schema(batch, self.schema, self._shown(position), _BEFORE)
                 for batch in rows
             )
-        footer = read_footer(opened, file.path, file.size, file)
+        footer = read_footer(opened, file.location, file.size, file)
         return footer, page_offsets(opened.metadata), rows
 
     def page_offsets(self, position: int) -> list[int]:
         """Offset of the first data page of each column chunk of a file."""
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        return page_offsets(pq.read_metadata(self.files[position].path, filesystem=self.filesystem))
+        location = self.files[position].location
+        with location.filesystem.open(location.path, "rb") as content:
+            return page_offsets(pq.read_metadata(content))
 
     def _shown(self, position: int) -> str:
         """Names a file in a message."""
-        return f"file {display_url(self.filesystem, self.files[position].path)!r}"
+        return f"file {str(self.files[position].location)!r}"
 
-    def _int96_files(self) -> Iterator[tuple[str, Any]]:
-        """Files with INT96 columns: their URL, and a function that opens them."""
+    def _int96_files(self) -> Iterator[tuple[Location, Any]]:
+        """Files with INT96 columns, and a function that opens them."""
         for file in self.files:
             if file.rows and any(leaf.physical == "INT96" for leaf in file.leaves):
-                open_file = functools.partial(self.filesystem.open, file.path, "rb")
-                yield display_url(self.filesystem, file.path), open_file
+                location = file.location
+                yield location, functools.partial(location.filesystem.open, location.path, "rb")
 
     def _read(self, files: Sequence[ParquetFile], names: list[str] | None = None) -> _Batches:
         """The rows of files that have the same schema, or only some of their columns."""
-        import pyarrow.dataset as ds  # noqa: PLC0415
+        for _, part in groupby(files, lambda file: id(file.location.filesystem)):
+            yield from self._scan(list(part), names)
 
-        options = ds.ParquetReadOptions(coerce_int96_timestamp_unit=self._unit)
-        dataset = ds.dataset(
-            [file.path for file in files],
-            schema=files[0].schema,
-            filesystem=self.filesystem,
-            format=ds.ParquetFileFormat(read_options=options),
-        )
-        shown = display_url(self.filesystem, files[0].path)
-        if len(files) > 1:
-            shown += f" (or another one of these {len(files):,} files)"
-        # Unless rows and read-ahead are limited, a scan of wide files holds many decoded batches.
-        with translate_errors(shown):
-            yield from dataset.to_batches(
+    def _scan(self, files: Sequence[ParquetFile], names: list[str] | None) -> _Batches:
+        """The rows of files in one filesystem."""
+        place = 0
+        try:
+            # Unless rows and read-ahead are limited, a scan of wide files holds many batches.
+            scanner = self._dataset(files).scanner(
                 columns=names, batch_size=self._batch_rows, batch_readahead=2, fragment_readahead=1
             )
+            for tagged in scanner.scan_batches():
+                while files[place].location.path != tagged.fragment.path:
+                    place += 1
+                yield tagged.record_batch
+        except Exception:
+            with translate_errors(self._failing(files[place:], names).location):
+                raise
+
+    def _failing(self, files: Sequence[ParquetFile], names: list[str] | None) -> ParquetFile:
+        """The first of some files that cannot be read, since a scan does not name it."""
+        for file in files[: len(files) - 1]:
+            try:
+                for _ in self._dataset([file]).scanner(columns=names).scan_batches():
+                    pass
+            except Exception:  # each filesystem has its own
+                return file
+        return files[-1]
+
+    def _dataset(self, files: Sequence[ParquetFile]) -> Any:
+        import pyarrow.dataset as ds  # noqa: PLC0415
+
+        read_options = ds.ParquetReadOptions(coerce_int96_timestamp_unit=self._unit)
+        file_format = ds.ParquetFileFormat(read_options=read_options)
+        filesystem = arrow_filesystem(files[0].location.filesystem)
+        fragments = [
+            file_format.make_fragment(
+                file.location.path, filesystem, partition_expression=_guarantee(file.constants)
+            )
+            for file in files
+        ]
+        return ds.FileSystemDataset(fragments, files[0].schema, file_format, filesystem)
 
 
-def _paths(patterns: Sequence[str]) -> tuple[Any, list[str]]:
-    filesystem, files = None, []
-    try:
-        for pattern in patterns:
-            filesystem, _, paths = fsspec.get_fs_token_paths(pattern)
-            if len(paths) == 1 and filesystem.isdir(paths[0]):
-                paths = filesystem.glob(paths[0].rstrip("/") + "/**/*.parquet")
-            if not paths or not filesystem.exists(paths[0]):
-                raise FrameError(f"No Parquet file at {pattern!r}: nothing to push.")
-            files += sorted(paths)
-    except (ImportError, ValueError, OSError) as error:
-        raise FrameError(f"{', '.join(patterns)} cannot be read as Parquet: {error}") from error
-    return filesystem, files
+def _guarantee(constants: Constants) -> Any:
+    """What a scan knows of the rows of a file, and fills its columns with."""
+    guarantee = None
+    for field, value in constants:
+        column = pc.field(field.name)
+        term = column == value if value.is_valid else column.is_null()
+        guarantee = term if guarantee is None else guarantee & term
+    return guarantee

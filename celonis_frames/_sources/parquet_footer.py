@@ -10,8 +10,15 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from celonis_frames._filesystem import translate_filesystem_errors
+from celonis_frames._filesystem import secrets_of, translate_filesystem_errors
+from celonis_frames._sources.hive import Constants
+from celonis_frames._sources.paths import Location
 from celonis_frames.exceptions import FrameError
+
+_FOOTER_ADVICE = (
+    "If it is damaged, write it again; if it is no Parquet file, move it elsewhere, or give a glob "
+    "of those that are."
+)
 
 
 class LeafColumn(NamedTuple):
@@ -28,23 +35,29 @@ class LeafColumn(NamedTuple):
 class ParquetFile:
     """What the footer of a file says."""
 
-    path: str
+    location: Location
     size: int  # bytes; 0 if the filesystem does not report it
     rows: int
-    schema: pa.Schema
+    schema: pa.Schema  # of its rows: last come the columns that only its folders hold
+    constants: Constants  # these columns
     leaves: tuple[LeafColumn, ...]
     codecs: frozenset[str]  # of its column chunks, by Parquet's names
     encodings: frozenset[str]  # of its pages
     row_bytes: float  # uncompressed, in the row group with the widest rows
 
 
-def translate_errors(file: str) -> contextlib.AbstractContextManager[None]:
+def translate_errors(
+    file: Location | str, advice: str = "If it is damaged, write it again."
+) -> contextlib.AbstractContextManager[None]:
     """Raises what reading the file raises as a `FrameError`."""
-    what, advice = f"The Parquet file {file} cannot be read", "If it is damaged, write it again."
-    return translate_filesystem_errors(what, advice, kind=FrameError)
+    what = f"The Parquet file {file} cannot be read"
+    secrets = () if isinstance(file, str) else secrets_of(file.filesystem)
+    return translate_filesystem_errors(what, advice, kind=FrameError, secrets=secrets)
 
 
-def read_footer(opened: Any, path: str, size: int, previous: ParquetFile | None) -> ParquetFile:
+def read_footer(
+    opened: Any, location: Location, size: int, previous: ParquetFile | None
+) -> ParquetFile:
     """What the footer of a ``pyarrow.parquet.ParquetFile`` says.
 
     The schema of the previous file is shared if it is equal: there may be thousands.
@@ -58,6 +71,10 @@ def read_footer(opened: Any, path: str, size: int, previous: ParquetFile | None)
         )
         for leaf in map(metadata.schema.column, columns)
     )  # fmt: skip
+    own = {name.lower() for name in schema.names}
+    constants = tuple(item for item in location.constants if item[0].name.lower() not in own)
+    for constant, _ in constants:
+        schema = schema.append(constant)
     codecs, encodings, row_bytes = set(), set(), 0.0
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         row_bytes = max(row_bytes, group.total_byte_size / max(group.num_rows, 1))
@@ -67,22 +84,28 @@ def read_footer(opened: Any, path: str, size: int, previous: ParquetFile | None)
     if previous is not None and previous.schema.equals(schema) and previous.leaves == leaves:
         schema, leaves = previous.schema, previous.leaves
     return ParquetFile(
-        path, size, int(metadata.num_rows), schema, leaves,
+        location, size, int(metadata.num_rows), schema, constants, leaves,
         _interned(frozenset(codecs)), _interned(frozenset(encodings)), row_bytes,
     )  # fmt: skip
 
 
-def read_footers(filesystem: Any, paths: Sequence[str], int96_unit: str) -> list[ParquetFile]:
-    """The footers of some files, with INT96 columns in this unit."""
+def read_footers(locations: Sequence[Location], int96_unit: str) -> list[ParquetFile]:
+    """The footers of some files, with INT96 columns in this unit.
+
+    Raises:
+        FrameError: A file cannot be read, or is no Parquet file.
+    """
     import pyarrow.parquet as pq  # noqa: PLC0415  # imports pandas if that is installed
 
     files: list[ParquetFile] = []
-    for path in paths:
-        with pq.ParquetFile(
-            path, filesystem=filesystem, coerce_int96_timestamp_unit=int96_unit
-        ) as opened:
-            previous = files[-1] if files else None
-            files.append(read_footer(opened, path, filesystem.size(path) or 0, previous))
+    for location in locations:
+        with (
+            translate_errors(location, _FOOTER_ADVICE),
+            location.filesystem.open(location.path, "rb") as content,
+        ):
+            size = location.size or getattr(content, "size", None) or 0
+            opened = pq.ParquetFile(content, coerce_int96_timestamp_unit=int96_unit)
+            files.append(read_footer(opened, location, size, files[-1] if files else None))
     return files
 
 

@@ -6,9 +6,8 @@ imported already.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -28,6 +27,7 @@ from celonis_frames._sources.int96 import dataset_notes
 from celonis_frames._sources.iterables import read_frames
 from celonis_frames._sources.pandas import read_pandas
 from celonis_frames._sources.parquet import ParquetFiles
+from celonis_frames._sources.paths import path_of
 from celonis_frames._sources.polars import read_lazy, read_polars
 from celonis_frames._sources.source import Source
 from celonis_frames.exceptions import ConfigError, FrameError
@@ -89,15 +89,17 @@ def _read_arrow(frame: Any, wide: Callable[[str], bool]) -> Source:
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
         return _read_table(frame)
+    if hasattr(frame, "to_pyarrow_dataset"):  # a DeltaTable
+        frame = frame.to_pyarrow_dataset()
     # pyarrow's dataset module imports pandas, so it is looked up and only loaded for files.
     datasets = sys.modules.get("pyarrow.dataset")
     if datasets is not None and isinstance(frame, datasets.Dataset):
         return _read_dataset(frame)
     if isinstance(frame, pa.RecordBatchReader):
         return _read_stream(frame, "pyarrow RecordBatchReader")
-    paths = frame if isinstance(frame, list) else [frame]
-    if paths and all(isinstance(path, str | os.PathLike) for path in paths):
-        return _read_files([os.fspath(path) for path in paths])
+    paths = frame if isinstance(frame, list | tuple) else [frame]
+    if paths and all(path_of(path) is not None for path in paths):
+        return _read_files(paths)
     if hasattr(frame, "__arrow_c_stream__"):
         try:
             reader = pa.RecordBatchReader.from_stream(frame)
@@ -166,6 +168,11 @@ def _read_iterable(frames: Iterable[Any], wide: Callable[[str], bool]) -> Source
         raise FrameError(
             f"The frame is a {_type_name(frames)} of {_type_name(first)}; it must be {KINDS}."
         )
+    if path_of(first) is not None:
+        rest = list(iterator)
+        if all(path_of(path) is not None for path in rest):
+            return _read_files([first, *rest])
+        iterator = iter(rest)
     head = _read(first, None, wide)
 
     def each() -> Iterator[tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]]:
@@ -178,8 +185,8 @@ def _read_iterable(frames: Iterable[Any], wide: Callable[[str], bool]) -> Source
     return Source(f"iterator of {head.kind}s", schema, None, False, False, batches, head.notes)
 
 
-def _read_files(patterns: list[str]) -> Source:
-    found = ParquetFiles.find(patterns)
+def _read_files(paths: Sequence[Any]) -> Source:
+    found = ParquetFiles.find(paths)
     rows = sum(file.rows for file in found.files)
     return Source(
         "Parquet files", found.schema, rows, True, False, found.batches, found.notes, files=found

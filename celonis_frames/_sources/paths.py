@@ -1,0 +1,250 @@
+"""Which files a path, URL, glob or folder means.
+
+A folder means all files below it, whatever their names end in, as those who write such folders mean
+it: files and folders whose names begin with ``_`` or ``.`` are passed over (``_SUCCESS``,
+``_temporary``), folders ``YEAR=2023`` are columns, and the folder of a Delta, Iceberg or Hudi table
+is rejected, since its log says which of its files hold the rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
+
+from celonis_frames._filesystem import (
+    check_spelling,
+    display_url,
+    mask_url,
+    secrets_of,
+    translate_filesystem_errors,
+)
+from celonis_frames._sources.hive import Constants, constants, is_partition, partition_of
+from celonis_frames._sources.table_formats import check_above, check_below
+from celonis_frames.exceptions import FrameError
+
+_Entries = dict[str, Mapping[str, Any]]
+"""What fsspec says of files and folders, by path."""
+
+_ENDINGS = (".parquet", ".parq", ".pq")
+"""Files with these names are Parquet files even if they are empty."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a file is, and the columns that the names of its folders hold."""
+
+    filesystem: Any
+    path: str
+    size: int = 0  # bytes; 0 if the filesystem does not report it
+    constants: Constants = ()
+
+    def __str__(self) -> str:
+        return display_url(self.filesystem, self.path)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One path of the user's."""
+
+    filesystem: Any
+    path: str
+    shown: str
+    relative: bool = False  # to the working directory
+
+    def files(self) -> list[Location]:
+        """The files it means, in order."""
+        advice = "Check the path and the access to it."
+        with translate_filesystem_errors(
+            f"{self.shown} cannot be read", advice, kind=FrameError,
+            secrets=secrets_of(self.filesystem),
+        ):  # fmt: skip
+            entry = _entry(self.filesystem, self.path)
+            if entry is None:
+                return self._matches()
+            if not _is_folder(self.filesystem, self.path, entry):
+                return [self._location(self.path, entry)]
+            return self._below(self.path)
+
+    def _below(self, folder: str) -> list[Location]:
+        entries = find_below(self.filesystem, folder)
+        check_below(self.filesystem, folder, entries)
+        check_above(self.filesystem, [folder])
+        files = self._chosen(folder, entries, ())
+        if not files:
+            raise FrameError(f"No Parquet file in the folder {self.shown!r}: nothing to push.")
+        return files
+
+    def _matches(self) -> list[Location]:
+        magic = _magic(self.filesystem).search(self.path)
+        found: _Entries = {}
+        if magic:
+            found = self.filesystem.glob(self.path, detail=True)
+        if not found or magic is None:
+            raise FrameError(f"No Parquet file at {self.shown!r}: nothing to push.")
+        root = self.path[: magic.start()].rpartition("/")[0]
+        entries: _Entries = {}
+        for path, entry in found.items():
+            is_folder = _is_folder(self.filesystem, path, entry)
+            entries |= find_below(self.filesystem, path) if is_folder else {path: entry}
+        check_below(self.filesystem, root, entries)
+        check_above(self.filesystem, {path.rpartition("/")[0] for path in found})
+        files = self._chosen(root, entries, self.path[len(root) :].split("/"))
+        if not files:
+            raise FrameError(
+                f"No Parquet file at {self.shown!r}: files and folders whose names begin with _ or "
+                ". are passed over. Give their own paths to push them."
+            )
+        return files
+
+    def _chosen(self, root: str, entries: _Entries, spelled: Sequence[str]) -> list[Location]:
+        """The files among some entries below a folder."""
+        chosen = []
+        for path, entry in sorted(entries.items()):
+            names = path[len(root) :].strip("/").split("/")
+            if entry["type"] == "directory" or any(_is_hidden(name, spelled) for name in names):
+                continue
+            # Some stores mark folders with empty files.
+            if entry.get("size") == 0 and not names[-1].lower().endswith(_ENDINGS):
+                continue
+            chosen.append(self._location(path, entry))
+        return chosen
+
+    def _location(self, path: str, entry: Mapping[str, Any]) -> Location:
+        return Location(self.filesystem, path, entry.get("size") or 0)
+
+    def partition(self, file: Location) -> dict[str, str | None]:
+        """The columns that the names of a file's folders hold."""
+        path = file.path.partition("?")[0] if "://" in file.path else file.path
+        above = len(Path.cwd().parts) if self.relative else 0
+        return partition_of(path.split("/")[above:-1], str(file))
+
+
+def path_of(frame: Any) -> Any | None:
+    """The frame if it is a path: a string, a Path, an ``fsspec.OpenFile`` or a ``UPath``."""
+    if isinstance(frame, str | os.PathLike | fsspec.core.OpenFile):
+        return frame
+    # UPath, without importing its library.
+    filesystem = getattr(frame, "fs", None) if hasattr(frame, "storage_options") else None
+    return frame if isinstance(filesystem, AbstractFileSystem) else None
+
+
+def find_files(paths: Sequence[Any]) -> list[Location]:
+    """The files that some paths mean, in order, each in its own filesystem.
+
+    Raises:
+        FrameError: A path means no file, cannot be read, or is the folder of a table.
+    """
+    files: list[Location] = []
+    partitions: list[dict[str, str | None]] = []
+    for path in paths:
+        given = _resolve(path)
+        found = given.files()
+        files += found
+        partitions += map(given.partition, found)
+    if not any(partitions):
+        return files
+    return [
+        Location(file.filesystem, file.path, file.size, columns)
+        for file, columns in zip(files, constants(partitions), strict=True)
+    ]
+
+
+def find_below(filesystem: Any, folder: str) -> _Entries:
+    """The files and folders below a folder, in all its folders, each file once."""
+    # Otherwise a folder that cannot be read would be left out.
+    strict = type(filesystem).find is AbstractFileSystem.find
+    options = {"on_error": "raise"} if strict else {}
+
+    def find(folder: str) -> _Entries:
+        entries: _Entries = filesystem.find(folder, withdirs=True, detail=True, **options)
+        return {path: entries[path] for path in entries if path.strip("/") != folder.strip("/")}
+
+    found = find(folder)
+    if not isinstance(filesystem, LocalFileSystem):
+        return found
+    # fsspec does not enter links to folders, and calls them files.
+    entered = [os.path.realpath(folder)]
+    waiting = [path for path in found if found[path].get("islink")]
+    while waiting:
+        path = waiting.pop()
+        target = os.path.realpath(path)
+        # A link to what is found anyway would double its rows; one to a folder above never ends.
+        if any(_finds(other, target) or _finds(target, other, hidden=True) for other in entered):
+            del found[path]
+        elif os.path.isdir(target):  # noqa: PTH112  # fsspec's paths are strings
+            del found[path]
+            entered.append(target)
+            inner = find(path)
+            waiting += [path for path in inner if inner[path].get("islink")]
+            found |= inner
+    return found
+
+
+def _finds(folder: str, path: str, *, hidden: bool = False) -> bool:
+    """Whether a path is found in a folder, also if it is `hidden` there."""
+    inner, outer = Path(path), Path(folder)
+    if not inner.is_relative_to(outer):
+        return False
+    return hidden or not any(_is_hidden(name, ()) for name in inner.relative_to(outer).parts)
+
+
+def _resolve(path: Any) -> _Given:
+    """A path of the user's, with its filesystem."""
+    filesystem = getattr(path, "fs", None)
+    if isinstance(filesystem, AbstractFileSystem):  # an OpenFile or a UPath
+        if getattr(path, "compression", None):
+            raise FrameError(
+                f"{display_url(filesystem, path.path)} is opened with compression, but Parquet "
+                "files compress their own pages: open it without compression=."
+            )
+        name = filesystem._strip_protocol(path.path)  # noqa: SLF001  # fsspec has no public name for it
+        return _Given(filesystem, name, display_url(filesystem, name))
+    text = os.fspath(path)
+    shown = mask_url(text)
+    check_spelling(text, FrameError)
+    with translate_filesystem_errors(
+        f"{shown} cannot be read", kind=FrameError, quotes_url=shown != text
+    ):
+        filesystem, name = fsspec.core.url_to_fs(text)
+    relative = isinstance(filesystem, LocalFileSystem) and not (
+        "://" in text or os.path.isabs(os.path.expanduser(text))  # noqa: PTH111, PTH117  # a string
+    )
+    return _Given(filesystem, str(name), shown, relative)
+
+
+def _entry(filesystem: Any, path: str) -> Mapping[str, Any] | None:
+    """What fsspec says of a file or folder; None if there is none."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        entry: Mapping[str, Any] = filesystem.info(path)
+        return entry
+    return None
+
+
+def _is_folder(filesystem: Any, path: str, entry: Mapping[str, Any]) -> bool:
+    # A link to a folder is of type "other". A web server's folder is of type "file", and asking
+    # whether a URL is a folder would download the file.
+    if entry["type"] == "file" and not path.endswith("/"):
+        return False
+    return entry["type"] == "directory" or bool(filesystem.isdir(path))
+
+
+def _magic(filesystem: Any) -> re.Pattern[str]:
+    """What makes a path a glob; in the URL of a web server ``?`` begins the query."""
+    return re.compile(r"[*\[]" if "http" in filesystem.protocol else r"[*?\[]")
+
+
+def _is_hidden(name: str, spelled: Iterable[str]) -> bool:
+    """Whether files and folders of this name are passed over, unless a glob spells its start."""
+    if not name.startswith((".", "_")) or (name.startswith("_") and is_partition(name)):
+        return False
+    return not any(part[:1] == name[0] and fnmatch.fnmatchcase(name, part) for part in spelled)
