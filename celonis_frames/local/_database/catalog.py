@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS _celonis.columns (
 CREATE TABLE IF NOT EXISTS _celonis.jobs (
     id VARCHAR, pool_id VARCHAR, number BIGINT, status VARCHAR, body VARCHAR, logs VARCHAR,
     modified BIGINT);
+ALTER TABLE _celonis.jobs ADD COLUMN IF NOT EXISTS duplicate_removal VARCHAR;
 CREATE TABLE IF NOT EXISTS _celonis.chunks (
     id VARCHAR, job_id VARCHAR, number BIGINT, type VARCHAR, checksum VARCHAR, bytes BIGINT,
     created BIGINT);
@@ -194,7 +195,8 @@ class Catalog(Database):
     def add_job(self, body: Row) -> Row:
         """Add a job in state NEW."""
         self.run(
-            "INSERT INTO _celonis.jobs VALUES (?, ?, ?, 'NEW', ?, '[]', ?)",
+            "INSERT INTO _celonis.jobs (id, pool_id, number, status, body, logs, modified) "
+            "VALUES (?, ?, ?, 'NEW', ?, '[]', ?)",
             body["id"], body["dataPoolId"], self.number(), json.dumps(body), now(),
         )  # fmt: skip
         return self.job(body["dataPoolId"], body["id"]) or {}
@@ -229,6 +231,15 @@ class Catalog(Database):
                 "UPDATE _celonis.jobs SET status = ?, logs = ?, modified = ? WHERE id = ?",
                 (status, json.dumps(logs), now(), job_id),
             )
+
+    def set_duplicate_removal(self, job_id: str, column: str | None) -> None:
+        """Set the column of which a job keeps the row with the highest value."""
+        self.run("UPDATE _celonis.jobs SET duplicate_removal = ? WHERE id = ?", column, job_id)
+
+    def duplicate_removal(self, job_id: str) -> str | None:
+        """The column that `set_duplicate_removal` has set."""
+        found = self.rows("SELECT duplicate_removal AS c FROM _celonis.jobs WHERE id = ?", job_id)
+        return found[0]["c"] if found else None
 
     def delete_job(self, job_id: str) -> None:
         """Delete a job, its chunks and their files."""

@@ -1,11 +1,13 @@
 """Runs submitted jobs one after the other, in a thread.
 
 How it works: `JobRunner` starts the thread ``local-celonis-jobs``, which takes jobs from a queue and
-writes each with its own cursor, in one transaction. Every job has an event that is set to cancel it;
-the thread checks it between the groups of chunks and waits on it while a fault slows the job down.
-`cancel`, called by the server's threads, sets the event and interrupts the running query. `close`
-sets the events of all jobs, puts None into the queue and joins the thread. A job that is RUNNING at
-that moment stays so in the file: the next start finds it, and sets it to ERROR.
+writes each with a cursor of its own, in one transaction. The cursor is closed when the job ends,
+which rolls back what is not committed, so that nothing of a job is left to the next one. Every job
+has an event that is set to cancel it; the thread checks it between the groups of chunks and waits on
+it while a fault slows the job down. `cancel`, called by the server's threads, sets the event and
+interrupts the job's cursor. `close` sets the events of all jobs, puts None into the queue and joins
+the thread. A job that is RUNNING at that moment stays so in the file: the next start finds it, and
+sets it to ERROR.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import contextlib
 import logging
 import queue
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import duckdb
 
@@ -27,6 +31,8 @@ _log = logging.getLogger("celonis_frames.local")
 
 ACTIVE = ("QUEUED", "RUNNING")
 """States of a job that has been submitted and has not ended."""
+RETRY_SECONDS = 0.5
+"""Seconds until a state that could not be stored is stored again."""
 
 
 class JobRunner:
@@ -42,28 +48,27 @@ class JobRunner:
         self._catalog, self._faults = catalog, faults
         self._queue: queue.Queue[Row | None] = queue.Queue()
         self._cancelled: dict[str, threading.Event] = {}
-        self._running: str | None = None
+        self._cursors: dict[str, Any] = {}  # of the job that runs
+        self._cursor_lock = threading.Lock()
         self._stop = threading.Event()
-        self._cursor = catalog.cursor()
         self._recover()
         self._thread = threading.Thread(
             target=self._run_jobs, name="local-celonis-jobs", daemon=True
         )
         self._thread.start()
 
-    def submit(self, job: Row) -> None:
-        """Queue a job that is NEW."""
-        self._cancelled[job["id"]] = threading.Event()
+    def submit(self, job: Row, duplicate_removal: str | None) -> None:
+        """Queue a job that is NEW; of rows with one key, the highest in this column is kept."""
+        self._catalog.set_duplicate_removal(job["id"], duplicate_removal)
         self._catalog.set_job(job["id"], "QUEUED", "Job submitted")
-        self._queue.put(job)
+        self._put(job)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a queued or running job; its transaction is rolled back."""
         event = self._cancelled.get(job_id)
         if event is not None:
             event.set()
-            if self._running == job_id:
-                self._cursor.interrupt()
+            self._interrupt(job_id)
 
     def close(self) -> None:
         """Stop the thread. A running job is interrupted, and is in ERROR after the next start."""
@@ -71,7 +76,8 @@ class JobRunner:
         for event in list(self._cancelled.values()):
             event.set()
         self._queue.put(None)
-        self._cursor.interrupt()
+        for job_id in list(self._cursors):
+            self._interrupt(job_id)
         self._thread.join(10)
 
     def _recover(self) -> None:
@@ -81,8 +87,16 @@ class JobRunner:
                 self._catalog.set_job(job["id"], "ERROR", line)
                 self._catalog.drop_files(job["id"])
             elif job["status"] == "QUEUED":
-                self._cancelled[job["id"]] = threading.Event()
-                self._queue.put(job)
+                self._put(job)
+
+    def _put(self, job: Row) -> None:
+        self._cancelled[job["id"]] = threading.Event()
+        self._queue.put(job)
+
+    def _interrupt(self, job_id: str) -> None:
+        with self._cursor_lock:  # it is not closed meanwhile
+            if job_id in self._cursors:
+                self._cursors[job_id].interrupt()
 
     def _run_jobs(self) -> None:
         while not self._stop.is_set():
@@ -93,53 +107,77 @@ class JobRunner:
             event.wait(self._faults.queued_seconds)
             if self._stop.is_set():
                 return
-            try:
-                self._run(job, event)
-            except Exception:
-                _log.exception("Job %s failed with an internal error", job["id"])
-                self._catalog.set_job(job["id"], "ERROR", "Internal error")
+            self._run(job, event)
             self._cancelled.pop(job["id"], None)
 
     def _run(self, job: Row, event: threading.Event) -> None:
+        """Run a job and record how it ended. Raises nothing: other jobs follow."""
         if event.is_set():
             self._end(job, "CANCELED", "Job cancelled before it started")
             return
-        self._catalog.set_job(job["id"], "RUNNING", "Job started")
-        self._running = job["id"]
         lines: list[str] = []
         try:
+            self._catalog.set_job(job["id"], "RUNNING", "Job started")
             event.wait(self._faults.running_seconds)
             message = self._faults.take_job_failure()
             if message is not None:
                 raise JobError(message)
-            self._cursor.execute("BEGIN TRANSACTION")
-            for line in execute(self._catalog, self._cursor, job, self._catalog.chunks(job["id"])):
-                lines.append(line)
-                if event.is_set():
-                    raise duckdb.InterruptException("cancelled")
-            if event.is_set():
-                raise duckdb.InterruptException("cancelled")
-            self._catalog.set_job(
-                job["id"], "DONE", *lines, "Job finished successfully", cursor=self._cursor
-            )
-            self._cursor.execute("COMMIT")
-            self._catalog.drop_files(job["id"])
-        except (JobError, duckdb.Error) as error:
-            self._roll_back()
+            with self._cursor(job["id"]) as cursor:
+                self._write(cursor, job, event, lines)
+        except Exception as error:
             if self._stop.is_set():
                 return  # the next start finds the job RUNNING and sets it to ERROR
             if event.is_set():
                 self._end(job, "CANCELED", *lines, "Job cancelled, its changes are rolled back")
-            else:
-                text = str(error).splitlines()[0]
+            elif isinstance(error, (JobError, duckdb.Error)):
+                text = (str(error).splitlines() or [type(error).__name__])[0]
                 self._end(job, "ERROR", *lines, f"Job failed: {text}")
+            else:
+                _log.exception("Job %s failed with an internal error", job["id"])
+                self._end(job, "ERROR", *lines, "Job failed: internal error of the local Celonis")
+        else:
+            self._drop_files(job)
+
+    def _write(self, cursor: Any, job: Row, event: threading.Event, lines: list[str]) -> None:
+        """Apply the chunks in one transaction; appends to the lines of the log as it proceeds."""
+        job = job | {"duplicateRemovalColumn": self._catalog.duplicate_removal(job["id"])}
+        cursor.execute("BEGIN TRANSACTION")
+        for line in execute(self._catalog, cursor, job, self._catalog.chunks(job["id"])):
+            lines.append(line)
+            if event.is_set():
+                raise duckdb.InterruptException("cancelled")
+        if event.is_set():
+            raise duckdb.InterruptException("cancelled")
+        end = (*lines, "Job finished successfully")
+        self._catalog.set_job(job["id"], "DONE", *end, cursor=cursor)
+        cursor.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _cursor(self, job_id: str) -> Iterator[Any]:
+        """A cursor for a job, which `cancel` can interrupt; what is not committed is rolled back."""
+        cursor = self._catalog.cursor()
+        with self._cursor_lock:
+            self._cursors[job_id] = cursor
+        try:
+            yield cursor
         finally:
-            self._running = None
+            with self._cursor_lock:
+                del self._cursors[job_id]
+                cursor.close()
 
     def _end(self, job: Row, status: str, *lines: str) -> None:
-        self._catalog.set_job(job["id"], status, *lines)
-        self._catalog.drop_files(job["id"])
+        """Record that a job has not been carried out. Waits while that is impossible: a full disk."""
+        while not self._stop.is_set():
+            try:
+                self._catalog.set_job(job["id"], status, *lines)
+            except duckdb.Error:
+                _log.exception("The state of job %s cannot be stored", job["id"])
+                self._stop.wait(RETRY_SECONDS)
+            else:
+                self._drop_files(job)
+                return
 
-    def _roll_back(self) -> None:
-        with contextlib.suppress(duckdb.Error):
-            self._cursor.execute("ROLLBACK")
+    def _drop_files(self, job: Row) -> None:
+        # They are not needed any more; the next start removes what is left.
+        with contextlib.suppress(OSError, duckdb.Error):
+            self._catalog.drop_files(job["id"])

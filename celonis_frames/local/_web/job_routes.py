@@ -35,6 +35,7 @@ _ENUMS = {
     "upsertStrategy": (None, "UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION"),
 }
 _TYPES = (None, *STORED)
+_NOT_EMPTY = ("separatorSequence", "quoteSequence", "escapeSequence", "dateFormat", "columnName")
 
 
 def _create(state: ServerState, request: Request, body: Any) -> Response:
@@ -92,12 +93,22 @@ def _validate(job: Row) -> None:
             raise ApiProblem(400, f"Column {column['columnName']} is repeated",
                           attribute="tableSchema", code="DUPLICATE_COLUMN_DETECTED")  # fmt: skip
         seen.add(column["columnName"].lower())
-    for option in ("separatorSequence", "quoteSequence", "escapeSequence", "dateFormat"):
-        value = (job["csvParsingOptions"] or {}).get(option)
-        if value is not None and (not isinstance(value, str) or not value):
-            raise ApiProblem(
-                400, "must be a non-empty string", attribute=f"csvParsingOptions.{option}"
-            )
+    _validate_csv(job["csvParsingOptions"] or {})
+
+
+def _validate_csv(options: Row) -> None:
+    columns = options.get("additionalColumnOptions") or []
+    if not isinstance(columns, list) or not all(isinstance(column, dict) for column in columns):
+        raise ApiProblem(
+            400, "must be a list of objects", attribute="csvParsingOptions.additionalColumnOptions"
+        )
+    for given in (options, *columns):
+        for option, value in given.items():
+            if value is None or option == "additionalColumnOptions":
+                continue
+            if not isinstance(value, str) or (option in _NOT_EMPTY and not value):
+                kind = "a non-empty string" if option in _NOT_EMPTY else "a string"
+                raise ApiProblem(400, f"must be {kind}", attribute=f"csvParsingOptions.{option}")
 
 
 def _is_length(value: Any) -> bool:
@@ -125,7 +136,7 @@ def _execute(state: ServerState, request: Request, _: Any) -> Response:
         seconds = state.limiter.acquire() if state.limiter else 0.0
         if seconds:
             return Response(status_code=429, headers={"Retry-After": str(int(seconds) + 1)})
-        state.job_runner.submit(job | {"duplicateRemovalColumn": by})
+        state.job_runner.submit(job, by)
     return Response(status_code=200)
 
 
