@@ -89,7 +89,8 @@ class PassthroughFiles:
         few = len(files.files) <= FEW_FILES
         self._candidates = [
             place for place, file in enumerate(files.files)
-            if not reason_to_rewrite(
+            if str(file.location) not in files.old_times
+            and not reason_to_rewrite(
                 file, layout, compression=compression, target_bytes=target_bytes, few=few
             )
         ]  # fmt: skip

@@ -1,7 +1,7 @@
 """INT96 times in Parquet files: the unit in which they are read, so that no value changes.
 
 INT96 holds nanoseconds of any year, and 64 bits do not: as nanoseconds Arrow reads the year 9999 as
-1816, as microseconds it cuts the last three digits. Arrow up to version 18 also wrote times before
+1816, as microseconds it cuts the last three digits. Arrow up to version 22 also wrote times before
 1970 with a negative part of a day, which are right as nanoseconds and 584 years late as
 microseconds. Footers say none of this, so the INT96 columns, and no others, are read once in both
 units before the rows are read.
@@ -27,12 +27,6 @@ Unit = Literal["us", "ns"]
 _MAX_NS = 9_223_372_036_854_775
 """Microseconds from 1970 that, as nanoseconds, do not fit 64 bits or only just."""
 
-_FORMAT = 'format=ParquetFileFormat(coerce_int96_timestamp_unit="{}")'
-
-_SAMPLE_FILES = 3
-"""Files of a Dataset whose footers are searched for INT96: one writer mostly wrote them all, and
-reading thousands of footers takes minutes."""
-
 
 @dataclass
 class Int96Times:
@@ -44,6 +38,8 @@ class Int96Times:
     """With times outside the years 1677 to 2262, which nanoseconds cannot hold."""
     negative: dict[str, str] = field(default_factory=dict)
     """With negative parts of a day, and a file that has them."""
+    negative_files: set[str] = field(default_factory=set)
+    """All files that have such columns."""
 
     @property
     def best_unit(self) -> Unit:
@@ -55,23 +51,12 @@ class Int96Times:
         names = ", ".join(map(repr, sorted(self.far)))
         verb = "column {} has" if len(self.far) == 1 else "columns {} have"
         outside = f"{verb.format(names)} times outside the years 1677 to 2262"
-        for name, file in self.negative.items() if unit == "us" else ():
-            start = (
-                f"Column {name!r} of {file} has times before 1970 that Arrow 18 or older wrote in "
-                "INT96, which are only right as nanoseconds"
-            )
+        for name, file in self.negative.items() if self.far else ():
             raise ColumnTypeError(
-                f"{start}, but {outside}, which nanoseconds cannot hold: write the files again, "
-                "without INT96 or with a newer version."
-                if self.far
-                else f"{start}: make the Dataset with {_FORMAT.format('ns')}.",
+                f"Column {name!r} of {file} has times before 1970 that Arrow 22 or older wrote in "
+                f"INT96, which are only right as nanoseconds, but {outside}, which nanoseconds "
+                "cannot hold: write the files again, without INT96 or with a newer version.",
                 column=name,
-            )
-        if unit == "ns" and self.far:
-            raise ColumnTypeError(
-                f"The Dataset reads INT96 as nanoseconds, but {outside}, which would become other "
-                f"times: make it with {_FORMAT.format('us')}, or push the paths instead.",
-                column=min(self.far),
             )
         if unit == "ns":
             return ()
@@ -96,7 +81,7 @@ def find_times(
                 pq.ParquetFile(content, coerce_int96_timestamp_unit=unit, buffer_size=1_048_576)
                 for unit in ("us", "ns")
             ]
-            paths = _int96_paths(opened[0].metadata)
+            paths = int96_paths(opened[0].metadata)
             names = [
                 name
                 for name in opened[0].schema_arrow.names
@@ -114,22 +99,8 @@ def find_times(
     return times
 
 
-def dataset_notes(dataset: Any, batch_rows: int) -> tuple[str, ...]:
-    """The `Int96Times.notes` on a pyarrow Dataset, in the unit in which it reads its files."""
-    import pyarrow.dataset as ds  # noqa: PLC0415  # loaded already: it made the Dataset
-
-    if "timestamp" not in str(dataset.schema):
-        return ()
-    files = [f for f in dataset.get_fragments() if isinstance(f, ds.ParquetFileFragment)]
-    first = files[:_SAMPLE_FILES]
-    if not any(_int96_paths(file.metadata) for file in first):
-        return ()
-    units = {file.format.read_options.coerce_int96_timestamp_unit for file in first}
-    times = find_times(((file.path, file.open) for file in files), batch_rows)
-    return times.notes("us" if units == {"us"} else "ns")
-
-
-def _int96_paths(metadata: Any) -> list[str]:
+def int96_paths(metadata: Any) -> list[str]:
+    """The INT96 columns of a file, as Parquet names them."""
     columns = map(metadata.schema.column, range(metadata.num_columns))
     return [column.path for column in columns if column.physical_type == "INT96"]
 
@@ -161,6 +132,7 @@ def _compare(times: Int96Times, name: str, micros: Any, nanos: Any, arrow_file: 
     if arrow_file is not None and pc.any(pc.and_(far, fine)).as_py():
         # Arrow has no far times with nanoseconds: what looks like one is a negative part of a day.
         times.negative[name] = arrow_file
+        times.negative_files.add(arrow_file)
         far = pc.and_not(far, pc.and_(late, fine))
     if pc.any(far).as_py():
         times.far.add(name)

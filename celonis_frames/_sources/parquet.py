@@ -33,12 +33,14 @@ _BEFORE = "the files before"
 class ParquetFiles:
     """Parquet files, at least one and with equal columns, whose rows are one frame.
 
-    `schema` is that of all rows; `notes` are warnings that count what is lost when they are read.
+    `schema` is that of all rows; `notes` are warnings that count what is lost when they are read;
+    `old_times` are the URLs of files with INT96 times that readers may take for others.
     """
 
     def __init__(self, files: Sequence[ParquetFile], int96_unit: Unit = "us") -> None:
         self.files, self._unit = tuple(files), int96_unit
         self.notes: tuple[str, ...] = ()
+        self.old_times: frozenset[str] = frozenset()
         first = files[0].schema
         self._same_schema = all(file.schema is first or file.schema.equals(first) for file in files)
         row_bytes = max(16.0 * len(first), *(file.row_bytes for file in files))
@@ -63,7 +65,9 @@ class ParquetFiles:
         found = cls(read_footers(locations, "us"))
         times = find_times(found._int96_files(), found._batch_rows)
         if times.best_unit == "ns":
-            return cls(read_footers(locations, "ns"), "ns")
+            found = cls(read_footers(locations, "ns"), "ns")
+            found.old_times = frozenset(times.negative_files)
+            return found
         found.notes = times.notes("us")
         return found
 

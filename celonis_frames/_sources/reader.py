@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +22,7 @@ from celonis_frames._arrow.batching import (
     target_batch_bytes,
 )
 from celonis_frames._sources.alignment import match_batches
-from celonis_frames._sources.int96 import dataset_notes
+from celonis_frames._sources.dataset import read_dataset
 from celonis_frames._sources.iterables import read_frames
 from celonis_frames._sources.pandas import read_pandas
 from celonis_frames._sources.parquet import ParquetFiles
@@ -31,9 +30,6 @@ from celonis_frames._sources.paths import path_of
 from celonis_frames._sources.polars import read_lazy, read_polars
 from celonis_frames._sources.source import Source
 from celonis_frames.exceptions import ConfigError, FrameError
-
-_SAMPLE_FILES = 3
-"""Files of a Dataset whose footers are read to estimate the bytes of a row."""
 
 KINDS = (
     "a pandas DataFrame, a polars DataFrame or LazyFrame, a pyarrow Table, RecordBatch, "
@@ -94,7 +90,7 @@ def _read_arrow(frame: Any, wide: Callable[[str], bool]) -> Source:
     # pyarrow's dataset module imports pandas, so it is looked up and only loaded for files.
     datasets = sys.modules.get("pyarrow.dataset")
     if datasets is not None and isinstance(frame, datasets.Dataset):
-        return _read_dataset(frame)
+        return read_dataset(frame)
     if isinstance(frame, pa.RecordBatchReader):
         return _read_stream(frame, "pyarrow RecordBatchReader")
     paths = frame if isinstance(frame, list | tuple) else [frame]
@@ -121,33 +117,6 @@ def _read_table(table: pa.Table) -> Source:
         "pyarrow Table", table.schema, table.num_rows, True, True,
         lambda: iter(table.to_batches(max_chunksize=rows)), copies=False,
     )  # fmt: skip
-
-
-def _read_dataset(dataset: Any) -> Source:
-    row_bytes = max(16.0 * len(dataset.schema), _file_row_bytes(dataset))
-    rows = rows_per_batch(BATCH_ROWS, row_bytes)
-    return Source(
-        "pyarrow Dataset", dataset.schema, None, True, False,
-        # Unless rows and read-ahead are limited, a scan of wide files holds many decoded batches.
-        lambda: match_batches(
-            dataset.to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1),
-            dataset.schema,
-            "pyarrow Dataset",
-        ),
-        dataset_notes(dataset, rows),
-    )  # fmt: skip
-
-
-def _file_row_bytes(dataset: Any) -> float:
-    """Uncompressed bytes of a row by the footers of the first files; 0 if they have none."""
-    return max(
-        (
-            group.total_byte_size / max(group.num_rows, 1)
-            for fragment in islice(dataset.get_fragments(), _SAMPLE_FILES)
-            for group in getattr(fragment, "row_groups", None) or ()
-        ),
-        default=0.0,
-    )
 
 
 def _read_stream(reader: pa.RecordBatchReader, kind: str) -> Source:

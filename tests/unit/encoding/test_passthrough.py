@@ -563,9 +563,12 @@ def test_old_files_with_times_before_1970(tmp_path: Path) -> None:
     source = read(str(path))
     found = pa.Table.from_batches(list(source.batches()))["A"].cast(pa.timestamp("us"))
     assert found.cast(pa.int64()).to_pylist() == [-1, -789_000_000, 0]
-    assert not prepare(path, "T", PushOptions()).warnings
+    prepared = prepare(path, "T", PushOptions())
+    assert not prepared.warnings
+    # Sent as they are, other readers could take them for other times.
+    assert not prepared.passing
     path.write_bytes(OLD_AND_FAR)
-    with pytest.raises(exceptions.FrameError, match="before 1970 that Arrow 18 or older"):
+    with pytest.raises(exceptions.FrameError, match="before 1970 that Arrow 22 or older"):
         read(str(path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,56 @@ def _dataset(folder: Path, columns: dict[str, Any], **options: Any) -> Any:
     return ds.dataset(folder, **({"format": "parquet"} | options))
 
 
+def _read(frame: Any) -> dict[str, list[Any]]:
+    source = read(frame)
+    return pa.Table.from_batches(list(source.batches()), source.schema).to_pydict()
+
+
 @pytest.mark.parametrize(
     "column",
     [FAR, pa.array([{"t": moment} for moment in FAR.to_pylist()])],
     ids=["plain", "struct"],
 )
-def test_a_dataset_that_would_shift_a_time_is_rejected(column: Any, tmp_path: Path) -> None:
-    """Arrow itself reads the year 9999 as 1816; the message says how to read it right."""
-    with pytest.raises(
-        exceptions.ColumnTypeError, match=r"'A'.*coerce_int96_timestamp_unit=\"us\""
-    ):
-        read(_dataset(tmp_path, {"A": column}))
+@pytest.mark.parametrize("how", ["folder", "filtered", "union", "row group", "own schema", "hive"])
+def test_a_dataset_reads_far_times_as_the_path_does(how: str, column: Any, tmp_path: Path) -> None:
+    """Arrow itself reads the year 9999 as 1816; filters, partitions and schemas are kept."""
+    table = pa.table({"A": column, "K": [1, 2]})
+    pq.write_to_dataset(
+        table, tmp_path, partition_cols=["K"] if how == "hive" else None,
+        use_deprecated_int96_timestamps=True, row_group_size=1,
+    )  # fmt: skip
+    rows = {"A": column.to_pylist(), "K": [1, 2]}
+    assert _read(tmp_path) == rows
+    dataset = ds.dataset(tmp_path, partitioning="hive")
+    if how == "filtered":
+        dataset = dataset.filter(ds.field("K") == 2)
+        rows = {"A": column.to_pylist()[1:], "K": [2]}
+    elif how == "union":
+        dataset, rows = (
+            ds.dataset([dataset, dataset]),
+            {"A": column.to_pylist() * 2, "K": [1, 2] * 2},
+        )
+    elif how == "row group":
+        part = next(dataset.get_fragments()).subset(row_group_ids=[0])
+        dataset = ds.FileSystemDataset([part], dataset.schema, part.format, part.filesystem)
+        rows = {"A": column.to_pylist()[:1], "K": [1]}
+    elif how == "own schema":
+        schema = table.schema.set(1, pa.field("K", pa.int8()))
+        dataset = ds.dataset(tmp_path, schema=schema)
+    assert _read(dataset) == rows
+
+
+def test_a_dataset_of_more_than_files_that_would_shift_a_time_is_rejected(tmp_path: Path) -> None:
+    """Its files cannot be read anew; as paths they can."""
+    both = ds.dataset([_dataset(tmp_path, {"A": FAR}), ds.dataset(pa.table({"A": FINE}))])
+    with pytest.raises(exceptions.ColumnTypeError, match="push the paths"):
+        read(both)
+
+
+def test_a_filtered_dataset_is_a_frame(tmp_path: Path) -> None:
+    """Pyarrow gives no fragments of it."""
+    dataset = _dataset(tmp_path, {"A": FINE, "K": [1, 2]})
+    assert _read(dataset.filter(ds.field("K") == 2)) == {"A": [None], "K": [2]}
 
 
 def test_a_dataset_in_microseconds_keeps_far_times(tmp_path: Path) -> None:
@@ -57,10 +97,12 @@ def test_a_dataset_in_microseconds_counts_nanoseconds(tmp_path: Path) -> None:
 
 
 def test_times_of_old_versions_are_read_as_nanoseconds_only() -> None:
-    """As microseconds they would be 584 years later."""
-    times = Int96Times(negative={"A": "a.parquet"})
+    """As microseconds they would be 584 years later; nanoseconds hold no far times."""
+    times = Int96Times(Counter({"A": 1}), negative={"A": "a.parquet"})
+    assert times.best_unit == "ns"
     assert times.notes("ns") == ()
-    with pytest.raises(exceptions.ColumnTypeError, match=r"'A' of a.parquet.*unit=\"ns\""):
+    times.far.add("B")
+    with pytest.raises(exceptions.ColumnTypeError, match=r"'A' of a.parquet.*'B' has times"):
         times.notes("us")
 
 
