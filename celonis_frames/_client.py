@@ -28,7 +28,7 @@ from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.plan import PushPlan, plan_frame
 from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._push.resume import resume_staged
-from celonis_frames._push.status import PushStatus
+from celonis_frames._push.status import PushStatus, mark_as_delete
 from celonis_frames._schema.overrides import Column, ColumnType
 
 
@@ -169,7 +169,7 @@ class Celonis:
             ConfigError: If the name matches several pools, or the URL is of another team.
             ApiError: If a call fails.
         """
-        return lookup.pool_id(self._api, pool)
+        return lookup.pool_id(self._api, pool, for_push=False)
 
     def connection_id(self, pool_id: str, connection: str | None) -> str | None:
         """The id of a data connection given by id or name; None stays None.
@@ -414,7 +414,9 @@ class Celonis:
         """
         connected = client or self
         options = connected._options(locals(), mode="DELTA")
-        return push_frame(connected._api, frame, pool, table, options, deleted=True)
+        pool_id = connected.pool_id(pool)
+        status = push_frame(connected._api, frame, pool_id, table, options, deleted=True)
+        return mark_as_delete(status)
 
     def plan(  # noqa: D417  # the other parameters are those of `push`
         self: Celonis | None,

@@ -5,7 +5,6 @@ Ids need no look-up: a key that may only push often may not list anything.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import re
 from collections.abc import Sequence
@@ -17,6 +16,8 @@ from celonis_frames._urls import pool_in_url
 from celonis_frames.exceptions import BadRequest, ConfigError, NotFound, PermissionDenied
 
 _UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CREATED_BY_JOB = "POOL_IS_CREATED_BY_ITS_FIRST_JOB"
+"""The local Celonis says so of a pool that it does not have."""
 _LISTED = 10
 """Ids named in an error about a name that fits several."""
 _Named = TypeVar("_Named", Pool, DataConnection)
@@ -35,8 +36,11 @@ def pool(api: DataPushApi, text: str) -> Pool:
     return _named_pool(api, text) if known is None else api.pool(known)
 
 
-def pool_id(api: DataPushApi, text: str) -> str:
+def pool_id(api: DataPushApi, text: str, *, for_push: bool = True) -> str:
     """The id of a Data Pool, by id, name or pasted URL.
+
+    `for_push`: whether a job is to be created there. The local Celonis then creates the pool too,
+    and takes its name for the id.
 
     Raises:
         NotFound: If there is none.
@@ -44,7 +48,15 @@ def pool_id(api: DataPushApi, text: str) -> str:
         ConfigError: If the name fits several, or the URL is another team's.
         ApiError: If a call fails.
     """
-    return _given_id(api, text) or _named_pool(api, text).id
+    known = _given_id(api, text)
+    if known is not None:
+        return known
+    try:
+        return _named_pool(api, text).id
+    except NotFound as error:
+        if for_push and CREATED_BY_JOB in error.error_codes:
+            return text.strip()
+        raise
 
 
 def connection_id(api: DataPushApi, pool_id: str, connection: str | None) -> str | None:
@@ -95,10 +107,11 @@ def _named_pool(api: DataPushApi, text: str) -> Pool:
         raise _forbidden(error, "pool", name) from None
     if (found := _match(listed, name, "pool")) is not None:
         return found
-    with contextlib.suppress(NotFound, BadRequest, PermissionDenied):
-        # An id need not be a UUID, and the local Celonis creates a pool that is requested.
-        return api.pool(name)
-    raise _not_found(listed, name, "pool", api.url)
+    try:
+        return api.pool(name)  # an id need not be a UUID
+    except (NotFound, BadRequest, PermissionDenied) as error:
+        codes = error.error_codes
+    raise _not_found(listed, name, "pool", api.url, codes)
 
 
 def _checked_name(value: object, what: str) -> str:
@@ -136,7 +149,9 @@ def _forbidden(error: PermissionDenied, what: str, name: str) -> PermissionDenie
     )
 
 
-def _not_found(listed: Sequence[_Named], name: str, what: str, url: str) -> NotFound:
+def _not_found(
+    listed: Sequence[_Named], name: str, what: str, url: str, codes: tuple[str, ...] = ()
+) -> NotFound:
     names = {item.name.lower(): item.name for item in listed if item.name}
     close = difflib.get_close_matches(name.lower(), names, n=3)
     if close:
@@ -144,4 +159,11 @@ def _not_found(listed: Sequence[_Named], name: str, what: str, url: str) -> NotF
     else:
         plural = "" if len(listed) == 1 else "s"
         hint = f"The key sees {len(listed)} {what}{plural} here. Check the name, or give the id."
-    return NotFound(f"There is no {what} {name!r} at {url}. {hint}", status_code=404, url=url)
+    if CREATED_BY_JOB in codes:
+        hint += " A push creates it."
+    return NotFound(
+        f"There is no {what} {name!r} at {url}. {hint}",
+        status_code=404,
+        url=url,
+        error_codes=codes,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,8 +11,14 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job, JobState
 from celonis_frames._formatting import counted, format_bytes
 from celonis_frames._jobs.polling import ENDED, failure, wait_for
-from celonis_frames.exceptions import ConfigError
+from celonis_frames.exceptions import BadRequest, ConfigError
 
+_COUNT = r"(\d{1,3}(?:[,.']\d{3})+|\d+)"
+_DELETED = re.compile(
+    rf"(?i)\bdeleted(?: rows?)?:?\s+{_COUNT}(?!\s*(?:chunk|file))\b"
+    rf"|\b{_COUNT} rows? (?:were )?deleted\b"
+)
+"""How a job's log reports the rows it deleted."""
 _MARKS = {"DONE": "✓", "ERROR": "✗", "CANCELED": "✗"}
 
 
@@ -46,6 +53,7 @@ class PushStatus:
         self._bytes_sent = bytes_sent
         self._warnings = tuple(warnings)
         self._timings = dict(timings or {})
+        self._deletes = False
 
     @property
     def state(self) -> JobState:
@@ -79,8 +87,15 @@ class PushStatus:
 
     @property
     def mode(self) -> str:
-        """``DELTA`` or ``REPLACE``."""
-        return self._job.mode
+        """``DELTA`` or ``REPLACE``; ``DELETE`` for the status that `delete` returns."""
+        return "DELETE" if self._deletes else self._job.mode
+
+    @property
+    def deleted(self) -> int | None:
+        """Rows that the job deleted, as its log says; None if it does not say."""
+        found = [match for line in self.logs if (match := _DELETED.search(line))]
+        counts = [int(re.sub(r"\D", "", match[1] or match[2])) for match in found]
+        return sum(counts) if counts else None
 
     @property
     def rows(self) -> int | None:
@@ -142,12 +157,27 @@ class PushStatus:
         """Cancel the job; returns this status.
 
         Raises:
-            BadRequest: If the job has ended.
+            BadRequest: If the job has ended: there is nothing to cancel.
             ApiError: If the call fails.
             ConfigError: If the status has no connection, as after unpickling.
         """
-        self._connected_api().cancel_job(self.pool_id, self.job_id)
-        return self.refresh()
+        try:
+            self._connected_api().cancel_job(self.pool_id, self.job_id)
+        except BadRequest as error:
+            rejected = error
+        else:
+            return self.refresh()
+        if self.refresh().done:
+            raise BadRequest(
+                f"Job {self.job_id} has already ended ({self.state}): there is nothing to cancel.",
+                status_code=rejected.status_code,
+                body=rejected.body,
+                error_codes=rejected.error_codes,
+                method=rejected.method,
+                url=rejected.url,
+                job_id=self.job_id,
+            )
+        raise rejected
 
     def raise_for_status(self) -> None:
         """Raise if the job failed.
@@ -164,6 +194,7 @@ class PushStatus:
         return {
             **{name: getattr(self, name) for name in names},
             "bytes_sent": self.bytes_sent,
+            "deleted": self.deleted,
             "logs": list(self.logs),
             "warnings": list(self.warnings),
             "timings": self.timings,
@@ -195,7 +226,9 @@ class PushStatus:
     def _facts(self) -> list[str]:
         facts = [self.state, f"{self.table} ({self.mode})"]
         if self.rows is not None:
-            facts.append(counted(self.rows, "row"))
+            facts.append(counted(self.rows, "key" if self._deletes else "row"))
+        if self.deleted is not None:
+            facts.append(f"{counted(self.deleted, 'row')} deleted")
         if self.chunks is not None:
             facts.append(counted(self.chunks, "chunk"))
         if self.bytes_sent is not None:
@@ -236,3 +269,9 @@ def update_status(
 ) -> None:
     """Add to a status what another part of this package found out. Not a public method."""
     status._update(job, wait_seconds, warnings)  # noqa: SLF001  # of this module
+
+
+def mark_as_delete(status: PushStatus) -> PushStatus:
+    """The status, which is that of a job that only deletes. Not a public method."""
+    status._deletes = True  # noqa: SLF001  # of this module
+    return status

@@ -6,7 +6,7 @@ docs/local.md shows this list; a test compares them.
 from __future__ import annotations
 
 ASSUMPTIONS: tuple[tuple[str, str], ...] = (
-    ("Pools", "A pool is created when it is first requested by id or name, or first pushed to, unless strict_pools=True."),
+    ("Pools", "A pool is created by its first job, unless strict_pools=True; no other call creates one."),
     ("Data connections", "A job for an unknown data connection is rejected with 400; add_connection adds one."),
     ("1 GB", "The largest chunk has 1,000,000,000 bytes; a larger one is rejected with 413."),
     ("Checksum", "The checksum of a chunk is the SHA-1 of the file, in hex."),

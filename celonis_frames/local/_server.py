@@ -180,7 +180,7 @@ def start(
         path: DuckDB file; None keeps everything in memory. Chunks are in ``<path>.chunks``.
         port: Port; 0 picks a free one.
         host: Address to listen on. By default only this machine can connect.
-        strict_pools: Return 404 for an unknown pool instead of creating it.
+        strict_pools: Return 404 for a job in an unknown pool instead of creating the pool.
         lenient: Accept every Parquet file that DuckDB reads, not only those that Celonis most
             likely accepts.
         limits: Enforce the limits on submissions: 10 a second and 250 an hour.

@@ -160,7 +160,7 @@ def test_what_breaks_after_sending_cancels_the_job(
     table: str,
 ) -> None:
     """An error before execution leaves no table and no open job; it names what to do."""
-    connection.pool_id("Tests")
+    connection.push(GOOD, "Tests", f"{table}_before")
     fault(server.faults, route)
     try:
         with pytest.raises(kind) as caught:

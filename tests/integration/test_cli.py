@@ -253,6 +253,7 @@ def test_every_warning_is_shown_once(server: Any, tmp_path: Path, table: str) ->
 def test_a_pool_without_jobs_says_so(server: Any) -> None:
     """No jobs is an answer, on stderr: a script that counts lines counts none."""
     to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    server.add_connection("Nothing here", "ERP")
     done = _run("jobs", "Nothing here", **to)
     assert (done.returncode, done.stdout) == (0, "")
     assert "'Nothing here' has no jobs" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,6 @@ def test_timeout_while_waiting_leaves_the_job(server: Any, connection: Celonis, 
 
 def test_connection_is_taken_by_name(server: Any, connection: Celonis, table: str) -> None:
     """connection= finds a data connection by name; its tables are separate from the pool's."""
-    connection.pool(POOL)
     server.add_connection(POOL, f"ERP {table}")
     connection.push(SMALL, POOL, table, connection=f"erp {table}")
     assert server.table(POOL, table, connection=f"ERP {table}").num_rows == 3
@@ -304,3 +304,53 @@ def test_every_warning_is_logged(
         f"{table}: {warning}" for warning in status.warnings
     )
     status.wait()
+
+
+def test_looking_at_a_pool_never_creates_it(client: Celonis, own: Any) -> None:
+    """Every call but a push is strict, and says that a push creates the pool."""
+    looks: list[Callable[[], Any]] = [
+        lambda: client.pool("Purchasing"),
+        lambda: client.pool_id("Purchasing"),
+        lambda: client.connections("Purchasing"),
+        lambda: client.jobs("Purchasing"),
+        lambda: client.job("Purchasing", "j"),
+        lambda: client.delete_job("Purchasing", "j"),
+        lambda: client.delete(SMALL, "Purchasing", "T", keys="K"),
+    ]
+    for look in looks:
+        with pytest.raises(exceptions.NotFound, match=r"no pool 'Purchasing'.*A push creates it"):
+            look()
+    assert client.pools() == []
+    with pytest.raises(exceptions.NotFound):
+        client.push(SMALL, "Purchasing", "T", connection="ERP")
+    assert client.pools() == []
+    status = client.push(SMALL, "Purchasing", "T")
+    assert [pool.id for pool in client.pools()] == [status.pool_id]
+    assert client.pool_id("purchasing") == status.pool_id
+    assert client.push_many({"T": SMALL}, "Sales")["T"].ok
+    assert {pool.name for pool in client.pools()} == {"Purchasing", "Sales"}
+    assert len(own.jobs) == 2
+
+
+def test_the_status_of_a_delete_says_so(connection: Celonis, table: str) -> None:
+    """DELETE instead of DELTA, keys instead of rows, and the rows that the log says it deleted."""
+    frame = pd.DataFrame({"K": range(2_000), "V": "x"})
+    assert connection.push(frame, POOL, table, keys="K").deleted is None
+    status = connection.delete(pd.DataFrame({"K": range(500, 3_000)}), POOL, table, keys="K")
+    assert (status.mode, status.rows, status.deleted) == ("DELETE", 2_500, 1_500)
+    assert f"DONE · {table} (DELETE) · 2,500 keys · 1,500 rows deleted · 1 chunk" in repr(status)
+    assert "(DELETE)" in status._repr_html_()
+    assert status.to_dict()["mode"] == "DELETE"
+    assert status.to_dict()["deleted"] == 1_500
+    later = connection.delete(frame.head(1), POOL, table, keys="K", wait=False)
+    assert (later.mode, later.wait(30).deleted) == ("DELETE", 1)
+    assert connection.job(POOL, status.job_id).deleted == 1_500
+
+
+def test_an_ended_job_has_nothing_to_cancel(connection: Celonis, table: str) -> None:
+    """The error names the state in which the job ended, which the status then has too."""
+    status = connection.push(SMALL, POOL, table, wait=False)
+    connection.job(POOL, status.job_id).wait(30)
+    with pytest.raises(exceptions.BadRequest, match=r"ended \(DONE\): there is nothing to cancel"):
+        status.cancel()
+    assert status.state == "DONE"

@@ -76,7 +76,7 @@ def test_names_that_are_alike_by_case_folding_only(scripted: Server, celonis: Ce
 
 
 def test_a_name_that_is_not_listed_is_requested(scripted: Server, celonis: Celonis) -> None:
-    """The local Celonis makes a pool on first use; elsewhere close names are offered."""
+    """An id need not look like one; otherwise close names are offered."""
     scripted.say([], {"id": "p-9", "name": "New / one"})
     assert celonis.pool_id("New / one") == "p-9"
     assert scripted.seen[-1].path == "/integration/api/pools/New%20%2F%20one"
@@ -247,3 +247,24 @@ def test_a_client_of_another_type_is_named() -> None:
     """A name in place of a connection is an error that says what to give."""
     with pytest.raises(ConfigError, match="client='local' must be a connection"):
         celonis_frames.push(pa.table({"A": [1]}), POOL, "T", client="local")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "rows"),
+    [
+        ("2020-02-04T19:34:03 - Deleted 3 rows", 3),
+        ("Deleted 1,234,567 rows from T", 1_234_567),
+        ("deleted rows: 12", 12),
+        ("7 rows were deleted.", 7),
+        ("1 row deleted", 1),
+        ("Deleted 2 chunks", None),
+        ("2020-02-04T19:34:03 - the table was deleted", None),
+        ("Loaded 3 rows", None),
+    ],
+)
+def test_the_log_says_how_many_rows_were_deleted(
+    scripted: Server, celonis: Celonis, line: str, rows: int | None
+) -> None:
+    """The number in a line about deleted rows, however it is worded; else None."""
+    scripted.say({**JOB, "logs": ["Job started", line]})
+    assert celonis.job(POOL, "j-1").deleted == rows

@@ -18,7 +18,7 @@ from celonis_frames.local._web.rate_limit import RateLimiter
 
 
 class ApiProblem(Exception):
-    """An error response: with the API's error object for status 400, else without a body."""
+    """An error response: with the API's error object for status 400 or a code, else no body."""
 
     def __init__(
         self, status: int, message: str = "", *, attribute: str | None = None, code: str = ""
@@ -27,7 +27,7 @@ class ApiProblem(Exception):
         self.status, self.message, self.attribute, self.code = status, message, attribute, code
 
     def response(self) -> Response:
-        if self.status != 400:
+        if self.status != 400 and not self.code:
             return Response(status_code=self.status)
         error = {
             "attribute": self.attribute,
@@ -35,7 +35,7 @@ class ApiProblem(Exception):
             "errorCode": self.code or "INVALID_REQUEST",
             "additionalInfo": None,
         }
-        return JSONResponse({"errors": [error]}, status_code=400)
+        return JSONResponse({"errors": [error]}, status_code=self.status)
 
 
 @dataclass

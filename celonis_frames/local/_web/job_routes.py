@@ -41,11 +41,11 @@ _NOT_EMPTY = ("separatorSequence", "quoteSequence", "escapeSequence", "dateForma
 def _create(state: ServerState, request: Request, body: Any) -> Response:
     if not isinstance(body, dict):
         raise ApiProblem(400, "The body must be a job as a JSON object")
-    pool = state.pool(request.path_params["pool"])
     job = {
         name: default if body.get(name) is None else body[name] for name, default in _FIELDS.items()
     }
     _validate(job)
+    pool = state.pool(request.path_params["pool"])
     if job["connectionId"] is not None:
         connection = state.catalog.connection(pool["id"], str(job["connectionId"]))
         if connection is None:

@@ -12,6 +12,8 @@ from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
 from celonis_frames.local._web.oauth import BROAD, READ
 
 POOLS = "/integration/api/pools"
+CREATED_BY_JOB = "POOL_IS_CREATED_BY_ITS_FIRST_JOB"
+"""Code of the local Celonis alone: tells a client that it may push to this pool."""
 
 _READ = frozenset({BROAD, READ})
 _SHOWN = {"STRING": "STRING", "INTEGER": "INTEGER", "FLOAT": "FLOAT", "DATETIME": "DATE",
@@ -23,7 +25,12 @@ def _pools(state: ServerState, _request: Request, _: Any) -> Response:
 
 
 def _pool(state: ServerState, request: Request, _: Any) -> Response:
-    pool = state.pool(request.path_params["pool"])
+    try:
+        pool = state.pool(request.path_params["pool"], make=False)
+    except ApiProblem:
+        if state.strict_pools:
+            raise
+        raise ApiProblem(404, "The first job creates it", code=CREATED_BY_JOB) from None
     return JSONResponse({"id": pool["id"], "name": pool["name"]})
 
 
