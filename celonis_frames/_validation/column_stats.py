@@ -19,6 +19,12 @@ _YEAR_1, _YEAR_1400 = -62_135_596_800_000_000, -17_987_443_200_000_000
 _YEAR_10000 = 253_402_300_800_000_000
 """Microseconds from 1970 to January 1 of these years."""
 
+_DAY = {"us": 86_400_000_000, "ns": 86_400_000_000_000}
+
+WRITES_EARLY_TIMES = int(pa.__version__.partition(".")[0]) >= 23
+"""Whether Arrow writes times of day before 1970 in INT96 as part of their day. Older versions write
+them as a negative part of the next one, which some readers take for times 584 years later."""
+
 
 @dataclass
 class ColumnStats:
@@ -34,6 +40,7 @@ class ColumnStats:
     inexact: int = 0  # not exact as 64-bit floats
     out_of_range: int = 0  # times outside the years that Celonis analyses, 1400 to 9999
     not_storable: int = 0  # times that the file cannot hold
+    early: int = 0  # times before 1970, but for midnights, that this version of Arrow cannot write
     nanoseconds: int = 0  # times that are not exact in microseconds
     sub_millisecond: bool = False  # whether times in key columns are not exact in milliseconds
 
@@ -65,6 +72,8 @@ class ColumnStats:
 
     def add_times(self, array: Any, *, csv: bool) -> None:
         """Add times; CSV holds years of four digits, INT96 almost all times."""
+        if not (csv or WRITES_EARLY_TIMES):
+            self._add_early(array.cast(pa.int64()), _DAY[array.type.unit])
         if array.type.unit == "ns":  # 64 bits of nanoseconds reach from 1677 to 2262
             try:
                 array.cast(pa.timestamp("us"))
@@ -79,6 +88,12 @@ class ColumnStats:
         storable = (_YEAR_1, _YEAR_10000 - 1) if csv else (casts.FIRST_TIME, casts.LAST_TIME)
         self.out_of_range += _outside(moments, _YEAR_1400, _YEAR_10000 - 1)
         self.not_storable += _outside(moments, *storable)
+
+    def _add_early(self, times: Any, day: int) -> None:
+        first = pc.min(times).as_py()
+        if first is not None and first < 0:
+            midnights = pc.multiply(pc.divide(times, day), day)
+            self.early += _count(pc.and_(pc.less(times, 0), pc.not_equal(times, midnights)))
 
     def merge(self, other: ColumnStats) -> None:
         """Add the statistics of other rows of the same column."""

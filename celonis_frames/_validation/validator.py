@@ -192,6 +192,13 @@ class FrameValidator:
                 'cannot store: replace them, or push with infinity="null" to send them as null.',
                 column=name,
             )
+        if found.early:
+            raise ColumnTypeError(
+                f"Column {name!r} has {counted(found.early, 'time')} of day before 1970, which pyarrow "
+                f"{pa.__version__} does not write to Parquet files as all readers expect: install "
+                'pyarrow 23 or later, or push with upload={"file_type": "CSV"}.',
+                column=name,
+            )
         if found.not_storable:
             csv = self.layout.options.csv
             holds = "years 1 to 9999 of a CSV file" if csv else "range of Parquet's times (INT96)"

@@ -16,6 +16,8 @@ from typing import Any
 import duckdb
 from hypothesis import strategies as st
 
+from celonis_frames._validation.column_stats import WRITES_EARLY_TIMES
+
 REJECTED = object()
 """Instead of stored values: the column must be rejected before anything is sent."""
 
@@ -108,10 +110,12 @@ def midnight(value: dt.date) -> int:
 
 
 def moment(unit: str) -> Callable[[int], Any]:
-    """Microseconds, cut as DuckDB cuts INT96; rejected beyond the range of INT96."""
+    """Microseconds, cut as DuckDB cuts INT96; rejected beyond what Arrow can write as INT96."""
 
     def stored(count: int) -> Any:
         micros = count * 10**6 // PER_SECOND[unit]
+        if not WRITES_EARLY_TIMES and count < 0 and count % (86_400 * PER_SECOND[unit]):
+            return REJECTED
         if DUCKDB_CUTS_TOWARDS_1970 and count < 0:
             micros = -(-count * 10**6 // PER_SECOND[unit])
         return micros if INT96_FIRST <= micros < I64[1] else REJECTED

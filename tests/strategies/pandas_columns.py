@@ -69,6 +69,10 @@ def _nan_is_null(value: float) -> Any:
     return None if math.isnan(value) else finite(value)
 
 
+def _utc(value: dt.datetime) -> int:
+    return micros(value.astimezone(dt.UTC).replace(tzinfo=None))
+
+
 def _timestamp(nanos: int) -> Any:
     return pd.Timestamp(nanos)
 
@@ -89,7 +93,8 @@ PANDAS = [
     Kind("pandas category", TEXTS.filter(lambda t: t != "unused"), _category, text),
     *(Kind(f"pandas datetime64[{unit}]", moments(unit), _times(unit), moment(unit), moment_in_csv(unit),
            nulls=False) for unit in UNITS),
-    Kind("pandas datetime64[us, zone]", DATETIMES.map(micros), _zoned, same, nulls=False),
+    Kind("pandas datetime64[us, zone]", DATETIMES.map(micros), _zoned, moment("us"),
+         moment_in_csv("us"), nulls=False),
     *(Kind(f"pandas timedelta64[{unit}]", numbers(64).filter(lambda n: n > I64[0]),
            lambda values, unit=unit: pd.Series(values, dtype="int64").astype(f"timedelta64[{unit}]"),
            span(unit), nulls=False) for unit in UNITS),
@@ -108,11 +113,12 @@ PANDAS = [
     Kind("pandas object of bytes", BYTES, _objects, lambda value: value.hex()),
     Kind("pandas object of date", DATES, _objects, midnight),
     Kind("pandas object of time", st.times(), _objects, lambda value: value.isoformat("microseconds")),
-    Kind("pandas object of datetime", DATETIMES, _objects, micros),
+    Kind("pandas object of datetime", DATETIMES, _objects,
+         lambda value: moment("us")(micros(value)), micros),
     Kind("pandas object of datetime with zone", st.datetimes(
             dt.datetime(2, 1, 1), dt.datetime(9999, 12, 30), timezones=st.sampled_from(
                 [dt.UTC, dt.timezone(dt.timedelta(hours=-9, minutes=-30))])),
-         _objects, lambda value: micros(value.astimezone(dt.UTC).replace(tzinfo=None))),
+         _objects, lambda value: moment("us")(_utc(value)), _utc),
     Kind("pandas object of Timestamp", NANOS.map(_timestamp), _objects,
          lambda value: moment("ns")(value.value), lambda value: moment_in_csv("ns")(value.value)),
     Kind("pandas object of Decimal", decimals(30, 4), _objects, float),

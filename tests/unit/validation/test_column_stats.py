@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from celonis_frames import exceptions
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import prepare
 from celonis_frames._validation.column_stats import ColumnStats
@@ -132,3 +134,21 @@ def test_what_stands_behind_nulls_may_be_anything() -> None:
     found = ColumnStats()
     found.add_strings(array, 10)
     assert (found.not_utf8, found.longest, found.nul_characters) == (False, 1, 0)
+
+
+@pytest.mark.parametrize("unit", ["us", "ns"])
+def test_times_that_old_versions_of_arrow_write_wrongly(
+    unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times of day before 1970 are rejected with pyarrow below 23, but for midnights and in CSV."""
+    day = 86_400 * 10 ** {"us": 6, "ns": 9}[unit]
+    times = pa.array([-day // 24, 1000 - day, -day, 0, 1000, None], pa.timestamp(unit))
+    early = pa.table({"A": times, "B": [0] * 6})
+    midnights = early.slice(2)
+    monkeypatch.setattr("celonis_frames._validation.column_stats.WRITES_EARLY_TIMES", False)
+    with pytest.raises(
+        exceptions.ColumnTypeError, match=r"'A' has 2 times of day before 1970.*CSV"
+    ):
+        prepare(early, "T", PushOptions()).check()
+    prepare(midnights, "T", PushOptions()).check()
+    prepare(early, "T", PushOptions.parse(upload={"file_type": "CSV"})).check()
