@@ -199,6 +199,7 @@ class Celonis:
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] = "error",
+        times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
         wait: bool = True,
         timeout: float | None = None,
@@ -248,6 +249,9 @@ class Celonis:
             binary: ``"error"`` rejects bytes; ``"hex"`` and ``"base64"`` send them as strings.
             infinity: ``"error"`` rejects infinite numbers; ``"null"`` sends them as null, counted
                 in a warning.
+            times: ``"utc"`` stores times with a zone as their UTC instant; ``"local"`` stores the
+                date and the time of day that clocks show in their zone. Celonis stores no zones.
+                A warning names each column whose hours are not those of UTC.
 
         The way:
             staging: An fsspec URL. All chunks are written there before the first is sent, so that
@@ -293,6 +297,7 @@ class Celonis:
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] = "error",
+        times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
         wait: bool = True,
         timeout: float | None = None,
@@ -346,6 +351,7 @@ class Celonis:
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] = "error",
+        times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
         wait: bool = True,
         timeout: float | None = None,
@@ -391,6 +397,7 @@ class Celonis:
         index: bool | None = None,
         verify: Sequence[Verify] | Verify | None = None,
         binary: Literal["error", "hex", "base64"] = "error",
+        times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
         wait: bool = True,
         timeout: float | None = None,
@@ -434,6 +441,7 @@ class Celonis:
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] = "error",
+        times: Literal["utc", "local"] = "utc",
         upload: Upload | UploadSettings | None = None,
     ) -> PushPlan:
         """Reports what `push` would do with the same parameters; sends nothing.

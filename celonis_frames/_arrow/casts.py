@@ -198,9 +198,12 @@ def midnights(array: Any) -> Any:
     days = times.cast(pa.date32()).cast(times.type)
     late = pc.sum(pc.not_equal(days, times)).as_py() or 0
     if late:
+        in_utc, local = "", ""
+        if getattr(array.type, "tz", None) is not None:
+            in_utc, local = " in UTC", ', or push with times="local" for the days of its zone'
         raise ConversionError(
-            f"of which {late:,} are not midnight (UTC), but it is to be DATE: send it as DATETIME, "
-            "or cut the times in the frame"
+            f"of which {late:,} are not midnight{in_utc}, but it is to be DATE: send it as "
+            f"DATETIME, or cut the times in the frame{local}"
         )
     return times.cast(pa.timestamp("us"))
 

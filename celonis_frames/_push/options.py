@@ -23,11 +23,13 @@ from celonis_frames._schema.conversion_options import (
 )
 from celonis_frames._schema.names import Rename, parse_rename, stored_name
 from celonis_frames._schema.overrides import Column, parse_columns
+from celonis_frames._sources.reader import ReadOptions
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
 Mode = Literal["DELTA", "REPLACE", "delta", "replace"]
 FileType = Literal["PARQUET", "CSV", "parquet", "csv"]
 Compression = Literal["snappy", "none", "zstd", "gzip", "lz4"]
+Times = Literal["utc", "local"]
 Verify = Literal["schema", "rows", "none"]
 
 DEFAULT_WORKERS = 4
@@ -354,6 +356,10 @@ class PushOptions:
     infinity: Infinity = _option(
         "error", _one_of("error", "null"), "infinite numbers: error (default) or null"
     )
+    times: Times = _option(
+        "utc", _one_of("utc", "local"),
+        "times with a zone: as UTC (default), or the local time of the zone",
+    )  # fmt: skip
     # The way.
     staging: str | None = field(
         default=None,
@@ -413,6 +419,15 @@ class PushOptions:
             binary=self.binary,
             infinity=self.infinity,
             csv=self.upload.file_type == "CSV",
+        )
+
+    @property
+    def reading(self) -> ReadOptions:
+        """What concerns the reading of the frame."""
+        return ReadOptions(
+            index=self.index,
+            wide=self.conversion.takes_wide_integers,
+            local=self.times == "local",
         )
 
     def uploads(self, *, ordered: bool) -> int:

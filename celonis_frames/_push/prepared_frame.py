@@ -350,7 +350,7 @@ def prepare(
         ConfigError: An option does not fit the frame.
     """
     check_name(table, "The table")
-    source = read(frame, index=options.index, wide=options.conversion.takes_wide_integers)
+    source = read(frame, options.reading)
     if deleted:
         source = _keys_only(source, options)
     shape = build_layout(source.schema, options.keys, options.conversion)

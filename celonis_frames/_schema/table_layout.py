@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.casts import ConversionError, largest_magnitude
+from celonis_frames._arrow.wall_clock import is_utc, zone_of
 from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.names import (
     column_names,
@@ -111,8 +112,18 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
                 name, conversion, override.length, key=position in key_positions,
             )
         )  # fmt: skip
-    notes = stripped_note("column", given)
+    notes = (*stripped_note("column", given), *_zone_notes(schema))
     return TableLayout(tuple(columns), _encoded_schema(columns), options, notes)
+
+
+def _zone_notes(schema: pa.Schema) -> list[str]:
+    """A warning for each column with a zone, for which `times=` may be wrong."""
+    return [
+        f"Column {field.name!r}: stored as the UTC instant, not as the local time of {zone}, which "
+        'times="local" stores.'
+        for field in schema
+        if (zone := zone_of(field.type)) is not None and not is_utc(zone)
+    ]
 
 
 def _encoded_schema(columns: Iterable[ColumnPlan]) -> pa.Schema:

@@ -102,8 +102,9 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
     TypeRule(
         "timestamp[s, ms, us, ns, tz]", lambda t: _is.is_timestamp(t) and t.tz is not None,
         "DATETIME", ("DATE", "STRING"),
-        "the UTC instant (INT96); Celonis stores no time zone; as DATE only if every time is midnight "
-        "in UTC; as STRING in UTC with a Z at the end",
+        "the UTC instant (INT96), since Celonis stores no time zone; as DATE only if every time is "
+        'midnight in UTC; as STRING in UTC with a Z at the end; with times="local" the local time of '
+        "the zone, without a zone",
     ),
     TypeRule(
         "time32, time64", _is.is_time, "STRING", ("TIME",),

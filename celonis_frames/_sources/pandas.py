@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import arrow_bytes, rows_per_batch, target_batch_bytes
+from celonis_frames._sources.local_times import objects_without_zone
 from celonis_frames._sources.pandas_objects import object_type, surrogate_error, unchanged
 from celonis_frames._sources.source import Source
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
@@ -59,8 +60,8 @@ class _Column:
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def read_pandas(frame: Any, *, index: bool | None) -> Source:
-    """A DataFrame's rows as Arrow batches; `index` as in `read`.
+def read_pandas(frame: Any, *, index: bool | None, local: bool = False) -> Source:
+    """A DataFrame's rows as Arrow batches; `index` and `local` as in `ReadOptions`.
 
     The types of object columns are found over all rows; the values are converted slice by slice.
 
@@ -69,6 +70,9 @@ def read_pandas(frame: Any, *, index: bool | None) -> Source:
         ColumnTypeError: A column mixes types, or its type has no Arrow counterpart.
     """
     series, notes = _named_series(frame, index)
+    if local:
+        series, more = objects_without_zone(series)
+        notes += more
     columns = [_convert_series(name, values) for name, values in series]
     schema = pa.schema([pa.field(column.name, column.type) for column in columns])
     rows = len(frame)

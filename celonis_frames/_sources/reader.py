@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ from celonis_frames._arrow.batching import (
 from celonis_frames._sources.alignment import match_batches
 from celonis_frames._sources.dataset import read_dataset
 from celonis_frames._sources.iterables import read_frames
+from celonis_frames._sources.local_times import local_times
 from celonis_frames._sources.pandas import read_pandas
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.paths import path_of
@@ -38,17 +39,29 @@ KINDS = (
 )
 
 
-def read(
-    frame: Any, *, index: bool | None = None, wide: Callable[[str], bool] = lambda _: False
-) -> Source:
-    """A `Source` of the frame's rows; the frame itself is not changed.
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How a frame is read.
 
-    Args:
-        frame: One of the kinds the package's documentation lists.
+    Attributes:
         index: For pandas only. None keeps a named index as columns and drops an unnamed one;
             True and False force it.
         wide: Says by the name of a column whether integers of any size can be sent, as strings for
             example. Then the columns of several frames need not be 64-bit integers.
+        local: Times with a zone become the local time of that zone, without a zone.
+    """
+
+    index: bool | None = None
+    wide: Callable[[str], bool] = lambda _: False
+    local: bool = False
+
+
+def read(frame: Any, options: ReadOptions = ReadOptions()) -> Source:
+    """A `Source` of the frame's rows; the frame itself is not changed.
+
+    Args:
+        frame: One of the kinds the package's documentation lists.
+        options: How it is read.
 
     Raises:
         FrameError: The object is no frame, or a path matches no file.
@@ -56,31 +69,36 @@ def read(
         ColumnTypeError: A column that has no Arrow type.
         ConfigError: `index` was given for a frame that has none.
     """
-    source = _read(frame, index, wide)
+    source = _read(frame, options)
     if source.sized:
         return replace(source, batches=lambda: coalesce_small(source.batches()))
     target = target_batch_bytes(in_memory=source.immutable and not source.expensive)
     return replace(source, batches=lambda: rebatch(source.batches(), target))
 
 
-def _read(frame: Any, index: bool | None, wide: Callable[[str], bool]) -> Source:
+def _read(frame: Any, options: ReadOptions) -> Source:
+    source = _read_as_it_is(frame, options)
+    return local_times(source) if options.local else source
+
+
+def _read_as_it_is(frame: Any, options: ReadOptions) -> Source:
     pandas: Any = sys.modules.get("pandas")
     polars: Any = sys.modules.get("polars")
     if pandas is not None and isinstance(frame, _class_of(pandas, "DataFrame")):
-        return read_pandas(frame, index=index)
-    if index is not None:
+        return read_pandas(frame, index=options.index, local=options.local)
+    if options.index is not None:
         raise ConfigError(
-            f"index={index} is for pandas DataFrames, but the frame is a {_type_name(frame)}, "
-            "which has no index: leave index= out."
+            f"index={options.index} is for pandas DataFrames, but the frame is a "
+            f"{_type_name(frame)}, which has no index: leave index= out."
         )
     if polars is not None and isinstance(frame, _class_of(polars, "DataFrame")):
         return read_polars(frame)
     if polars is not None and isinstance(frame, _class_of(polars, "LazyFrame")):
         return read_lazy(frame)
-    return _read_arrow(frame, wide)
+    return _read_arrow(frame, options)
 
 
-def _read_arrow(frame: Any, wide: Callable[[str], bool]) -> Source:
+def _read_arrow(frame: Any, options: ReadOptions) -> Source:
     if isinstance(frame, pa.RecordBatch):
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
@@ -106,7 +124,7 @@ def _read_arrow(frame: Any, wide: Callable[[str], bool]) -> Source:
             ) from error
         return _read_stream(reader, _type_name(frame))
     if isinstance(frame, Iterable) and not isinstance(frame, bytes | bytearray | dict | set):
-        return _read_iterable(frame, wide)
+        return _read_iterable(frame, options)
     raise FrameError(f"The frame is a {_type_name(frame)}; it must be {KINDS}.")
 
 
@@ -128,7 +146,7 @@ def _read_stream(reader: pa.RecordBatchReader, kind: str) -> Source:
     return Source(kind, schema, None, False, False, batches)
 
 
-def _read_iterable(frames: Iterable[Any], wide: Callable[[str], bool]) -> Source:
+def _read_iterable(frames: Iterable[Any], options: ReadOptions) -> Source:
     iterator = iter(frames)
     first = next(iterator, None)
     if first is None:
@@ -142,15 +160,15 @@ def _read_iterable(frames: Iterable[Any], wide: Callable[[str], bool]) -> Source
         if all(path_of(path) is not None for path in rest):
             return _read_files([first, *rest])
         iterator = iter(rest)
-    head = _read(first, None, wide)
+    head = _read(first, options)
 
     def each() -> Iterator[tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]]:
         yield head.schema, head.batches
         for frame in iterator:
-            source = _read(frame, None, wide)
+            source = _read(frame, options)
             yield source.schema, source.batches
 
-    schema, batches = read_frames(each(), wide)
+    schema, batches = read_frames(each(), options.wide)
     return Source(f"iterator of {head.kind}s", schema, None, False, False, batches, head.notes)
 
 

@@ -177,7 +177,8 @@ def test_nanoseconds_are_in_the_file(library: str, zone: str | None) -> None:
         ),
     }[library]()
     assert _sent(column, "ns") == counts
-    (warning,) = plan(column, "P", "T").warnings
+    warnings = [text for text in plan(column, "P", "T").warnings if "UTC instant" not in text]
+    (warning,) = warnings
     assert f"{len([n for n in counts if n % 1000])} times with nanoseconds" in warning
 
 

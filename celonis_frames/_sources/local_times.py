@@ -1,0 +1,113 @@
+"""Times with a zone as the wall-clock time of their zone, for ``times="local"``."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from celonis_frames._arrow.casts import ConversionError
+from celonis_frames._arrow.wall_clock import has_offset, is_utc, wall_clock, without_zone, zone_of
+from celonis_frames._sources.source import Source
+from celonis_frames.exceptions import ColumnTypeError
+
+
+def local_times(source: Source) -> Source:
+    """The source with timestamps without a zone that show the local time.
+
+    Raises:
+        ColumnTypeError: Arrow does not know a zone, or the files have several in one column.
+    """
+    zones = {
+        place: zone for place, field in enumerate(source.schema) if (zone := zone_of(field.type))
+    }
+    if not zones:
+        return source
+    if source.files is not None:
+        _check_one_zone([file.schema for file in source.files.files], source.schema.names)
+    fields = list(source.schema)
+    for place, zone in zones.items():
+        field = fields[place]
+        _converted(pa.array([0], pa.timestamp("s", zone)), field.name)  # the zone is known
+        fields[place] = field.with_type(without_zone(field.type))
+    schema = pa.schema(fields)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in source.batches():
+            columns = [
+                _converted(column, schema.field(place).name) if place in zones else column
+                for place, column in enumerate(batch.columns)
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    notes = tuple(
+        local_note(fields[place].name, f"of {zone}", clocks_change=not has_offset(zone))
+        for place, zone in zones.items()
+        if not is_utc(zone)
+    )
+    # Files hold the instants, so none can be sent unchanged.
+    return replace(
+        source, schema=schema, batches=batches, notes=source.notes + notes, files=None, copies=True
+    )
+
+
+def local_note(name: str, of_zone: str, *, clocks_change: bool) -> str:
+    """The warning that a column gets local times."""
+    repeated = (
+        "; when clocks are set back, the hour that is repeated cannot be told from the one before"
+    )
+    return (
+        f'Column {name!r}: stored as the local time {of_zone} (times="local")'
+        f"{repeated * clocks_change}."
+    )
+
+
+def objects_without_zone(
+    columns: Iterable[tuple[str, Any]],
+) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
+    """The columns of a pandas DataFrame with the zones of Python's datetimes cut off; warnings.
+
+    Each of them may have another zone, and offsets change twice a year, but an Arrow column has one
+    zone for all values.
+    """
+    found, notes = [], []
+    for name, series in columns:
+        if getattr(series.dtype, "name", "") == "object":
+            values = series.dropna()
+            # A mixture is rejected later.
+            if len(values) and all(map(_has_zone, values)):
+                notes.append(local_note(name, "of each value's zone", clocks_change=True))
+                series = series.map(_without_zone, na_action="ignore")  # noqa: PLW2901
+        found.append((name, series))
+    return found, tuple(notes)
+
+
+def _without_zone(value: dt.datetime) -> dt.datetime:
+    return value.replace(tzinfo=None)
+
+
+def _has_zone(value: Any) -> bool:
+    return isinstance(value, dt.datetime) and value.tzinfo is not None
+
+
+def _converted(array: Any, name: str) -> Any:
+    try:
+        return wall_clock(array)
+    except ConversionError as error:
+        raise ColumnTypeError(f"Column {name!r} has times {error}.", column=name) from error
+
+
+def _check_one_zone(schemas: Iterable[pa.Schema], names: list[str]) -> None:
+    zones: dict[str, str] = {}
+    for field in chain.from_iterable(schemas):
+        name, zone = field.name, zone_of(field.type)
+        if zone is not None and name in names and zones.setdefault(name, zone) != zone:
+            raise ColumnTypeError(
+                f"Column {name!r} has times in several zones, {zones[name]} and {zone}, in the "
+                'Parquet files: push those of one zone at a time, or without times="local".',
+                column=name,
+            )
