@@ -9,28 +9,37 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from celonis_frames._arrow import casts
 from celonis_frames._arrow.extension_types import WideInteger
+from celonis_frames._arrow.wall_clock import is_utc
 from celonis_frames.exceptions import ColumnTypeError, FrameError
+
+_SCHEMA = "its schema"
 
 
 def match_batches(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, kind: str
 ) -> Iterator[pa.RecordBatch]:
-    """The batches of a frame, whose columns may come in another order than the schema says.
+    """The batches of a frame with their columns in the order of the schema.
+
+    Some libraries return other types than they announce. A type that is converted like the
+    announced one stays, such as a wider integer; others are cast to it.
 
     Raises:
         FrameError: A batch has other columns than the schema.
-        ColumnTypeError: A column cannot be cast to the type that the schema says.
+        ColumnTypeError: A column is neither converted like the announced type nor can be cast.
     """
     for number, batch in enumerate(batches, start=1):
         if batch.schema is schema or batch.schema.equals(schema):
             yield batch
             continue
         where = f"batch {number} of the {kind}"
-        check_same_names(batch.schema, schema.names, where, "its schema")
-        yield align_to_schema(batch, schema, where, "its schema")
+        check_same_names(batch.schema, schema.names, where, _SCHEMA)
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        arrays = [_as_announced(columns[field.name], field, where) for field in schema]
+        yield pa.RecordBatch.from_arrays(arrays, names=schema.names)
 
 
 def check_same_names(
@@ -96,6 +105,37 @@ def is_wide(kind: pa.DataType) -> bool:
     return isinstance(kind, WideInteger) or kind == pa.uint64()
 
 
+def _as_announced(array: Any, field: pa.Field, where: str) -> Any:
+    """The column of a batch in the type of its schema, or in one that is converted like it."""
+    kind = array.type
+    if kind == field.type or _is_converted_alike(kind, field.type):
+        return array
+    if pa.types.is_integer(kind) and pa.types.is_decimal(field.type):
+        return array.cast(pa.decimal128(38, 0))
+    if pa.types.is_decimal(kind) and pa.types.is_floating(field.type):
+        floats = casts.as_floats(array)
+        if not casts.inexact(array, floats):
+            return floats
+    same_hours = pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and is_utc(kind.tz or ""))
+    if same_hours and pa.types.is_timestamp(field.type) and field.type.tz is None:
+        return _cast_column(array.cast(pa.timestamp(field.type.unit)), field, where, _SCHEMA)
+    return _cast_column(array, field, where, _SCHEMA)
+
+
+def _is_converted_alike(kind: pa.DataType, announced: pa.DataType) -> bool:
+    """Whether a conversion for the announced type holds for this type, too."""
+    both = (kind, announced)
+    is_zoned = pa.types.is_timestamp(kind) and kind.tz is not None
+    return (
+        all(pa.types.is_integer(one) for one in both)
+        or all(pa.types.is_floating(one) for one in both)
+        or all(pa.types.is_decimal(one) for one in both)
+        or all(pa.types.is_nested(one) for one in both)
+        or (pa.types.is_boolean(kind) and pa.types.is_integer(announced))
+        or (pa.types.is_date(announced) and pa.types.is_timestamp(kind) and not is_zoned)
+    )
+
+
 def _cast_column(array: Any, field: pa.Field, where: str, other: str) -> Any:
     if array.type == field.type:
         return array
@@ -134,7 +174,18 @@ def _cast_array(array: Any, kind: pa.DataType) -> Any:
     if isinstance(kind, WideInteger):
         whole = plain if pa.types.is_integer(plain.type) else plain.cast(pa.int64())
         return pa.ExtensionArray.from_storage(kind, whole.cast(pa.large_string()))
-    return plain.cast(kind)
+    found = plain.cast(kind)
+    if pa.types.is_floating(kind) and pa.types.is_floating(plain.type):
+        _check_floats(found, plain)
+    return found
+
+
+def _check_floats(found: Any, plain: Any) -> None:
+    """Check that no float was rounded, which Arrow's cast does not."""
+    wide = [array.cast(pa.float64()) for array in (found, plain)]
+    same = pc.or_(pc.equal(*wide), pc.is_nan(wide[1]))
+    if not pc.all(same).as_py():
+        raise pa.ArrowInvalid("a float would be rounded")
 
 
 def _type_family(kind: pa.DataType) -> str:

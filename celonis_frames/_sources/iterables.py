@@ -105,7 +105,10 @@ def read_frames(
                 sink.write_batch(first)
                 for batch in rows:
                     types.add_values(schema, batch)
-                    sink.write_batch(_decode_views(batch))
+                    later = _decode_views(batch)
+                    if later.schema != first.schema:
+                        later = align_to_schema(later, first.schema, f"a batch of frame {number}")
+                    sink.write_batch(later)
     names, common = types.names, types.schema()
 
     def all_batches() -> Batches:

@@ -42,7 +42,7 @@ def local_times(source: Source) -> Source:
                 _converted(column, schema.field(place).name) if place in zones else column
                 for place, column in enumerate(batch.columns)
             ]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            yield pa.RecordBatch.from_arrays(columns, names=schema.names)
 
     notes = tuple(
         local_note(fields[place].name, f"of {zone}", clocks_change=not has_offset(zone))

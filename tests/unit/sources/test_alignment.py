@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -23,6 +25,7 @@ SPELLINGS: dict[str, list[pa.DataType]] = {
     "C": [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())],
 }
 """Types that one column may have in several batches."""
+DAY, NOON = dt.date(2024, 2, 29), dt.datetime(2024, 2, 29, 12)
 ROWS = {"A": [1, None], "B": [2.0, 3.0], "C": ["007", None]}
 
 
@@ -34,7 +37,12 @@ def _array(values: list[Any], kind: pa.DataType) -> Any:
 
 def _rows(frame: Any) -> dict[str, list[Any]]:
     source = read(frame)
-    return pa.Table.from_batches(list(source.batches()), source.schema).to_pydict()
+    rows: dict[str, list[Any]] = {name: [] for name in source.schema.names}
+    for batch in source.batches():
+        assert batch.schema.names == source.schema.names
+        for name, values in batch.to_pydict().items():
+            rows[name] += values
+    return rows
 
 
 @settings(max_examples=60, deadline=None)
@@ -84,6 +92,55 @@ def test_batches_that_do_not_fit_their_schema(
     assert "RecordBatchReader" in str(caught.value)
     with pytest.raises(kind, match=message.replace("batch 2", "frame 2")):
         _rows(iter([good, odd]))
+
+
+ANNOUNCED: list[tuple[str, pa.DataType, Any, list[Any] | None]] = [
+    ("wider integer", pa.int32(), pa.array([2**40]), [2**40]),
+    ("wider float", pa.float32(), pa.array([0.1]), [0.1]),
+    ("narrower float", pa.float64(), pa.array([0.5], pa.float32()), [0.5]),
+    ("longer decimal", pa.decimal128(3, 1), pa.array([Decimal("12345.75")]), [Decimal("12345.75")]),
+    ("integer for decimal", pa.decimal128(3, 1), pa.array([12345]), [Decimal(12345)]),
+    ("exact decimal for float", pa.float64(), pa.array([Decimal("0.5")]), [0.5]),
+    ("long decimal for float", pa.float64(), pa.array([Decimal("0.1000000000000000000001")]), None),
+    ("flag for integer", pa.int64(), pa.array([True]), [1]),
+    ("integer for flag", pa.bool_(), pa.array([1]), None),
+    ("day for time", pa.timestamp("us"), pa.array([DAY]), [dt.datetime(2024, 2, 29)]),
+    ("time for day", pa.date32(), pa.array([NOON]), [NOON]),
+    ("UTC for no zone", pa.timestamp("us"), pa.array([NOON], pa.timestamp("us", "UTC")), [NOON]),
+    ("zone for no zone", pa.timestamp("us"), pa.array([0], pa.timestamp("s", "Asia/Tokyo")), None),
+    ("no zone for zone", pa.timestamp("us", "UTC"), pa.array([NOON]), None),
+    ("nanosecond", pa.timestamp("us"), pa.array([1], pa.timestamp("ns")), None),
+    ("number for text", pa.string(), pa.array([7]), None),
+    ("text for number", pa.float64(), pa.array(["7"]), None),
+    ("flag for text", pa.string(), pa.array([True]), None),
+    ("list", pa.list_(pa.int64()), pa.array([[0.5]]), [[0.5]]),
+    ("nulls", pa.int64(), pa.nulls(1, pa.string()), [None]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("announced", "found", "rows"), [case[1:] for case in ANNOUNCED],
+    ids=[case[0] for case in ANNOUNCED],
+)  # fmt: skip
+def test_types_other_than_announced(
+    announced: pa.DataType, found: Any, rows: list[Any] | None
+) -> None:
+    """What is converted like the announced type stays; nothing is rounded or parsed."""
+    schema = pa.schema([("A", announced)])
+    batches = [pa.record_batch({"A": found})]
+    reader = pa.RecordBatchReader.from_batches(schema, iter(batches))
+    if rows is None:
+        with pytest.raises(ColumnTypeError, match=r"'A' is .* in batch 1"):
+            _rows(reader)
+        return
+    stored = _rows(reader)["A"]
+    assert [int(value) if isinstance(value, bool) else value for value in stored] == rows
+
+
+def test_short_and_long_floats_are_one_column() -> None:
+    """A short float column of a later or an earlier frame becomes a long one."""
+    short, long = pa.table({"A": pa.array([0.5], pa.float32())}), pa.table({"A": [0.1]})
+    assert _rows(iter([short, long, short]))["A"] == [0.5, 0.1, 0.5]
 
 
 def test_every_stream_is_matched() -> None:
