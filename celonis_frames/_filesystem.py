@@ -7,6 +7,7 @@ password. What leaves this module is an error of this library with a URL that ca
 from __future__ import annotations
 
 import contextlib
+import difflib
 import ftplib
 import hashlib
 import os
@@ -34,7 +35,8 @@ _KEY_ID = re.compile(r"A[KS]IA[A-Z0-9]{12,}")
 _SECRET_OPTION = re.compile(r"pass|secret|key|token|user|cred|sas|auth|conn", re.IGNORECASE)
 _MIN_SECRET = 4
 """Characters of the shortest secret that is masked in a message: shorter ones are in any word."""
-_WRONG_SLASHES = re.compile(r"([A-Za-z][\w+.-]+):/?(?!/)(?=[^:])")
+_MAX_QUOTED = 500
+"""Characters of a foreign message that are quoted."""
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
@@ -86,23 +88,35 @@ def check_spelling(url: str, kind: type[CelonisFramesError]) -> None:
     """
     if not url.strip():
         raise kind("The path is empty: give the path or URL of a file or folder.")
-    if "://" in url or url.startswith("data:") or os.path.exists(url):  # noqa: PTH110  # it never raises
-        return
-    match, what = _WRONG_SLASHES.match(url), None
-    if os.name != "nt" and _WINDOWS_PATH.match(url):
-        path = url.replace("\\", "/")
-        mounted = f"/mnt/{url[0].lower()}{path[2:]}" if url[0] != "\\" else path
-        what = f"a path of Windows, which this system has not: write {mounted!r} if it is there"
-    elif match and match[1].lower() == "dbfs":
-        rest = url[len("dbfs:") :].lstrip("/")
+    for part in _CHAINED.split(url):
+        protocol, mark, _ = part.rpartition("::")[2].partition("://")
+        if mark and protocol not in {*fsspec.available_protocols(), *fsspec.registry}:
+            near = difflib.get_close_matches(protocol.lower(), fsspec.available_protocols(), n=1)
+            hint = f" Did you mean {near[0]}://?" if near else ""
+            raise kind(f"{mask_url(url)!r}: fsspec knows no protocol {protocol!r}.{hint}")
+    # What is there by this name is meant.
+    if "://" not in url and not os.path.exists(url):  # noqa: PTH110  # it never raises
+        _check_local_spelling(url, kind)
+
+
+def _check_local_spelling(path: str, kind: type[CelonisFramesError]) -> None:
+    what = None
+    scheme, mark, rest = path.partition(":")
+    scheme, rest = scheme.lower(), rest.lstrip("/")
+    if os.name != "nt" and _WINDOWS_PATH.match(path):
+        right = path.replace("\\", "/")
+        if mark:
+            right = f"/mnt/{scheme}{right[2:]}"
+        what = f"a path of Windows, which this system has not: write {right!r} if it is there"
+    elif mark and scheme == "dbfs":
         what = f"a path of Spark on Databricks: write '/dbfs/{rest}' for the same file"
-    elif match and match[1].lower() in fsspec.available_protocols() and match[1] not in _LOCAL:
-        what = f"no URL: write '{match[1].lower()}://{url[len(match[1]) + 1 :].lstrip('/')}'"
+    elif mark and scheme in fsspec.available_protocols() and scheme not in _LOCAL:
+        what = f"no URL: write '{scheme}://{rest}'"
     if what is not None:
-        raise kind(f"{mask_url(url)!r} is {what}.")
+        raise kind(mask_url(f"{path!r} is {what}."))
 
 
-_LOCAL = {"file", "local"}
+_LOCAL = {"data", "file", "local"}
 """Protocols after which fsspec does not ask for two slashes."""
 
 
@@ -177,7 +191,7 @@ def translate_filesystem_errors(
 
 
 def _describe(error: BaseException, secrets: Collection[str] = ()) -> str:
-    text = _mask_text(str(error), secrets).rstrip(".")
+    text = " ".join(_mask_text(str(error), secrets).split()).rstrip(".")[:_MAX_QUOTED]
     if not (isinstance(error, OSError | ImportError | ValueError) and text):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"the login was rejected ({text})" if _is_login_error(error) else text
@@ -194,11 +208,12 @@ def _describe_without_url(error: BaseException) -> str:
     """A description that cannot quote a part of a URL."""
     if isinstance(error, ImportError):
         return str(error)  # names the library to install
+    name = type(error).__name__
+    if _is_login_error(error):
+        return f"the login was rejected ({name})"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    if _is_login_error(error):
-        return f"the login was rejected ({type(error).__name__})"
-    return f"its protocol or host cannot be parsed ({type(error).__name__})"
+    return f"its host cannot be parsed ({name})" if isinstance(error, ValueError) else name
 
 
 _LOGIN_ERRORS = {

@@ -8,12 +8,11 @@ is rejected, since its log says which of its files hold the rows.
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,9 @@ from celonis_frames.exceptions import FrameError
 _Entries = dict[str, Mapping[str, Any]]
 """What fsspec says of files and folders, by path."""
 
+_GONE = (404, 410)
+"""The statuses of HTTP for what is not there."""
+
 _ENDINGS = (".parquet", ".parq", ".pq")
 """Files with these names are Parquet files even if they are empty."""
 
@@ -43,8 +45,8 @@ _ENDINGS = (".parquet", ".parq", ".pq")
 class Location:
     """Where a file is, and the columns that the names of its folders hold."""
 
-    filesystem: Any
-    path: str
+    filesystem: Any = field(repr=False)
+    path: str = field(repr=False)  # may hold a password
     size: int = 0  # bytes; 0 if the filesystem does not report it
     constants: Constants = ()
 
@@ -56,8 +58,8 @@ class Location:
 class _Given:
     """One path of the user's."""
 
-    filesystem: Any
-    path: str
+    filesystem: Any = field(repr=False)
+    path: str = field(repr=False)
     shown: str
     relative: bool = False  # to the working directory
 
@@ -68,9 +70,10 @@ class _Given:
             f"{self.shown} cannot be read", advice, kind=FrameError,
             secrets=secrets_of(self.filesystem),
         ):  # fmt: skip
-            entry = _entry(self.filesystem, self.path)
+            magic = _magic(self.filesystem).search(self.path)
+            entry = _entry(self.filesystem, self.path, is_glob=magic is not None)
             if entry is None:
-                return self._matches()
+                return self._matches(magic)
             if not _is_folder(self.filesystem, self.path, entry):
                 return [self._location(self.path, entry)]
             return self._below(self.path)
@@ -84,8 +87,7 @@ class _Given:
             raise FrameError(f"No Parquet file in the folder {self.shown!r}: nothing to push.")
         return files
 
-    def _matches(self) -> list[Location]:
-        magic = _magic(self.filesystem).search(self.path)
+    def _matches(self, magic: re.Match[str] | None) -> list[Location]:
         found: _Entries = {}
         if magic:
             found = self.filesystem.glob(self.path, detail=True)
@@ -222,12 +224,18 @@ def _resolve(path: Any) -> _Given:
     return _Given(filesystem, str(name), shown, relative)
 
 
-def _entry(filesystem: Any, path: str) -> Mapping[str, Any] | None:
+def _entry(filesystem: Any, path: str, *, is_glob: bool) -> Mapping[str, Any] | None:
     """What fsspec says of a file or folder; None if there is none."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    try:
         entry: Mapping[str, Any] = filesystem.info(path)
-        return entry
-    return None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        cause = error.__cause__
+        # Over HTTP a rejected login or a refused connection is a file that is not found, too.
+        is_web = "http" in filesystem.protocol and not is_glob
+        if is_web and isinstance(cause, Exception) and getattr(cause, "status", 0) not in _GONE:
+            raise cause from None
+        return None
+    return entry
 
 
 def _is_folder(filesystem: Any, path: str, entry: Mapping[str, Any]) -> bool:

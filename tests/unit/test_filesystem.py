@@ -1,0 +1,239 @@
+"""What is shown of URLs and of the errors of filesystems, and how URLs are spelled."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import traceback
+from collections.abc import Iterator
+from ftplib import error_perm as FtpError  # noqa: N812
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from celonis_frames import exceptions, plan
+from celonis_frames._filesystem import mask_url, open_filesystem
+from celonis_frames._sources.reader import read
+
+CANARY = "SECRETPW"
+USER = "joe.user"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"s3://AKIA{'X' * 16}/x", "s3://********/x"),
+        (f"s3://AKIA{'X' * 16}:{CANARY}/x", "s3://********/x"),
+        (f"https://AKIA{'X' * 16}.s3.amazonaws.com/x", "https://********.s3.amazonaws.com/x"),
+        (f"https://host/x#access_token={CANARY}", "https://host/x"),
+        ("s3://bucket/a#b", "s3://bucket/a#b"),
+        (
+            f"filecache::zip://a::https://joe:{CANARY}@host/x?y",
+            "filecache::zip://a::https://host/x",
+        ),
+        (f"{USER}:{CANARY}@host/x", "host/x"),
+        (f"data:application/octet-stream;base64,{CANARY}", "data:…"),
+        ("C:/Users/joe@host/x", "C:/Users/joe@host/x"),
+    ],
+)
+def test_what_is_shown_of_a_url(url: str, shown: str) -> None:
+    """No user, password, key, query or content."""
+    assert mask_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [
+        ("", "empty"),
+        ("  ", "empty"),
+        ("dbfs:/mnt/x", "'/dbfs/mnt/x'"),
+        ("s3:/bucket/x", "'s3://bucket/x'"),
+        ("s3:bucket/x", "'s3://bucket/x'"),
+        ("GS:/bucket/x", "'gs://bucket/x'"),
+        ("https:/host/x", "'https://host/x'"),
+        ("S3://bucket/x", "s3://"),
+        ("htps://host/x", "https?://"),
+        ("simplecache::s4://bucket/x", "knows no protocol 's4'"),
+        (r"C:\data\x.parquet", "'/mnt/c/data/x.parquet'"),
+        ("C:/data/x.parquet", "'/mnt/c/data/x.parquet'"),
+        (r"\\server\share\x", "'//server/share/x'"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="there these paths are right")
+def test_paths_of_other_systems_are_no_local_folders(
+    path: str, right: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is read, as a frame or as a stage, nor made; the error suggests what is right."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(exceptions.FrameError, match=right):
+        read(path)
+    with pytest.raises(exceptions.ConfigError, match=right):
+        open_filesystem(path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["s3:", "file:", "C:", "a:b@c", "~"])
+def test_what_is_there_by_an_odd_name_is_meant(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The spelling is only corrected if nothing is found."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path(tmp_path, "." if name == "file:" else name, "d")
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"A": [1]}), folder / "a.parquet")
+    path = f"{folder}/a.parquet" if name == "~" else f"{name}/d/a.parquet"
+    assert read(f"file:{folder}/a.parquet" if name == "file:" else path).rows == 1
+
+
+class _Driver(Exception):  # named as drivers name theirs
+    """An error of a library that this one does not know."""
+
+
+class AuthenticationException(_Driver):
+    """As paramiko names it."""
+
+
+class _Response(_Driver):
+    def __init__(self, status: Any) -> None:
+        super().__init__("rejected")
+        self.response = status
+
+
+class _Leaky(MemoryFileSystem):
+    """A filesystem whose driver fails, and quotes what it was given."""
+
+    protocol = "leaky"
+    store: dict[str, Any] = {}  # noqa: RUF012
+    pseudo_dirs = [""]  # noqa: RUF012
+    error: Any = None
+    where = "info"
+
+    @staticmethod
+    def _get_kwargs_from_urls(url: str) -> dict[str, str]:
+        user, _, password = url.partition("://")[2].rpartition("@")[0].partition(":")
+        return {"username": user, "password": password, "host": "the.host"}
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
+
+    def __init__(self, username: str = "", password: str = "", host: str = "", **more: Any) -> None:
+        super().__init__(username=username, password=password, host=host, **more)
+
+    def _fail(self, where: str) -> None:
+        if self.error is not None and self.where == where:
+            raise self.error
+
+    def info(self, path: str, **options: Any) -> Any:
+        self._fail("info")
+        return super().info(path, **options)
+
+    def find(self, path: str, **options: Any) -> Any:
+        self._fail("find")
+        return super().find(path, **options)
+
+    def _open(self, path: str, *args: Any, **options: Any) -> Any:
+        self._fail("open")
+        file = super()._open(path, *args, **options)
+        if self.where != "read" or self.error is None:
+            return file
+        return _Failing(file.getvalue(), self.error)
+
+
+class _Failing(io.BytesIO):
+    """Fails once the footer was read."""
+
+    def __init__(self, content: bytes, error: Exception) -> None:
+        super().__init__(content)
+        self._error, self.size = error, len(content)
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() < 100:
+            raise self._error
+        return super().read(size)
+
+
+@pytest.fixture
+def leaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Leaky]]:
+    """A filesystem with two files."""
+    fsspec.register_implementation("leaky", _Leaky, clobber=True)
+    content = io.BytesIO()
+    pq.write_table(pa.table({"A": list(range(100_000))}), content, compression="none")
+    for name in ("/d/a.parquet", "/d/b.parquet"):
+        _Leaky(skip_instance_cache=True).pipe_file(name, content.getvalue())
+    yield _Leaky
+    monkeypatch.undo()
+    _Leaky.store.clear()
+
+
+@pytest.mark.parametrize("where", ["info", "find", "open", "read"])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (_Driver(f"{USER}:{CANARY} at leaky://{USER}:{CANARY}@x/?sig={CANARY}"), "_Driver"),
+        (TypeError(f"unexpected {CANARY}"), "TypeError"),
+        (OSError(5, f"no {CANARY}"), "Errno 5"),
+        (FtpError("530 Login incorrect"), "the login was rejected"),  # noqa: S321  # only the error
+        (AuthenticationException(USER), "the login was rejected"),
+        (_Response({"Error": {"Code": "InvalidAccessKeyId"}}), "the login was rejected"),
+        (_Response({"Error": {"Code": "SlowDown"}}), "_Response: rejected"),
+    ],
+    ids=["quotes", "TypeError", "OSError", "FTP", "SSH", "S3 key", "S3"],
+)
+def test_errors_of_drivers_are_translated(
+    where: str,
+    error: Exception,
+    said: str,
+    leaky: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """While files are looked for, opened and read; the host is named, and no secret shown."""
+    caplog.set_level(logging.DEBUG, "celonis_frames")
+    monkeypatch.setattr(leaky, "error", error)
+    monkeypatch.setattr(leaky, "where", where)
+    with pytest.raises(exceptions.FrameError, match=said) as caught:
+        plan(f"leaky://{USER}:{CANARY}@the.host/d", "P", "T")
+    assert "the.host" in str(caught.value)
+    shown = "".join(traceback.format_exception(caught.value)) + caplog.text
+    assert CANARY not in shown
+    assert USER not in shown
+
+
+def test_a_rejected_login_anywhere_in_the_chain_is_named(leaky: Any) -> None:
+    """s3fs raises a PermissionError from the error of botocore."""
+    error = PermissionError("no")
+    error.__cause__ = _Response({"Error": {"Code": "SignatureDoesNotMatch"}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaky, "error", error)
+        with pytest.raises(exceptions.FrameError, match="the login was rejected"):
+            read("leaky://the.host/d")
+
+
+class _WebError(_Driver):
+    def __init__(self, status: int) -> None:
+        super().__init__(f"{status}, url='https://host/x?sig={CANARY}'")
+        self.status = status
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(401, "the login was rejected"), (403, "403"), (404, "No Parquet file"), (500, "500")],
+)
+def test_a_web_server_that_rejects_is_not_one_without_the_file(
+    status: int, said: str, leaky: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fsspec's HTTP reports both as a file that is not found."""
+    error = FileNotFoundError(f"https://host/x?sig={CANARY}")
+    error.__cause__ = _WebError(status)
+    monkeypatch.setattr(leaky, "error", error)
+    monkeypatch.setattr(leaky, "protocol", ("leaky", "http", "https"))
+    with pytest.raises(exceptions.FrameError, match=said) as caught:
+        read("leaky://the.host/x.parquet")
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
