@@ -81,39 +81,41 @@ def _secrets(value: Any, *, secret: bool) -> Iterator[str]:
         yield value
 
 
-def check_spelling(url: str, kind: type[CelonisFramesError]) -> None:
+def check_spelling(url: str, kind: type[CelonisFramesError], option: str = "") -> None:
     """Raise an error of this kind for a URL or path that is spelled as another system spells it.
 
-    fsspec takes ``s3:/bucket`` for a folder named ``s3:`` in the working directory.
+    `option` goes before the URL in the message, such as ``staging=``. fsspec takes ``s3:/bucket``
+    for a folder named ``s3:`` in the working directory.
     """
     if not url.strip():
-        raise kind("The path is empty: give the path or URL of a file or folder.")
+        raise kind(f"{option}{url!r} is empty: give the path or URL of a file or folder.")
     for part in _CHAINED.split(url):
         protocol, mark, _ = part.rpartition("::")[2].partition("://")
         if mark and protocol not in {*fsspec.available_protocols(), *fsspec.registry}:
             near = difflib.get_close_matches(protocol.lower(), fsspec.available_protocols(), n=1)
             hint = f" Did you mean {near[0]}://?" if near else ""
-            raise kind(f"{mask_url(url)!r}: fsspec knows no protocol {protocol!r}.{hint}")
+            raise kind(f"{option}{mask_url(url)!r}: fsspec knows no protocol {protocol!r}.{hint}")
     # What is there by this name is meant.
     if "://" not in url and not os.path.exists(url):  # noqa: PTH110  # it never raises
-        _check_local_spelling(url, kind)
+        what = _spelled_elsewhere(url)
+        if what is not None:
+            raise kind(f"{option}{mask_url(url)!r} is {what}.")
 
 
-def _check_local_spelling(path: str, kind: type[CelonisFramesError]) -> None:
-    what = None
+def _spelled_elsewhere(path: str) -> str | None:
+    """What a path is on another system, and how to spell it here."""
     scheme, mark, rest = path.partition(":")
     scheme, rest = scheme.lower(), rest.lstrip("/")
     if os.name != "nt" and _WINDOWS_PATH.match(path):
         right = path.replace("\\", "/")
         if mark:
             right = f"/mnt/{scheme}{right[2:]}"
-        what = f"a path of Windows, which this system has not: write {right!r} if it is there"
-    elif mark and scheme == "dbfs":
-        what = f"a path of Spark on Databricks: write '/dbfs/{rest}' for the same file"
-    elif mark and scheme in fsspec.available_protocols() and scheme not in _LOCAL:
-        what = f"no URL: write '{scheme}://{rest}'"
-    if what is not None:
-        raise kind(mask_url(f"{path!r} is {what}."))
+        return f"a path of Windows, which this system has not: write {right!r} if it is there"
+    if mark and scheme == "dbfs":
+        return f"a path of Spark on Databricks: write '/dbfs/{rest}' for the same file"
+    if mark and scheme in fsspec.available_protocols() and scheme not in _LOCAL:
+        return f"no URL: write {mask_url(f'{scheme}://{rest}')!r}"
+    return None
 
 
 _LOCAL = {"data", "file", "local"}
@@ -126,7 +128,7 @@ def open_filesystem(url: str) -> tuple[Any, str]:
     Raises:
         ConfigError: There is no such filesystem, or it cannot be reached.
     """
-    check_spelling(url, ConfigError)
+    check_spelling(url, ConfigError, "staging=")
     shown = mask_url(url)
     with translate_filesystem_errors(
         f"staging={shown!r} cannot be used", quotes_url=shown != str(url)

@@ -73,7 +73,7 @@ def test_paths_of_other_systems_are_no_local_folders(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(exceptions.FrameError, match=right):
         read(path)
-    with pytest.raises(exceptions.ConfigError, match=right):
+    with pytest.raises(exceptions.ConfigError, match=f"staging=.*{right}"):
         open_filesystem(path)
     assert not list(tmp_path.iterdir())
 
