@@ -14,6 +14,7 @@ from wrapt import when_imported
 
 from celonis_frames import _functions
 from celonis_frames._functions import without_first
+from celonis_frames._tracebacks import short_traceback
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -24,6 +25,7 @@ def _method(
 ) -> Callable[Concatenate[CelonisAccessor, _P], _R]:
     """The function as a method: the frame is the accessor's own."""
 
+    @short_traceback
     @functools.wraps(function)
     def method(self: CelonisAccessor, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         return function(self._frame, *args, **kwargs)

@@ -14,15 +14,19 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import DataConnection, Pool
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import ApiKey, checked
+from celonis_frames._formatting import shown
 from celonis_frames._http.auth import Auth
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._http.transport import Timeouts, Transport
+from celonis_frames._push.call_order import check_frames, check_id, check_order
 from celonis_frames._push.change_set import Changes
 from celonis_frames._push.options import (
     PushOptions,
     Upload,
     UploadSettings,
     Verify,
+    parse_progress,
+    parse_staging,
 )
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.plan import PushPlan, plan_frame
@@ -30,8 +34,11 @@ from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus, mark_as_delete
 from celonis_frames._schema.overrides import Column, ColumnType
+from celonis_frames._tracebacks import short_tracebacks
+from celonis_frames.exceptions import ConfigError
 
 
+@short_tracebacks
 class Celonis:
     """A connection to a Celonis team; any number of threads may share it.
 
@@ -62,7 +69,12 @@ class Celonis:
         upload: Upload | UploadSettings | None = None,
         progress: bool | None = None,
     ) -> None:
-        self._upload, self._progress = Upload().changed(upload), progress
+        if not isinstance(timeouts, Timeouts | None):
+            raise ConfigError(
+                f"timeouts={shown(timeouts)} must be Timeouts(connect=…, read=…), in seconds."
+            )
+        self._upload = Upload().changed(upload)
+        self._progress = parse_progress("progress", progress)
         self._transport = Transport(url, checked(auth), verify=verify, timeouts=timeouts)
         self._api = DataPushApi(self._transport, policy=RetryPolicy())
         self.url = self._transport.url
@@ -148,7 +160,8 @@ class Celonis:
             ConfigError: If its name matches several pools.
             ApiError: If a call fails.
         """
-        return PushStatus(self._api, self._api.job(self.pool_id(pool), id))
+        job_id = check_id(id)
+        return PushStatus(self._api, self._api.job(self.pool_id(pool), job_id))
 
     def delete_job(self, pool: str, id: str) -> None:  # noqa: A002
         """Remove a data push job with its logs; the table stays as it is.
@@ -158,7 +171,8 @@ class Celonis:
             ConfigError: If its name matches several pools.
             ApiError: If a call fails.
         """
-        self._api.delete_job(self.pool_id(pool), id)
+        job_id = check_id(id)
+        self._api.delete_job(self.pool_id(pool), job_id)
 
     def pool_id(self, pool: str) -> str:
         """The id of a Data Pool given by id, name or URL; an id costs no request.
@@ -279,7 +293,9 @@ class Celonis:
                 unless the message says otherwise.
         """
         connected = client or self
-        return push_frame(connected._api, frame, pool, table, connected._options(locals()))
+        options = connected._options(locals())
+        check_order("push", pool, table)
+        return push_frame(connected._api, frame, pool, table, options)
 
     def push_many(  # noqa: D417  # the other parameters are those of `push`
         self,
@@ -328,6 +344,7 @@ class Celonis:
                 pushed, which jobs continue on the server, and which were not begun.
         """
         connected, call = client or self, locals()
+        check_frames(frames, at_once)
         keys_of = keys_by_table(keys, frames)
         return push_tables(
             connected._api,
@@ -381,6 +398,7 @@ class Celonis:
         """
         connected = client or self
         options = connected._options(locals(), mode="DELTA")
+        check_order("changes", pool, table, frame=False)
         one_by_one = options.upload.changed({"workers": 1})
         return Changes(connected._api, pool, table, replace(options, upload=one_by_one))
 
@@ -421,6 +439,7 @@ class Celonis:
         """
         connected = client or self
         options = connected._options(locals(), mode="DELTA")
+        check_order("delete", pool, table)
         pool_id = connected.pool_id(pool)
         status = push_frame(connected._api, frame, pool_id, table, options, deleted=True)
         return mark_as_delete(status)
@@ -460,6 +479,7 @@ class Celonis:
             ConfigError, FrameError: Those that `push` would raise before it sends.
         """
         default = Upload() if self is None else self._upload
+        check_order("plan", pool, table)
         return plan_frame(frame, table, PushOptions.from_call(locals(), default))
 
     def resume(
@@ -499,7 +519,11 @@ class Celonis:
         connected = client or self
         shown = connected._progress if progress is None else progress
         return resume_staged(
-            connected._api, os.fspath(staging), wait=wait, timeout=timeout, progress=shown
+            connected._api,
+            parse_staging("staging", staging) or "",
+            wait=wait,
+            timeout=timeout,
+            progress=shown,
         )
 
     def _options(self, call: Mapping[str, Any], **more: Any) -> PushOptions:

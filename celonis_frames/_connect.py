@@ -9,9 +9,11 @@ from typing import Any
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import checked
 from celonis_frames._client import Celonis
+from celonis_frames._formatting import shown
 from celonis_frames._http.auth import Auth
 from celonis_frames._http.transport import Timeouts
 from celonis_frames._push.options import Upload, UploadSettings
+from celonis_frames._tracebacks import short_traceback
 from celonis_frames._urls import base_url, team_url
 from celonis_frames.exceptions import ConfigError
 
@@ -20,6 +22,7 @@ _connected: Celonis | None = None
 _from_env: Celonis | None = None
 
 
+@short_traceback
 def connect(
     url: str | None = None,
     *,
@@ -52,6 +55,8 @@ def connect(
         ImportError: If the local Celonis is asked for and its extra is not installed.
     """
     global _connected
+    if url is not None and not isinstance(url, str):
+        raise ConfigError(f"url={shown(url)} must be a URL of the team, a string.")
     options: dict[str, Any] = {
         "verify": verify,
         "timeouts": timeouts,

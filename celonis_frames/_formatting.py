@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 from celonis_frames.exceptions import ConfigError
 
 MIN_UNITLESS_BYTES = 10_000
 """Smallest size without a unit; below it a unit is required, since 256 most likely means MB."""
 
+MAX_SHOWN = 80
+"""Characters of a string that a message shows whole."""
+MAX_LISTED = 50
+"""Names that a message lists."""
 _ASCII_SIGNS = str.maketrans(
     {"·": "-", "…": "...", "✓": "OK", "✗": "!", "—": "-", "→": "->", "↑": "sent", "↓": "received"}
 )
@@ -29,6 +35,49 @@ def format_bytes(size: float) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun: ``1 row``, ``2,000 rows``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def type_name(value: object) -> str:
+    """The name of a value's type, with its library: ``pandas DataFrame``."""
+    kind = type(value)
+    module = kind.__module__.partition(".")[0]
+    return kind.__name__ if module == "builtins" else f"{module} {kind.__name__}"
+
+
+def with_article(noun: str) -> str:
+    """The noun with its article: ``a str``, ``an int``."""
+    return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"
+
+
+def shown(value: object) -> str:
+    """A wrong argument for a message: as it is if it is short and plain, else ``<its type>``.
+
+    What was given may be a frame or cut out of one, and no message shows a cell.
+    """
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, str):
+        short = len(value) <= MAX_SHOWN and value.isprintable()
+        return repr(value) if short else f"<string of {len(value):,} characters>"
+    if isinstance(value, list | tuple | set | frozenset):
+        kinds = sorted({type_name(item) for item in value})
+        return f"<{type_name(value)} of {', '.join(kinds)}>" if kinds else repr(value)
+    return f"<class {value.__name__}>" if isinstance(value, type) else f"<{type_name(value)}>"
+
+
+def did_you_mean(name: object, names: Iterable[str]) -> str:
+    """A question with the names closest to a wrong one, after a space; empty if none is close."""
+    spelled = {other.lower(): other for other in names}
+    close = get_close_matches(str(name).lower(), spelled, n=3)
+    found = " or ".join(repr(spelled[one]) for one in close)
+    return f" Did you mean {found}?" if found else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message; of very many the first ones."""
+    if len(names) <= MAX_LISTED:
+        return repr(list(names))
+    return f"{repr(list(names[:MAX_LISTED]))[:-1]}, …] ({len(names):,} in all)"
 
 
 def encodable(text: str, encoding: str | None) -> str:
@@ -59,7 +108,7 @@ def parse_bytes(name: str, size: object, *, maximum: int) -> int:
         number = size
     if not 1 <= number <= maximum:
         raise ConfigError(
-            f"{name}={size!r} must be a number of bytes or a string such as '256 MB', from 1 "
+            f"{name}={shown(size)} must be a number of bytes or a string such as '256 MB', from 1 "
             f"to {maximum:,} ({maximum / 10**9:g} GB)."
         )
     if not unit and number < MIN_UNITLESS_BYTES:

@@ -12,6 +12,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from celonis_frames._client import Celonis
 from celonis_frames._connect import connected, current
+from celonis_frames._formatting import shown
+from celonis_frames._tracebacks import short_traceback
 from celonis_frames.exceptions import ConfigError
 
 _P = ParamSpec("_P")
@@ -48,11 +50,14 @@ def _function(
         connection: Returns the connection to use if the call gives none with ``client=``.
     """
 
+    @short_traceback
     @functools.wraps(method)
     def function(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         client: Any = kwargs.get("client")
         if client is not None and not isinstance(client, Celonis):
-            raise ConfigError(f"client={client!r} must be a connection, as connect() returns it.")
+            raise ConfigError(
+                f"client={shown(client)} must be a connection, as connect() returns it."
+            )
         return method(connection() if client is None else client, *args, **kwargs)
 
     function.__signature__ = without_first(method)  # type: ignore[attr-defined]

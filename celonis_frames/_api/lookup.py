@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import DataConnection, Pool
+from celonis_frames._formatting import shown
 from celonis_frames._urls import pool_in_url
 from celonis_frames.exceptions import BadRequest, ConfigError, NotFound, PermissionDenied
 
@@ -117,7 +118,7 @@ def _named_pool(api: DataPushApi, text: str) -> Pool:
 def _checked_name(value: object, what: str) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
-    msg = f"{what} must be an id or a name: a string that is not empty."
+    msg = f"{what}={shown(value)} must be an id or a name: a string that is not empty."
     raise ConfigError(msg)
 
 

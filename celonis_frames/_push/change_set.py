@@ -11,9 +11,11 @@ from celonis_frames._push.pipeline import push_prepared
 from celonis_frames._push.prepared_frame import PreparedFrame, prepare
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.spool import MemoryBudget
+from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError, FrameError
 
 
+@short_tracebacks
 class Changes:
     """Rows to upsert and keys to delete, collected and then sent as one job. See `Celonis.changes`.
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, Literal, Self, TypedDict
 
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
 from celonis_frames._encoding.codecs import CODECS, DEFAULT_CODEC
-from celonis_frames._formatting import parse_bytes
+from celonis_frames._formatting import did_you_mean, parse_bytes, shown
 from celonis_frames._schema.conversion_options import (
     Binary,
     ConversionOptions,
@@ -24,6 +23,7 @@ from celonis_frames._schema.conversion_options import (
 from celonis_frames._schema.names import Rename, parse_rename, stored_name
 from celonis_frames._schema.overrides import Column, parse_columns
 from celonis_frames._sources.reader import ReadOptions
+from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
 Mode = Literal["DELTA", "REPLACE", "delta", "replace"]
@@ -82,7 +82,9 @@ def _one_of(*allowed: str) -> _Parse:
         for word in allowed:
             if isinstance(value, str) and value.casefold() == word.casefold():
                 return word
-        raise ConfigError(f"{name}={value!r} is unknown: use {' or '.join(map(repr, allowed))}.")
+        raise ConfigError(
+            f"{name}={shown(value)} is unknown: use {' or '.join(map(repr, allowed))}."
+        )
 
     return parse
 
@@ -90,7 +92,7 @@ def _one_of(*allowed: str) -> _Parse:
 def _mode(name: str, value: Any) -> str:
     meaning = _OTHER_MODES.get(value.casefold()) if isinstance(value, str) else None
     if meaning is not None:
-        raise ConfigError(f"{name}={value!r} is unknown: {meaning}.")
+        raise ConfigError(f"{name}={shown(value)} is unknown: {meaning}.")
     return _one_of("DELTA", "REPLACE")(name, value)  # type: ignore[no-any-return]
 
 
@@ -99,7 +101,7 @@ def _instance(form: str, *kinds: type) -> _Parse:
 
     def parse(name: str, value: Any) -> Any:
         if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
-            raise ConfigError(f"{name}={value!r} must be {form}.")
+            raise ConfigError(f"{name}={shown(value)} must be {form}.")
         return value
 
     return parse
@@ -127,11 +129,16 @@ class _Bytes(int):
 
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ConfigError(f"{name}={value!r} must be True or False.")
+        raise ConfigError(f"{name}={shown(value)} must be True or False.")
     return value
 
 
-def _optional_flag(name: str, value: Any) -> bool | None:
+def parse_progress(name: str, value: Any) -> bool | None:
+    """True, False or None.
+
+    Raises:
+        ConfigError: It is something else.
+    """
     return None if value is None else _flag(name, value)
 
 
@@ -139,9 +146,11 @@ def _keys(name: str, value: Any) -> tuple[str, ...]:
     keys = (value,) if isinstance(value, str) else () if value is None else value
     collection = isinstance(keys, Sequence | set | frozenset)
     if not collection or not all(isinstance(key, str) for key in keys):
-        raise ConfigError(f"{name}={value!r} must be a column's name or a list of names.")
+        raise ConfigError(f"{name}={shown(value)} must be a column's name or a list of names.")
     if value is not None and not keys:
-        raise ConfigError(f"{name}={value!r} names no column: leave it out to append without keys.")
+        raise ConfigError(
+            f"{name}={shown(value)} names no column: leave it out to append without keys."
+        )
     return tuple(keys)
 
 
@@ -152,8 +161,10 @@ def _column(name: str, value: Any) -> str | None:
 
 def _verify(name: str, value: Any) -> tuple[Verify, ...]:
     given = (value,) if isinstance(value, str) else () if value is None else value
-    if not isinstance(given, list | tuple):
-        raise ConfigError(f'{name}={value!r} must be "schema", "rows", "none" or a list of them.')
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
+        raise ConfigError(
+            f'{name}={shown(value)} must be "schema", "rows", "none" or a list of them.'
+        )
     word = _one_of("schema", "rows", "none")
     return tuple(word(name, one) for one in given)
 
@@ -161,18 +172,23 @@ def _verify(name: str, value: Any) -> tuple[Verify, ...]:
 def _timeout(name: str, value: Any) -> float | None:
     _instance("a number of seconds", int, float)(name, value)
     if value is not None and not value > 0:
-        raise ConfigError(f"{name}={value!r} must be a number of seconds above 0.")
+        raise ConfigError(f"{name}={shown(value)} must be a number of seconds above 0.")
     return value  # type: ignore[no-any-return]  # checked
 
 
-def _staging(name: str, value: Any) -> str | None:
+def parse_staging(name: str, value: Any) -> str | None:
+    """The URL or path of a stage as a string; None stays None.
+
+    Raises:
+        ConfigError: It is neither.
+    """
     _instance("an fsspec URL or a path", str, os.PathLike)(name, value)
     return None if value is None else os.fspath(value)
 
 
 def _workers(name: str, value: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ConfigError(f"{name}={value!r} must be a whole number, 1 or more.")
+        raise ConfigError(f"{name}={shown(value)} must be a whole number, 1 or more.")
     return value
 
 
@@ -181,7 +197,9 @@ def _job_options(name: str, value: Any) -> Mapping[str, Any]:
     options = dict(value or {})
     for key in options:
         if not isinstance(key, str):
-            raise ConfigError(f"{name}: the field {key!r} must be a string, its name in the API.")
+            raise ConfigError(
+                f"{name}: the field {shown(key)} must be a string, its name in the API."
+            )
         if key in _SET_BY_PUSH:
             raise ConfigError(
                 f"{name} sets {key!r}, which push sets itself: use {_SET_BY_PUSH[key]}."
@@ -219,6 +237,7 @@ class UploadSettings(TypedDict, total=False):
     job_options: Mapping[str, Any] | None
 
 
+@short_tracebacks
 @dataclass(frozen=True, init=False)
 class Upload:
     """How chunks are made and sent: ``push(…, upload=Upload(…))`` or ``connect(…, upload=…)``.
@@ -298,13 +317,14 @@ class Upload:
         names = [one.name for one in fields(Upload)]
         if not isinstance(given, Mapping):
             raise ConfigError(
-                f"upload={given!r} must be an Upload(…), or a dict with some of {names}."
+                f"upload={shown(given)} must be an Upload(…), or a dict with some of {names}."
             )
         unknown = next((name for name in given if name not in names), None)
         if unknown is not None:
-            near = get_close_matches(str(unknown), names, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"upload= has no {unknown!r}, only {', '.join(names)}.{hint}")
+            raise ConfigError(
+                f"upload= has no {shown(unknown)}, only {', '.join(names)}."
+                f"{did_you_mean(unknown, names)}"
+            )
         settings: dict[str, Any] = {name: getattr(self, name) for name in names} | dict(given)
         return Upload(**settings)
 
@@ -337,7 +357,7 @@ class PushOptions:
         None, _rename,
         "rename all columns", choices=("snake", "upper_snake"),
     )  # fmt: skip
-    index: bool | None = _option(None, _optional_flag)
+    index: bool | None = _option(None, parse_progress)
     deduplicate_by: str | None = _option(
         None, _column,
         "of rows with the same key keep the one with the highest value here", metavar="NAME",
@@ -364,13 +384,16 @@ class PushOptions:
     staging: str | None = field(
         default=None,
         repr=False,
-        metadata={"parse": _staging, "cli": {"help": "fsspec URL to write the chunks to first"}},
+        metadata={
+            "parse": parse_staging,
+            "cli": {"help": "fsspec URL to write the chunks to first"},
+        },
     )
     wait: bool = _option(
         True, _flag, "return once the job is submitted", action="store_true", flag="--no-wait"
     )
     timeout: float | None = _option(None, _timeout, "seconds for the whole push", type=float)
-    progress: bool | None = _option(None, _optional_flag)
+    progress: bool | None = _option(None, parse_progress)
     upload: Upload = field(default_factory=Upload, metadata={"parse": _upload, "cli": None})
 
     def __post_init__(self) -> None:

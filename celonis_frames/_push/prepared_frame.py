@@ -20,7 +20,7 @@ from celonis_frames._encoding.chunk import Chunk, ChunkStore, MemoryChunk
 from celonis_frames._encoding.encoder import ChunkEncoder, sample_row_bytes
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
-from celonis_frames._formatting import counted
+from celonis_frames._formatting import counted, did_you_mean, listed
 from celonis_frames._push.options import PushOptions
 from celonis_frames._schema.names import check_name, stripped_note
 from celonis_frames._schema.table_layout import (
@@ -358,7 +358,10 @@ def prepare(
         shape = shape.ordered_like(like)
     by, names = options.deduplicate_by, [column.name for column in shape.columns]
     if by is not None and by not in names:
-        raise KeyColumnError(f"deduplicate_by={by!r} is not a column of the frame. It has {names}.")
+        raise KeyColumnError(
+            f"deduplicate_by={by!r} is not a column of the frame.{did_you_mean(by, names)} It has "
+            f"{listed(names)}."
+        )
     empty, unique = options.mode == "REPLACE" and not deleted, by is None and not deleted
     measure = FrameValidator(shape, empty=empty, unique=unique, ordered=options.ordered)
     spare = spare or MemoryBudget(3 * options.memory // 4)

@@ -9,8 +9,9 @@ from typing import Any
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job, JobState
-from celonis_frames._formatting import counted, format_bytes
+from celonis_frames._formatting import counted, format_bytes, shown
 from celonis_frames._jobs.polling import ENDED, failure, wait_for
+from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import BadRequest, ConfigError
 
 _COUNT = r"(\d{1,3}(?:[,.']\d{3})+|\d+)"
@@ -22,6 +23,7 @@ _DELETED = re.compile(
 _MARKS = {"DONE": "✓", "ERROR": "✗", "CANCELED": "✗"}
 
 
+@short_tracebacks
 class PushStatus:
     """A data push job and what was sent to it. Returned by `push`, `job` and others.
 
@@ -146,8 +148,11 @@ class PushStatus:
         Raises:
             JobTimeout: If the timeout has passed; the job continues on the server.
             ApiError: If the job cannot be read.
-            ConfigError: If the status has no connection, as after unpickling.
+            ConfigError: If the status has no connection, as after unpickling, or the timeout is
+                no number.
         """
+        if timeout is not None and not isinstance(timeout, int | float):
+            raise ConfigError(f"timeout={shown(timeout)} must be a number of seconds.")
         if not self.done:
             api = self._connected_api()
             wait_for(api, self.pool_id, self.job_id, timeout=timeout, on_job=self._update)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from celonis_frames._formatting import did_you_mean, listed, shown
 from celonis_frames.exceptions import ColumnNameError, ConfigError
 
 MAX_NAME_BYTES = 128
@@ -24,7 +25,7 @@ def check_name(name: str, what: str) -> None:
         ColumnNameError: Empty, longer than 128 UTF-8 bytes, or with control characters.
     """
     if not isinstance(name, str) or not name.strip():
-        raise ColumnNameError(f"{what} has an empty name ({name!r}): give it one.")
+        raise ColumnNameError(f"{what} has an empty name ({shown(name)}): give it one.")
     stored = stored_name(name)
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in stored):
         raise ColumnNameError(f"{what} {name!r} has control characters in its name: rename it.")
@@ -49,7 +50,9 @@ def parse_rename(name: str, rename: Rename | None) -> Rename | None:
         ConfigError: A word other than ``"snake"`` and ``"upper_snake"``.
     """
     if isinstance(rename, str) and rename not in ("snake", "upper_snake"):
-        raise ConfigError(f'{name}={rename!r} is unknown: use a mapping, "snake" or "upper_snake".')
+        raise ConfigError(
+            f'{name}={shown(rename)} is unknown: use a mapping, "snake" or "upper_snake".'
+        )
     return rename
 
 
@@ -114,7 +117,8 @@ def new_names(old: list[str], rename: Rename | None) -> list[str]:
         positions = {name: find_name(name, old) for name in rename}
         if missing := [name for name, position in positions.items() if position is None]:
             raise ColumnNameError(
-                f"rename= names columns that the frame does not have: {missing}. It has {old}."
+                f"rename= names columns that the frame does not have: {missing}."
+                f"{did_you_mean(missing[0], old)} It has {listed(old)}."
             )
         by_position = {position: rename[name] for name, position in positions.items()}
         return [by_position.get(position, name) for position, name in enumerate(old)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from celonis_frames._arrow.casts import ConversionError, largest_magnitude
 from celonis_frames._arrow.wall_clock import is_utc, zone_of
+from celonis_frames._formatting import did_you_mean, listed
 from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.names import (
     column_names,
@@ -165,18 +167,47 @@ def conversion_error(column: ColumnPlan, error: Exception, largest: int | None) 
     )
 
 
+def _convert_first(field: pa.Field, wanted: ColumnType) -> str:
+    """How to get values of another type, in pandas and polars."""
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    column = f"pl.col({field.name!r})"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        if wanted in ("DATETIME", "DATE", "TIME"):
+            method = {"DATETIME": "to_datetime", "DATE": "to_date", "TIME": "to_time"}[wanted]
+            return (
+                f"Parse the strings in the frame first: pd.to_datetime(df[{field.name!r}], "
+                f'format="%d.%m.%Y %H:%M") in pandas, {column}.str.{method}("…") in polars.'
+            )
+        if wanted in ("INTEGER", "FLOAT"):
+            number = {"INTEGER": "pl.Int64", "FLOAT": "pl.Float64"}[wanted]
+            return (
+                f"Parse the strings in the frame first: pd.to_numeric(df[{field.name!r}]) in "
+                f"pandas, {column}.cast({number}) in polars."
+            )
+    return "Convert it in the frame first."
+
+
 def _key_positions(keys: Iterable[str], old: Sequence[str], new: Sequence[str]) -> set[int]:
     positions: set[int] = set()
     for key in keys:
         position = find_name(key, old, new)
         if position is None:
             raise KeyColumnError(
-                f"Key column {key!r} is not in the frame. It has {list(new)}.", column=key
+                f"Key column {key!r} is not in the frame.{_key_hint(key, new)} It has "
+                f"{listed(new)}.",
+                column=key,
             )
         if position in positions:
             raise KeyColumnError(f"Key column {key!r} is given twice in keys=.", column=key)
         positions.add(position)
     return positions
+
+
+def _key_hint(key: str, names: Sequence[str]) -> str:
+    parts = [part.strip() for part in re.split("[,;]", key)]
+    if len(parts) > 1 and all(find_name(part, names) is not None for part in parts):
+        return f" Several keys are a list: keys={parts}."
+    return did_you_mean(key, names)
 
 
 def _overrides_by_position(
@@ -187,7 +218,8 @@ def _overrides_by_position(
         position = find_name(name, old, new)
         if position is None:
             raise ConfigError(
-                f"columns= names {name!r}, which is not in the frame. It has {list(old)}."
+                f"columns= names {name!r}, which is not in the frame.{did_you_mean(name, old)} It "
+                f"has {listed(old)}."
             )
         if overrides.setdefault(position, override) != override:
             raise ConfigError(f"columns= names column {old[position]!r} twice: leave out one.")
@@ -215,7 +247,7 @@ def _choose_conversion(field: pa.Field, override: Column, options: ConversionOpt
     if wanted not in (default, *rule.others):
         raise ColumnTypeError(
             f"Column {field.name!r} is {field.type} and cannot be sent as {wanted}; possible: "
-            f"{', '.join((default, *rule.others))}. Convert it in the frame first.",
+            f"{', '.join((default, *rule.others))}. {_convert_first(field, wanted)}",
             column=field.name,
         )
     if override.length is not None and wanted != "STRING":

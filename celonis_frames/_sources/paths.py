@@ -91,6 +91,11 @@ class _Given:
         found: _Entries = {}
         if magic:
             found = self.filesystem.glob(self.path, detail=True)
+        if not found and "\n" in self.path:
+            raise FrameError(
+                "The frame is a string with line breaks, and no path of a Parquet file. Read a "
+                "text first, for example with pl.read_csv(io.StringIO(text))."
+            )
         if not found or magic is None:
             raise FrameError(f"No Parquet file at {self.shown!r}: nothing to push.")
         root = self.path[: magic.start()].rpartition("/")[0]

@@ -21,6 +21,7 @@ from celonis_frames._arrow.batching import (
     rows_per_batch,
     target_batch_bytes,
 )
+from celonis_frames._formatting import type_name, with_article
 from celonis_frames._sources.alignment import match_batches
 from celonis_frames._sources.dataset import read_dataset
 from celonis_frames._sources.iterables import read_frames
@@ -82,6 +83,8 @@ def _read(frame: Any, options: ReadOptions) -> Source:
 
 
 def _read_as_it_is(frame: Any, options: ReadOptions) -> Source:
+    if isinstance(frame, type):
+        raise FrameError(f"The frame is the class {frame.__name__}: give a frame of that class.")
     pandas: Any = sys.modules.get("pandas")
     polars: Any = sys.modules.get("polars")
     if pandas is not None and isinstance(frame, _class_of(pandas, "DataFrame")):
@@ -89,7 +92,7 @@ def _read_as_it_is(frame: Any, options: ReadOptions) -> Source:
     if options.index is not None:
         raise ConfigError(
             f"index={options.index} is for pandas DataFrames, but the frame is a "
-            f"{_type_name(frame)}, which has no index: leave index= out."
+            f"{type_name(frame)}, which has no index: leave index= out."
         )
     if polars is not None and isinstance(frame, _class_of(polars, "DataFrame")):
         return read_polars(frame)
@@ -119,13 +122,15 @@ def _read_arrow(frame: Any, options: ReadOptions) -> Source:
             reader = pa.RecordBatchReader.from_stream(frame)
         except pa.ArrowInvalid as error:
             raise FrameError(
-                f"The frame is a {_type_name(frame)}, which is one column and no table: make it "
+                f"The frame is a {type_name(frame)}, which is one column and no table: make it "
                 "a frame first (.to_frame())."
             ) from error
-        return _read_stream(reader, _type_name(frame))
+        return _read_stream(reader, type_name(frame))
     if isinstance(frame, Iterable) and not isinstance(frame, bytes | bytearray | dict | set):
         return _read_iterable(frame, options)
-    raise FrameError(f"The frame is a {_type_name(frame)}; it must be {KINDS}.")
+    raise FrameError(
+        f"The frame is {with_article(type_name(frame))}; it must be {KINDS}.{_advice(frame)}"
+    )
 
 
 def _read_table(table: pa.Table) -> Source:
@@ -153,7 +158,8 @@ def _read_iterable(frames: Iterable[Any], options: ReadOptions) -> Source:
         raise FrameError("The iterable of frames is empty: it has no columns to push.")
     if isinstance(first, str | bytes | int | float | dict | list | tuple | set):
         raise FrameError(
-            f"The frame is a {_type_name(frames)} of {_type_name(first)}; it must be {KINDS}."
+            f"The frame is {with_article(type_name(frames))} of {type_name(first)}; it must be "
+            f"{KINDS}.{_advice(first, rows=True)}"
         )
     if path_of(first) is not None:
         rest = list(iterator)
@@ -180,12 +186,22 @@ def _read_files(paths: Sequence[Any]) -> Source:
     )
 
 
+def _advice(value: Any, *, rows: bool = False) -> str:
+    """How to make a frame of what was given; `rows` if several of them were."""
+    if rows and isinstance(value, dict):
+        return " Make the rows a frame first: pl.DataFrame(rows), or pa.Table.from_pylist(rows)."
+    if rows and isinstance(value, list | tuple):
+        return " Make the rows a frame first: pd.DataFrame(rows, columns=[…])."
+    if isinstance(value, dict):
+        return (
+            " Make a dict of columns a frame first: pl.DataFrame(…), or pa.table(…). A dict of "
+            "tables is for push_many."
+        )
+    if hasattr(value, "push_many"):
+        return " Give a connection as client=, or call its own push(frame, pool, table)."
+    return ""
+
+
 def _class_of(library: Any, name: str) -> Any:
     """A class of the library; () if the library is still being imported, and made no frame yet."""
     return getattr(library, name, ())
-
-
-def _type_name(value: Any) -> str:
-    kind = type(value)
-    module = kind.__module__.partition(".")[0]
-    return kind.__name__ if module == "builtins" else f"{module} {kind.__name__}"

@@ -8,6 +8,7 @@ database from the caller's thread.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import socket
@@ -200,7 +201,10 @@ def start(
         )
     except OSError as error:
         catalog.close()
-        raise ConfigError(f"The local Celonis cannot listen on {host}:{port}: {error}") from error
+        problem = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE:
+            problem = "another process uses the port. Give port=0 (--port 0) for a free one."
+        raise ConfigError(f"The local Celonis cannot listen on {host}:{port}: {problem}") from error
     faults = Faults()
     schedule = faults._schedule  # noqa: SLF001  # the server's side of the faults
     state = ServerState(
