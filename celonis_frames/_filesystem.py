@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import fsspec
 import pyarrow.fs as pafs
@@ -161,8 +162,9 @@ def display_url(filesystem: Any, path: str) -> str:
     if isinstance(filesystem, LocalFileSystem):
         return path
     scheme, _, rest = mask_url(filesystem.unstrip_protocol(path)).partition("://")
-    host = (getattr(filesystem, "storage_options", None) or {}).get("host")
-    # Those of FTP, SFTP and others do not name their host.
+    options = getattr(filesystem, "storage_options", None) or {}
+    # Those of FTP, SFTP, WebDAV and others do not name their host.
+    host = options.get("host") or urlsplit(str(options.get("base_url") or "")).hostname
     return f"{scheme}://{host}{rest}" if host and rest.startswith("/") else f"{scheme}://{rest}"
 
 

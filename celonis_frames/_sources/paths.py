@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.core import OpenFile
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
@@ -138,11 +139,14 @@ class _Given:
 
 def path_of(frame: Any) -> Any | None:
     """The frame if it is a path: a string, a Path, an ``fsspec.OpenFile`` or a ``UPath``."""
-    if isinstance(frame, str | os.PathLike | fsspec.core.OpenFile):
-        return frame
-    # UPath, without importing its library.
-    filesystem = getattr(frame, "fs", None) if hasattr(frame, "storage_options") else None
-    return frame if isinstance(filesystem, AbstractFileSystem) else None
+    is_path = isinstance(frame, str | os.PathLike) or _has_filesystem(frame)
+    return frame if is_path else None
+
+
+def _has_filesystem(path: Any) -> bool:
+    # UPath, without importing its library; its `fs` may raise what any filesystem raises.
+    names = ("fs", "path", "storage_options")
+    return isinstance(path, OpenFile) or all(hasattr(type(path), name) for name in names)
 
 
 def find_files(paths: Sequence[Any]) -> list[Location]:
@@ -207,12 +211,17 @@ def _finds(folder: str, path: str, *, hidden: bool = False) -> bool:
 
 def _resolve(path: Any) -> _Given:
     """A path of the user's, with its filesystem."""
-    filesystem = getattr(path, "fs", None)
-    if isinstance(filesystem, AbstractFileSystem):  # an OpenFile or a UPath
+    if _has_filesystem(path):
+        text = path.path if isinstance(path, OpenFile) else str(path)
+        shown = mask_url(text)
+        with translate_filesystem_errors(
+            f"{shown} cannot be read", kind=FrameError, quotes_url=shown != text
+        ):
+            filesystem = path.fs
         if getattr(path, "compression", None):
             raise FrameError(
-                f"{display_url(filesystem, path.path)} is opened with compression, but Parquet "
-                "files compress their own pages: open it without compression=."
+                f"{shown} is opened with compression, but Parquet files compress their own pages: "
+                "open it without compression=."
             )
         name = filesystem._strip_protocol(path.path)  # noqa: SLF001  # fsspec has no public name for it
         return _Given(filesystem, name, display_url(filesystem, name))

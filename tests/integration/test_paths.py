@@ -7,7 +7,7 @@ import json
 import os
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import pandas as pd
@@ -250,19 +250,33 @@ def test_open_files_are_paths(tmp_path: Path) -> None:
     """``fsspec.open`` and ``open_files`` give paths with their filesystem."""
     local = _write(tmp_path / "a[1].parquet", 1)
     _write(tmp_path / "b.parquet", 2)
-    assert _values(fsspec.open(str(local))) == [1]
+    assert _values(fsspec.core.OpenFile(fsspec.filesystem("file"), str(local))) == [1]
     assert _values(fsspec.open_files(f"{tmp_path}/*.parquet")) == [1, 2]
     assert _values([fsspec.open(f"file://{tmp_path}/b.parquet"), local]) == [2, 1]
     with pytest.raises(exceptions.FrameError, match="compression"):
-        read(fsspec.open(str(local), compression="gzip"))
+        read(fsspec.open(f"{tmp_path}/b.parquet", compression="gzip"))
 
 
 class _UPath:
     """What `UPath` has, which is no ``os.PathLike`` outside local filesystems."""
 
     def __init__(self, url: str) -> None:
-        self.fs, self.path = fsspec.core.url_to_fs(url)
-        self.storage_options: dict[str, Any] = {}
+        self._url = url
+
+    def __str__(self) -> str:
+        return self._url
+
+    @property
+    def fs(self) -> Any:
+        """Raises what the filesystem raises."""
+        return fsspec.core.url_to_fs(self._url)[0]
+
+    @property
+    def path(self) -> Any:
+        """Within the filesystem."""
+        return fsspec.core.url_to_fs(self._url)[1]
+
+    storage_options: ClassVar[dict[str, Any]] = {}
 
 
 def test_a_upath_is_a_path(tmp_path: Path) -> None:
@@ -272,6 +286,11 @@ def test_a_upath_is_a_path(tmp_path: Path) -> None:
     paths = [_UPath("memory://upath"), _UPath(str(_write(tmp_path / "b.parquet", 2)))]
     assert _values(paths) == _values(iter(paths)) == [1, 2]
     assert _values(_UPath("memory://upath/*.parquet")) == [1]
+    with pytest.raises(
+        exceptions.FrameError, match=r"ftp://127\.0\.0\.1:1/x cannot be read"
+    ) as caught:
+        read(_UPath("ftp://joe:SECRETPW@127.0.0.1:1/x"))
+    assert "SECRETPW" not in str(caught.value)
 
 
 def test_messages_name_the_file(tmp_path: Path) -> None:
