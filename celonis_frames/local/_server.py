@@ -118,8 +118,8 @@ class LocalCelonis:
 
         A table is named ``"<pool>"."<table>"``, or ``"<pool>/<data connection>"."<table>"``.
         """
-        cursor = self._catalog.cursor()  # must live until its result is read
-        return cursor.sql(query).to_arrow_table()
+        with self._catalog.reading() as cursor:
+            return cursor.sql(query).to_arrow_table()
 
     @property
     def jobs(self) -> list[Row]:
@@ -178,7 +178,8 @@ def start(
     """Starts a local Celonis in this process.
 
     Args:
-        path: DuckDB file; None keeps everything in memory. Chunks are in ``<path>.chunks``.
+        path: DuckDB file; None keeps everything in memory. Chunks are in ``<path>.chunks``. New
+            files are for their owner only; symbolic links are rejected.
         port: Port; 0 picks a free one.
         host: Address to listen on. By default only this machine can connect.
         strict_pools: Return 404 for a job in an unknown pool instead of creating the pool.
@@ -190,7 +191,8 @@ def start(
         max_chunk_bytes: Largest chunk, in bytes.
 
     Raises:
-        ConfigError: The file is in use or is not a DuckDB file, or the port is in use or not valid.
+        ConfigError: The file is in use or cannot be a DuckDB file, or the port is in use or not
+            valid.
     """
     if not 0 <= port <= 65_535:
         raise ConfigError(f"port={port} is not a port. Give 1 to 65535, or 0 for a free one.")

@@ -74,12 +74,24 @@ class Catalog(Database):
         self._number: int = max(jobs[0]["n"], chunks[0]["n"])
         # Kept in memory: every call names a pool, and pools do not change.
         self._pools = self.rows("SELECT id, name, space FROM _celonis.pools")
+        self._remove_left_files()
 
     def number(self) -> int:
         """The next number of a job or chunk; it orders them by arrival."""
         with self.locked():
             self._number += 1
             return self._number
+
+    def _remove_left_files(self) -> None:
+        """Remove what a killed process left: half-received chunks, and those of jobs that ended."""
+        needed = self.rows(
+            "SELECT c.id FROM _celonis.chunks c JOIN _celonis.jobs j ON j.id = c.job_id "
+            "WHERE j.status IN ('NEW', 'QUEUED', 'RUNNING')"
+        )
+        keep = {row["id"] for row in needed}
+        for path in self.folder.iterdir():
+            if _is_uuid(path.name) and path.name not in keep:
+                path.unlink(missing_ok=True)
 
     # Pools and data connections
 
@@ -181,14 +193,11 @@ class Catalog(Database):
     def count(self, space: str, table: str) -> int:
         """Number of rows of a table; 0 if a job has just dropped it."""
         try:
-            counted = (
-                self.cursor()
-                .execute(f"SELECT count(*) FROM {quote(space)}.{quote(table)}")
-                .fetchone()
-            )
+            with self.reading() as cursor:
+                query = f"SELECT count(*) FROM {quote(space)}.{quote(table)}"
+                return int(cursor.execute(query).fetchone()[0])
         except duckdb.CatalogException:
             return 0
-        return int(counted[0])
 
     # Jobs and chunks
 
@@ -279,7 +288,12 @@ def _job(row: Row) -> Row:
 
 
 def _uuid_or_new(text: str) -> str:
+    return str(uuid.UUID(text)) if _is_uuid(text) else str(uuid.uuid4())
+
+
+def _is_uuid(text: str) -> bool:
     try:
-        return str(uuid.UUID(text))
+        uuid.UUID(text)
     except ValueError:
-        return str(uuid.uuid4())
+        return False
+    return True

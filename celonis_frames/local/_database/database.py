@@ -6,22 +6,25 @@ cursor of its own (`Database.cursor`), so that it does not block them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from celonis_frames.exceptions import ConfigError
+from celonis_frames.local._database import files
 from celonis_frames.local._database.sql import literal
 
 DATABASE = "_celonis_catalog"
 """Name of the attached database. DuckDB's default is the file's name, which a pool may have too."""
+
+LOG_BYTES = 4_000_000
+"""Size of the write-ahead log from which it is folded into the database file."""
 
 Row = dict[str, Any]
 
@@ -37,26 +40,79 @@ class Database:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        self.path = None if path is None else os.fspath(path)
+        self.path = files.checked_path(path)
         self._lock = threading.RLock()
+        self._readers = 0
+        self._temporary = None if self.path else files.TemporaryFolder()
         try:
             self._connection: Any = duckdb.connect()
+            self._open()
+        except BaseException:
+            self._remove_temporary()
+            raise
+
+    def _open(self) -> None:
+        try:
+            if self.path is not None:
+                files.create_database(self.path)
+                # Only `fold_log` makes checkpoints: DuckDB would create a new log for all to read.
+                self._connection.execute("SET checkpoint_threshold = '1000 TB'")
             self._connection.execute(f"ATTACH {literal(self.path or ':memory:')} AS {DATABASE}")
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
+            self._connection.close()
             raise ConfigError(_open_error(self.path, error)) from error
         _set_up(self._connection)
-        if self.path is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="local-celonis-"))
+        if self._temporary is None:
+            self.folder = files.create_folder(files.chunk_folder(str(self.path)))
+            self._spilled = self.folder / "spill"
+            shutil.rmtree(self._spilled, ignore_errors=True)  # of a killed process
         else:
-            self.folder = Path(f"{self.path}.chunks")
-            self.folder.mkdir(exist_ok=True)
+            self.folder = self._temporary.path / "chunks"
+            self._spilled = self._temporary.path / "spill"
+            self.folder.mkdir()
+        self._connection.execute(f"SET temp_directory = {literal(self._spilled)}")
+        self.fold_log()
 
     def close(self) -> None:
         """Close the database. One in memory is gone then, its folder too."""
         with self._lock:
             self._connection.close()
+        if self.path is not None:
+            log = Path(f"{self.path}.wal")
+            with contextlib.suppress(OSError):
+                if log.stat().st_size == 0:
+                    log.unlink()
+        self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
+        if self._temporary is not None:
+            self._temporary.close()
+
+    def fold_log(self, *, at_bytes: int = 0) -> None:
+        """Write what is in the write-ahead log into the database file.
+
+        Afterwards the log is an empty file for its owner only. Nothing happens while a job writes or
+        a long query reads; a later call folds then.
+
+        Args:
+            at_bytes: Do nothing if the log is smaller.
+        """
         if self.path is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        log = f"{self.path}.wal"
+        with self._lock:
+            if self._readers:
+                return
+            try:
+                if os.stat(log).st_size < at_bytes:  # noqa: PTH116
+                    return
+            except FileNotFoundError:
+                pass
+            else:
+                with contextlib.suppress(duckdb.Error):
+                    self._connection.execute(f"CHECKPOINT {DATABASE}")
+            with contextlib.suppress(FileExistsError):
+                os.close(files.create(log))
 
     def cursor(self) -> Any:
         """A new cursor, for another thread or a transaction of its own."""
@@ -64,7 +120,22 @@ class Database:
         _set_up(cursor)
         return cursor
 
-    @contextmanager
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Any]:
+        """A cursor for a query that may take long. The log is not folded meanwhile.
+
+        DuckDB 1 makes a checkpoint wait for such queries, and all calls would wait for it.
+        """
+        with self._lock:
+            self._readers += 1
+        try:
+            with self.cursor() as cursor:
+                yield cursor
+        finally:
+            with self._lock:
+                self._readers -= 1
+
+    @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the lock, so that several calls see and change one state."""
         with self._lock:
@@ -81,6 +152,7 @@ class Database:
         """Execute a statement."""
         with self._lock:
             self._connection.execute(statement, values)
+            self.fold_log(at_bytes=LOG_BYTES)
 
 
 def _set_up(cursor: Any) -> None:
@@ -88,13 +160,10 @@ def _set_up(cursor: Any) -> None:
     cursor.execute("SET TimeZone = 'UTC'")
 
 
-def _open_error(path: str | None, error: duckdb.Error) -> str:
-    try:
-        with open(path or "", "rb") as file:  # noqa: PTH123
-            head = file.read(12)
-    except OSError:
+def _open_error(path: str | None, error: Exception) -> str:
+    if path is None or not os.path.isfile(path):  # noqa: PTH113
         return f"The DuckDB file {path!r} cannot be opened: {error}"
-    if head[8:] != b"DUCK":
+    if not files.is_duckdb(path):
         return (
             f"{path!r} is not a DuckDB file. Give the path of a DuckDB file, or of a file that "
             "does not exist yet."

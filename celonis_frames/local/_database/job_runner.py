@@ -5,9 +5,10 @@ writes each with a cursor of its own, in one transaction. The cursor is closed w
 which rolls back what is not committed, so that nothing of a job is left to the next one. Every job
 has an event that is set to cancel it; the thread checks it between the groups of chunks and waits on
 it while a fault slows the job down. `cancel`, called by the server's threads, sets the event and
-interrupts the job's cursor. `close` sets the events of all jobs, puts None into the queue and joins
-the thread. A job that is RUNNING at that moment stays so in the file: the next start finds it, and
-sets it to ERROR.
+interrupts the job's cursor. When no job comes for a while, the thread folds the database's
+write-ahead log. `close` sets the events of all jobs, puts None into the queue and joins the thread. A
+job that is RUNNING at that moment stays so in the file: the next start finds it, and sets it to
+ERROR.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import duckdb
 
 from celonis_frames.local._database.catalog import Catalog
-from celonis_frames.local._database.database import Row
+from celonis_frames.local._database.database import LOG_BYTES, Row
 from celonis_frames.local._database.errors import JobError
 from celonis_frames.local._database.loader import execute
 from celonis_frames.local._faults.schedule import FaultSchedule
@@ -33,6 +34,8 @@ ACTIVE = ("QUEUED", "RUNNING")
 """States of a job that has been submitted and has not ended."""
 RETRY_SECONDS = 0.5
 """Seconds until a state that could not be stored is stored again."""
+IDLE_SECONDS = 1.0
+"""Seconds without a job after which the write-ahead log is folded into the database file."""
 
 
 class JobRunner:
@@ -100,7 +103,7 @@ class JobRunner:
 
     def _run_jobs(self) -> None:
         while not self._stop.is_set():
-            job = self._queue.get()
+            job = self._next()
             if job is None:
                 return
             event = self._cancelled[job["id"]]
@@ -109,6 +112,15 @@ class JobRunner:
                 return
             self._run(job, event)
             self._cancelled.pop(job["id"], None)
+            self._catalog.fold_log(at_bytes=LOG_BYTES)
+
+    def _next(self) -> Row | None:
+        """The next job. While there is none, the database file is made complete."""
+        while True:
+            try:
+                return self._queue.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                self._catalog.fold_log(at_bytes=1)
 
     def _run(self, job: Row, event: threading.Event) -> None:
         """Run a job and record how it ended. Raises nothing: other jobs follow."""

@@ -55,10 +55,10 @@ def render(catalog: Catalog) -> str:
 
 def _table(catalog: Catalog, label: str, space: str, table: Row) -> str:
     name = f"{quote(space)}.{quote(table['name'])}"
-    cursor = catalog.cursor()
     try:
-        count = cursor.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
-        rows = cursor.execute(f"SELECT * FROM {name} LIMIT {ROWS}").fetchall()
+        with catalog.reading() as cursor:
+            count = cursor.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+            rows = cursor.execute(f"SELECT * FROM {name} LIMIT {ROWS}").fetchall()
     except duckdb.Error:  # a job has just replaced it
         return f"<p class='quiet'>{escape(label + table['name'])} is being replaced.</p>"
     heads = "".join(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
+
+from celonis_frames.local._database.files import create
 
 MAX_HEADER_BYTES = 64 * 1024
 """Largest size of the headers of all parts of a form."""
@@ -41,7 +44,7 @@ class _BlockWriter:
     """
 
     def __init__(self, path: Path, size: int) -> None:
-        self._file = path.open("wb", buffering=0)
+        self._file = os.fdopen(create(path), "wb", buffering=0)
         self._block_bytes = min(size, BLOCK_BYTES)
         self._block = bytearray(self._block_bytes)
         self._other = bytearray()
