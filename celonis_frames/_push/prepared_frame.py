@@ -365,7 +365,9 @@ def prepare(
     empty, unique = options.mode == "REPLACE" and not deleted, by is None and not deleted
     measure = FrameValidator(shape, empty=empty, unique=unique, ordered=options.ordered)
     spare = spare or MemoryBudget(3 * options.memory // 4)
-    warnings = (*source.notes, *stripped_note("table", [table]), *shape.notes)
+    sent = source.schema.names
+    by_column = (note for name, note in source.column_notes.items() if name in sent)
+    warnings = (*source.notes, *by_column, *stripped_note("table", [table]), *shape.notes)
     prepared = PreparedFrame(source, shape, measure, options, deleted, warnings, spare)
     if source.files is not None:
         compression, size = options.upload.compression, options.upload.chunk_bytes

@@ -44,15 +44,18 @@ def local_times(source: Source) -> Source:
             ]
             yield pa.RecordBatch.from_arrays(columns, names=schema.names)
 
-    notes = tuple(
-        local_note(fields[place].name, f"of {zone}", clocks_change=not has_offset(zone))
+    notes = {
+        fields[place].name: local_note(
+            fields[place].name, f"of {zone}", clocks_change=not has_offset(zone)
+        )
         for place, zone in zones.items()
         if not is_utc(zone)
-    )
+    }
     # Files hold the instants, so none can be sent unchanged.
     return replace(
-        source, schema=schema, batches=batches, notes=source.notes + notes, files=None, copies=True
-    )
+        source, schema=schema, batches=batches, column_notes={**source.column_notes, **notes},
+        files=None, copies=True,
+    )  # fmt: skip
 
 
 def local_note(name: str, of_zone: str, *, clocks_change: bool) -> str:
@@ -68,22 +71,22 @@ def local_note(name: str, of_zone: str, *, clocks_change: bool) -> str:
 
 def objects_without_zone(
     columns: Iterable[tuple[str, Any]],
-) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
-    """The columns of a pandas DataFrame with the zones of Python's datetimes cut off; warnings.
+) -> tuple[list[tuple[str, Any]], dict[str, str]]:
+    """The columns of a pandas DataFrame without the zones of Python's datetimes, and warnings.
 
     Each of them may have another zone, and offsets change twice a year, but an Arrow column has one
     zone for all values.
     """
-    found, notes = [], []
+    found, notes = [], {}
     for name, series in columns:
         if getattr(series.dtype, "name", "") == "object":
             values = series.dropna()
             # A mixture is rejected later.
             if len(values) and all(map(_has_zone, values)):
-                notes.append(local_note(name, "of each value's zone", clocks_change=True))
+                notes[name] = local_note(name, "of each value's zone", clocks_change=True)
                 series = series.map(_without_zone, na_action="ignore")  # noqa: PLW2901
         found.append((name, series))
-    return found, tuple(notes)
+    return found, notes
 
 
 def _without_zone(value: dt.datetime) -> dt.datetime:

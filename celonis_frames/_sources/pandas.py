@@ -70,9 +70,9 @@ def read_pandas(frame: Any, *, index: bool | None, local: bool = False) -> Sourc
         ColumnTypeError: A column mixes types, or its type has no Arrow counterpart.
     """
     series, notes = _named_series(frame, index)
+    column_notes: dict[str, str] = {}
     if local:
-        series, more = objects_without_zone(series)
-        notes += more
+        series, column_notes = objects_without_zone(series)
     columns = [_convert_series(name, values) for name, values in series]
     schema = pa.schema([pa.field(column.name, column.type) for column in columns])
     rows = len(frame)
@@ -92,7 +92,10 @@ def read_pandas(frame: Any, *, index: bool | None, local: bool = False) -> Sourc
             )
             start = stop
 
-    return Source("pandas DataFrame", schema, rows, True, True, batches, notes, bool(expensive))
+    return Source(
+        "pandas DataFrame", schema, rows, True, True, batches, notes, column_notes,
+        expensive=bool(expensive),
+    )  # fmt: skip
 
 
 def _named_series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:

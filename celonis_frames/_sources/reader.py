@@ -175,7 +175,10 @@ def _read_iterable(frames: Iterable[Any], options: ReadOptions) -> Source:
             yield source.schema, source.batches
 
     schema, batches = read_frames(each(), options.wide)
-    return Source(f"iterator of {head.kind}s", schema, None, False, False, batches, head.notes)
+    return Source(
+        f"iterator of {head.kind}s", schema, None, False, False, batches, head.notes,
+        head.column_notes,
+    )  # fmt: skip
 
 
 def _read_files(paths: Sequence[Any]) -> Source:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -21,6 +21,7 @@ class Source:
     immutable: bool  # held in memory: the rows cannot change between two readings
     batches: Callable[[], Iterator[pa.RecordBatch]]  # of bounded size
     notes: tuple[str, ...] = ()  # warnings for the user
+    column_notes: Mapping[str, str] = field(default_factory=dict)  # the same by column
     expensive: bool = False  # reading takes much time: a second one should be avoided
     files: ParquetFiles | None = None  # that the rows come from
     copies: bool = True  # False: batches are slices of the frame; keeping them saves nothing

@@ -82,6 +82,24 @@ def test_the_instant_of_each_kind_of_frame(
 
 
 @pytest.mark.parametrize("times", ["utc", "local"])
+@pytest.mark.parametrize("kind", ["pandas", "pandas objects", "polars", "frames of two zones"])
+def test_a_delete_tells_of_its_keys_only(
+    kind: str, times: Any, server: Any, connection: Celonis, table: str
+) -> None:
+    """Columns that are not sent are in no warning."""
+    frame: Any = FRAMES[kind]()
+    if kind == "polars":
+        frame = frame.with_columns(K=1)
+    elif isinstance(frame, pd.DataFrame):
+        frame = frame.assign(K=1)
+    else:
+        frame = (part.with_columns(K=1) for part in frame)
+    connection.push(pl.DataFrame({"K": [1]}), POOL, table, mode="REPLACE", keys="K")
+    assert connection.delete(frame, POOL, table, keys="K", times=times).warnings == ()
+    assert server.table(POOL, table).num_rows == 0
+
+
+@pytest.mark.parametrize("times", ["utc", "local"])
 def test_utc_is_the_same_either_way(
     times: Any, server: Any, connection: Celonis, table: str
 ) -> None:
