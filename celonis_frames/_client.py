@@ -425,10 +425,10 @@ class Celonis:
     ) -> PushStatus:
         """Deletes the rows whose keys are in the frame and returns the job's status.
 
-        Only the key columns are sent. Keys that the table does not have are no error.
+        Only the key columns are read and sent. Keys that the table does not have are no error.
 
         Args:
-            frame: As for `push`; columns other than the keys are ignored.
+            frame: As for `push`; columns other than the keys may have any name and type.
             pool: As for `push`. All parameters not named here are those of `push`.
             table: As for `push`.
             keys: Names of the key columns with which the table was pushed.

@@ -28,7 +28,16 @@ _SMALL_DICTIONARY = 256
 
 
 class ConversionError(ValueError):
-    """Values cannot be converted; the message is the end of a sentence."""
+    """Values cannot be converted.
+
+    Attributes:
+        what: What is wrong with the values, such as ``"that contain bytes"``.
+        advice: What the user can do.
+    """
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}: {advice}")
+        self.what, self.advice = what, advice
 
 
 def storage_type(kind: pa.DataType) -> pa.DataType:
@@ -47,6 +56,15 @@ def storage_type(kind: pa.DataType) -> pa.DataType:
 def is_view(kind: pa.DataType) -> bool:
     """Whether values point to data that they may share."""
     return bool(_is.is_string_view(kind) or _is.is_binary_view(kind))
+
+
+def is_packed(kind: pa.DataType) -> bool:
+    """Whether `decoded` changes arrays of this type."""
+    return bool(
+        _is.is_dictionary(kind) or _is.is_run_end_encoded(kind)
+        or isinstance(kind, pa.BaseExtensionType)
+        or is_view(kind)
+    )  # fmt: skip
 
 
 def decoded(array: Any) -> Any:
@@ -173,21 +191,6 @@ def float_text(array: Any) -> Any:
     return pc.coalesce(plain.cast(pa.int64(), safe=False).cast(pa.large_string()), text)
 
 
-def time_text(array: Any) -> Any:
-    """Times as strings with six decimals, or nine if six lose some; a zone becomes UTC with a Z."""
-    kind = array.type
-    zone = getattr(kind, "tz", None)
-    if _is.is_timestamp(kind):
-        array = array.cast(pa.timestamp("ns" if kind.unit == "ns" else "us"))
-    elif kind != pa.time64("ns"):
-        array = array.cast(pa.time64("us"))
-    text = array.cast(pa.large_string())
-    if "ns" in str(array.type):
-        shorter = pc.utf8_slice_codeunits(text, 0, -3)
-        text = pc.if_else(pc.ends_with(text, "000"), shorter, text)
-    return text if zone is None else _joined(text, pa.scalar("Z", text.type))
-
-
 def midnights(array: Any) -> Any:
     """Days as the times they begin at, in microseconds.
 
@@ -202,8 +205,8 @@ def midnights(array: Any) -> Any:
         if getattr(array.type, "tz", None) is not None:
             in_utc, local = " in UTC", ', or push with times="local" for the days of its zone'
         raise ConversionError(
-            f"of which {late:,} are not midnight{in_utc}, but it is to be DATE: send it as "
-            f"DATETIME, or cut the times in the frame{local}"
+            f"of which {late:,} are not midnight{in_utc}, but it is to be DATE",
+            f"send it as DATETIME, or cut the times in the frame{local}",
         )
     return times.cast(pa.timestamp("us"))
 
@@ -217,10 +220,11 @@ def seconds(array: Any) -> Any:
     limits = pc.min_max(counts).as_py()
     if limits["min"] is None or max(abs(n) for n in limits.values()) <= _MAX_EXACT_INTEGER:
         return pc.divide(counts.cast(pa.float64()), float(per_second))
-    return as_floats(_seconds_as_decimals(array))
+    return as_floats(seconds_decimals(array))
 
 
-def _seconds_as_decimals(array: Any) -> Any:
+def seconds_decimals(array: Any) -> Any:
+    """Durations in seconds, as decimals with all digits."""
     scale = len(str(PER_SECOND[array.type.unit])) - 1
     return array.cast(pa.int64()).cast(pa.decimal128(19, 0)).view(pa.decimal128(19, scale))
 
@@ -228,7 +232,7 @@ def _seconds_as_decimals(array: Any) -> Any:
 def inexact(source: Any, floats: Any) -> int:
     """How many numbers change when they become 64-bit `floats`; wide integers come as strings."""
     if _is.is_duration(source.type):
-        source = _seconds_as_decimals(source)
+        source = seconds_decimals(source)
     if _is.is_decimal(source.type):
         # Fifteen digits are always exact. For more, the widest decimal of the same scale holds all
         # digits of the float.
@@ -268,8 +272,8 @@ def microseconds(array: Any) -> Any:
         return array.cast(pa.timestamp("us"))
     except pa.ArrowInvalid as error:
         raise ConversionError(
-            "with nanoseconds, which CSV does not hold: push as Parquet, or round them in the "
-            "frame, or send them as STRING"
+            "with nanoseconds, which CSV does not hold",
+            "push as Parquet, or round them in the frame, or send them as STRING",
         ) from error
 
 

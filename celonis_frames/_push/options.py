@@ -20,9 +20,10 @@ from celonis_frames._schema.conversion_options import (
     Infinity,
     Nested,
 )
+from celonis_frames._schema.json_objects import object_encoder
 from celonis_frames._schema.names import Rename, parse_rename, stored_name
 from celonis_frames._schema.overrides import Column, parse_columns
-from celonis_frames._sources.reader import ReadOptions
+from celonis_frames._sources.source import ReadOptions
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
@@ -451,6 +452,7 @@ class PushOptions:
             index=self.index,
             wide=self.conversion.takes_wide_integers,
             local=self.times == "local",
+            encode=object_encoder(self.conversion) if self.conversion.nested == "json" else None,
         )
 
     def uploads(self, *, ordered: bool) -> int:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
@@ -24,9 +24,11 @@ from celonis_frames._formatting import counted, did_you_mean, listed
 from celonis_frames._push.options import PushOptions
 from celonis_frames._schema.names import check_name, stripped_note
 from celonis_frames._schema.table_layout import (
+    ColumnPlan,
     TableLayout,
     build_layout,
     conversion_error,
+    first_failing,
     key_columns,
 )
 from celonis_frames._sources.reader import read
@@ -83,7 +85,7 @@ class PreparedFrame:
             FrameError: The frame cannot be sent as it is.
         """
         self._first = first
-        try:
+        with self._located():
             self._measure_files()
             if stage is not None:
                 self._kept = self._encoded(self.parts(ordered=self.options.ordered), stage)
@@ -95,8 +97,6 @@ class PreparedFrame:
                     self._keep_chunks(batches)
                 else:
                     self._measure(batches)
-        except ColumnTypeError as error:
-            raise self._with_largest(error) from error.__cause__
         self.warnings += self.measure.check()
 
     @property
@@ -116,8 +116,9 @@ class PreparedFrame:
             ColumnTypeError: A value does not fit its column's type.
             FrameError: A file changes while it is read.
         """
-        self._measure_files()
-        self._measure_rest()
+        with self._located():
+            self._measure_files()
+            self._measure_rest()
 
     def parts(self, *, ordered: bool) -> list[PassthroughChunk | Rows]:
         """What to send, in order, `ordered` as the rows: unchanged files, and rows to encode."""
@@ -196,15 +197,32 @@ class PreparedFrame:
         if self._keep is not None:
             self._keep.close()
 
-    def _with_largest(self, error: ColumnTypeError) -> ColumnTypeError:
-        """The error with the largest number of all rows, if they can be read again."""
-        column = next((c for c in self.layout.columns if c.source == error.column), None)
-        cause = error.__cause__
-        if column is None or not self.source.replayable or not isinstance(cause, Exception):
-            return error
-        arrays = (batch.column(column.position) for batch in self.source.batches())
-        numbers = [n for n in map(largest_magnitude, arrays) if n is not None]
-        return conversion_error(column, cause, max(numbers, key=abs)) if numbers else error
+    @contextmanager
+    def _located(self) -> Iterator[None]:
+        """Adds the largest number and the first row to the error for a value that does not fit.
+
+        The rows are read again for that, if they can be.
+        """
+        try:
+            yield
+        except ColumnTypeError as error:
+            column = next((c for c in self.layout.columns if c.source == error.column), None)
+            cause = error.__cause__
+            if column is None or not self.source.replayable or not isinstance(cause, Exception):
+                raise
+            raise self._with_row(column, cause) or error from cause
+
+    def _with_row(self, column: ColumnPlan, cause: Exception) -> ColumnTypeError | None:
+        row, rows, numbers = None, 0, set[int]()
+        for batch in self.source.batches():
+            found = first_failing(column, batch) if row is None else None
+            row = row if found is None else rows + found
+            rows += batch.num_rows
+            largest = largest_magnitude(batch.column(column.position))
+            numbers |= {largest} if largest is not None else set()
+        if row is None:
+            return None
+        return conversion_error(column, cause, max(numbers, key=abs, default=None), row)
 
     @property
     def _sent(self) -> bool:
@@ -350,10 +368,23 @@ def prepare(
         ConfigError: An option does not fit the frame.
     """
     check_name(table, "The table")
-    source = read(frame, options.reading)
+    reading, conversion, others = options.reading, options.conversion, set[str]()
     if deleted:
-        source = _keys_only(source, options)
-    shape = build_layout(source.schema, options.keys, options.conversion)
+        if not options.keys:
+            raise KeyColumnError(
+                "A delete needs keys=: the columns that identify the rows to delete."
+            )
+
+        def choose(names: list[str]) -> list[str]:
+            chosen = key_columns(names, options.keys, options.conversion)
+            others.update(set(names) - set(chosen))
+            return chosen
+
+        reading = replace(reading, choose=choose)
+    source = read(frame, reading)
+    if deleted:
+        conversion = conversion.without(sorted(others))
+    shape = build_layout(source.schema, options.keys, conversion)
     if like is not None:
         shape = shape.ordered_like(like)
     by, names = options.deduplicate_by, [column.name for column in shape.columns]
@@ -375,18 +406,3 @@ def prepare(
             source.files, shape, compression=compression, target_bytes=size, deleted=deleted
         )
     return prepared
-
-
-def _keys_only(source: Source, options: PushOptions) -> Source:
-    if not options.keys:
-        raise KeyColumnError("A delete needs keys=: the columns that identify the rows to delete.")
-    names = key_columns(source.schema, options.keys, options.conversion)
-    if names == source.schema.names:
-        return source
-
-    def batches() -> _Batches:
-        return (batch.select(names) for batch in source.batches())
-
-    schema = pa.schema([source.schema.field(name) for name in names])
-    # Files cannot be sent unchanged, since they have more columns.
-    return replace(source, schema=schema, batches=batches, files=None)

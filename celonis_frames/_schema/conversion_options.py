@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from celonis_frames._schema.names import Rename, find_name, renamed
@@ -35,3 +35,12 @@ class ConversionOptions:
             override.type in ("STRING", "FLOAT") and find_name(column, [name], [new]) is not None
             for column, override in self.columns.items()
         )
+
+    def without(self, others: list[str]) -> ConversionOptions:
+        """The same for a frame that is read without these columns."""
+        rename, columns = self.rename, self.columns
+        if isinstance(rename, Mapping):
+            rename = {name: to for name, to in rename.items() if find_name(name, others) is None}
+        new = [renamed(name, self.rename) for name in others]
+        kept = {name: c for name, c in columns.items() if find_name(name, others, new) is None}
+        return replace(self, rename=rename, columns=kept)

@@ -132,14 +132,17 @@ def _encoded_schema(columns: Iterable[ColumnPlan]) -> pa.Schema:
     return pa.schema([pa.field(c.name, c.conversion.encoded_type) for c in columns])
 
 
-def key_columns(schema: pa.Schema, keys: Iterable[str], options: ConversionOptions) -> list[str]:
-    """The names in the frame of the key columns, which are all that a delete sends.
+def key_columns(names: list[str], keys: Iterable[str], options: ConversionOptions) -> list[str]:
+    """The key columns among the names of a frame, which are all that a delete reads.
+
+    The other columns may have any names.
 
     Raises:
-        ColumnNameError, KeyColumnError: As `build_layout`.
+        ColumnNameError: `rename=` names a column that the frame does not have.
+        KeyColumnError: As `build_layout`.
     """
-    names = column_names(new_names(schema.names, options.rename))
-    return [schema.names[place] for place in sorted(_key_positions(keys, schema.names, names))]
+    positions = _key_positions(keys, names, new_names(names, options.rename))
+    return [names[position] for position in sorted(positions)]
 
 
 def convert_column(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
@@ -147,22 +150,51 @@ def convert_column(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
     array = batch.column(column.position)
     try:
         return column.conversion.convert(array)
-    except (pa.ArrowException, ValueError, OverflowError, TypeError) as error:
+    except MemoryError:
+        raise
+    except (pa.ArrowException, ValueError, ArithmeticError, TypeError) as error:
         raise conversion_error(column, error, largest_magnitude(array)) from error
 
 
-def conversion_error(column: ColumnPlan, error: Exception, largest: int | None) -> ColumnTypeError:
-    """The error for values that cannot be converted; `largest` is the integer farthest from 0."""
+def first_failing(column: ColumnPlan, batch: pa.RecordBatch) -> int | None:
+    """The first row of a batch whose value cannot be converted; None if all can be."""
+    array = batch.column(column.position)
+
+    def fails(start: int, stop: int) -> bool:
+        try:
+            column.conversion.convert(array.slice(start, stop - start))
+        except (pa.ArrowException, ValueError, ArithmeticError, TypeError):
+            return True
+        return False
+
+    start, stop = 0, len(array)
+    if not fails(start, stop):
+        return None
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        start, stop = (start, middle) if fails(start, middle) else (middle, stop)
+    return start
+
+
+def conversion_error(
+    column: ColumnPlan, error: Exception, largest: int | None, row: int | None = None
+) -> ColumnTypeError:
+    """The error for values that cannot be converted.
+
+    `largest` is the integer farthest from 0, `row` the first whose value does not fit.
+    """
     start = f"Column {column.source!r} ({column.arrow_type}) has values "
+    found = [] if largest is None else [f"up to {largest}"]
+    found += [] if row is None else [f"first in row {row:,}"]
+    where = f" ({', '.join(found)})" if found else ""
     if isinstance(error, ConversionError):
-        return ColumnTypeError(f"{start}{error}.", column=column.source)
-    found = "" if largest is None else f" (up to {largest})"
+        return ColumnTypeError(f"{start}{error.what}{where}: {error.advice}.", column=column.source)
     rule, column_type = rule_for(column.arrow_type), column.conversion.column_type
     advice = ""
     if column_type != "STRING" and rule is not None and "STRING" in rule.others:
         advice = f', or send them as strings with columns={{{column.source!r}: "STRING"}}'
     return ColumnTypeError(
-        f"{start}that do not fit {column_type}{found}: convert them in the frame{advice}.",
+        f"{start}that do not fit {column_type}{where}: convert them in the frame{advice}.",
         column=column.source,
     )
 

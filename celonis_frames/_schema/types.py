@@ -16,7 +16,13 @@ import pyarrow as pa
 
 from celonis_frames._arrow import casts
 from celonis_frames._arrow.casts import storage_type
-from celonis_frames._arrow.extension_types import WideInteger, views_fit
+from celonis_frames._arrow.extension_types import NestedObjects, WideInteger, views_fit
+from celonis_frames._arrow.time_text import (
+    date_text,
+    time_text,
+    time_text_of_table,
+    timestamp_text,
+)
 from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.json_text import json_text
 from celonis_frames._schema.overrides import ColumnType
@@ -126,7 +132,8 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
         "convert the periods to strings or timestamps first (a pandas DataFrame with periods can be "
         "pushed as it is)"),
     TypeRule(
-        "list, large_list, fixed_size_list, list_view, struct, map, union", _is.is_nested, None, (),
+        "list, large_list, fixed_size_list, list_view, struct, map, union",
+        lambda t: _is.is_nested(t) or isinstance(t, NestedObjects), None, (),
         "rejected", 'flatten it, or push with nested="json" to send each value as JSON', "nested",
     ),
     TypeRule("interval", _is.is_interval, None, (), "rejected",
@@ -145,7 +152,7 @@ def _logical_type(kind: pa.DataType) -> pa.DataType:
     values = kind
     while _is.is_dictionary(values) or _is.is_run_end_encoded(values):
         values = values.value_type
-    named = isinstance(values, WideInteger) or _extension("pandas.period")(values)
+    named = isinstance(values, WideInteger | NestedObjects) or _extension("pandas.period")(values)
     return values if named else storage_type(values)
 
 
@@ -162,7 +169,7 @@ def conversion_to(
             return Conversion("STRING", kind, _unchanged)
         return Conversion("STRING", pa.large_string(), _decoding(kind, _to_string(plain, options)))
     if column_type == "TIME":
-        return Conversion("TIME", pa.large_string(), _decoding(kind, _to_microsecond_string))
+        return Conversion("TIME", pa.large_string(), _decoding(kind, time_text_of_table))
     if column_type == "DATE":
         midnight = _cast(pa.timestamp("us")) if _is.is_null(plain) else casts.midnights
         return Conversion("DATE", pa.timestamp("us"), _decoding(kind, midnight))
@@ -186,7 +193,8 @@ def opt_in_conversion(
 ) -> Conversion | None:
     """How values of a rejected type are sent as STRING if the options ask for it; else None."""
     if rule.option == "nested" and options.nested == "json":
-        convert: Convert = partial(json_text, options=options)
+        is_json = isinstance(_logical_type(kind), NestedObjects)
+        convert: Convert = _unchanged if is_json else partial(json_text, options=options)
     elif rule.option == "binary" and options.binary != "error":
         convert = casts.hex_text if options.binary == "hex" else casts.base64_text
     else:
@@ -196,12 +204,7 @@ def opt_in_conversion(
 
 def _decoding(kind: pa.DataType, convert: Convert) -> Convert:
     """A conversion that first decodes dictionaries, run-ends, extensions and views."""
-    packed = (
-        _is.is_dictionary(kind) or _is.is_run_end_encoded(kind)
-        or isinstance(kind, pa.BaseExtensionType)
-        or casts.is_view(kind)
-    )  # fmt: skip
-    return (lambda array: convert(casts.decoded(array))) if packed else convert
+    return (lambda array: convert(casts.decoded(array))) if casts.is_packed(kind) else convert
 
 
 def _unchanged(array: Any) -> Any:
@@ -212,11 +215,17 @@ def _cast(encoded: pa.DataType) -> Convert:
     return lambda array: array if array.type == encoded else array.cast(encoded)
 
 
+_TIME_TEXTS: tuple[tuple[Callable[[pa.DataType], bool], Convert], ...] = (
+    (_is.is_date, date_text), (_is.is_time, time_text), (_is.is_timestamp, timestamp_text),
+)  # fmt: skip
+
+
 def _to_string(kind: pa.DataType, options: ConversionOptions) -> Convert:
     if _is.is_duration(kind):
         return lambda array: array.cast(pa.int64()).cast(pa.large_string())
-    if _is.is_time(kind) or _is.is_timestamp(kind):
-        return casts.time_text
+    for matches, text in _TIME_TEXTS:
+        if matches(kind):
+            return text
     if _is.is_floating(kind):
         if options.infinity == "null":
             return lambda array: casts.float_text(casts.without_infinity(array))
@@ -224,10 +233,6 @@ def _to_string(kind: pa.DataType, options: ConversionOptions) -> Convert:
     if _is.is_decimal(kind):
         return casts.decimal_text
     return _cast(pa.large_string())
-
-
-def _to_microsecond_string(array: Any) -> Any:
-    return array.cast(pa.time64("us")).cast(pa.large_string())
 
 
 def _to_dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:

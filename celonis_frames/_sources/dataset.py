@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from itertools import groupby, islice
 from typing import Any
 
+import pyarrow as pa
+
 from celonis_frames._arrow.batching import BATCH_ROWS, Batches, rows_per_batch
-from celonis_frames._filesystem import translate_filesystem_errors
+from celonis_frames._filesystem import mask_url
 from celonis_frames._sources.alignment import match_batches
+from celonis_frames._sources.foreign_errors import guarded, translate_errors
 from celonis_frames._sources.int96 import Unit, find_times, int96_paths
-from celonis_frames._sources.source import Source
+from celonis_frames._sources.source import ReadOptions, Source
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 _SAMPLE_FILES = 3
 """Files whose footers are read to estimate the bytes of a row and to search for INT96: one writer
 mostly wrote them all, and reading thousands of footers takes minutes."""
 
+_SEARCHED_FILES = 100
+"""Files that are searched for a column of another type, after an error."""
 
-def read_dataset(dataset: Any) -> Source:
+
+def read_dataset(dataset: Any, options: ReadOptions) -> Source:
     """The rows of a pyarrow Dataset.
 
     Raises:
@@ -28,24 +35,45 @@ def read_dataset(dataset: Any) -> Source:
     import pyarrow.dataset as ds  # noqa: PLC0415  # loaded already: it made the Dataset
 
     kind = "pyarrow Dataset"
-
-    def translate() -> Any:
-        return translate_filesystem_errors(f"The {kind} cannot be read", kind=FrameError)
-
-    with translate():
+    explain = functools.partial(_other_type, dataset)
+    with translate_errors(kind, explain):
         # pyarrow gives no fragments of a filtered Dataset, but a union of it has no filter.
         get_fragments = ds.UnionDataset(dataset.schema, [dataset]).get_fragments
         row_bytes = max(16.0 * len(dataset.schema), _row_bytes(get_fragments()))
         rows = rows_per_batch(BATCH_ROWS, row_bytes)
         dataset, notes = _with_exact_times(dataset, get_fragments, rows)
+    schema, names = dataset.schema, None
+    if options.choose is not None:
+        names = options.choose(schema.names)
+        schema = pa.schema([schema.field(name) for name in names])
 
     def batches() -> Batches:
-        with translate():
-            # Unless rows and read-ahead are limited, a scan of wide files holds many batches.
-            found = dataset.to_batches(batch_size=rows, batch_readahead=2, fragment_readahead=1)
-            yield from match_batches(found, dataset.schema, kind)
+        # Unless rows and read-ahead are limited, a scan of wide files holds many batches.
+        found = dataset.to_batches(
+            columns=names, batch_size=rows, batch_readahead=2, fragment_readahead=1
+        )
+        return match_batches(found, schema, kind)
 
-    return Source(kind, dataset.schema, None, True, False, batches, notes)
+    return guarded(Source(kind, schema, None, True, False, batches, notes), explain)
+
+
+def _other_type(dataset: Any, error: Exception) -> FrameError | None:
+    """The error for a column that one of the Dataset's first files has with another type."""
+    if not isinstance(error, pa.ArrowException):
+        return None
+    for fragment in islice(dataset.get_fragments(), _SEARCHED_FILES):
+        types = {field.name: field.type for field in fragment.physical_schema}
+        for field in dataset.schema:
+            found = types.get(field.name, field.type)
+            if found != field.type:
+                where = mask_url(getattr(fragment, "path", "a part of it"))
+                return ColumnTypeError(
+                    f"Column {field.name!r} is {found} in {where} and {field.type} in the schema "
+                    "of the Dataset, and not every value can be cast: give all files the same "
+                    "type, or the Dataset a schema= that holds both.",
+                    column=field.name,
+                )
+    return None
 
 
 def _row_bytes(fragments: Iterable[Any]) -> float:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import decimal
+import functools
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import arrow_bytes, rows_per_batch, target_batch_bytes
+from celonis_frames._arrow.casts import ConversionError
 from celonis_frames._sources.local_times import objects_without_zone
-from celonis_frames._sources.pandas_objects import object_type, surrogate_error, unchanged
-from celonis_frames._sources.source import Source
-from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
+from celonis_frames._sources.pandas_objects import (
+    decimals_error,
+    object_type,
+    surrogate_error,
+    unchanged,
+    values_error,
+)
+from celonis_frames._sources.source import ReadOptions, Source
+from celonis_frames.exceptions import CelonisFramesError, ColumnNameError, ColumnTypeError
 
 _UNSUPPORTED_KINDS = "cV"
 """NumPy kinds that Arrow has no type for: complex numbers and records."""
@@ -32,6 +41,7 @@ class _Column:
     series: Any
     type: pa.DataType
     prepare: Callable[[Any], Any]
+    unit: str = "row"  # what the values are, in messages
 
     @property
     def expensive(self) -> bool:
@@ -45,23 +55,49 @@ class _Column:
         )
 
     def slice(self, start: int, stop: int) -> pa.Array:
+        """The values of some rows.
+
+        Raises:
+            ColumnTypeError: A value does not fit; the message names the first one's row.
+        """
         try:
-            array = self.prepare(self.series.iloc[start:stop])
-            if not isinstance(array, pa.Array):
-                array = pa.array(array, type=self.type, from_pandas=True)
+            return self._converted(start, stop)
         except UnicodeEncodeError as error:
-            raise surrogate_error(self.name, f" between rows {start} and {stop}") from error
-        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            where = f" in {self.unit} {self._first_failing(start, stop):,}"
+            raise surrogate_error(self.name, where) from error
+        except ConversionError as error:
+            raise values_error(self.name, error, self._first_failing(start, stop)) from error
+        except (pa.ArrowException, ArithmeticError, TypeError, ValueError) as error:
+            if isinstance(error, MemoryError):
+                raise
             raise ColumnTypeError(
-                f"Column {self.name!r} has a value between rows {start} and {stop} that does not "
-                f"fit its type {self.type}: convert the column in the frame.",
+                f"Column {self.name!r} has a value in {self.unit} "
+                f"{self._first_failing(start, stop):,} that does not fit its type {self.type}: "
+                "convert the column in the frame.",
                 column=self.name,
             ) from error
+
+    def _converted(self, start: int, stop: int) -> pa.Array:
+        array = self.prepare(self.series.iloc[start:stop])
+        if not isinstance(array, pa.Array):
+            array = pa.array(array, type=self.type, from_pandas=True)
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
+    def _first_failing(self, start: int, stop: int) -> int:
+        """The first of some rows that cannot be converted, of which one is."""
+        while stop - start > 1:
+            middle = (start + stop) // 2
+            try:
+                self._converted(start, middle)
+            except Exception:  # the same as that of all rows
+                stop = middle
+            else:
+                start = middle
+        return start
 
-def read_pandas(frame: Any, *, index: bool | None, local: bool = False) -> Source:
-    """A DataFrame's rows as Arrow batches; `index` and `local` as in `ReadOptions`.
+
+def read_pandas(frame: Any, options: ReadOptions) -> Source:
+    """A DataFrame's rows as Arrow batches.
 
     The types of object columns are found over all rows; the values are converted slice by slice.
 
@@ -69,11 +105,11 @@ def read_pandas(frame: Any, *, index: bool | None, local: bool = False) -> Sourc
         ColumnNameError: A name is no string, or two columns have the same name.
         ColumnTypeError: A column mixes types, or its type has no Arrow counterpart.
     """
-    series, notes = _named_series(frame, index)
+    series, notes = _named_series(frame, options)
     column_notes: dict[str, str] = {}
-    if local:
+    if options.local:
         series, column_notes = objects_without_zone(series)
-    columns = [_convert_series(name, values) for name, values in series]
+    columns = [_convert_series(name, values, options) for name, values in series]
     schema = pa.schema([pa.field(column.name, column.type) for column in columns])
     rows = len(frame)
     fixed_bytes = sum(_value_bytes(column) for column in columns if not column.expensive)
@@ -98,37 +134,31 @@ def read_pandas(frame: Any, *, index: bool | None, local: bool = False) -> Sourc
     )  # fmt: skip
 
 
-def _named_series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
-    pandas = sys.modules["pandas"]
-    labels = list(frame.columns)
+def _named_series(
+    frame: Any, options: ReadOptions
+) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
+    """The columns to send with their names, levels of the index first, and warnings."""
+    labels, index = list(frame.columns), options.index
     if frame.columns.nlevels > 1:
         raise ColumnNameError(
             f"The columns have {frame.columns.nlevels} levels (MultiIndex): join them to one name "
             "each, for example df.columns = ['_'.join(map(str, c)) for c in df.columns]."
         )
-    for position, label in enumerate(labels):
-        if not isinstance(label, str):
+    levels, notes = _index_levels(frame, index)
+    found: list[tuple[Any, Callable[[], Any]]] = [
+        *levels,
+        *((label, functools.partial(_column, frame, place)) for place, label in enumerate(labels)),
+    ]
+    if options.choose is not None:
+        chosen = options.choose([name for name, _ in found if isinstance(name, str)])
+        found, notes = [pair for pair in found if pair[0] in chosen], ()
+    seen: set[str] = set()
+    for position, (name, _) in enumerate(found, start=-len(levels)):
+        if not isinstance(name, str):
             raise ColumnNameError(
-                f"Column {position} is named {label!r} ({type(label).__name__}), but names must be "
+                f"Column {position} is named {name!r} ({type(name).__name__}), but names must be "
                 "strings: rename it, for example with df.rename(columns=str)."
             )
-    found: list[tuple[str, Any]] = []
-    notes: tuple[str, ...] = ()
-    names = list(frame.index.names)
-    unnamed = all(name is None for name in names)
-    if index or (index is None and not unnamed):
-        for level, name in enumerate(names):
-            default = "index" if len(names) == 1 else f"level_{level}"
-            values = pandas.Series(frame.index.get_level_values(level))
-            found.append((default if name is None else str(name), values))
-    elif index is None and frame.index.dtype.kind not in "iu":
-        notes = (
-            f"The unnamed index ({frame.index.dtype}) is not sent: name it or pass index=True to send "
-            "it, index=False to silence this warning.",
-        )
-    found += [(label, frame.iloc[:, position]) for position, label in enumerate(labels)]
-    seen: set[str] = set()
-    for name, _ in found:
         if name in seen:
             raise ColumnNameError(
                 f"Two columns are named {name!r}{' (one is the index)' if index else ''}: rename "
@@ -136,39 +166,86 @@ def _named_series(frame: Any, index: bool | None) -> tuple[list[tuple[str, Any]]
                 column=name,
             )
         seen.add(name)
-    return found, notes
+    return [(name, values()) for name, values in found], notes
 
 
-def _convert_series(name: str, series: Any) -> _Column:
+def _index_levels(
+    frame: Any, index: bool | None
+) -> tuple[list[tuple[Any, Callable[[], Any]]], tuple[str, ...]]:
+    """The levels of the index that are sent, and a warning if it is not."""
+    names = list(frame.index.names)
+    unnamed = all(name is None for name in names)
+    if index or (index is None and not unnamed):
+        levels: list[tuple[Any, Callable[[], Any]]] = []
+        for level, name in enumerate(names):
+            default = "index" if len(names) == 1 else f"level_{level}"
+            shown = default if name is None else str(name)
+            levels.append((shown, functools.partial(_level, frame.index, level)))
+        return levels, ()
+    if index is None and frame.index.dtype.kind not in "iu":
+        note = (
+            f"The unnamed index ({frame.index.dtype}) is not sent: name it or pass index=True to send "
+            "it, index=False to silence this warning."
+        )
+        return [], (note,)
+    return [], ()
+
+
+def _level(index: Any, level: int) -> Any:
+    return sys.modules["pandas"].Series(index.get_level_values(level))
+
+
+def _column(frame: Any, place: int) -> Any:
+    return frame.iloc[:, place]
+
+
+def _convert_series(name: str, series: Any, options: ReadOptions) -> _Column:
+    """How a column is converted; whatever a library raises is translated."""
+    try:
+        return _choose_conversion(name, series, options)
+    except (CelonisFramesError, MemoryError):
+        raise
+    except decimal.InvalidOperation as error:
+        raise decimals_error(name) from error
+    except Exception as error:  # each library has its own
+        raise ColumnTypeError(
+            f"Column {name!r} ({series.dtype}) cannot be read ({type(error).__name__}): convert it "
+            "in the frame.",
+            column=name,
+        ) from error
+
+
+def _choose_conversion(name: str, series: Any, options: ReadOptions) -> _Column:
     pandas = sys.modules["pandas"]
     dtype = series.dtype
     if isinstance(dtype, pandas.SparseDtype):
         dense = dtype.subtype
         if pandas.api.types.is_object_dtype(dense):
-            return _convert_series(name, series.sparse.to_dense())
+            return _choose_conversion(name, series.sparse.to_dense(), options)
         kind = _arrow_type(name, series.iloc[:0].sparse.to_dense())
         return _Column(name, series, kind, lambda part: part.astype(dense))
     if isinstance(dtype, pandas.PeriodDtype | pandas.IntervalDtype):
         return _Column(name, series, pa.string(), lambda part: part.astype("string"))
     if isinstance(dtype, pandas.CategoricalDtype):
-        return _convert_category(name, series)
+        return _convert_category(name, series, options)
     if pandas.api.types.is_object_dtype(dtype):
-        return _Column(name, series, *object_type(name, series))
+        return _Column(name, series, *object_type(name, series, options.encode))
     return _Column(name, series, _arrow_type(name, series.iloc[:0]), unchanged)
 
 
-def _convert_category(name: str, series: Any) -> _Column:
+def _convert_category(name: str, series: Any, options: ReadOptions) -> _Column:
     """A categorical column as an Arrow dictionary: each category is converted once, not per row."""
     pandas = sys.modules["pandas"]
     categories = pandas.Series(series.cat.categories)
     try:
-        dictionary = _convert_series(name, categories).slice(0, len(categories))
+        column = replace(_choose_conversion(name, categories, options), unit="category")
+        dictionary = column.slice(0, len(categories))
     except ColumnTypeError:
         # A category that no row has is no reason to reject the column.
         used = series.cat.remove_unused_categories()
         if len(used.cat.categories) == len(categories):
             raise
-        return _convert_category(name, used)
+        return _convert_category(name, used, options)
 
     def prepare(part: Any) -> Any:
         codes = pa.array(part.array.codes, mask=part.array.codes < 0)
@@ -205,7 +282,10 @@ def _value_bytes(column: _Column) -> float:
 def _object_bytes(column: _Column, start: int, stop: int) -> float:
     """Arrow bytes of one object in some rows, estimated from a sample."""
     values = column.series.array[start : stop : max(1, (stop - start) // _SAMPLE_OBJECTS)]
-    return sum(_bytes_of(value) for value in values) / max(len(values), 1)
+    try:
+        return sum(_bytes_of(value) for value in values) / max(len(values), 1)
+    except RecursionError:  # the conversion will say so
+        return _DEFAULT_OBJECT_BYTES
 
 
 def _bytes_of(value: Any) -> int:

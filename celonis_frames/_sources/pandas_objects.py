@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import functools
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,7 +17,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.extension_types import WideInteger
+from celonis_frames._arrow.casts import ConversionError
+from celonis_frames._arrow.extension_types import NestedObjects, WideInteger
+from celonis_frames._arrow.numpy_scalars import from_numpy, is_numpy
 from celonis_frames.exceptions import ColumnTypeError
 
 Prepare = Callable[[Any], Any]
@@ -28,14 +31,30 @@ _INFERRED_TYPES = {
 """Arrow types by what `pandas.api.types.infer_dtype` returns for all rows."""
 
 
-def object_type(name: str, series: Any) -> tuple[pa.DataType, Prepare]:
+_WITHOUT_NUMPY = frozenset({
+    "boolean", "bytes", "date", "decimal", "empty", "interval", "period", "string", "time"
+})  # fmt: skip
+"""What `infer_dtype` returns for columns without scalars of NumPy that need a conversion."""
+
+_SECONDS = pa.decimal128(38, 9)
+"""Durations that are too long for 64-bit microseconds."""
+
+
+def object_type(
+    name: str, series: Any, encode: Callable[[Any], str] | None = None
+) -> tuple[pa.DataType, Prepare]:
     """The Arrow type of an object column, found over all rows, and how a slice is prepared.
+
+    `encode` returns a dict or list as JSON; without it there are no rows to prepare.
 
     Raises:
         ColumnTypeError: Several types, or a type that has no Arrow counterpart. The message names
             the first row that differs and both types, but no value.
     """
     label = sys.modules["pandas"].api.types.infer_dtype(series, skipna=True)
+    if label not in _WITHOUT_NUMPY and any(map(_is_numpy_scalar, series)):
+        kind, prepare = object_type(name, _without_numpy(name, series), encode)
+        return kind, lambda part: prepare(_without_numpy(name, part))
     if label in ("mixed-integer", "mixed-integer-float", "mixed", "date", "datetime", "time"):
         _check_one_type(name, series)
     if label in _INFERRED_TYPES:
@@ -47,7 +66,12 @@ def object_type(name: str, series: Any) -> tuple[pa.DataType, Prepare]:
     if texts or isinstance(first, uuid.UUID):
         return pa.string(), _to_strings
     if _type_name(first) in ("dict", "list"):
-        _check_one_type_inside(name, series)
+        return NestedObjects(), functools.partial(_to_json, encode=encode)
+    return _simple_type(name, label, series, first)
+
+
+def _simple_type(name: str, label: str, series: Any, first: Any) -> tuple[pa.DataType, Prepare]:
+    """The type of numbers, times and what else Arrow can infer."""
     try:
         if isinstance(first, set | frozenset):
             raise TypeError  # Arrow would make it a list, in arbitrary order
@@ -56,12 +80,25 @@ def object_type(name: str, series: Any) -> tuple[pa.DataType, Prepare]:
         raise surrogate_error(name, "") from error
     except OverflowError:
         return WideInteger(), _to_wide_integers
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, ArithmeticError) as error:
+        if label == "timedelta":  # longer than Arrow's unit can be
+            return _SECONDS, _to_seconds
+        if label == "datetime" and first.tzinfo is not None:  # a zone that Arrow lacks
+            fine = any(map(_has_nanoseconds, series))
+            return pa.timestamp("ns" if fine else "us", "UTC"), _to_utc
         raise _no_type_error(name, label, first) from error
     if label in ("datetime", "timedelta") and any(map(_has_nanoseconds, series)):
         # Arrow chooses microseconds, the unit of Python's own times, and would cut nanoseconds.
         kind = pa.timestamp("ns", kind.tz) if label == "datetime" else pa.duration("ns")
     return kind, unchanged
+
+
+def values_error(name: str, error: ConversionError, row: int) -> ColumnTypeError:
+    """The error for values that cannot be converted, from this row on."""
+    return ColumnTypeError(
+        f"Column {name!r} has values {error.what} (first in row {row:,}): {error.advice}.",
+        column=name,
+    )
 
 
 def surrogate_error(name: str, where: str) -> ColumnTypeError:
@@ -121,40 +158,6 @@ def _check_one_type(name: str, series: Any) -> None:
             )
 
 
-def _check_one_type_inside(name: str, series: Any) -> None:
-    """The same check for every place inside lists and dicts."""
-    types: dict[tuple[str, ...], str] = {}
-    for row, value in _non_null(series):
-        for place, inner in _nested_values(value, ()):
-            found = _type_name(inner)
-            expected = types.setdefault(place, found)
-            problem = ""
-            if found != expected:
-                problem = f"{expected} at first, {found} in row {row}"
-            elif found == "time with zone" or _has_nanoseconds(inner):
-                problem = f"in row {row} a {found}{' with nanoseconds' * _has_nanoseconds(inner)}"
-            if problem:
-                raise ColumnTypeError(
-                    f"Column {name!r} has values inside its {_type_name(value)}s that cannot be "
-                    f"sent as they are: {problem}. Give them one type, or convert them to JSON "
-                    "in the frame.",
-                    column=name,
-                )
-
-
-def _nested_values(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124  # NaN
-        return
-    type_name = _type_name(value)
-    yield place, value
-    if type_name == "dict":
-        for key, inner in value.items():
-            yield from _nested_values(inner, (*place, str(key)))
-    elif type_name == "list":
-        for inner in value:
-            yield from _nested_values(inner, (*place, "[]"))
-
-
 def _non_null(series: Any) -> Iterator[tuple[int, Any]]:
     missing = series.isna().to_numpy()
     return ((row, value) for row, value in enumerate(series) if not missing[row])
@@ -164,13 +167,18 @@ def _has_nanoseconds(value: Any) -> bool:
     return bool(getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0))
 
 
+def decimals_error(name: str) -> ColumnTypeError:
+    """The error for decimals that Arrow cannot hold."""
+    return ColumnTypeError(
+        f"Column {name!r} has decimals without a fixed number of digits (infinities, signaling "
+        "NaN, or more than 76 digits): convert them to float or str first.",
+        column=name,
+    )
+
+
 def _no_type_error(name: str, label: str, first: Any) -> ColumnTypeError:
     if label == "decimal":
-        return ColumnTypeError(
-            f"Column {name!r} has decimals without a fixed number of digits (infinities, or more "
-            "than 76 digits): convert them to float or str first.",
-            column=name,
-        )
+        return decimals_error(name)
     return ColumnTypeError(
         f"Column {name!r} has {type(first).__name__} objects, which Arrow cannot convert: "
         "convert them to strings, numbers or times first.",
@@ -185,6 +193,57 @@ def unchanged(part: Any) -> Any:
 
 def _to_strings(part: Any) -> Any:
     return part.map(str, na_action="ignore")
+
+
+def _to_json(part: Any, encode: Callable[[Any], str] | None) -> Any:
+    """Dicts and lists as JSON."""
+    if encode is None:  # such columns are rejected: only their type counts
+        return pa.nulls(len(part), NestedObjects())
+    missing = part.isna().to_numpy()
+    texts = [None if null else encode(value) for value, null in zip(part, missing, strict=True)]
+    return pa.ExtensionArray.from_storage(NestedObjects(), pa.array(texts, pa.large_string()))
+
+
+def _to_utc(part: Any) -> Any:
+    missing = part.isna().to_numpy()
+    return [
+        None if null else value.astimezone(dt.UTC)
+        for value, null in zip(part, missing, strict=True)
+    ]
+
+
+def _to_seconds(part: Any) -> Any:
+    """Durations in seconds, as decimals with all digits."""
+    missing = part.isna().to_numpy()
+    return [None if null else _seconds(value) for value, null in zip(part, missing, strict=True)]
+
+
+def _seconds(value: Any) -> decimal.Decimal:
+    micros = (value.days * 86_400 + value.seconds) * 10**6 + value.microseconds
+    nanos = micros * 1000 + getattr(value, "nanoseconds", 0)
+    return decimal.Decimal(nanos).scaleb(-9, decimal.Context(prec=38))
+
+
+def _is_numpy_scalar(value: Any) -> bool:
+    return is_numpy(value) and not value.shape
+
+
+def _without_numpy(name: str, series: Any) -> Any:
+    """The objects with Python's or pandas' own in place of NumPy's scalars."""
+    pandas = sys.modules["pandas"]
+
+    def plain(row: int, value: Any) -> Any:
+        if not _is_numpy_scalar(value):
+            return value
+        try:
+            found = from_numpy(value)
+        except ConversionError as error:
+            raise values_error(name, error, row) from error
+        is_day = isinstance(found, dt.date) and not isinstance(found, dt.datetime)
+        return pandas.Timestamp(found) if is_day else found
+
+    values = [plain(row, value) for row, value in enumerate(series)]
+    return pandas.Series(values, index=series.index, dtype=object)
 
 
 def _to_wide_integers(part: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from celonis_frames._arrow.batching import (
 from celonis_frames._arrow.extension_types import WideInteger, views_fit
 from celonis_frames._sources.alignment import match_batches
 from celonis_frames._sources.source import Source
-from celonis_frames.exceptions import ColumnTypeError, FrameError
+from celonis_frames.exceptions import ColumnTypeError
 
 
 def read_polars(frame: Any) -> Source:
@@ -37,6 +37,18 @@ def read_polars(frame: Any) -> Source:
     return Source(kind, schema, height, True, True, batches, copies=False, sized=True)
 
 
+def column_names(frame: Any) -> list[str]:
+    """The names of a frame's columns; a LazyFrame resolves its query for them."""
+    return list(frame.collect_schema().names())
+
+
+def select_columns(frame: Any, names: Sequence[str]) -> Any:
+    """The frame with some of its columns."""
+    # Not as strings, since polars takes names such as ^A$ for patterns.
+    selectors = sys.modules["polars"].selectors
+    return frame.select(selectors.by_name(*names) if names else [])
+
+
 def _split(part: Any, target: int) -> Iterator[Any]:
     """The rows in slices that are not too large, by the size that polars estimates."""
     parts = max(part.estimated_size() / target, part.height / BATCH_ROWS)
@@ -51,24 +63,15 @@ def read_lazy(frame: Any) -> Source:
     """A LazyFrame's rows as Arrow batches.
 
     Each reading runs the query again on the streaming engine, with back-pressure; the result is
-    never collected as a whole. If the query fails, that is a `FrameError`.
+    never collected as a whole.
     """
-    pl = sys.modules["polars"]
-    try:
-        schema = _to_arrow(frame.collect_schema().to_frame()).schema
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise FrameError(f"The LazyFrame's query fails: {error}") from error
+    schema = _to_arrow(frame.collect_schema().to_frame()).schema
     rows = rows_per_batch(BATCH_ROWS, 16 * len(schema))
 
     def parts() -> Iterator[pa.RecordBatch]:
-        try:
-            for part in frame.collect_batches(
-                chunk_size=rows, maintain_order=True, engine="streaming"
-            ):
-                for piece in _split(part, BATCH_BYTES):
-                    yield from _to_arrow(piece).to_batches()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise FrameError(f"The LazyFrame's query fails: {error}") from error
+        for part in frame.collect_batches(chunk_size=rows, maintain_order=True, engine="streaming"):
+            for piece in _split(part, BATCH_BYTES):
+                yield from _to_arrow(piece).to_batches()
 
     kind = "polars LazyFrame"
 
@@ -80,30 +83,72 @@ def read_lazy(frame: Any) -> Source:
 
 def _to_arrow(frame: Any) -> pa.Table:
     pl = sys.modules["polars"]
-    wide = []
-    for name, dtype in frame.schema.items():
+    schema, wide = frame.schema, {}
+    for name, dtype in schema.items():
         if dtype == pl.Object:
             raise ColumnTypeError(
                 f"Column {name!r} has Python objects (polars Object), which Celonis cannot store: "
                 "convert it to another polars type first.",
                 column=name,
             )
-        if dtype in (pl.Int128, getattr(pl, "UInt128", pl.Int128)):
-            wide.append(name)
+        narrow = _without_wide(dtype)
+        if narrow != dtype:
+            wide[name] = narrow
     if wide:
-        frame = frame.with_columns([frame.get_column(name).cast(pl.String) for name in wide])
+        frame = frame.with_columns(
+            [frame.get_column(name).cast(narrow) for name, narrow in wide.items()]
+        )
     table = _export(frame, wide)
     for name in wide:
         place = table.schema.get_field_index(name)
-        digits = [
-            pa.ExtensionArray.from_storage(WideInteger(), chunk)
-            for chunk in table.column(place).chunks
-        ]
-        table = table.set_column(place, name, pa.chunked_array(digits, WideInteger()))
+        column = table.column(place)
+        kind = _arrow_type_of(schema[name], column.type)
+        digits = [_with_type(chunk, kind) for chunk in column.chunks]
+        table = table.set_column(place, name, pa.chunked_array(digits, kind))
     return table
 
 
-def _export(frame: Any, wide: list[str]) -> pa.Table:
+def _with_type(array: Any, kind: pa.DataType) -> Any:
+    if isinstance(kind, WideInteger):
+        return pa.ExtensionArray.from_storage(kind, array.cast(kind.storage_type))
+    return array.cast(kind)
+
+
+def _without_wide(dtype: Any) -> Any:
+    """The type with strings in place of integers that Arrow lacks."""
+    pl = sys.modules["polars"]
+    if _is_wide(dtype):
+        return pl.String()
+    if isinstance(dtype, pl.List):
+        return pl.List(_without_wide(dtype.inner))
+    if isinstance(dtype, pl.Array):
+        return pl.Array(_without_wide(dtype.inner), dtype.size)
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({field.name: _without_wide(field.dtype) for field in dtype.fields})
+    return dtype
+
+
+def _arrow_type_of(dtype: Any, exported: pa.DataType) -> pa.DataType:
+    """The exported type with `WideInteger` where polars has integers that Arrow lacks."""
+    pl = sys.modules["polars"]
+    if _is_wide(dtype):
+        return WideInteger()
+    if isinstance(dtype, pl.Struct):
+        pairs = zip(dtype.fields, exported, strict=True)
+        return pa.struct([f.with_type(_arrow_type_of(own.dtype, f.type)) for own, f in pairs])
+    if isinstance(dtype, pl.List):
+        return pa.large_list(_arrow_type_of(dtype.inner, exported.value_type))
+    if isinstance(dtype, pl.Array):
+        return pa.list_(_arrow_type_of(dtype.inner, exported.value_type), exported.list_size)
+    return exported
+
+
+def _is_wide(dtype: Any) -> bool:
+    pl = sys.modules["polars"]
+    return dtype in (pl.Int128, getattr(pl, "UInt128", pl.Int128))
+
+
+def _export(frame: Any, wide: Container[str]) -> pa.Table:
     """The frame in Arrow, its strings as the views that polars holds if pyarrow can write these.
 
     So no string is copied. The digits of `wide` integers are no strings in this sense.

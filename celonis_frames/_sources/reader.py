@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -24,14 +24,23 @@ from celonis_frames._arrow.batching import (
 from celonis_frames._formatting import type_name, with_article
 from celonis_frames._sources.alignment import match_batches
 from celonis_frames._sources.dataset import read_dataset
+from celonis_frames._sources.duckdb import is_relation, read_relation
+from celonis_frames._sources.foreign_errors import guarded, translate_errors
 from celonis_frames._sources.iterables import read_frames
 from celonis_frames._sources.local_times import local_times
 from celonis_frames._sources.pandas import read_pandas
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.paths import path_of
-from celonis_frames._sources.polars import read_lazy, read_polars
-from celonis_frames._sources.source import Source
+from celonis_frames._sources.polars import (
+    column_names,
+    read_lazy,
+    read_polars,
+    select_columns,
+)
+from celonis_frames._sources.source import ReadOptions, Source
 from celonis_frames.exceptions import ConfigError, FrameError
+
+_DEFAULTS = ReadOptions()
 
 KINDS = (
     "a pandas DataFrame, a polars DataFrame or LazyFrame, a pyarrow Table, RecordBatch, "
@@ -40,24 +49,7 @@ KINDS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReadOptions:
-    """How a frame is read.
-
-    Attributes:
-        index: For pandas only. None keeps a named index as columns and drops an unnamed one;
-            True and False force it.
-        wide: Says by the name of a column whether integers of any size can be sent, as strings for
-            example. Then the columns of several frames need not be 64-bit integers.
-        local: Times with a zone become the local time of that zone, without a zone.
-    """
-
-    index: bool | None = None
-    wide: Callable[[str], bool] = lambda _: False
-    local: bool = False
-
-
-def read(frame: Any, options: ReadOptions = ReadOptions()) -> Source:
+def read(frame: Any, options: ReadOptions = _DEFAULTS) -> Source:
     """A `Source` of the frame's rows; the frame itself is not changed.
 
     Args:
@@ -88,49 +80,88 @@ def _read_as_it_is(frame: Any, options: ReadOptions) -> Source:
     pandas: Any = sys.modules.get("pandas")
     polars: Any = sys.modules.get("polars")
     if pandas is not None and isinstance(frame, _class_of(pandas, "DataFrame")):
-        return read_pandas(frame, index=options.index, local=options.local)
+        with translate_errors("pandas DataFrame"):
+            return guarded(read_pandas(frame, options))
     if options.index is not None:
         raise ConfigError(
             f"index={options.index} is for pandas DataFrames, but the frame is a "
             f"{type_name(frame)}, which has no index: leave index= out."
         )
     if polars is not None and isinstance(frame, _class_of(polars, "DataFrame")):
-        return read_polars(frame)
+        return _read_polars(read_polars, frame, "polars DataFrame", options)
     if polars is not None and isinstance(frame, _class_of(polars, "LazyFrame")):
-        return read_lazy(frame)
+        return _read_polars(read_lazy, frame, "polars LazyFrame", options)
     return _read_arrow(frame, options)
+
+
+def _read_polars(
+    read_kind: Callable[[Any], Source], frame: Any, kind: str, options: ReadOptions
+) -> Source:
+    with translate_errors(kind):
+        if options.choose is not None:
+            frame = select_columns(frame, options.choose(column_names(frame)))
+        return guarded(read_kind(frame))
 
 
 def _read_arrow(frame: Any, options: ReadOptions) -> Source:
     if isinstance(frame, pa.RecordBatch):
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
-        return _read_table(frame)
+        return _chosen(_read_table(frame), options)
     if hasattr(frame, "to_pyarrow_dataset"):  # a DeltaTable
-        frame = frame.to_pyarrow_dataset()
+        with translate_errors(type_name(frame)):
+            frame = frame.to_pyarrow_dataset()
     # pyarrow's dataset module imports pandas, so it is looked up and only loaded for files.
     datasets = sys.modules.get("pyarrow.dataset")
     if datasets is not None and isinstance(frame, datasets.Dataset):
-        return read_dataset(frame)
+        return read_dataset(frame, options)
     if isinstance(frame, pa.RecordBatchReader):
-        return _read_stream(frame, "pyarrow RecordBatchReader")
+        return _chosen(_read_stream(frame, "pyarrow RecordBatchReader"), options)
     paths = frame if isinstance(frame, list | tuple) else [frame]
     if paths and all(path_of(path) is not None for path in paths):
-        return _read_files(paths)
+        return _chosen(_read_files(paths), options)
     if hasattr(frame, "__arrow_c_stream__"):
-        try:
-            reader = pa.RecordBatchReader.from_stream(frame)
-        except pa.ArrowInvalid as error:
-            raise FrameError(
-                f"The frame is a {type_name(frame)}, which is one column and no table: make it "
-                "a frame first (.to_frame())."
-            ) from error
-        return _read_stream(reader, type_name(frame))
+        return _read_capsule(frame, options)
     if isinstance(frame, Iterable) and not isinstance(frame, bytes | bytearray | dict | set):
         return _read_iterable(frame, options)
     raise FrameError(
         f"The frame is {with_article(type_name(frame))}; it must be {KINDS}.{_advice(frame)}"
     )
+
+
+def _read_capsule(frame: Any, options: ReadOptions) -> Source:
+    """Anything that exports its rows as an Arrow stream."""
+    kind = type_name(frame)
+    if is_relation(frame):
+        with translate_errors(kind):
+            return guarded(read_relation(frame, kind, options))
+    with translate_errors(kind):
+        try:
+            reader = pa.RecordBatchReader.from_stream(frame)
+        except pa.ArrowInvalid as error:
+            if hasattr(frame, "columns"):
+                raise
+            raise FrameError(
+                f"The frame is a {kind}, which is one column and no table: make it a frame first "
+                "(.to_frame())."
+            ) from error
+    return _chosen(_read_stream(reader, kind), options)
+
+
+def _chosen(source: Source, options: ReadOptions) -> Source:
+    """The source with the columns to read only."""
+    if options.choose is None:
+        return source
+    names = options.choose(source.schema.names)
+    if names == source.schema.names:
+        return source
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        return (batch.select(names) for batch in source.batches())
+
+    schema = pa.schema([source.schema.field(name) for name in names])
+    # Files cannot be sent unchanged, since they have more columns.
+    return replace(source, schema=schema, batches=batches, files=None)
 
 
 def _read_table(table: pa.Table) -> Source:
@@ -148,7 +179,7 @@ def _read_stream(reader: pa.RecordBatchReader, kind: str) -> Source:
     def batches() -> Iterator[pa.RecordBatch]:
         return match_batches(reader, schema, kind)
 
-    return Source(kind, schema, None, False, False, batches)
+    return guarded(Source(kind, schema, None, False, False, batches))
 
 
 def _read_iterable(frames: Iterable[Any], options: ReadOptions) -> Source:
@@ -164,7 +195,7 @@ def _read_iterable(frames: Iterable[Any], options: ReadOptions) -> Source:
     if path_of(first) is not None:
         rest = list(iterator)
         if all(path_of(path) is not None for path in rest):
-            return _read_files([first, *rest])
+            return _chosen(_read_files([first, *rest]), options)
         iterator = iter(rest)
     head = _read(first, options)
 

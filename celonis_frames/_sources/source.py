@@ -4,10 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
 from celonis_frames._sources.parquet import ParquetFiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How a frame is read.
+
+    Attributes:
+        index: For pandas only. None keeps a named index as columns and drops an unnamed one;
+            True and False force it.
+        wide: Says by the name of a column whether integers of any size can be sent, as strings for
+            example. Then the columns of several frames need not be 64-bit integers.
+        local: Times with a zone become the local time of that zone, without a zone.
+        encode: Returns a Python dict or list as JSON; None if such columns are rejected.
+        choose: Returns the columns to read by the names of all; the others may have any name and
+            type. None reads all.
+    """
+
+    index: bool | None = None
+    wide: Callable[[str], bool] = lambda _: False
+    local: bool = False
+    encode: Callable[[Any], str] | None = None
+    choose: Callable[[list[str]], list[str]] | None = None
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,49 @@ def test_delete_sends_only_the_keys(server: Any, connection: Celonis, table: str
     assert server.table(POOL, table).to_pydict() == {"K": [2], "V": ["b"]}
 
 
+def _junk() -> dict[str, Any]:
+    """Frames with a key column K and others that could not be pushed."""
+    good = pd.DataFrame({"K": [1], "k": [2]})
+    broken = pl.LazyFrame({"K": [1], "V": ["x"]}).with_columns(pl.col("V").cast(pl.Int8))
+    return {
+        "objects": pd.DataFrame({"K": [1], "X": [object()]}),
+        "mixed": pd.DataFrame({"K": [1], "X": pd.Series([[1, "x"]], dtype=object)}),
+        "a name that is no string": pd.DataFrame({"K": [1], 0: [1]}),
+        "one name twice": pd.DataFrame([[1, 2, 3]], columns=["K", "a", "a"]),
+        "names equal but for case": good.rename(columns={"k": "v"}).assign(V=1),
+        "an index as the key": pd.DataFrame({0: [object()]}, index=pd.Index([1], name="K")),
+        "polars objects": pl.DataFrame({"K": [1], "X": pl.Series([object()], dtype=pl.Object)}),
+        "a query that fails elsewhere": broken,
+        "several frames": iter([pd.DataFrame({"K": [1], "X": [1]}), pl.DataFrame({"K": [9]})]),
+        "DuckDB": duckdb.sql("SELECT 1 K, '09:30:00+02'::TIMETZ t"),
+        "Arrow": pa.table({"K": [1], "X": pa.array([[b"x"]])}),
+    }
+
+
+@pytest.mark.parametrize("kind", _junk())
+def test_delete_reads_the_keys_only(
+    kind: str, server: Any, connection: Celonis, table: str
+) -> None:
+    """Columns other than the keys need neither be readable nor have a name that can be stored."""
+    connection.push(pd.DataFrame({"K": [1, 2], "V": list("ab")}), POOL, table, keys="K")
+    connection.delete(
+        _junk()[kind], POOL, table, keys="K", rename={"X": "Y"} if kind == "Arrow" else None
+    )
+    assert server.table(POOL, table).to_pydict() == {"K": [2], "V": ["b"]}
+    with connection.changes(POOL, table, keys="K") as changes:
+        changes.delete(pd.DataFrame({"K": [2], 0: [object()]}))
+    assert server.table(POOL, table).num_rows == 0
+
+
+def test_delete_names_the_columns_of_the_frame(connection: Celonis, table: str) -> None:
+    """A key or an override that is in no column is an error, also of a delete."""
+    frame = pd.DataFrame({"K": [1], "V": ["a"]})
+    with pytest.raises(exceptions.KeyColumnError, match=r"'N' is not in the frame.*'K', 'V'"):
+        connection.delete(frame, POOL, table, keys="N")
+    with pytest.raises(exceptions.ConfigError, match="'N', which is not in the frame"):
+        connection.delete(frame, POOL, table, keys="K", columns={"N": "STRING", "V": "STRING"})
+
+
 @pytest.mark.parametrize("keys", [None, "K"])
 @pytest.mark.parametrize("staging", [None, "file", "memory"])
 def test_chunks_of_any_size_give_the_same_table(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import math
+import zoneinfo
 from typing import Any
 
 import cases
+import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -230,6 +233,9 @@ def _objects(*values: Any) -> pd.DataFrame:
 BROKEN = pa.Array.from_buffers(
     pa.string(), 1, [None, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe")]
 )
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
 UNFIT: list[tuple[str, Any, dict[str, Any], str]] = [
     ("bytes that are not UTF-8", pa.table({"C": BROKEN}), {}, "not UTF-8"),
     ("the same in a dictionary",
@@ -239,12 +245,28 @@ UNFIT: list[tuple[str, Any, dict[str, Any], str]] = [
     ("half a character inside a list", _objects(["\ud800"]), {"nested": "json"}, "surrogate"),
     ("fractions as INTEGER", pl.DataFrame({"C": [1.5]}), {"columns": {"C": "INTEGER"}},
      "do not fit INTEGER"),
-    ("types at one place of dicts", _objects({"a": 1}, {"a": "x"}), {"nested": "json"},
-     "int at first, str in row 1"),
-    ("dates and times in a list", _objects([DAY, NOON]), {"nested": "json"}, "date at first"),
-    ("nanoseconds in a list", _objects([pd.Timestamp(1)]), {"nested": "json"}, "nanoseconds"),
-    ("a zone of a time in a dict", _objects({"a": dt.time(1, tzinfo=dt.UTC)}),
-     {"nested": "json"}, "time with zone"),
+    ("a zone of a time without a date", _objects({"a": dt.time(1, tzinfo=BERLIN)}),
+     {"nested": "json"}, "offset is not known"),
+    ("a set in a dict", _objects({}, {"a": {1}}), {"nested": "json"},
+     "set objects.*first in row 1"),
+    ("a key that is no string", _objects({}, {1: 2}), {"nested": "json"}, "key of type int.*row 1"),
+    ("an endless list", _objects(ENDLESS), {"nested": "json"}, "contain themselves"),
+    ("a long double", _objects(1.5, np.longdouble(1)), {},
+     "NumPy values of type.*first in row 1"),
+    ("a time of picoseconds", _objects(np.datetime64("2024-01-01T01", "ps")), {}, "datetime64.ps"),
+    ("a signaling NaN", _objects(D("sNaN"), D(1)), {}, "decimals without"),
+    ("a far date as STRING", pa.table({"C": pa.array([0, 2**31 - 1], pa.date32())}),
+     {"columns": {"C": "STRING"}}, "years -32767 to 32767.*first in row 1"),
+    ("a far time as STRING", pa.table({"C": pa.array([2**60], pa.timestamp("us"))}),
+     {"columns": {"C": "STRING"}}, "years -32767 to 32767"),
+    ("no time of day", pa.table({"C": pa.array([0, 86_401], pa.time32("s"))}), {},
+     "no times of day.*first in row 1"),
+    ("24:00:00 as TIME", pa.table({"C": pa.array([86_400], pa.time32("s"))}),
+     {"columns": {"C": "TIME"}, "upload": {"file_type": "CSV"}}, "24:00:00"),
+    ("no time of day in a list", pa.table({"C": pa.array([[-1]], pa.list_(pa.time64("us")))}),
+     {"nested": "json"}, "no times of day"),
+    ("a wide integer in row 7", _objects(*[1] * 7, 2**64), {},
+     "up to 18446744073709551616, first in row 7"),
     ("text and bytes", _objects("x", b"y"), {"binary": "hex"}, "str at first, bytes from row 1"),
     ("numbers and booleans", _objects(1, True), {}, "int at first, bool from row 1"),
     ("a set", _objects({1}), {"nested": "json"}, "set objects"),
@@ -257,6 +279,73 @@ UNFIT: list[tuple[str, Any, dict[str, Any], str]] = [
     ("times beyond microseconds", pa.table({"C": pa.array([2**60], pa.timestamp("s"))}), {},
      "do not fit DATETIME"),
 ]  # fmt: skip
+
+
+SECONDS_OFF = dt.timezone(dt.timedelta(seconds=3208))  # local mean time of Berlin
+OBJECTS: list[tuple[list[Any], dict[str, Any], list[Any]]] = [
+    ([np.datetime64("2024-02-29"), None, np.datetime64("NaT"), NOON], {},
+     [dt.datetime(2024, 2, 29), None, None, NOON]),
+    ([dt.timedelta(1), np.timedelta64(5, "s"), pd.Timedelta(1)], {}, [86_400.0, 5.0, 1e-9]),
+    ([dt.timedelta.max], {"columns": {"C": "STRING"}}, ["86399999999999.999999000"]),
+    ([NOON.replace(tzinfo=SECONDS_OFF), pd.NaT], {}, [NOON - dt.timedelta(seconds=3208), None]),
+    ([np.int8(1), 300, np.uint64(7), None], {}, [1, 300, 7, None]),
+    ([np.float32(0.5), np.float16(2), 0.1], {}, [0.5, 2.0, 0.1]),
+    ([np.bool_(True), False], {}, [True, False]),
+    ([np.int64(1), 2**64], {"columns": {"C": "STRING"}}, ["1", str(2**64)]),
+    ([{"resource": "Bob"}, {"cost": 5}, {}, None], {"nested": "json"},
+     ['{"resource": "Bob"}', '{"cost": 5}', "{}", None]),
+    ([[{"q": 1}, {"r": "x"}], []], {"nested": "json"}, ['[{"q": 1}, {"r": "x"}]', "[]"]),
+    ([{"a": 2**70, "b": pd.NaT, "c": float("nan")}], {"nested": "json"},
+     [f'{{"a": {2**70}, "b": null, "c": null}}']),
+    ([[NOON, DAY], [pd.Timestamp(1)], [NOON.replace(tzinfo=SECONDS_OFF)]], {"nested": "json"},
+     ['["2024-02-29T12:00:00.000005", "2024-02-29"]', '["1970-01-01T00:00:00.000000001"]',
+      '["2024-02-29T12:00:00.000005+00:53:28"]']),
+    ([[pd.Timestamp("2024-01-01", tz=zone)] for zone in ("Europe/Berlin", "Asia/Tokyo")],
+     {"nested": "json"}, ['["2024-01-01T00:00:00+01:00"]', '["2024-01-01T00:00:00+09:00"]']),
+    ([np.array([[1, 2], [3, 4]]), (1, dt.time(9, 30))], {"nested": "json"},
+     ["[[1, 2], [3, 4]]", '[1, "09:30:00"]']),
+]  # fmt: skip
+
+
+def test_objects_are_stored_as_what_they_are(server: Any, connection: Celonis, table: str) -> None:
+    """Objects of pandas columns, NumPy's scalars among them, are stored exactly."""
+    for values, options, stored in OBJECTS:
+        frame = _objects(*values)
+        frame["N"] = range(len(values))
+        connection.push(frame, "Types", table, mode="REPLACE", **options)
+        back = server.table("Types", table).sort_by("N")["C"].to_pylist()
+        assert [_plain(v) for v in back] == [_plain(v) for v in stored], values
+
+
+def test_duckdb_types_that_arrow_lacks(server: Any, connection: Celonis, table: str) -> None:
+    """Integers that DuckDB's Arrow stream wraps are read as they are, also inside others."""
+    big = 2**128 - 1
+    frame = duckdb.sql(
+        f"SELECT {big}::UHUGEINT u, 7::UHUGEINT \"sm all\", '123'::BIGNUM b, "
+        f"[{big}::UHUGEINT, NULL] l, {{'a': 5::HUGEINT, 'b': 'x'}} s, '24:00:00'::TIME t, "
+        f"MAP {{'k': {big}::UHUGEINT}} m, array_value(1::UHUGEINT, 2::UHUGEINT) a"
+    )
+    connection.push(frame, "Types", table, nested="json", columns={"u": "STRING"})
+    assert server.table("Types", table).to_pydict() == {
+        "u": [str(big)], "sm all": [7.0], "b": [123], "l": [f"[{big}, null]"],
+        "s": ['{"a": 5, "b": "x"}'], "t": ["24:00:00.000000"], "m": [f'[["k", {big}]]'],
+        "a": ["[1, 2]"],
+    }  # fmt: skip
+    for query in ("'09:30:00+02'::TIMETZ C", "[{'a': '09:30:00+02'::TIMETZ}] C"):
+        with pytest.raises(exceptions.ColumnTypeError, match=r"'C' is .*without their zone"):
+            connection.push(duckdb.sql(f"SELECT {query}"), "Types", table, nested="json")
+
+
+def test_wide_integers_of_polars_inside_others(
+    server: Any, connection: Celonis, table: str
+) -> None:
+    """Integers of 128 bits in lists and structs are numbers in JSON."""
+    wide = pl.Struct({"a": pl.List(pl.Int128), "b": pl.Array(pl.Int128, 1), "c": pl.String})
+    frame = pl.DataFrame({"C": [{"a": [2**100, None], "b": [-1], "c": "x"}]}, schema={"C": wide})
+    stored = [f'{{"a": [{2**100}, null], "b": [-1], "c": "x"}}']
+    for one in (frame, frame.lazy()):
+        connection.push(one, "Types", table, mode="REPLACE", nested="json")
+        assert server.table("Types", table).to_pydict() == {"C": stored}
 
 
 @pytest.mark.parametrize(
