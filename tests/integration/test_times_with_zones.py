@@ -33,7 +33,7 @@ def _offset(hours: float) -> dt.timezone:
 
 OBJECTS = [WINTER.replace(tzinfo=_offset(1)), SUMMER.replace(tzinfo=_offset(2)), None]
 """As a parser of ISO 8601 leaves them: the offset of each time, and no zone."""
-ARROW = pa.array(BERLIN)
+ARROW = pa.array(IN_UTC, pa.timestamp("us", "Europe/Berlin"))
 FRAMES: dict[str, Any] = {
     "pandas": lambda: pd.DataFrame({"T": BERLIN}),
     "pandas nanoseconds": lambda: pd.DataFrame({"T": BERLIN.dt.as_unit("ns")}),

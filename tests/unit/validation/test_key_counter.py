@@ -45,12 +45,14 @@ NEAR: list[tuple[str, Any, dict[str, Any], int]] = [
     ("NaN", pa.array([float("nan"), float("nan"), 1.0]), {}, 1),
     ("short floats", pa.array([0.0, -0.0, 1.5], pa.float32()), {}, 1),
     ("nanoseconds", pa.array([1_000, 1_001, 1_999, 2_000], pa.timestamp("ns")), {}, 2),
-    ("before 1970", pa.array([-1, -999, -1_000, -1_001, 0], pa.timestamp("ns")), {}, 2),
     ("zone", pa.array([5, 6, 1_000], pa.timestamp("ns", "Europe/Berlin")), {}, 1),
     ("decimals", pa.array([Decimal("0.10000000000000000001"), Decimal("0.1")]), {}, 1),
     ("long integers", pa.array([2**53, 2**53 + 1]), {"columns": {"K": "FLOAT"}}, 1),
     ("floats as text", pa.array([0.5, -0.5]), {"columns": {"K": "STRING"}}, 0),
 ]  # fmt: skip
+if int(pa.__version__.partition(".")[0]) >= 23:  # older ones write no such times
+    BEFORE_1970 = pa.array([-1, -999, -1_000, -1_001, 0], pa.timestamp("ns"))
+    NEAR.append(("before 1970", BEFORE_1970, {}, 2))
 
 
 @pytest.mark.parametrize(
