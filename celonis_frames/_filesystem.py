@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import fsspec
+import pyarrow as pa
 import pyarrow.fs as pafs
 from fsspec.implementations.local import LocalFileSystem
 
@@ -150,11 +151,19 @@ def filesystem_for_thread(filesystem: Any) -> Any:
     return filesystem if isinstance(filesystem, LocalFileSystem) else clone_filesystem(filesystem)
 
 
+class _ArrowHandler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types
+    """Opens files for pyarrow, which would first ask the server whether each is a file."""
+
+    def open_input_file(self, path: str) -> Any:
+        """The file, for random access."""
+        return pa.PythonFile(self.fs.open(path, "rb"), mode="r")
+
+
 def arrow_filesystem(filesystem: Any) -> Any:
-    """The filesystem as pyarrow's datasets take it; local files are read without Python."""
+    """The filesystem as pyarrow's datasets take it."""
     if isinstance(filesystem, LocalFileSystem):
-        return pafs.LocalFileSystem()
-    return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem))
+        return pafs.LocalFileSystem()  # reads without Python
+    return pafs.PyFileSystem(_ArrowHandler(filesystem))
 
 
 def display_url(filesystem: Any, path: str) -> str:

@@ -150,9 +150,9 @@ class PassthroughFiles:
         file = self._files.files[place]
         filesystem, path = file.location.filesystem, file.location.path
         pages = self._files.page_offsets(place)
-        with filesystem.open(path, "rb") as content:
+        with file.location.open() as content:
             size, digest, held, is_v1 = _digest(content, pages)
-        reader = filesystem.open(path, "rb") if held is None else pa.BufferReader(held)
+        reader = file.location.open() if held is None else pa.BufferReader(held)
         with reader as content:
             found, offsets, batches = self._files.read_content(place, content)
             if found != file or size != file.size or offsets != pages:

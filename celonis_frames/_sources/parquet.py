@@ -107,8 +107,7 @@ class ParquetFiles:
         """Offset of the first data page of each column chunk of a file."""
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        location = self.files[position].location
-        with location.filesystem.open(location.path, "rb") as content:
+        with self.files[position].location.open() as content:
             return page_offsets(pq.read_metadata(content))
 
     def _shown(self, position: int) -> str:
@@ -119,8 +118,7 @@ class ParquetFiles:
         """Files with INT96 columns, and a function that opens them."""
         for file in self.files:
             if file.rows and any(leaf.physical == "INT96" for leaf in file.leaves):
-                location = file.location
-                yield location, functools.partial(location.filesystem.open, location.path, "rb")
+                yield file.location, file.location.open
 
     def _read(self, files: Sequence[ParquetFile], names: list[str] | None = None) -> _Batches:
         """The rows of files that have the same schema, or only some of their columns."""

@@ -99,10 +99,7 @@ def read_footers(locations: Sequence[Location], int96_unit: str) -> list[Parquet
 
     files: list[ParquetFile] = []
     for location in locations:
-        with (
-            translate_errors(location, _FOOTER_ADVICE),
-            location.filesystem.open(location.path, "rb") as content,
-        ):
+        with translate_errors(location, _FOOTER_ADVICE), location.open() as content:
             size = location.size or getattr(content, "size", None) or 0
             opened = pq.ParquetFile(content, coerce_int96_timestamp_unit=int96_unit)
             files.append(read_footer(opened, location, size, files[-1] if files else None))

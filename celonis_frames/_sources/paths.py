@@ -54,6 +54,10 @@ class Location:
     def __str__(self) -> str:
         return display_url(self.filesystem, self.path)
 
+    def open(self) -> Any:
+        """The file, opened for reading."""
+        return self.filesystem.open(self.path, "rb")
+
 
 @dataclass(frozen=True)
 class _Given:
