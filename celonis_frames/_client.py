@@ -230,9 +230,10 @@ class Celonis:
         Args:
             frame: A pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, RecordBatch,
                 RecordBatchReader or Dataset, anything with ``__arrow_c_stream__``, an iterable of
-                these, or a path, URL or glob of Parquet files. Streams and queries are never
-                collected whole. The chunks of a frame that can be read only once are kept until
-                they are sent: in memory up to a bound, the others in a temporary folder.
+                these, or a path, URL, glob or folder of Parquet files, or several. Streams and
+                queries are never collected whole. The chunks of a frame that can be read only once
+                are kept until they are sent: in memory up to a bound, the others in a temporary
+                folder.
             pool: Data Pool: id, name, or a URL of it pasted from the browser.
             table: Name of the table, up to 128 UTF-8 bytes. Blanks at the ends of it and of the
                 columns' names are stripped, with a warning.

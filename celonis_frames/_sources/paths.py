@@ -8,6 +8,7 @@ is rejected, since its log says which of its files hold the rows.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 import re
@@ -76,7 +77,12 @@ class _Given:
             secrets=secrets_of(self.filesystem),
         ):  # fmt: skip
             magic = _magic(self.filesystem).search(self.path)
-            entry = _entry(self.filesystem, self.path, is_glob=magic is not None)
+            try:
+                entry = _entry(self.filesystem, self.path)
+            except Exception:
+                if magic is None:
+                    raise
+                entry = None  # some systems take no name with such characters
             if entry is None:
                 return self._matches(magic)
             if not _is_folder(self.filesystem, self.path, entry):
@@ -94,8 +100,12 @@ class _Given:
 
     def _matches(self, magic: re.Match[str] | None) -> list[Location]:
         found: _Entries = {}
+        root = self.path[: magic.start() if magic else None].rpartition("/")[0]
         if magic:
             found = self.filesystem.glob(self.path, detail=True)
+            if not found:  # fsspec passes over folders that cannot be listed
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    self.filesystem.ls(root)
         if not found and "\n" in self.path:
             raise FrameError(
                 "The frame is a string with line breaks, and no path of a Parquet file. Read a "
@@ -103,7 +113,6 @@ class _Given:
             )
         if not found or magic is None:
             raise FrameError(f"No Parquet file at {self.shown!r}: nothing to push.")
-        root = self.path[: magic.start()].rpartition("/")[0]
         entries: _Entries = {}
         for path, entry in found.items():
             is_folder = _is_folder(self.filesystem, path, entry)
@@ -242,15 +251,15 @@ def _resolve(path: Any) -> _Given:
     return _Given(filesystem, str(name), shown, relative)
 
 
-def _entry(filesystem: Any, path: str, *, is_glob: bool) -> Mapping[str, Any] | None:
+def _entry(filesystem: Any, path: str) -> Mapping[str, Any] | None:
     """What fsspec says of a file or folder; None if there is none."""
     try:
         entry: Mapping[str, Any] = filesystem.info(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         cause = error.__cause__
         # Over HTTP a rejected login or a refused connection is a file that is not found, too.
-        is_web = "http" in filesystem.protocol and not is_glob
-        if is_web and isinstance(cause, Exception) and getattr(cause, "status", 0) not in _GONE:
+        is_reason = isinstance(cause, Exception) and getattr(cause, "status", 0) not in _GONE
+        if cause is not None and is_reason and "http" in filesystem.protocol:
             raise cause from None
         return None
     return entry

@@ -36,6 +36,8 @@ def check_below(filesystem: Any, root: str, below: Iterable[str]) -> None:
             if _is_log(folders[place:]):
                 table = "/".join([root.rstrip("/"), *folders[:place]])
                 raise _error(filesystem, table, name)
+            if name.startswith((".", "_")) and not is_partition(name):
+                break  # is passed over
 
 
 def check_above(filesystem: Any, folders: Iterable[str]) -> None:

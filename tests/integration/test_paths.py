@@ -174,6 +174,13 @@ def test_folders_of_tables_are_rejected(log: str, said: str, tmp_path: Path) -> 
         assert str(tmp_path / "top" / "t") in str(caught.value)
 
 
+def test_tables_in_hidden_folders_are_passed_over(tmp_path: Path) -> None:
+    """As all that is in them."""
+    _write(tmp_path / "a.parquet")
+    (tmp_path / ".trash" / "t" / "_delta_log").mkdir(parents=True)
+    assert _values(tmp_path) == _values(f"{tmp_path}/*") == ["x"]
+
+
 def test_a_folder_may_be_named_metadata(tmp_path: Path) -> None:
     """Only what Iceberg writes makes it the log of a table."""
     _write(tmp_path / "data" / "a.parquet", 1)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.spec import AbstractFileSystem
 
 from celonis_frames import exceptions, plan
 from celonis_frames._filesystem import mask_url, open_filesystem
@@ -121,7 +122,8 @@ class _Leaky(MemoryFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
+        inner = "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
+        return inner.rstrip("/")
 
     def __init__(self, username: str = "", password: str = "", host: str = "", **more: Any) -> None:
         super().__init__(username=username, password=password, host=host, **more)
@@ -172,7 +174,11 @@ def leaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Leaky]]:
     _Leaky.store.clear()
 
 
-@pytest.mark.parametrize("where", ["info", "find", "open", "read"])
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [("d", "info"), *((path, where) for path in ("d", "d/*.parquet")
+                      for where in ("find", "open", "read"))],
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -187,6 +193,7 @@ def leaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Leaky]]:
     ids=["quotes", "TypeError", "OSError", "FTP", "SSH", "S3 key", "S3"],
 )
 def test_errors_of_drivers_are_translated(
+    path: str,
     where: str,
     error: Exception,
     said: str,
@@ -199,11 +206,24 @@ def test_errors_of_drivers_are_translated(
     monkeypatch.setattr(leaky, "error", error)
     monkeypatch.setattr(leaky, "where", where)
     with pytest.raises(exceptions.FrameError, match=said) as caught:
-        plan(f"leaky://{USER}:{CANARY}@the.host/d", "P", "T")
+        plan(f"leaky://{USER}:{CANARY}@the.host/{path}", "P", "T")
     assert "the.host" in str(caught.value)
     shown = "".join(traceback.format_exception(caught.value)) + caplog.text
     assert CANARY not in shown
     assert USER not in shown
+
+
+def test_a_glob_in_a_folder_that_cannot_be_listed(leaky: Any) -> None:
+    """Fsspec would say that it matches nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaky, "ls", _deny)
+        patch.setattr(leaky, "find", AbstractFileSystem.find)
+        with pytest.raises(exceptions.FrameError, match="Permission denied"):
+            read("leaky://the.host/d/*.parquet")
+
+
+def _deny(*_: Any, **__: Any) -> None:
+    raise PermissionError(13, "Permission denied")
 
 
 def test_a_rejected_login_anywhere_in_the_chain_is_named(leaky: Any) -> None:
