@@ -25,7 +25,7 @@ from celonis_frames.local._database.job_runner import JobRunner
 from celonis_frames.local._database.sql import quote
 from celonis_frames.local._faults.faults import Faults
 from celonis_frames.local._faults.server import BufferedH11Protocol, FaultableServer
-from celonis_frames.local._web.app import create_app
+from celonis_frames.local._web.app import ENDPOINTS, create_app
 from celonis_frames.local._web.endpoint import ServerState
 from celonis_frames.local._web.oauth import DEFAULT_SECONDS, TokenIssuer
 from celonis_frames.local._web.rate_limit import RateLimiter
@@ -207,7 +207,7 @@ def start(
         if error.errno == errno.EADDRINUSE:
             problem = "another process uses the port. Give port=0 (--port 0) for a free one."
         raise ConfigError(f"The local Celonis cannot listen on {host}:{port}: {problem}") from error
-    faults = Faults()
+    faults = Faults([endpoint.name for endpoint in ENDPOINTS])
     schedule = faults._schedule  # noqa: SLF001  # the server's side of the faults
     state = ServerState(
         catalog=catalog,

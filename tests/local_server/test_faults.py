@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import http
 import io
 import json
+import math
+import re
 import socket
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +24,8 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from celonis_frames import local
+from celonis_frames import Celonis, local
+from celonis_frames.exceptions import ConfigError
 
 BASE = "/data-ingestion/api/v1/data-push/Faults/jobs/"
 
@@ -74,6 +78,7 @@ class Client:
 def celonis() -> Iterator[Any]:
     """A local Celonis for this module."""
     with local.start(limits=False) as running:
+        running.add_pool("Faults")
         yield running
 
 
@@ -312,6 +317,84 @@ def test_faults_hit_the_right_calls_as_often_as_requested(client: Client) -> Non
     first, second = faults.answer("jobs", 502), faults.answer("jobs", 504)
     assert [client.call("GET").status_code for _ in range(3)] == [502, 504, 200]
     assert (first.hits, second.hits) == (1, 1)
+
+
+WRONG: dict[str, Callable[[Any], Any]] = {
+    'There is no call \'uplod\'. Did you mean "upload"?': lambda f: f.drop("uploads"),
+    "There is no call ''": lambda f: f.repeat(""),
+    "There is no call 'Create'": lambda f: f.answer("Create", 500),
+    "There is no call None": lambda f: f.stall(None),
+    "There is no call ['create']": lambda f: f.drip(["create"], 1),
+    "There is no call 'chunk'": lambda f: f.garble("chunk", "cut"),
+    "There is no call 'polls'": lambda f: f.delay("polls", 1),
+    "There is no call 'creat'": lambda f: f.refuse(1, following="creat"),
+    "There is no moment 'afterwards'": lambda f: f.drop("job", when="afterwards"),
+    "There is no moment 'late'": lambda f: f.drop("job", when="late"),
+    "There is no moment 'body'": lambda f: f.stall("job", when="body"),
+    "There is no kind of response 'xml'": lambda f: f.garble("job", "xml"),
+    "status=99 is no status": lambda f: f.answer("job", 99),
+    "status=100 is no status": lambda f: f.answer("job", 100),
+    "status=600 is no status": lambda f: f.answer("job", 600),
+    "status='503' is no status": lambda f: f.answer("job", "503"),
+    "status=True is no status": lambda f: f.answer("job", True),
+    "times=-1 is no count": lambda f: f.drop("job", times=-1),
+    "times='2' is no count": lambda f: f.fail_jobs("no", times="2"),
+    "skip=1.5 is no count": lambda f: f.drop("job", skip=1.5),
+    'at_byte=5 needs when="body"': lambda f: f.drop("upload", at_byte=5),
+    "at_byte=-5 is no count": lambda f: f.drop("upload", when="body", at_byte=-5),
+    "seconds=-1 is no duration": lambda f: f.refuse(-1),
+    "seconds=nan is no duration": lambda f: f.delay("*", math.nan),
+    "seconds='1' is no duration": lambda f: f.stall("job", seconds="1"),
+    "late_seconds=-1 is no duration": lambda f: f.stall("job", when="late", late_seconds=-1),
+    "running=-1 is no duration": lambda f: f.slow_jobs(running=-1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_a_fault_that_cannot_happen_is_an_error(client: Client, message: str) -> None:
+    """A call, moment, kind or status that does not exist, where it is given; no fault is added."""
+    with pytest.raises(ConfigError) as raised:
+        WRONG[message](client.celonis.faults)
+    assert str(raised.value).startswith(message)
+    assert client.call("GET").status_code == 200
+
+
+def test_every_fault_that_can_happen_is_accepted(client: Client) -> None:
+    """All calls of the description, all moments and kinds, every status; also numbers of 0."""
+    faults = client.celonis.faults
+    description = requests.get(f"{client.celonis.url}/openapi.json", timeout=30).json()
+    methods = [call for path in description["paths"].values() for call in path.values()]
+    ids = [call["operationId"] for call in methods]
+    calls = {re.sub(r"_(get|post|delete)(_\d+)?$", "", each) for each in ids} | {"*"}
+    assert {"create", "upload_deleted", "delete_job", "token", "columns"} <= calls
+    for call in calls:
+        faults.repeat(call, times=0, skip=0)
+        faults.delay(call, 0)
+    for when in ("before", "body", "after"):
+        faults.drop("job", when=when)
+    for moment in ("before", "late", "after"):
+        faults.stall("job", when=moment, seconds=0)
+    for how in ("cut", "json", "html"):
+        faults.garble("job", how)
+    for status in (*http.HTTPStatus, 299, 520, 599):
+        if status >= 200:
+            faults.answer("job", status)
+    faults.refuse(math.inf, following="job")
+    faults.fail_jobs("no", times=0)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}, {"x-ratelimit-reset": "0"}])
+def test_a_push_waits_if_no_more_jobs_may_be_created(
+    server: Any, connection: Celonis, table: str, headers: dict[str, str]
+) -> None:
+    """429 may come when a job is created too; the push goes on, and each row is there once."""
+    try:
+        fault = server.faults.answer("create", 429, headers=headers, times=2)
+        assert connection.push(pa.table({"A": [1, 2]}), "Quota", table).ok
+        assert fault.hits == 2
+    finally:
+        server.faults.clear()
+    assert server.table("Quota", table)["A"].to_pylist() == [1, 2]
 
 
 def test_the_server_stops_while_it_refuses_connections() -> None:

@@ -7,8 +7,15 @@ the connections of `FaultableServer`.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Literal
 
+from celonis_frames.local._faults.checks import (
+    check_call,
+    check_count,
+    check_fault,
+    check_seconds,
+)
 from celonis_frames.local._faults.schedule import Fault, FaultSchedule, How
 
 DEFAULT_STALL_SECONDS = 60.0
@@ -20,11 +27,15 @@ class Faults:
 
     Routes are the names in `/openapi.json`, or ``"*"`` for all. Every fault skips the first `skip`
     calls of its route and hits the next `times` calls; with ``times=None`` it hits all calls until
-    `clear`. If several faults match a call, the oldest one hits it.
+    `clear`. If several faults match a call, the oldest one hits it. A route, moment, kind or status
+    that does not exist raises a `ConfigError`.
+
+    Args:
+        calls: The names of the routes.
     """
 
-    def __init__(self) -> None:
-        self._schedule = FaultSchedule()
+    def __init__(self, calls: Collection[str]) -> None:
+        self._schedule, self._calls = FaultSchedule(), frozenset(calls)
 
     def clear(self) -> None:
         """Remove all faults, delays and job failures, and accept connections again."""
@@ -51,9 +62,7 @@ class Faults:
             times: Number of calls to hit.
             skip: Number of calls to skip first.
         """
-        return self._schedule.add(
-            Fault(route, "drop", times, skip, when=when, at_byte=at_byte, reset=reset)
-        )
+        return self._add(Fault(route, "drop", times, skip, when=when, at_byte=at_byte, reset=reset))
 
     def answer(
         self,
@@ -80,7 +89,7 @@ class Faults:
             content_type: The content type of the body.
         """
         given = {"content-type": content_type} | (headers or {})
-        return self._schedule.add(
+        return self._add(
             Fault(route, "answer", times, skip, carry_out=carry_out, status=status, headers=given,
                   body=body)
         )  # fmt: skip
@@ -107,7 +116,7 @@ class Faults:
             times: Number of calls to hit.
             skip: Number of calls to skip first.
         """
-        return self._schedule.add(
+        return self._add(
             Fault(
                 route, "stall", times, skip, when=when, seconds=seconds, late_seconds=late_seconds
             )
@@ -132,15 +141,15 @@ class Faults:
             times: Number of calls to hit.
             skip: Number of calls to skip first.
         """
-        return self._schedule.add(Fault(route, "garble", times, skip, how=how, carry_out=carry_out))
+        return self._add(Fault(route, "garble", times, skip, how=how, carry_out=carry_out))
 
     def drip(self, route: str, seconds: float, *, times: int | None = 1, skip: int = 0) -> Fault:
         """Process the call and send the response in small pieces, over this many seconds."""
-        return self._schedule.add(Fault(route, "drip", times, skip, seconds=seconds))
+        return self._add(Fault(route, "drip", times, skip, seconds=seconds))
 
     def repeat(self, route: str, *, times: int | None = 1, skip: int = 0) -> Fault:
         """Process the call twice, like a gateway that retries; return the second response."""
-        return self._schedule.add(Fault(route, "repeat", times, skip))
+        return self._add(Fault(route, "repeat", times, skip))
 
     def refuse(
         self, seconds: float = math.inf, *, following: str | None = None, skip: int = 0
@@ -155,21 +164,31 @@ class Faults:
                 still gets its response. None begins at once.
             skip: Number of calls of that route to skip first.
         """
-        fault = Fault(following or "", "refuse", 1, skip, seconds=seconds)
+        fault = Fault("*" if following is None else following, "refuse", 1, skip, seconds=seconds)
         if following is not None:
-            return self._schedule.add(fault)
+            return self._add(fault)
+        check_fault(fault, self._calls)
         self._schedule.refuse_connections(seconds)
         fault.hits = fault.over = 1
         return fault
 
     def delay(self, route: str, seconds: float) -> None:
         """Wait this many seconds before each call of a route."""
+        check_call(route, self._calls)
+        check_seconds("seconds", seconds)
         self._schedule.set_delay(route, seconds)
 
     def slow_jobs(self, *, queued: float = 0.0, running: float = 0.0) -> None:
         """Keep each job in QUEUED and in RUNNING for this many seconds."""
+        check_seconds("queued", queued)
+        check_seconds("running", running)
         self._schedule.set_job_seconds(queued=queued, running=running)
 
     def fail_jobs(self, message: str, *, times: int = 1) -> None:
         """Let the next jobs end in ERROR with this message in the log."""
+        check_count("times", times)
         self._schedule.add_job_failures(message, times)
+
+    def _add(self, fault: Fault) -> Fault:
+        check_fault(fault, self._calls)
+        return self._schedule.add(fault)
