@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from celonis_frames._auth import environment
@@ -20,6 +22,8 @@ from celonis_frames.exceptions import ConfigError
 _lock = threading.RLock()
 _connected: Celonis | None = None
 _from_env: Celonis | None = None
+_stopped: Celonis | None = None
+"""A default connection whose local Celonis has stopped."""
 
 
 @short_traceback
@@ -88,7 +92,34 @@ def connect(
 
 def connected() -> Celonis | None:
     """The connection of the last `connect`, if there is one; opens none."""
-    return _connected
+    return None if _connected is _stopped else _connected
+
+
+@contextlib.contextmanager
+def default_connection(client: Celonis) -> Iterator[None]:
+    """Make a connection the default for a while; then restore what was the default before."""
+    global _connected, _from_env
+    with _lock:
+        before = _connected, _from_env
+        _connected, _from_env = client, None
+    try:
+        yield
+    finally:
+        with _lock:
+            opened = _from_env
+            _connected, _from_env = before
+        if opened is not None:
+            opened.close()
+
+
+def server_stopped(url: str) -> None:
+    """Let a connection to a local Celonis that has stopped be the default no more."""
+    global _from_env, _stopped
+    with _lock:
+        if _connected is not None and _connected.url == url:
+            _stopped = _connected
+        if _from_env is not None and _from_env.url == url:
+            _from_env = None
 
 
 def current() -> Celonis:
@@ -104,6 +135,12 @@ def current() -> Celonis:
                 msg = (
                     f"The connection to {_connected.url}, which connect() opened last, is closed. "
                     "Call connect() again, or give another connection with client=."
+                )
+                raise ConfigError(msg)
+            if _connected is _stopped:
+                msg = (
+                    f"The local Celonis at {_connected.url}, which connect() opened last, has "
+                    "stopped. Call connect() again, or give another connection with client=."
                 )
                 raise ConfigError(msg)
             return _connected

@@ -140,10 +140,16 @@ class LocalCelonis:
         self._state.tokens.expire()
 
     def close(self) -> None:
-        """Stop the server and close the database. Further calls, and a forked child, do nothing."""
+        """Stop the server and close the database. Further calls, and a forked child, do nothing.
+
+        Afterwards no connection to it is the default.
+        """
         if self._closed or self._pid != os.getpid():
             return
         self._closed = True
+        from celonis_frames._connect import server_stopped  # noqa: PLC0415  # as in `connect`
+
+        server_stopped(self.url)
         self._server.end()
         self._state.job_runner.close()
         self._catalog.close()

@@ -13,8 +13,24 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def local_celonis() -> Iterator[LocalCelonis]:
-    """A new local Celonis in memory, without the limits on submissions."""
-    from celonis_frames import local  # noqa: PLC0415  # slow to import
+    """A new local Celonis in memory, without the limits on submissions, as the default connection.
 
-    with local.start(limits=False) as celonis:
-        yield celonis
+    While the test runs, the environment leads to it too. Afterwards the default connection and the
+    environment are what they were.
+    """
+    # Slow to import, so only if a test needs it.
+    from celonis_frames import ApiKey, Celonis, local  # noqa: PLC0415
+    from celonis_frames._auth import environment  # noqa: PLC0415
+    from celonis_frames._connect import default_connection  # noqa: PLC0415
+
+    with pytest.MonkeyPatch.context() as patch, local.start(limits=False) as celonis:
+        for name in environment.NAMES:
+            patch.delenv(name, raising=False)
+        patch.setenv(environment.URL, celonis.url)
+        patch.setenv(environment.TOKEN, celonis.token)
+        patch.setenv(environment.KEY_TYPE, "BEARER")
+        with (
+            Celonis(celonis.url, auth=ApiKey(celonis.token)) as connection,
+            default_connection(connection),
+        ):
+            yield celonis
