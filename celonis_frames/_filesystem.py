@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 from fsspec.implementations.local import LocalFileSystem
 
+from celonis_frames._ca_bundle import https_options
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
 
 BLOCK_BYTES = 1_048_576
@@ -135,7 +136,7 @@ def open_filesystem(url: str) -> tuple[Any, str]:
     with translate_filesystem_errors(
         f"staging={shown!r} cannot be used", quotes_url=shown != str(url)
     ):
-        filesystem, path = fsspec.core.url_to_fs(url)
+        filesystem, path = fsspec.core.url_to_fs(url, **https_options(url))
     return filesystem, str(path)
 
 

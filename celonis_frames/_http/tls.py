@@ -8,6 +8,7 @@ import ssl
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
 
+from celonis_frames._ca_bundle import environment_ca_bundle, load_certificates
 from celonis_frames.exceptions import ConfigError
 
 
@@ -21,10 +22,7 @@ def resolve_ca_bundle(verify: object) -> tuple[str, str]:
         ConfigError: If `verify` is neither True nor a path.
     """
     if verify is True:
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            if path := os.environ.get(name):
-                return path, f"{name}={path}"
-        return DEFAULT_CA_BUNDLE_PATH, "The CA file of certifi"
+        return environment_ca_bundle() or (DEFAULT_CA_BUNDLE_PATH, "The CA file of certifi")
     if isinstance(verify, (str, os.PathLike)) and isinstance(path := os.fspath(verify), str):
         return path, f"verify={path!r}"
     msg = (
@@ -46,15 +44,5 @@ def ssl_context(path: str, given: str) -> ssl.SSLContext:
     context.set_alpn_protocols(ALPN_PROTOCOLS)
     # urllib3 sets them for each connection, which could garble the handshake of another thread.
     context.set_alpn_protocols = lambda _: None  # type: ignore[assignment]
-    try:
-        if os.path.isdir(path):  # noqa: PTH112
-            context.load_verify_locations(capath=path)
-        else:
-            context.load_verify_locations(cafile=path)
-    except FileNotFoundError:
-        problem = "there is no such CA file or directory"
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        problem = f"it cannot be read as certificates in PEM form ({type(error).__name__})"
-    else:
-        return context
-    raise ConfigError(f"{given}: {problem}.")
+    load_certificates(context, path, given)
+    return context

@@ -22,6 +22,7 @@ from fsspec.core import OpenFile
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
+from celonis_frames._ca_bundle import https_options
 from celonis_frames._filesystem import (
     check_spelling,
     display_url,
@@ -244,7 +245,7 @@ def _resolve(path: Any) -> _Given:
     with translate_filesystem_errors(
         f"{shown} cannot be read", kind=FrameError, quotes_url=shown != text
     ):
-        filesystem, name = fsspec.core.url_to_fs(text)
+        filesystem, name = fsspec.core.url_to_fs(text, **https_options(text))
     relative = isinstance(filesystem, LocalFileSystem) and not (
         "://" in text or os.path.isabs(os.path.expanduser(text))  # noqa: PTH111, PTH117  # a string
     )

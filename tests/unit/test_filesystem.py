@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import os
+import ssl
+import sys
 import traceback
 from collections.abc import Iterator
 from ftplib import error_perm as FtpError  # noqa: N812
@@ -15,6 +17,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import trustme
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 
@@ -257,3 +260,38 @@ def test_a_web_server_that_rejects_is_not_one_without_the_file(
     with pytest.raises(exceptions.FrameError, match=said) as caught:
         read("leaky://the.host/x.parquet")
     assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+class Web(MemoryFileSystem):
+    """A filesystem in the place of that for https, which needs aiohttp."""
+
+    protocol = "https"
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_the_ca_file_of_the_environment_counts_for_every_https_url(
+    variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """URLs of frames and stages trust what the API's URL trusts; other filesystems get nothing."""
+    monkeypatch.setitem(sys.modules["fsspec.registry"].__dict__["_registry"], "https", Web)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    url = "https://files.example/stage"
+    assert "ssl" not in open_filesystem(url)[0].storage_options
+    authority, bundle = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv(variable, str(bundle))
+    context = open_filesystem(url)[0].storage_options["ssl"]
+    assert len(context.get_ca_certs()) == 1
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert open_filesystem(url)[0].storage_options["ssl"] is context
+    chained = open_filesystem(f"simplecache::{url}")[0]
+    assert chained.fs.storage_options["ssl"] is context
+    assert "https" not in open_filesystem("memory://stage")[0].storage_options
+    with pytest.raises(exceptions.FrameError, match="No Parquet file"):
+        read(f"{url}/x.parquet")
+    monkeypatch.setenv(variable, str(tmp_path / "none.pem"))
+    for call in (open_filesystem, read):
+        with pytest.raises(exceptions.ConfigError, match=rf"^{variable}=.*no such CA file"):
+            call(url)
