@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import Any
 
@@ -32,16 +32,12 @@ def read_dataset(dataset: Any, options: ReadOptions) -> Source:
         FrameError: Its files cannot be read.
         ColumnTypeError: A column has times that no unit of Arrow holds together.
     """
-    import pyarrow.dataset as ds  # noqa: PLC0415  # loaded already: it made the Dataset
-
     kind = "pyarrow Dataset"
     explain = functools.partial(_other_type, dataset)
     with translate_errors(kind, explain):
-        # pyarrow gives no fragments of a filtered Dataset, but a union of it has no filter.
-        get_fragments = ds.UnionDataset(dataset.schema, [dataset]).get_fragments
-        row_bytes = max(16.0 * len(dataset.schema), _row_bytes(get_fragments()))
+        row_bytes = max(16.0 * len(dataset.schema), _row_bytes(_fragments(dataset)))
         rows = rows_per_batch(BATCH_ROWS, row_bytes)
-        dataset, notes = _with_exact_times(dataset, get_fragments, rows)
+        dataset, notes = _with_exact_times(dataset, rows)
     schema, names = dataset.schema, None
     if options.choose is not None:
         names = options.choose(schema.names)
@@ -57,11 +53,18 @@ def read_dataset(dataset: Any, options: ReadOptions) -> Source:
     return guarded(Source(kind, schema, None, True, False, batches, notes), explain)
 
 
+def _fragments(dataset: Any) -> Iterator[Any]:
+    """The parts of a Dataset: pyarrow gives none of a filtered one, but a union has no filter."""
+    import pyarrow.dataset as ds  # noqa: PLC0415  # loaded already: it made the Dataset
+
+    return iter(ds.UnionDataset(dataset.schema, [dataset]).get_fragments())
+
+
 def _other_type(dataset: Any, error: Exception) -> FrameError | None:
     """The error for a column that one of the Dataset's first files has with another type."""
     if not isinstance(error, pa.ArrowException):
         return None
-    for fragment in islice(dataset.get_fragments(), _SEARCHED_FILES):
+    for fragment in islice(_fragments(dataset), _SEARCHED_FILES):
         types = {field.name: field.type for field in fragment.physical_schema}
         for field in dataset.schema:
             found = types.get(field.name, field.type)
@@ -88,9 +91,7 @@ def _row_bytes(fragments: Iterable[Any]) -> float:
     )
 
 
-def _with_exact_times(
-    dataset: Any, get_fragments: Callable[[], Iterable[Any]], batch_rows: int
-) -> tuple[Any, tuple[str, ...]]:
+def _with_exact_times(dataset: Any, batch_rows: int) -> tuple[Any, tuple[str, ...]]:
     """The Dataset with its INT96 columns in a unit that changes no time, and warnings on them.
 
     It keeps its own unit if that changes none, even if it cuts nanoseconds: the notes count them.
@@ -99,14 +100,14 @@ def _with_exact_times(
 
     if "timestamp" not in str(dataset.schema):
         return dataset, ()
-    fragments = list(get_fragments())
+    fragments = list(_fragments(dataset))
     files = [file for file in fragments if isinstance(file, ds.ParquetFileFragment)]
     first = files[:_SAMPLE_FILES]
     if not any(int96_paths(file.metadata) for file in first):
         return dataset, ()
     units = {file.format.read_options.coerce_int96_timestamp_unit for file in first}
     unit: Unit = "us" if units == {"us"} else "ns"
-    times = find_times(((file.path, file.open) for file in files), batch_rows)
+    times = find_times(((mask_url(file.path), file.open) for file in files), batch_rows)
     if other := (times.far if unit == "ns" else times.negative):
         if len(files) < len(fragments):
             name = min(other)

@@ -96,6 +96,14 @@ def test_a_dataset_in_microseconds_counts_nanoseconds(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_of_a_filtered_dataset_with_another_type_is_named(tmp_path: Path) -> None:
+    """Also though pyarrow gives no fragments of the Dataset."""
+    for name, values in (("a", [1, 2]), ("b", [1.5, 2.5])):
+        pq.write_table(pa.table({"A": values}), tmp_path / f"{name}.parquet")
+    with pytest.raises(exceptions.ColumnTypeError, match=r"'A' is double in .*b\.parquet"):
+        _read(ds.dataset(tmp_path).filter(ds.field("A") > 0))
+
+
 def test_times_of_old_versions_are_read_as_nanoseconds_only() -> None:
     """As microseconds they would be 584 years later; nanoseconds hold no far times."""
     times = Int96Times(Counter({"A": 1}), negative={"A": "a.parquet"})
