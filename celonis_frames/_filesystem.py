@@ -195,7 +195,7 @@ def translate_filesystem_errors(
     """
     try:
         yield
-    except CelonisFramesError:
+    except (CelonisFramesError, MemoryError):
         raise
     except Exception as error:  # each filesystem has its own
         cause = None if quotes_url else _safe_cause(error, secrets)

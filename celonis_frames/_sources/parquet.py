@@ -134,11 +134,13 @@ class ParquetFiles:
                 columns=names, batch_size=self._batch_rows, batch_readahead=2, fragment_readahead=1
             )
             for tagged in scanner.scan_batches():
-                while files[place].location.path != tagged.fragment.path:
+                while place < len(files) and files[place].location.path != tagged.fragment.path:
                     place += 1
                 yield tagged.record_batch
+        except MemoryError:
+            raise
         except Exception:
-            with translate_errors(self._failing(files[place:], names).location):
+            with translate_errors(self._failing(files[place:] or files, names).location):
                 raise
 
     def _failing(self, files: Sequence[ParquetFile], names: list[str] | None) -> ParquetFile:

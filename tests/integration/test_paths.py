@@ -224,6 +224,19 @@ def test_a_name_may_look_like_a_glob(tmp_path: Path) -> None:
     assert _values(tmp_path / "dir*") == ["star"]
 
 
+@pytest.mark.parametrize("name", ["a b%20", "ü#?", "x//y", "./z", "u/../v", "q\\r", "'\"", "a=b=c"])
+def test_odd_names(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of files and folders, absolute and relative, are taken as they are."""
+    monkeypatch.chdir(tmp_path)
+    if name == "u/../v":
+        Path("u").mkdir()
+    _write(Path(name, "1.parquet"), 1)
+    _write(Path(name, "2.parquet"), 2)
+    for path in (name, Path(name), f"{tmp_path}/{name}", f"{name}/1.parquet"):
+        assert _values(path) == [1, 2][: 1 if str(path).endswith("quet") else 2]
+    assert _values([f"{name}/2.parquet", Path(name, "1.parquet")]) == [2, 1]
+
+
 def test_links_count_once(tmp_path: Path) -> None:
     """A link out of the folder is followed; what it would double, or never end, is not."""
     _write(tmp_path / "other" / "b.parquet", "b")
