@@ -22,8 +22,6 @@ from celonis_frames._push.call_order import check_frames, check_id, check_order
 from celonis_frames._push.change_set import Changes
 from celonis_frames._push.options import (
     PushOptions,
-    Upload,
-    UploadSettings,
     Verify,
     parse_progress,
     parse_staging,
@@ -33,6 +31,7 @@ from celonis_frames._push.plan import PushPlan, plan_frame
 from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus, mark_as_delete
+from celonis_frames._push.upload import Upload, UploadSettings
 from celonis_frames._schema.overrides import Column, ColumnType
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError
