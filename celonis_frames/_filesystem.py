@@ -259,7 +259,7 @@ def _rejects_login(error: BaseException) -> bool:
         details = response.get("Error")
         return isinstance(details, Mapping) and details.get("Code") in _LOGIN_CODES
     statuses = [getattr(source, name, None) for source in (error, response)
-                for name in ("status", "status_code")]  # fmt: skip
+                for name in ("status", "status_code", "code")]  # fmt: skip
     return _UNAUTHORIZED in statuses
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ class _Given:
     filesystem: Any = field(repr=False)
     path: str = field(repr=False)
     shown: str
-    relative: bool = False  # to the working directory
+    above: int = 0  # first parts of the path that only the working directory gives
 
     def files(self) -> list[Location]:
         """The files it means, in order."""
@@ -147,8 +148,9 @@ class _Given:
     def partition(self, file: Location) -> dict[str, str | None]:
         """The columns that the names of a file's folders hold."""
         path = file.path.partition("?")[0] if "://" in file.path else file.path
-        above = len(Path.cwd().parts) if self.relative else 0
-        return partition_of(path.split("/")[above:-1], str(file))
+        if isinstance(file.filesystem, LocalFileSystem):
+            path = posixpath.normpath(path)  # without ..
+        return partition_of(path.split("/")[self.above : -1], str(file))
 
 
 def path_of(frame: Any) -> Any | None:
@@ -246,10 +248,16 @@ def _resolve(path: Any) -> _Given:
         f"{shown} cannot be read", kind=FrameError, quotes_url=shown != text
     ):
         filesystem, name = fsspec.core.url_to_fs(text, **https_options(text))
-    relative = isinstance(filesystem, LocalFileSystem) and not (
-        "://" in text or os.path.isabs(os.path.expanduser(text))  # noqa: PTH111, PTH117  # a string
-    )
-    return _Given(filesystem, str(name), shown, relative)
+    return _Given(filesystem, str(name), shown, _parts_above(filesystem, text))
+
+
+def _parts_above(filesystem: Any, text: str) -> int:
+    """How many parts of a relative path's absolute one only the working directory gives."""
+    is_local = isinstance(filesystem, LocalFileSystem) and "://" not in text
+    if not is_local or Path(text).expanduser().is_absolute():
+        return 0
+    steps_up = Path(os.path.normpath(text)).parts.count("..")
+    return max(0, len(Path.cwd().parts) - steps_up)
 
 
 def _entry(filesystem: Any, path: str) -> Mapping[str, Any] | None:

@@ -115,6 +115,10 @@ def test_only_folders_that_are_given_are_columns(
     _write(tmp_path / "run=5" / "YEAR=2023" / "a.parquet")
     monkeypatch.chdir(tmp_path / "run=5")
     assert _rows("YEAR=2023/*.parquet") == _rows(Path()) == {"A": ["x"], "YEAR": [2023]}
+    assert _rows("../run=5") == {"A": ["x"], "run": [5], "YEAR": [2023]}
+    assert _rows("..") == {"A": ["x"], "run": [5], "YEAR": [2023]}
+    monkeypatch.chdir("YEAR=2023")
+    assert _rows("a.parquet") == {"A": ["x"]}
 
 
 def test_hidden_files_are_passed_over(tmp_path: Path) -> None:
