@@ -96,15 +96,17 @@ def connected() -> Celonis | None:
 
 
 @contextlib.contextmanager
-def default_connection(client: Celonis) -> Iterator[None]:
-    """Make a connection the default for a while; then restore what was the default before."""
+def default_connection(url: str, auth: Auth) -> Iterator[None]:
+    """Open a connection that is the default for a while; then restore the default before it."""
     global _connected, _from_env
     with _lock:
         before = _connected, _from_env
+        client = Celonis(url, auth=auth)
         _connected, _from_env = client, None
     try:
         yield
     finally:
+        client.close()
         with _lock:
             opened = _from_env
             _connected, _from_env = before

@@ -8,10 +8,12 @@ database from the caller's thread.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
 import socket
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -75,6 +77,15 @@ class LocalCelonis:
         from celonis_frames._connect import connect  # noqa: PLC0415
 
         return connect(self.url, auth=ApiKey(self.token))
+
+    @contextlib.contextmanager
+    def _as_default(self) -> Iterator[None]:
+        """Make it the default connection for a while; for the pytest fixture."""
+        from celonis_frames._auth.keys import ApiKey  # noqa: PLC0415
+        from celonis_frames._connect import default_connection  # noqa: PLC0415
+
+        with default_connection(self.url, ApiKey(self.token)):
+            yield
 
     def table(
         self, pool: str, table: str, *, connection: str | None = None, change_date: bool = False

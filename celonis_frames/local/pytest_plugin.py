@@ -19,9 +19,8 @@ def local_celonis() -> Iterator[LocalCelonis]:
     environment are what they were.
     """
     # Slow to import, so only if a test needs it.
-    from celonis_frames import ApiKey, Celonis, local  # noqa: PLC0415
+    from celonis_frames import local  # noqa: PLC0415
     from celonis_frames._auth import environment  # noqa: PLC0415
-    from celonis_frames._connect import default_connection  # noqa: PLC0415
 
     with pytest.MonkeyPatch.context() as patch, local.start(limits=False) as celonis:
         for name in environment.NAMES:
@@ -29,8 +28,5 @@ def local_celonis() -> Iterator[LocalCelonis]:
         patch.setenv(environment.URL, celonis.url)
         patch.setenv(environment.TOKEN, celonis.token)
         patch.setenv(environment.KEY_TYPE, "BEARER")
-        with (
-            Celonis(celonis.url, auth=ApiKey(celonis.token)) as connection,
-            default_connection(connection),
-        ):
+        with celonis._as_default():  # noqa: SLF001  # of this package
             yield celonis

@@ -320,7 +320,7 @@ def test_faults_hit_the_right_calls_as_often_as_requested(client: Client) -> Non
 
 
 WRONG: dict[str, Callable[[Any], Any]] = {
-    'There is no call \'uplod\'. Did you mean "upload"?': lambda f: f.drop("uploads"),
+    'There is no call \'uploads\'. Did you mean "upload"?': lambda f: f.drop("uploads"),
     "There is no call ''": lambda f: f.repeat(""),
     "There is no call 'Create'": lambda f: f.answer("Create", 500),
     "There is no call None": lambda f: f.stall(None),

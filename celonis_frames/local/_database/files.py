@@ -54,7 +54,7 @@ def checked_path(path: str | os.PathLike[str] | None) -> str | None:
         )
     file = Path(given)
     ending = file.suffix.lower()
-    if ending in _OTHER_FORMATS and not is_duckdb(given):
+    if ending in _OTHER_FORMATS and not file.exists():
         raise ConfigError(
             f"{given!r} ends in {ending}, and the local Celonis keeps its tables in a DuckDB file. "
             f"Give a path such as {str(file.with_suffix('.duckdb'))!r}."
