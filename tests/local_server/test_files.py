@@ -148,13 +148,14 @@ def test_a_path_that_is_no_database_is_an_error(
 
 def test_a_file_that_is_no_database_stays_as_it_is(tmp_path: Path) -> None:
     """Whatever it is called."""
-    for name in ("orders.csv", "orders", "orders.duckdb"):
-        path = tmp_path / name
-        path.write_text("A;B\n1;2\n")
-        with pytest.raises(ConfigError, match="is not a DuckDB file"):
-            local.start(path)
-        assert path.read_text() == "A;B\n1;2\n"
-    assert len(list(tmp_path.iterdir())) == 3
+    for name in ("orders.csv", "orders", "orders.duckdb", "orders.db", "orders.parquet"):
+        for content in ("", "A;B\n1;2\n", "SQLite format 3\x00" * 100):
+            path = tmp_path / name
+            path.write_text(content)
+            with pytest.raises(ConfigError, match="is not a DuckDB file"):
+                local.start(path)
+            assert path.read_text() == content
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 @pytest.mark.parametrize("name", ["x.duckdb", "x.db", "x", ".x", "x.ddb", "x 2024.01", "ü.duckdb"])
@@ -168,9 +169,12 @@ def test_a_database_may_have_many_names(tmp_path: Path, name: str) -> None:
 
 def test_a_database_with_the_name_of_another_format_opens(tmp_path: Path) -> None:
     """An earlier version may have created it."""
-    duckdb.connect(str(tmp_path / "orders.csv")).close()
-    with local.start(tmp_path / "orders.csv") as celonis:
-        assert celonis.path == str(tmp_path / "orders.csv")
+    duckdb.connect(str(tmp_path / "x.duckdb")).close()
+    (tmp_path / "x.duckdb").rename(tmp_path / "orders.csv")
+    for rows in (3, 6):
+        with local.start(tmp_path / "orders.csv", limits=False) as celonis:
+            Client(celonis).push("P", TABLE, targetName="T", type="DELTA")
+            assert celonis.table("P", "T").num_rows == rows
 
 
 def test_memory_has_two_spellings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,9 @@ class Database:
                 files.create_database(self.path)
                 # Only `fold_log` makes checkpoints: DuckDB would create a new log for all to read.
                 self._connection.execute("SET checkpoint_threshold = '1000 TB'")
-            self._connection.execute(f"ATTACH {literal(self.path or ':memory:')} AS {DATABASE}")
+            # Without its type, DuckDB goes by the ending and the content of a file.
+            name = literal(self.path or ":memory:")
+            self._connection.execute(f"ATTACH {name} AS {DATABASE} (TYPE duckdb)")
         except (duckdb.Error, OSError) as error:
             self._connection.close()
             raise ConfigError(_open_error(self.path, error)) from error
@@ -163,11 +165,6 @@ def _set_up(cursor: Any) -> None:
 def _open_error(path: str | None, error: Exception) -> str:
     if path is None or not os.path.isfile(path):  # noqa: PTH113
         return f"The DuckDB file {path!r} cannot be opened: {error}"
-    if not files.is_duckdb(path):
-        return (
-            f"{path!r} is not a DuckDB file. Give the path of a DuckDB file, or of a file that "
-            "does not exist yet."
-        )
     return (
         f"The DuckDB file {path!r} cannot be opened ({error}). Check whether another local "
         "Celonis uses it."

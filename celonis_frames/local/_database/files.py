@@ -54,6 +54,11 @@ def checked_path(path: str | os.PathLike[str] | None) -> str | None:
         )
     file = Path(given)
     ending = file.suffix.lower()
+    if file.is_file() and not is_duckdb(given):
+        raise ConfigError(
+            f"{given!r} is not a DuckDB file. Give the path of a DuckDB file, or of a file that "
+            "does not exist yet."
+        )
     if ending in _OTHER_FORMATS and not file.exists():
         raise ConfigError(
             f"{given!r} ends in {ending}, and the local Celonis keeps its tables in a DuckDB file. "
@@ -74,12 +79,12 @@ def checked_path(path: str | os.PathLike[str] | None) -> str | None:
 
 
 def is_duckdb(path: str) -> bool:
-    """Whether there is a DuckDB file."""
+    """Whether a file is a DuckDB file. DuckDB itself goes by the ending of its name."""
     try:
         with Path(path).open("rb") as file:
             return file.read(12)[8:] == b"DUCK"
-    except OSError:
-        return False
+    except OSError:  # opening it in DuckDB tells why
+        return True
 
 
 def chunk_folder(path: str) -> str:
