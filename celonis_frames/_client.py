@@ -271,8 +271,9 @@ class Celonis:
             staging: An fsspec URL. All chunks are written there before the first is sent, so that
                 the frame is read once, and `resume` can finish a push that a crash interrupted.
             wait: Wait until the job ends; False returns once it is submitted.
-            timeout: Seconds for the whole push. If it expires during the upload, the job is
-                cancelled; after the submission the job continues on the server.
+            timeout: Seconds for the whole push, all calls and the reading of the frame included. If
+                it passes before the submission, the job is cancelled, which may take 5 seconds
+                more; after the submission the job continues on the server.
             progress: True and False force the progress bar; None is the connection's default, else
                 it is shown in notebooks and terminals.
             client: The connection to use instead of this one. The function `celonis_frames.push`
@@ -440,8 +441,7 @@ class Celonis:
         connected = client or self
         options = connected._options(locals(), mode="DELTA")
         check_order("delete", pool, table)
-        pool_id = connected.pool_id(pool)
-        status = push_frame(connected._api, frame, pool_id, table, options, deleted=True)
+        status = push_frame(connected._api, frame, pool, table, options, deleted=True)
         return mark_as_delete(status)
 
     def plan(  # noqa: D417  # the other parameters are those of `push`

@@ -21,7 +21,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's waits (between tries, between looks at a job) last a moment."""
     real = cancellation._sleep
     monkeypatch.setattr(
-        cancellation, "_sleep", lambda seconds, stop: real(min(seconds, 0.02), stop)
+        cancellation, "_sleep", lambda seconds, token: real(min(seconds, 0.02), token)
     )
     # All tests together submit more than a team may in an hour.
     monkeypatch.setattr(rate_limit, "PER_HOUR", 1_000_000)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -23,7 +21,7 @@ from celonis_frames._api.models import (
     read_pool,
     read_table,
 )
-from celonis_frames._concurrency.cancellation import CallAborter
+from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.multipart import MultipartFile, Payload
 from celonis_frames._http.responses import Response
 from celonis_frames._http.retry import RetryPolicy
@@ -39,18 +37,30 @@ _T = TypeVar("_T")
 class DataPushApi:
     """The calls. Every method raises `ApiError` if its call fails.
 
-    The policy says when to retry, by default never; only requests that read are retried here.
+    The policy says when to retry, by default never; only requests that read are retried here. The
+    token can end the calls: one that was not made because of it raises `Cancelled`, or
+    `ApiTimeoutError` after its deadline.
     """
 
-    def __init__(self, transport: Transport, *, policy: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        policy: RetryPolicy | None = None,
+        token: CancelToken | None = None,
+    ) -> None:
         self._transport = transport
         self.policy = policy or RetryPolicy(max_tries=1)
+        self.token = token or CancelToken()
         self.url = transport.url
 
-    def within(self, *, deadline: float | None, stop: threading.Event | None) -> DataPushApi:
-        """The same calls with a deadline, and an event that cancels their retries."""
-        policy = dataclasses.replace(self.policy, deadline=deadline, stop=stop)
-        return DataPushApi(self._transport, policy=policy)
+    def within(self, token: CancelToken) -> DataPushApi:
+        """The same calls under a token, which can end them."""
+        return DataPushApi(self._transport, policy=self.policy, token=token)
+
+    def _request(self, method: str, path: str, **options: Any) -> Response:
+        with self.token.calling():
+            return self._transport.request(method, path, **options)
 
     def _get(
         self,
@@ -62,7 +72,7 @@ class DataPushApi:
         policy: RetryPolicy | None = None,
     ) -> _T:
         return (policy or self.policy).call(
-            lambda: read(self._transport.request("GET", path, params=params, job_id=job_id))
+            lambda: read(self._request("GET", path, params=params, job_id=job_id)), self.token
         )
 
     def _list(self, path: str, read: Callable[[Response, Any], _T], **options: Any) -> list[_T]:
@@ -72,7 +82,7 @@ class DataPushApi:
 
     def create_job(self, pool_id: str, job: Mapping[str, Any]) -> Job:
         """Create a job from its fields by their API names."""
-        response = self._transport.request("POST", _jobs(pool_id), json=dict(job))
+        response = self._request("POST", _jobs(pool_id), json=dict(job))
         return read_job(response, response.json(), pool_id)
 
     def jobs(self, pool_id: str, *, policy: RetryPolicy | None = None) -> list[Job]:
@@ -99,15 +109,15 @@ class DataPushApi:
         """
         column = duplicate_removal_column
         query = None if column is None else {"duplicateRemovalColumn": column}
-        self._transport.request("POST", _jobs(pool_id, job_id), params=query, job_id=job_id)
+        self._request("POST", _jobs(pool_id, job_id), params=query, job_id=job_id)
 
     def delete_job(self, pool_id: str, job_id: str) -> None:
         """Delete a job and its logs; the table stays."""
-        self._transport.request("DELETE", _jobs(pool_id, job_id), job_id=job_id)
+        self._request("DELETE", _jobs(pool_id, job_id), job_id=job_id)
 
     def cancel_job(self, pool_id: str, job_id: str, *, read_timeout: float | None = None) -> None:
         """Cancel a job; `BadRequest` if it has ended."""
-        self._transport.request(
+        self._request(
             "POST", _jobs(pool_id, job_id, "cancel"), job_id=job_id, read_timeout=read_timeout
         )
 
@@ -120,25 +130,23 @@ class DataPushApi:
         deleted: bool = False,
         on_sent: Callable[[int], None] | None = None,
         read_timeout: float | None = None,
-        abort: CallAborter | None = None,
     ) -> None:
         """Upload a file into a job. Safe to repeat only if `chunks` shows that it did not arrive.
 
         With `deleted`, its rows are deleted by their keys instead of upserted. `on_sent` is called
         with the number of bytes sent since its last call; `read_timeout` (s) replaces that of the
-        connection; `abort` lets another thread end the upload.
+        connection.
 
         Raises:
             ApiError: If the call fails.
             FrameError: If the size of the file is not the one it announced.
         """
-        self._transport.request(
+        self._request(
             "POST",
             _jobs(pool_id, job_id, "chunks", "deleted" if deleted else "upserted"),
             body=MultipartFile(payload, on_sent=on_sent),
             job_id=job_id,
             read_timeout=read_timeout,
-            abort=abort,
         )
 
     def chunks(

@@ -1,60 +1,275 @@
-"""Cancellation: an event that ends waits, and calls that another thread can abort.
+"""Cancellation: one token that ends waits and calls, with a deadline.
 
-A thread that waits for a response cannot be stopped from outside. Its socket can be shut down: the
-call then fails at once, as if the connection had been lost.
+How it works:
+
+* A token is cancelled by one assignment, in any thread or in a signal handler. Waits look at it
+  every `POLL_SECONDS`; a call that has not begun raises `Cancelled` instead.
+* A thread that waits for a response cannot be stopped from outside, but its socket can be shut
+  down: the call then fails at once, as if the connection had been lost. Within a token's `calling`
+  block the connections report their sockets by `attach_socket`; `abort_calls` shuts them down.
+* A token with a deadline starts one daemon thread, ``celonis-deadline``, with its first call. It
+  waits for the deadline and then aborts the calls; `close` (the end of the token's ``with`` block)
+  ends and joins it.
+* What is done although the push was cancelled, such as cancelling its job, has a token of its own,
+  from `for_cleanup`.
 """
+
+# ruff: noqa: SLF001  # tokens and calls of this module look at each other
 
 from __future__ import annotations
 
 import contextlib
+import queue
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Self
 
 POLL_SECONDS = 0.1
-"""The main thread waits this long at a time: after a signal handler that a library installed, one
-long wait would continue."""
+"""Longest wait at a time: whoever waits in the main thread must look for the cancellation."""
+CLEANUP_SECONDS = 5.0
+"""Time limit (s) for everything that is done after the deadline or the cancellation."""
+_JOIN_SECONDS = 1.0
 
 _thread = threading.local()
 
 
-class CallAborter:
-    """Aborts the HTTP call made inside its ``with`` block when `trigger` is called."""
+class Cancelled(Exception):  # no error: the cancelling thread has the error, if there is one
+    """A wait ended, or a call was not made, because the push was cancelled."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._triggered = False
 
-    def trigger(self) -> None:
-        """Abort the current call and every later one."""
-        with self._lock:
-            self._triggered = True
-            if self._socket is not None:
-                _shut_down(self._socket)
+class CancelToken:
+    """Cancels waits and calls: from another thread, in a signal handler, or at a deadline.
 
-    def attach(self, sock: socket.socket | None) -> None:
-        """Set the socket that the call uses from now on; None: it uses none."""
-        with self._lock:
-            self._socket = sock
-            if self._triggered and sock is not None:
-                _shut_down(sock)
+    What cancels, ends or aborts its parent does so to the token. A ``with`` block closes it.
+
+    Args:
+        deadline: Time of `time.monotonic` at which everything under the token ends.
+        parent: The token of the whole, of which this one is a part.
+    """
+
+    def __init__(self, *, deadline: float | None = None, parent: CancelToken | None = None) -> None:
+        self._deadline, self._parent = deadline, parent
+        self._cancelled_at: float | None = None
+        self._abandoned = self._aborted = self._closed = False
+        self._calls: dict[_Call, socket.socket] = {}
+        self._watchdog: threading.Thread | None = None
+        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    @property
+    def deadline(self) -> float | None:
+        """When it expires, in seconds of `time.monotonic`: the earliest of its own and parents'."""
+        ends = [end for token in self._chain() if (end := token._own_deadline()) is not None]
+        return min(ends, default=None)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it or a parent was cancelled."""
+        return self._first_cancelled() is not None
+
+    @property
+    def expired(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.remaining() == 0.0
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nothing may wait any more, not even to clean up."""
+        return any(token._abandoned for token in self._chain())
+
+    def cancel(self) -> None:
+        """End all waits and begin no further call; calls in progress go on."""
+        self._cancelled_at = time.monotonic()
+
+    def abandon(self) -> None:
+        """Cancel it and what cleans up after it."""
+        self._abandoned = True
+        self.cancel()
+
+    def abort_calls(self) -> None:
+        """Break the connections of all calls in progress, and of every later one.
+
+        Takes no lock. Call it from another thread than that which makes the calls.
+        """
+        self._aborted = True
+        for sock in self._calls.copy().values():
+            _shut_down(sock)
+
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, at least 0; None if there is no deadline."""
+        deadline = self.deadline
+        return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+    def raise_if_cancelled(self) -> None:
+        """Raise Cancelled if it was cancelled; a deadline that has passed is no cancellation."""
+        if self.cancelled:
+            raise Cancelled
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, at most until the deadline. Every wait of the library goes through here.
+
+        Raises:
+            Cancelled: It was cancelled, before or meanwhile.
+        """
+        self.raise_if_cancelled()
+        remaining = self.remaining()
+        _sleep(seconds if remaining is None else min(seconds, remaining), self)
+        self.raise_if_cancelled()
+
+    def child(self, *, deadline: float | None = None) -> CancelToken:
+        """A token for a part of the work, which can be cancelled alone."""
+        return CancelToken(deadline=deadline, parent=self)
+
+    def for_cleanup(self) -> CancelToken:
+        """A token for what must be done although this one is cancelled or has expired.
+
+        Its deadline is `CLEANUP_SECONDS` after this one's, or after this one's cancellation, or
+        after its own first call, whichever is later. It is cancelled if this one is abandoned.
+        """
+        return _CleanupToken(self)
+
+    def calling(self) -> _Call:
+        """A ``with`` block in which the calls of this thread belong to the token."""
+        return _Call(self)
+
+    def close(self) -> None:
+        """End the thread that waits for the deadline; later calls have their timeouts only."""
+        self._closed = True
+        watchdog, self._watchdog = self._watchdog, None
+        if watchdog is not None:
+            self._ended.put(None)
+            with contextlib.suppress(RuntimeError):  # its start was interrupted
+                watchdog.join(_JOIN_SECONDS)
 
     def __enter__(self) -> Self:
-        _thread.aborter = self
         return self
 
     def __exit__(self, *_: object) -> None:
-        _thread.aborter = None
+        self.close()
+
+    def _chain(self) -> Iterator[CancelToken]:
+        token: CancelToken | None = self
+        while token is not None:
+            yield token
+            token = token._parent
+
+    def _own_deadline(self) -> float | None:
+        return self._deadline
+
+    def _own_cancelled(self) -> float | None:
+        return self._cancelled_at
+
+    def _first_cancelled(self) -> float | None:
+        times = [at for token in self._chain() if (at := token._own_cancelled()) is not None]
+        return min(times, default=None)
+
+    def _may_expire(self) -> bool:
+        return self._deadline is not None
+
+    def _attach(self, call: _Call, sock: socket.socket | None) -> None:
+        for token in self._chain():
+            if sock is None:
+                token._calls.pop(call, None)
+            else:
+                token._calls[call] = sock
+        # In this order: who aborts sets the flag first, and then looks for sockets.
+        if sock is not None and any(token._aborted for token in self._chain()):
+            _shut_down(sock)
+
+    def _watch(self) -> None:
+        for token in self._chain():
+            if token._watchdog is None and token._may_expire() and not token._closed:
+                # A daemon: the interpreter does not wait for it when it ends.
+                token._watchdog = watchdog = threading.Thread(
+                    target=token._abort_at_deadline, name="celonis-deadline", daemon=True
+                )
+                with contextlib.suppress(RuntimeError):  # no thread: read timeouts bound the calls
+                    watchdog.start()
+
+    def _abort_at_deadline(self) -> None:
+        while (remaining := self._until_abort()) > 0.0:
+            with contextlib.suppress(queue.Empty):
+                self._ended.get(timeout=min(remaining, threading.TIMEOUT_MAX))
+                return
+        self.abort_calls()
+
+    def _until_abort(self) -> float:
+        assert self._deadline is not None  # noqa: S101  # only then there is the thread
+        return self._deadline - time.monotonic()
+
+
+class _CleanupToken(CancelToken):
+    def __init__(self, origin: CancelToken) -> None:
+        super().__init__()
+        self._origin = origin
+        self._begin: float | None = None  # its first call
+
+    def _own_deadline(self) -> float | None:
+        ends = [
+            end
+            for end in (self._origin.deadline, self._origin._first_cancelled())
+            if end is not None
+        ]
+        begin = time.monotonic() if self._begin is None else self._begin
+        return max(min(ends), begin) + CLEANUP_SECONDS if ends else None
+
+    def _own_cancelled(self) -> float | None:
+        if self._origin.abandoned:
+            return self._origin._first_cancelled()
+        return super()._own_cancelled()
+
+    def _watch(self) -> None:
+        if self._begin is None:
+            self._begin = time.monotonic()
+        super()._watch()
+
+    def _may_expire(self) -> bool:
+        return True  # the origin may be cancelled while this one is in use
+
+    def _until_abort(self) -> float:
+        remaining = self.remaining()
+        return POLL_SECONDS if remaining is None else min(remaining, POLL_SECONDS)
+
+
+class _Call:
+    """The calls that a thread makes within a ``with`` block, one after the other."""
+
+    def __init__(self, token: CancelToken) -> None:
+        self.token = token
+        self._outer: _Call | None = None
+
+    def __enter__(self) -> Self:
+        self._outer = getattr(_thread, "call", None)
+        self.token._watch()
+        _thread.call = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _thread.call = self._outer
         self.attach(None)
+
+    def attach(self, sock: socket.socket | None) -> None:
+        """Set the socket that the call uses from now on; None: it uses none."""
+        self.token._attach(self, sock)
+
+
+def current_token() -> CancelToken | None:
+    """The token whose `calling` block this thread is in, if any."""
+    call: _Call | None = getattr(_thread, "call", None)
+    return None if call is None else call.token
+
+
+def pause(seconds: float) -> None:
+    """Wait within a call, as `CancelToken.sleep` of the token it is made under, if any."""
+    (current_token() or CancelToken()).sleep(seconds)
 
 
 def attach_socket(sock: socket.socket | None) -> None:
-    """Give the socket to the `CallAborter` whose ``with`` block this thread is in, if any."""
-    aborter: CallAborter | None = getattr(_thread, "aborter", None)
-    if aborter is not None:
-        aborter.attach(sock)
+    """Give the socket in use to the token whose `calling` block this thread is in, if any."""
+    call: _Call | None = getattr(_thread, "call", None)
+    if call is not None:
+        call.attach(sock)
 
 
 def _shut_down(sock: socket.socket) -> None:
@@ -63,52 +278,7 @@ def _shut_down(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-class Cancelled(Exception):  # no error: the cancelling thread has the error, if there is one
-    """A wait or a call ended because the push was cancelled."""
-
-
-def pause(seconds: float, stop: threading.Event | None = None) -> None:
-    """Wait. Every wait of the library goes through here.
-
-    Raises:
-        Cancelled: `stop` was set meanwhile.
-    """
-    _sleep(seconds, stop)
-    if stop is not None and stop.is_set():
-        raise Cancelled
-
-
-def _sleep(seconds: float, stop: threading.Event | None) -> None:
-    if stop is None:
-        time.sleep(seconds)
-    else:
-        stop.wait(seconds)
-
-
-class CancelEvent(threading.Event):
-    """An event that is set by assigning `cancelled`.
-
-    An assignment is one step, so no second interruption can come in between; `threading.Event.set`
-    takes a lock, which an interruption can leave taken.
-    """
-
-    cancelled = False
-    abandoned = False  # the main thread no longer waits for the work that it cancelled
-
-    def is_set(self) -> bool:
-        """Whether the event is set."""
-        return self.cancelled
-
-    def set(self) -> None:
-        """Set the event."""
-        self.cancelled = True
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the event is set or `timeout` seconds have passed; whether it is set."""
-        end = None if timeout is None else time.monotonic() + timeout
-        while not self.cancelled:
-            remaining = POLL_SECONDS if end is None else end - time.monotonic()
-            if remaining <= 0:
-                break
-            time.sleep(min(remaining, POLL_SECONDS))
-        return self.cancelled
+def _sleep(seconds: float, token: CancelToken) -> None:
+    end = time.monotonic() + seconds
+    while not token.cancelled and (left := end - time.monotonic()) > 0.0:
+        time.sleep(min(left, POLL_SECONDS))

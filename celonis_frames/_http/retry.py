@@ -9,13 +9,12 @@ from __future__ import annotations
 import enum
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from celonis_frames._concurrency.cancellation import Cancelled, pause
+from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiStatusError, ApiTimeoutError
 
 MAX_RETRY_AFTER = 120.0
@@ -61,38 +60,26 @@ class RetryPolicy:
         initial_backoff: Longest wait (s) before the second try. Each wait is drawn at random
             between half of its limit and the whole, so that clients do not retry all at once.
         max_backoff: Limit (s) of a wait; the limit doubles with each failure up to here.
-        deadline: Time of `time.monotonic` after which no further try starts; None: no deadline.
-        stop: Ends every wait when another thread sets it.
     """
 
     max_tries: int = 6
     max_seconds: float = 300.0
     initial_backoff: float = 0.5
     max_backoff: float = 30.0
-    deadline: float | None = None
-    stop: threading.Event | None = None
 
-    def start(self) -> RetryState:
-        """The state of one operation, before its first try."""
-        return RetryState(self)
+    def start(self, token: CancelToken) -> RetryState:
+        """The state of one operation, before its first try; `token` ends its waits."""
+        return RetryState(self, token)
 
-    def remaining(self) -> float | None:
-        """Seconds until the deadline, at least 0; None if there is no deadline."""
-        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
-
-    def raise_if_cancelled(self) -> None:
-        """Raise Cancelled if `stop` is set."""
-        if self.stop is not None and self.stop.is_set():
-            raise Cancelled
-
-    def call(self, function: Callable[[], _T]) -> _T:
+    def call(self, function: Callable[[], _T], token: CancelToken) -> _T:
         """Call a function that only reads, with retries, and return its result.
 
         Raises:
-            ApiError: If the server rejected the request, or the last try failed.
-            Cancelled: If `stop` was set.
+            ApiError: If the server rejected the request, or the last try before the deadline of
+                `token` failed.
+            Cancelled: If `token` was cancelled.
         """
-        state = self.start()
+        state = self.start(token)
         while True:
             try:
                 return function()
@@ -107,6 +94,7 @@ class RetryState:
     """The failures of one operation so far."""
 
     policy: RetryPolicy
+    token: CancelToken
     _failures: int = field(default=0, init=False)
     _begin: float = field(default=0.0, init=False)
 
@@ -114,10 +102,10 @@ class RetryState:
         """Wait before the next try.
 
         Raises:
-            ApiError: `error`, if the policy allows no further try.
-            Cancelled: If `stop` was set, which may be why the request failed.
+            ApiError: `error`, if the policy or the token's deadline allows no further try.
+            Cancelled: If the token was cancelled, which may be why the request failed.
         """
-        self.policy.raise_if_cancelled()
+        self.token.raise_if_cancelled()
         now = time.monotonic()
         self._begin = self._begin or now
         self._failures += 1
@@ -127,7 +115,7 @@ class RetryState:
         retry_after = getattr(error, "retry_after", None)
         if retry_after is not None:
             delay = max(delay, min(retry_after, MAX_RETRY_AFTER))
-        remaining = self.policy.remaining()
+        remaining = self.token.remaining()
         if (
             self._failures >= self.policy.max_tries
             or now - self._begin + delay > self.policy.max_seconds
@@ -143,4 +131,4 @@ class RetryState:
             f" {error.status_code}" if isinstance(error, ApiStatusError) else "",
             delay,
         )
-        pause(delay, self.policy.stop)
+        self.token.sleep(delay)

@@ -80,10 +80,15 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class _Attached:
-    """Mixed into a connection: reports the socket in use to the thread's `CallAborter`."""
+    """Mixed into a connection: reports the socket in use to the call's `CancelToken`."""
 
     sock: socket.socket | None
     response_class: Any = _FinalResponse
+
+    def _new_conn(self) -> socket.socket:
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]  # the connection's own
+        attach_socket(sock)  # a proxy may answer byte by byte
+        return sock
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]  # the connection's own

@@ -6,7 +6,6 @@ of them leaves this package, not even as the cause of another error.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import http.client
@@ -23,7 +22,7 @@ import requests
 import requests.auth
 import urllib3.exceptions
 
-from celonis_frames._concurrency.cancellation import CallAborter
+from celonis_frames._concurrency.cancellation import attach_socket, current_token
 from celonis_frames._http import responses
 from celonis_frames._http.auth import Auth, Secret
 from celonis_frames._http.messages import CallEvent, Listener, RawResponse, Request
@@ -34,7 +33,7 @@ from celonis_frames._http.session import close_session, new_session
 from celonis_frames._http.status_errors import redirect
 from celonis_frames._http.tls import resolve_ca_bundle, ssl_context
 from celonis_frames._urls import base_url
-from celonis_frames.exceptions import ConfigError
+from celonis_frames.exceptions import ApiTimeoutError, ConfigError
 
 DEFAULT_CONNECT_SECONDS = 10.0
 DEFAULT_READ_SECONDS = 60.0
@@ -161,14 +160,15 @@ class Transport:
         body: MultipartFile | None = None,
         job_id: str | None = None,
         read_timeout: float | None = None,
-        abort: CallAborter | None = None,
     ) -> responses.Response:
         """Send a request, with `json` or a file as its body, and return its successful response.
 
         The percent-encoded `path` follows the base URL; `read_timeout` (s) replaces that of the
-        transport; `abort` lets another thread end the request; errors name `job_id`.
+        transport; errors name `job_id`. The `CancelToken` in whose `calling` block this thread is
+        can end the request, and its deadline bounds all waits.
 
         Raises:
+            Cancelled: That token was cancelled before the request was sent.
             ApiConnectionError: If no connection could be made, or it broke.
             ApiTimeoutError: If the server did not respond in time.
             ApiStatusError: If the response is not a success, or too large.
@@ -183,7 +183,6 @@ class Transport:
             content_type=None if json is None else "application/json",
             body=body,
             read_timeout=read_timeout,
-            abort=abort,
         )
         self._open()
         credentials = self._credentials
@@ -219,7 +218,6 @@ class Transport:
         content_type: str | None = None,
         body: MultipartFile | None = None,
         read_timeout: float | None = None,
-        abort: CallAborter | None = None,
         hide: Sequence[Secret] = (),
         for_another: bool = False,
     ) -> RawResponse:
@@ -231,6 +229,9 @@ class Transport:
         read = self._timeouts.read if read_timeout is None else read_timeout
         # The connect timeout is also the socket's while a body is sent: a slow line needs more.
         connect = self._timeouts.connect if body is None else max(self._timeouts.connect, read)
+        left = _time_left(request)
+        if left is not None:
+            connect, read = min(connect, left), min(read, left)
         session = self._open()
         begin = time.monotonic()
         status: int | None = None
@@ -238,22 +239,19 @@ class Transport:
         content = b""
         error: BaseException | None = None
         try:
-            with (
-                abort or contextlib.nullcontext(),
-                session.request(
-                    request.method,
-                    request.url,
-                    params=params,
-                    data=_payload(data, body),
-                    headers={"Content-Type": content_type if body is None else body.content_type},
-                    auth=header,
-                    timeout=(connect, read),
-                    # The SSLContext decides; for True requests 2.32.2 would replace it.
-                    verify=self._ca_bundle,
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
-            ):
+            with session.request(
+                request.method,
+                request.url,
+                params=params,
+                data=_payload(data, body),
+                headers={"Content-Type": content_type if body is None else body.content_type},
+                auth=header,
+                timeout=(connect, read),
+                # The SSLContext decides; for True requests 2.32.2 would replace it.
+                verify=self._ca_bundle,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
                 status = response.status_code
                 # The secrets are no locals here: an error is raised from this frame.
                 headers, content = _read(response, [header.secret(), *(s.reveal() for s in hide)])
@@ -332,6 +330,27 @@ def log_call(event: CallEvent) -> None:
     )
 
 
+def _time_left(request: Request) -> float | None:
+    """Seconds until the deadline of the token this thread calls under; None if there is none.
+
+    Raises:
+        Cancelled: The token was cancelled.
+        ApiTimeoutError: The deadline has passed.
+    """
+    token = current_token()
+    if token is None:
+        return None
+    token.raise_if_cancelled()
+    left = token.remaining()
+    if left == 0.0:
+        raise ApiTimeoutError(
+            f"{request}: not sent, because timeout= had passed.",
+            sent=False,
+            **dataclasses.asdict(request),
+        )
+    return left
+
+
 def _payload(data: bytes | Secret | None, body: MultipartFile | None) -> Any:
     if body is not None:
         return body
@@ -356,6 +375,7 @@ def _read(response: requests.Response, secrets: Sequence[str]) -> tuple[Mapping[
         size += len(part)
         if size > (responses.MAX_RESPONSE_BYTES if response.ok else MAX_ERROR_BYTES):
             break
+    attach_socket(None)  # another thread may use the connection from now on
     headers = {
         name: redact(response.headers.get(name, "").encode("latin-1", "replace"), secrets).decode(
             "latin-1"

@@ -5,14 +5,14 @@ chunks it holds, the job is cancelled and a new one gets the same chunks, at mos
 
 How it works:
 
-* In the main thread, `deliver` runs in a thread of its own, ``celonis-deliver``, which an
-  interruption of the main thread cancels (see `celonis_frames._concurrency.interruption`). In any
-  other thread, or with a stop event, it runs in the calling thread.
-* That thread creates the job, takes the chunks from their iterator and hands each to `Uploads`,
-  which has a thread per upload and a bound on them. There is no queue: the iterator makes the next
-  chunk when it is asked for.
+* The calling thread creates the job, takes the chunks from their iterator and hands each to
+  `Uploads`, which has a thread per upload and a bound on them. There is no queue: the iterator
+  makes the next chunk when it is asked for.
+* The API's token cancels it, and its deadline ends it. In the main thread the caller puts a
+  `DeferredSignals` block around it, so that no signal interrupts a step of it.
 * If anything fails, the same thread closes the iterator, closes `Uploads` (which joins the upload
-  threads) and cancels the job.
+  threads) and cancels the job, under a token for clean-up. If a second signal abandons the token,
+  nothing waits any more: a daemon thread, ``celonis-cancel``, tries to cancel the job.
 * If the interpreter ends while a daemon thread delivers, `_cancel_at_exit` cancels its job.
 """
 
@@ -23,33 +23,30 @@ import contextlib
 import dataclasses
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Protocol
 
 from celonis_frames._api.client import DataPushApi
-from celonis_frames._concurrency.cancellation import CallAborter, CancelEvent, Cancelled
-from celonis_frames._concurrency.interruption import run_uninterrupted
-from celonis_frames._concurrency.signals import in_main_thread
+from celonis_frames._concurrency.cancellation import CLEANUP_SECONDS, Cancelled, CancelToken
 from celonis_frames._formatting import counted
 from celonis_frames._http.multipart import Payload
 from celonis_frames._jobs.cancel import cancel
 from celonis_frames._jobs.orphans import Orphans
 from celonis_frames._jobs.polling import wait_for
 from celonis_frames._jobs.submission import submit
+from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._jobs.uploads import AmbiguousUploads, UploadProgress, Uploads
 from celonis_frames.exceptions import (
     ApiError,
     CelonisFramesError,
-    JobTimeout,
     UploadUncertain,
 )
 
 MAX_JOBS = 3
 """Jobs created for one push, before the push fails."""
-SHUTDOWN_CANCEL_SECONDS = 5.0
-"""Time limit (s) for cancelling the job on shutdown."""
 RECOUNT_SECONDS = 1.0
 """Age of a count after which the chunks are counted again before the submission."""
 CANCEL_WAIT_SECONDS = 60.0
@@ -139,14 +136,17 @@ class _Attempt:
     submitting: bool = False
     pid: int = dataclasses.field(default_factory=os.getpid)
 
-    def cancel(self, *, seconds: float | None = None) -> str:
-        """Stop the uploads, cancel the job and return its state; limit and errors as `cancel`."""
+    def cancel(self, token: CancelToken) -> str:
+        """Stop the uploads, cancel the job under a token for clean-up, and return its state.
+
+        Errors as `cancel`.
+        """
         self.uploads.close()
-        state = cancel(self.api, self.pool_id, self.job_id, seconds=seconds)
+        api = self.api.within(token)
+        state = cancel(api, self.pool_id, self.job_id)
         if self.submitting:
             # The job may have been running, and may have ended before it was cancelled.
-            timeout = seconds or CANCEL_WAIT_SECONDS
-            return wait_for(self.api, self.pool_id, self.job_id, timeout=timeout).state
+            return wait_for(api, self.pool_id, self.job_id, timeout=CANCEL_WAIT_SECONDS).state
         return state
 
 
@@ -159,11 +159,12 @@ def _cancel_at_exit() -> None:
     for attempt in list(_open_attempts):
         if attempt.pid != os.getpid():
             continue  # this is a forked child: the job and its sockets are the parent's
-        stop = attempt.api.policy.stop
-        if isinstance(stop, CancelEvent) and stop.abandoned:
-            continue  # the main thread has already waited for it
-        with contextlib.suppress(CelonisFramesError):
-            attempt.cancel(seconds=SHUTDOWN_CANCEL_SECONDS)
+        if not attempt.api.token.abandoned:
+            with (
+                contextlib.suppress(CelonisFramesError, Cancelled),
+                CancelToken(deadline=time.monotonic() + CLEANUP_SECONDS) as token,
+            ):
+                attempt.cancel(token)
 
 
 def deliver(
@@ -176,101 +177,103 @@ def deliver(
 ) -> None:
     """Send chunks as one job and submit it.
 
-    The deadline and the stop event are those of the API's retry policy. The seconds of each stage
-    are added to `timings`.
+    The API's token cancels it. The seconds of each stage are added to `timings`.
 
     Raises:
         FrameError: A chunk cannot be made or read.
-        Cancelled: Another thread cancelled the push. The job is cancelled.
+        Cancelled: The token was cancelled. The job is cancelled, or the notes say why not.
         ApiError: A call was rejected, or failed at the last retry. The job is cancelled.
-        JobTimeout: The deadline has passed. The job is cancelled.
+        JobTimeout: The token's deadline has passed. The job is cancelled.
         UploadUncertain: It could not be determined what `MAX_JOBS` jobs held.
-        KeyboardInterrupt, SystemExit: The user or the system ends the process. The job is
-            cancelled, or the notes say why not.
     """
-    if api.policy.stop is not None or not in_main_thread():
-        _deliver(api, CallAborter(), delivery, result, progress, timings)
-        return
-    deadline = api.policy.deadline
-    run_uninterrupted(
-        lambda stop, aborter: _deliver(
-            api.within(deadline=deadline, stop=stop), aborter, delivery, result, progress, timings
-        )
-    )
+    with api.token.for_cleanup() as cleanup:
+        _deliver(api, cleanup, delivery, result, progress, timings)
 
 
 def _deliver(
     api: DataPushApi,
-    aborter: CallAborter,
+    cleanup: CancelToken,
     delivery: Delivery,
     result: DeliveryResult,
     progress: DeliveryProgress,
     timings: dict[str, float],
 ) -> None:
-    """As `deliver`. `aborter` ends every call but those that clean up."""
     pool_id, job_id, journal = delivery.pool_id, delivery.job_id, delivery.journal
     orphans = Orphans(api, pool_id, delivery.body, lost=int(delivery.orphaned))
-    shutdown = False
     try:
-        for number in range(1, MAX_JOBS + 1):
-            # 1. Create the job, unless an earlier process left one behind.
-            left_behind = job_id is not None
-            begin = time.monotonic()
-            if job_id is None:
-                with aborter:
-                    job_id = orphans.create()
-            begin = _record_time(timings, "create", begin)
-            uploads = Uploads(api, pool_id, job_id, workers=delivery.workers, progress=progress)
-            attempt = _Attempt(api, pool_id, job_id, uploads)
-            _open_attempts.add(attempt)
-            result.begin(job_id)
-            try:
-                if journal is not None and not left_behind:
-                    journal.created(job_id)
-                # 2. Upload the chunks and count them.
-                progress.stage("uploading")
-                with aborter:
-                    _upload(uploads, delivery, result, left_behind=left_behind)
-                begin = _record_time(timings, "upload", begin)
-                # 3. Submit the job.
-                _submit(attempt, delivery, aborter, progress)
-                _record_time(timings, "execute", begin)
-            except AmbiguousUploads as reason:
-                # 4a. Cancel the job and begin a new one.
-                _replace_job(attempt, reason, last=number == MAX_JOBS)
-                _log.warning("job %s was cancelled (%s); a new job is created", job_id, str(reason))
-                progress.restart()
-                job_id = None
-                continue
-            except BaseException as error:
-                # 4b. Cancel the job and raise, unless the job turns out to be executed.
-                if _cancel_after_error(attempt, error):
-                    raise
-            finally:
-                _open_attempts.discard(attempt)
-            result.submitted = True
-            # 5. After any doubt, count the chunks once more.
-            if uploads.has_unknown:
-                with aborter:
+        try:
+            for number in range(1, MAX_JOBS + 1):
+                # 1. Create the job, unless an earlier process left one behind.
+                left_behind = job_id is not None
+                begin = time.monotonic()
+                if job_id is None:
+                    with timeout_error(api.token, "while the job was created"):
+                        job_id = orphans.create()
+                begin = _record_time(timings, "create", begin)
+                uploads = Uploads(api, pool_id, job_id, workers=delivery.workers, progress=progress)
+                attempt = _Attempt(api, pool_id, job_id, uploads)
+                _open_attempts.add(attempt)
+                result.begin(job_id)
+                try:
+                    if journal is not None and not left_behind:
+                        journal.created(job_id)
+                    # 2. Upload the chunks and count them.
+                    progress.stage("uploading")
+                    with timeout_error(
+                        api.token, f"while chunks were sent to job {job_id}", job_id=job_id
+                    ):
+                        _upload(uploads, delivery, result, left_behind=left_behind)
+                    begin = _record_time(timings, "upload", begin)
+                    # 3. Submit the job.
+                    _submit(attempt, delivery, progress)
+                    _record_time(timings, "execute", begin)
+                except AmbiguousUploads as reason:
+                    # 4a. Cancel the job and begin a new one.
+                    _replace_job(attempt, cleanup, reason, last=number == MAX_JOBS)
+                    _log.warning(
+                        "job %s was cancelled (%s); a new job is created", job_id, str(reason)
+                    )
+                    progress.restart()
+                    job_id = None
+                    continue
+                except BaseException as error:
+                    # 4b. Cancel the job and raise, unless the job turns out to be executed.
+                    if _cancel_after_error(attempt, cleanup, error):
+                        raise
+                finally:
+                    _open_attempts.discard(attempt)
+                result.submitted = True
+                # 5. After any doubt, count the chunks once more.
+                if uploads.has_unknown:
                     check_surplus(api, pool_id, job_id, uploads.chunks)
-            return
-        raise AssertionError("the last job returns or raises")
-    except BaseException as error:
-        shutdown = _is_shutdown(error)
+                return
+            raise AssertionError("the last job returns or raises")
+        finally:
+            # 6. Cancel jobs whose id was lost.
+            if not api.token.abandoned:
+                orphans.sweep(cleanup)
+    except BaseException:
+        if api.token.abandoned:
+            # Nobody waits for it: the process may end before.
+            done = {result.job_id} if result.submitted else set()
+            job_ids = (orphans.created | {result.job_id}) - done - {""}
+            threading.Thread(
+                target=orphans.cancel_all, args=(job_ids,), name="celonis-cancel", daemon=True
+            ).start()
         raise
-    finally:
-        # 6. Cancel jobs whose id was lost.
-        orphans.sweep(seconds=SHUTDOWN_CANCEL_SECONDS if shutdown else None)
 
 
-def _submit(
-    attempt: _Attempt, delivery: Delivery, aborter: CallAborter, progress: DeliveryProgress
-) -> None:
+def _submit(attempt: _Attempt, delivery: Delivery, progress: DeliveryProgress) -> None:
     progress.stage("submitting")
     if delivery.journal is not None:
         delivery.journal.submitting(attempt.job_id)
     attempt.submitting = True
-    with aborter:
+    with timeout_error(
+        attempt.api.token,
+        f"while job {attempt.job_id} was submitted",
+        outcome_known=False,
+        job_id=attempt.job_id,
+    ):
         submit(
             attempt.api, attempt.pool_id, attempt.job_id,
             duplicate_removal_column=delivery.duplicate_removal_column,
@@ -296,7 +299,8 @@ def check_surplus(api: DataPushApi, pool_id: str, job_id: str, sent: int) -> Non
     if surplus <= 0:
         return
     state = ""
-    with contextlib.suppress(CelonisFramesError):
+    with contextlib.suppress(CelonisFramesError, Cancelled), api.token.for_cleanup() as token:
+        api = api.within(token)
         cancel(api, pool_id, job_id)
         state = wait_for(api, pool_id, job_id, timeout=CANCEL_WAIT_SECONDS).state
     raise UploadUncertain(
@@ -347,14 +351,16 @@ def _upload(
     uploads.finish()
 
 
-def _replace_job(attempt: _Attempt, reason: AmbiguousUploads, *, last: bool) -> None:
+def _replace_job(
+    attempt: _Attempt, cleanup: CancelToken, reason: AmbiguousUploads, *, last: bool
+) -> None:
     """Cancel a job, so that a new one can take its place, unless it may have been executed."""
     job_id, state, why = attempt.job_id, "", ""
     try:
-        state = attempt.cancel()
-    except CelonisFramesError as error:
-        _log.warning("job %s could not be cancelled: %s", job_id, error.message)
-        why = error.message
+        state = attempt.cancel(cleanup)
+    except (CelonisFramesError, Cancelled) as error:
+        why = _why(error)
+        _log.warning("job %s could not be cancelled: %s", job_id, why)
     if state != "CANCELED" and attempt.submitting:
         raise UploadUncertain(
             f"The upload to job {job_id} could not be verified ({reason}), and the job may have "
@@ -371,24 +377,21 @@ def _replace_job(attempt: _Attempt, reason: AmbiguousUploads, *, last: bool) -> 
         ) from None
 
 
-def _is_shutdown(error: BaseException) -> bool:
-    """Whether the push ends because of an interruption, a cancellation or its timeout."""
-    return not isinstance(error, Exception) or isinstance(error, JobTimeout | Cancelled)
-
-
-def _cancel_after_error(attempt: _Attempt, error: BaseException) -> bool:
+def _cancel_after_error(attempt: _Attempt, cleanup: CancelToken, error: BaseException) -> bool:
     """Cancel the job of a push that failed; False if the job turns out to be executed.
 
     A note about the job is added to the error, which stays the one to raise.
     """
     job_id = attempt.job_id
+    if not isinstance(error, Exception):
+        attempt.api.token.cancel()  # the process ends: there is little time
     ours = isinstance(error, CelonisFramesError)
     if ours and not getattr(error, "job_id", None):
         error.job_id = job_id  # type: ignore[attr-defined]  # on every error
     try:
-        state = attempt.cancel(seconds=SHUTDOWN_CANCEL_SECONDS if _is_shutdown(error) else None)
+        state = attempt.cancel(cleanup)
     except Exception as second:  # of any kind: the first error is the one to raise
-        why = second.message if isinstance(second, CelonisFramesError) else repr(second)
+        why = _why(second)
         _log.warning("job %s could not be cancelled: %s", job_id, why)
         error.add_note(
             f"Job {job_id} could not be cancelled ({why}). "
@@ -409,6 +412,12 @@ def _cancel_after_error(attempt: _Attempt, error: BaseException) -> bool:
         )
         return False
     return True
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, Cancelled):
+        return "a second signal ended the push"
+    return error.message if isinstance(error, CelonisFramesError) else repr(error)
 
 
 def _record_time(timings: dict[str, float], name: str, begin: float) -> float:

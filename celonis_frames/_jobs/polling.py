@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
-from celonis_frames._concurrency.cancellation import pause
+from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.retry import MAX_RETRY_AFTER, Outcome, RetryPolicy, outcome
 from celonis_frames.exceptions import ApiError, JobFailed, JobTimeout
 
@@ -22,6 +23,8 @@ LAST_DELAY = 17.0
 MAX_SILENCE = 900.0
 """Seconds without a response before polling fails, if no timeout is given: the job goes on during
 a network outage."""
+MIN_SECONDS = 1.0
+"""Seconds for one look at a job, however little of a timeout is left: it may have ended."""
 _ONCE = RetryPolicy(max_tries=1)
 MAX_LOG_LINES = 5
 MAX_LOG_LINE = 500
@@ -45,21 +48,26 @@ def wait_for(
 
     Polls after 0, 0.02, 0.08, 0.29, 0.94, … s, later every 17 s: ten times in the first minute.
     After a failed poll (no connection, no response in time, 429, 5xx, an unreadable response)
-    polling goes on as long as `timeout` allows; without one, for 15 minutes. `on_job` is called
-    with the job after every response. `sleep` and `clock` (seconds) are for tests.
+    polling goes on as long as `timeout` and the deadline of the API's token allow; without one, for
+    15 minutes. `on_job` is called with the job after every response. `sleep` and `clock` (seconds)
+    are for tests.
 
     Raises:
         JobTimeout: The timeout has passed; the job continues on the server.
         ApiError: The job's state cannot be read.
+        Cancelled: The API's token was cancelled.
     """
+    with within_timeout(api, timeout) as (limited, left):
 
-    def fetch() -> Job:
-        job = api.job(pool_id, job_id, policy=_ONCE)
-        if on_job is not None:
-            on_job(job)
-        return job
+        def fetch() -> Job:
+            job = limited.job(pool_id, job_id, policy=_ONCE)
+            if on_job is not None:
+                on_job(job)
+            return job
 
-    return _poll(fetch, lambda job: job.state in ENDED, job_id, timeout, sleep, clock)
+        return _poll(
+            fetch, lambda job: job.state in ENDED, job_id, left, limited.token, sleep, clock
+        )
 
 
 def wait_for_all(
@@ -80,21 +88,41 @@ def wait_for_all(
         ApiError: The jobs' states cannot be read.
     """
     ended: dict[str, Job] = {}
+    with within_timeout(api, timeout) as (limited, left):
 
-    def fetch() -> dict[str, Job]:
-        listed = {job.id: job for job in api.jobs(pool_id, policy=_ONCE)}
-        for job_id in job_ids:
-            if job_id in ended:
-                continue
-            # The list may be incomplete: a job that is not in it is read by its id.
-            job = listed.get(job_id) or api.job(pool_id, job_id, policy=_ONCE)
-            if job.state in ENDED:
-                ended[job_id] = job
-            if on_job is not None:
-                on_job(job)
-        return ended
+        def fetch() -> dict[str, Job]:
+            listed = {job.id: job for job in limited.jobs(pool_id, policy=_ONCE)}
+            for job_id in job_ids:
+                if job_id in ended:
+                    continue
+                # The list may be incomplete: a job that is not in it is read by its id.
+                job = listed.get(job_id) or limited.job(pool_id, job_id, policy=_ONCE)
+                if job.state in ENDED:
+                    ended[job_id] = job
+                if on_job is not None:
+                    on_job(job)
+            return ended
 
-    return _poll(fetch, lambda found: len(found) == len(job_ids), ", ".join(job_ids), timeout)
+        names = ", ".join(job_ids)
+        return _poll(fetch, lambda found: len(found) == len(job_ids), names, left, limited.token)
+
+
+@contextlib.contextmanager
+def within_timeout(
+    api: DataPushApi, timeout: float | None = None
+) -> Iterator[tuple[DataPushApi, float | None]]:
+    """The same calls, bounded by `timeout` too, and the seconds that they are bounded to.
+
+    If less than `MIN_SECONDS` is left, a call may still take that long.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    with api.token.child(deadline=end) as token:
+        left = token.remaining()
+        if left is None or left >= MIN_SECONDS:
+            yield api.within(token), left
+            return
+    with CancelToken(deadline=time.monotonic() + MIN_SECONDS) as token:
+        yield api.within(token), left
 
 
 def _poll(
@@ -102,6 +130,7 @@ def _poll(
     done: Callable[[_T], bool],
     names: str,
     timeout: float | None,
+    token: CancelToken,
     sleep: Callable[[float], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> _T:
@@ -135,7 +164,7 @@ def _poll(
             if left <= 0:
                 raise timed_out(names, seen if isinstance(seen, Job) else None, timeout or 0.0)
             wait = min(wait, left)
-        (sleep or pause)(wait)
+        (sleep or token.sleep)(wait)
         delay = min(delay * GROWTH, LAST_DELAY)
 
 
@@ -156,11 +185,12 @@ def _line(line: str) -> str:
     return "  " + (line if len(line) <= MAX_LOG_LINE else line[: MAX_LOG_LINE - 1] + "…")
 
 
-def timed_out(job_id: str, job: Job | None, timeout: float) -> JobTimeout:
+def timed_out(job_id: str, job: Job | None, timeout: float | None) -> JobTimeout:
     """The error for a job, as last seen, that has not ended within `timeout` seconds."""
     state = "in an unknown state" if job is None else job.state
+    when = "when timeout= passed" if timeout is None else f"after {round(timeout, 1):g} s"
     return JobTimeout(
-        f"Job {job_id} is still {state} after {timeout:g} s. It continues on the server: wait for "
+        f"Job {job_id} is still {state} {when}. It continues on the server: wait for "
         "it with celonis.job(pool, id).wait(), or stop it with .cancel(). Do not push the same "
         "frame again before it has ended.",
         job_id=job_id,

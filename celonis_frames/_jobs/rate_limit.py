@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from celonis_frames._concurrency.cancellation import pause
+from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._formatting import counted
 from celonis_frames.exceptions import RateLimited
 
@@ -50,20 +50,15 @@ class SubmissionLimit:
         self._hour, self._in_hour = 0, 0
         self._closed_until = 0.0
 
-    def wait(
-        self,
-        *,
-        left: float | None,
-        announce: Callable[[str], None],
-        stop: threading.Event | None = None,
-    ) -> None:
+    def wait(self, token: CancelToken, *, announce: Callable[[str], None]) -> None:
         """Return when a submission may be made, and count it. A long wait is announced with a text.
 
         Raises:
-            RateLimited: The wait would last longer than the seconds `left` (None: no limit); the
-                message says when the next hour begins.
-            Cancelled: `stop` was set.
+            RateLimited: The wait would last beyond the token's deadline; the message says when the
+                next hour begins.
+            Cancelled: The token was cancelled.
         """
+        left = token.remaining()
         end = None if left is None else self._clock() + left
         while True:
             with self._lock:
@@ -86,7 +81,7 @@ class SubmissionLimit:
                 text = f"waiting until {when} UTC, when submissions are accepted again"
                 _log.warning("%s (10 a second and 250 an hour for a team)", text)
                 announce(text)
-            pause(until - now, stop)
+            token.sleep(until - now)
             with self._lock:
                 # The wait is over even if the clock was set back. Unless another submission was
                 # rejected meanwhile, for longer.

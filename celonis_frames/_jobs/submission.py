@@ -36,13 +36,13 @@ def submit(
         Cancelled: Another thread cancelled the push.
         UploadUncertain: It is unknown whether the job was submitted.
     """
-    policy = api.policy
-    limit, retries, unknown, rejections = limit_for(api.url), policy.start(), False, 0
+    token, limit, retries = api.token, limit_for(api.url), api.policy.start(api.token)
+    unknown, rejections = False, 0
     while True:
-        limit.wait(left=policy.remaining(), announce=announce, stop=policy.stop)
+        limit.wait(token, announce=announce)
         if recount is not None:
             recount()
-        policy.raise_if_cancelled()
+        token.raise_if_cancelled()
         try:
             api.execute_job(pool_id, job_id, duplicate_removal_column=duplicate_removal_column)
         except RateLimited as error:

@@ -8,8 +8,8 @@ How it works:
   final failure is stored and raised by the next call of `send` or `finish`.
 * If it is unknown whether the server received a chunk, the thread ends. The delivering thread waits
   until no upload runs, reads the server's list of chunks, and sends again what is not in it.
-* `Uploads.close` sets the stop event, aborts the calls of all threads and joins them, at most 5 s.
-  `finish` returns after all threads have ended.
+* `Uploads.close` cancels the token of the uploads, a child of the API's, aborts their calls and
+  joins the threads, at most 5 s. `finish` returns after all threads have ended.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from typing import Protocol, TypeVar
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Chunk
-from celonis_frames._concurrency.cancellation import CallAborter, Cancelled, pause
+from celonis_frames._concurrency.cancellation import Cancelled, CancelToken
 from celonis_frames._formatting import counted
 from celonis_frames._http.multipart import Payload
 from celonis_frames._http.retry import Outcome, RetryState, outcome
-from celonis_frames.exceptions import ApiError, JobTimeout, UploadUncertain
+from celonis_frames._jobs.timeouts import raise_if_expired
+from celonis_frames.exceptions import ApiError, UploadUncertain
 
 RECONCILE_DELAYS = (0.5, 2.0)
 """Delays (s) between polls for an upload with unknown outcome before it is treated as lost."""
@@ -68,7 +69,6 @@ class _Item:
     payload: Payload
     deleted: bool
     retries: RetryState
-    abort: CallAborter
     counted: int = 0
     error: ApiError | None = None
 
@@ -86,9 +86,9 @@ class Uploads:
     ) -> None:
         self._api, self._pool_id, self._job_id = api, pool_id, job_id
         self._workers, self._progress = workers, progress
-        self._stop = threading.Event()
-        # Uploads have a stop event of their own: one that fails ends the others.
-        self._upload_policy = dataclasses.replace(api.policy, stop=self._stop)
+        # Uploads have a token of their own, with which `close` ends them.
+        self._token: CancelToken = api.token.child()
+        self._upload_api = api.within(self._token)
         self._changed = threading.Condition()
         self._running: dict[_Item, threading.Thread] = {}
         self._unknown: list[_Item] = []
@@ -135,7 +135,7 @@ class Uploads:
         """
         self._wait(self._workers - 1)
         self.chunks += 1
-        self._start(_Item(payload, deleted, self._upload_policy.start(), CallAborter()))
+        self._start(_Item(payload, deleted, self._api.policy.start(self._token)))
 
     def finish(self) -> None:
         """Return when the job holds every chunk exactly once. Raises as `send`."""
@@ -156,15 +156,14 @@ class Uploads:
 
     def close(self) -> None:
         """Abort all uploads and wait until their threads have ended, at most 5 s."""
-        self._stop.set()
+        self._token.cancel()
+        self._token.abort_calls()
         with self._changed:
-            running = dict(self._running)
-        for item in running:
-            item.abort.trigger()
+            running = list(self._running.values())
         end = time.monotonic() + UPLOAD_JOIN_SECONDS
-        for thread in running.values():
-            if thread.ident is not None:  # its start may have been interrupted
-                thread.join(max(0.0, end - time.monotonic()))
+        for thread in running:
+            while thread.is_alive() and not self._token.abandoned and time.monotonic() < end:
+                thread.join(POLL_SECONDS)
 
     def _start(self, item: _Item) -> None:
         # Daemon threads: neither the interpreter's end nor a second Ctrl-C waits for an upload.
@@ -187,7 +186,7 @@ class Uploads:
             failure = error
         with self._changed:
             del self._running[item]
-            if failure is not None and self._failure is None and not self._stop.is_set():
+            if failure is not None and self._failure is None and not self._token.cancelled:
                 self._failure = failure
             self._changed.notify_all()
         # An error in its own traceback's frame would live until the next garbage collection.
@@ -195,21 +194,20 @@ class Uploads:
 
     def _upload(self, item: _Item) -> None:
         def on_sent(size: int) -> None:
-            if self._stop.is_set():
-                raise Cancelled
+            self._token.raise_if_cancelled()
             item.counted += size
             self._progress.sent(size)
 
         while True:
             try:
-                self._api.upload_chunk(
+                self._upload_api.upload_chunk(
                     self._pool_id, self._job_id, item.payload,
-                    deleted=item.deleted, on_sent=on_sent, abort=item.abort,
+                    deleted=item.deleted, on_sent=on_sent,
                 )  # fmt: skip
             except ApiError as error:
                 self._progress.sent(-item.counted)
                 item.counted = 0
-                if self._stop.is_set():
+                if self._token.cancelled:
                     raise Cancelled from None
                 known = outcome(error)
                 if known is Outcome.REJECTED:
@@ -304,12 +302,11 @@ class Uploads:
             ) from error
 
     def _sleep(self, seconds: float) -> None:
-        left = self._api.policy.remaining()
-        pause(seconds if left is None else min(seconds, left), self._api.policy.stop)
+        self._api.token.sleep(seconds)
         self.raise_if_failed()
 
     def _poll_interval(self) -> float:
-        left = self._api.policy.remaining()
+        left = self._api.token.remaining()
         return POLL_SECONDS if left is None else max(0.001, min(POLL_SECONDS, left))
 
     def raise_if_failed(self) -> None:
@@ -319,15 +316,13 @@ class Uploads:
         """
         if self._failure is not None:
             raise self._failure
-        self._api.policy.raise_if_cancelled()
-        if self._stop.is_set():  # closed by another thread: an aborted upload is no unknown outcome
-            raise Cancelled
-        if self._api.policy.remaining() == 0.0:
-            raise JobTimeout(
-                f"timeout= passed during the upload to job {self._job_id}, after "
-                f"{counted(self.chunks, 'chunk')}; nothing was executed. Give a longer timeout=.",
-                job_id=self._job_id,
-            )
+        # Cancelled, or closed by another thread: an aborted upload is no unknown outcome.
+        self._token.raise_if_cancelled()
+        raise_if_expired(
+            self._token,
+            f"during the upload to job {self._job_id}, after {counted(self.chunks, 'chunk')}",
+            job_id=self._job_id,
+        )
 
 
 def check_no_duplicates(chunks: list[Chunk]) -> None:

@@ -1,29 +1,32 @@
 """The push pipeline: prepare, validate, upload, execute, wait.
 
-How it works: the calling thread prepares and validates the frames; `deliver` uploads and submits,
-in a thread of its own if the caller is the main thread (see `celonis_frames._jobs.delivery`); the
-calling thread then polls the job. `celonis_frames._encoding.encoder` encodes in threads that the
-chunk iterator starts and ends.
+How it works: the calling thread prepares and validates the frames, uploads and submits (see
+`celonis_frames._jobs.delivery`), and then polls the job. `celonis_frames._encoding.encoder` encodes
+in threads that the chunk iterator starts and ends. All calls and waits are under one `CancelToken`,
+whose deadline is that of ``timeout=``. Signals are deferred during the delivery only: while the
+frame is read, which may run the caller's code, and while the job is polled they raise at once.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
-from celonis_frames._concurrency.signals import termination_as_system_exit
+from celonis_frames._concurrency.cancellation import CancelToken
+from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._formatting import counted
 from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
-from celonis_frames._jobs.polling import failure, wait_for
+from celonis_frames._jobs.polling import failure, timed_out, wait_for, within_timeout
+from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._push.job_request import job_body
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame, prepare
@@ -32,6 +35,7 @@ from celonis_frames._push.status import PushStatus
 from celonis_frames._push.verification import Verification
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
+from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import ApiError, FrameError, JobError
 
 logger = logging.getLogger("celonis_frames")
@@ -48,7 +52,8 @@ def push_frame(
     options: PushOptions,
     *,
     deleted: bool = False,
-    stop: threading.Event | None = None,
+    token: CancelToken | None = None,
+    delivered: DeliveryResult | None = None,
     on_submitted: OnSubmitted | None = None,
 ) -> PushStatus:
     """Prepare a frame and send it; `deleted` sends its keys as rows to delete. See `push_prepared`.
@@ -59,8 +64,9 @@ def push_frame(
     begin = time.monotonic()
     prepared = prepare(frame, table, options, deleted=deleted)
     return push_prepared(
-        api, [prepared], pool, table, options, begin=begin, stop=stop, on_submitted=on_submitted
-    )
+        api, [prepared], pool, table, options, begin=begin, token=token, delivered=delivered,
+        on_submitted=on_submitted,
+    )  # fmt: skip
 
 
 def push_prepared(
@@ -72,7 +78,8 @@ def push_prepared(
     *,
     begin: float,
     checked: bool = False,
-    stop: threading.Event | None = None,
+    token: CancelToken | None = None,
+    delivered: DeliveryResult | None = None,
     on_submitted: OnSubmitted | None = None,
 ) -> PushStatus:
     """Send frames as one job, in their order, and wait for the job if `options` say so.
@@ -85,23 +92,28 @@ def push_prepared(
         options: The checked options.
         begin: When the push began, in seconds of `time.monotonic`.
         checked: Whether `PreparedFrame.check` was already called for each.
-        stop: Cancels the push when another thread sets it; `Cancelled` is raised.
+        token: Cancels the push when another thread cancels it; `Cancelled` is raised. ``timeout=``
+            counts besides its deadline.
+        delivered: Updated during the push, so that the caller knows its job.
         on_submitted: Called as soon as the job is submitted. The caller then has to call
             `Verification.check_after`.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: As `celonis_frames.push`.
     """
-    deadline = None if options.timeout is None else begin + options.timeout
     timings: dict[str, float] = {}
-    whole, api = api, api.within(deadline=deadline, stop=stop)
     with ExitStack() as stack:
         # 1. Look up the pool and the data connection, begin the stage.
         stack.enter_context(termination_as_system_exit())
         for prepared in frames:
             stack.callback(prepared.close)
-        pool_id = lookup.pool_id(whole, pool)
-        connection_id = lookup.connection_id(whole, pool_id, options.connection)
+        token = stack.enter_context(limit(token, begin, options.timeout))
+        whole, api = api, api.within(token)
+        with timeout_error(token, "while the pool was looked up"):
+            writes = not all(prepared.deleted for prepared in frames)
+            pool_id = lookup.pool_id(api, pool, for_push=writes)
+        with timeout_error(token, "while the data connection was looked up"):
+            connection_id = lookup.connection_id(api, pool_id, options.connection)
         progress = stack.enter_context(Progress(table, show=options.progress))
         stage = None
         if options.staging is not None:
@@ -112,10 +124,11 @@ def push_prepared(
         progress.stage("checking")
         checking = time.monotonic()
         if not checked:
-            _check(frames, stage)
+            _check(frames, stage, token)
         timings["check"] = time.monotonic() - checking
         verification = Verification(api, pool_id, table, connection_id, options)
         verification.check_before(frames)
+        raise_if_expired(token, f"while the columns of table {table!r} were read")
         warnings = tuple(chain.from_iterable(prepared.warnings for prepared in frames))
         for warning in warnings:
             logger.warning("%s: %s", table, warning)
@@ -128,7 +141,7 @@ def push_prepared(
         workers = options.uploads(ordered=ordered)
         if stage is not None:
             stage.seal(body, warnings, workers=workers)
-        delivered = DeliveryResult()
+        delivered = delivered or DeliveryResult()
         with resume_note(stage):
             with job_note(pool_id, delivered):
                 # 4. Upload the chunks and submit the job.
@@ -140,14 +153,12 @@ def push_prepared(
                     duplicate_removal_column=options.deduplicate_by,
                     journal=stage,
                 )
-                deliver(api, delivery, delivered, progress=progress, timings=timings)
+                with DeferredSignals(token, partial(open_job, pool_id, delivered)):
+                    deliver(api, delivery, delivered, progress=progress, timings=timings)
                 if on_submitted is not None:
                     on_submitted(delivered, verification)
                 # 5. Wait for the job.
-                job = follow(
-                    whole, pool_id, delivered, progress, wait=options.wait, deadline=deadline,
-                    timings=timings,
-                )  # fmt: skip
+                job = follow(api, pool_id, delivered, progress, wait=options.wait, timings=timings)
             if stage is not None:
                 stage.finished = True
             # 6. Count the table's rows.
@@ -166,13 +177,12 @@ def follow(
     progress: Progress,
     *,
     wait: bool,
-    deadline: float | None,
     timings: dict[str, float],
 ) -> Job:
     """The submitted job: at its end, or with ``wait=False`` as it is now.
 
     Raises:
-        JobTimeout: The deadline has passed; the job continues on the server.
+        JobTimeout: The deadline of the API's token has passed; the job continues on the server.
         ApiError: The job's state cannot be read.
     """
     job_id = delivered.job_id
@@ -182,15 +192,16 @@ def follow(
     )  # fmt: skip
     begin = time.monotonic()
     try:
-        if not wait:
-            return api.job(pool_id, job_id)
-        progress.stage("waiting for Celonis")
-        return wait_for(
-            api,
-            pool_id,
-            job_id,
-            timeout=None if deadline is None else max(deadline - begin, 0.001),
-        )
+        if wait:
+            progress.stage("waiting for Celonis")
+            return wait_for(api, pool_id, job_id)
+        with within_timeout(api) as (limited, _):
+            try:
+                return limited.job(pool_id, job_id)
+            except ApiError as error:
+                if not limited.token.expired:
+                    raise
+                raise timed_out(job_id, None, None) from error
     finally:
         if wait:
             timings["wait"] = time.monotonic() - begin
@@ -222,6 +233,25 @@ def status_of(
     if raises and status.done and not status.ok:
         raise failure(job)
     return status
+
+
+@contextmanager
+def limit(token: CancelToken | None, begin: float, timeout: float | None) -> Iterator[CancelToken]:
+    """A token that expires `timeout` seconds (None: never) after `begin`, or with its parent."""
+    deadline = None if timeout is None else begin + timeout
+    with CancelToken(deadline=deadline, parent=token) as limited:
+        yield limited
+
+
+def open_job(pool_id: str, delivered: DeliveryResult) -> str:
+    """The note for a process that ends without a look at its job, if there is one."""
+    if not delivered.job_id or delivered.submitted:
+        return ""  # `job_note` names a submitted job
+    return (
+        f"Job {delivered.job_id} may still be open, and a submission under way may have been "
+        f"executed: check it with celonis.job({pool_id!r}, {delivered.job_id!r}) before you push "
+        "again."
+    )
 
 
 @contextmanager
@@ -261,10 +291,15 @@ def resume_note(stage: Stage | None) -> Iterator[None]:
         raise
 
 
-def _check(frames: Sequence[PreparedFrame], stage: Stage | None) -> None:
+def _check(frames: Sequence[PreparedFrame], stage: Stage | None, token: CancelToken) -> None:
     first = 1
     for prepared in frames:
-        prepared.check(stage, first=first)
+
+        def check(rows: FrameValidator = prepared.measure) -> None:
+            token.raise_if_cancelled()
+            raise_if_expired(token, f"while the frame was read, after {counted(rows.rows, 'row')}")
+
+        prepared.check(stage, first=first, check=check)
         first += prepared.staged
 
 

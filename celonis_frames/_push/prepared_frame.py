@@ -72,19 +72,27 @@ class PreparedFrame:
     _sampled: tuple[FileFormat, float | None] | None = None
     _first: int = 1
     _kept: list[Chunk] | None = None
+    _check_reading: Callable[[], None] = lambda: None
 
-    def check(self, stage: Stage | None = None, *, first: int = 1) -> None:
+    def check(
+        self,
+        stage: Stage | None = None,
+        *,
+        first: int = 1,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         """Read every row once and check it.
 
         A frame that is cheap to read is read again for the upload, which then begins at once. With
         a stage, or if a second reading is expensive or impossible, this reading also makes the
         chunks, which count from `first`; without a stage they are stored in memory, or in a
-        temporary folder. Parquet files that are sent unchanged are only read here.
+        temporary folder. Parquet files that are sent unchanged are only read here. `check` is
+        called before each batch, and raises to end the reading.
 
         Raises:
             FrameError: The frame cannot be sent as it is.
         """
-        self._first = first
+        self._first, self._check_reading = first, check
         with self._located():
             self._measure_files()
             if stage is not None:
@@ -236,13 +244,14 @@ class PreparedFrame:
     def _measure_files(self) -> None:
         """Read the files that could be sent unchanged; decides which ones are."""
         if self.passing:
-            validate_parallel(self.passing.batches(first=self._first), self.measure)
+            batches = self.passing.batches(first=self._first)
+            validate_parallel(self._checked(batches), self.measure)
 
     def _measure_rest(self) -> None:
         """Read all other rows."""
         for part in self.parts(ordered=False):
             if isinstance(part, Rows):
-                validate_parallel(part.batches(), self.measure)
+                validate_parallel(self._checked(part.batches()), self.measure)
 
     def _keep_chunks(self, batches: _Batches) -> None:
         """Check and encode the rows in one reading, and store the chunks.
@@ -276,7 +285,7 @@ class PreparedFrame:
 
             ordered = self.options.ordered
             encoder = self._encoder(part.count, number, ordered=ordered, while_uploading=False)
-            encoder.run(part.batches(), keep, self.measure)
+            encoder.run(self._checked(part.batches()), keep, self.measure)
             number += len(made)
             kept += [made[place] for place in sorted(made)]
         return kept
@@ -289,11 +298,12 @@ class PreparedFrame:
 
         def watched() -> _Batches:
             nonlocal estimate
-            head = list(islice(batches, 2))
+            checked = self._checked(batches)
+            head = list(islice(checked, 2))
             if len(head) > 1:
                 with suppress(RuntimeError):  # no thread: the encoder takes its own sample
                     estimate = executor.submit(sample_row_bytes, head[0], self.layout, file_format)
-            for batch in chain(head, batches):
+            for batch in chain(head, checked):
                 if held is not None:
                     held.add(batch)
                 yield batch
@@ -304,6 +314,13 @@ class PreparedFrame:
             if estimate is not None and estimate.exception() is None:
                 self._sampled = file_format, estimate.result()
         self._held = held.batches if held is not None else None
+
+    def _checked(self, batches: _Batches) -> _Batches:
+        """The batches, with a call of `check` before each."""
+        for batch in batches:
+            self._check_reading()
+            yield batch
+            del batch
 
     def _file_format(self) -> FileFormat:
         upload = self.options.upload

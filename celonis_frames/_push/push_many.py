@@ -5,11 +5,11 @@ How it works:
 * `push_tables` puts all tables into a queue and starts at most `at_once` daemon threads,
   ``celonis-push``. Each takes a table from the queue, pushes it without waiting for its job, and
   takes the next; it ends when the queue is empty.
-* The calling thread joins these threads, half a second at a time, and then polls all jobs with one
-  call per poll.
-* An error of one table does not stop the others. An interruption of the calling thread sets the
-  stop event: each thread cancels its job and begins no other table. They are joined for at most
-  10 s.
+* The calling thread joins these threads, and then polls all jobs with one call per poll.
+* All are under one `CancelToken`, whose deadline is that of ``timeout=``. An error of one table
+  does not stop the others. A signal to the main thread, deferred until the threads are joined,
+  cancels the token: each thread cancels its job and begins no other table. They are joined for at
+  most 10 s. The second signal raises at once.
 """
 
 from __future__ import annotations
@@ -25,12 +25,18 @@ from typing import Any
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
-from celonis_frames._concurrency.cancellation import Cancelled
-from celonis_frames._concurrency.signals import termination_as_system_exit
+from celonis_frames._concurrency.cancellation import (
+    CLEANUP_SECONDS,
+    POLL_SECONDS,
+    Cancelled,
+    CancelToken,
+)
+from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
+from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.pipeline import push_frame
+from celonis_frames._push.pipeline import limit, push_frame
 from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.verification import Verification
 from celonis_frames._schema.names import check_tables_differ
@@ -46,8 +52,6 @@ AT_ONCE = 3
 """Tables that are encoded and uploaded at the same time."""
 TABLES_STOP_SECONDS = 10.0
 """Time for the threads to cancel their jobs after an interruption."""
-JOIN_POLL_SECONDS = 0.5
-"""Longest wait for a thread at a time, so that Ctrl-C is handled on every system."""
 
 _log = logging.getLogger("celonis_frames")
 
@@ -76,19 +80,21 @@ def push_tables(
     check_tables_differ(frames)
     pushes = {table: _TablePush(table, frames[table], options(table)) for table in frames}
     first = next(iter(pushes.values())).options
-    deadline = None if first.timeout is None else time.monotonic() + first.timeout
-    multi = _MultiPush(api, lookup.pool_id(api, pool), pushes, deadline)
-    try:
-        with termination_as_system_exit():
-            multi.run(min(at_once, len(pushes)))
-            if first.wait:
-                multi.follow()
-            multi.conclude()
-        if multi.errors:
-            raise next(iter(multi.errors.values()))
-    except BaseException as error:
-        multi.explain(error)
-        raise
+    with limit(None, time.monotonic(), first.timeout) as token:
+        with timeout_error(token, "while the pool was looked up"):
+            pool_id = lookup.pool_id(api.within(token), pool)
+        multi = _MultiPush(api, token, pool_id, pushes)
+        try:
+            with termination_as_system_exit():
+                multi.run(min(at_once, len(pushes)))
+                if first.wait:
+                    multi.follow()
+                multi.conclude()
+            if multi.errors:
+                raise next(iter(multi.errors.values()))
+        except BaseException as error:
+            multi.explain(error)
+            raise
     return {table: push.ended for table, push in pushes.items()}
 
 
@@ -115,6 +121,7 @@ class _TablePush:
     Attributes:
         begun: Whether a thread has begun the push.
         running: Whether a thread is working on it.
+        delivered: Its job, from its creation.
         cancelled: The exception that ended a cancelled push; its notes tell about the job.
         job_id: The job's id, after the submission.
         verification: What to compare after the job is done.
@@ -127,6 +134,7 @@ class _TablePush:
     options: PushOptions
     begun: bool = False
     running: bool = False
+    delivered: DeliveryResult = dataclasses.field(default_factory=DeliveryResult)
     cancelled: Cancelled | None = None
     job_id: str | None = None
     verification: Verification | None = None
@@ -166,7 +174,7 @@ class _TablePush:
 
 
 class _MultiPush:
-    """Threads that push tables until the queue is empty, all before one monotonic deadline.
+    """Threads that push tables until the queue is empty, all under one token.
 
     Attributes:
         errors: Errors by table, in the order in which they occurred.
@@ -175,42 +183,78 @@ class _MultiPush:
     def __init__(
         self,
         api: DataPushApi,
+        token: CancelToken,
         pool_id: str,
         pushes: Mapping[str, _TablePush],
-        deadline: float | None,
     ) -> None:
-        self._api, self._pool_id = api, pool_id
-        self._pushes, self._deadline = pushes, deadline
-        self._stop = threading.Event()
+        self._api, self._token, self._pool_id = api, token, pool_id
+        self._pushes = pushes
         self._waiting: queue.SimpleQueue[_TablePush] = queue.SimpleQueue()
         for push in pushes.values():
             self._waiting.put(push)
         self.errors: dict[str, BaseException] = {}
 
     def run(self, size: int) -> None:
-        """Push all tables with `size` threads; cancel them if this thread is interrupted.
+        """Push all tables with `size` threads; a signal to this thread cancels them.
 
         Raises:
             BaseException: An error that a user's frame raised, other than this library's.
+            KeyboardInterrupt, SystemExit: The user or the system ends the process.
         """
         threads = [threading.Thread(target=self._work, name="celonis-push", daemon=True)
                    for _ in range(size)]  # fmt: skip
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(JOIN_POLL_SECONDS)
-        except BaseException:
-            self._stop.set()
-            end = time.monotonic() + TABLES_STOP_SECONDS
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(0.0, end - time.monotonic()))
-            raise
-        for error in self.errors.values():
+        with DeferredSignals(self._token, self._describe_open):
+            try:
+                for thread in threads:
+                    thread.start()
+                self._join(threads)
+            except BaseException:
+                self._token.cancel()
+                self._join(threads)
+                raise
+        for error in tuple(self.errors.values()):
             if not isinstance(error, CelonisFramesError):
                 raise error
+
+    def _join(self, threads: Sequence[threading.Thread]) -> None:
+        """Wait for the threads; once they were cancelled or had their time, a limited time."""
+        end: float | None = None
+        for thread in threads:
+            while thread.is_alive():
+                now = time.monotonic()
+                if end is None and self._token.cancelled:
+                    end = now + TABLES_STOP_SECONDS
+                elif end is None and self._token.expired:
+                    end = now + CLEANUP_SECONDS
+                if self._token.abandoned or (end is not None and now > end):
+                    self._give_up()
+                    return
+                thread.join(POLL_SECONDS)
+
+    def _give_up(self) -> None:
+        for push in self._pushes.values():
+            if push.running and self._token.expired and not self._token.cancelled:
+                self.errors[push.table] = JobTimeout(
+                    f"Table {push.table!r} was still in work after the {push.options.timeout:g} s "
+                    "of timeout=: its frame gives no rows. Its thread submits nothing and ends as "
+                    "soon as the frame does. Give a longer timeout=.",
+                    job_id=push.delivered.job_id,
+                )
+
+    def _describe_open(self) -> str:
+        """What a second signal leaves open."""
+        jobs = [
+            f"table {push.table!r} (job {push.delivered.job_id})"
+            for push in self._pushes.values()
+            if push.running and push.delivered.job_id and push.job_id is None
+        ]
+        if not jobs:
+            return ""
+        return (
+            f"These jobs may still be open, and a submission under way may have been executed: "
+            f"{', '.join(jobs)}. Check them with celonis.jobs({self._pool_id!r}) before you push "
+            "again."
+        )
 
     def follow(self) -> None:
         """Poll the submitted jobs until all have ended, with one call per poll.
@@ -232,11 +276,9 @@ class _MultiPush:
                 del pending[job.id]
 
         while pending:
-            timeout = self._remaining(minimum=0.001)
             try:
-                wait_for_all(
-                    self._api, self._pool_id, list(pending), timeout=timeout, on_job=update
-                )
+                api = self._api.within(self._token)
+                wait_for_all(api, self._pool_id, list(pending), on_job=update)
             except JobTimeout:
                 for job_id, push in pending.items():
                     self.errors[push.table] = timed_out(
@@ -312,7 +354,7 @@ class _MultiPush:
             error.add_note(f"These tables were not begun: {', '.join(not_begun)}.")
 
     def _work(self) -> None:
-        while not self._stop.is_set():
+        while not self._token.cancelled:
             try:
                 push = self._waiting.get_nowait()
             except queue.Empty:
@@ -327,29 +369,24 @@ class _MultiPush:
                 push.cancelled = cancelled
             except BaseException as error:  # from a user's generator: raised unchanged
                 self.errors[push.table] = error
-                self._stop.set()
+                self._token.cancel()
             finally:
                 push.running = False
 
     def _push(self, push: _TablePush) -> None:
-        remaining = self._remaining(minimum=0.0)
-        if remaining == 0.0:
+        if self._token.expired:
             raise JobTimeout(
                 f"Table {push.table!r} was not begun: the {push.options.timeout:g} s of timeout=, "
                 "which apply to all tables together, had passed. Nothing of it was sent. Push it "
                 "again, with a longer timeout= or fewer tables.",
                 job_id="",
             )
-        # The table gets the remaining time; the jobs of all tables are polled together, later.
-        options = dataclasses.replace(push.options, wait=False, timeout=remaining)
+        # All tables share the time; their jobs are polled together, later.
+        options = dataclasses.replace(push.options, wait=False, timeout=None)
         push.status = push_frame(
-            self._api, push.frame, self._pool_id, push.table, options, stop=self._stop,
-            on_submitted=push.on_submitted,
+            self._api, push.frame, self._pool_id, push.table, options, token=self._token,
+            delivered=push.delivered, on_submitted=push.on_submitted,
         )  # fmt: skip
-
-    def _remaining(self, *, minimum: float) -> float | None:
-        """Seconds until the deadline, if there is one."""
-        return None if self._deadline is None else max(self._deadline - time.monotonic(), minimum)
 
 
 def _with_notes(text: str, error: BaseException) -> str:

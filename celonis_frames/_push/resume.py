@@ -8,9 +8,18 @@ from contextlib import ExitStack
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
-from celonis_frames._concurrency.signals import termination_as_system_exit
+from celonis_frames._concurrency.cancellation import CancelToken
+from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._jobs.delivery import Delivery, DeliveryResult, check_surplus, deliver
-from celonis_frames._push.pipeline import follow, job_note, resume_note, status_of
+from celonis_frames._jobs.timeouts import timeout_error
+from celonis_frames._push.pipeline import (
+    follow,
+    job_note,
+    limit,
+    open_job,
+    resume_note,
+    status_of,
+)
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.stage import Stage, find_stages
@@ -35,16 +44,16 @@ def resume_staged(
     filesystem, folders = find_stages(staging)
     statuses: list[PushStatus] = []
     errors: list[CelonisFramesError] = []
-    deadline = None if timeout is None else time.monotonic() + timeout
-    for folder in folders:
-        try:
-            with ExitStack() as stack:
-                stack.enter_context(termination_as_system_exit())
-                stage = Stage.reopen(filesystem, folder)
-                stack.callback(stage.close)
-                statuses.append(_resume(api, stage, wait, deadline, progress))
-        except CelonisFramesError as error:
-            errors.append(error)
+    with limit(None, time.monotonic(), timeout) as token:
+        for folder in folders:
+            try:
+                with ExitStack() as stack:
+                    stack.enter_context(termination_as_system_exit())
+                    stage = Stage.reopen(filesystem, folder)
+                    stack.callback(stage.close)
+                    statuses.append(_resume(api, token, stage, wait, progress))
+            except CelonisFramesError as error:
+                errors.append(error)
     if errors:
         for other in errors[1:]:
             errors[0].add_note(f"Another stage: {other}")
@@ -55,9 +64,9 @@ def resume_staged(
 
 
 def _resume(
-    api: DataPushApi, stage: Stage, wait: bool, deadline: float | None, show: bool | None
+    whole: DataPushApi, token: CancelToken, stage: Stage, wait: bool, show: bool | None
 ) -> PushStatus:
-    manifest = stage.manifest
+    api, manifest = whole.within(token), stage.manifest
     # 1. Check that the stage is complete and belongs to this team.
     if manifest.state == "writing":
         stage.finished = True
@@ -80,7 +89,13 @@ def _resume(
         job_note(manifest.pool_id, delivered),
     ):
         # 2. Find the job of the earlier process.
-        job = _find_job(api, stage)
+        with timeout_error(
+            token,
+            f"while job {manifest.job_id} of the staged push was looked up",
+            outcome_known=False,
+            job_id=manifest.job_id or "",
+        ):
+            job = _find_job(api, stage)
         if job is None or job.state == "NEW":
             # 3a. It was not submitted, or there is none: send the missing chunks.
             delivery = Delivery(
@@ -93,8 +108,8 @@ def _resume(
                 job_id=None if job is None else job.id,
                 orphaned=manifest.state == "ready",
             )
-            limited = api.within(deadline=deadline, stop=None)
-            deliver(limited, delivery, delivered, progress=progress, timings=timings)
+            with DeferredSignals(token, lambda: open_job(manifest.pool_id, delivered)):
+                deliver(api, delivery, delivered, progress=progress, timings=timings)
         else:
             # 3b. It was submitted: nothing is sent.
             logger.info("job %s was already submitted: its state is %s", job.id, job.state)
@@ -102,17 +117,13 @@ def _resume(
             delivered.rows = sum(chunk.rows for chunk in chunks)
             delivered.chunks, delivered.bytes = len(chunks), sum(chunk.size for chunk in chunks)
             delivered.submitted = True
-            limited = api.within(deadline=deadline, stop=None)
-            check_surplus(limited, manifest.pool_id, job.id, len(chunks))
+            check_surplus(api, manifest.pool_id, job.id, len(chunks))
         # 4. Wait for the job.
-        job = follow(
-            api, manifest.pool_id, delivered, progress, wait=wait, deadline=deadline,
-            timings=timings,
-        )  # fmt: skip
+        job = follow(api, manifest.pool_id, delivered, progress, wait=wait, timings=timings)
         stage.finished = True
         timings["total"] = time.monotonic() - begin
         warnings = tuple(manifest.warnings)
-        return status_of(api, job, delivered, warnings=warnings, timings=timings, raises=wait)
+        return status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=wait)
 
 
 def _find_job(api: DataPushApi, stage: Stage) -> Job | None:

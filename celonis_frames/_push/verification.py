@@ -152,6 +152,8 @@ class Verification:
         if state != "DONE":
             return ("The table's rows were not counted, because the job was not waited for.",)
         rows = self._count()
+        if rows is None and self._api.token.expired:
+            return ("The table's rows were not counted, because timeout= had passed.",)
         if rows is None:
             return ("The table's rows were not counted: this server does not report them.",)
         keyed = bool(self._options.keys)

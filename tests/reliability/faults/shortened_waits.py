@@ -6,7 +6,6 @@ The number of tries and the waits that the client computes stay unchanged.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from celonis_frames._concurrency import cancellation
@@ -31,9 +30,9 @@ def shorten(
     real = cancellation._sleep
     meant: list[float] = []
 
-    def sleep(seconds: float, stop: threading.Event | None) -> None:
+    def sleep(seconds: float, token: cancellation.CancelToken) -> None:
         meant.append(seconds)
-        real(seconds * scale, stop)
+        real(seconds * scale, token)
 
     put(cancellation, "_sleep", sleep)
     put(polling, "MAX_SILENCE", SILENCE * scale)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from celonis_frames._auth.oauth2 import OAuth2
-from celonis_frames._concurrency.cancellation import CallAborter
+from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.messages import CallEvent
 from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.transport import Transport
@@ -108,16 +108,16 @@ def test_an_interrupt_is_reported(scripted: Server, open_transport: Open) -> Non
         release.wait(5)
 
     def end(_: Handler) -> None:
-        abort.trigger()
+        token.abort_calls()
         release.wait(5)
 
-    abort = CallAborter()
+    token = CancelToken()
     scripted.answers = [interrupt, end]
     transport = open_transport(listeners=[events.append])
     with pytest.raises(KeyboardInterrupt):
         transport.request("GET", "/x")
-    with pytest.raises(ApiConnectionError):
-        transport.request("GET", "/x", abort=abort)
+    with pytest.raises(ApiConnectionError), token.calling():
+        transport.request("GET", "/x")
     release.set()
     assert [(event.status, event.error) for event in events] == [
         (None, "KeyboardInterrupt"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
 
-from celonis_frames._concurrency.cancellation import Cancelled
+from celonis_frames._concurrency import cancellation
+from celonis_frames._concurrency.cancellation import Cancelled, CancelToken
 from celonis_frames._http.retry import MAX_RETRY_AFTER, Outcome, RetryPolicy, outcome
 from celonis_frames.exceptions import (
     ApiConnectionError,
@@ -23,7 +23,7 @@ from celonis_frames.exceptions import (
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits between tries, in seconds; none is really waited."""
     found: list[float] = []
-    monkeypatch.setattr("celonis_frames._http.retry.pause", lambda delay, _: found.append(delay))
+    monkeypatch.setattr(cancellation, "_sleep", lambda delay, _: found.append(delay))
     return found
 
 
@@ -63,7 +63,7 @@ def test_waits_grow_up_to_a_limit(waits: list[float]) -> None:
     function = Failing(ApiTimeoutError("x"))
     policy = RetryPolicy(max_tries=5, max_seconds=100.0, initial_backoff=1.0, max_backoff=3.0)
     with pytest.raises(ApiTimeoutError) as caught:
-        policy.call(function)
+        policy.call(function, CancelToken())
     assert function.calls == 5
     limits = (1.0, 2.0, 3.0, 3.0)
     assert all(top / 2 <= wait <= top for wait, top in zip(waits, limits, strict=True))
@@ -74,7 +74,7 @@ def test_a_rejected_request_is_not_retried(waits: list[float]) -> None:
     """It would be rejected again."""
     function = Failing(BadRequest("x", status_code=400))
     with pytest.raises(BadRequest):
-        RetryPolicy().call(function)
+        RetryPolicy().call(function, CancelToken())
     assert (function.calls, waits) == (1, [])
 
 
@@ -83,30 +83,28 @@ def test_retry_after_is_obeyed_up_to_a_limit(waits: list[float]) -> None:
     for retry_after in (7.0, 1e6):
         function = Failing(RateLimited("x", status_code=429, retry_after=retry_after))
         with pytest.raises(RateLimited):
-            RetryPolicy(max_tries=2, max_seconds=1e9).call(function)
+            RetryPolicy(max_tries=2, max_seconds=1e9).call(function, CancelToken())
     assert waits == [7.0, MAX_RETRY_AFTER]
 
 
 def test_no_try_starts_after_the_deadline(waits: list[float]) -> None:
     """Nor after `max_seconds`; one try is counted in the singular."""
-    for policy in (
-        RetryPolicy(deadline=time.monotonic()),
-        RetryPolicy(max_seconds=0.0),
-        RetryPolicy(max_tries=1),
+    for policy, token in (
+        (RetryPolicy(), CancelToken(deadline=time.monotonic())),
+        (RetryPolicy(max_seconds=0.0), CancelToken()),
+        (RetryPolicy(max_tries=1), CancelToken()),
     ):
         function = Failing(ApiTimeoutError("x"))
         with pytest.raises(ApiTimeoutError) as caught:
-            policy.call(function)
+            policy.call(function, token)
         assert caught.value.__notes__ == ["Tried 1 time."]
     assert waits == []
-    assert RetryPolicy().remaining() is None
-    assert RetryPolicy(deadline=time.monotonic() - 1).remaining() == 0.0
 
 
-def test_a_cancelled_policy_does_not_retry(waits: list[float]) -> None:
+def test_a_cancelled_token_ends_the_tries(waits: list[float]) -> None:
     """The failure may be due to the cancellation."""
-    stop = threading.Event()
-    stop.set()
+    token = CancelToken()
+    token.cancel()
     with pytest.raises(Cancelled):
-        RetryPolicy(stop=stop).call(Failing(ApiTimeoutError("x")))
+        RetryPolicy().call(Failing(ApiTimeoutError("x")), token)
     assert waits == []

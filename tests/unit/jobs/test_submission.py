@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
+import time
 from typing import Any
 
 import polars as pl
@@ -13,6 +13,7 @@ import pytest
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, exceptions, local
 from celonis_frames._concurrency import cancellation
+from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._jobs import rate_limit
 from celonis_frames._jobs.rate_limit import PER_HOUR, PER_SECOND, SubmissionLimit
 
@@ -34,7 +35,7 @@ class Clock:
         self.waits: list[float] = []
         monkeypatch.setattr(cancellation, "_sleep", self._sleep)
 
-    def _sleep(self, seconds: float, _stop: threading.Event | None) -> None:
+    def _sleep(self, seconds: float, _token: object) -> None:
         self.waits.append(seconds)
         self.now += seconds
 
@@ -48,7 +49,7 @@ def test_ten_a_second_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     limit = SubmissionLimit(clock)
     times = []
     for _ in range(3 * PER_SECOND):
-        limit.wait(left=None, announce=lambda _: None)
+        limit.wait(CancelToken(), announce=lambda _: None)
         times.append(clock.now)
     for i in range(len(times) - PER_SECOND):
         assert times[i + PER_SECOND] - times[i] >= 1.0
@@ -60,10 +61,10 @@ def test_the_hourly_quota_resets_at_the_full_hour(monkeypatch: pytest.MonkeyPatc
     limit = SubmissionLimit(clock)
     said: list[str] = []
     for _ in range(PER_HOUR):
-        limit.wait(left=None, announce=said.append)
+        limit.wait(CancelToken(), announce=said.append)
         clock.now += 1
     assert not said
-    limit.wait(left=None, announce=said.append)
+    limit.wait(CancelToken(), announce=said.append)
     assert clock.now == pytest.approx(11 * HOUR)
     assert said == ["waiting until 11:00:00 UTC, when submissions are accepted again"]
 
@@ -73,10 +74,10 @@ def test_a_timeout_before_the_quota_opens_raises_at_once(monkeypatch: pytest.Mon
     clock = Clock(monkeypatch, 10 * HOUR + 1800)
     limit = SubmissionLimit(clock)
     for _ in range(PER_HOUR):
-        limit.wait(left=None, announce=lambda _: None)
+        limit.wait(CancelToken(), announce=lambda _: None)
     clock.waits.clear()
     with pytest.raises(exceptions.RateLimited, match="11:00:00 UTC"):
-        limit.wait(left=60.0, announce=lambda _: None)
+        limit.wait(CancelToken(deadline=time.monotonic() + 60), announce=lambda _: None)
     assert clock.waits == []
 
 
@@ -86,7 +87,7 @@ def test_retry_after_is_obeyed_up_to_an_hour(monkeypatch: pytest.MonkeyPatch) ->
         clock = Clock(monkeypatch, 10 * HOUR)
         limit = SubmissionLimit(clock)
         limit.rejected(exceptions.RateLimited("", status_code=429, retry_after=asked), 1)
-        limit.wait(left=None, announce=lambda _: None)
+        limit.wait(CancelToken(), announce=lambda _: None)
         assert clock.now - 10 * HOUR == pytest.approx(waited)
 
 
@@ -100,7 +101,7 @@ def test_429_without_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
     def be_refused() -> None:
         for number in range(1, 20):
             limit.rejected(refusal, number)
-            limit.wait(left=None, announce=lambda _: None)
+            limit.wait(CancelToken(), announce=lambda _: None)
             times.append(clock.now)
 
     with pytest.raises(exceptions.RateLimited, match="no more"):
@@ -121,7 +122,7 @@ def test_a_retry_after_that_stays_too_short_ends_in_an_error(
     def be_refused() -> None:
         for number in range(1, 20):
             limit.rejected(refusal, number)
-            limit.wait(left=None, announce=lambda _: None)
+            limit.wait(CancelToken(), announce=lambda _: None)
             times.append(clock.now)
 
     with pytest.raises(exceptions.RateLimited, match="no more"):
@@ -142,13 +143,13 @@ def test_a_short_wait_does_not_end_a_longer_closure(monkeypatch: pytest.MonkeyPa
     limit.rejected(short, 1)
     real = clock._sleep
 
-    def sleep(seconds: float, stop: threading.Event | None) -> None:
+    def sleep(seconds: float, token: object) -> None:
         monkeypatch.setattr(cancellation, "_sleep", real)
         limit.rejected(long, 1)
-        real(seconds, stop)
+        real(seconds, token)
 
     monkeypatch.setattr(cancellation, "_sleep", sleep)
-    limit.wait(left=None, announce=lambda _: None)
+    limit.wait(CancelToken(), announce=lambda _: None)
     assert clock.now >= 10 * HOUR + 100
 
 
