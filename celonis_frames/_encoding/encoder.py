@@ -42,6 +42,7 @@ from celonis_frames._encoding.chunking import empty_chunk, estimate_row_bytes, f
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.validator import FrameValidator
+from celonis_frames.exceptions import ColumnTypeError
 
 _LAST_BATCHES, _MIN_BATCH_ROWS = 8, 1_000
 """The last batches are cut into this many for a chunk, of no fewer rows."""
@@ -65,7 +66,15 @@ class _Converted:
     batch: pa.RecordBatch
 
 
-_Rows: TypeAlias = "pa.RecordBatch | _Converted"
+@dataclass(frozen=True)
+class _Read:
+    """Rows as the frame yields them, and the number of the first."""
+
+    batch: pa.RecordBatch
+    start: int
+
+
+_Rows: TypeAlias = "_Read | _Converted"
 
 
 def sample_row_bytes(
@@ -76,7 +85,7 @@ def sample_row_bytes(
     Raises:
         FrameError: A value does not fit its column's type.
     """
-    return estimate_row_bytes(layout.convert(batch.slice(0, _SAMPLE_ROWS)), file_format)
+    return estimate_row_bytes(_convert(layout, batch.slice(0, _SAMPLE_ROWS), 0), file_format)
 
 
 @dataclass(eq=False)
@@ -165,11 +174,13 @@ class ChunkEncoder:
                     validator.merge(split)
 
         # 3. Feed them; the last batches are small, so that all end at the same time.
-        source: Iterator[_Rows] = chain(head, batches)
+        read: _Batches = chain(head, batches)
         del head
         if self.rows and bytes_per_row is not None and threads > 1:
             rows = int(sizer.target_bytes / _LAST_BATCHES / bytes_per_row)
-            source = taper(source, self.rows, threads, max(_MIN_BATCH_ROWS, rows))
+            read = taper(read, self.rows, threads, max(_MIN_BATCH_ROWS, rows))
+        source: Iterator[_Rows] = map(_numbering(), read)
+        del read
         if self.holds_gil:
             source = map(_Converted, self._converted(source, validator))
         # A reading thread that holds the GIL must not wait for the workers besides.
@@ -262,13 +273,36 @@ class ChunkEncoder:
             del writer
 
     def _converted(self, rows: Iterable[_Rows], validator: FrameValidator | None) -> _Batches:
-        for batch in rows:
-            if isinstance(batch, _Converted):
-                yield batch.batch
+        for found in rows:
+            batch = found.batch
+            if isinstance(found, _Converted):
+                del found
+                yield batch
+                del batch
                 continue
-            converted = self.layout.convert(batch)
+            converted = _convert(self.layout, batch, found.start)
             if validator is not None:
                 validator.update(batch, converted)
-            del batch
+            del batch, found
             yield converted
             del converted
+
+
+def _convert(layout: TableLayout, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
+    try:
+        return layout.convert(batch)
+    except ColumnTypeError as error:
+        raise layout.with_row(error, batch, start) from error.__cause__
+
+
+def _numbering() -> Callable[[pa.RecordBatch], _Read]:
+    """A function for `map`, which keeps no batch alive as a generator would."""
+    start = 0
+
+    def number(batch: pa.RecordBatch) -> _Read:
+        nonlocal start
+        found = _Read(batch, start)
+        start += batch.num_rows
+        return found
+
+    return number

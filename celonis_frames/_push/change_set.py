@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, Self
 
 from celonis_frames._api.client import DataPushApi
@@ -99,8 +100,12 @@ class Changes:
             raise ConfigError("These changes were already sent. Call changes() again for new ones.")
         # The chunks of one kind have the same columns in the same order.
         alike = (other.layout for other in self._frames if other.deleted == deleted)
+        options = self._options
+        if deleted:  # what concerns other columns is for the frames to upsert
+            kept = options.conversion.for_keys(options.keys)
+            options = replace(options, columns=kept.columns, rename=kept.rename)
         prepared = prepare(
-            frame, self._table, self._options, deleted=deleted, spare=self._spare,
+            frame, self._table, options, deleted=deleted, spare=self._spare,
             like=next(alike, None),
         )  # fmt: skip
         self._check_columns(prepared)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -44,3 +44,19 @@ class ConversionOptions:
         new = [renamed(name, self.rename) for name in others]
         kept = {name: c for name, c in columns.items() if find_name(name, others, new) is None}
         return replace(self, rename=rename, columns=kept)
+
+    def for_keys(self, keys: Iterable[str]) -> ConversionOptions:
+        """The same without the columns that are no keys, which frames of keys need not have."""
+        rename, given = self.rename, list(keys)
+        if isinstance(rename, Mapping):
+            rename = {
+                name: to for name, to in rename.items() if find_name(name, given) is not None
+                or find_name(to, given) is not None
+            }  # fmt: skip
+        columns = {
+            name: override
+            for name, override in self.columns.items()
+            if find_name(name, given, [renamed(key, self.rename) for key in given]) is not None
+            or find_name(renamed(name, self.rename), given) is not None
+        }
+        return replace(self, rename=rename, columns=columns)

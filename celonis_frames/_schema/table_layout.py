@@ -69,6 +69,16 @@ class TableLayout:
             [convert_column(column, batch) for column in self.columns], schema=self.encoded_schema
         )
 
+    def with_row(self, error: ColumnTypeError, batch: pa.RecordBatch, start: int) -> Exception:
+        """The error of `convert` with the first row that does not fit; `start` is the batch's."""
+        column = next((c for c in self.columns if c.source == error.column), None)
+        cause = error.__cause__
+        row = None if column is None else first_failing(column, batch)
+        if column is None or row is None or not isinstance(cause, Exception):
+            return error
+        largest = largest_magnitude(batch.column(column.position))
+        return conversion_error(column, cause, largest, start + row)
+
     def table_schema(self, table: str, lengths: Mapping[str, int]) -> dict[str, Any]:
         """The job's ``tableSchema``: every column with its type, string columns with a length."""
         return {

@@ -12,7 +12,7 @@ import decimal
 import functools
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from celonis_frames._arrow.numpy_scalars import from_numpy, is_numpy
 from celonis_frames.exceptions import ColumnTypeError
 
 Prepare = Callable[[Any], Any]
+Encode = Callable[[Iterable[Any]], list[str]]
 
 _INFERRED_TYPES = {
     "boolean": pa.bool_(), "bytes": pa.binary(), "date": pa.date32(), "empty": pa.null(),
@@ -41,11 +42,11 @@ _SECONDS = pa.decimal128(38, 9)
 
 
 def object_type(
-    name: str, series: Any, encode: Callable[[Any], str] | None = None
+    name: str, series: Any, encode: Encode | None = None
 ) -> tuple[pa.DataType, Prepare]:
     """The Arrow type of an object column, found over all rows, and how a slice is prepared.
 
-    `encode` returns a dict or list as JSON; without it there are no rows to prepare.
+    `encode` returns dicts or lists as JSON; without it there are no rows to prepare.
 
     Raises:
         ColumnTypeError: Several types, or a type that has no Arrow counterpart. The message names
@@ -195,12 +196,13 @@ def _to_strings(part: Any) -> Any:
     return part.map(str, na_action="ignore")
 
 
-def _to_json(part: Any, encode: Callable[[Any], str] | None) -> Any:
+def _to_json(part: Any, encode: Encode | None) -> Any:
     """Dicts and lists as JSON."""
     if encode is None:  # such columns are rejected: only their type counts
         return pa.nulls(len(part), NestedObjects())
     missing = part.isna().to_numpy()
-    texts = [None if null else encode(value) for value, null in zip(part, missing, strict=True)]
+    found = iter(encode(part[~missing]))
+    texts = [None if null else next(found) for null in missing]
     return pa.ExtensionArray.from_storage(NestedObjects(), pa.array(texts, pa.large_string()))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ class ReadOptions:
         wide: Says by the name of a column whether integers of any size can be sent, as strings for
             example. Then the columns of several frames need not be 64-bit integers.
         local: Times with a zone become the local time of that zone, without a zone.
-        encode: Returns a Python dict or list as JSON; None if such columns are rejected.
+        encode: Returns Python dicts or lists as JSON; None if such columns are rejected.
         choose: Returns the columns to read by the names of all; the others may have any name and
             type. None reads all.
     """
@@ -29,7 +29,7 @@ class ReadOptions:
     index: bool | None = None
     wide: Callable[[str], bool] = lambda _: False
     local: bool = False
-    encode: Callable[[Any], str] | None = None
+    encode: Callable[[Iterable[Any]], list[str]] | None = None
     choose: Callable[[list[str]], list[str]] | None = None
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import celonis_frames
@@ -243,6 +245,25 @@ def test_the_largest_number_of_all_rows_is_named(
     frame = {"table": frame.to_arrow, "polars": lambda: frame, "lazy": frame.lazy}[kind]()
     with pytest.raises(exceptions.ColumnTypeError, match=r"'U'.*18446744073709551614"):
         connection.push(frame, "Tests", table)
+
+
+@pytest.mark.parametrize("kind", ["table", "reader", "frames", "file"])
+@pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
+def test_the_first_row_that_does_not_fit_is_named(
+    kind: str, file_type: str, tmp_path: Path, connection: Celonis, table: str
+) -> None:
+    """Rows count from 0 over all batches, whether the frame can be read again or not."""
+    seconds = [86_399] * 300_000 + [86_401] * 3 + [0] * 200_000
+    times = pa.table({"N": range(len(seconds)), "T": pa.array(seconds, pa.time32("s"))})
+    pq.write_table(times, tmp_path / "times.parquet")
+    frame: Any = {
+        "table": lambda: times, "reader": times.to_reader,
+        "frames": lambda: (times.slice(start, 100_000) for start in range(0, 500_003, 100_000)),
+        "file": lambda: tmp_path / "times.parquet",
+    }[kind]()  # fmt: skip
+    with pytest.raises(exceptions.ColumnTypeError, match=r"'T'.*first in row 300,000") as caught:
+        connection.push(frame, "Tests", table, upload={"file_type": file_type})
+    assert caught.value.column == "T"
 
 
 @pytest.mark.parametrize(

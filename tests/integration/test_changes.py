@@ -57,6 +57,24 @@ def test_upserts_and_deletes_take_effect_together(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("key", ["key", "K"])
+def test_options_for_other_columns_do_not_concern_deletes(
+    key: str, server: Any, connection: Celonis, table: str
+) -> None:
+    """A frame of keys needs none of the other columns that `columns=` and `rename=` name."""
+    options: dict[str, Any] = {
+        "keys": key, "columns": {"V": "STRING", key: "INTEGER"},
+        "rename": {"key": "K", "value": "V"},
+    }  # fmt: skip
+    with connection.changes(POOL, table, **options) as changes:
+        changes.delete(pl.DataFrame({"key": [2]}))
+        changes.upsert(pl.DataFrame({"key": [1], "value": [7]}))
+    assert server.table(POOL, table).to_pydict() == {"K": [1], "V": ["7"]}
+    with connection.changes(POOL, table, keys="K", rename="upper_snake") as changes:
+        changes.delete(pl.DataFrame({"k": [1], "anything else": [None]}))
+    assert server.table(POOL, table).num_rows == 0
+
+
 @pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
 def test_frames_of_one_job_may_order_their_columns(
     file_type: Any, server: Any, connection: Celonis, table: str

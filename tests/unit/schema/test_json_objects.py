@@ -23,8 +23,21 @@ from celonis_frames._schema.json_text import json_text
 
 STRICT = ConversionOptions(nested="json")
 LOOSE = ConversionOptions(nested="json", binary="hex", infinity="null")
-encode, encode_loosely = object_encoder(STRICT), object_encoder(LOOSE)
+encode_all, encode_all_loosely = object_encoder(STRICT), object_encoder(LOOSE)
 D = decimal.Decimal
+
+
+def encode(value: Any) -> str:
+    """The JSON of one value."""
+    (text,) = encode_all([value])
+    return text
+
+
+def encode_loosely(value: Any) -> str:
+    """The same with bytes in hex, and infinities as null."""
+    (text,) = encode_all_loosely([value])
+    return text
+
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 PLAIN = st.one_of(
@@ -50,6 +63,14 @@ def test_plain_values_are_read_back(value: Any) -> None:
         return None if isinstance(inner, float) and math.isinf(inner) else inner
 
     assert json.loads(encode_loosely([value])) == [finite(value)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(VALUES, st.floats()), max_size=5), st.integers(1, 100))
+def test_many_rows_are_written_as_each_alone(values: list[Any], times: int) -> None:
+    """Rows that are written together are written as each by itself."""
+    rows = [[value] for value in values] * times
+    assert object_encoder(LOOSE)(rows) == [object_encoder(LOOSE)([row])[0] for row in rows]
 
 
 SCALARS: list[tuple[Any, str]] = [
@@ -142,5 +163,5 @@ def test_work_is_linear_in_the_values() -> None:
             return super().values()
 
     rows = [Counted({f"k{row}": row}) for row in range(1_000)]
-    assert sum(len(encode(row)) for row in rows) < 20 * len(rows)
+    assert sum(map(len, encode_all(rows))) < 20 * len(rows)
     assert Counted.visits <= len(rows)
