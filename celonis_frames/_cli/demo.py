@@ -19,6 +19,8 @@ from celonis_frames._api.client import INGESTION_PATH
 from celonis_frames._cli.sample_data import changed_and_new, purchase_to_pay
 from celonis_frames._formatting import format_bytes
 from celonis_frames._http.messages import CallEvent
+from celonis_frames._temporary import temporary_folder_errors
+from celonis_frames.exceptions import ConfigError
 
 KEYS = ("CASE_ID", "EVENT_ID")
 POOL, TABLE = "Purchasing", "EVENTS"
@@ -47,7 +49,8 @@ def run(path: str | None, *, cases: int, keep: bool, say: Say) -> int:
         ) from error
     from celonis_frames import local  # noqa: PLC0415  # needs an extra
 
-    file = path or str(Path(tempfile.mkdtemp(prefix="celonis-demo-")) / "celonis.duckdb")
+    with temporary_folder_errors("The tables of the demo are", kind=ConfigError):
+        file = path or str(Path(tempfile.mkdtemp(prefix="celonis-demo-")) / "celonis.duckdb")
     first = purchase_to_pay(cases)
     second = changed_and_new(first)
     with local.start(file) as celonis, celonis.connect() as connection:

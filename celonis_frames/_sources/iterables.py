@@ -7,6 +7,7 @@ temporary file, so that memory stays bounded.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,8 @@ from celonis_frames._sources.alignment import (
     is_wide,
     widest_type,
 )
+from celonis_frames._temporary import temporary_folder_errors
+from celonis_frames.exceptions import FrameError
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -69,6 +72,22 @@ class _ColumnTypes:
         return WideInteger() if kind == pa.int64() and name in self._wide else kind
 
 
+def _read_on(rows: Batches, schema: pa.Schema, types: _ColumnTypes, number: int) -> Batches:
+    """The further rows of a frame that has to wait, in the schema of its first batch."""
+    for batch in rows:
+        types.add_values(schema, batch)
+        later = _decode_views(batch)
+        if later.schema != schema:
+            later = align_to_schema(later, schema, f"a batch of frame {number}")
+        yield later
+
+
+def _spool_errors() -> contextlib.AbstractContextManager[None]:
+    return temporary_folder_errors(
+        "The first frames wait", kind=FrameError, instead=", or give the types of columns="
+    )
+
+
 def read_frames(
     frames: Iterator[tuple[pa.Schema, Callable[[], Batches]]],
     wide: Callable[[str], bool] = lambda _: False,
@@ -84,31 +103,32 @@ def read_frames(
         ColumnTypeError: The types of a column cannot be combined without loss.
     """
     spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115  # closed once it is read
-    numbered = enumerate(frames, start=1)
-    types = _ColumnTypes(wide)
-    spooled = 0
-    head: list[tuple[int, Batches]] = []
-    for number, (schema, batches) in numbered:
-        types.add_frame(schema, f"frame {number}")
-        rows = batches()
-        # The first batch is checked before any is spooled: it mostly decides every type.
-        first = next(rows, None)
-        types.add_values(schema, first)
-        if not types.undecided:
-            head = [(number, rows if first is None else chain([first], rows))]
-            break
-        spooled += 1
-        if first is not None:
-            first = _decode_views(first)
-        with pa.ipc.new_stream(spool, schema if first is None else first.schema) as sink:
-            if first is not None:
-                sink.write_batch(first)
-                for batch in rows:
-                    types.add_values(schema, batch)
-                    later = _decode_views(batch)
-                    if later.schema != first.schema:
-                        later = align_to_schema(later, first.schema, f"a batch of frame {number}")
-                    sink.write_batch(later)
+    with contextlib.ExitStack() as stack:
+        stack.callback(spool.close)  # unless all is well
+        numbered = enumerate(frames, start=1)
+        types = _ColumnTypes(wide)
+        spooled = 0
+        head: list[tuple[int, Batches]] = []
+        for number, (schema, batches) in numbered:
+            types.add_frame(schema, f"frame {number}")
+            rows = batches()
+            # The first batch is checked before any is spooled: it mostly decides every type.
+            first = next(rows, None)
+            types.add_values(schema, first)
+            if not types.undecided:
+                head = [(number, rows if first is None else chain([first], rows))]
+                break
+            spooled += 1
+            first = None if first is None else _decode_views(first)
+            kept = schema if first is None else first.schema
+            sink = pa.ipc.new_stream(spool, kept)
+            later = _read_on(rows, kept, types, number)
+            for batch in later if first is None else chain([first], later):
+                with _spool_errors():
+                    sink.write_batch(batch)
+            with _spool_errors():
+                sink.close()
+        stack.pop_all()
     names, common = types.names, types.schema()
 
     def all_batches() -> Batches:

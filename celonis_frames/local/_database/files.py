@@ -18,6 +18,8 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
+from celonis_frames._formatting import shown
+from celonis_frames._temporary import temporary_folder_errors
 from celonis_frames.exceptions import ConfigError
 
 _OTHER_FORMATS = (
@@ -42,6 +44,8 @@ def checked_path(path: str | os.PathLike[str] | None) -> str | None:
     Raises:
         ConfigError: It cannot be that of a DuckDB file, or its files are not safe to use.
     """
+    if path is not None and not isinstance(path, str | bytes | os.PathLike):
+        raise ConfigError(f"path={shown(path)} must be the path of a DuckDB file, or None.")
     given = None if path is None else os.fsdecode(path)
     if given is None or given == ":memory:":
         return None
@@ -96,7 +100,7 @@ def create_database(path: str) -> None:
     """Create an empty DuckDB file, if there is no file."""
     if os.path.lexists(path):
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with _in_temporary_folder(), tempfile.TemporaryDirectory() as folder:
         empty = Path(folder) / "empty.duckdb"
         duckdb.connect(str(empty)).close()
         content = empty.read_bytes()
@@ -129,12 +133,17 @@ def create_folder(path: str) -> Path:
     return Path(path)
 
 
+def _in_temporary_folder() -> contextlib.AbstractContextManager[None]:
+    return temporary_folder_errors("The local Celonis keeps its files", kind=ConfigError)
+
+
 class TemporaryFolder:
     """A locked folder for a database in memory. Removes those that killed processes have left."""
 
     def __init__(self) -> None:
-        _remove_left()
-        self.path = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
+        with _in_temporary_folder():
+            _remove_left()
+            self.path = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
         # `close` may be called by another thread.
         self._lock = FileLock(self.path / "lock", thread_local=False)
         self._lock.acquire()
