@@ -68,9 +68,15 @@ def _mask_one(url: str) -> str:
     return masked.partition("#")[0] if scheme.lower().startswith("http") else masked
 
 
-def secrets_of(filesystem: Any) -> frozenset[str]:
-    """The users, passwords, keys and tokens among the options of a filesystem."""
-    return frozenset(_secrets(getattr(filesystem, "storage_options", None) or {}, secret=False))
+def secrets_of(filesystem: Any, url: str = "") -> frozenset[str]:
+    """The users, passwords, keys and tokens of a filesystem's options and of a URL."""
+    found = set(_secrets(getattr(filesystem, "storage_options", None) or {}, secret=False))
+    for part in _CHAINED.split(url) if mask_url(url) != url else ():
+        rest = part.partition("://")[2]
+        login, query = rest.rpartition("@")[0], rest.partition("?")[2]
+        pieces = (login, query, *login.split(":", 1))
+        found.update(piece for piece in pieces if len(piece) >= _MIN_SECRET)
+    return frozenset(found)
 
 
 def _secrets(value: Any, *, secret: bool) -> Iterator[str]:
@@ -134,7 +140,9 @@ def open_filesystem(url: str) -> tuple[Any, str]:
     check_spelling(url, ConfigError, "staging=")
     shown = mask_url(url)
     with translate_filesystem_errors(
-        f"staging={shown!r} cannot be used", quotes_url=shown != str(url)
+        f"staging={shown!r} cannot be used",
+        secrets=secrets_of(None, url),
+        quotes_url=shown != str(url),
     ):
         filesystem, path = fsspec.core.url_to_fs(url, **https_options(url))
     return filesystem, str(path)
@@ -199,7 +207,7 @@ def translate_filesystem_errors(
         raise
     except Exception as error:  # each filesystem has its own
         cause = None if quotes_url else _safe_cause(error, secrets)
-        said = _describe_without_url(error) if quotes_url else _describe(error, secrets)
+        said = _describe_without_url(error, secrets) if quotes_url else _describe(error, secrets)
         text = f"{message}: {said}" + (f". {advice}" if advice else "")
         raise kind(text) from cause
 
@@ -218,7 +226,7 @@ def _mask_text(text: str, secrets: Collection[str]) -> str:
     return text
 
 
-def _describe_without_url(error: BaseException) -> str:
+def _describe_without_url(error: BaseException, secrets: Collection[str]) -> str:
     """A description that cannot quote a part of a URL."""
     if isinstance(error, ImportError):
         return str(error)  # names the library to install
@@ -226,7 +234,7 @@ def _describe_without_url(error: BaseException) -> str:
     if _is_login_error(error):
         return f"the login was rejected ({name})"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        return _mask_text(error.strerror, secrets)
     return f"its host cannot be parsed ({name})" if isinstance(error, ValueError) else name
 
 

@@ -69,6 +69,7 @@ class _Given:
     filesystem: Any = field(repr=False)
     path: str = field(repr=False)
     shown: str
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
     above: int = 0  # first parts of the path that only the working directory gives
 
     def files(self) -> list[Location]:
@@ -76,7 +77,7 @@ class _Given:
         advice = "Check the path and the access to it."
         with translate_filesystem_errors(
             f"{self.shown} cannot be read", advice, kind=FrameError,
-            secrets=secrets_of(self.filesystem),
+            secrets=self.secrets,
         ):  # fmt: skip
             magic = _magic(self.filesystem).search(self.path)
             try:
@@ -230,9 +231,7 @@ def _resolve(path: Any) -> _Given:
     if _has_filesystem(path):
         text = path.path if isinstance(path, OpenFile) else str(path)
         shown = mask_url(text)
-        with translate_filesystem_errors(
-            f"{shown} cannot be read", kind=FrameError, quotes_url=shown != text
-        ):
+        with _translate_errors(text):
             filesystem = path.fs
         if getattr(path, "compression", None):
             raise FrameError(
@@ -240,15 +239,26 @@ def _resolve(path: Any) -> _Given:
                 "open it without compression=."
             )
         name = filesystem._strip_protocol(path.path)  # noqa: SLF001  # fsspec has no public name for it
-        return _Given(filesystem, name, display_url(filesystem, name))
+        return _Given(filesystem, name, display_url(filesystem, name), secrets_of(filesystem, text))
     text = os.fspath(path)
     shown = mask_url(text)
     check_spelling(text, FrameError)
-    with translate_filesystem_errors(
-        f"{shown} cannot be read", kind=FrameError, quotes_url=shown != text
-    ):
+    with _translate_errors(text):
         filesystem, name = fsspec.core.url_to_fs(text, **https_options(text))
-    return _Given(filesystem, str(name), shown, _parts_above(filesystem, text))
+    return _Given(
+        filesystem, str(name), shown, secrets_of(filesystem, text), _parts_above(filesystem, text)
+    )
+
+
+def _translate_errors(url: str) -> contextlib.AbstractContextManager[None]:
+    """Raises what finding the filesystem of a URL raises as a `FrameError`."""
+    shown = mask_url(url)
+    return translate_filesystem_errors(
+        f"{shown} cannot be read",
+        kind=FrameError,
+        secrets=secrets_of(None, url),
+        quotes_url=shown != url,
+    )
 
 
 def _parts_above(filesystem: Any, text: str) -> int:

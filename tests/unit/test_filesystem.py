@@ -216,6 +216,17 @@ def test_errors_of_drivers_are_translated(
     assert USER not in shown
 
 
+@pytest.mark.parametrize("protocol", ["zip", "simplecache", "tar"])
+def test_a_chain_shows_no_login(protocol: str) -> None:
+    """Whatever the filesystem inside makes of it."""
+    inner = f"memory://{USER}:{CANARY}@host/x?sig={CANARY}"
+    with pytest.raises(exceptions.FrameError, match="memory://host/x") as caught:
+        read(f"{protocol}://x::{inner}" if protocol != "simplecache" else f"{protocol}::{inner}")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert CANARY not in shown
+    assert USER not in shown
+
+
 def test_a_glob_in_a_folder_that_cannot_be_listed(leaky: Any) -> None:
     """Fsspec would say that it matches nothing."""
     with pytest.MonkeyPatch.context() as patch:
