@@ -67,10 +67,9 @@ def open_chunks(cursor: Any, files: list[Path], job: Row) -> tuple[str, list[Col
 def _parquet_columns(cursor: Any, files: list[Path]) -> list[tuple[str, str, str]]:
     first: list[tuple[str, str]] | None = None
     for number, file in enumerate(files, start=1):
-        described = cursor.execute(
-            "DESCRIBE SELECT * FROM read_parquet(?)", (str(file),)
-        ).fetchall()
-        found = [(row[0], row[1]) for row in described]
+        # DESCRIBE would take time that grows with the square of the number of columns.
+        query = cursor.execute("SELECT * FROM read_parquet(?) LIMIT 0", (str(file),))
+        found = [(column[0], str(column[1])) for column in query.description]
         if first is not None and found != first:
             raise JobError(f"The columns or types of chunk {number} differ from those of chunk 1")
         first = found
@@ -79,12 +78,16 @@ def _parquet_columns(cursor: Any, files: list[Path]) -> list[tuple[str, str, str
         read_as = "FLOAT" if kind.startswith("DECIMAL") else _READ_AS.get(kind)
         if read_as is None:
             raise JobError(f"Column {name} has the type {kind}, which is not ingested")
-        columns.append((name, read_as, quote(name)))
+        expression = quote(name)
+        if kind != STORED[read_as]:
+            expression = f"CAST({expression} AS {STORED[read_as]})"
+        columns.append((name, read_as, expression))
     return columns
 
 
 def _column(name: str, kind: str, expression: str, declared: Row, fallback: int) -> Column:
     wanted = declared.get("columnType") or kind
+    length = (declared.get("fieldLength") or fallback) if wanted == "STRING" else None
     if wanted != kind:
         if (kind, wanted) not in _LOSSLESS:
             raise JobError(f"Column {name} is {kind} in the file, but declared as {wanted}")
@@ -94,5 +97,5 @@ def _column(name: str, kind: str, expression: str, declared: Row, fallback: int)
                 f"THEN {expression} ELSE error('Column {name.replace(chr(39), '')} has times, but is declared "
                 "as DATE') END"
             )
-    length = (declared.get("fieldLength") or fallback) if wanted == "STRING" else None
-    return Column(name, wanted, length, f"CAST({expression} AS {STORED[wanted]})")
+        expression = f"CAST({expression} AS {STORED[wanted]})"
+    return Column(name, wanted, length, expression)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from celonis_frames.local._database.chunk_reader import Column, open_chunks
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.errors import STORED, JobError
 from celonis_frames.local._database.sql import quote
+
+_STAGED = "SELECT * FROM temp._staged"
 
 
 def execute(catalog: Catalog, cursor: Any, job: Row, chunks: list[Row]) -> Iterator[str]:
@@ -56,7 +58,13 @@ class _Target:
         existing = catalog.table(space, job["targetName"])
         self._exists = existing is not None
         self.name: str = existing["name"] if existing else job["targetName"]
-        self._columns: list[Row] = existing["columns"] if existing else []
+        self._columns: list[Row] = []
+        self._by_name: dict[str, Row] = {}
+        self._add_columns(existing["columns"] if existing else [])
+
+    def _add_columns(self, columns: list[Row]) -> None:
+        self._columns += columns
+        self._by_name |= {column["name"].lower(): column for column in columns}
 
     @property
     def _sql_name(self) -> str:
@@ -71,7 +79,8 @@ class _Target:
                     f"DELETE FROM _celonis.{listing} WHERE space = ? AND lower({column}) = lower(?)",
                     (self._space, self.name),
                 )
-        self._exists, self._columns, self.name = False, [], self._job["targetName"]
+        self._exists, self.name = False, self._job["targetName"]
+        self._columns, self._by_name = [], {}
 
     def load(self, files: list[Path]) -> int:
         """Append or upsert the rows of the files; returns their number."""
@@ -81,7 +90,8 @@ class _Target:
         rows = self._rows(source, columns)
         if self._keys:
             keys = self._key_places(columns)
-            rows = self._upserted(rows, columns, keys, empty=empty)
+            key_rows = rows if rows == _STAGED else self._numbered(source, columns, keys)
+            rows = self._upserted(rows, key_rows, columns, keys, empty=empty)
         names = ", ".join([*(quote(c.name) for c in columns), quote(CHANGE_DATE)])
         values = ", ".join(f"c{place}" for place in range(len(columns)))
         loaded = self._cursor.execute(
@@ -108,7 +118,7 @@ class _Target:
         return int(result.fetchone()[0])
 
     def _key_expression(self, column: Column) -> str:
-        mine = next((c for c in self._columns if c["name"].lower() == column.name.lower()), None)
+        mine = self._by_name.get(column.name.lower())
         if mine is None or mine["type"] != column.type:
             raise JobError(
                 f"Key column {column.name} is {column.type} in the file, but not in the table"
@@ -119,8 +129,7 @@ class _Target:
         """SQL for a value as it is stored. Strings are truncated silently, as by Celonis."""
         if column.type != "STRING":
             return column.expression
-        mine = next(c for c in self._columns if c["name"].lower() == column.name.lower())
-        text, length = column.expression, int(mine["length"])
+        text, length = column.expression, int(self._by_name[column.name.lower()]["length"])
         # The number of bytes is known, that of characters has to be counted.
         return f"CASE WHEN strlen({text}) > {length} THEN left({text}, {length}) ELSE {text} END"
 
@@ -137,7 +146,7 @@ class _Target:
             self._exists = True
             self._register(columns)
             return
-        mine = {column["name"].lower(): column for column in self._columns}
+        mine = self._by_name
         for column in columns:
             known = mine.get(column.name.lower())
             if known is not None and known["type"] != column.type:
@@ -160,16 +169,16 @@ class _Target:
         if not columns:
             return
         first = len(self._columns)
-        values = [
-            (self._space, self.name, place, column.name, column.type, column.length)
-            for place, column in enumerate(columns, start=first)
-        ]
-        # One statement for all columns, since each takes DuckDB about a millisecond.
-        places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(values))
+        # One row for each column, from lists: a list of values takes DuckDB as long as loading them.
         self._cursor.execute(
-            f"INSERT INTO _celonis.columns VALUES {places}", tuple(chain.from_iterable(values))
-        )
-        self._columns += [{"name": c.name, "type": c.type, "length": c.length} for c in columns]
+            "INSERT INTO _celonis.columns SELECT ?, ?, unnest(?::INTEGER[]), unnest(?::VARCHAR[]), "
+            "unnest(?::VARCHAR[]), unnest(?::INTEGER[])",
+            (
+                self._space, self.name, list(range(first, first + len(columns))),
+                [c.name for c in columns], [c.type for c in columns], [c.length for c in columns],
+            ),
+        )  # fmt: skip
+        self._add_columns([{"name": c.name, "type": c.type, "length": c.length} for c in columns])
 
     def _rows(self, source: str, columns: list[Column]) -> str:
         """A query for the values to store, as ``c0``, ``c1`` and so on.
@@ -178,17 +187,25 @@ class _Target:
         rows with one key matters. `read_parquet` returns it at no cost; for CSV, and for files with
         columns of those names, the rows are numbered in a temporary table.
         """
-        values = ", ".join(f"{self._value(c)} AS c{place}" for place, c in enumerate(columns))
+        everything = range(len(columns))
         if not self._keys:
-            return f"SELECT {values} FROM {source}"
+            return f"SELECT {self._values(columns, everything)} FROM {source}"
         taken = {"file_index", "file_row_number"} & {column.name.lower() for column in columns}
         if self._job["fileType"] != "CSV" and not taken:
-            return f"SELECT {values}, file_index AS file, file_row_number AS number FROM {source}"
+            return self._numbered(source, columns, everything)
         self._cursor.execute(
-            f"CREATE OR REPLACE TEMP TABLE _staged AS SELECT {values}, 0 AS file, "
-            f"row_number() OVER () AS number FROM {source}"
+            f"CREATE OR REPLACE TEMP TABLE _staged AS SELECT {self._values(columns, everything)}, "
+            f"0 AS file, row_number() OVER () AS number FROM {source}"
         )
-        return "SELECT * FROM temp._staged"
+        return _STAGED
+
+    def _numbered(self, source: str, columns: list[Column], places: Iterable[int]) -> str:
+        """A query for the values at these places and the position of each row."""
+        values = self._values(columns, places)
+        return f"SELECT {values}, file_index AS file, file_row_number AS number FROM {source}"
+
+    def _values(self, columns: list[Column], places: Iterable[int]) -> str:
+        return ", ".join(f"{self._value(columns[place])} AS c{place}" for place in places)
 
     def _key_places(self, columns: list[Column]) -> list[int]:
         places = {column.name.lower(): place for place, column in enumerate(columns)}
@@ -199,17 +216,20 @@ class _Target:
             )
         return [places[key.lower()] for key in self._keys]
 
-    def _upserted(self, rows: str, columns: list[Column], keys: list[int], *, empty: bool) -> str:
+    def _upserted(
+        self, rows: str, key_rows: str, columns: list[Column], keys: list[int], *, empty: bool
+    ) -> str:
         """Delete the table's rows with these keys; returns a query for the rows that replace them.
 
-        Most jobs have no duplicate keys. Only the rows of duplicate keys are sorted.
+        Most jobs have no duplicate keys. Only the rows of duplicate keys are sorted. `key_rows` is
+        `rows` with the key columns at least: planning a query takes time for each column.
         """
         listed = ", ".join(f"c{key}" for key in keys)
         complete = " AND ".join(f"c{key} IS NOT NULL" for key in keys)
         wanted = "HAVING times > 1" if empty else ""
         self._cursor.execute(
             f"CREATE OR REPLACE TEMP TABLE _keys AS SELECT {listed}, count(*) AS times "
-            f"FROM ({rows}) WHERE {complete} GROUP BY {listed} {wanted}"
+            f"FROM ({key_rows}) WHERE {complete} GROUP BY {listed} {wanted}"
         )
         if not empty:
             same = " AND ".join(f"t.{quote(columns[key].name)} = s.c{key}" for key in keys)
