@@ -8,27 +8,24 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.casts import largest_magnitude
 from celonis_frames._encoding.chunk import Chunk, ChunkStore, MemoryChunk
 from celonis_frames._encoding.encoder import ChunkEncoder, sample_row_bytes
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._formatting import counted, did_you_mean, listed
+from celonis_frames._push.failing_rows import locate_errors
 from celonis_frames._push.options import PushOptions
 from celonis_frames._schema.names import check_name, stripped_note
 from celonis_frames._schema.table_layout import (
-    ColumnPlan,
     TableLayout,
     build_layout,
-    conversion_error,
-    first_failing,
     key_columns,
 )
 from celonis_frames._sources.reader import read
@@ -37,7 +34,7 @@ from celonis_frames._staging.spool import BatchCache, ChunkSpool, MemoryBudget, 
 from celonis_frames._staging.stage import Stage
 from celonis_frames._validation.parallel import validate_parallel
 from celonis_frames._validation.validator import FrameValidator
-from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError
+from celonis_frames.exceptions import FrameError, KeyColumnError
 
 SLOW_SECONDS = 1.0
 """A query whose first rows take longer is not run a second time for the upload."""
@@ -205,32 +202,9 @@ class PreparedFrame:
         if self._keep is not None:
             self._keep.close()
 
-    @contextmanager
-    def _located(self) -> Iterator[None]:
-        """Adds the largest number and the first row to the error for a value that does not fit.
-
-        The rows are read again for that, if they can be.
-        """
-        try:
-            yield
-        except ColumnTypeError as error:
-            column = next((c for c in self.layout.columns if c.source == error.column), None)
-            cause = error.__cause__
-            if column is None or not self.source.replayable or not isinstance(cause, Exception):
-                raise
-            raise self._with_row(column, cause) or error from cause
-
-    def _with_row(self, column: ColumnPlan, cause: Exception) -> ColumnTypeError | None:
-        row, rows, numbers = None, 0, set[int]()
-        for batch in self.source.batches():
-            found = first_failing(column, batch) if row is None else None
-            row = row if found is None else rows + found
-            rows += batch.num_rows
-            largest = largest_magnitude(batch.column(column.position))
-            numbers |= {largest} if largest is not None else set()
-        if row is None:
-            return None
-        return conversion_error(column, cause, max(numbers, key=abs, default=None), row)
+    def _located(self) -> AbstractContextManager[None]:
+        again = (lambda: self._checked(self.source.batches())) if self.source.replayable else None
+        return locate_errors(self.layout, again)
 
     @property
     def _sent(self) -> bool:

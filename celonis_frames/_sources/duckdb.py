@@ -1,8 +1,8 @@
 """DuckDB's relations as Arrow batches, without importing DuckDB.
 
-DuckDB passes UHUGEINT to Arrow as signed numbers, BIGNUM as bytes of its own and TIME WITH TIME
-ZONE without its zone. The types of a relation show such columns; those of its Arrow stream do not.
-Wide integers are therefore read as strings.
+DuckDB passes UHUGEINT to Arrow as signed numbers, BIGNUM, BIT and VARIANT as bytes of its own and
+TIME WITH TIME ZONE without its zone. The types of a relation show such columns; those of its Arrow
+stream do not. All but the last are therefore read as strings.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _UNSIGNED = pa.decimal256(39, 0)
 
 _TOP_LEVEL = {"uhugeint": _UNSIGNED, "bignum": WideInteger()}
 _WIDE = frozenset({"hugeint", "uhugeint", "bignum"})
+_TEXTS = {"bit": "VARCHAR", "variant": "JSON"}
 _ZONED = "time with time zone"
 _NESTED = frozenset({"list", "array", "struct", "map", "union"})
 
@@ -90,9 +91,11 @@ def _children(dtype: Any) -> list[tuple[str, Any]]:
 
 
 def _sql_type(dtype: Any, *, inside: bool = False) -> str:
-    """The type in SQL, with VARCHAR in place of integers that Arrow does not get right."""
+    """The type in SQL, with strings in place of what Arrow does not get right."""
     if dtype.id in _TOP_LEVEL or (inside and dtype.id in _WIDE):
         return "VARCHAR"
+    if dtype.id in _TEXTS:
+        return _TEXTS[dtype.id]
     parts = {name: _sql_type(child, inside=True) for name, child in _children(dtype)}
     if all(
         part == str(child)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from celonis_frames._arrow.batching import arrow_bytes, rows_per_batch, target_batch_bytes
 from celonis_frames._arrow.casts import ConversionError
+from celonis_frames._arrow.extension_types import NestedObjects
 from celonis_frames._sources.local_times import objects_without_zone
 from celonis_frames._sources.pandas_objects import (
     decimals_error,
@@ -249,6 +250,8 @@ def _convert_category(name: str, series: Any, options: ReadOptions) -> _Column:
 
     def prepare(part: Any) -> Any:
         codes = pa.array(part.array.codes, mask=part.array.codes < 0)
+        if isinstance(dictionary.type, NestedObjects):
+            return dictionary.take(codes)
         # pandas has checked that every code has a category.
         return pa.DictionaryArray.from_arrays(codes, dictionary, safe=False)
 

@@ -282,6 +282,7 @@ UNFIT: list[tuple[str, Any, dict[str, Any], str]] = [
 
 
 SECONDS_OFF = dt.timezone(dt.timedelta(seconds=3208))  # local mean time of Berlin
+TUPLES = pd.Categorical([(1, "x"), None, (1, "x"), (2, "y")])
 OBJECTS: list[tuple[list[Any], dict[str, Any], list[Any]]] = [
     ([np.datetime64("2024-02-29"), None, np.datetime64("NaT"), NOON], {},
      [dt.datetime(2024, 2, 29), None, None, NOON]),
@@ -317,19 +318,30 @@ def test_objects_are_stored_as_what_they_are(server: Any, connection: Celonis, t
         assert [_plain(v) for v in back] == [_plain(v) for v in stored], values
 
 
+def test_categories_of_tuples(server: Any, connection: Celonis, table: str) -> None:
+    """Tuples are nested values also as categories."""
+    frame = pd.DataFrame({"N": range(4), "C": TUPLES})
+    with pytest.raises(exceptions.ColumnTypeError, match=r"'C' is object of dict or list.*nested="):
+        connection.push(frame, "Types", table)
+    connection.push(frame, "Types", table, nested="json")
+    stored = server.table("Types", table).sort_by("N")["C"].to_pylist()
+    assert stored == ['[1, "x"]', None, '[1, "x"]', '[2, "y"]']
+
+
 def test_duckdb_types_that_arrow_lacks(server: Any, connection: Celonis, table: str) -> None:
     """Integers that DuckDB's Arrow stream wraps are read as they are, also inside others."""
     big = 2**128 - 1
     frame = duckdb.sql(
         f"SELECT {big}::UHUGEINT u, 7::UHUGEINT \"sm all\", '123'::BIGNUM b, "
         f"[{big}::UHUGEINT, NULL] l, {{'a': 5::HUGEINT, 'b': 'x'}} s, '24:00:00'::TIME t, "
-        f"MAP {{'k': {big}::UHUGEINT}} m, array_value(1::UHUGEINT, 2::UHUGEINT) a"
+        f"MAP {{'k': {big}::UHUGEINT}} m, array_value(1::UHUGEINT, 2::UHUGEINT) a, "
+        "'101'::BIT bits, [4::HUGEINT, 5] h"
     )
     connection.push(frame, "Types", table, nested="json", columns={"u": "STRING"})
     assert server.table("Types", table).to_pydict() == {
         "u": [str(big)], "sm all": [7.0], "b": [123], "l": [f"[{big}, null]"],
         "s": ['{"a": 5, "b": "x"}'], "t": ["24:00:00.000000"], "m": [f'[["k", {big}]]'],
-        "a": ["[1, 2]"],
+        "a": ["[1, 2]"], "bits": ["101"], "h": ["[4, 5]"],
     }  # fmt: skip
     for query in ("'09:30:00+02'::TIMETZ C", "[{'a': '09:30:00+02'::TIMETZ}] C"):
         with pytest.raises(exceptions.ColumnTypeError, match=r"'C' is .*without their zone"):
