@@ -108,7 +108,7 @@ def _read_arrow(frame: Any, options: ReadOptions) -> Source:
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, pa.Table):
         return _chosen(_read_table(frame), options)
-    if hasattr(frame, "to_pyarrow_dataset"):  # a DeltaTable
+    if hasattr(type(frame), "to_pyarrow_dataset"):  # a DeltaTable
         with translate_errors(type_name(frame)):
             frame = frame.to_pyarrow_dataset()
     # pyarrow's dataset module imports pandas, so it is looked up and only loaded for files.

@@ -350,3 +350,7 @@ def test_a_delta_table_is_a_frame(tmp_path: Path) -> None:
             return ds.dataset(_write(tmp_path / "a.parquet"))
 
     assert _values(DeltaTable()) == ["x"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DeltaTable, "to_pyarrow_dataset", lambda _: 1 / 0)
+        with pytest.raises(exceptions.FrameError, match=r"DeltaTable cannot be read"):
+            read(DeltaTable())
