@@ -1,18 +1,18 @@
-"""Deliver chunks as one job, exactly once: create, upload, count, submit; or cancel.
+"""Deliver chunks as one job, exactly once: the shell that carries the machine's commands out.
 
-A job is submitted only if it holds as many chunks as were sent. If it cannot be determined which
-chunks it holds, the job is cancelled and a new one gets the same chunks, at most `MAX_JOBS` in all.
+`celonis_frames._jobs.machine` decides what is to be done next; it does no I/O itself.
 
 How it works:
 
-* The calling thread creates the job, takes the chunks from their iterator and hands each to
-  `Uploads`, which has a thread per upload and a bound on them. There is no queue: the iterator
-  makes the next chunk when it is asked for.
-* The API's token cancels it, and its deadline ends it. In the main thread the caller puts a
-  `DeferredSignals` block around it, so that no signal interrupts a step of it.
-* If anything fails, the same thread closes the iterator, closes `Uploads` (which joins the upload
-  threads) and cancels the job, under a token for clean-up. If a second signal abandons the token,
-  nothing waits any more: a daemon thread, ``celonis-cancel``, tries to cancel the job.
+* The calling thread runs a loop: it takes an event, gives it to the machine, and carries out the
+  commands that it returns. The answer to a call (`JobDestination`) is the next event.
+* Uploads run in the threads of an `UploadPool`, which put their events into a queue. There is no
+  queue of chunks: the iterator makes the next chunk when the machine asks for it.
+* Before each command the API's token is checked: if it is cancelled or has expired, the machine
+  gets `Failed`, and cancels the job. In the main thread the caller puts a `DeferredSignals` block
+  around it, so that no signal interrupts a step.
+* What cleans up has a token of its own. If a second signal abandons the push, nothing waits any
+  more: a daemon thread, ``celonis-cancel``, tries to cancel the jobs.
 * If the interpreter ends while a daemon thread delivers, `_cancel_at_exit` cancels its job.
 """
 
@@ -23,36 +23,37 @@ import contextlib
 import dataclasses
 import logging
 import os
+import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, Literal, Protocol
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency.cancellation import CLEANUP_SECONDS, Cancelled, CancelToken
-from celonis_frames._formatting import counted
 from celonis_frames._http.multipart import Payload
+from celonis_frames._jobs import commands as c
 from celonis_frames._jobs.cancel import cancel
-from celonis_frames._jobs.orphans import Orphans
-from celonis_frames._jobs.polling import wait_for
-from celonis_frames._jobs.submission import submit
-from celonis_frames._jobs.timeouts import timeout_error
-from celonis_frames._jobs.uploads import AmbiguousUploads, UploadProgress, Uploads
-from celonis_frames.exceptions import (
-    ApiError,
-    CelonisFramesError,
-    UploadUncertain,
-)
+from celonis_frames._jobs.commands import State
+from celonis_frames._jobs.delivery_state import Recorded
+from celonis_frames._jobs.failures import failure_of, surplus_error, why
+from celonis_frames._jobs.job_destination import JobDestination
+from celonis_frames._jobs.machine import ENDS, DeliveryMachine
+from celonis_frames._jobs.reconcile import ChecksumKind
+from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
+from celonis_frames._jobs.upload_pool import UploadPool, UploadProgress
+from celonis_frames.exceptions import ApiError, CelonisFramesError, JobTimeout
 
-MAX_JOBS = 3
-"""Jobs created for one push, before the push fails."""
-RECOUNT_SECONDS = 1.0
-"""Age of a count after which the chunks are counted again before the submission."""
-CANCEL_WAIT_SECONDS = 60.0
-"""Time limit (s) for the end of a job that may have been running when it was cancelled."""
+POLL_SECONDS = 0.1
+"""Longest wait for an event at a time, so that a cancellation is noticed soon."""
 
 _log = logging.getLogger("celonis_frames")
+
+_kinds: dict[str, ChecksumKind] = {}
+"""What was found out about the checksums of a server, by its URL."""
 
 
 class JobChunk(Payload, Protocol):
@@ -73,18 +74,24 @@ class DeliveryProgress(UploadProgress, Protocol):
     def stage(self, name: str) -> None:
         """Show the current stage."""
 
+    def chunk_done(self) -> None:
+        """Add one chunk."""
+
     def restart(self) -> None:
         """Reset the counts: a new job gets all chunks again."""
 
 
 class JobJournal(Protocol):
-    """Records the job's state, so that another process can finish the push."""
+    """Records the state of a delivery, so that another process can finish the push."""
 
-    def created(self, job_id: str) -> None:
-        """Record that the job was created."""
-
-    def submitting(self, job_id: str) -> None:
-        """Record that the job is about to be submitted."""
+    def record(
+        self,
+        state: Literal["creating", "uploading", "submitting"],
+        job_id: str,
+        jobs: tuple[str, ...],
+        lost_creations: int,
+    ) -> None:
+        """Record what is in `Recorded`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +99,8 @@ class Delivery:
     """One push, as it is delivered.
 
     `chunks` returns the chunks from the first, each time it is called. Its argument raises if the
-    delivery cannot go on; the iterator calls it while the next chunk takes long.
+    delivery cannot go on; the iterator calls it while the next chunk takes long. `recorded` is what
+    an earlier process recorded, `begun` the time when it began (s since 1970).
     """
 
     pool_id: str
@@ -101,8 +109,8 @@ class Delivery:
     workers: int  # parallel uploads; with one, the server receives the chunks in order
     duplicate_removal_column: str | None = None  # see `DataPushApi.execute_job`
     journal: JobJournal | None = None
-    job_id: str | None = None  # a job in NEW that an earlier process left, to be completed
-    orphaned: bool = False  # an earlier process may have created a job without receiving its id
+    recorded: Recorded | None = None
+    begun: float = 0.0
 
 
 @dataclasses.dataclass
@@ -110,7 +118,8 @@ class DeliveryResult:
     """What was sent into a job, and whether it was submitted.
 
     Created by the caller and updated in place, so that the result survives an interrupt that
-    discards the return value.
+    discards the return value. `doubted` says that its chunks are to be counted once more at its
+    end.
     """
 
     job_id: str = ""
@@ -118,53 +127,18 @@ class DeliveryResult:
     chunks: int = 0
     bytes: int = 0
     submitted: bool = False
+    doubted: bool = False
 
     def begin(self, job_id: str) -> None:
         """Start counting for a new job."""
         self.job_id = job_id
         self.rows = self.chunks = self.bytes = 0
 
-
-@dataclasses.dataclass(eq=False)
-class _Attempt:
-    """One job, from its creation to its submission."""
-
-    api: DataPushApi
-    pool_id: str
-    job_id: str
-    uploads: Uploads
-    submitting: bool = False
-    pid: int = dataclasses.field(default_factory=os.getpid)
-
-    def cancel(self, token: CancelToken) -> str:
-        """Stop the uploads, cancel the job under a token for clean-up, and return its state.
-
-        Errors as `cancel`.
-        """
-        self.uploads.close()
-        api = self.api.within(token)
-        state = cancel(api, self.pool_id, self.job_id)
-        if self.submitting:
-            # The job may have been running, and may have ended before it was cancelled.
-            return wait_for(api, self.pool_id, self.job_id, timeout=CANCEL_WAIT_SECONDS).state
-        return state
-
-
-_open_attempts: weakref.WeakSet[_Attempt] = weakref.WeakSet()
-
-
-@atexit.register
-def _cancel_at_exit() -> None:
-    """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
-    for attempt in list(_open_attempts):
-        if attempt.pid != os.getpid():
-            continue  # this is a forked child: the job and its sockets are the parent's
-        if not attempt.api.token.abandoned:
-            with (
-                contextlib.suppress(CelonisFramesError, Cancelled),
-                CancelToken(deadline=time.monotonic() + CLEANUP_SECONDS) as token,
-            ):
-                attempt.cancel(token)
+    def add(self, chunk: JobChunk) -> None:
+        """Count a chunk."""
+        self.chunks += 1
+        self.rows += chunk.rows
+        self.bytes += chunk.size
 
 
 def deliver(
@@ -184,243 +158,364 @@ def deliver(
         Cancelled: The token was cancelled. The job is cancelled, or the notes say why not.
         ApiError: A call was rejected, or failed at the last retry. The job is cancelled.
         JobTimeout: The token's deadline has passed. The job is cancelled.
-        UploadUncertain: It could not be determined what `MAX_JOBS` jobs held.
+        UploadUncertain: It could not be determined what the jobs held, or whether one was executed.
     """
     with api.token.for_cleanup() as cleanup:
-        _deliver(api, cleanup, delivery, result, progress, timings)
-
-
-def _deliver(
-    api: DataPushApi,
-    cleanup: CancelToken,
-    delivery: Delivery,
-    result: DeliveryResult,
-    progress: DeliveryProgress,
-    timings: dict[str, float],
-) -> None:
-    pool_id, job_id, journal = delivery.pool_id, delivery.job_id, delivery.journal
-    orphans = Orphans(api, pool_id, delivery.body, lost=int(delivery.orphaned))
-    try:
+        shell = _Shell(api, cleanup, delivery, result, progress, timings)
+        _shells.add(shell)
         try:
-            for number in range(1, MAX_JOBS + 1):
-                # 1. Create the job, unless an earlier process left one behind.
-                left_behind = job_id is not None
-                begin = time.monotonic()
-                if job_id is None:
-                    with timeout_error(api.token, "while the job was created"):
-                        job_id = orphans.create()
-                begin = _record_time(timings, "create", begin)
-                uploads = Uploads(api, pool_id, job_id, workers=delivery.workers, progress=progress)
-                attempt = _Attempt(api, pool_id, job_id, uploads)
-                _open_attempts.add(attempt)
-                result.begin(job_id)
-                try:
-                    if journal is not None and not left_behind:
-                        journal.created(job_id)
-                    # 2. Upload the chunks and count them.
-                    progress.stage("uploading")
-                    with timeout_error(
-                        api.token, f"while chunks were sent to job {job_id}", job_id=job_id
-                    ):
-                        _upload(uploads, delivery, result, left_behind=left_behind)
-                    begin = _record_time(timings, "upload", begin)
-                    # 3. Submit the job.
-                    _submit(attempt, delivery, progress)
-                    _record_time(timings, "execute", begin)
-                except AmbiguousUploads as reason:
-                    # 4a. Cancel the job and begin a new one.
-                    _replace_job(attempt, cleanup, reason, last=number == MAX_JOBS)
-                    _log.warning(
-                        "job %s was cancelled (%s); a new job is created", job_id, str(reason)
-                    )
-                    progress.restart()
-                    job_id = None
-                    continue
-                except BaseException as error:
-                    # 4b. Cancel the job and raise, unless the job turns out to be executed.
-                    if _cancel_after_error(attempt, cleanup, error):
-                        raise
-                finally:
-                    _open_attempts.discard(attempt)
-                result.submitted = True
-                # 5. After any doubt, count the chunks once more.
-                if uploads.has_unknown:
-                    check_surplus(api, pool_id, job_id, uploads.chunks)
-                return
-            raise AssertionError("the last job returns or raises")
+            shell.run()
         finally:
-            # 6. Cancel jobs whose id was lost.
-            if not api.token.abandoned:
-                orphans.sweep(cleanup)
-    except BaseException:
-        if api.token.abandoned:
-            # Nobody waits for it: the process may end before.
-            done = {result.job_id} if result.submitted else set()
-            job_ids = (orphans.created | {result.job_id}) - done - {""}
-            threading.Thread(
-                target=orphans.cancel_all, args=(job_ids,), name="celonis-cancel", daemon=True
-            ).start()
-        raise
+            _shells.discard(shell)
 
 
-def _submit(attempt: _Attempt, delivery: Delivery, progress: DeliveryProgress) -> None:
-    progress.stage("submitting")
-    if delivery.journal is not None:
-        delivery.journal.submitting(attempt.job_id)
-    attempt.submitting = True
-    with timeout_error(
-        attempt.api.token,
-        f"while job {attempt.job_id} was submitted",
-        outcome_known=False,
-        job_id=attempt.job_id,
-    ):
-        submit(
-            attempt.api, attempt.pool_id, attempt.job_id,
-            duplicate_removal_column=delivery.duplicate_removal_column,
-            recount=_recount(attempt.uploads), announce=progress.stage,
-        )  # fmt: skip
-
-
-def check_surplus(api: DataPushApi, pool_id: str, job_id: str, sent: int) -> None:
-    """Check that no lost upload was stored between the last count and the submission.
+def check_at_end(api: DataPushApi, pool_id: str, result: DeliveryResult, state: str) -> None:
+    """Count the chunks of a job that was in doubt once more, when it has ended in `state`.
 
     Only a surplus proves something wrong: a list that cannot be read now is logged, no error.
 
     Raises:
-        UploadUncertain: The submitted job holds more chunks than were sent. It is cancelled if it
-            has not run.
+        UploadUncertain: The job holds more chunks than were sent.
     """
+    if not result.doubted or state not in ("DONE", "ERROR"):
+        return
     try:
         policy = dataclasses.replace(api.policy, max_tries=2)
-        surplus = len(api.chunks(pool_id, job_id, policy=policy)) - sent
+        count = len(api.chunks(pool_id, result.job_id, policy=policy))
     except (ApiError, Cancelled) as error:
-        _log.warning("job %s: its chunks could not be counted again: %r", job_id, error)
+        _log_uncounted(result.job_id, error)
         return
-    if surplus <= 0:
-        return
-    state = ""
-    with contextlib.suppress(CelonisFramesError, Cancelled), api.token.for_cleanup() as token:
-        api = api.within(token)
-        cancel(api, pool_id, job_id)
-        state = wait_for(api, pool_id, job_id, timeout=CANCEL_WAIT_SECONDS).state
-    raise UploadUncertain(
-        f"Job {job_id} was submitted with {counted(surplus, 'chunk')} more than were sent: the "
-        "server stored an upload after it had been counted as lost. "
-        + (
-            "The job was cancelled and the table is unchanged: push again."
-            if state == "CANCELED"
-            else "Rows may be in the table twice: check it before you push again."
-        ),
-        job_id=job_id,
-    )
+    if count > result.chunks:
+        raise surplus_error(result.job_id, result.chunks, state)
 
 
-def _recount(uploads: Uploads) -> Callable[[], None]:
-    """A function that counts the chunks again, unless the last count is recent."""
-    counted = time.monotonic()
-
-    def recount() -> None:
-        nonlocal counted
-        if uploads.has_unknown or time.monotonic() - counted > RECOUNT_SECONDS:
-            uploads.count()
-            counted = time.monotonic()
-
-    return recount
+class _UploadFailed(Exception):
+    """An upload has failed: its event is in the queue."""
 
 
-def _upload(
-    uploads: Uploads, delivery: Delivery, result: DeliveryResult, *, left_behind: bool
-) -> None:
-    chunks = delivery.chunks(uploads.raise_if_failed)
-    missing = None
-    if left_behind:
-        chunks = list(chunks)
-        missing = {id(chunk) for chunk in uploads.adopt(chunks)}
-    iterator = iter(chunks)
-    try:
-        for chunk in iterator:
-            result.chunks += 1
-            result.rows += chunk.rows
-            result.bytes += chunk.size
-            if missing is None or id(chunk) in missing:
-                uploads.send(chunk, deleted=chunk.deleted)
-            del chunk  # a chunk's memory is freed after its upload
-    finally:
+class _Shell:
+    """Carries out the commands of one machine."""
+
+    def __init__(
+        self,
+        api: DataPushApi,
+        cleanup: CancelToken,
+        delivery: Delivery,
+        result: DeliveryResult,
+        progress: DeliveryProgress,
+        timings: dict[str, float],
+    ) -> None:
+        self._api, self._cleanup, self._delivery = api, cleanup, delivery
+        self._result, self._progress, self._timings = result, progress, timings
+        self._machine = DeliveryMachine(
+            uploads=delivery.workers,
+            kind=_kinds.get(api.url, ChecksumKind.UNKNOWN),
+            recorded=delivery.recorded,
+        )
+        self._destination = JobDestination(
+            api,
+            delivery.pool_id,
+            delivery.body,
+            duplicate_removal_column=delivery.duplicate_removal_column,
+            begun=delivery.begun,
+            announce=progress.stage,
+        )
+        self._events: queue.SimpleQueue[tuple[UploadPool, Any]] = queue.SimpleQueue()
+        self._uploads: UploadPool | None = None
+        self._iterator: Iterator[JobChunk] | None = None
+        self._chunks: dict[int, JobChunk] = {}  # not released yet
+        self._taken = 0
+        self._pid = os.getpid()
+
+    def run(self) -> None:
+        """Deliver; errors as `deliver`."""
+        machine, pending = self._machine, deque[Any]([c.Start()])
+        try:
+            while machine.state not in ENDS:
+                event = pending.popleft() if pending else self._wait_for_event()
+                for command in self._handle(event):
+                    answer = self._carry_out(command)
+                    if answer is not None:
+                        pending.append(answer)
+                    if isinstance(answer, c.Failed):
+                        break
+        except BaseException:
+            self._abandon()
+            raise
+        finally:
+            self._close()
+        self._conclude()
+
+    def cancel_jobs(self) -> None:
+        """Cancel all jobs but a submitted one. Errors are only logged."""
+        job_ids = {*self._machine.jobs, self._result.job_id} - {""}
+        if self._result.submitted:
+            job_ids.discard(self._result.job_id)
+        with CancelToken(deadline=time.monotonic() + CLEANUP_SECONDS) as token:
+            for job_id in job_ids:
+                try:
+                    cancel(self._api.within(token), self._delivery.pool_id, job_id)
+                except (CelonisFramesError, Cancelled) as error:
+                    _log.warning("job %s could not be cancelled: %s", job_id, why(error))
+            self._destination.sweep(token, self._result.job_id, ())
+
+    def cancel_at_exit(self) -> None:
+        """Cancel the jobs, unless a signal has abandoned the push or this is a forked child."""
+        # A child's exit must not touch its parent's jobs and sockets.
+        if self._pid == os.getpid() and not self._api.token.abandoned:
+            if (uploads := self._uploads) is not None:
+                uploads.close()
+            self.cancel_jobs()
+
+    # The loop.
+
+    def _wait_for_event(self) -> Any:
+        begin = time.monotonic()
+        try:
+            while True:
+                try:
+                    self._raise_if_interrupted()
+                except (Cancelled, JobTimeout) as error:
+                    return _failed(error)
+                with contextlib.suppress(queue.Empty):
+                    uploads, event = self._events.get(timeout=POLL_SECONDS)
+                    if uploads is self._uploads:
+                        uploads.done()
+                        return event
+        finally:
+            self._record_time(begin)
+
+    def _handle(self, event: Any) -> list[Any]:
+        machine, before = self._machine, self._machine.state
+        commands = machine.handle(event, time.monotonic())
+        if machine.job_id and machine.job_id != self._result.job_id:
+            self._result.begin(machine.job_id)
+            if isinstance(event, c.Found):
+                for chunk in self._chunks.values():
+                    self._result.add(chunk)
+        if machine.state is State.LOOKING or machine.state is State.DELIVERED:
+            self._result.submitted = True
+        if machine.state is not before and (stage := _STAGES.get(machine.state)):
+            self._progress.stage(stage)
+        return commands
+
+    def _carry_out(self, command: Any) -> Any:
+        """The event that answers the command, if it does so at once."""
+        begin, machine = time.monotonic(), self._machine
+        try:
+            if isinstance(command, _CLEANING):
+                return _FUNCTIONS[type(command)](self, command)
+            self._raise_if_interrupted()
+            what = self._doing
+            with timeout_error(
+                self._api.token, what, outcome_known=not machine.may_run, job_id=machine.job_id
+            ):
+                return _FUNCTIONS[type(command)](self, command)
+        except _UploadFailed:
+            return None
+        except Exception as error:
+            return _failed(error)
+        except BaseException as error:
+            if self._api.token.abandoned:
+                raise
+            self._api.token.cancel()  # the process ends: there is little time
+            return c.Failed(error, interrupted=True, unknown=isinstance(command, c.Create))
+        finally:
+            self._record_time(begin)
+
+    def _raise_if_interrupted(self) -> None:
+        self._api.token.raise_if_cancelled()
+        raise_if_expired(
+            self._api.token,
+            self._doing,
+            outcome_known=not self._machine.may_run,
+            job_id=self._machine.job_id,
+        )
+
+    @property
+    def _doing(self) -> str:
+        job_id, state = self._machine.job_id, self._machine.state
+        if not job_id:
+            return "while the job was created"
+        if state in _UPLOADING:
+            return f"while chunks were sent to job {job_id}"
+        return f"while job {job_id} was submitted"
+
+    def _record_time(self, begin: float) -> None:
+        state = self._machine.state
+        name = "create" if state in _CREATING else "upload" if state in _UPLOADING else "execute"
+        self._timings[name] = self._timings.get(name, 0.0) + time.monotonic() - begin
+
+    def _abandon(self) -> None:
+        if self._api.token.abandoned:
+            # Nobody waits for it: the process may end before.
+            threading.Thread(target=self.cancel_jobs, name="celonis-cancel", daemon=True).start()
+        else:
+            self.cancel_jobs()
+
+    def _close(self) -> None:
+        self.stop_uploads()
+        self._chunks.clear()
+        self._destination.close()
+
+    def _conclude(self) -> None:
+        machine = self._machine
+        if machine.kind in (ChecksumKind.CONTENT, ChecksumKind.ARBITRARY):
+            _kinds[self._api.url] = machine.kind
+        if machine.state is State.DELIVERED:
+            self._result.doubted = machine.doubted or machine.equal
+            return
+        error = failure_of(machine)
+        machine.error = machine.cancel_error = machine.rejection = machine.submission_error = None
+        try:
+            raise error
+        finally:
+            del error  # an error in its own traceback's frame would keep all this alive
+
+    # The commands.
+
+    def find(self, _: c.Find) -> Any:
+        self._chunks = dict(enumerate(self._delivery.chunks(self._check), 1))
+        job_id = "" if self._delivery.recorded is None else self._delivery.recorded.job_id
+        return self._destination.find(job_id, list(self._chunks.values()))
+
+    def create(self, _: c.Create) -> Any:
+        self._chunks.clear()
+        return self._destination.create()
+
+    def record(self, command: c.Record) -> None:
+        machine, journal = self._machine, self._delivery.journal
+        if journal is not None:
+            jobs = tuple(machine.jobs)
+            state: Any = command.state.value
+            journal.record(state, machine.job_id, jobs, machine.lost_creations)
+
+    def take_next(self, _: c.Next) -> Any:
+        if self._iterator is None:
+            self._iterator = iter(self._delivery.chunks(self._check))
+        chunk = next(self._iterator, None)
+        if chunk is None:
+            return c.ChunksEnded()
+        self._taken += 1
+        self._chunks[self._taken] = chunk
+        self._result.add(chunk)
+        return c.ChunkReady(self._taken)
+
+    def _check(self) -> None:
+        self._raise_if_interrupted()
+        if self._uploads is not None and self._uploads.failure is not None:
+            raise _UploadFailed
+
+    def restart(self, _: c.Restart) -> None:
+        _log.warning(
+            "job %s was cancelled (%s); a new job is created",
+            self._result.job_id, self._machine.reason,
+        )  # fmt: skip
+        self.stop_uploads()
+        self._chunks.clear()
+        self._taken = 0
+        self._progress.restart()
+
+    def send(self, command: c.Send) -> None:
+        if self._uploads is None:
+            token = self._api.token.child()
+            self._uploads = uploads = UploadPool(
+                partial(self._destination.upload, token, self._machine.job_id),
+                token,
+                self._api.policy,
+                size=self._delivery.workers,
+                progress=self._progress,
+                report=lambda event: self._events.put((uploads, event)),
+            )
+        chunk = self._chunks[command.number]
+        self._uploads.send(command.number, chunk, deleted=chunk.deleted)
+
+    def release(self, command: c.Release) -> None:
+        chunk = self._chunks.pop(command.number)
+        chunk.release()
+        if command.confirmed:
+            self._progress.sent(chunk.size)
+        self._progress.chunk_done()
+
+    def list_chunks(self, command: c.List) -> Any:
+        machine = self._machine
+        if command.delay:
+            self._api.token.sleep(command.delay)
+            self._raise_if_interrupted()
+        if machine.state is not State.LOOKING:
+            return self._destination.chunks(machine.job_id, doubted=machine.doubted)
+        try:
+            return self._destination.chunks(machine.job_id, doubted=False, tries=2)
+        except ApiError as error:
+            _log_uncounted(machine.job_id, error)
+            return c.Failed(error)
+
+    def sleep(self, command: c.Sleep) -> Any:
+        self._api.token.sleep(max(0.0, command.until - time.monotonic()))
+        self._raise_if_interrupted()
+        return c.Woke()
+
+    def reserve(self, _: c.Reserve) -> Any:
+        return self._destination.reserve()
+
+    def submit(self, _: c.Submit) -> Any:
+        return self._destination.submit(self._machine.job_id)
+
+    def read_state(self, command: c.ReadState) -> Any:
+        self._api.token.sleep(command.delay)
+        return self._destination.state(self._machine.job_id)
+
+    def stop_uploads(self, _: c.StopUploads | None = None) -> None:
+        iterator, self._iterator = self._iterator, None
         if isinstance(iterator, Generator):
             iterator.close()  # ends the encoder's threads now, not when the error is deleted
-    uploads.finish()
+        uploads, self._uploads = self._uploads, None
+        if uploads is not None:
+            uploads.close()
 
-
-def _replace_job(
-    attempt: _Attempt, cleanup: CancelToken, reason: AmbiguousUploads, *, last: bool
-) -> None:
-    """Cancel a job, so that a new one can take its place, unless it may have been executed."""
-    job_id, state, why = attempt.job_id, "", ""
-    try:
-        state = attempt.cancel(cleanup)
-    except (CelonisFramesError, Cancelled) as error:
-        why = _why(error)
-        _log.warning("job %s could not be cancelled: %s", job_id, why)
-    if state != "CANCELED" and attempt.submitting:
-        raise UploadUncertain(
-            f"The upload to job {job_id} could not be verified ({reason}), and the job may have "
-            f"been executed: its state is {state or f'unknown ({why})'}. Check the table before "
-            "you push again.",
-            job_id=job_id,
-        ) from None
-    if last:
-        raise UploadUncertain(
-            f"The upload could not be verified: {reason}. Job {job_id} and those before it were "
-            "cancelled and nothing was executed. Push again; if this persists, another client adds "
-            "chunks to the jobs, or parts of the frame are equal, row by row.",
-            job_id=job_id,
-        ) from None
-
-
-def _cancel_after_error(attempt: _Attempt, cleanup: CancelToken, error: BaseException) -> bool:
-    """Cancel the job of a push that failed; False if the job turns out to be executed.
-
-    A note about the job is added to the error, which stays the one to raise.
-    """
-    job_id = attempt.job_id
-    if not isinstance(error, Exception):
-        attempt.api.token.cancel()  # the process ends: there is little time
-    ours = isinstance(error, CelonisFramesError)
-    if ours and not getattr(error, "job_id", None):
-        error.job_id = job_id  # type: ignore[attr-defined]  # on every error
-    try:
-        state = attempt.cancel(cleanup)
-    except Exception as second:  # of any kind: the first error is the one to raise
-        why = _why(second)
-        _log.warning("job %s could not be cancelled: %s", job_id, why)
-        error.add_note(
-            f"Job {job_id} could not be cancelled ({why}). "
-            + (
-                "It may have been executed: check it before you push again."
-                if attempt.submitting
-                else "It was not executed; it holds its chunks until it is deleted."
-            )
+    def cancel(self, command: c.Cancel) -> Any:
+        return self._destination.cancel(
+            self._cleanup, command.job_id, may_run=self._machine.may_run
         )
-        return True
-    if state not in ("DONE", "ERROR"):
-        error.add_note(f"Job {job_id} was cancelled; the table is unchanged.")
-    elif not ours:
-        error.add_note(f"Job {job_id} had already been executed: its state is {state}.")
-    else:
-        _log.warning(
-            "job %s was executed, although the response to its submission was lost", job_id
-        )
-        return False
-    return True
+
+    def sweep(self, command: c.Sweep) -> Any:
+        token = self._api.token
+        with contextlib.suppress(Cancelled):
+            token.sleep(max(0.0, command.at - time.monotonic()))
+        if token.abandoned:
+            return c.Swept()
+        return self._destination.sweep(self._cleanup, self._machine.job_id, command.others)
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, Cancelled):
-        return "a second signal ended the push"
-    return error.message if isinstance(error, CelonisFramesError) else repr(error)
+_CREATING = frozenset({State.FINDING, State.CREATING})
+_UPLOADING = frozenset(
+    {State.UPLOADING, State.RECONCILING, State.PROBING, State.SETTLING, State.COUNTING}
+)
+_STAGES = {State.UPLOADING: "uploading", State.QUEUEING: "submitting"}
+_CLEANING = (c.Release, c.StopUploads, c.Cancel, c.Sweep)
+"""What is done although the push was cancelled."""
+_FUNCTIONS: dict[type, Callable[[_Shell, Any], Any]] = {
+    c.Find: _Shell.find, c.Create: _Shell.create, c.Record: _Shell.record,
+    c.Next: _Shell.take_next, c.Restart: _Shell.restart, c.Send: _Shell.send,
+    c.Release: _Shell.release, c.List: _Shell.list_chunks, c.Sleep: _Shell.sleep,
+    c.Reserve: _Shell.reserve, c.Submit: _Shell.submit, c.ReadState: _Shell.read_state,
+    c.StopUploads: _Shell.stop_uploads, c.Cancel: _Shell.cancel, c.Sweep: _Shell.sweep,
+}  # fmt: skip
+
+_shells: weakref.WeakSet[_Shell] = weakref.WeakSet()
 
 
-def _record_time(timings: dict[str, float], name: str, begin: float) -> float:
-    now = time.monotonic()
-    timings[name] = timings.get(name, 0.0) + now - begin
-    return now
+@atexit.register
+def _cancel_at_exit() -> None:
+    """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
+    for shell in list(_shells):
+        shell.cancel_at_exit()
+
+
+def _failed(error: Exception) -> c.Failed:
+    """The event for an error; one of the caller's own code is raised whatever the job does."""
+    return c.Failed(error, interrupted=not isinstance(error, CelonisFramesError))
+
+
+def _log_uncounted(job_id: str, error: Exception) -> None:
+    _log.warning("job %s: its chunks could not be counted again: %r", job_id, error)

@@ -26,6 +26,8 @@ a network outage."""
 MIN_SECONDS = 1.0
 """Seconds for one look at a job, however little of a timeout is left: it may have ended."""
 _ONCE = RetryPolicy(max_tries=1)
+NEW_SECONDS = 60.0
+"""Seconds in NEW after the submission from which on a job is reported."""
 MAX_LOG_LINES = 5
 MAX_LOG_LINE = 500
 """Log lines in a message, and characters of each."""
@@ -58,9 +60,11 @@ def wait_for(
         Cancelled: The API's token was cancelled.
     """
     with within_timeout(api, timeout) as (limited, left):
+        new = _NewJobs(clock)
 
         def fetch() -> Job:
             job = limited.job(pool_id, job_id, policy=_ONCE)
+            new.see(job)
             if on_job is not None:
                 on_job(job)
             return job
@@ -89,6 +93,7 @@ def wait_for_all(
     """
     ended: dict[str, Job] = {}
     with within_timeout(api, timeout) as (limited, left):
+        new = _NewJobs(time.monotonic)
 
         def fetch() -> dict[str, Job]:
             listed = {job.id: job for job in limited.jobs(pool_id, policy=_ONCE)}
@@ -97,6 +102,7 @@ def wait_for_all(
                     continue
                 # The list may be incomplete: a job that is not in it is read by its id.
                 job = listed.get(job_id) or limited.job(pool_id, job_id, policy=_ONCE)
+                new.see(job)
                 if job.state in ENDED:
                     ended[job_id] = job
                 if on_job is not None:
@@ -166,6 +172,26 @@ def _poll(
             wait = min(wait, left)
         (sleep or token.sleep)(wait)
         delay = min(delay * GROWTH, LAST_DELAY)
+
+
+class _NewJobs:
+    """Reports submitted jobs that stay in NEW, once each."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._begin = clock, clock()
+        self._reported: set[str] = set()
+
+    def see(self, job: Job) -> None:
+        """Log a warning if the job has been in NEW for long."""
+        seconds = self._clock() - self._begin
+        if job.state == "NEW" and seconds > NEW_SECONDS and job.id not in self._reported:
+            self._reported.add(job.id)
+            _log.warning(
+                "job %s has been NEW for %.0f s although its submission was accepted. It is not "
+                "submitted again; cancel it with celonis.job(%r, %r).cancel() if it stays NEW, "
+                "then push again.",
+                job.id, seconds, job.pool_id, job.id,
+            )  # fmt: skip
 
 
 def failure(job: Job) -> JobFailed:

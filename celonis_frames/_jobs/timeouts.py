@@ -30,14 +30,16 @@ def timeout_error(
         raise _timeout(what, job_id, outcome_known=outcome_known) from error
 
 
-def raise_if_expired(token: CancelToken, what: str, *, job_id: str = "") -> None:
-    """Raise JobTimeout if the token's deadline has passed, before anything was executed.
+def raise_if_expired(
+    token: CancelToken, what: str, *, outcome_known: bool = True, job_id: str = ""
+) -> None:
+    """Raise JobTimeout if the token's deadline has passed; arguments as of `timeout_error`.
 
     Raises:
         JobTimeout: It has.
     """
     if token.expired:
-        raise _timeout(what, job_id, outcome_known=True)
+        raise _timeout(what, job_id, outcome_known=outcome_known)
 
 
 def _timeout(what: str, job_id: str, *, outcome_known: bool) -> JobTimeout:

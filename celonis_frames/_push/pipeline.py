@@ -24,7 +24,7 @@ from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._formatting import counted
-from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
+from celonis_frames._jobs.delivery import Delivery, DeliveryResult, check_at_end, deliver
 from celonis_frames._jobs.polling import failure, timed_out, wait_for, within_timeout
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._push.job_request import job_body
@@ -184,6 +184,7 @@ def follow(
     Raises:
         JobTimeout: The deadline of the API's token has passed; the job continues on the server.
         ApiError: The job's state cannot be read.
+        UploadUncertain: The job holds more chunks than were sent.
     """
     job_id = delivered.job_id
     logger.info(
@@ -194,7 +195,9 @@ def follow(
     try:
         if wait:
             progress.stage("waiting for Celonis")
-            return wait_for(api, pool_id, job_id)
+            job = wait_for(api, pool_id, job_id)
+            check_at_end(api, pool_id, delivered, job.state)
+            return job
         with within_timeout(api) as (limited, _):
             try:
                 return limited.job(pool_id, job_id)

@@ -32,7 +32,7 @@ from celonis_frames._concurrency.cancellation import (
     CancelToken,
 )
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
-from celonis_frames._jobs.delivery import DeliveryResult
+from celonis_frames._jobs.delivery import DeliveryResult, check_at_end
 from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._push.options import PushOptions
@@ -296,6 +296,7 @@ class _MultiPush:
         for push in self._pushes.values():
             if push.status is not None and push.table not in self.errors:
                 try:
+                    check_at_end(self._api, self._pool_id, push.delivered, push.status.state)
                     push.conclude()
                 except JobError as error:
                     self.errors[push.table] = error

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from contextlib import ExitStack
 
 from celonis_frames._api.client import DataPushApi
-from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
-from celonis_frames._jobs.delivery import Delivery, DeliveryResult, check_surplus, deliver
-from celonis_frames._jobs.timeouts import timeout_error
+from celonis_frames._jobs.commands import State
+from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
+from celonis_frames._jobs.delivery_state import Recorded
 from celonis_frames._push.pipeline import (
     follow,
     job_note,
@@ -23,14 +22,7 @@ from celonis_frames._push.pipeline import (
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.stage import Stage, find_stages
-from celonis_frames.exceptions import (
-    CelonisFramesError,
-    ConfigError,
-    FrameError,
-    NotFound,
-)
-
-logger = logging.getLogger("celonis_frames")
+from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
 
 
 def resume_staged(
@@ -88,54 +80,27 @@ def _resume(
         resume_note(stage),
         job_note(manifest.pool_id, delivered),
     ):
-        # 2. Find the job of the earlier process.
-        with timeout_error(
-            token,
-            f"while job {manifest.job_id} of the staged push was looked up",
-            outcome_known=False,
-            job_id=manifest.job_id or "",
-        ):
-            job = _find_job(api, stage)
-        if job is None or job.state == "NEW":
-            # 3a. It was not submitted, or there is none: send the missing chunks.
-            delivery = Delivery(
-                manifest.pool_id,
-                manifest.job,
-                lambda _: iter(chunks),
-                workers=manifest.workers,
-                duplicate_removal_column=manifest.duplicate_removal_column,
-                journal=stage,
-                job_id=None if job is None else job.id,
-                orphaned=manifest.state == "ready",
-            )
-            with DeferredSignals(token, lambda: open_job(manifest.pool_id, delivered)):
-                deliver(api, delivery, delivered, progress=progress, timings=timings)
-        else:
-            # 3b. It was submitted: nothing is sent.
-            logger.info("job %s was already submitted: its state is %s", job.id, job.state)
-            delivered.begin(job.id)
-            delivered.rows = sum(chunk.rows for chunk in chunks)
-            delivered.chunks, delivered.bytes = len(chunks), sum(chunk.size for chunk in chunks)
-            delivered.submitted = True
-            check_surplus(api, manifest.pool_id, job.id, len(chunks))
-        # 4. Wait for the job.
+        # 2. Find its job, send what is missing and submit it, unless that was done already.
+        delivery = Delivery(
+            manifest.pool_id,
+            manifest.job,
+            lambda _: iter(chunks),
+            workers=manifest.workers,
+            duplicate_removal_column=manifest.duplicate_removal_column,
+            journal=stage,
+            recorded=Recorded(
+                State(manifest.state),
+                manifest.job_id,
+                tuple(manifest.jobs),
+                manifest.lost_creations,
+            ),
+            begun=manifest.begun,
+        )
+        with DeferredSignals(token, lambda: open_job(manifest.pool_id, delivered)):
+            deliver(api, delivery, delivered, progress=progress, timings=timings)
+        # 3. Wait for the job.
         job = follow(api, manifest.pool_id, delivered, progress, wait=wait, timings=timings)
         stage.finished = True
         timings["total"] = time.monotonic() - begin
         warnings = tuple(manifest.warnings)
         return status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=wait)
-
-
-def _find_job(api: DataPushApi, stage: Stage) -> Job | None:
-    """The job of the earlier process, if it can get more chunks or was submitted."""
-    manifest = stage.manifest
-    if manifest.job_id is None:
-        return None
-    try:
-        job = api.job(manifest.pool_id, manifest.job_id)
-    except NotFound:
-        if manifest.state == "submitting":
-            raise  # it may have been executed and then deleted
-        return None
-    # A cancelled job has not changed the table.
-    return None if job.state == "CANCELED" else job

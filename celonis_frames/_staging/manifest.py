@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -13,21 +14,23 @@ from celonis_frames._version import __version__
 from celonis_frames.exceptions import ConfigError, FrameError
 
 MANIFEST = "manifest.json"
-FORMAT = 1
-"""Version of the manifest; others are rejected."""
+FORMAT = 2
+"""Version of the manifest, raised by every change; others are rejected."""
 
 _FILE_NAME = re.compile(r"\w[\w.-]*")
 """Names of chunks: a manifest must not lead to files outside its stage."""
 
-StageState = Literal["writing", "ready", "created", "submitting"]
+StageState = Literal["writing", "creating", "uploading", "submitting"]
 
 
 @dataclass
 class Manifest:
     """The content of a manifest; nothing in it is secret.
 
-    Its state is ``writing`` while the frame is read, ``ready`` when all chunks are written,
-    ``created`` when the job is created, ``submitting`` from just before it is submitted.
+    Its state is ``writing`` while the frame is read. From then on it is that of the delivery:
+    ``creating`` until there is a job, ``uploading``, and ``submitting`` from just before the job is
+    submitted. `jobs` were created and are not known to be cancelled; `lost_creations` calls that
+    create a job had no response.
     """
 
     url: str  # base URL of the team
@@ -38,7 +41,10 @@ class Manifest:
     warnings: list[str] = field(default_factory=list)
     chunks: list[dict[str, Any]] = field(default_factory=list)  # fields of each `StagedChunk`
     state: StageState = "writing"
-    job_id: str | None = None
+    job_id: str = ""
+    jobs: list[str] = field(default_factory=list)
+    lost_creations: int = 0
+    begun: float = field(default_factory=time.time)  # s since 1970
     format: int = FORMAT
     library: str = __version__
 

@@ -29,7 +29,12 @@ from celonis_frames._filesystem import (
     translate_filesystem_errors,
 )
 from celonis_frames._staging.lease import StageLease
-from celonis_frames._staging.manifest import Manifest, read_manifest, write_manifest
+from celonis_frames._staging.manifest import (
+    Manifest,
+    StageState,
+    read_manifest,
+    write_manifest,
+)
 from celonis_frames.exceptions import ConfigError, FrameError
 
 _log = logging.getLogger("celonis_frames")
@@ -168,27 +173,24 @@ class Stage:
             f"The stage at {self.url} cannot be written",
             "Nothing was sent. Make it writable, and push the frame again.",
         ):
-            self._write(job=job, warnings=list(warnings), workers=workers, state="ready")
+            self._write(job=job, warnings=list(warnings), workers=workers, state="creating")
 
-    def created(self, job_id: str) -> None:
-        """Record the job that the chunks are uploaded to.
-
-        Raises:
-            ConfigError: The manifest cannot be written.
-        """
-        with self._translate_errors():
-            self._write(job_id=job_id, state="created")
-
-    def submitting(self, job_id: str) -> None:
-        """Record that the job is submitted next, if this process still has the stage.
+    def record(
+        self, state: StageState, job_id: str, jobs: tuple[str, ...], lost_creations: int
+    ) -> None:
+        """Record the state of the delivery; ``submitting`` if this process still has the stage.
 
         Raises:
             UploadUncertain: Another process has taken over.
             ConfigError: The leases cannot be read, or the manifest cannot be written.
         """
-        with self._translate_errors():
-            self._lease.check()
-            self._write(job_id=job_id, state="submitting")
+        with translate_filesystem_errors(
+            f"The stage at {self.url} cannot be written",
+            "Nothing was executed. Make it writable, then resume the push.",
+        ):
+            if state == "submitting":
+                self._lease.check()
+            self._write(state=state, job_id=job_id, jobs=list(jobs), lost_creations=lost_creations)
 
     @property
     def resumable(self) -> bool:
@@ -206,12 +208,6 @@ class Stage:
         except Exception as error:  # it does not change how the push ended
             message = "the stage at %s could not be removed (%s): delete it"
             _log.warning(message, self.url, type(error).__name__)
-
-    def _translate_errors(self) -> contextlib.AbstractContextManager[None]:
-        return translate_filesystem_errors(
-            f"The stage at {self.url} cannot be written",
-            "Nothing was executed. Make it writable, then resume the push.",
-        )
 
     def _write(self, **changes: Any) -> None:
         """Write a changed manifest; if that fails, the old one stays."""

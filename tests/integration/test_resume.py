@@ -241,7 +241,7 @@ def test_a_manifest_cannot_lead_to_files_outside_its_stage(
     manifest = json.loads(path.read_text())
     digest = hashlib.sha256(private).hexdigest()
     manifest["chunks"][0] |= {"name": name, "size": len(private), "sha256": digest}
-    path.write_text(json.dumps(manifest | {"job_id": None, "state": "ready"}))
+    path.write_text(json.dumps(manifest | {"job_id": "", "jobs": [], "state": "creating"}))
     own.faults.clear()
     uploads, jobs = fault.hits, len(own.jobs)
     with pytest.raises(exceptions.FrameError, match=r"manifest .* is damaged"):
@@ -269,7 +269,7 @@ def test_a_surplus_chunk_in_a_submitted_job_is_reported(
     path = next(tmp_path.glob("stage/push-*/manifest.json"))
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps(manifest | {"chunks": []}))
-    with pytest.raises(exceptions.UploadUncertain, match="1 chunk more than were sent"):
+    with pytest.raises(exceptions.UploadUncertain, match="more chunks than the 0 that were sent"):
         client.resume(stage)
     assert client.job("P", manifest["job_id"]).state == "CANCELED"
 

@@ -188,3 +188,15 @@ def test_a_pickle_holds_no_secret(scripted: Server, api: DataPushApi) -> None:
     assert (back.state, back.rows) == ("DONE", 5)
     with pytest.raises(ConfigError, match="no connection"):
         back.refresh()
+
+
+def test_a_submitted_job_that_stays_new_is_reported_once(
+    scripted: Server, api: DataPushApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a minute a warning names it; it is not submitted again."""
+    scripted.say(*[job("NEW")] * 20, job("DONE"))
+    clock = Clock()
+    assert wait_for(api, POOL, "j-1", sleep=clock.sleep, clock=clock).state == "DONE"
+    (warning,) = [record for record in caplog.records if "has been NEW" in record.message]
+    assert "job j-1" in warning.message
+    assert {seen.method for seen in scripted.seen} == {"GET"}

@@ -1,0 +1,90 @@
+"""The error for a delivery that failed, and the notes about its job."""
+
+from __future__ import annotations
+
+import logging
+
+from celonis_frames._concurrency.cancellation import Cancelled
+from celonis_frames._jobs.commands import Verdict
+from celonis_frames._jobs.machine import DeliveryMachine
+from celonis_frames.exceptions import CelonisFramesError, UploadUncertain
+
+_log = logging.getLogger("celonis_frames")
+
+
+def failure_of(machine: DeliveryMachine) -> BaseException:
+    """The error to raise for a machine in FAILED, with notes about its job."""
+    if machine.verdict is not None:
+        return UploadUncertain(_message(machine, machine.verdict), job_id=machine.job_id)
+    error: BaseException = machine.error
+    if machine.job_id:
+        if isinstance(error, CelonisFramesError) and not getattr(error, "job_id", None):
+            error.job_id = machine.job_id  # type: ignore[attr-defined]  # on every error
+        error.add_note(_note(machine))
+    return error
+
+
+def surplus_error(job_id: str, sent: int, state: str) -> UploadUncertain:
+    """The error for a submitted job that holds more chunks than were sent."""
+    return UploadUncertain(
+        f"Job {job_id} was submitted with more chunks than the {sent:,} that were sent: the server "
+        "stored an upload once more after its chunks had been counted. "
+        + (
+            "The job was cancelled and the table is unchanged: push again."
+            if state == "CANCELED"
+            else "Rows may be in the table twice: check it before you push again."
+        ),
+        job_id=job_id,
+    )
+
+
+def why(error: BaseException) -> str:
+    """The reason for which a job could not be cancelled."""
+    if isinstance(error, Cancelled):
+        return "a second signal ended the push"
+    return error.message if isinstance(error, CelonisFramesError) else repr(error)
+
+
+def _note(machine: DeliveryMachine) -> str:
+    job_id, state = machine.job_id, machine.final_state
+    if machine.cancel_error is not None:
+        reason = why(machine.cancel_error)
+        _log.warning("job %s could not be cancelled: %s", job_id, reason)
+        return f"Job {job_id} could not be cancelled ({reason}). " + (
+            "It may have been executed: check it before you push again."
+            if machine.may_run
+            else "It was not executed; it holds its chunks until it is deleted."
+        )
+    if state in ("DONE", "ERROR"):
+        return f"Job {job_id} had already been executed: its state is {state}."
+    return f"Job {job_id} was cancelled; the table is unchanged."
+
+
+def _message(machine: DeliveryMachine, verdict: Verdict) -> str:
+    job_id, reason, state = machine.job_id, machine.reason, machine.final_state
+    if verdict is Verdict.UNVERIFIED:
+        return (
+            f"The upload could not be verified: {reason}. Job {job_id} and those before it were "
+            "cancelled and nothing was executed. Push again; if this persists, another client adds "
+            "chunks to the jobs, or parts of the frame are equal, row by row."
+        )
+    if verdict is Verdict.SURPLUS:
+        return surplus_error(job_id, machine.sent, state).message
+    if verdict is Verdict.GONE:
+        return (
+            f"Job {job_id} was deleted, and may have been executed before. "
+            "Check the table: if it has the rows, delete the stage; if not, push the frame again."
+        )
+    if verdict is Verdict.TWIN:
+        return (
+            f"Job {job_id} was executed and is probably this push's: it has its mark and as many "
+            "chunks, but their checksums cannot be compared. Check the table: if it has the rows, "
+            "delete the stage; if not, push the frame again."
+        )
+    unknown = (
+        "unknown" if machine.cancel_error is None else f"unknown ({why(machine.cancel_error)})"
+    )
+    return (
+        f"The upload to job {job_id} could not be verified ({reason}), and the job may have been "
+        f"executed: its state is {state or unknown}. Check the table before you push again."
+    )

@@ -1,0 +1,150 @@
+"""Threads that upload chunks; they know nothing of what their outcomes mean.
+
+How it works:
+
+* `UploadPool.send` puts a chunk into a queue. Up to `size` daemon threads, ``celonis-upload``, are
+  started as they are needed; each takes the next chunk, uploads it and reports one event.
+* A thread repeats an upload as long as it is certain that the server did not receive it. It does
+  not repeat one with an unknown outcome: the caller sends the chunk again, or does not.
+* `close` cancels the pool's token, aborts the calls and joins the threads, at most 5 s. Nothing is
+  reported after that.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from celonis_frames._concurrency.cancellation import Cancelled, CancelToken
+from celonis_frames._http.multipart import Payload
+from celonis_frames._http.retry import Outcome, RetryPolicy, RetryState, outcome
+from celonis_frames._jobs.commands import Failed, Uploaded, UploadUnknown
+from celonis_frames._jobs.digests import digests
+from celonis_frames.exceptions import ApiError
+
+JOIN_SECONDS = 5.0
+"""Seconds for the uploads to end after their connections were shut down."""
+POLL_SECONDS = 0.1
+"""Longest wait for a thread at a time, so that a second signal is noticed soon."""
+
+Upload = Callable[[Payload, bool, Callable[[int], None]], None]
+"""Uploads a chunk: the bytes, whether its rows are deleted, and what counts the bytes sent."""
+
+
+class UploadProgress(Protocol):
+    """Counts what is sent; called from several threads."""
+
+    def sent(self, size: int) -> None:
+        """Add bytes; fewer than zero if an upload failed and starts again."""
+
+
+class _Task(NamedTuple):
+    number: int
+    payload: Payload
+    deleted: bool
+
+
+class UploadPool:
+    """Uploads chunks with up to `size` threads and reports an event for each.
+
+    `upload` makes the call, under `token`; `report` is called in the threads.
+    """
+
+    def __init__(
+        self,
+        upload: Upload,
+        token: CancelToken,
+        policy: RetryPolicy,
+        *,
+        size: int,
+        progress: UploadProgress,
+        report: Callable[[Any], None],
+    ) -> None:
+        self._upload, self._token, self._policy = upload, token, policy
+        self._size, self._progress, self._report = size, progress, report
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._busy = 0
+        self._retries: dict[int, tuple[RetryState, ApiError]] = {}
+        self.failure: BaseException | None = None
+
+    def send(self, number: int, payload: Payload, *, deleted: bool) -> None:
+        """Upload a chunk as soon as a thread is free. `number` was not sent, or has failed."""
+        self._tasks.put(_Task(number, payload, deleted))
+        self._busy += 1
+        if self._busy > len(self._threads) and len(self._threads) < self._size:
+            # Daemons: neither the interpreter's end nor a second Ctrl-C waits for an upload.
+            thread = threading.Thread(target=self._run, name="celonis-upload", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system cannot start another thread
+                if not self._threads:
+                    raise
+                self._size = len(self._threads)
+            else:
+                self._threads.append(thread)
+
+    def done(self) -> None:
+        """An event of this pool was handled."""
+        self._busy -= 1
+
+    def close(self) -> None:
+        """End all uploads and wait until the threads have ended, at most 5 s."""
+        self._token.cancel()
+        self._token.abort_calls()
+        for _ in self._threads:
+            self._tasks.put(None)
+        end = time.monotonic() + JOIN_SECONDS
+        for thread in self._threads:
+            while thread.is_alive() and not self._token.abandoned and time.monotonic() < end:
+                thread.join(POLL_SECONDS)
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            event: Any
+            try:
+                event = self._event(task)
+            except Cancelled:
+                return
+            except BaseException as error:  # it is raised in the thread that delivers
+                self.failure = error
+                event = Failed(error)
+            if self._token.cancelled:
+                return
+            self._report(event)
+            # What an idle thread holds would live until the next chunk.
+            del task, event
+
+    def _event(self, task: _Task) -> Uploaded | UploadUnknown:
+        sent = 0
+
+        def on_sent(size: int) -> None:
+            nonlocal sent
+            self._token.raise_if_cancelled()
+            sent += size
+            self._progress.sent(size)
+
+        retries, unknown = self._retries.pop(task.number, (None, None))
+        if retries is None:
+            retries = self._policy.start(self._token)
+        elif unknown is not None:
+            retries.wait_or_raise(unknown)
+        while True:
+            try:
+                self._upload(task.payload, task.deleted, on_sent)
+            except ApiError as error:
+                self._progress.sent(-sent)
+                sent = 0
+                self._token.raise_if_cancelled()
+                known = outcome(error)
+                if known is Outcome.REJECTED:
+                    raise
+                if known is Outcome.UNKNOWN:
+                    self._retries[task.number] = retries, error
+                    return UploadUnknown(task.number, digests(task.payload))
+                retries.wait_or_raise(error)
+            else:
+                return Uploaded(task.number)
