@@ -13,13 +13,14 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 from urllib.parse import quote_plus
 
 from celonis_frames._auth.keys import token_problem
-from celonis_frames._concurrency.cancellation import pause
+from celonis_frames._concurrency.cancellation import POLL_SECONDS, current_token, pause
 from celonis_frames._http.auth import Auth, Credentials, PostForm, Secret, Unpicklable
 from celonis_frames._http.messages import RawResponse
 from celonis_frames._http.redaction import MASK, plain
@@ -139,7 +140,7 @@ class _Tokens(Credentials):
 
     def authorization(self) -> str:
         """The header, with a token that is valid long enough."""
-        with self._lock:
+        with self._locked():
             now = self._clock()
             if self._header is None or now >= self._expires_at:
                 self._fetch()
@@ -151,11 +152,27 @@ class _Tokens(Credentials):
         """Fetch a new token, unless another thread has done so."""
         header = Secret(rejected)
         del rejected
-        with self._lock:
+        with self._locked():
             if self._header is None or self._header.reveal() == header.reveal():
                 self._header = None
                 self._fetch()
             return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Wait for the thread that fetches, as long as the call of this one may last."""
+        token = current_token()
+        while not self._lock.acquire(timeout=POLL_SECONDS):
+            if token is not None:
+                token.raise_if_cancelled()
+                if token.expired:
+                    raise ApiTimeoutError(
+                        "timeout= passed while another thread fetched an access token.", sent=False
+                    )
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _fetch_early(self, now: float) -> None:
         """Renew a token that is still valid; if that fails, keep it."""

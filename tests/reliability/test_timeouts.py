@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from celonis_frames import Celonis, exceptions
+from celonis_frames import Celonis, OAuth2, exceptions
 
 FRAME = pl.DataFrame({"A": [1, 2]})
 SECONDS = 0.7
@@ -192,6 +193,34 @@ def test_waiting_for_a_job_is_bounded(drips: bool, own: Any, client: Celonis, ta
         status.wait(timeout=SECONDS)
     own.faults.clear()
     status.cancel()
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_a_token_request_is_bounded(drips: bool, own: Any, table: str) -> None:
+    """Also that of another push, for which this one waits."""
+    if drips:
+        fault = own.faults.drip("token", 60, times=None)
+    else:
+        fault = own.faults.stall("token", seconds=8, times=None)
+    ends: list[BaseException] = []
+    with Celonis(own.url, auth=OAuth2(*own.oauth_client)) as client:
+
+        def push(seconds: float) -> None:
+            try:
+                client.push(FRAME, "P", table, timeout=seconds)
+            except exceptions.CelonisFramesError as error:
+                ends.append(error)
+
+        longer = threading.Thread(target=push, args=(SECONDS + SLACK_SECONDS + 2,))
+        longer.start()
+        while not fault.hits:
+            time.sleep(0.01)
+        with _bounded():
+            push(SECONDS)
+        assert isinstance(ends.pop(), exceptions.JobTimeout)
+        assert longer.is_alive()
+        with _bounded(SLACK_SECONDS + 2):
+            longer.join()
 
 
 @pytest.mark.parametrize("route", ["job", "create", "upload", "chunks"])
