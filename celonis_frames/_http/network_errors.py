@@ -61,7 +61,7 @@ def from_requests_error(
             "Try again, or allow more time: connect(…, timeouts=Timeouts(read=…))."
         )
     else:
-        kind, message = ApiConnectionError, _reason(chain, host)
+        kind, message = ApiConnectionError, _reason(chain, request.url)
     return kind(
         f"{request}: {message}",
         sent=complete and not _any(chain, *_NO_CONNECTION),
@@ -73,7 +73,8 @@ def _any(chain: list[BaseException], *kinds: type[BaseException]) -> bool:
     return any(isinstance(error, kinds) for error in chain)
 
 
-def _reason(chain: list[BaseException], host: str) -> str:
+def _reason(chain: list[BaseException], url: str) -> str:
+    host = urlsplit(url).netloc
     for e in chain:
         if isinstance(e, ssl.SSLCertVerificationError) and e.verify_code in _OTHER_HOST:
             return (
@@ -86,9 +87,15 @@ def _reason(chain: list[BaseException], host: str) -> str:
                 "a company's proxy, give its CA file: connect(…, verify='company-ca.pem')."
             )
     if _any(chain, net.ProxyError):
+        _, setting = proxies.proxy_for(url)
         status = proxies.tunnel_status(chain)
-        why = "" if status is None else f" It returned {status}."
-        return f"the proxy did not forward the request.{why} Check HTTPS_PROXY and NO_PROXY."
+        if status is not None:
+            what = f"the proxy did not forward the request, but returned {status}"
+        elif _any(chain, net.NewConnectionError, net.NameResolutionError, net.ConnectTimeoutError):
+            what = "the proxy cannot be reached"
+        else:
+            what = "the proxy did not forward the request"
+        return f"{what}. Check {setting} and NO_PROXY."
     if _any(chain, net.NameResolutionError):
         return f"there is no host named {host}, or no network. Check the URL."
     if _any(chain, net.SSLError, ssl.SSLError):

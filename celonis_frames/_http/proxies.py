@@ -31,18 +31,19 @@ def unusable_url(chain: Sequence[BaseException], request: Request) -> ConfigErro
     """The error for a proxy setting or host that can never work, or None if it is another error."""
     if not any(isinstance(error, _UNUSABLE) for error in chain):
         return None
-    proxy, setting = _proxy(request.url)
+    proxy, setting = proxy_for(request.url)
     if not proxy:
         host = urlsplit(request.url).netloc
         return ConfigError(f"{host} is no valid host name. Check the URL. Nothing was sent.")
     if proxy.lower().startswith("socks"):
         return ConfigError(
-            f"{setting} names a SOCKS proxy, which needs PySocks: "
+            f"{_capital(setting)} names a SOCKS proxy, which needs PySocks: "
             'pip install "requests[socks]". Nothing was sent.'
         )
     return ConfigError(
-        f"{setting} is no URL of a proxy that can be used. Write http://host:port; special "
-        "characters in a user name or password are percent-encoded ('/' is %2F). Nothing was sent."
+        f"{_capital(setting)} is no URL of a proxy that can be used. Write http://host:port; "
+        "special characters in a user name or password are percent-encoded ('/' is %2F). Nothing "
+        "was sent."
     )
 
 
@@ -51,7 +52,7 @@ def rejection(chain: Sequence[BaseException], request: Request) -> ApiStatusErro
     status = tunnel_status(chain)
     if status is None or not 400 <= status < 500 or status in _TEMPORARY:
         return None
-    _, setting = _proxy(request.url)
+    _, setting = proxy_for(request.url)
     host = urlsplit(request.url).netloc
     if status == 407:
         advice = (
@@ -78,11 +79,15 @@ def tunnel_status(chain: Sequence[BaseException]) -> int | None:
     return None
 
 
-def _proxy(url: str) -> tuple[str | None, str]:
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:] if text.startswith("the ") else text
+
+
+def proxy_for(url: str) -> tuple[str | None, str]:
     """The proxy for a URL, and the name of its setting."""
     proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     for name in (f"{urlsplit(url).scheme}_proxy", "all_proxy"):
         for spelling in (name, name.upper()):
             if os.environ.get(spelling):
                 return proxy, spelling
-    return proxy, "The system's proxy setting"
+    return proxy, "the system's proxy setting"

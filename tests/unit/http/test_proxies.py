@@ -110,7 +110,7 @@ def _proxy_that_says(status: str) -> Iterator[tuple[int, list[bytes]]]:
     [
         ("407 Proxy Authentication Required", 1, "http://user:password@host:port"),
         ("403 Forbidden", 1, "does not allow connections to team.eu-1.celonis.cloud"),
-        ("503 Service Unavailable", 6, "It returned 503"),
+        ("503 Service Unavailable", 6, "but returned 503"),
     ],
 )
 def test_a_proxy_that_rejects_is_named_at_once(
@@ -147,6 +147,16 @@ def test_an_unusable_proxy_setting_is_named_at_once(
     assert len(calls) == 1
     assert setting in "http://" or setting not in caught.value.message
     assert "http://host:port" in caught.value.message
+
+
+def test_a_proxy_that_cannot_be_reached_is_named(
+    open_transport: Open, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    """The message is about the proxy, not about Celonis, and names the variable."""
+    monkeypatch.setenv("ALL_PROXY", f"http://user:proxy-pass@127.0.0.1:{free_port}")
+    error = fails(open_transport("https://team.eu-1.celonis.cloud"))
+    assert "the proxy cannot be reached. Check ALL_PROXY and NO_PROXY" in error.message
+    assert "proxy-pass" not in error.message
 
 
 @pytest.mark.parametrize("setting", ["socks5://proxy:1080", "socks5h://user:p@proxy:1080"])
