@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -201,7 +202,7 @@ async def _receive(state: ServerState, request: Request, kind: str) -> Response:
     try:
         checksum, size = await receive(request, path, state.max_chunk_bytes)
         if job["fileType"] == "PARQUET":
-            problem = await run_in_threadpool(check, path, keys=job["keys"], lenient=state.lenient)
+            problem = await run_in_threadpool(_check, state, path, job["keys"])
             if problem:
                 raise ApiProblem(400, problem, attribute="file", code="INVALID_FILE")
 
@@ -221,6 +222,11 @@ async def _receive(state: ServerState, request: Request, kind: str) -> Response:
         if not stored:
             path.unlink(missing_ok=True)
     return Response(status_code=200)
+
+
+def _check(state: ServerState, path: Path, keys: list[str]) -> str | None:
+    with state.catalog.reading() as cursor:
+        return check(cursor, path, keys=keys, lenient=state.lenient)
 
 
 def _both(tail: str) -> tuple[str, ...]:
