@@ -75,6 +75,7 @@ def replace_found(m: DeliveryState, e: c.Found) -> Sequence[Any]:
     _note_found(m, e)
     m.begin(e.recorded.id)
     m.sent, m.doubted, m.may_run, m.stayed_new = len(e.digests), True, True, True
+    m.reason = "its submission may have been on its way"
     return (c.Cancel(m.job_id),)
 
 

@@ -68,6 +68,35 @@ class JobChunk(Payload, Protocol):
         """Whether they are keys of rows to delete."""
 
 
+class Destination(Protocol):
+    """Where chunks go, if not into a job: see `DeliveryMachine`."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a chunk may be stored again under its name."""
+
+    def upload(
+        self,
+        token: CancelToken,
+        job_id: str,
+        payload: Payload,
+        deleted: bool,
+        on_sent: Callable[[int], None],
+    ) -> None:
+        """Upload a chunk, once; `job_id` is empty."""
+
+
+class BodyRefuted(Exception):  # no error: the delivery goes on
+    """The job's fields do not fit the chunks that come next: a new job gets all chunks.
+
+    Raised by the iterator of the chunks, with the fields of the new job.
+    """
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.body = body
+
+
 class DeliveryProgress(UploadProgress, Protocol):
     """Shows the progress of a delivery."""
 
@@ -111,6 +140,7 @@ class Delivery:
     journal: JobJournal | None = None
     recorded: Recorded | None = None
     begun: float = 0.0
+    destination: Destination | None = None  # None: a job
 
 
 @dataclasses.dataclass
@@ -209,10 +239,12 @@ class _Shell:
         self._result, self._progress, self._timings = result, progress, timings
         self._machine = DeliveryMachine(
             uploads=delivery.workers,
+            has_jobs=delivery.destination is None,
+            repeatable=delivery.destination is not None and delivery.destination.repeatable,
             kind=_kinds.get(api.url, ChecksumKind.UNKNOWN),
             recorded=delivery.recorded,
         )
-        self._destination = JobDestination(
+        self._jobs = JobDestination(
             api,
             delivery.pool_id,
             delivery.body,
@@ -257,7 +289,8 @@ class _Shell:
                     cancel(self._api.within(token), self._delivery.pool_id, job_id)
                 except (CelonisFramesError, Cancelled) as error:
                     _log.warning("job %s could not be cancelled: %s", job_id, why(error))
-            self._destination.sweep(token, self._result.job_id, ())
+            if self._machine.has_jobs:
+                self._jobs.sweep(token, self._result.job_id, ())
 
     def cancel_at_exit(self) -> None:
         """Cancel the jobs, unless a signal has abandoned the push or this is a forked child."""
@@ -356,7 +389,7 @@ class _Shell:
     def _close(self) -> None:
         self.stop_uploads()
         self._chunks.clear()
-        self._destination.close()
+        self._jobs.close()
 
     def _conclude(self) -> None:
         machine = self._machine
@@ -377,11 +410,11 @@ class _Shell:
     def find(self, _: c.Find) -> Any:
         self._chunks = dict(enumerate(self._delivery.chunks(self._check), 1))
         job_id = "" if self._delivery.recorded is None else self._delivery.recorded.job_id
-        return self._destination.find(job_id, list(self._chunks.values()))
+        return self._jobs.find(job_id, list(self._chunks.values()))
 
     def create(self, _: c.Create) -> Any:
         self._chunks.clear()
-        return self._destination.create()
+        return self._jobs.create()
 
     def record(self, command: c.Record) -> None:
         machine, journal = self._machine, self._delivery.journal
@@ -393,7 +426,11 @@ class _Shell:
     def take_next(self, _: c.Next) -> Any:
         if self._iterator is None:
             self._iterator = iter(self._delivery.chunks(self._check))
-        chunk = next(self._iterator, None)
+        try:
+            chunk = next(self._iterator, None)
+        except BodyRefuted as refuted:
+            self._jobs.body = refuted.body
+            return c.Refuted()
         if chunk is None:
             return c.ChunksEnded()
         self._taken += 1
@@ -418,9 +455,9 @@ class _Shell:
 
     def send(self, command: c.Send) -> None:
         if self._uploads is None:
-            token = self._api.token.child()
+            token, destination = self._api.token.child(), self._delivery.destination or self._jobs
             self._uploads = uploads = UploadPool(
-                partial(self._destination.upload, token, self._machine.job_id),
+                partial(destination.upload, token, self._machine.job_id),
                 token,
                 self._api.policy,
                 size=self._delivery.workers,
@@ -443,9 +480,9 @@ class _Shell:
             self._api.token.sleep(command.delay)
             self._raise_if_interrupted()
         if machine.state is not State.LOOKING:
-            return self._destination.chunks(machine.job_id, doubted=machine.doubted)
+            return self._jobs.chunks(machine.job_id, doubted=machine.doubted)
         try:
-            return self._destination.chunks(machine.job_id, doubted=False, tries=2)
+            return self._jobs.chunks(machine.job_id, doubted=False, tries=2)
         except ApiError as error:
             _log_uncounted(machine.job_id, error)
             return c.Failed(error)
@@ -456,14 +493,14 @@ class _Shell:
         return c.Woke()
 
     def reserve(self, _: c.Reserve) -> Any:
-        return self._destination.reserve()
+        return self._jobs.reserve()
 
     def submit(self, _: c.Submit) -> Any:
-        return self._destination.submit(self._machine.job_id)
+        return self._jobs.submit(self._machine.job_id)
 
     def read_state(self, command: c.ReadState) -> Any:
         self._api.token.sleep(command.delay)
-        return self._destination.state(self._machine.job_id)
+        return self._jobs.state(self._machine.job_id)
 
     def stop_uploads(self, _: c.StopUploads | None = None) -> None:
         iterator, self._iterator = self._iterator, None
@@ -474,9 +511,7 @@ class _Shell:
             uploads.close()
 
     def cancel(self, command: c.Cancel) -> Any:
-        return self._destination.cancel(
-            self._cleanup, command.job_id, may_run=self._machine.may_run
-        )
+        return self._jobs.cancel(self._cleanup, command.job_id, may_run=self._machine.may_run)
 
     def sweep(self, command: c.Sweep) -> Any:
         token = self._api.token
@@ -484,7 +519,7 @@ class _Shell:
             token.sleep(max(0.0, command.at - time.monotonic()))
         if token.abandoned:
             return c.Swept()
-        return self._destination.sweep(self._cleanup, self._machine.job_id, command.others)
+        return self._jobs.sweep(self._cleanup, self._machine.job_id, command.others)
 
 
 _CREATING = frozenset({State.FINDING, State.CREATING})

@@ -52,7 +52,7 @@ class JobDestination:
 
     Every method returns the event that answers a command, or raises what ends the push:
     `CelonisFramesError`, or `Cancelled` if the API's token was cancelled. `begun` is the time of
-    the stage (s since 1970), if there is one.
+    the stage (s since 1970), if there is one. `body` has the job's fields by their API names.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class JobDestination:
         begun: float = 0.0,
         announce: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._api, self._pool_id, self._body = api, pool_id, body
+        self._api, self._pool_id, self.body = api, pool_id, body
         self._column, self._begun, self._announce = duplicate_removal_column, begun, announce
         self._creations, self._submissions = self._retries(), self._retries()
         self._unanswered: ApiError | None = None  # of the last creation
@@ -84,7 +84,7 @@ class JobDestination:
         while True:
             self._api.token.raise_if_cancelled()
             try:
-                job = self._api.create_job(self._pool_id, self._body)
+                job = self._api.create_job(self._pool_id, self.body)
             except ApiError as error:
                 known = outcome(error)
                 if known is Outcome.REJECTED:
@@ -215,7 +215,7 @@ class JobDestination:
         except (CelonisFramesError, Cancelled) as error:
             _log.warning(
                 "a job for table %s may be left in NEW, without chunks, in pool %s (%s)",
-                self._body.get("targetName"), self._pool_id, getattr(error, "message", "no time"),
+                self.body.get("targetName"), self._pool_id, getattr(error, "message", "no time"),
             )  # fmt: skip
         return c.Swept()
 
@@ -232,7 +232,7 @@ class JobDestination:
             job
             for job in jobs
             if job.id not in _open
-            and all(job.raw.get(field) == self._body.get(field) for field in _MARK)
+            and all(job.raw.get(field) == self.body.get(field) for field in _MARK)
         ]
 
     def _may_be_ours(self, job: Job) -> bool:

@@ -6,6 +6,8 @@ How it works:
   started as they are needed; each takes the next chunk, uploads it and reports one event.
 * A thread repeats an upload as long as it is certain that the server did not receive it. It does
   not repeat one with an unknown outcome: the caller sends the chunk again, or does not.
+* A chunk that is acknowledged at the first try is released at once, so that the next one can be
+  made while the caller waits for it.
 * `close` cancels the pool's token, aborts the calls and joins the threads, at most 5 s. Nothing is
   reported after that.
 """
@@ -128,6 +130,7 @@ class UploadPool:
             self._progress.sent(size)
 
         retries, unknown = self._retries.pop(task.number, (None, None))
+        first = retries is None
         if retries is None:
             retries = self._policy.start(self._token)
         elif unknown is not None:
@@ -147,4 +150,6 @@ class UploadPool:
                     return UploadUnknown(task.number, digests(task.payload))
                 retries.wait_or_raise(error)
             else:
+                if first:
+                    task.payload.release()
                 return Uploaded(task.number)
