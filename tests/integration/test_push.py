@@ -358,7 +358,7 @@ def test_looking_at_a_pool_never_creates_it(client: Celonis, own: Any) -> None:
         lambda: client.jobs("Purchasing"),
         lambda: client.job("Purchasing", "j"),
         lambda: client.delete_job("Purchasing", "j"),
-        lambda: client.delete(SMALL, "Purchasing", "T", keys="K"),
+        lambda: client.delete(SMALL, "Purchasing", "T", keys="ID"),
     ]
     for look in looks:
         with pytest.raises(exceptions.NotFound, match=r"no pool 'Purchasing'.*A push creates it"):
