@@ -285,3 +285,92 @@ def test_a_submitted_job_whose_chunks_cannot_be_listed_is_followed(
     own.faults.answer("chunks", 404, times=None)
     (status,) = client.resume(stage)
     assert status.ok
+
+
+def _left(client: Celonis, own: Any, folder: Path, call: str) -> dict[str, Any]:
+    """The manifest of a push that failed, or lost its server, at a call."""
+    own.faults.answer(call, 401, times=None)
+    with pytest.raises(exceptions.AuthenticationError):
+        client.push(pl.DataFrame({"A": [1, 2]}), "P", "T", staging=str(folder))
+    own.faults.clear()
+    return _manifest(folder)
+
+
+def _rewrite(folder: Path, **changes: Any) -> None:
+    path = next(folder.glob("push-*/manifest.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("version", [1, 3, None])
+def test_a_stage_of_another_format_is_rejected(
+    own: Any, client: Celonis, tmp_path: Path, version: int | None
+) -> None:
+    """The error names the version that can finish it; the stage stays, and nothing is called."""
+    _left(client, own, tmp_path, "upload")
+    _rewrite(tmp_path, format=version, library="9.9.9")
+    jobs = len(own.jobs)
+    with pytest.raises(exceptions.ConfigError, match=r"version 9\.9\.9 .* with that version"):
+        client.resume(str(tmp_path))
+    assert len(own.jobs) == jobs
+    _manifest(tmp_path)
+
+
+def test_an_executed_job_that_is_not_in_the_manifest_is_found(
+    own: Any, client: Celonis, tmp_path: Path
+) -> None:
+    """On storage that shows the last writes late, the job is known by its mark and chunks."""
+    _left(client, own, tmp_path, "job")  # it was submitted: its state cannot be read
+    _rewrite(tmp_path, state="creating", job_id="", jobs=[])
+    (status,) = client.resume(str(tmp_path))
+    assert (status.job_id, status.state, status.rows) == (own.jobs[0]["id"], "DONE", 2)
+    assert own.table("P", "T").num_rows == 2
+    assert len(own.jobs) == 1
+
+
+@pytest.mark.parametrize("change", [{"fallbackVarcharLength": 1}, {"targetName": "U"}])
+def test_an_executed_job_with_another_mark_is_not_taken_over(
+    own: Any, client: Celonis, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """The frame is pushed: the job was another push's."""
+    manifest = _left(client, own, tmp_path, "job")
+    _rewrite(tmp_path, state="creating", job_id="", jobs=[], job=manifest["job"] | change)
+    (status,) = client.resume(str(tmp_path))
+    assert status.ok
+    assert len(own.jobs) == 2
+
+
+def test_a_job_that_was_being_submitted_is_replaced(
+    own: Any, client: Celonis, tmp_path: Path
+) -> None:
+    """In NEW, its submission may be on its way: it is cancelled, and a new job is submitted."""
+    manifest = _left(client, own, tmp_path, "upload")
+    body = manifest["job"]
+    job_id = client._api.create_job("P", body).id
+    _rewrite(tmp_path, state="submitting", job_id=job_id, jobs=[job_id])
+    (status,) = client.resume(str(tmp_path))
+    assert status.job_id != job_id
+    assert client.job("P", job_id).state == "CANCELED"
+    assert own.table("P", "T").num_rows == 2
+
+
+def test_jobs_of_a_killed_resume_are_cancelled(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """Recorded or known by the push's mark only, none is left in NEW."""
+    body = _left(client, own, tmp_path, "upload")["job"]
+    recorded, marked = (client._api.create_job("P", body).id for _ in range(2))
+    _rewrite(tmp_path, state="creating", job_id="", jobs=[recorded])
+    (status,) = client.resume(str(tmp_path))
+    assert status.ok
+    assert [client.job("P", job).state for job in (recorded, marked)] == ["CANCELED"] * 2
+
+
+def test_a_job_that_was_deleted_after_its_submission_is_uncertain(
+    own: Any, client: Celonis, tmp_path: Path
+) -> None:
+    """It may have been executed: nothing is pushed, and the stage stays."""
+    manifest = _left(client, own, tmp_path, "job")
+    client.job("P", manifest["job_id"]).wait()
+    client._api.delete_job("P", manifest["job_id"])
+    with pytest.raises(exceptions.UploadUncertain, match="was deleted, and may have been executed"):
+        client.resume(str(tmp_path))
+    assert own.table("P", "T").num_rows == 2
+    _manifest(tmp_path)
