@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import hashlib
 import http
 import io
 import json
@@ -30,6 +31,19 @@ from celonis_frames.exceptions import ConfigError
 BASE = "/data-ingestion/api/v1/data-push/Faults/jobs/"
 
 
+def _file(value: int) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"A": [value]}), sink)
+    return sink.getvalue()
+
+
+def _wait_for(fault: Any) -> None:
+    """Until the server has finished the calls of the fault."""
+    deadline = time.monotonic() + 10
+    while fault.over < max(1, fault.hits) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 class Client:
     """Plain calls, each on its own connection."""
 
@@ -37,9 +51,7 @@ class Client:
         self.celonis = celonis
         self.address = urlsplit(celonis.url)
         self.headers = {"Authorization": f"Bearer {celonis.token}"}
-        sink = io.BytesIO()
-        pq.write_table(pa.table({"A": [1]}), sink)
-        self.file = sink.getvalue()
+        self.file, self.other = _file(1), _file(2)
 
     def call(self, method: str, path: str = "", timeout: float = 10, **options: Any) -> Any:
         url = f"{self.celonis.url}{BASE}{path}"
@@ -163,11 +175,39 @@ def test_a_stalled_call_times_out(client: Client, when: Any, kept: int) -> None:
     fault = client.celonis.faults.stall("upload", when=when)
     with pytest.raises(requests.ReadTimeout):
         client.upload(job, timeout=0.2)
-    deadline = time.monotonic() + 10
-    while not fault.over and time.monotonic() < deadline:
-        time.sleep(0.01)
+    _wait_for(fault)
     assert (fault.hits, fault.over) == (1, 1)
     assert client.chunks(job) == kept
+
+
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("route", ["create", "upload", "execute"])
+def test_a_call_can_be_processed_after_its_connection_was_closed(
+    client: Client, route: str, reset: bool
+) -> None:
+    """drop(when="late") closes the connection first, and processes the call some seconds later."""
+    job = client.job()
+    client.upload(job)
+    jobs = len(client.call("GET").json())
+    fault = client.celonis.faults.drop(route, when="late", reset=reset, late_seconds=0.4)
+    body = {"json": {"targetName": "T", "type": "DELTA"}}
+    calls: dict[str, Callable[[], Any]] = {
+        "create": lambda: client.call("POST", **body),
+        "upload": lambda: client.upload(job),
+        "execute": lambda: client.call("POST", job),
+    }
+    with pytest.raises(requests.ConnectionError):
+        calls[route]()
+
+    def seen() -> tuple[int, bool, int]:
+        listed = client.call("GET").json()
+        status = next(each["status"] for each in listed if each["id"] == job)
+        return client.chunks(job) if status == "NEW" else 1, status == "NEW", len(listed)
+
+    assert (fault.hits, fault.over) == (1, 0)
+    assert seen() == (1, True, jobs)
+    _wait_for(fault)
+    assert seen() == (1 + (route == "upload"), route != "execute", jobs + (route == "create"))
 
 
 @pytest.mark.parametrize(("when", "status"), [("late", 200), ("after", 200), ("before", None)])
@@ -235,6 +275,89 @@ def test_a_repeated_call_is_processed_twice(client: Client) -> None:
     assert client.chunks(job) == 2
     client.celonis.faults.repeat("execute")
     assert client.call("POST", job).status_code == 400
+
+
+def test_a_call_can_be_processed_once_more_later(client: Client) -> None:
+    """repeat(late_seconds=) returns the first response; the chunk is stored again after that."""
+    job = client.job()
+    fault = client.celonis.faults.repeat("upload", late_seconds=0.4)
+    assert client.upload(job).status_code == 200
+    assert (client.chunks(job), fault.hits, fault.over) == (1, 1, 0)
+    _wait_for(fault)
+    assert client.chunks(job) == 2
+
+
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+def test_an_informational_response_comes_before_the_real_one(client: Client, status: int) -> None:
+    """Both are whole, and the call is processed once."""
+    before = len(client.call("GET").json())
+    client.celonis.faults.inform("create", status, seconds=0.1)
+    body = b'{"targetName": "T", "type": "DELTA"}'
+    head = client.head("POST", "", len(body)).replace(
+        b"multipart/form-data; boundary=b", b"application/json"
+    )
+    got = client.raw(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body)
+    first, _, rest = got.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\n" not in first
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert json.loads(rest.partition(b"\r\n\r\n")[2])["status"] == "NEW"
+    assert len(client.call("GET").json()) == before + 1
+
+
+def test_a_lagging_list_shows_what_is_old_enough(client: Client) -> None:
+    """What was added in the last seconds is missing, in one list or in all until `clear`."""
+    job = client.job()
+    client.upload(job)
+    time.sleep(0.3)
+    client.upload(job)
+    fault = client.celonis.faults.lag("chunks", 0.2)
+    assert [client.chunks(job), client.chunks(job)] == [1, 2]
+    client.celonis.faults.lag("chunks", 60.0, times=None)
+    client.celonis.faults.lag("jobs", 60.0, times=None)
+    assert [client.chunks(job), client.chunks(job), client.call("GET").json()] == [0, 0, []]
+    client.celonis.faults.clear()
+    assert client.chunks(job) == 2
+    assert job in [each["id"] for each in client.call("GET").json()]
+    assert fault.hits == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "different", "equal"),
+    [("sha1", 2, True), ("content", 2, True), ("arbitrary", 3, False), ("none", 1, True)],
+)
+def test_checksums_are_of_the_kind_asked_for(
+    client: Client, kind: Any, different: int, equal: bool
+) -> None:
+    """Equal files have equal checksums, except arbitrary ones; clear() restores the SHA-1."""
+    job = client.job()
+    client.upload(job)
+    client.upload(job)
+    client.file = client.other
+    client.upload(job)
+    client.celonis.faults.checksums(kind)
+
+    def checksums() -> list[Any]:
+        return [chunk["checksum"] for chunk in client.call("GET", f"{job}/chunks").json()]
+
+    shown = checksums()
+    assert shown == checksums()
+    assert len(set(shown)) == different
+    assert (shown[0] == shown[1]) is equal
+    client.celonis.faults.clear()
+    assert (checksums() == shown) is (kind == "sha1")
+    assert hashlib.sha1(client.other, usedforsecurity=False).hexdigest() in checksums()
+
+
+def test_a_submission_can_be_acknowledged_and_lost(client: Client) -> None:
+    """answer("execute", 200) leaves the job in NEW; a second submission executes it."""
+    job = client.job()
+    client.upload(job)
+    client.celonis.faults.answer("execute", 200)
+    assert client.call("POST", job).status_code == 200
+    assert client.call("GET", job).json()["status"] == "NEW"
+    assert client.call("POST", job).status_code == 200
+    assert client.call("GET", job).json()["status"] != "NEW"
 
 
 def test_connections_are_refused_and_accepted_again(client: Client) -> None:
@@ -329,7 +452,7 @@ WRONG: dict[str, Callable[[Any], Any]] = {
     "There is no call 'polls'": lambda f: f.delay("polls", 1),
     "There is no call 'creat'": lambda f: f.refuse(1, following="creat"),
     "There is no moment 'afterwards'": lambda f: f.drop("job", when="afterwards"),
-    "There is no moment 'late'": lambda f: f.drop("job", when="late"),
+    "There is no moment 'later'": lambda f: f.drop("job", when="later"),
     "There is no moment 'body'": lambda f: f.stall("job", when="body"),
     "There is no kind of response 'xml'": lambda f: f.garble("job", "xml"),
     "status=99 is no status": lambda f: f.answer("job", 99),
@@ -340,12 +463,23 @@ WRONG: dict[str, Callable[[Any], Any]] = {
     "times=-1 is no count": lambda f: f.drop("job", times=-1),
     "times='2' is no count": lambda f: f.fail_jobs("no", times="2"),
     "skip=1.5 is no count": lambda f: f.drop("job", skip=1.5),
+    "status=200 is no informational status": lambda f: f.inform("job", 200),
+    "status=99 is no informational": lambda f: f.inform("job", 99),
+    "status=101 is no informational": lambda f: f.inform("job", 101),
+    "status=True is no informational": lambda f: f.inform("job", True),
+    "There is no list 'job'. Did you mean \"jobs\"?": lambda f: f.lag("job", 1),
+    "There is no list '*'": lambda f: f.lag("*", 1),
+    "There is no kind of checksums 'md5'": lambda f: f.checksums("md5"),
     'at_byte=5 needs when="body"': lambda f: f.drop("upload", at_byte=5),
     "at_byte=-5 is no count": lambda f: f.drop("upload", when="body", at_byte=-5),
     "seconds=-1 is no duration": lambda f: f.refuse(-1),
     "seconds=nan is no duration": lambda f: f.delay("*", math.nan),
     "seconds='1' is no duration": lambda f: f.stall("job", seconds="1"),
     "late_seconds=-1 is no duration": lambda f: f.stall("job", when="late", late_seconds=-1),
+    "late_seconds=-2 is no duration": lambda f: f.drop("job", when="late", late_seconds=-2),
+    "late_seconds=nan is no duration": lambda f: f.repeat("upload", late_seconds=math.nan),
+    "seconds=-2 is no duration": lambda f: f.lag("chunks", -2),
+    "seconds='0' is no duration": lambda f: f.inform("job", seconds="0"),
     "running=-1 is no duration": lambda f: f.slow_jobs(running=-1),
 }  # fmt: skip
 
@@ -370,7 +504,13 @@ def test_every_fault_that_can_happen_is_accepted(client: Client) -> None:
     for call in calls:
         faults.repeat(call, times=0, skip=0)
         faults.delay(call, 0)
-    for when in ("before", "body", "after"):
+    for route in ("chunks", "jobs"):
+        faults.lag(route, 0)
+    for kind in ("sha1", "content", "arbitrary", "none"):
+        faults.checksums(kind)
+    for status in (100, *range(102, 200)):
+        faults.inform("job", status)
+    for when in ("before", "body", "after", "late"):
         faults.drop("job", when=when)
     for moment in ("before", "late", "after"):
         faults.stall("job", when=moment, seconds=0)

@@ -8,13 +8,17 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from celonis_frames.exceptions import ConfigError
-from celonis_frames.local._faults.schedule import Fault, How, Kind
+from celonis_frames.local._faults.schedule import LISTS, Checksums, Fault, How, Kind
 
 MOMENTS: dict[str, tuple[str, ...]] = {
-    "drop": ("before", "body", "after"),
+    "drop": ("before", "body", "after", "late"),
     "stall": ("before", "late", "after"),
 }
 """When a fault can happen; kinds of fault that are not listed have one moment only."""
+
+
+SWITCHING_PROTOCOLS = 101
+"""The informational status after which a connection is no longer HTTP."""
 
 
 def check_fault(fault: Fault, calls: Collection[str]) -> None:
@@ -31,6 +35,16 @@ def check_fault(fault: Fault, calls: Collection[str]) -> None:
         raise ConfigError(
             f"status={fault.status!r} is no status of a response. Give a number from 200 to 599."
         )
+    if fault.kind == "inform" and (
+        not (_is_whole(fault.status) and 100 <= fault.status <= 199)
+        or fault.status == SWITCHING_PROTOCOLS
+    ):
+        raise ConfigError(
+            f"status={fault.status!r} is no informational status. Give a number from 100 to 199, "
+            f"but not {SWITCHING_PROTOCOLS}."
+        )
+    if fault.kind == "lag":
+        _one_of("list", fault.route, tuple(LISTS))
     if fault.times is not None:
         check_count("times", fault.times)
     check_count("skip", fault.skip)
@@ -45,6 +59,11 @@ def check_fault(fault: Fault, calls: Collection[str]) -> None:
 def check_call(call: Any, calls: Collection[str]) -> None:
     """Check that a call exists."""
     _one_of("call", call, (*sorted(calls), "*"))
+
+
+def check_checksums(kind: Any) -> None:
+    """Check a kind of checksums."""
+    _one_of("kind of checksums", kind, get_args(Checksums))
 
 
 def check_count(name: str, value: Any) -> None:

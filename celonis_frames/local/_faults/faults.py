@@ -12,14 +12,17 @@ from typing import Literal
 
 from celonis_frames.local._faults.checks import (
     check_call,
+    check_checksums,
     check_count,
     check_fault,
     check_seconds,
 )
-from celonis_frames.local._faults.schedule import Fault, FaultSchedule, How
+from celonis_frames.local._faults.schedule import Checksums, Fault, FaultSchedule, How
 
 DEFAULT_STALL_SECONDS = 60.0
 """Longest silence of `Faults.stall`: as long as a client waits by default."""
+DEFAULT_LATE_SECONDS = 0.1
+"""Seconds after the end of a connection in which a late call is processed."""
 
 
 class Faults:
@@ -38,16 +41,17 @@ class Faults:
         self._schedule, self._calls = FaultSchedule(), frozenset(calls)
 
     def clear(self) -> None:
-        """Remove all faults, delays and job failures, and accept connections again."""
+        """Remove faults, delays, job failures and other checksums; accept connections again."""
         self._schedule.clear()
 
     def drop(
         self,
         route: str,
         *,
-        when: Literal["before", "body", "after"] = "before",
+        when: Literal["before", "body", "after", "late"] = "before",
         at_byte: int | None = None,
         reset: bool = False,
+        late_seconds: float = DEFAULT_LATE_SECONDS,
         times: int | None = 1,
         skip: int = 0,
     ) -> Fault:
@@ -55,14 +59,18 @@ class Faults:
 
         Args:
             route: Which calls.
-            when: Before the body is read, in the middle of the body, or after the call was
-                processed.
+            when: Before the body is read, in the middle of the body, after the call was processed,
+                or before it, which happens some seconds later (late).
             at_byte: For ``when="body"``, the bytes of the body to read first; None is half of it.
             reset: Send a TCP reset (RST) instead of closing.
+            late_seconds: For ``"late"``, the seconds between the close and the processing.
             times: Number of calls to hit.
             skip: Number of calls to skip first.
         """
-        return self._add(Fault(route, "drop", times, skip, when=when, at_byte=at_byte, reset=reset))
+        return self._add(
+            Fault(route, "drop", times, skip, when=when, at_byte=at_byte, reset=reset,
+                  late_seconds=late_seconds)
+        )  # fmt: skip
 
     def answer(
         self,
@@ -100,7 +108,7 @@ class Faults:
         *,
         when: Literal["before", "late", "after"] = "before",
         seconds: float = DEFAULT_STALL_SECONDS,
-        late_seconds: float = 0.1,
+        late_seconds: float = DEFAULT_LATE_SECONDS,
         times: int | None = 1,
         skip: int = 0,
     ) -> Fault:
@@ -147,9 +155,50 @@ class Faults:
         """Process the call and send the response in small pieces, over this many seconds."""
         return self._add(Fault(route, "drip", times, skip, seconds=seconds))
 
-    def repeat(self, route: str, *, times: int | None = 1, skip: int = 0) -> Fault:
-        """Process the call twice, like a gateway that retries; return the second response."""
-        return self._add(Fault(route, "repeat", times, skip))
+    def repeat(
+        self, route: str, *, late_seconds: float = 0.0, times: int | None = 1, skip: int = 0
+    ) -> Fault:
+        """Process the call twice, like a gateway that retries; return the second response.
+
+        Args:
+            route: Which calls.
+            late_seconds: Return the first response, and process the call again so many seconds
+                later.
+            times: Number of calls to hit.
+            skip: Number of calls to skip first.
+        """
+        return self._add(Fault(route, "repeat", times, skip, late_seconds=late_seconds))
+
+    def inform(
+        self,
+        route: str,
+        status: int = 102,
+        *,
+        seconds: float = 0.0,
+        times: int | None = 1,
+        skip: int = 0,
+    ) -> Fault:
+        """Send an informational response (1xx) before the call is processed and answered.
+
+        Args:
+            route: Which calls.
+            status: Its status, such as 102 (Processing) or 103 (Early Hints).
+            seconds: Seconds between this response and the processing of the call.
+            times: Number of calls to hit.
+            skip: Number of calls to skip first.
+        """
+        return self._add(Fault(route, "inform", times, skip, status=status, seconds=seconds))
+
+    def lag(
+        self,
+        route: Literal["chunks", "jobs"],
+        seconds: float,
+        *,
+        times: int | None = 1,
+        skip: int = 0,
+    ) -> Fault:
+        """Leave out of a list what was added or changed in the last `seconds`."""
+        return self._add(Fault(route, "lag", times, skip, seconds=seconds))
 
     def refuse(
         self, seconds: float = math.inf, *, following: str | None = None, skip: int = 0
@@ -188,6 +237,17 @@ class Faults:
         """Let the next jobs end in ERROR with this message in the log."""
         check_count("times", times)
         self._schedule.add_job_failures(message, times)
+
+    def checksums(self, kind: Checksums) -> None:
+        """Show other checksums in the lists of chunks, until `clear`.
+
+        Args:
+            kind: The SHA-1 of the file (sha1), which is the default; a digest of the file by an
+                algorithm that no client knows (content); a different one for each chunk, also for
+                equal files (arbitrary); or null (none).
+        """
+        check_checksums(kind)
+        self._schedule.set_checksums(kind)
 
     def _add(self, fault: Fault) -> Fault:
         check_fault(fault, self._calls)

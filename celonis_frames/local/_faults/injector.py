@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+import json
 import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+
+from celonis_frames.local._faults.schedule import LISTS
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -39,15 +44,18 @@ async def with_fault(
     fault = schedule.take(route)
     if fault is None:
         return await carry_out()
+    goes_on = False
     try:
         call = _FaultedCall(fault, schedule.server, request, carry_out)
         response: Response = await getattr(call, fault.kind)()
+        goes_on = response.background is not None
     except ClientDisconnect:
         return Response(status_code=400)  # never sent
     else:
         return response
     finally:
-        fault.over += 1
+        if not goes_on:
+            fault.over += 1
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,13 @@ class _FaultedCall:
             await self._read()
         elif self.fault.when == "after":
             await self.carry_out()
-        return self._cut(reset=self.fault.reset)
+        elif self.fault.when == "late":
+            await self.request.body()
+        cut = self._cut(reset=self.fault.reset)
+        if self.fault.when == "late":
+            await asyncio.sleep(self.fault.late_seconds)
+            await self.carry_out()
+        return cut
 
     async def answer(self) -> Response:
         if self.fault.carry_out:
@@ -101,14 +115,41 @@ class _FaultedCall:
 
     async def repeat(self) -> Response:
         await self.request.body()
-        await self.carry_out()
+        response = await self.carry_out()
+        if not self.fault.late_seconds:
+            return await self.carry_out()
+        response.background = BackgroundTask(self._again)
+        return response
+
+    async def inform(self) -> Response:
+        transport = self.server.transport(tuple(self.request.client or ()))
+        if transport is not None:
+            # Past uvicorn: its responses are final ones.
+            transport.write(_status_line(self.fault.status) + b"\r\n\r\n")
+        await asyncio.sleep(self.fault.seconds)
         return await self.carry_out()
+
+    async def lag(self) -> Response:
+        response = await self.carry_out()
+        if response.status_code != http.HTTPStatus.OK:
+            return response
+        shown_until = (time.time() - self.fault.seconds) * 1000
+        key = LISTS[self.fault.route]
+        listed = json.loads(bytes(response.body))
+        return JSONResponse([item for item in listed if item[key] <= shown_until])
 
     async def refuse(self) -> Response:
         response = await self.carry_out()
         await self.server.close(self.fault.seconds)
         response.headers["connection"] = "close"
         return response
+
+    async def _again(self) -> None:
+        try:
+            await asyncio.sleep(self.fault.late_seconds)
+            await self.carry_out()
+        finally:
+            self.fault.over += 1
 
     def _cut(self, *, reset: bool) -> Response:
         self.server.cut(tuple(self.request.client or ()), reset=reset)
@@ -159,6 +200,12 @@ class _Raw(Response):
 
 
 def _head(status: int, headers: dict[str, str]) -> bytes:
-    lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "connection: close", "", ""]).encode("latin-1")
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    lines += ["connection: close", "", ""]
+    return b"\r\n".join([_status_line(status), *(line.encode("latin-1") for line in lines)])
+
+
+def _status_line(status: int) -> bytes:
+    known = status in http.HTTPStatus.__members__.values()
+    phrase = http.HTTPStatus(status).phrase if known else "Unknown"
+    return f"HTTP/1.1 {status} {phrase}".encode()

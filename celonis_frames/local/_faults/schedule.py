@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -9,9 +10,15 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from celonis_frames.local._faults.server import FaultableServer
 
-Kind = Literal["drop", "answer", "stall", "garble", "drip", "repeat", "refuse"]
+Kind = Literal[
+    "drop", "answer", "stall", "garble", "drip", "repeat", "refuse", "lag", "inform"
+]  # fmt: skip
 When = Literal["before", "body", "after", "late"]
 How = Literal["cut", "json", "html"]
+Checksums = Literal["sha1", "content", "arbitrary", "none"]
+
+LISTS = {"chunks": "creationDate", "jobs": "lastModified"}
+"""Calls that can lag, and the time in their items (ms since 1970)."""
 
 
 @dataclass
@@ -53,6 +60,7 @@ class FaultSchedule:
         self._faults: list[Fault] = []
         self._delays: dict[str, float] = {}
         self._job_failures: list[str] = []
+        self._checksums: Checksums = "sha1"
         self.queued_seconds = 0.0
         self.running_seconds = 0.0
 
@@ -61,6 +69,7 @@ class FaultSchedule:
         with self._lock:
             self._faults, self._delays, self._job_failures = [], {}, []
             self.queued_seconds = self.running_seconds = 0.0
+            self._checksums = "sha1"
         if self._server is not None:
             self._server.listen()
 
@@ -84,6 +93,21 @@ class FaultSchedule:
         """Set how long jobs stay in QUEUED and RUNNING."""
         with self._lock:
             self.queued_seconds, self.running_seconds = queued, running
+
+    def set_checksums(self, kind: Checksums) -> None:
+        """Set what the list of chunks shows as their checksums."""
+        with self._lock:
+            self._checksums = kind
+
+    def checksum(self, chunk_id: str, sha1: str) -> str | None:
+        """The checksum that the list of chunks shows for a chunk."""
+        kind = self._checksums
+        if kind == "sha1":
+            return sha1
+        if kind == "none":
+            return None
+        content = sha1 if kind == "content" else chunk_id
+        return hashlib.blake2b(content.encode(), digest_size=20).hexdigest()
 
     def refuse_connections(self, seconds: float) -> None:
         """Refuse connections from now on, if the server runs."""

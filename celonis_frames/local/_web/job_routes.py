@@ -174,7 +174,7 @@ def _chunks(state: ServerState, request: Request, _: Any) -> Response:
                 "creationDate": chunk["created"],
                 "type": chunk["type"],
                 "pushJobId": job["id"],
-                "checksum": chunk["checksum"],
+                "checksum": state.faults.checksum(chunk["id"], chunk["checksum"]),
             }
             for chunk in state.catalog.chunks(job["id"])
         ]
