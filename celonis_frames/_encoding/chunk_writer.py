@@ -22,7 +22,7 @@ from celonis_frames._encoding.chunk_sizer import (
 )
 from celonis_frames._encoding.csv_writer import CsvWriter
 from celonis_frames._encoding.file_format import FileFormat
-from celonis_frames._filesystem import BLOCK_BYTES
+from celonis_frames._filesystem.files import BLOCK_BYTES
 from celonis_frames.exceptions import FrameError
 
 PROBE_BYTES = 1_000_000

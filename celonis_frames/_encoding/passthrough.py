@@ -20,12 +20,8 @@ from celonis_frames._encoding.chunk_sizer import (
     MIN_AUTO_BYTES,
 )
 from celonis_frames._encoding.codecs import CODECS
-from celonis_frames._filesystem import (
-    BLOCK_BYTES,
-    display_url,
-    filesystem_for_thread,
-    read_verified_blocks,
-)
+from celonis_frames._filesystem.files import BLOCK_BYTES, read_verified_blocks
+from celonis_frames._filesystem.filesystems import display_url, filesystem_for_thread
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.parquet_footer import ParquetFile, translate_errors

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.batching import BATCH_ROWS, Batches, rows_per_batch
-from celonis_frames._filesystem import mask_url
+from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._sources.alignment import match_batches
 from celonis_frames._sources.foreign_errors import guarded, translate_errors
 from celonis_frames._sources.int96 import Unit, find_times, int96_paths

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from celonis_frames._arrow.batching import BATCH_ROWS, rows_per_batch
-from celonis_frames._filesystem import arrow_filesystem
+from celonis_frames._filesystem.filesystems import arrow_filesystem
 from celonis_frames._sources.alignment import align_to_schema, check_same_names
 from celonis_frames._sources.hive import Constants
 from celonis_frames._sources.int96 import Unit, find_times

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from celonis_frames._filesystem import secrets_of, translate_filesystem_errors
+from celonis_frames._filesystem.errors import translate_filesystem_errors
+from celonis_frames._filesystem.masking import secrets_of
 from celonis_frames._sources.hive import Constants
 from celonis_frames._sources.paths import Location
 from celonis_frames.exceptions import FrameError

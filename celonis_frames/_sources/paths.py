@@ -24,13 +24,10 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from celonis_frames._ca_bundle import https_options
-from celonis_frames._filesystem import (
-    check_spelling,
-    display_url,
-    mask_url,
-    secrets_of,
-    translate_filesystem_errors,
-)
+from celonis_frames._filesystem.errors import translate_filesystem_errors
+from celonis_frames._filesystem.filesystems import display_url
+from celonis_frames._filesystem.masking import mask_url, secrets_of
+from celonis_frames._filesystem.spelling import check_spelling
 from celonis_frames._sources.hive import Constants, constants, is_partition, partition_of
 from celonis_frames._sources.table_formats import check_above, check_below
 from celonis_frames.exceptions import FrameError

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from celonis_frames._filesystem import display_url
+from celonis_frames._filesystem.filesystems import display_url
 from celonis_frames._sources.hive import is_partition
 from celonis_frames.exceptions import FrameError
 

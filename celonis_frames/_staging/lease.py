@@ -28,7 +28,8 @@ from typing import Any, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._filesystem import clone_filesystem, display_url, write_atomically
+from celonis_frames._filesystem.files import write_atomically
+from celonis_frames._filesystem.filesystems import clone_filesystem, display_url
 from celonis_frames.exceptions import ConfigError, UploadUncertain
 
 LEASE_SECONDS = 300.0

@@ -9,7 +9,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from celonis_frames._filesystem import display_url, translate_filesystem_errors, write_atomically
+from celonis_frames._filesystem.errors import translate_filesystem_errors
+from celonis_frames._filesystem.files import write_atomically
+from celonis_frames._filesystem.filesystems import display_url
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import ConfigError, FrameError
 

@@ -19,15 +19,10 @@ from typing import Any, Self
 from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._encoding.chunk import Chunk, FileChunk
-from celonis_frames._filesystem import (
-    display_url,
-    mask_url,
-    open_filesystem,
-    read_verified_blocks,
-    sync_file,
-    sync_folder,
-    translate_filesystem_errors,
-)
+from celonis_frames._filesystem.errors import translate_filesystem_errors
+from celonis_frames._filesystem.files import read_verified_blocks, sync_file, sync_folder
+from celonis_frames._filesystem.filesystems import display_url, open_filesystem
+from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._staging.lease import StageLease
 from celonis_frames._staging.manifest import (
     Manifest,

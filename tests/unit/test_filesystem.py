@@ -22,7 +22,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from celonis_frames import exceptions, plan
-from celonis_frames._filesystem import mask_url, open_filesystem
+from celonis_frames._filesystem.filesystems import open_filesystem
+from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._sources.reader import read
 
 CANARY = "SECRETPW"

@@ -27,8 +27,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 
 import celonis_frames
-from celonis_frames import Celonis, _filesystem, exceptions
+from celonis_frames import Celonis, exceptions
 from celonis_frames._encoding.chunking import encode
+from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._push.options import PushOptions
 from celonis_frames._staging import lease
 from celonis_frames._staging.lease import StageLease
@@ -145,7 +146,7 @@ def _until(true: Callable[[], Any]) -> None:
 )
 def test_what_is_shown_of_a_url(url: str, shown: str) -> None:
     """User, password and query go, also where they are not escaped; the rest stays."""
-    assert _filesystem.mask_url(url) == shown
+    assert mask_url(url) == shown
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""fsspec, at one border: its errors, its names, its threads, and what its URLs show."""
