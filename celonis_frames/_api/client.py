@@ -18,6 +18,7 @@ from celonis_frames._api.models import (
     read_column,
     read_connection,
     read_job,
+    read_list,
     read_pool,
     read_table,
 )
@@ -76,9 +77,7 @@ class DataPushApi:
         )
 
     def _list(self, path: str, read: Callable[[Response, Any], _T], **options: Any) -> list[_T]:
-        return self._get(
-            path, lambda response: [read(response, item) for item in items(response)], **options
-        )
+        return self._get(path, lambda response: read_list(response, read), **options)
 
     def create_job(self, pool_id: str, job: Mapping[str, Any]) -> Job:
         """Create a job from its fields by their API names."""
@@ -153,8 +152,12 @@ class DataPushApi:
         self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None
     ) -> list[Chunk]:
         """The files in a job."""
-        return self._list(
-            _jobs(pool_id, job_id, "chunks"), read_chunk, job_id=job_id, policy=policy
+        # None of them may be overlooked: one that cannot be read is an error.
+        return self._get(
+            _jobs(pool_id, job_id, "chunks"),
+            lambda response: [read_chunk(response, item) for item in items(response)],
+            job_id=job_id,
+            policy=policy,
         )
 
     def pools(self) -> list[Pool]:

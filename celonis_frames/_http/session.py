@@ -118,9 +118,19 @@ class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
 _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
+class _Session(requests.Session):
+    """A session that takes no redirect for one.
+
+    Even if told not to follow it, requests would parse its Location, and read its body whole.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        del resp
+
+
 def new_session(host: str, connections: int, context: ssl.SSLContext | None) -> requests.Session:
     """A session for calls to one host; `connections` are kept open for reuse."""
-    session = requests.Session()
+    session = _Session()
     agent = f"celonis-frames/{__version__}"
     session.headers.update({"User-Agent": agent, "Accept": "application/json"})
     session.trust_env = not is_loopback(host)  # calls to a loopback host bypass proxies

@@ -23,6 +23,7 @@ import requests.auth
 import urllib3.exceptions
 
 from celonis_frames._concurrency.cancellation import attach_socket, current_token
+from celonis_frames._formatting import shown
 from celonis_frames._http import responses
 from celonis_frames._http.auth import Auth, Secret
 from celonis_frames._http.messages import CallEvent, Listener, RawResponse, Request
@@ -72,7 +73,7 @@ class Timeouts:
         for name in ("connect", "read"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not 0 < value < threading.TIMEOUT_MAX:
-                msg = f"Timeouts({name}={value!r}) must be seconds above zero."
+                msg = f"Timeouts({name}={shown(value)}) must be seconds above zero."
                 raise ConfigError(msg)
 
 
@@ -138,7 +139,7 @@ class Transport:
         # A given file is checked in any case; the environment's only where it is used.
         self._tls = ssl_context(self._ca_bundle, given) if encrypted or verify is not True else None
         if not isinstance(timeouts, Timeouts | None):
-            msg = f"timeouts={timeouts!r} must be Timeouts(connect=…, read=…), in seconds."
+            msg = f"timeouts={shown(timeouts)} must be Timeouts(connect=…, read=…), in seconds."
             raise ConfigError(msg)
         self._timeouts = timeouts or Timeouts()
         self._connections = connections
@@ -373,7 +374,8 @@ def _read(response: requests.Response, secrets: Sequence[str]) -> tuple[Mapping[
     for part in response.iter_content(64 * 1024):
         parts.append(part)
         size += len(part)
-        if size > (responses.MAX_RESPONSE_BYTES if response.ok else MAX_ERROR_BYTES):
+        success = 200 <= response.status_code < 300
+        if size > (responses.MAX_RESPONSE_BYTES if success else MAX_ERROR_BYTES):
             break
     attach_socket(None)  # another thread may use the connection from now on
     headers = {

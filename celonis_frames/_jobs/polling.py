@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -12,7 +13,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.retry import MAX_RETRY_AFTER, Outcome, RetryPolicy, outcome
-from celonis_frames.exceptions import ApiError, JobFailed, JobTimeout
+from celonis_frames.exceptions import ApiError, ApiStatusError, JobFailed, JobTimeout
 
 ENDED = frozenset({"DONE", "ERROR", "CANCELED"})
 """The final states of a job."""
@@ -28,6 +29,10 @@ MIN_SECONDS = 1.0
 _ONCE = RetryPolicy(max_tries=1)
 NEW_SECONDS = 60.0
 """Seconds in NEW after the submission from which on a job is reported."""
+MAX_REASON = 20_000
+"""Characters of the log line that says why a job failed: it is shown whole."""
+_ABOUT_ERROR = re.compile(r"(?i)error|exception|fail")
+_TIME = re.compile(r"^\s*\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\s*-?\s*")
 MAX_LOG_LINES = 5
 MAX_LOG_LINE = 500
 """Log lines in a message, and characters of each."""
@@ -96,7 +101,13 @@ def wait_for_all(
         new = _NewJobs(time.monotonic)
 
         def fetch() -> dict[str, Job]:
-            listed = {job.id: job for job in limited.jobs(pool_id, policy=_ONCE)}
+            listed: dict[str, Job] = {}
+            try:
+                listed = {job.id: job for job in limited.jobs(pool_id, policy=_ONCE)}
+            except ApiStatusError as error:
+                if error.status_code >= 300:
+                    raise
+                # It is too long, or in an unknown form: each job is read by its id.
             for job_id in job_ids:
                 if job_id in ended:
                     continue
@@ -196,19 +207,29 @@ class _NewJobs:
 
 def failure(job: Job) -> JobFailed:
     """The error for a job that ended in ERROR or CANCELED, with its last log lines."""
-    lines = [_line(line) for line in job.logs[-MAX_LOG_LINES:]]
+    lines = [f"  {_shortened(line, MAX_LOG_LINE)}" for line in job.logs[-MAX_LOG_LINES:]]
     if job.state == "CANCELED":
-        what = "was canceled. The table is unchanged; push again if that was not intended"
+        what, advice = "was canceled", "push again if that was not intended"
     else:
-        what = "ended in ERROR. The table is unchanged; fix what the log reports and push again"
+        what, advice = "ended in ERROR", "fix what the log reports and push again"
+    reason = _reason(job.logs) if job.state == "ERROR" else ""
     log = "\n".join(["Its last log lines:", *lines]) if lines else "It has no log lines."
-    message = f"Job {job.id} for table {job.table!r} {what}. {log}"
+    message = (
+        f"Job {job.id} for table {job.table!r} {what}{reason and f': {reason}'}. The table is "
+        f"unchanged; {advice}. {log}"
+    )
     return JobFailed(message, job_id=job.id, logs=job.logs, state=job.state)
 
 
-def _line(line: str) -> str:
-    line = "".join(c if c.isprintable() else " " for c in line[: MAX_LOG_LINE + 1])
-    return "  " + (line if len(line) <= MAX_LOG_LINE else line[: MAX_LOG_LINE - 1] + "…")
+def _reason(logs: Sequence[str]) -> str:
+    """The last log line about an error, else the last one; without its time."""
+    about = [line for line in logs if _ABOUT_ERROR.search(line)] or list(logs)
+    return _shortened(_TIME.sub("", about[-1]), MAX_REASON).rstrip(" .") if about else ""
+
+
+def _shortened(line: str, limit: int) -> str:
+    line = "".join(c if c.isprintable() else " " for c in line[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def timed_out(job_id: str, job: Job | None, timeout: float | None) -> JobTimeout:

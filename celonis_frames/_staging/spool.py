@@ -16,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._staging.stage import write_chunk
+from celonis_frames._temporary import temporary_folder_errors
 from celonis_frames.exceptions import FrameError
 
 _RESERVED_SHARE = 1 / 3
@@ -95,19 +96,15 @@ class ChunkSpool:
         """Keep a chunk; returns it, or the file it was written to.
 
         Raises:
-            SpoolFull: The disk is full, or the folder is gone.
+            SpoolFull: The disk is full, the folder is gone, or there is none.
         """
         if self._budget.take(chunk.size, leaving=_RESERVED_SHARE):
             return chunk
-        try:
+        with temporary_folder_errors(
+            "The chunks wait", kind=SpoolFull, folder=self._folder, instead=", or give staging="
+        ):
             self._folder = self._folder or tempfile.mkdtemp(prefix="celonis_frames-")
             return write_chunk(LocalFileSystem(), self._folder, chunk, durable=False)
-        except OSError as error:
-            folder = self._folder or tempfile.gettempdir()
-            raise SpoolFull(
-                f"The chunks wait in {folder}, which cannot be written: {error}. Free space there, "
-                "set TMPDIR to another folder, or give staging=."
-            ) from error
 
     def close(self) -> None:
         """Remove the temporary folder."""

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pytest
 
 import celonis_frames
-from celonis_frames import ApiKey, Celonis, Column, Upload, exceptions, local
+from celonis_frames import ApiKey, Celonis, Column, Timeouts, Upload, exceptions, local
 from celonis_frames.exceptions import ConfigError, FrameError
 
 CELL = "CELL-4711"
@@ -121,6 +121,8 @@ def test_no_other_argument_shows_a_cell(connection: Celonis, frame: Any) -> None
         lambda: Column(length=frame),
         *(lambda name=name: Upload(**{name: frame}) for name in
           ("file_type", "compression", "chunk_bytes", "workers", "job_options")),
+        lambda: Timeouts(connect=frame),
+        lambda: Timeouts(read=frame),
         lambda: celonis_frames.connect(frame),
         *(lambda name=name: celonis_frames.connect(url, auth=key, **{name: frame}) for name in
           ("verify", "timeouts", "upload", "progress")),

@@ -11,8 +11,10 @@ import pytest
 
 from celonis_frames import local
 from celonis_frames._cli.demo import run
+from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._sources import iterables
 from celonis_frames._sources.reader import read
+from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
 
 
@@ -38,10 +40,14 @@ def _undecided() -> Iterator[pa.Table]:
     ("call", "kind"),
     [
         (lambda: read(_undecided()), FrameError),
+        (
+            lambda: ChunkSpool(MemoryBudget(0)).put(MemoryChunk(1, 1, (b"x",), "PARQUET")),
+            FrameError,
+        ),
         (local.start, ConfigError),
         (lambda: run(None, cases=1, keep=False, say=print), ConfigError),
     ],
-    ids=["frames", "local", "demo"],
+    ids=["frames", "chunks", "local", "demo"],
 )
 def test_the_error_names_the_variable_to_set(
     call: Callable[[], Any], kind: type[CelonisFramesError], monkeypatch: pytest.MonkeyPatch

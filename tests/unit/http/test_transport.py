@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import json
 import logging
@@ -13,6 +14,7 @@ import struct
 import threading
 import time
 import traceback
+import tracemalloc
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -171,6 +173,25 @@ def test_redirects_are_not_followed(scripted: Server, open_transport: Open) -> N
     assert "evil.example" in error.message
     assert "secret" not in error.message
     assert len(scripted.seen) == 1
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "//", "\\", "http://x:port/", "é", ""])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_redirect_costs_nothing(
+    scripted: Server, open_transport: Open, location: str, method: str
+) -> None:
+    """A Location that cannot be parsed is no foreign error, and the body is not read whole."""
+    bomb = gzip.compress(bytes(100_000_000))
+    scripted.say((302, {"Location": location, "Content-Encoding": "gzip"}, bomb))
+    transport = open_transport()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ApiStatusError, match="a redirect to"):
+            transport.request(method, "/x")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000
 
 
 @pytest.mark.parametrize("content", [b"<html>Login</html>", b'{"a": [', b"\xff", b"[" * 100_000])

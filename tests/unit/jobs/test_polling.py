@@ -9,13 +9,14 @@ import pytest
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency import cancellation
-from celonis_frames._jobs.polling import failure, wait_for
+from celonis_frames._jobs.polling import failure, wait_for, wait_for_all
 from celonis_frames._push.status import PushStatus
 from celonis_frames.exceptions import (
     ConfigError,
     JobFailed,
     JobTimeout,
     NotFound,
+    PermissionDenied,
     ServerError,
 )
 from unit.conftest import CANARY, JOB, POOL, Server
@@ -127,9 +128,33 @@ def test_a_failed_job_quotes_its_last_lines(scripted: Server, api: DataPushApi) 
     assert "line 49" in error.message
     assert "line 3\n" not in error.message
     assert "\x1b" not in error.message
-    assert len(error.message) < 2000
+    assert len(error.message) < 30_000
     scripted.say(job("CANCELED"))
     assert "canceled" in failure(api.job(POOL, "j-1")).message
+
+
+def test_why_a_job_failed_comes_first_and_whole(scripted: Server, api: DataPushApi) -> None:
+    """The log line about the error stands before all advice, is not cut, and has no time."""
+    reason = f"ERROR: column AMOUNT {'x' * 5_000} end"
+    lines = [f"2020-02-04T19:34:0{n} - {text}" for n, text in enumerate(
+        ["Job started", reason, "Rolled back", "Job ended"])]  # fmt: skip
+    scripted.say(job("ERROR", logs=lines))
+    message = failure(api.job(POOL, "j-1")).message
+    assert message.startswith(f"Job j-1 for table 'EVENTS' ended in ERROR: {reason}. The table")
+    assert "Rolled back" in message
+    scripted.say(job("ERROR", logs=["2020-02-04T19:34:03 - broken on purpose"]))
+    assert "ended in ERROR: broken on purpose. The" in failure(api.job(POOL, "j-1")).message
+    scripted.say(job("ERROR", logs=[]))
+    assert "ended in ERROR. The table" in failure(api.job(POOL, "j-1")).message
+
+
+def test_a_list_that_cannot_be_read_stops_no_poll(scripted: Server, api: DataPushApi) -> None:
+    """A pool may have more jobs than a response may be long: ours are read by their ids."""
+    scripted.say((200, {}, b'[{"id": "j-1", "st'), job("DONE"))
+    assert wait_for_all(api, POOL, ["j-1"])["j-1"].state == "DONE"
+    scripted.say((403, {}, b""))
+    with pytest.raises(PermissionDenied):
+        wait_for_all(api, POOL, ["j-1"])
 
 
 def test_the_status_object(scripted: Server, api: DataPushApi) -> None:
