@@ -24,6 +24,11 @@ SLICE_BYTES = 16_000_000
 """The same for frames in memory, of which most columns are slices and no copies: every kernel that
 is called for a batch takes the GIL, and threads lose more by it the smaller batches are."""
 
+COLUMN_BYTES = 16_000
+"""Arrow bytes that a batch may have for each column, if these are more: to call a kernel costs as
+much as to process some thousand bytes, and batches that are short because rows are wide would be
+called for with each column, so that the work would grow with the square of the columns."""
+
 _FEW_CORES = 4
 """With more, batches of `BATCH_BYTES` are enough: each core has one in work."""
 
@@ -55,7 +60,8 @@ def rebatch(batches: Batches, target_bytes: int = BATCH_BYTES) -> Batches:
     """
     for batch in coalesce_small(batches):
         shared = sum(map(_shared_bytes, batch.columns))
-        yield from _cut(batch, target_bytes, shared, shared / batch.num_rows)
+        target = wide_target(target_bytes, batch.num_columns)
+        yield from _cut(batch, target, shared, shared / batch.num_rows)
 
 
 def coalesce_small(batches: Batches) -> Batches:
@@ -156,13 +162,21 @@ def _shared_bytes(column: Any) -> int:
 
 
 def target_batch_bytes(*, in_memory: bool) -> int:
-    """Arrow bytes that a batch of a frame should have."""
+    """Arrow bytes that a batch of a frame should have, unless it has very many columns."""
     return SLICE_BYTES if in_memory and cpu_count() <= _FEW_CORES else BATCH_BYTES
 
 
-def rows_per_batch(rows: int, row_bytes: float, target_bytes: int = BATCH_BYTES) -> int:
+def wide_target(target_bytes: int, columns: int) -> int:
+    """Arrow bytes that a batch of so many columns should have."""
+    return max(target_bytes, COLUMN_BYTES * columns)
+
+
+def rows_per_batch(
+    rows: int, row_bytes: float, target_bytes: int = BATCH_BYTES, *, columns: int
+) -> int:
     """Rows of a batch of `target_bytes`, of `rows` with `row_bytes` Arrow bytes each."""
-    return max(1, min(rows, BATCH_ROWS, int(target_bytes / max(row_bytes, 1))))
+    target = wide_target(target_bytes, columns)
+    return max(1, min(rows, BATCH_ROWS, int(target / max(row_bytes, 1))))
 
 
 def _cut(batch: pa.RecordBatch, target_bytes: int, shared: int, share: float) -> Batches:

@@ -36,7 +36,7 @@ def read_dataset(dataset: Any, options: ReadOptions) -> Source:
     explain = functools.partial(_other_type, dataset)
     with translate_errors(kind, explain):
         row_bytes = max(16.0 * len(dataset.schema), _row_bytes(_fragments(dataset)))
-        rows = rows_per_batch(BATCH_ROWS, row_bytes)
+        rows = rows_per_batch(BATCH_ROWS, row_bytes, columns=len(dataset.schema))
         dataset, notes = _with_exact_times(dataset, rows)
     schema, names = dataset.schema, None
     if options.choose is not None:

@@ -120,10 +120,10 @@ def read_pandas(frame: Any, options: ReadOptions) -> Source:
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
         while start < rows:
-            stop = start + rows_per_batch(rows - start, fixed_bytes, target)
+            stop = start + rows_per_batch(rows - start, fixed_bytes, target, columns=len(columns))
             # The Arrow size of objects is only known after the conversion, so it is estimated.
             width = fixed_bytes + sum(_object_bytes(column, start, stop) for column in expensive)
-            stop = start + rows_per_batch(rows - start, width, target)
+            stop = start + rows_per_batch(rows - start, width, target, columns=len(columns))
             yield pa.RecordBatch.from_arrays(
                 [column.slice(start, stop) for column in columns], schema=schema
             )

@@ -44,7 +44,7 @@ class ParquetFiles:
         first = files[0].schema
         self._same_schema = all(file.schema is first or file.schema.equals(first) for file in files)
         row_bytes = max(16.0 * len(first), *(file.row_bytes for file in files))
-        self._batch_rows = rows_per_batch(BATCH_ROWS, row_bytes)
+        self._batch_rows = rows_per_batch(BATCH_ROWS, row_bytes, columns=len(first))
         self.schema = first
         if not self._same_schema:
             for position, file in enumerate(files):

@@ -14,6 +14,7 @@ from celonis_frames._arrow.batching import (
     MAX_OVERSIZE,
     rows_per_batch,
     target_batch_bytes,
+    wide_target,
 )
 from celonis_frames._arrow.extension_types import WideInteger, views_fit
 from celonis_frames._sources.alignment import match_batches
@@ -25,8 +26,8 @@ def read_polars(frame: Any) -> Source:
     """A DataFrame's rows as Arrow batches; a column of Python objects is an error."""
     schema = _to_arrow(frame.head(0)).schema
     width = frame.estimated_size() / max(frame.height, 1)
-    target = target_batch_bytes(in_memory=True)
-    rows = rows_per_batch(BATCH_ROWS, width, target)
+    target = wide_target(target_batch_bytes(in_memory=True), frame.width)
+    rows = rows_per_batch(BATCH_ROWS, width, target, columns=frame.width)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for part in frame.iter_slices(rows):
@@ -66,11 +67,14 @@ def read_lazy(frame: Any) -> Source:
     never collected as a whole.
     """
     schema = _to_arrow(frame.collect_schema().to_frame()).schema
-    rows = rows_per_batch(BATCH_ROWS, 16 * len(schema))
+    columns = len(schema)
+    row_bytes = sum(map(_least_bytes, schema.types))
+    rows = rows_per_batch(BATCH_ROWS, row_bytes, columns=columns)
+    target = wide_target(BATCH_BYTES, columns)
 
     def parts() -> Iterator[pa.RecordBatch]:
         for part in frame.collect_batches(chunk_size=rows, maintain_order=True, engine="streaming"):
-            for piece in _split(part, BATCH_BYTES):
+            for piece in _split(part, target):
                 yield from _to_arrow(piece).to_batches()
 
     kind = "polars LazyFrame"
@@ -79,6 +83,14 @@ def read_lazy(frame: Any) -> Source:
         return match_batches(parts(), schema, kind)
 
     return Source(kind, schema, None, True, False, batches, sized=True)
+
+
+def _least_bytes(kind: pa.DataType) -> float:
+    """Arrow bytes of a value, of a string or a list those of its view."""
+    try:
+        return float(kind.bit_width) / 8
+    except ValueError:
+        return 16.0
 
 
 def _to_arrow(frame: Any) -> pa.Table:

@@ -166,7 +166,8 @@ def _chosen(source: Source, options: ReadOptions) -> Source:
 
 def _read_table(table: pa.Table) -> Source:
     row_bytes = arrow_bytes(table) / max(table.num_rows, 1)
-    rows = rows_per_batch(BATCH_ROWS, row_bytes, target_batch_bytes(in_memory=True))
+    target = target_batch_bytes(in_memory=True)
+    rows = rows_per_batch(BATCH_ROWS, row_bytes, target, columns=table.num_columns)
     return Source(
         "pyarrow Table", table.schema, table.num_rows, True, True,
         lambda: iter(table.to_batches(max_chunksize=rows)), copies=False,
