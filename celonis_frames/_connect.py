@@ -14,6 +14,7 @@ from celonis_frames._client import Celonis
 from celonis_frames._formatting import shown
 from celonis_frames._http.auth import Auth
 from celonis_frames._http.transport import Timeouts
+from celonis_frames._jobs import rate_limit
 from celonis_frames._push.upload import Upload, UploadSettings
 from celonis_frames._tracebacks import short_traceback
 from celonis_frames._urls import base_url, team_url
@@ -112,6 +113,11 @@ def default_connection(url: str, auth: Auth) -> Iterator[None]:
             _connected, _from_env = before
         if opened is not None:
             opened.close()
+
+
+def server_started(url: str, *, limits: bool) -> None:
+    """Keep to the quota of submissions to a local Celonis only if it has one."""
+    rate_limit.server_started(url, quota=limits)
 
 
 def server_stopped(url: str) -> None:

@@ -38,14 +38,21 @@ def limit_for(url: str) -> SubmissionLimit:
         return _limits.setdefault(url, SubmissionLimit())
 
 
+def server_started(url: str, *, quota: bool) -> None:
+    """Begin anew with a local Celonis at this base URL, which may have no quota."""
+    with _limits_lock:
+        _limits[url] = SubmissionLimit(quota=quota)
+
+
 class SubmissionLimit:
     """Keeps this process's submissions within the team's quota.
 
-    Submissions of the team's other processes show only as 429 responses.
+    Submissions of the team's other processes show only as 429 responses. Without a `quota` only
+    these make a submission wait.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock, self._lock = clock, threading.Lock()
+    def __init__(self, clock: Callable[[], float] = time.time, *, quota: bool = True) -> None:
+        self._clock, self._lock, self._quota = clock, threading.Lock(), quota
         self._recent: collections.deque[float] = collections.deque(maxlen=PER_SECOND)
         self._hour, self._in_hour = 0, 0
         self._closed_until = 0.0
@@ -114,6 +121,8 @@ class SubmissionLimit:
         if hour != self._hour:
             self._hour, self._in_hour = hour, 0
         until = self._closed_until
+        if not self._quota:
+            return until
         if len(self._recent) == PER_SECOND and self._recent[0] <= now:
             until = max(until, self._recent[0] + 1.0)
         if self._in_hour >= PER_HOUR:

@@ -68,6 +68,9 @@ class LocalCelonis:
         )  # fmt: skip
         self._server = state.faults.attach(FaultableServer(config, sock))
         self._closed, self._pid = False, os.getpid()
+        from celonis_frames._connect import server_started  # noqa: PLC0415  # as in `connect`
+
+        server_started(self.url, limits=state.limiter is not None)
         self._server.begin()
 
     def connect(self) -> Celonis:
@@ -202,7 +205,8 @@ def start(
         strict_pools: Return 404 for a job in an unknown pool instead of creating the pool.
         lenient: Accept every Parquet file that DuckDB reads, not only those that Celonis most
             likely accepts.
-        limits: Enforce the limits on submissions: 10 a second and 250 an hour.
+        limits: Enforce the limits on submissions: 10 a second and 250 an hour. Without them, pushes
+            of this process do not keep to them either.
         token: The user API key to accept; None generates one.
         token_seconds: Lifetime in seconds of an access token of ``/oauth2/token``.
         max_chunk_bytes: Largest chunk, in bytes.

@@ -245,3 +245,26 @@ def test_keys_by_table(server: Any, connection: Celonis, table: str) -> None:
     assert server.table("Tests", f"{table}_B").num_rows == 1
     with pytest.raises(exceptions.ConfigError, match="keys="):
         connection.push_many(frames, "Tests", keys={"NOPE": "K"})
+
+
+def test_no_quota_is_kept_where_the_server_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a local Celonis can say that it has none; a later one on its port may have one again.
+
+    A 429 response makes submissions wait in any case.
+    """
+    monkeypatch.setattr(rate_limit, "PER_HOUR", 3)
+    frames = {f"T{number}": pl.DataFrame({"A": [number]}) for number in range(6)}
+    with local.start(limits=False) as server, server.connect() as celonis:
+        port = int(server.url.rpartition(":")[2])
+        server.faults.answer("execute", 429, headers={"Retry-After": "1"})
+        begin = time.monotonic()
+        assert all(status.ok for status in celonis.push_many(frames, "P").values())
+        assert time.monotonic() - begin < 60
+        assert len(server.jobs) == 6
+    with (
+        local.start(port=port) as server,
+        server.connect() as celonis,
+        pytest.raises(exceptions.RateLimited, match="later than timeout="),
+    ):
+        # An hour that ends within the timeout would accept them.
+        celonis.push_many(frames, "P", timeout=min(20.0, max(1.0, HOUR - time.time() % HOUR - 10)))
