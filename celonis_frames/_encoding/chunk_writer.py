@@ -83,11 +83,8 @@ class _Sink:
 class ChunkWriter:
     """Writes one chunk; rows are buffered until they make a row group."""
 
-    def __init__(
-        self, file_format: FileFormat, sizer: ChunkSizer, first: pa.RecordBatch | None
-    ) -> None:
-        if first is not None:
-            file_format.choose_dictionary_columns(first)
+    def __init__(self, file_format: FileFormat, sizer: ChunkSizer, first: pa.RecordBatch) -> None:
+        file_format.choose_dictionary_columns(first)
         self._sizer, self._file_format = sizer, file_format
         self._target_bytes, self._reserved_rows = sizer.begin()
         self._sink = _Sink()
@@ -98,7 +95,7 @@ class ChunkWriter:
         self.rows = 0
         self._is_closed = False
         self._out = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER_BYTES)
-        self._writer = _file_writer(self._out, file_format)
+        self._writer = file_writer(self._out, file_format)
 
     def is_full(self, rest: int) -> bool:
         """Whether the chunk ends here; the last `rest` rows of the batch are then for another."""
@@ -219,7 +216,8 @@ class ChunkWriter:
         )  # fmt: skip
 
 
-def _file_writer(sink: Any, file_format: FileFormat) -> Any:
+def file_writer(sink: Any, file_format: FileFormat) -> Any:
+    """What writes tables into a file: ``write_table``, then ``close``."""
     if file_format.file_type == "CSV":
         return CsvWriter(sink, file_format.schema)
     return pq.ParquetWriter(

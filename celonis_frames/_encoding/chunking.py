@@ -12,6 +12,7 @@ from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, ChunkSizer
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES, ChunkWriter
 from celonis_frames._encoding.file_format import FileFormat
+from celonis_frames._encoding.small_frame import encode_rows
 
 
 def encode(
@@ -38,7 +39,7 @@ def encode(
         yield writer.finish(number)
         source = source if rest is None else chain([rest], source)
     if not number:
-        yield empty_chunk(file_format)
+        yield encode_rows(None, file_format)
 
 
 def fill_chunk(
@@ -69,12 +70,6 @@ def fill_chunk(
             if writer.is_full(rest):
                 return writer, batch.slice(start) if rest else None
     return writer, None
-
-
-def empty_chunk(file_format: FileFormat, *, number: int = 1, deleted: bool = False) -> MemoryChunk:
-    """A chunk without rows: its schema makes the columns of the table."""
-    writer = ChunkWriter(file_format, ChunkSizer(1, None, None), None)
-    return writer.finish(number, deleted=deleted)
 
 
 def estimate_row_bytes(batch: pa.RecordBatch, file_format: FileFormat) -> float | None:

@@ -38,11 +38,11 @@ from celonis_frames._concurrency.worker_pool import (
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_sizer import ChunkSizer
 from celonis_frames._encoding.chunk_writer import ChunkWriter
-from celonis_frames._encoding.chunking import empty_chunk, estimate_row_bytes, fill_chunk
+from celonis_frames._encoding.chunking import estimate_row_bytes, fill_chunk
 from celonis_frames._encoding.file_format import FileFormat
-from celonis_frames._schema.table_layout import TableLayout
+from celonis_frames._encoding.small_frame import encode_rows
+from celonis_frames._schema.table_layout import TableLayout, convert_rows
 from celonis_frames._validation.validator import FrameValidator
-from celonis_frames.exceptions import ColumnTypeError
 
 _LAST_BATCHES, _MIN_BATCH_ROWS = 8, 1_000
 """The last batches are cut into this many for a chunk, of no fewer rows."""
@@ -85,7 +85,7 @@ def sample_row_bytes(
     Raises:
         FrameError: A value does not fit its column's type.
     """
-    return estimate_row_bytes(_convert(layout, batch.slice(0, _SAMPLE_ROWS), 0), file_format)
+    return estimate_row_bytes(convert_rows(layout, batch.slice(0, _SAMPLE_ROWS), 0), file_format)
 
 
 @dataclass(eq=False)
@@ -135,7 +135,9 @@ class ChunkEncoder:
         # batch is read.
         head = list(islice(batches, 1 if self.rows else 2))
         if not head:
-            on_chunk(empty_chunk(self.file_format, number=self.first_number, deleted=self.deleted))
+            on_chunk(
+                encode_rows(None, self.file_format, number=self.first_number, deleted=self.deleted)
+            )
             return
         # 1. Decide the size of the chunks and the number of threads.
         alone = head[0].num_rows >= self.rows if self.rows else len(head) < 2
@@ -280,19 +282,12 @@ class ChunkEncoder:
                 yield batch
                 del batch
                 continue
-            converted = _convert(self.layout, batch, found.start)
+            converted = convert_rows(self.layout, batch, found.start)
             if validator is not None:
                 validator.update(batch, converted)
             del batch, found
             yield converted
             del converted
-
-
-def _convert(layout: TableLayout, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
-    try:
-        return layout.convert(batch)
-    except ColumnTypeError as error:
-        raise layout.with_row(error, batch, start) from error.__cause__
 
 
 def _numbering() -> Callable[[pa.RecordBatch], _Read]:

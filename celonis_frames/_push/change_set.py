@@ -9,7 +9,8 @@ from typing import Any, Self
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import push_prepared
-from celonis_frames._push.prepared_frame import PreparedFrame, prepare
+from celonis_frames._push.preparation import prepare
+from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.spool import MemoryBudget
 from celonis_frames._tracebacks import short_tracebacks

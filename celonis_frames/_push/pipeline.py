@@ -29,7 +29,8 @@ from celonis_frames._jobs.polling import failure, timed_out, wait_for, within_ti
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._push.job_request import job_body
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import PreparedFrame, prepare
+from celonis_frames._push.preparation import prepare
+from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
 from celonis_frames._push.verification import Verification

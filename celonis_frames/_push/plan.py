@@ -12,7 +12,8 @@ from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.passthrough import PassthroughChunk
 from celonis_frames._formatting import counted, format_bytes
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import PreparedFrame, Rows, prepare
+from celonis_frames._push.preparation import prepare
+from celonis_frames._push.prepared_frame import PreparedFrame, Rows
 from celonis_frames._schema.names import stored_name
 from celonis_frames._schema.table_layout import TableLayout
 

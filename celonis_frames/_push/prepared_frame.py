@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
 
 import pyarrow as pa
 
@@ -19,22 +18,19 @@ from celonis_frames._encoding.chunk import Chunk, ChunkStore, MemoryChunk
 from celonis_frames._encoding.encoder import ChunkEncoder, sample_row_bytes
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
-from celonis_frames._formatting import counted, did_you_mean, listed
+from celonis_frames._encoding.small_frame import encode_small, is_small
+from celonis_frames._formatting import counted
 from celonis_frames._push.failing_rows import locate_errors
 from celonis_frames._push.options import PushOptions
-from celonis_frames._schema.names import check_name, stripped_note
 from celonis_frames._schema.table_layout import (
     TableLayout,
-    build_layout,
-    key_columns,
 )
-from celonis_frames._sources.reader import read
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.spool import BatchCache, ChunkSpool, MemoryBudget, SpoolFull
 from celonis_frames._staging.stage import Stage
 from celonis_frames._validation.parallel import validate_parallel
 from celonis_frames._validation.validator import FrameValidator
-from celonis_frames.exceptions import FrameError, KeyColumnError
+from celonis_frames.exceptions import FrameError
 
 SLOW_SECONDS = 1.0
 """A query whose first rows take longer is not run a second time for the upload."""
@@ -83,8 +79,9 @@ class PreparedFrame:
         A frame that is cheap to read is read again for the upload, which then begins at once. With
         a stage, or if a second reading is expensive or impossible, this reading also makes the
         chunks, which count from `first`; without a stage they are stored in memory, or in a
-        temporary folder. Parquet files that are sent unchanged are only read here. `check` is
-        called before each batch, and raises to end the reading.
+        temporary folder. A small frame becomes one chunk here. Parquet files that are sent
+        unchanged are only read here. `check` is called before each batch, and raises to end the
+        reading.
 
         Raises:
             FrameError: The frame cannot be sent as it is.
@@ -92,16 +89,12 @@ class PreparedFrame:
         self._first, self._check_reading = first, check
         with self._located():
             self._measure_files()
-            if stage is not None:
+            if not self._sent:
+                self._check_rows(stage)
+            elif stage is not None:
                 self._kept = self._encoded(self.parts(ordered=self.options.ordered), stage)
-            elif self._sent:
-                self._measure_rest()
             else:
-                batches, slow = _begun(self.source)
-                if slow or self.source.expensive or not self.source.replayable:
-                    self._keep_chunks(batches)
-                else:
-                    self._measure(batches)
+                self._measure_rest()
         self.warnings += self.measure.check()
 
     @property
@@ -221,6 +214,34 @@ class PreparedFrame:
             batches = self.passing.batches(first=self._first)
             validate_parallel(self._checked(batches), self.measure)
 
+    def _check_rows(self, stage: Stage | None) -> None:
+        """Read and check the rows of a frame of which all are encoded."""
+        begin = time.monotonic()
+        batches = self.source.batches()
+        head = list(islice(batches, 1))
+        # A query that has to join or group before it returns rows is not run twice.
+        slow = not self.source.immutable and time.monotonic() - begin > SLOW_SECONDS
+        size = self.options.upload.chunk_bytes
+        if small := not head or is_small(head[0], size):
+            self._check_reading()
+            head += islice(batches, 1)
+        if small and len(head) < 2:
+            rows = head[0] if head else None
+            chunk = encode_small(
+                rows, self.layout, self._file_format(), self.measure,
+                target_bytes=size, number=self._first, deleted=self.deleted,
+            )  # fmt: skip
+            if chunk is not None:
+                self._kept = [chunk if stage is None else stage.put(chunk)]
+                return
+        batches = chain(head, batches)
+        if stage is not None:
+            self._kept = self._encoded([self._rows(lambda: batches)], stage)
+        elif slow or self.source.expensive or not self.source.replayable:
+            self._keep_chunks(batches)
+        else:
+            self._measure(batches)
+
     def _measure_rest(self) -> None:
         """Read all other rows."""
         for part in self.parts(ordered=False):
@@ -321,79 +342,7 @@ class PreparedFrame:
         )
 
 
-def _begun(source: Source) -> tuple[_Batches, bool]:
-    """The rows, with the first batch already read, and whether reading it took long.
-
-    A query that has to join or group before it returns rows is not run twice.
-    """
-    begin = time.monotonic()
-    batches = source.batches()
-    head = list(islice(batches, 1))
-    slow = not source.immutable and time.monotonic() - begin > SLOW_SECONDS
-    return chain(head, batches), slow
-
-
 def _consumed(held: list[pa.RecordBatch]) -> _Batches:
     held.reverse()
     while held:
         yield held.pop()
-
-
-def prepare(
-    frame: Any,
-    table: str,
-    options: PushOptions,
-    *,
-    deleted: bool = False,
-    spare: MemoryBudget | None = None,
-    like: TableLayout | None = None,
-) -> PreparedFrame:
-    """The frame with its layout, after the checks of its schema; reads no row.
-
-    `deleted` frames have keys of rows to delete. Without a `spare` memory budget, shared with other
-    frames, it gets one of its own. Its columns are sent in the order of the layout `like`, if that
-    has the same.
-
-    Raises:
-        FrameError: The frame cannot be sent.
-        ConfigError: An option does not fit the frame.
-    """
-    check_name(table, "The table")
-    reading, conversion, others = options.reading, options.conversion, set[str]()
-    if deleted:
-        if not options.keys:
-            raise KeyColumnError(
-                "A delete needs keys=: the columns that identify the rows to delete."
-            )
-
-        def choose(names: list[str]) -> list[str]:
-            chosen = key_columns(names, options.keys, options.conversion)
-            others.update(set(names) - set(chosen))
-            return chosen
-
-        reading = replace(reading, choose=choose)
-    source = read(frame, reading)
-    if deleted:
-        conversion = conversion.without(sorted(others))
-    shape = build_layout(source.schema, options.keys, conversion)
-    if like is not None:
-        shape = shape.ordered_like(like)
-    by, names = options.deduplicate_by, [column.name for column in shape.columns]
-    if by is not None and by not in names:
-        raise KeyColumnError(
-            f"deduplicate_by={by!r} is not a column of the frame.{did_you_mean(by, names)} It has "
-            f"{listed(names)}."
-        )
-    empty, unique = options.mode == "REPLACE" and not deleted, by is None and not deleted
-    measure = FrameValidator(shape, empty=empty, unique=unique, ordered=options.ordered)
-    spare = spare or MemoryBudget(3 * options.memory // 4)
-    sent = source.schema.names
-    by_column = (note for name, note in source.column_notes.items() if name in sent)
-    warnings = (*source.notes, *by_column, *stripped_note("table", [table]), *shape.notes)
-    prepared = PreparedFrame(source, shape, measure, options, deleted, warnings, spare)
-    if source.files is not None:
-        compression, size = options.upload.compression, options.upload.chunk_bytes
-        prepared.passing = PassthroughFiles(
-            source.files, shape, compression=compression, target_bytes=size, deleted=deleted
-        )
-    return prepared

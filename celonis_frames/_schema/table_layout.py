@@ -166,6 +166,14 @@ def convert_column(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
         raise conversion_error(column, error, largest_magnitude(array)) from error
 
 
+def convert_rows(layout: TableLayout, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
+    """As `TableLayout.convert`; the error names the row, counted from the batch's `start`."""
+    try:
+        return layout.convert(batch)
+    except ColumnTypeError as error:
+        raise layout.with_row(error, batch, start) from error.__cause__
+
+
 def first_failing(column: ColumnPlan, batch: pa.RecordBatch) -> int | None:
     """The first row of a batch whose value cannot be converted; None if all can be."""
     array = batch.column(column.position)

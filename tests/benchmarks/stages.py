@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import prepare
+from celonis_frames._push.preparation import prepare
 
 from . import frames, limits
 

@@ -13,7 +13,7 @@ import pytest
 
 from celonis_frames import Celonis
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import prepare
+from celonis_frames._push.preparation import prepare
 from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import FrameError
 

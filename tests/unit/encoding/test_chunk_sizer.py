@@ -19,7 +19,7 @@ from celonis_frames._encoding.chunk_sizer import (
     ChunkSizer,
 )
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import prepare
+from celonis_frames._push.preparation import prepare
 
 TARGET = 2_000_000
 RANDOM = np.random.default_rng(1)

@@ -25,7 +25,7 @@ from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.encoder import ChunkEncoder, sample_row_bytes
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import prepare
+from celonis_frames._push.preparation import prepare
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.parallel import validate_parallel
 from celonis_frames.exceptions import ColumnTypeError, FrameError

@@ -25,7 +25,7 @@ from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.codecs import CODECS as ALL_CODECS
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import prepare
+from celonis_frames._push.preparation import prepare
 from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.table_layout import build_layout
 from celonis_frames._sources.parquet import ParquetFiles

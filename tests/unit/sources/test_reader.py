@@ -14,7 +14,7 @@ import pytest
 
 from celonis_frames._arrow.extension_types import views_fit
 from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import prepare
+from celonis_frames._push.preparation import prepare
 
 D = decimal.Decimal
 
@@ -63,7 +63,7 @@ def test_a_frame_of_one_library_does_not_import_the_other() -> None:
     code = (
         "import sys, polars, celonis_frames\n"
         "from celonis_frames._push.options import PushOptions\n"
-        "from celonis_frames._push.prepared_frame import prepare\n"
+        "from celonis_frames._push.preparation import prepare\n"
         "texts = {'A': ['x', None], 'B': ['a text of more than twelve characters', None]}\n"
         "frame = polars.DataFrame(texts | {'N': [1, 2], 'F': [0.5, 1]})\n"
         "for one in (frame, frame.lazy()):\n"

@@ -1,0 +1,88 @@
+"""A frame is read and its schema checked, before any row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from celonis_frames._encoding.passthrough import PassthroughFiles
+from celonis_frames._formatting import did_you_mean, listed
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.prepared_frame import PreparedFrame
+from celonis_frames._schema.conversion_options import ConversionOptions
+from celonis_frames._schema.names import check_name, stripped_note
+from celonis_frames._schema.table_layout import TableLayout, build_layout, key_columns
+from celonis_frames._sources.reader import read
+from celonis_frames._sources.source import Source
+from celonis_frames._staging.spool import MemoryBudget
+from celonis_frames._validation.validator import FrameValidator
+from celonis_frames.exceptions import KeyColumnError
+
+
+def prepare(
+    frame: Any,
+    table: str,
+    options: PushOptions,
+    *,
+    deleted: bool = False,
+    spare: MemoryBudget | None = None,
+    like: TableLayout | None = None,
+) -> PreparedFrame:
+    """The frame with its layout, after the checks of its schema; reads no row.
+
+    `deleted` frames have keys of rows to delete. Without a `spare` memory budget, shared with other
+    frames, it gets one of its own. Its columns are sent in the order of the layout `like`, if that
+    has the same.
+
+    Raises:
+        FrameError: The frame cannot be sent.
+        ConfigError: An option does not fit the frame.
+    """
+    check_name(table, "The table")
+    if deleted:
+        source, conversion = _read_keys(frame, options)
+    else:
+        source, conversion = read(frame, options.reading), options.conversion
+    shape = build_layout(source.schema, options.keys, conversion)
+    if like is not None:
+        shape = shape.ordered_like(like)
+    if options.deduplicate_by is not None:
+        _check_column(options.deduplicate_by, shape)
+    empty = options.mode == "REPLACE" and not deleted
+    unique = options.deduplicate_by is None and not deleted
+    measure = FrameValidator(shape, empty=empty, unique=unique, ordered=options.ordered)
+    spare = spare or MemoryBudget(3 * options.memory // 4)
+    sent = source.schema.names
+    by_column = (note for name, note in source.column_notes.items() if name in sent)
+    warnings = (*source.notes, *by_column, *stripped_note("table", [table]), *shape.notes)
+    prepared = PreparedFrame(source, shape, measure, options, deleted, warnings, spare)
+    if source.files is not None:
+        compression, size = options.upload.compression, options.upload.chunk_bytes
+        prepared.passing = PassthroughFiles(
+            source.files, shape, compression=compression, target_bytes=size, deleted=deleted
+        )
+    return prepared
+
+
+def _read_keys(frame: Any, options: PushOptions) -> tuple[Source, ConversionOptions]:
+    """The key columns of a frame of rows to delete, and how they are converted."""
+    if not options.keys:
+        raise KeyColumnError("A delete needs keys=: the columns that identify the rows to delete.")
+    others: set[str] = set()
+
+    def choose(names: list[str]) -> list[str]:
+        chosen = key_columns(names, options.keys, options.conversion)
+        others.update(set(names) - set(chosen))
+        return chosen
+
+    source = read(frame, replace(options.reading, choose=choose))
+    return source, options.conversion.without(sorted(others))
+
+
+def _check_column(name: str, shape: TableLayout) -> None:
+    names = [column.name for column in shape.columns]
+    if name not in names:
+        raise KeyColumnError(
+            f"deduplicate_by={name!r} is not a column of the frame.{did_you_mean(name, names)} It "
+            f"has {listed(names)}."
+        )
