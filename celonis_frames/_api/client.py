@@ -9,6 +9,7 @@ from urllib.parse import quote
 from celonis_frames._api.models import (
     Chunk,
     DataConnection,
+    Entries,
     Job,
     Pool,
     Table,
@@ -18,7 +19,6 @@ from celonis_frames._api.models import (
     read_column,
     read_connection,
     read_job,
-    read_list,
     read_pool,
     read_table,
 )
@@ -76,18 +76,43 @@ class DataPushApi:
             lambda: read(self._request("GET", path, params=params, job_id=job_id)), self.token
         )
 
-    def _list(self, path: str, read: Callable[[Response, Any], _T], **options: Any) -> list[_T]:
-        return self._get(path, lambda response: read_list(response, read), **options)
+    def _list(
+        self,
+        path: str,
+        read: Callable[[Response, Any], _T],
+        *,
+        params: Mapping[str, str] | None = None,
+        policy: RetryPolicy | None = None,
+        where: Callable[[_T], bool] | None = None,
+    ) -> list[_T]:
+        """The entries of a list, which are read as they arrive: a list may be very long."""
+
+        def entries() -> list[_T]:
+            found = Entries(read, where)
+            response = self._request("GET", path, params=params, on_item=found.add)
+            found.log_skipped(response)
+            return found.found
+
+        return (policy or self.policy).call(entries, self.token)
 
     def create_job(self, pool_id: str, job: Mapping[str, Any]) -> Job:
         """Create a job from its fields by their API names."""
         response = self._request("POST", _jobs(pool_id), json=dict(job))
         return read_job(response, response.json(), pool_id)
 
-    def jobs(self, pool_id: str, *, policy: RetryPolicy | None = None) -> list[Job]:
-        """All jobs of a pool."""
+    def jobs(
+        self,
+        pool_id: str,
+        *,
+        policy: RetryPolicy | None = None,
+        where: Callable[[Job], bool] | None = None,
+    ) -> list[Job]:
+        """All jobs of a pool; only those `where` returns true for are held."""
         return self._list(
-            _jobs(pool_id), lambda response, item: read_job(response, item, pool_id), policy=policy
+            _jobs(pool_id),
+            lambda response, item: read_job(response, item, pool_id),
+            policy=policy,
+            where=where,
         )
 
     def job(self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None) -> Job:

@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
 from celonis_frames._http.responses import Response
 from celonis_frames.exceptions import ApiStatusError
@@ -96,24 +96,45 @@ class TableColumn:
 
 def items(response: Response) -> list[Any]:
     """The items of a response that is a list."""
-    return list(response.items())
+    return response.items()
 
 
-def read_list(response: Response, read: Callable[[Response, Any], _T]) -> list[_T]:
-    """The items of a list that can be read.
+class Entries(Generic[_T]):
+    """The entries of a list that can be read, and that are asked for.
 
     What cannot be read is not ours: entries of other clients, or in a form that came later. They
     are skipped. Not for the chunks of a job, of which none may be overlooked.
     """
-    found, skipped = [], 0
-    for item in response.items():
+
+    def __init__(
+        self, read: Callable[[Response, Any], _T], where: Callable[[_T], bool] | None = None
+    ) -> None:
+        self._read, self._where = read, where
+        self.found: list[_T] = []
+        self._skipped = 0
+
+    def add(self, response: Response, item: Any) -> None:
+        """Read an item of a response."""
         try:
-            found.append(read(response, item))
+            entry = self._read(response, item)
         except ApiStatusError:
-            skipped += 1
-    if skipped:
-        _log.debug("%s: entries in an unknown form: %d", response.request, skipped)
-    return found
+            self._skipped += 1
+            return
+        if self._where is None or self._where(entry):
+            self.found.append(entry)
+
+    def log_skipped(self, response: Response) -> None:
+        """Log how many entries cannot be read, if any."""
+        if self._skipped:
+            _log.debug("%s: entries in an unknown form: %d", response.request, self._skipped)
+
+
+def read_list(response: Response, read: Callable[[Response, Any], _T]) -> list[_T]:
+    """The items of a list that can be read."""
+    entries = Entries(read)
+    response.read_items(lambda item: entries.add(response, item))
+    entries.log_skipped(response)
+    return entries.found
 
 
 def _required(response: Response, item: Any, field: str) -> str:

@@ -20,12 +20,17 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class RawResponse:
-    """A response of any status; secrets that were sent are masked in it."""
+    """A response of any status; secrets that were sent are masked in it.
+
+    Of a list whose items were read as they arrived, the content is the beginning; `problem` says
+    what is wrong with it.
+    """
 
     request: Request
     status: int
     headers: Mapping[str, str] = dataclasses.field(repr=False)
     content: bytes = dataclasses.field(repr=False)
+    problem: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -22,14 +22,14 @@ import requests
 import requests.auth
 import urllib3.exceptions
 
-from celonis_frames._concurrency.cancellation import attach_socket, current_token
+from celonis_frames._concurrency.cancellation import current_token
 from celonis_frames._formatting import shown
 from celonis_frames._http import responses
 from celonis_frames._http.auth import Auth, Secret
 from celonis_frames._http.messages import CallEvent, Listener, RawResponse, Request
 from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.network_errors import from_requests_error
-from celonis_frames._http.redaction import redact
+from celonis_frames._http.receiving import OnItem, Received, receive
 from celonis_frames._http.session import close_session, new_session
 from celonis_frames._http.status_errors import redirect
 from celonis_frames._http.tls import resolve_ca_bundle, ssl_context
@@ -38,10 +38,6 @@ from celonis_frames.exceptions import ApiTimeoutError, ConfigError
 
 DEFAULT_CONNECT_SECONDS = 10.0
 DEFAULT_READ_SECONDS = 60.0
-MAX_ERROR_BYTES = 1024 * 1024
-"""Largest error response that is read; the beginning is quoted."""
-_HEADERS = ("Content-Type", "Location", "Retry-After", "x-ratelimit-reset")
-"""The response headers that are kept."""
 _NETWORK = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -161,12 +157,14 @@ class Transport:
         body: MultipartFile | None = None,
         job_id: str | None = None,
         read_timeout: float | None = None,
+        on_item: OnItem | None = None,
     ) -> responses.Response:
         """Send a request, with `json` or a file as its body, and return its successful response.
 
         The percent-encoded `path` follows the base URL; `read_timeout` (s) replaces that of the
-        transport; errors name `job_id`. The `CancelToken` in whose `calling` block this thread is
-        can end the request, and its deadline bounds all waits.
+        transport; errors name `job_id`. With `on_item` the response is a JSON array, whose items
+        are given to it as they arrive; the content is its beginning. The `CancelToken` in whose
+        `calling` block this thread is can end the request, and its deadline bounds all waits.
 
         Raises:
             Cancelled: That token was cancelled before the request was sent.
@@ -184,6 +182,7 @@ class Transport:
             content_type=None if json is None else "application/json",
             body=body,
             read_timeout=read_timeout,
+            on_item=on_item,
         )
         self._open()
         credentials = self._credentials
@@ -221,6 +220,7 @@ class Transport:
         read_timeout: float | None = None,
         hide: Sequence[Secret] = (),
         for_another: bool = False,
+        on_item: OnItem | None = None,
     ) -> RawResponse:
         """Send a request and read the response, once.
 
@@ -236,8 +236,7 @@ class Transport:
         session = self._open()
         begin = time.monotonic()
         status: int | None = None
-        headers: Mapping[str, str] = {}
-        content = b""
+        received = Received()
         error: BaseException | None = None
         try:
             with session.request(
@@ -255,7 +254,9 @@ class Transport:
             ) as response:
                 status = response.status_code
                 # The secrets are no locals here: an error is raised from this frame.
-                headers, content = _read(response, [header.secret(), *(s.reveal() for s in hide)])
+                received = receive(
+                    response, request, [header.secret(), *(s.reveal() for s in hide)], on_item
+                )
         except _NETWORK as network_error:
             # A file that was not sent whole cannot have been stored.
             complete = not for_another and (body is None or body.finished)
@@ -275,13 +276,15 @@ class Transport:
                 error=None if error is None else type(error).__name__,
                 seconds=time.monotonic() - begin,
                 bytes_sent=len(body or (data if isinstance(data, bytes) else b"")),
-                bytes_received=len(content),
+                bytes_received=received.size,
                 job_id=request.job_id,
             )
         )
         if error is not None:
             raise error
-        return RawResponse(request, status or 0, headers, content)
+        return RawResponse(
+            request, status or 0, received.headers, received.content, received.problem
+        )
 
     def _notify(self, event: CallEvent) -> None:
         for listener in tuple(self.listeners):
@@ -365,23 +368,3 @@ def _encode(value: Any) -> bytes:
         problem = str(error)
     msg = f"The request cannot be written as JSON ({problem}). Check job_options."
     raise ConfigError(msg)
-
-
-def _read(response: requests.Response, secrets: Sequence[str]) -> tuple[Mapping[str, str], bytes]:
-    """The response's headers and content, with secrets masked."""
-    parts: list[bytes] = []
-    size = 0
-    for part in response.iter_content(64 * 1024):
-        parts.append(part)
-        size += len(part)
-        success = 200 <= response.status_code < 300
-        if size > (responses.MAX_RESPONSE_BYTES if success else MAX_ERROR_BYTES):
-            break
-    attach_socket(None)  # another thread may use the connection from now on
-    headers = {
-        name: redact(response.headers.get(name, "").encode("latin-1", "replace"), secrets).decode(
-            "latin-1"
-        )
-        for name in _HEADERS
-    }
-    return headers, redact(b"".join(parts), secrets)

@@ -224,16 +224,14 @@ class JobDestination:
         _open.difference_update(self._delivered)
 
     def _marked(self, api: DataPushApi) -> list[Job]:
+        def is_marked(job: Job) -> bool:
+            mark = all(job.raw.get(field) == self.body.get(field) for field in _MARK)
+            return mark and job.id not in _open
+
         try:
-            jobs = api.jobs(self._pool_id, policy=cleanup_policy(api))
+            return api.jobs(self._pool_id, policy=cleanup_policy(api), where=is_marked)
         except NotFound:
             return []  # the local Celonis creates a pool with its first job
-        return [
-            job
-            for job in jobs
-            if job.id not in _open
-            and all(job.raw.get(field) == self.body.get(field) for field in _MARK)
-        ]
 
     def _may_be_ours(self, job: Job) -> bool:
         modified = job.raw.get("lastModified")

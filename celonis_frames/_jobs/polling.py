@@ -100,14 +100,17 @@ def wait_for_all(
     with within_timeout(api, timeout) as (limited, left):
         new = _NewJobs(time.monotonic)
 
+        def is_ours(job: Job) -> bool:
+            return job.id in job_ids
+
         def fetch() -> dict[str, Job]:
             listed: dict[str, Job] = {}
             try:
-                listed = {job.id: job for job in limited.jobs(pool_id, policy=_ONCE)}
+                listed = {job.id: job for job in limited.jobs(pool_id, policy=_ONCE, where=is_ours)}
             except ApiStatusError as error:
                 if error.status_code >= 300:
                     raise
-                # It is too long, or in an unknown form: each job is read by its id.
+                # It is in an unknown form: each job is read by its id.
             for job_id in job_ids:
                 if job_id in ended:
                     continue
