@@ -24,6 +24,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Self
 
 POLL_SECONDS = 0.1
@@ -53,6 +54,7 @@ class CancelToken:
         self._deadline, self._parent = deadline, parent
         self._cancelled_at: float | None = None
         self._abandoned = self._aborted = self._closed = False
+        self._may_expire = deadline is not None
         self._calls: dict[_Call, socket.socket] = {}
         self._watchdog: threading.Thread | None = None
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -60,13 +62,17 @@ class CancelToken:
     @property
     def deadline(self) -> float | None:
         """When it expires, in seconds of `time.monotonic`: the earliest of its own and parents'."""
-        ends = [end for token in self._chain() if (end := token._own_deadline()) is not None]
-        return min(ends, default=None)
+        own, above = self._deadline, None if self._parent is None else self._parent.deadline
+        if own is None or above is None:
+            return own if above is None else above
+        return min(own, above)
 
     @property
     def cancelled(self) -> bool:
         """Whether it or a parent was cancelled."""
-        return self._first_cancelled() is not None
+        if self._cancelled_at is not None:
+            return True
+        return self._parent is not None and self._parent.cancelled
 
     @property
     def expired(self) -> bool:
@@ -76,7 +82,7 @@ class CancelToken:
     @property
     def abandoned(self) -> bool:
         """Whether nothing may wait any more, not even to clean up."""
-        return any(token._abandoned for token in self._chain())
+        return self._abandoned or (self._parent is not None and self._parent.abandoned)
 
     def cancel(self) -> None:
         """End all waits and begin no further call; calls in progress go on."""
@@ -129,9 +135,17 @@ class CancelToken:
         """
         return _CleanupToken(self)
 
-    def calling(self) -> _Call:
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[None]:
         """A ``with`` block in which the calls of this thread belong to the token."""
-        return _Call(self)
+        outer = getattr(_thread, "call", None)
+        self._watch()
+        _thread.call = call = _Call(self)
+        try:
+            yield
+        finally:
+            _thread.call = outer
+            self._attach(call, None)
 
     def close(self) -> None:
         """End the thread that waits for the deadline; later calls have their timeouts only."""
@@ -148,44 +162,37 @@ class CancelToken:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _chain(self) -> Iterator[CancelToken]:
-        token: CancelToken | None = self
-        while token is not None:
-            yield token
-            token = token._parent
-
-    def _own_deadline(self) -> float | None:
-        return self._deadline
-
-    def _own_cancelled(self) -> float | None:
-        return self._cancelled_at
-
     def _first_cancelled(self) -> float | None:
-        times = [at for token in self._chain() if (at := token._own_cancelled()) is not None]
-        return min(times, default=None)
-
-    def _may_expire(self) -> bool:
-        return self._deadline is not None
+        """When it or a parent was cancelled first."""
+        above = None if self._parent is None else self._parent._first_cancelled()
+        if self._cancelled_at is None or above is None:
+            return self._cancelled_at if above is None else above
+        return min(self._cancelled_at, above)
 
     def _attach(self, call: _Call, sock: socket.socket | None) -> None:
-        for token in self._chain():
+        """Set the socket that a call uses from now on; None: it uses none."""
+        token: CancelToken | None = self
+        while token is not None:
             if sock is None:
                 token._calls.pop(call, None)
             else:
                 token._calls[call] = sock
-        # In this order: who aborts sets the flag first, and then looks for sockets.
-        if sock is not None and any(token._aborted for token in self._chain()):
-            _shut_down(sock)
+                # In this order: who aborts sets the flag first, and then looks for sockets.
+                if token._aborted:
+                    _shut_down(sock)
+            token = token._parent
 
     def _watch(self) -> None:
-        for token in self._chain():
-            if token._watchdog is None and token._may_expire() and not token._closed:
-                # A daemon: the interpreter does not wait for it when it ends.
-                token._watchdog = watchdog = threading.Thread(
-                    target=token._abort_at_deadline, name="celonis-deadline", daemon=True
-                )
-                with contextlib.suppress(RuntimeError):  # no thread: read timeouts bound the calls
-                    watchdog.start()
+        """Start the threads that abort calls at the deadlines, its own and the parents'."""
+        if self._parent is not None:
+            self._parent._watch()
+        if self._may_expire and self._watchdog is None and not self._closed:
+            # A daemon: the interpreter does not wait for it when it ends.
+            self._watchdog = watchdog = threading.Thread(
+                target=self._abort_at_deadline, name="celonis-deadline", daemon=True
+            )
+            with contextlib.suppress(RuntimeError):  # no thread: read timeouts bound the calls
+                watchdog.start()
 
     def _abort_at_deadline(self) -> None:
         while (remaining := self._until_abort()) > 0.0:
@@ -202,10 +209,12 @@ class CancelToken:
 class _CleanupToken(CancelToken):
     def __init__(self, origin: CancelToken) -> None:
         super().__init__()
+        self._may_expire = True  # the origin may be cancelled while this one is in use
         self._origin = origin
         self._begin: float | None = None  # its first call
 
-    def _own_deadline(self) -> float | None:
+    @property
+    def deadline(self) -> float | None:
         ends = [
             end
             for end in (self._origin.deadline, self._origin._first_cancelled())
@@ -214,44 +223,25 @@ class _CleanupToken(CancelToken):
         begin = time.monotonic() if self._begin is None else self._begin
         return max(min(ends), begin) + CLEANUP_SECONDS if ends else None
 
-    def _own_cancelled(self) -> float | None:
-        if self._origin.abandoned:
-            return self._origin._first_cancelled()
-        return super()._own_cancelled()
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled_at is not None or self._origin.abandoned
 
     def _watch(self) -> None:
         if self._begin is None:
             self._begin = time.monotonic()
         super()._watch()
 
-    def _may_expire(self) -> bool:
-        return True  # the origin may be cancelled while this one is in use
-
     def _until_abort(self) -> float:
         remaining = self.remaining()
         return POLL_SECONDS if remaining is None else min(remaining, POLL_SECONDS)
 
 
+@dataclass(eq=False)
 class _Call:
-    """The calls that a thread makes within a ``with`` block, one after the other."""
+    """The calls that a thread makes within a `calling` block, one after the other."""
 
-    def __init__(self, token: CancelToken) -> None:
-        self.token = token
-        self._outer: _Call | None = None
-
-    def __enter__(self) -> Self:
-        self._outer = getattr(_thread, "call", None)
-        self.token._watch()
-        _thread.call = self
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _thread.call = self._outer
-        self.attach(None)
-
-    def attach(self, sock: socket.socket | None) -> None:
-        """Set the socket that the call uses from now on; None: it uses none."""
-        self.token._attach(self, sock)
+    token: CancelToken
 
 
 def current_token() -> CancelToken | None:
@@ -269,7 +259,7 @@ def attach_socket(sock: socket.socket | None) -> None:
     """Give the socket in use to the token whose `calling` block this thread is in, if any."""
     call: _Call | None = getattr(_thread, "call", None)
     if call is not None:
-        call.attach(sock)
+        call.token._attach(call, sock)
 
 
 def _shut_down(sock: socket.socket) -> None:
