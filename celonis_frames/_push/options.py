@@ -115,7 +115,7 @@ def parse_staging(name: str, value: Any) -> str | None:
 
 
 def _upload(_: str, value: Any) -> Upload:
-    return Upload().changed(value)
+    return value if isinstance(value, Upload) else Upload().changed(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,8 +205,15 @@ class PushOptions:
         Raises:
             ConfigError, KeyColumnError: A value is not one of those allowed.
         """
-        given = {one.name: call[one.name] for one in fields(cls) if one.name in call} | more
-        return cls.parse(**given | {"upload": upload.changed(given.get("upload"))})
+        named = {**call, **more}
+        given = {"upload": upload.changed(named.get("upload"))}
+        for one in fields(cls):
+            # A default needs no parsing; it is None for a user where it is () here.
+            default = None if one.default == () else one.default
+            value = named.get(one.name, default)
+            if value is not default:
+                given.setdefault(one.name, value)
+        return cls.parse(**given)
 
     @classmethod
     def parse(cls, **given: Any) -> Self:
@@ -232,11 +239,12 @@ class PushOptions:
     @property
     def reading(self) -> ReadOptions:
         """What concerns the reading of the frame."""
+        conversion = self.conversion
         return ReadOptions(
             index=self.index,
-            wide=self.conversion.takes_wide_integers,
+            wide=conversion.takes_wide_integers,
             local=self.times == "local",
-            encode=object_encoder(self.conversion) if self.conversion.nested == "json" else None,
+            encode=object_encoder(conversion) if self.nested == "json" else None,
         )
 
     def uploads(self, *, ordered: bool) -> int:
