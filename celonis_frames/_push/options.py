@@ -206,7 +206,7 @@ class PushOptions:
             ConfigError, KeyColumnError: A value is not one of those allowed.
         """
         named = {**call, **more}
-        given = {"upload": upload.changed(named.get("upload"))}
+        given: dict[str, Any] = {"upload": upload.changed(named.get("upload"))}
         for one in fields(cls):
             # A default needs no parsing; it is None for a user where it is () here.
             default = None if one.default == () else one.default

@@ -102,7 +102,10 @@ class Verification:
         if not columns:
             self._note_missing_table(frames)
             return
-        self._note_differences(frames, columns)
+        for frame in frames:
+            if not frame.deleted:  # all frames to upsert have the same columns
+                self._note_differences(frame, columns)
+                break
         for frame in frames:
             # Keys to delete that are too long match no row, so nothing is cut.
             if asked or not frame.deleted:
@@ -112,22 +115,15 @@ class Verification:
         if all(frame.deleted for frame in frames):
             self._note(f"Table {self._table!r} does not exist: nothing is deleted.")
 
-    def _note_differences(
-        self, frames: Sequence[PreparedFrame], columns: dict[str, TableColumn]
-    ) -> None:
+    def _note_differences(self, frame: PreparedFrame, columns: dict[str, TableColumn]) -> None:
         """Note which columns the rows to write lack, and which the table gets."""
-        frame = next((frame for frame in frames if not frame.deleted), None)
-        if frame is None:
-            return
-        # All frames to upsert have the same columns.
-        names = {name_key(column.name) for column in frame.layout.columns}
-        missing = [
-            column.name
-            for name, column in columns.items()
-            if name not in names and name != name_key(CHANGE_DATE)
-        ]
+        lacking = dict(columns)
+        lacking.pop(name_key(CHANGE_DATE), None)
+        for column in frame.layout.columns:
+            lacking.pop(name_key(column.name), None)
         new = [c.name for c in frame.layout.columns if name_key(c.name) not in columns]
-        if missing:
+        if lacking:
+            missing = [column.name for column in lacking.values()]
             self._note(
                 f"Table {self._table!r} has columns that the frame lacks: {missing}. The rows "
                 "that are written get NULL there, also those that had a value."
@@ -141,14 +137,14 @@ class Verification:
         Raises:
             JobError: The table has more or fewer rows than possible.
         """
+        if "rows" not in self._options.verify:
+            return ()
         warnings = self._compare_rows(job_id, state)
         for warning in warnings:
             _log.warning("%s: %s", self._table, warning)
         return warnings
 
     def _compare_rows(self, job_id: str, state: str) -> tuple[str, ...]:
-        if "rows" not in self._options.verify:
-            return ()
         if state != "DONE":
             return ("The table's rows were not counted, because the job was not waited for.",)
         rows = self._count()

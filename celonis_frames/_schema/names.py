@@ -15,6 +15,8 @@ MAX_NAME_BYTES = 128
 CHANGE_DATE = "_CELONIS_CHANGE_DATE"
 """Column that Celonis adds to every table."""
 
+_CONTROLS = re.compile("[\x00-\x1f\x7f]")
+
 Rename = Mapping[str, str] | Literal["snake", "upper_snake"]
 
 
@@ -27,7 +29,7 @@ def check_name(name: str, what: str) -> None:
     if not isinstance(name, str) or not name.strip():
         raise ColumnNameError(f"{what} has an empty name ({shown(name)}): give it one.")
     stored = stored_name(name)
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in stored):
+    if _CONTROLS.search(stored):
         raise ColumnNameError(f"{what} {name!r} has control characters in its name: rename it.")
     try:
         size = len(stored.encode())
@@ -112,6 +114,8 @@ def new_names(old: list[str], rename: Rename | None) -> list[str]:
     Raises:
         ColumnNameError: The frame does not have a column to rename.
     """
+    if rename is None:
+        return old
     if isinstance(rename, Mapping):
         # A column may be spelled without its blanks.
         positions = {name: find_name(name, old) for name in rename}

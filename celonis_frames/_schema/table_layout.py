@@ -124,7 +124,8 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
                 name, conversion, override.length, key=position in key_positions,
             )
         )  # fmt: skip
-    notes = (*stripped_note("column", given), *_zone_notes(schema))
+    notes = () if names == given else stripped_note("column", given)
+    notes += tuple(_zone_notes(schema))
     return TableLayout(tuple(columns), _encoded_schema(columns), options, notes)
 
 

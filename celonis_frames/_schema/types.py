@@ -56,8 +56,8 @@ class TypeRule:
 _is = pa.types
 
 
-def _extension(*names: str) -> Callable[[pa.DataType], bool]:
-    return lambda t: getattr(t, "extension_name", None) in names
+def _is_period(kind: pa.DataType) -> bool:
+    return getattr(kind, "extension_name", None) == "pandas.period"
 
 
 def _is_string(kind: pa.DataType) -> bool:
@@ -128,7 +128,7 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
         or _is.is_fixed_size_binary(t),
         None, (), "rejected", 'push with binary="hex" or binary="base64" to send the bytes as strings', "binary",
     ),
-    TypeRule("extension pandas.period", _extension("pandas.period"), None, (), "rejected",
+    TypeRule("extension pandas.period", _is_period, None, (), "rejected",
         "convert the periods to strings or timestamps first (a pandas DataFrame with periods can be "
         "pushed as it is)"),
     TypeRule(
@@ -145,14 +145,18 @@ other extension types that of their storage."""
 
 def rule_for(kind: pa.DataType) -> TypeRule | None:
     """The row of the table for an Arrow type; None for a type that this pyarrow has and we do not."""
-    return next((rule for rule in TYPE_TABLE if rule.matches(_logical_type(kind))), None)
+    logical = _logical_type(kind)
+    for rule in TYPE_TABLE:
+        if rule.matches(logical):
+            return rule
+    return None
 
 
 def _logical_type(kind: pa.DataType) -> pa.DataType:
     values = kind
     while _is.is_dictionary(values) or _is.is_run_end_encoded(values):
         values = values.value_type
-    named = isinstance(values, WideInteger | NestedObjects) or _extension("pandas.period")(values)
+    named = isinstance(values, WideInteger | NestedObjects) or _is_period(values)
     return values if named else storage_type(values)
 
 
@@ -179,13 +183,14 @@ def conversion_to(
         cut = casts.microseconds if fine and options.csv else _cast(encoded)
         return Conversion("DATETIME", encoded, _decoding(kind, cut))
     drops_infinity = _is.is_floating(plain) and options.infinity == "null"
-    finite = casts.without_infinity if drops_infinity else _unchanged
     if column_type == "FLOAT":
-        floats = _decoding(kind, lambda array: finite(casts.as_floats(array)))
-        return Conversion("FLOAT", pa.float64(), floats)
+        floats = _finite_floats if drops_infinity else casts.as_floats
+        return Conversion("FLOAT", pa.float64(), _decoding(kind, floats))
     encoded = {"INTEGER": pa.int64(), "BOOLEAN": pa.bool_()}[column_type]
-    cast = _cast(encoded)
-    return Conversion(column_type, encoded, _decoding(kind, lambda array: cast(finite(array))))
+    cast = convert = _cast(encoded)
+    if drops_infinity:
+        convert = lambda array: cast(casts.without_infinity(array))  # noqa: E731
+    return Conversion(column_type, encoded, _decoding(kind, convert))
 
 
 def opt_in_conversion(
@@ -209,6 +214,10 @@ def _decoding(kind: pa.DataType, convert: Convert) -> Convert:
 
 def _unchanged(array: Any) -> Any:
     return array
+
+
+def _finite_floats(array: Any) -> Any:
+    return casts.without_infinity(casts.as_floats(array))
 
 
 def _cast(encoded: pa.DataType) -> Convert:
