@@ -31,6 +31,18 @@ REFUSED_SECONDS = 0.08
 LATE_SECONDS = 0.03
 """How long after the client has given up a late call is carried out: while it looks, or after."""
 
+LATER_SECONDS = 0.1
+"""The same, for calls that are carried out when the client has looked: 5 s of its time."""
+
+LAG_SECONDS = 0.08
+"""By how much lists lag: 4 s of the client's time, of which it allows 5."""
+
+NEW_SECONDS = 3.0
+"""``timeout=`` of a push whose job never leaves NEW."""
+
+FORK_SECONDS = 0.5
+"""How long a call lasts during which the process forks."""
+
 _BEFORE: dict[str, tuple[str | None, int]] = {
     "pools": (None, 0),
     "create": (None, 0),
@@ -61,7 +73,7 @@ class Outcome:
 
     def __str__(self) -> str:
         if not self.error:
-            return "DONE" if self.job == "DONE" else "DONE, an empty job left open"
+            return "DONE"
         words = {"none": "", "DONE": "", "CANCELED": ", canceled", "open": ", **left open**",
                  "runs on": ", runs on"}  # fmt: skip
         return f"`{self.error}`{words[self.job]}"
@@ -85,6 +97,9 @@ class Hazard:
         calls: Calls it is tried on.
         silent: Whether the client has to run into its time-out.
         late: Whether the server carries the call out after that.
+        often: Whether it occurs once, always, or both are tried.
+        timeout: ``timeout=`` of the push.
+        strikes: What a process that pushes meets while the call runs: a signal, or a fork.
     """
 
     name: str
@@ -97,11 +112,32 @@ class Hazard:
     calls: tuple[str, ...] = tuple(CALLS)
     silent: bool = False
     late: bool = False
+    often: tuple[bool, ...] = (False, True)
+    timeout: float | None = None
+    strikes: Literal["", "SIGHUP", "fork"] = ""
 
     @property
     def arrives(self) -> bool:
         """Whether the server carries the call out, before or after the client gives up."""
         return self.carried or self.late
+
+
+class Together:
+    """Several faults as one: it has struck once all of them have."""
+
+    def __init__(self, *faults: Any) -> None:
+        self._faults = faults
+
+    @property
+    def hits(self) -> int:
+        """Calls that the faults have struck; 0 as long as one has struck none."""
+        hits = [fault.hits for fault in self._faults]
+        return sum(hits) if all(hits) else 0
+
+    @property
+    def over(self) -> int:
+        """Calls of these that the server has finished."""
+        return sum(fault.over for fault in self._faults)
 
 
 def _refuse(faults: Any, call: str, times: int | None, _: int) -> Any:
@@ -116,9 +152,54 @@ def _drop(when: str, *, reset: bool) -> Callable[..., Any]:
     )
 
 
-def _stall(when: str) -> Callable[..., Any]:
+def _drop_late(faults: Any, call: str, times: int | None, skip: int) -> Any:
+    return faults.drop(call, when="late", late_seconds=LATER_SECONDS, times=times, skip=skip)
+
+
+def _stall(when: str, seconds: float = 60.0) -> Callable[..., Any]:
     return lambda faults, call, times, skip: faults.stall(
-        call, when=when, late_seconds=LATE_SECONDS, times=times, skip=skip
+        call, when=when, seconds=seconds, late_seconds=LATE_SECONDS, times=times, skip=skip
+    )
+
+
+def _lose(checksums: str) -> Callable[..., Any]:
+    """The call is carried out, and its response lost, at a server with these checksums."""
+
+    def arm(faults: Any, call: str, times: int | None, skip: int) -> Any:
+        faults.checksums(checksums)
+        return faults.drop(call, when="after", times=times, skip=skip)
+
+    return arm
+
+
+def _lose_one_repeat_one(checksums: str) -> Callable[..., Any]:
+    """One call is carried out twice, the next one is lost: the count fits."""
+
+    def arm(faults: Any, call: str, times: int | None, skip: int) -> Any:
+        faults.checksums(checksums)
+        # The second fault counts the call that the first one strikes.
+        return Together(
+            faults.repeat(call, skip=skip), faults.drop(call, times=times, skip=skip + 1)
+        )
+
+    return arm
+
+
+def _lag(faults: Any, call: str, times: int | None, skip: int) -> Any:
+    return faults.lag(call, LAG_SECONDS, times=times, skip=skip)
+
+
+def _lose_and_lag(route: str) -> Callable[..., Any]:
+    """The call is carried out, its response lost, and all lists are without what is new."""
+    return lambda faults, call, times, skip: Together(
+        faults.drop(call, when="after", times=times, skip=skip),
+        faults.lag(route, LAG_SECONDS, times=None),
+    )
+
+
+def _inform(status: int) -> Callable[..., Any]:
+    return lambda faults, call, times, skip: faults.inform(
+        call, status, seconds=0.02, times=times, skip=skip
     )
 
 
@@ -148,6 +229,13 @@ _UNREAD = ("upload", "execute", "cancel")
 _CHANGES = ("create", "upload", "execute", "cancel")
 _LOST, _LATE = "ApiConnectionError", "ApiTimeoutError"
 
+CHECKSUMS = {
+    "content": "with checksums of an unknown algorithm",
+    "arbitrary": "with arbitrary checksums",
+    "none": "without checksums",
+}
+"""Kinds of checksums other than a usual digest."""
+
 HAZARDS = (
     Hazard("refused", "connection refused", _LOST, _refuse),
     Hazard("reset-head", "reset before the body", _LOST, _drop("before", reset=True)),
@@ -159,6 +247,7 @@ HAZARDS = (
     Hazard("silent-done", "carried out, no response in time", _LATE, _stall("after"), carried=True, silent=True),
     Hazard("silent-late", "no response in time, carried out later", _LATE, _stall("late"), silent=True, late=True,
            calls=_CHANGES),
+    Hazard("late", "closed without a response, carried out seconds later", _LOST, _drop_late, late=True, calls=_CHANGES),
     Hazard("400", "400", "BadRequest", _answer(400), final=tuple(CALLS),
            calls=tuple(call for call in CALLS if call != "cancel")),
     Hazard("401", "401", "AuthenticationError", _answer(401), final=tuple(CALLS)),
@@ -186,10 +275,42 @@ HAZARDS = (
     Hazard("repeat", "carried out twice by a gateway", "UploadUncertain",
            lambda faults, call, times, skip: faults.repeat(call, times=times, skip=skip),
            carried=True, calls=("upload", "execute")),
+    Hazard("twice-lost", "one carried out twice, the next one lost", "UploadUncertain", _lose_one_repeat_one("sha1"),
+           calls=("upload",)),
+    *(
+        Hazard(f"twice-lost-{kind}", f"the same, {text}", "UploadUncertain", _lose_one_repeat_one(kind), calls=("upload",))
+        for kind, text in CHECKSUMS.items()
+    ),
+    *(
+        Hazard(f"lost-{kind}", f"carried out, then closed, {text}", _LOST, _lose(kind), carried=True, calls=("upload",))
+        for kind, text in CHECKSUMS.items()
+    ),
+    Hazard("lag", "a list that lags by seconds", "", _lag, carried=True, calls=("chunks",)),
+    Hazard("lost-lag", "carried out, then closed, and the list of chunks lags", _LOST, _lose_and_lag("chunks"),
+           carried=True, calls=("upload",)),
+    Hazard("lost-lag-jobs", "carried out, then closed, and the list of jobs lags", _LOST, _lose_and_lag("jobs"),
+           carried=True, calls=("create",)),
+    Hazard("stays-new", "200, but not carried out", "JobTimeout", _answer(200), calls=("execute",), often=(False,),
+           timeout=NEW_SECONDS),
+    Hazard("102", "102 before the response", "", _inform(102), carried=True, unread=tuple(CALLS)),
+    Hazard("103", "103 before the response", "", _inform(103), carried=True, unread=tuple(CALLS)),
+    Hazard("SIGHUP", "carried out, SIGHUP before the response", "SystemExit", _stall("after"), carried=True,
+           often=(False,), strikes="SIGHUP"),
+    Hazard("fork", "a forked child ends with sys.exit()", "", _stall("after", FORK_SECONDS), carried=True,
+           often=(False,), strikes="fork"),
     Hazard("drip", "slow response, byte by byte", "", lambda f, call, times, skip: f.drip(call, 0.3, times=times, skip=skip),
            carried=True, unread=tuple(CALLS)),
 )  # fmt: skip
 """All hazards; "carried out" means that the server has done what the call asks."""
+
+UNCLEAR = frozenset(
+    hazard.name
+    for hazard in HAZARDS
+    if hazard.name.startswith(("twice-lost", "lost-"))
+    and hazard.calls == ("upload",)
+    and hazard.name not in ("lost-closed", "lost-reset")
+)
+"""Hazards whose uploads cannot all be told apart."""
 
 CANCEL_BECAUSE = "BadRequest"
 """The error that makes the pushes of the cancel column cancel: a file the server refuses."""
@@ -217,6 +338,22 @@ def _raised(call: str, hazard: Hazard) -> tuple[Outcome, ...]:
 
 
 RULES = (
+    Rule("A signal cancels the job, unless it was submitted; what is left is named.",
+         lambda call, hazard, always: hazard.strikes == "SIGHUP",
+         lambda call, hazard: (Outcome(hazard.error, {"pools": "none", "create": "none", "execute": "runs on",
+                                                      "job": "runs on"}.get(call, "CANCELED")),)),
+    Rule("A forked child that ends touches nothing of its parent's.",
+         lambda call, hazard, always: hazard.strikes == "fork" and call != "cancel",
+         lambda call, hazard: (DONE,)),
+    Rule("A job whose submission was accepted and that stays NEW is named; it is not submitted again.",
+         lambda call, hazard, always: hazard.name == "stays-new",
+         lambda call, hazard: (Outcome(hazard.error, "open"),)),
+    Rule("A list that lags by seconds is read again.",
+         lambda call, hazard, always: hazard.name == "lag",
+         lambda call, hazard: (DONE,)),
+    Rule("Uploads that cannot be told apart never end in DONE with wrong rows: the job is replaced or cancelled.",
+         lambda call, hazard, always: hazard.name in UNCLEAR and always,
+         lambda call, hazard: (DONE, Outcome("UploadUncertain", "CANCELED"), Outcome(_LOST, "CANCELED"))),
     Rule("A slow response, or one whose content is not needed, is a success.",
          lambda call, hazard, always: call in hazard.unread and call != "cancel",
          lambda call, hazard: (DONE,)),
@@ -229,12 +366,6 @@ RULES = (
     Rule("A rejection that a retry cannot change is raised at once.",
          lambda call, hazard, always: call in hazard.final,
          _raised),
-    Rule("A create call that the server carries out after the client's time-out may leave an empty job, which is never executed.",
-         lambda call, hazard, always: call == "create" and hazard.late and not always,
-         lambda call, hazard: (DONE, Outcome("", "open"))),
-    Rule("So may create calls that always time out; the push ends with that error.",
-         lambda call, hazard, always: call == "create" and hazard.late,
-         lambda call, hazard: (*_raised(call, hazard), Outcome(hazard.error, "open"), DONE)),
     Rule("An upload that the server stores after the client's time-out is detected before execution: the job is replaced or cancelled.",
          lambda call, hazard, always: call == "upload" and hazard.late,
          lambda call, hazard: (DONE, Outcome("UploadUncertain", "CANCELED"), Outcome(hazard.error, "CANCELED"))),

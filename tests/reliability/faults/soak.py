@@ -98,8 +98,8 @@ def _fault(r: random.Random) -> dict[str, Any]:
         return {"kind": "answer", "status": r.choice([401, 403, 404])} | often
     return r.choice(
         [
-            {"kind": "drop", "when": r.choice(["before", "body", "after", "after"]),
-             "reset": r.random() < 0.5} | often,
+            {"kind": "drop", "when": r.choice(["before", "body", "after", "after", "late"]),
+             "reset": r.random() < 0.5, "late_seconds": r.choice([0.1, 1.0])} | often,
             {"kind": "answer", "status": r.choice([409, 500, 502, 503, 504]),
              "carry_out": r.random() < 0.5} | often,
             {"kind": "answer", "status": 429, "headers": {"Retry-After": "0.1"}} | often,
@@ -107,6 +107,10 @@ def _fault(r: random.Random) -> dict[str, Any]:
              "late_seconds": r.choice([0.01, 0.1])} | often,
             {"kind": "garble", "how": r.choice(["cut", "json", "html"])} | often,
             {"kind": "drip", "seconds": 0.3} | often,
+            {"kind": "inform", "status": r.choice([102, 103])} | often,
+            {"kind": "repeat"} | often | {"route": r.choice(["upload", "execute"])},
+            {"kind": "lag", "seconds": r.choice([0.3, 1.0])} | often
+            | {"route": r.choice(["chunks", "jobs"])},
             {"kind": "refuse", "seconds": r.uniform(0.05, 0.3), "following": route},
         ]
     )  # fmt: skip
@@ -134,6 +138,11 @@ class Server:
                 self._input.write(json.dumps(fault) + "\n")
                 self._input.flush()
                 self._struck = int(self._output.readline())
+
+    def hits(self) -> int:
+        """As `struck`, asked now."""
+        self.arm([{"kind": "hits"}])
+        return self.struck
 
     def kill(self) -> None:
         """SIGKILL, and a start on the same file and port."""
@@ -179,18 +188,24 @@ class Client:
 
     def do(self, order: dict[str, Any], kill_after: float | None = None) -> dict[str, Any]:
         """What the client says it did; ``{"killed": True}`` when it was killed before that."""
+        self.order(order)
+        said = self.said(HANG_SECONDS if kill_after is None else kill_after)
+        if said is not None:
+            return said
+        self.kill()
+        return {"hung" if kill_after is None else "killed": True}
+
+    def order(self, order: dict[str, Any]) -> None:
+        """Let it begin."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
-        said = self._said(HANG_SECONDS if kill_after is None else kill_after)
-        if said is not None:
-            return said
+
+    def kill(self) -> None:
+        """SIGKILL, and a new process."""
         self.stop(kill=True)
         self._start()
-        if kill_after is None:
-            return {"hung": True}
         self.kills += 1
-        return {"killed": True}
 
     def stop(self, *, kill: bool = False) -> None:
         """End it."""
@@ -202,7 +217,8 @@ class Client:
         self._process.wait(30)
         self._process.stdout.close()
 
-    def _said(self, seconds: float) -> dict[str, Any] | None:
+    def said(self, seconds: float) -> dict[str, Any] | None:
+        """What it says within so many seconds."""
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], seconds)
         line = self._process.stdout.readline() if ready else b""
@@ -214,7 +230,7 @@ class Client:
              *self._words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
-        hello = self._said(HANG_SECONDS)
+        hello = self.said(HANG_SECONDS)
         assert hello is not None, "a client does not start"
         self.resumes = bool(hello["resume"])
 
@@ -436,7 +452,7 @@ def main() -> int:
     pushes = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     with tempfile.TemporaryDirectory() as folder:
-        report = soak(pushes, seed, Path(folder), *sys.argv[3:])
+        report = soak(pushes, seed, Path(folder), *(["naive"] if "naive" in sys.argv else []))
         if report.wrong:
             kept = Path(tempfile.mkdtemp(prefix="soak-")) / "journal.jsonl"
             kept.write_bytes((Path(folder) / "journal.jsonl").read_bytes())

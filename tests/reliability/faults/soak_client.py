@@ -1,7 +1,7 @@
-"""A client of the soak, a process of its own that may be killed: ``soak_client.py URL [naive]``.
+"""A client of the soak, a process of its own that may be killed.
 
-Obeys lines of JSON, ``{"push": number, …}`` or ``{"resume": staging URL}``, and answers each with
-a line of JSON that says what came of it.
+Run as ``soak_client.py URL [naive] [SCALE]``. Obeys lines of JSON, ``{"push": number, …}`` or
+``{"resume": staging URL}``, and answers each with a line of JSON that says what came of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ POOL = "Soak"
 TEXT_LENGTH = 80
 READ_SECONDS = 1.0
 SCALE = 0.25
-"""Of the client's pauses: they must outlast the start of a server."""
+"""Of the client's pauses: they must outlast the start of a server, if it is killed."""
 
 
 def rows(push: int, count: int) -> dict[str, list[Any]]:
@@ -94,7 +94,8 @@ def resume(client: Celonis, url: str) -> dict[str, Any]:
 def main() -> None:
     """Push what each line of stdin orders, and answer with a line."""
     logging.disable()
-    shortened_waits.shorten(scale=SCALE)
+    scales = [float(word) for word in sys.argv[2:] if word != "naive"]
+    shortened_waits.shorten(scale=scales[0] if scales else SCALE)
     timeouts = Timeouts(connect=5.0, read=READ_SECONDS)
     with Celonis(sys.argv[1], auth=ApiKey(TOKEN), timeouts=timeouts) as client:
         resumes = hasattr(celonis_frames, "resume") and "naive" not in sys.argv

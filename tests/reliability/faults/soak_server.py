@@ -2,7 +2,7 @@
 
 Prints its port, then obeys lines of JSON: ``{"kind": "drop", "route": …, …}`` adds a fault, and is
 answered by the number of calls that faults have struck so far; ``{"kind": "clear"}`` lets all work
-again. Ends with its input.
+again, ``{"kind": "hits"}`` only asks for that number. Ends with its input.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ def main() -> None:
             order = json.loads(line)
             if order["kind"] == "clear":
                 celonis.faults.clear()
+                print(struck + sum(fault.hits for fault in armed), flush=True)
+                continue
+            if order["kind"] == "hits":
                 print(struck + sum(fault.hits for fault in armed), flush=True)
                 continue
             waiting = [fault for fault in armed if fault.hits < 1]

@@ -55,6 +55,6 @@ def test_the_published_table_follows_the_rules() -> None:
                 assert entry == "–"
                 continue
             once, _, always = entry.partition(" / ")
-            for seen, often in ((once, False), (always or once, True)):
+            for seen, often in ((once, False), (always or once, True))[: len(hazard.often)]:
                 found = expected_outcomes.rule(call, hazard, often).outcomes(call, hazard)
                 assert set(seen.split(" or ")) <= set(map(str, found)), (call, hazard.title, seen)

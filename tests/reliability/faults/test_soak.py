@@ -1,9 +1,10 @@
-"""A short soak; the long one is ``python tests/reliability/faults/soak.py 1000``."""
+"""A short soak and a few kills; the long ones are ``soak.py 1000`` and ``kills.py 200``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import kills
 import soak
 
 
@@ -24,5 +25,13 @@ def test_rows_in_the_tables_are_the_rows_reported_done(tmp_path: Path) -> None:
 
 def test_the_soak_detects_the_duplicates_of_the_naive_client(tmp_path: Path) -> None:
     """The same run with blind retries duplicates rows, and the report says so."""
-    report = soak.soak(20, 3, tmp_path, "naive")
+    report = soak.soak(20, 2, tmp_path, "naive")
     assert any("twice" in problem for problem in report.wrong)
+
+
+def test_a_killed_push_is_resumed_until_it_returns(tmp_path: Path) -> None:
+    """Wherever its clients are killed: every row once or not at all, and no job left in NEW."""
+    report = kills.kill_all(4, 2, tmp_path)
+    assert report.wrong == []
+    assert report.figures["pushes killed"] >= 4
+    assert report.figures["rows of pushes reported DONE"] > 0
