@@ -168,7 +168,7 @@ def _number(item: Any, field: str) -> int | None:
 def _strings(item: Any, field: str) -> tuple[str, ...]:
     value = item.get(field)
     if isinstance(value, str):
-        return tuple(_clean(line) for line in value.splitlines())
+        return tuple(map(_clean, value.splitlines()))
     return tuple(_clean(str(part)) for part in value) if isinstance(value, list) else ()
 
 

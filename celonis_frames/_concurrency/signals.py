@@ -87,7 +87,7 @@ class DeferredSignals:
                     if number == signal.SIGINT
                     else (signal.SIG_DFL, _exit)
                 )
-                if any(handler is one for one in default):
+                if handler in default:
                     self._replaced[number] = handler
                     signal.signal(number, self._handle)
         return self

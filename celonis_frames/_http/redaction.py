@@ -35,9 +35,10 @@ def redact(content: bytes, secrets: Iterable[str]) -> bytes:
 
 
 def _replace(content: bytes, secret: bytes) -> bytes:
-    runs = list(_RUNS.finditer(secret))
-    if runs and max(runs, key=lambda run: len(run[0]))[0] not in content:
+    longest = max(_RUNS.findall(secret), key=len, default=b"")
+    if longest not in content:
         return content
+    runs = list(_RUNS.finditer(secret))
     # The first run that is long, so that little of the secret stands before it.
     run = next((run for run in runs if len(run[0]) >= MIN_RUN), None)
     start = (run or max(runs, key=lambda run: len(run[0]))).start() if runs else 0

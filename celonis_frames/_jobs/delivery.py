@@ -43,9 +43,9 @@ from celonis_frames._jobs.failures import failure_of, surplus_error, why
 from celonis_frames._jobs.job_destination import JobDestination
 from celonis_frames._jobs.machine import ENDS, DeliveryMachine
 from celonis_frames._jobs.reconcile import ChecksumKind
-from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
+from celonis_frames._jobs.timeouts import ended_call, timeout_of
 from celonis_frames._jobs.upload_pool import UploadPool, UploadProgress
-from celonis_frames.exceptions import ApiError, CelonisFramesError, JobTimeout
+from celonis_frames.exceptions import ApiError, CelonisFramesError, JobTimeout, UploadUncertain
 
 POLL_SECONDS = 0.1
 """Longest wait for an event at a time, so that a cancellation is noticed soon."""
@@ -334,18 +334,20 @@ class _Shell:
 
     def _carry_out(self, command: Any) -> Any:
         """The event that answers the command, if it does so at once."""
-        begin, machine = time.monotonic(), self._machine
+        begin = time.monotonic()
         try:
             if isinstance(command, _CLEANING):
                 return _FUNCTIONS[type(command)](self, command)
             self._raise_if_interrupted()
-            what = self._doing
-            with timeout_error(
-                self._api.token, what, outcome_known=not machine.may_run, job_id=machine.job_id
-            ):
-                return _FUNCTIONS[type(command)](self, command)
+            return _FUNCTIONS[type(command)](self, command)
         except _UploadFailed:
             return None
+        except (ApiError, UploadUncertain) as error:
+            if isinstance(command, _CLEANING) or not ended_call(self._api.token, error):
+                return _failed(error)
+            timeout = self._timeout()
+            timeout.__cause__ = error
+            return _failed(timeout)
         except Exception as error:
             return _failed(error)
         except BaseException as error:
@@ -358,21 +360,19 @@ class _Shell:
 
     def _raise_if_interrupted(self) -> None:
         self._api.token.raise_if_cancelled()
-        raise_if_expired(
-            self._api.token,
-            self._doing,
-            outcome_known=not self._machine.may_run,
-            job_id=self._machine.job_id,
-        )
+        if self._api.token.expired:
+            raise self._timeout()
 
-    @property
-    def _doing(self) -> str:
-        job_id, state = self._machine.job_id, self._machine.state
+    def _timeout(self) -> JobTimeout:
+        """The error for a deadline that has passed, with what is being done."""
+        machine, job_id = self._machine, self._machine.job_id
         if not job_id:
-            return "while the job was created"
-        if state in _UPLOADING:
-            return f"while chunks were sent to job {job_id}"
-        return f"while job {job_id} was submitted"
+            what = "while the job was created"
+        elif machine.state in _UPLOADING:
+            what = f"while chunks were sent to job {job_id}"
+        else:
+            what = f"while job {job_id} was submitted"
+        return timeout_of(what, job_id, outcome_known=not machine.may_run)
 
     def _record_time(self, begin: float) -> None:
         state = self._machine.state

@@ -25,9 +25,9 @@ def timeout_error(
     try:
         yield
     except (ApiError, UploadUncertain) as error:
-        if not (token.expired and _may_be_the_timeout(error)):
+        if not ended_call(token, error):
             raise
-        raise _timeout(what, job_id, outcome_known=outcome_known) from error
+        raise timeout_of(what, job_id, outcome_known=outcome_known) from error
 
 
 def raise_if_expired(
@@ -39,10 +39,16 @@ def raise_if_expired(
         JobTimeout: It has.
     """
     if token.expired:
-        raise _timeout(what, job_id, outcome_known=outcome_known)
+        raise timeout_of(what, job_id, outcome_known=outcome_known)
 
 
-def _timeout(what: str, job_id: str, *, outcome_known: bool) -> JobTimeout:
+def ended_call(token: CancelToken, error: Exception) -> bool:
+    """Whether the token's deadline is why a call failed with this error."""
+    return token.expired and _may_be_the_timeout(error)
+
+
+def timeout_of(what: str, job_id: str, *, outcome_known: bool) -> JobTimeout:
+    """The error for a deadline that has passed; arguments as of `timeout_error`."""
     executed = "; nothing was executed" if outcome_known else ""
     return JobTimeout(f"timeout= passed {what}{executed}. Give a longer timeout=.", job_id=job_id)
 

@@ -205,15 +205,15 @@ class PushOptions:
         Raises:
             ConfigError, KeyColumnError: A value is not one of those allowed.
         """
-        named = {**call, **more}
-        given: dict[str, Any] = {"upload": upload.changed(named.get("upload"))}
+        named, given = {**call, **more}, {}
+        upload = upload.changed(named.pop("upload", None))
         for one in fields(cls):
             # A default needs no parsing; it is None for a user where it is () here.
             default = None if one.default == () else one.default
             value = named.get(one.name, default)
             if value is not default:
-                given.setdefault(one.name, value)
-        return cls.parse(**given)
+                given[one.name] = value
+        return cls(**parsed(cls, given), upload=upload)
 
     @classmethod
     def parse(cls, **given: Any) -> Self:

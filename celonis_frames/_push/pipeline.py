@@ -149,7 +149,7 @@ def push_prepared(
                 delivery = Delivery(
                     pool_id,
                     body,
-                    _chunks(frames),
+                    partial(_chunks, frames),
                     workers=workers,
                     duplicate_removal_column=options.deduplicate_by,
                     journal=stage,
@@ -239,12 +239,9 @@ def status_of(
     return status
 
 
-@contextmanager
-def limit(token: CancelToken | None, begin: float, timeout: float | None) -> Iterator[CancelToken]:
+def limit(token: CancelToken | None, begin: float, timeout: float | None) -> CancelToken:
     """A token that expires `timeout` seconds (None: never) after `begin`, or with its parent."""
-    deadline = None if timeout is None else begin + timeout
-    with CancelToken(deadline=deadline, parent=token) as limited:
-        yield limited
+    return CancelToken(deadline=None if timeout is None else begin + timeout, parent=token)
 
 
 def open_job(pool_id: str, delivered: DeliveryResult) -> str:
@@ -307,11 +304,6 @@ def _check(frames: Sequence[PreparedFrame], stage: Stage | None, token: CancelTo
         first += prepared.staged
 
 
-def _chunks(
-    frames: Sequence[PreparedFrame],
-) -> Callable[[Callable[[], None]], Iterator[Chunk]]:
-    def chunks(check: Callable[[], None]) -> Iterator[Chunk]:
-        for prepared in frames:
-            yield from prepared.chunks(check)
-
-    return chunks
+def _chunks(frames: Sequence[PreparedFrame], check: Callable[[], None]) -> Iterator[Chunk]:
+    for prepared in frames:
+        yield from prepared.chunks(check)

@@ -88,13 +88,10 @@ class PreparedFrame:
         """
         self._first, self._check_reading = first, check
         with self._located():
-            self._measure_files()
-            if not self._sent:
+            if self.passing is None:
                 self._check_rows(stage)
-            elif stage is not None:
-                self._kept = self._encoded(self.parts(ordered=self.options.ordered), stage)
             else:
-                self._measure_rest()
+                self._check_files(stage)
         self.warnings += self.measure.check()
 
     @property
@@ -213,6 +210,16 @@ class PreparedFrame:
         if self.passing:
             batches = self.passing.batches(first=self._first)
             validate_parallel(self._checked(batches), self.measure)
+
+    def _check_files(self, stage: Stage | None) -> None:
+        """Read and check the rows of files, some of which may be sent unchanged."""
+        self._measure_files()
+        if not self._sent:
+            self._check_rows(stage)
+        elif stage is not None:
+            self._kept = self._encoded(self.parts(ordered=self.options.ordered), stage)
+        else:
+            self._measure_rest()
 
     def _check_rows(self, stage: Stage | None) -> None:
         """Read and check the rows of a frame of which all are encoded."""
