@@ -84,7 +84,6 @@ class Changes:
             self._api,
             self._frames,
             self._pool,
-            self._table,
             self._options,
             # The work of the block itself, which is the user's, is not part of the push.
             begin=time.monotonic(),

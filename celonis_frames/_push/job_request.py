@@ -9,14 +9,12 @@ from typing import Any
 from celonis_frames._encoding.csv_writer import CSV_OPTIONS
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame
-from celonis_frames._schema.names import stored_name
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 
 
 def job_body(
     frames: Sequence[PreparedFrame],
     pool_id: str,
-    table: str,
     connection_id: str | None,
     options: PushOptions,
 ) -> dict[str, Any]:
@@ -27,7 +25,6 @@ def job_body(
     is allowed (Kafka sink), so a random one that is long enough also marks the job as ours, in case
     the response to its creation is lost.
     """
-    table = stored_name(table)
     # Keys to delete are columns of the frames to upsert, if there are any.
     shown = next((frame for frame in frames if not frame.deleted), frames[0])
     lengths: dict[str, int] = {}
@@ -35,13 +32,13 @@ def job_body(
         for name, length in frame.measure.lengths().items():
             lengths[name] = max(length, lengths.get(name, 0))
     body: dict[str, Any] = {
-        "targetName": table,
+        "targetName": shown.table,
         "type": options.mode,
         "fileType": options.upload.file_type,
         "dataPoolId": pool_id,
         "connectionId": connection_id,
         "keys": list(shown.layout.keys),
-        "tableSchema": shown.layout.table_schema(table, lengths),
+        "tableSchema": shown.layout.table_schema(shown.table, lengths),
         "fallbackVarcharLength": secrets.randbelow(65_000 - MAX_TEXT_LENGTH) + MAX_TEXT_LENGTH + 1,
     }
     if options.upload.file_type == "CSV":

@@ -65,7 +65,7 @@ def push_frame(
     begin = time.monotonic()
     prepared = prepare(frame, table, options, deleted=deleted)
     return push_prepared(
-        api, [prepared], pool, table, options, begin=begin, token=token, delivered=delivered,
+        api, [prepared], pool, options, begin=begin, token=token, delivered=delivered,
         on_submitted=on_submitted,
     )  # fmt: skip
 
@@ -74,7 +74,6 @@ def push_prepared(
     api: DataPushApi,
     frames: Sequence[PreparedFrame],
     pool: str,
-    table: str,
     options: PushOptions,
     *,
     begin: float,
@@ -87,9 +86,8 @@ def push_prepared(
 
     Args:
         api: The API of the connection.
-        frames: The prepared frames; those with rows to upsert have the same columns.
+        frames: The prepared frames of one table; those with rows to upsert have the same columns.
         pool: Data Pool by id, name or URL.
-        table: Name of the table.
         options: The checked options.
         begin: When the push began, in seconds of `time.monotonic`.
         checked: Whether `PreparedFrame.check` was already called for each.
@@ -102,6 +100,7 @@ def push_prepared(
     Raises:
         FrameError, ConfigError, ApiError, JobError: As `celonis_frames.push`.
     """
+    table = frames[0].table
     timings: dict[str, float] = {}
     with ExitStack() as stack:
         # 1. Look up the pool and the data connection, begin the stage.
@@ -134,7 +133,7 @@ def push_prepared(
         for warning in warnings:
             logger.warning("%s: %s", table, warning)
         # 3. Describe the job.
-        body = job_body(frames, pool_id, table, connection_id, options)
+        body = job_body(frames, pool_id, connection_id, options)
         # Frames of one job may have the same keys: their chunks must stay in order.
         ordered = any(prepared.ordered for prepared in frames) or (
             options.ordered and len(frames) > 1

@@ -14,7 +14,6 @@ from celonis_frames._formatting import counted, format_bytes
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.preparation import prepare
 from celonis_frames._push.prepared_frame import PreparedFrame, Rows
-from celonis_frames._schema.names import stored_name
 from celonis_frames._schema.table_layout import TableLayout
 
 _SAMPLE_BATCHES = 4
@@ -125,7 +124,7 @@ def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
     prepared = prepare(frame, table, options)
     if not prepared.source.replayable:
         note = "The frame can be read only once, so its rows were neither checked nor counted."
-        return _plan(prepared, table, options, None, None, (*prepared.warnings, note))
+        return _plan(prepared, options, None, None, (*prepared.warnings, note))
     prepared.measure_rows()
     warnings = (*prepared.warnings, *prepared.measure.check())
     size = chunks = 0
@@ -139,12 +138,11 @@ def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
         uploads = options.uploads(ordered=prepared.ordered)
         sizer = ChunkSizer(options.upload.chunk_bytes, rows, weight, uploads=uploads)
         chunks += sizer.expected_chunks or 1
-    return _plan(prepared, table, options, size, chunks, warnings)
+    return _plan(prepared, options, size, chunks, warnings)
 
 
 def _plan(
     prepared: PreparedFrame,
-    table: str,
     options: PushOptions,
     size: int | None,
     chunks: int | None,
@@ -165,7 +163,7 @@ def _plan(
         for column in prepared.layout.columns
     )
     return PushPlan(
-        table=stored_name(table),
+        table=prepared.table,
         mode=options.mode,
         columns=columns,
         rows=prepared.measure.rows if known else None,

@@ -10,7 +10,7 @@ from celonis_frames._formatting import did_you_mean, listed
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._schema.conversion_options import ConversionOptions
-from celonis_frames._schema.names import check_name, stripped_note
+from celonis_frames._schema.names import check_name, stored_name, stripped_note
 from celonis_frames._schema.table_layout import TableLayout, build_layout, key_columns
 from celonis_frames._sources.reader import read
 from celonis_frames._sources.source import Source
@@ -55,7 +55,9 @@ def prepare(
     sent = source.schema.names
     by_column = (note for name, note in source.column_notes.items() if name in sent)
     warnings = (*source.notes, *by_column, *stripped_note("table", [table]), *shape.notes)
-    prepared = PreparedFrame(source, shape, measure, options, deleted, warnings, spare)
+    prepared = PreparedFrame(
+        stored_name(table), source, shape, measure, options, deleted, warnings, spare
+    )
     if source.files is not None:
         compression, size = options.upload.compression, options.upload.chunk_bytes
         prepared.passing = PassthroughFiles(

@@ -52,6 +52,7 @@ class Rows:
 class PreparedFrame:
     """A frame to send."""
 
+    table: str  # as it is stored
     source: Source
     layout: TableLayout  # of its table
     measure: FrameValidator  # statistics of its rows

@@ -32,6 +32,7 @@ from celonis_frames._concurrency.cancellation import (
     CancelToken,
 )
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
+from celonis_frames._formatting import did_you_mean
 from celonis_frames._jobs.delivery import DeliveryResult, check_at_end
 from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
 from celonis_frames._jobs.timeouts import timeout_error
@@ -39,7 +40,7 @@ from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import limit, push_frame
 from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.verification import Verification
-from celonis_frames._schema.names import check_tables_differ
+from celonis_frames._schema.names import check_tables_differ, find_name
 from celonis_frames.exceptions import (
     CelonisFramesError,
     ConfigError,
@@ -101,17 +102,26 @@ def push_tables(
 def keys_by_table(
     keys: Sequence[str] | str | Mapping[str, Sequence[str] | str] | None, frames: Mapping[str, Any]
 ) -> Callable[[str], Sequence[str] | str | None]:
-    """A function that returns the keys of a table.
+    """A function that returns the keys of a table, also if `keys` spells it with other blanks.
 
     Raises:
-        ConfigError: Keys for a table that is not pushed.
+        ConfigError: Keys for a table that is not pushed, or twice for one.
     """
     if not isinstance(keys, Mapping):
         return lambda _: keys
-    unknown = [table for table in keys if table not in frames]
-    if unknown:
-        raise ConfigError(f"keys= names tables that are not pushed: {unknown}.")
-    return keys.get
+    tables = list(frames)
+    places = {table: find_name(table, tables) for table in keys}
+    if unknown := [table for table, place in places.items() if place is None]:
+        raise ConfigError(
+            f"keys= names tables that are not pushed: {unknown}.{did_you_mean(unknown[0], tables)}"
+        )
+    found: dict[str, Sequence[str] | str] = {}
+    for table, place in places.items():
+        pushed = tables[place or 0]
+        if pushed in found:
+            raise ConfigError(f"keys= names table {pushed!r} twice, with blanks at the ends.")
+        found[pushed] = keys[table]
+    return found.get
 
 
 @dataclasses.dataclass(eq=False)

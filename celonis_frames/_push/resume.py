@@ -20,7 +20,7 @@ from celonis_frames._push.pipeline import (
     status_of,
 )
 from celonis_frames._push.progress import Progress
-from celonis_frames._push.status import PushStatus
+from celonis_frames._push.status import PushStatus, mark_as_delete
 from celonis_frames._staging.stage import Stage, find_stages
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
 
@@ -103,4 +103,6 @@ def _resume(
         stage.finished = True
         timings["total"] = time.monotonic() - begin
         warnings = tuple(manifest.warnings)
-        return status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=wait)
+        status = status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=wait)
+        deletes = bool(chunks) and all(chunk.deleted for chunk in chunks)
+        return mark_as_delete(status) if deletes else status

@@ -11,7 +11,7 @@ from celonis_frames._formatting import counted
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame
-from celonis_frames._schema.names import CHANGE_DATE, name_key, stored_name
+from celonis_frames._schema.names import CHANGE_DATE, name_key
 from celonis_frames.exceptions import (
     ApiError,
     ColumnTypeError,
@@ -53,12 +53,12 @@ class Verification:
         self,
         api: DataPushApi,
         pool_id: str,
-        table: str,
+        table: str,  # as it is stored
         connection_id: str | None,
         options: PushOptions,
     ) -> None:
         self._api, self._pool_id = api, pool_id
-        self._table, self._connection_id = stored_name(table), connection_id
+        self._table, self._connection_id = table, connection_id
         self._options = options
         self._rows_before: int | None = 0
         self._upserted = self._deleted = self._different = 0

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from celonis_frames._arrow.batching import BATCH_ROWS, rows_per_batch
 from celonis_frames._filesystem.filesystems import arrow_filesystem
+from celonis_frames._formatting import counted
 from celonis_frames._sources.alignment import align_to_schema, check_same_names
 from celonis_frames._sources.hive import Constants
 from celonis_frames._sources.int96 import Unit, find_times
@@ -61,26 +62,33 @@ class ParquetFiles:
             FrameError: There is none, one is no Parquet file, their columns differ, or their times
                 cannot be read without changing one.
         """
-        locations = find_files(paths)
+        locations, repeated = find_files(paths)
         found = cls(read_footers(locations, "us"))
         times = find_times(found._int96_files(), found._batch_rows)
         if times.best_unit == "ns":
             found = cls(read_footers(locations, "ns"), "ns")
             found.old_times = frozenset(times.negative_files)
-            return found
-        found.notes = times.notes("us")
+        found.notes = (*_repeated_note(repeated), *times.notes(times.best_unit))
         return found
 
-    def batches(self, positions: Sequence[int] | None = None) -> _Batches:
-        """The rows of the files at some positions, or of all, in order."""
+    def batches(
+        self, positions: Sequence[int] | None = None, names: list[str] | None = None
+    ) -> _Batches:
+        """The rows of the files at some positions, or of all, in order.
+
+        With `names` only these columns are read.
+        """
         chosen = range(len(self.files)) if positions is None else positions
         if self._same_schema:
             # As one Dataset, which opens the next file while it reads the last one.
-            yield from self._read([self.files[position] for position in chosen])
+            yield from self._read([self.files[position] for position in chosen], names)
             return
+        schema = self.schema
+        if names is not None:
+            schema = pa.schema([schema.field(name) for name in names])
         for position in chosen:
-            for batch in self._read([self.files[position]]):
-                yield align_to_schema(batch, self.schema, self._shown(position), _BEFORE)
+            for batch in self._read([self.files[position]], names):
+                yield align_to_schema(batch, schema, self._shown(position), _BEFORE)
 
     def read_content(self, position: int, content: Any) -> tuple[ParquetFile, list[int], _Batches]:
         """The footer, the page offsets and the rows of a file, whose content is read as they are.
@@ -166,6 +174,18 @@ class ParquetFiles:
             for file in files
         ]
         return ds.FileSystemDataset(fragments, files[0].schema, file_format, filesystem)
+
+
+def _repeated_note(repeated: Sequence[Location]) -> tuple[str, ...]:
+    """A warning that files are given several times."""
+    if not repeated:
+        return ()
+    are = "is" if len(repeated) == 1 else "are"
+    return (
+        f"{counted(len(repeated), 'file')} {are} given more than once, by overlapping paths for "
+        f"example, and read once: {', '.join(str(file) for file in repeated[:3])}"
+        f"{', …' * (len(repeated) > 3)}.",
+    )
 
 
 def _guarantee(constants: Constants) -> Any:

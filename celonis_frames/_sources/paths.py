@@ -163,25 +163,43 @@ def _has_filesystem(path: Any) -> bool:
     return isinstance(path, OpenFile) or all(hasattr(type(path), name) for name in names)
 
 
-def find_files(paths: Sequence[Any]) -> list[Location]:
-    """The files that some paths mean, in order, each in its own filesystem.
+def find_files(paths: Sequence[Any]) -> tuple[list[Location], list[Location]]:
+    """The files that some paths mean, in order, each in its own filesystem; those given repeatedly.
+
+    A file that a folder or a glob and another path mean is found once, where it comes first. A path
+    that names one file is taken as often as it is given.
 
     Raises:
         FrameError: A path means no file, cannot be read, or is the folder of a table.
     """
     files: list[Location] = []
     partitions: list[dict[str, str | None]] = []
+    known: dict[tuple[Any, str], bool] = {}  # whether only paths that name it mean a file
+    repeated: dict[tuple[Any, str], Location] = {}
     for path in paths:
         given = _resolve(path)
         found = given.files()
-        files += found
-        partitions += map(given.partition, found)
-    if not any(partitions):
-        return files
-    return [
-        Location(file.filesystem, file.path, file.size, columns)
-        for file, columns in zip(files, constants(partitions), strict=True)
-    ]
+        is_named = [file.path for file in found] == [given.path]
+        for file in found:
+            same = (file.filesystem, _real_path(file))
+            if not (is_named and known.get(same, True)) and same in known:
+                known[same], repeated[same] = False, file
+                continue
+            known[same] = is_named
+            files.append(file)
+            partitions.append(given.partition(file))
+    if any(partitions):
+        files = [
+            Location(file.filesystem, file.path, file.size, columns)
+            for file, columns in zip(files, constants(partitions), strict=True)
+        ]
+    return files, list(repeated.values())
+
+
+def _real_path(file: Location) -> str:
+    """The path of a file without links and ``..``, which only this machine has."""
+    is_local = isinstance(file.filesystem, LocalFileSystem)
+    return os.path.realpath(file.path) if is_local else file.path
 
 
 def find_below(filesystem: Any, folder: str) -> _Entries:

@@ -157,6 +157,8 @@ def _chosen(source: Source, options: ReadOptions) -> Source:
         return source
 
     def batches() -> Iterator[pa.RecordBatch]:
+        if source.files is not None:
+            return source.files.batches(names=names)
         return (batch.select(names) for batch in source.batches())
 
     schema = pa.schema([source.schema.field(name) for name in names])

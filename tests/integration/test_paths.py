@@ -257,6 +257,38 @@ def test_links_count_once(tmp_path: Path) -> None:
     assert _values(tmp_path / "top") == ["a", "c", "d", "b"]
 
 
+def test_a_file_of_several_paths_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it comes first, if a folder or a glob means it too; a warning names such files.
+
+    A path that names the file itself is taken as often as it is given.
+    """
+    for name in ("a", "b", "c"):
+        _write(tmp_path / f"y=1/{name}.parquet", name)
+    monkeypatch.chdir(tmp_path)
+    for paths in (
+        ["y=1/[ab].parquet", "y=1/[bc].parquet"],
+        ["y=1/a.parquet", tmp_path / "y=1", f"file://{tmp_path}/y=1/b.parquet"],
+        ["y=1/../y=1/a.parquet", str(tmp_path / "y=1"), "./y=1/a.parquet"],
+    ):
+        source = read(paths)
+        assert source.rows == 3
+        assert _values(paths) == ["a", "b", "c"]
+        (note,) = source.notes
+        assert "given more than once" in note
+        assert ".parquet" in note
+    assert not read("y=1").notes
+    assert _values(["y=1/c.parquet", "y=1/a.parquet"]) == ["c", "a"]
+    assert _values(["y=1/a.parquet", "y=1/a.parquet"]) == ["a", "a"]
+    (tmp_path / "y=1/link").symlink_to(tmp_path / "y=1/c.parquet")
+    assert _values(["y=1/link", "y=1/*.parquet"]) == ["c", "a", "b"]
+    name = uuid.uuid4().hex
+    memory = fsspec.filesystem("memory")
+    memory.pipe(f"/{name}/a.parquet", Path("y=1/a.parquet").read_bytes())
+    assert _values([f"memory://{name}/*.parquet", f"memory://{name}"]) == ["a"]
+
+
 def test_paths_of_several_filesystems(tmp_path: Path) -> None:
     """Each is looked up in its own, also where another has a file of the same name."""
     local = _write(tmp_path / "y.parquet", "on disk")

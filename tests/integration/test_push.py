@@ -134,6 +134,29 @@ def test_delete_reads_the_keys_only(
     assert server.table(POOL, table).num_rows == 0
 
 
+def test_delete_reads_no_pages_of_other_columns(
+    server: Any, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """Of Parquet files only the keys are read: damage elsewhere is not met."""
+    connection.push(pd.DataFrame({"K": [1, 2, 3], "V": list("abc")}), POOL, table, keys="K")
+    marked = b"only the pages of V hold this"
+    for number, kind in enumerate((pa.int64(), pa.int32()), start=1):
+        frame = pa.table({"V": [marked.decode() * 99], "K": pa.array([number], kind)})
+        file = tmp_path / f"{number}.parquet"
+        # Without statistics, which are part of the footer.
+        pq.write_table(
+            frame, file, compression="none", use_dictionary=False, write_statistics=False,
+            data_page_version="1.0", write_page_checksum=True,
+        )  # fmt: skip
+        file.write_bytes(file.read_bytes().replace(marked, b"\xff" * len(marked)))
+    first, both = str(tmp_path / "1.parquet"), str(tmp_path / "*.parquet")
+    with pytest.raises(exceptions.FrameError):
+        connection.push(first, POOL, f"{table}_2")
+    assert connection.delete(first, POOL, table, keys="K").rows == 1
+    assert connection.delete(both, POOL, table, keys="K").rows == 2
+    assert server.table(POOL, table).to_pydict() == {"K": [3], "V": ["c"]}
+
+
 def test_delete_names_the_columns_of_the_frame(connection: Celonis, table: str) -> None:
     """A key or an override that is in no column is an error, also of a delete."""
     frame = pd.DataFrame({"K": [1], "V": ["a"]})

@@ -296,6 +296,19 @@ def _left(client: Celonis, own: Any, folder: Path, call: str) -> dict[str, Any]:
     return _manifest(folder)
 
 
+def test_a_resumed_delete_is_one(own: Any, client: Celonis, tmp_path: Path) -> None:
+    """Its status says DELETE, as that of the delete would have."""
+    client.push(pl.DataFrame({"K": [1, 2, 3]}), "P", "T", keys="K")
+    own.faults.answer("upload_deleted", 401, times=None)
+    with pytest.raises(exceptions.AuthenticationError):
+        client.delete(pl.DataFrame({"K": [2]}), "P", "T", keys="K", staging=str(tmp_path))
+    own.faults.clear()
+    (status,) = client.resume(str(tmp_path))
+    assert (status.mode, status.rows, status.deleted) == ("DELETE", 1, 1)
+    assert "T (DELETE) · 1 key · 1 row deleted" in repr(status)
+    assert own.table("P", "T").to_pydict() == {"K": [1, 3]}
+
+
 def _rewrite(folder: Path, **changes: Any) -> None:
     path = next(folder.glob("push-*/manifest.json"))
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))

@@ -245,6 +245,13 @@ def test_keys_by_table(server: Any, connection: Celonis, table: str) -> None:
     assert server.table("Tests", f"{table}_B").num_rows == 1
     with pytest.raises(exceptions.ConfigError, match="keys="):
         connection.push_many(frames, "Tests", keys={"NOPE": "K"})
+    # Blanks at the ends of names are stripped, whoever wrote them.
+    spelled = {f" {table}_A": frames[f"{table}_A"], f"{table}_B": frames[f"{table}_B"]}
+    connection.push_many(spelled, "Tests", keys={f"{table}_A": "K", f"{table}_B ": ["L"]})
+    assert server.table("Tests", f"{table}_A").num_rows == 1
+    assert server.table("Tests", f"{table}_B").num_rows == 1
+    with pytest.raises(exceptions.ConfigError, match="twice"):
+        connection.push_many(frames, "Tests", keys={f"{table}_A": "K", f" {table}_A": "L"})
 
 
 def test_no_quota_is_kept_where_the_server_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
