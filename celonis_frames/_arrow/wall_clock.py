@@ -80,6 +80,22 @@ def wall_clock(array: Any) -> Any:
     return shown.cast(pa.timestamp(unit))
 
 
+def count_repeated(shown: Any, zone: str) -> int:
+    """How many times of `wall_clock` clocks in the zone show twice: they were set back.
+
+    Times after 2037 are not counted.
+    """
+    times = casts.decoded(shown)
+    try:
+        earliest, latest = (
+            pc.assume_timezone(times, zone, ambiguous=which, nonexistent="earliest")
+            for which in ("earliest", "latest")
+        )
+    except pa.ArrowInvalid:  # Arrow has no such zone
+        return 0
+    return pc.sum(pc.not_equal(earliest.cast(pa.int64()), latest.cast(pa.int64()))).as_py() or 0
+
+
 def _shown_by_python(instants: Any, zone: str, per_second: int) -> Any:
     """Counts since 1970 as clocks in a zone show them, by Python's time zones."""
     try:

@@ -126,7 +126,7 @@ def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
         note = "The frame can be read only once, so its rows were neither checked nor counted."
         return _plan(prepared, options, None, None, (*prepared.warnings, note))
     prepared.measure_rows()
-    warnings = (*prepared.warnings, *prepared.measure.check())
+    warnings = (*prepared.warnings, *prepared.warnings_of_rows())
     size = chunks = 0
     for part in prepared.parts(ordered=prepared.ordered):
         if isinstance(part, PassthroughChunk):

@@ -25,6 +25,7 @@ from celonis_frames._push.options import PushOptions
 from celonis_frames._schema.table_layout import (
     TableLayout,
 )
+from celonis_frames._sources.local_times import repeated_notes
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.spool import BatchCache, ChunkSpool, MemoryBudget, SpoolFull
 from celonis_frames._staging.stage import Stage
@@ -93,7 +94,15 @@ class PreparedFrame:
                 self._check_rows(stage)
             else:
                 self._check_files(stage)
-        self.warnings += self.measure.check()
+        self.warnings += self.warnings_of_rows()
+
+    def warnings_of_rows(self) -> tuple[str, ...]:
+        """The warnings that count values, once all rows were read.
+
+        Raises:
+            FrameError: The frame cannot be sent as it is.
+        """
+        return (*self.measure.check(), *repeated_notes(self.source))
 
     @property
     def staged(self) -> int:

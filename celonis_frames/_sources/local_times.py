@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -11,7 +12,15 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.casts import ConversionError
-from celonis_frames._arrow.wall_clock import has_offset, is_utc, wall_clock, without_zone, zone_of
+from celonis_frames._arrow.wall_clock import (
+    count_repeated,
+    has_offset,
+    is_utc,
+    wall_clock,
+    without_zone,
+    zone_of,
+)
+from celonis_frames._formatting import counted
 from celonis_frames._sources.source import Source
 from celonis_frames.exceptions import ColumnTypeError
 
@@ -36,12 +45,18 @@ def local_times(source: Source) -> Source:
         fields[place] = field.with_type(without_zone(field.type))
     schema = pa.schema(fields)
 
+    repeated: Counter[str] = Counter()
+
     def batches() -> Iterator[pa.RecordBatch]:
+        found: Counter[str] = Counter()  # of this reading
         for batch in source.batches():
-            columns = [
-                _converted(column, schema.field(place).name) if place in zones else column
-                for place, column in enumerate(batch.columns)
-            ]
+            columns = list(batch.columns)
+            for place, zone in zones.items():
+                name = schema.field(place).name
+                columns[place] = _converted(columns[place], name)
+                if not (is_utc(zone) or has_offset(zone)):
+                    found[name] += count_repeated(columns[place], zone)
+            repeated.update(found - repeated)  # the most of any reading
             yield pa.RecordBatch.from_arrays(columns, names=schema.names)
 
     notes = {
@@ -54,7 +69,7 @@ def local_times(source: Source) -> Source:
     # Files hold the instants, so none can be sent unchanged.
     return replace(
         source, schema=schema, batches=batches, column_notes={**source.column_notes, **notes},
-        files=None, copies=True,
+        files=None, copies=True, repeated_hours=lambda: repeated,
     )  # fmt: skip
 
 
@@ -66,6 +81,16 @@ def local_note(name: str, of_zone: str, *, clocks_change: bool) -> str:
     return (
         f'Column {name!r}: stored as the local time {of_zone} (times="local")'
         f"{repeated * clocks_change}."
+    )
+
+
+def repeated_notes(source: Source) -> tuple[str, ...]:
+    """Warnings that count the local times that clocks show twice, once the rows were read."""
+    return tuple(
+        f"Column {name!r}: {counted(count, 'time')} in the hour that is repeated when clocks are "
+        "set back."
+        for name, count in sorted(source.repeated_hours().items())
+        if count
     )
 
 
@@ -84,6 +109,8 @@ def objects_without_zone(
             # A mixture is rejected later.
             if len(values) and all(map(_has_zone, values)):
                 notes[name] = local_note(name, "of each value's zone", clocks_change=True)
+                if repeated := sum(map(_is_repeated, values)):
+                    notes[name] += f" {counted(repeated, 'time')} in such an hour."
                 series = series.map(_without_zone, na_action="ignore")  # noqa: PLW2901
         found.append((name, series))
     return found, notes
@@ -91,6 +118,13 @@ def objects_without_zone(
 
 def _without_zone(value: dt.datetime) -> dt.datetime:
     return value.replace(tzinfo=None)
+
+
+def _is_repeated(value: dt.datetime) -> bool:
+    """Whether clocks show this time twice."""
+    first, second = (value.replace(fold=fold).utcoffset() for fold in (0, 1))
+    # Where clocks are set forward, the first offset is the smaller one.
+    return first is not None and second is not None and first > second
 
 
 def _has_zone(value: Any) -> bool:

@@ -7,6 +7,7 @@ imported already.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -201,17 +202,20 @@ def _read_iterable(frames: Iterable[Any], options: ReadOptions) -> Source:
             return _chosen(_read_files([first, *rest]), options)
         iterator = iter(rest)
     head = _read(first, options)
+    repeated = [head.repeated_hours]
 
     def each() -> Iterator[tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]]:
         yield head.schema, head.batches
         for frame in iterator:
             source = _read(frame, options)
+            if options.local:
+                repeated.append(source.repeated_hours)
             yield source.schema, source.batches
 
     schema, batches = read_frames(each(), options.wide)
     return Source(
         f"iterator of {head.kind}s", schema, None, False, False, batches, head.notes,
-        head.column_notes,
+        head.column_notes, lambda: sum((count() for count in repeated), Counter()),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,8 @@ class Source:
     batches: Callable[[], Iterator[pa.RecordBatch]]  # of bounded size
     notes: tuple[str, ...] = ()  # warnings for the user
     column_notes: Mapping[str, str] = field(default_factory=dict)  # the same by column
+    # By column, of the rows read so far: local times that clocks show twice.
+    repeated_hours: Callable[[], Counter[str]] = Counter
     expensive: bool = False  # reading takes much time: a second one should be avoided
     files: ParquetFiles | None = None  # that the rows come from
     copies: bool = True  # False: batches are slices of the frame; keeping them saves nothing

@@ -68,6 +68,40 @@ def test_the_local_time_of_each_kind_of_frame(
     assert "local time" in warning
 
 
+AUTUMN = [dt.datetime(2024, 10, 26, 23, 30) + dt.timedelta(hours=hours) for hours in range(4)]
+"""In UTC; clocks in Berlin show 1:30, 2:30, 2:30 and 3:30."""
+ZONED = pa.array([*AUTUMN, None], pa.timestamp("us", "Europe/Berlin"))
+REPEATED: dict[str, Any] = {
+    "Arrow": lambda: pa.table({"T": ZONED}),
+    "dictionary": lambda: pa.table({"T": ZONED.dictionary_encode()}),
+    "pandas": lambda: pd.DataFrame({"T": pd.Series(AUTUMN).dt.tz_localize("UTC").dt.tz_convert(
+        "Europe/Berlin")}),
+    "objects": lambda: pd.DataFrame({"T": pd.Series(
+        [time.replace(tzinfo=dt.UTC).astimezone(ZoneInfo("Europe/Berlin")) for time in AUTUMN],
+        dtype=object)}),
+    "lazy": lambda: pl.LazyFrame({"T": pl.Series(ZONED)}),
+    "stream": lambda: pa.table({"T": ZONED}).to_reader(),
+    "two frames": lambda: iter(
+        [pa.table({"T": part}) for part in (ZONED.slice(0, 2), ZONED.slice(2))]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REPEATED)
+def test_times_that_clocks_show_twice_are_counted(
+    kind: str, connection: Celonis, table: str
+) -> None:
+    """Only for local times, and only in the night in which clocks are set back."""
+    status = connection.push(REPEATED[kind](), POOL, table, times="local")
+    (counted,) = (warning for warning in status.warnings if "2 times in" in warning)
+    assert counted.startswith("Column 'T'")
+    if kind not in {"stream", "two frames"}:
+        assert set(plan(REPEATED[kind](), POOL, table, times="local").warnings) <= {
+            *status.warnings
+        }
+    later = connection.push(REPEATED[kind](), POOL, f"{table}_utc")
+    assert not any("times in" in warning for warning in later.warnings)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in FRAMES if kind != "frames of two zones"])
 def test_the_instant_of_each_kind_of_frame(
     kind: str, server: Any, connection: Celonis, table: str
