@@ -6,13 +6,15 @@ PUSHES are those whose clients are killed; a few pushes end before that. A clien
 is killed (SIGKILL): at a time after the begin of its push, or while the server holds a certain call
 of it, which is carried out before the kill, after it, or not at all. Then the push is resumed; some
 resumes are killed too. At the end the rows in the tables must be those of the pushes reported DONE,
-and no job may be left in NEW. Two series of pushes run side by side, each with a server of its own.
+and no job may be left in NEW. Four series of pushes run side by side, each with its own server.
 With "write" the figures go into docs/reliability.md.
 """
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -28,7 +30,7 @@ sys.path.insert(0, str(HERE))
 import reliability_page  # noqa: E402
 import soak  # noqa: E402
 
-PARTS = 2
+PARTS = 4
 SCALE = 0.1
 """Factor of the client's pauses: it expects what is late within a second."""
 LATE_SECONDS = 0.4
@@ -57,7 +59,26 @@ RESUME_MOMENTS = [
 
 
 class Victim(soak.Client):
-    """A client that is killed at an event."""
+    """A client that is killed at an event; forks of one process take its part one by one."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port, "forks", str(SCALE))
+
+    def order(self, order: dict[str, Any]) -> None:
+        """Let the current fork begin."""
+        super().order(order | {"pid": self.pid})
+
+    def kill(self) -> None:
+        """SIGKILL for the current fork."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.kills += 1
+        said: dict[str, Any] | None = {}
+        while (
+            said is not None and "pid" not in said
+        ):  # the killed one may still have said something
+            said = self.said(soak.HANG_SECONDS)
+        assert said is not None, "no client is left"
+        self.pid = said["pid"]
 
     def do_until(self, order: dict[str, Any], struck: Callable[[], bool]) -> dict[str, Any]:
         """What the client says it did; ``{"killed": True}`` if it was struck before that."""
@@ -157,7 +178,7 @@ def kill_all(pushes: int, seed: int, folder: Path) -> soak.Report:
     def work(number: int, file: Path) -> None:
         part = parts[number]
         server = soak.Server(file)
-        victim = Victim(server.port, str(SCALE))
+        victim = Victim(server.port)
         try:
             for plan in planned[number::PARTS]:
                 killed = sum("killed" in done.result for done in part)

@@ -232,7 +232,7 @@ class Client:
         )  # fmt: skip
         hello = self.said(HANG_SECONDS)
         assert hello is not None, "a client does not start"
-        self.resumes = bool(hello["resume"])
+        self.resumes, self.pid = bool(hello["resume"]), int(hello["pid"])
 
 
 class Journal:

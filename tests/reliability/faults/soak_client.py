@@ -1,13 +1,15 @@
 """A client of the soak, a process of its own that may be killed.
 
-Run as ``soak_client.py URL [naive] [SCALE]``. Obeys lines of JSON, ``{"push": number, …}`` or
-``{"resume": staging URL}``, and answers each with a line of JSON that says what came of it.
+Run as ``soak_client.py URL [naive] [forks] [SCALE]``. Obeys lines of JSON, ``{"push": number, …}``
+or ``{"resume": staging URL}``, and answers each with a line of JSON that says what came of it. With
+"forks" a fork of it does so, and another one once that was killed, which costs less than a start.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -91,17 +93,28 @@ def resume(client: Celonis, url: str) -> dict[str, Any]:
     return {"resumed": [{"state": s.state, "job_id": s.job_id, "rows": s.rows} for s in found]}
 
 
+def _fork() -> None:
+    """Return in a fork, and in another one each time that one was killed."""
+    while child := os.fork():
+        if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+            sys.exit()
+
+
 def main() -> None:
     """Push what each line of stdin orders, and answer with a line."""
     logging.disable()
-    scales = [float(word) for word in sys.argv[2:] if word != "naive"]
+    scales = [float(word) for word in sys.argv[2:] if word not in ("naive", "forks")]
     shortened_waits.shorten(scale=scales[0] if scales else SCALE)
+    if "forks" in sys.argv:
+        _fork()
     timeouts = Timeouts(connect=5.0, read=READ_SECONDS)
     with Celonis(sys.argv[1], auth=ApiKey(TOKEN), timeouts=timeouts) as client:
         resumes = hasattr(celonis_frames, "resume") and "naive" not in sys.argv
-        print(json.dumps({"resume": resumes}), flush=True)
+        print(json.dumps({"resume": resumes, "pid": os.getpid()}), flush=True)
         for line in sys.stdin:
             order = json.loads(line)
+            if order.pop("pid", os.getpid()) != os.getpid():
+                continue  # its process was killed before it could read it
             try:
                 if "resume" in order:
                     result = resume(client, order["resume"])
