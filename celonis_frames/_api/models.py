@@ -169,7 +169,7 @@ def _strings(item: Any, field: str) -> tuple[str, ...]:
     value = item.get(field)
     if isinstance(value, str):
         return tuple(map(_clean, value.splitlines()))
-    return tuple(_clean(str(part)) for part in value) if isinstance(value, list) else ()
+    return tuple(map(_clean, map(str, value))) if isinstance(value, list) else ()
 
 
 def read_pool(response: Response, item: Any) -> Pool:

@@ -190,13 +190,12 @@ def deliver(
         JobTimeout: The token's deadline has passed. The job is cancelled.
         UploadUncertain: It could not be determined what the jobs held, or whether one was executed.
     """
-    with api.token.for_cleanup() as cleanup:
-        shell = _Shell(api, cleanup, delivery, result, progress, timings)
-        _shells.add(shell)
-        try:
-            shell.run()
-        finally:
-            _shells.discard(shell)
+    shell = _Shell(api, delivery, result, progress, timings)
+    _shells.add(shell)
+    try:
+        shell.run()
+    finally:
+        _shells.discard(shell)
 
 
 def check_at_end(api: DataPushApi, pool_id: str, result: DeliveryResult, state: str) -> None:
@@ -229,13 +228,12 @@ class _Shell:
     def __init__(
         self,
         api: DataPushApi,
-        cleanup: CancelToken,
         delivery: Delivery,
         result: DeliveryResult,
         progress: DeliveryProgress,
         timings: dict[str, float],
     ) -> None:
-        self._api, self._cleanup, self._delivery = api, cleanup, delivery
+        self._api, self._delivery = api, delivery
         self._result, self._progress, self._timings = result, progress, timings
         self._machine = DeliveryMachine(
             uploads=delivery.workers,
@@ -254,6 +252,7 @@ class _Shell:
         )
         self._events: queue.SimpleQueue[tuple[UploadPool, Any]] = queue.SimpleQueue()
         self._uploads: UploadPool | None = None
+        self._cleanup: CancelToken | None = None
         self._iterator: Iterator[JobChunk] | None = None
         self._chunks: dict[int, JobChunk] = {}  # not released yet
         self._taken = 0
@@ -390,6 +389,14 @@ class _Shell:
         self.stop_uploads()
         self._chunks.clear()
         self._jobs.close()
+        if self._cleanup is not None:
+            self._cleanup.close()
+
+    def _cleaning(self) -> CancelToken:
+        """The token for all that cleans up."""
+        if self._cleanup is None:
+            self._cleanup = self._api.token.for_cleanup()
+        return self._cleanup
 
     def _conclude(self) -> None:
         machine = self._machine
@@ -511,7 +518,7 @@ class _Shell:
             uploads.close()
 
     def cancel(self, command: c.Cancel) -> Any:
-        return self._jobs.cancel(self._cleanup, command.job_id, may_run=self._machine.may_run)
+        return self._jobs.cancel(self._cleaning(), command.job_id, may_run=self._machine.may_run)
 
     def sweep(self, command: c.Sweep) -> Any:
         token = self._api.token
@@ -519,7 +526,7 @@ class _Shell:
             token.sleep(max(0.0, command.at - time.monotonic()))
         if token.abandoned:
             return c.Swept()
-        return self._jobs.sweep(self._cleanup, self._machine.job_id, command.others)
+        return self._jobs.sweep(self._cleaning(), self._machine.job_id, command.others)
 
 
 _CREATING = frozenset({State.FINDING, State.CREATING})

@@ -23,6 +23,8 @@ from celonis_frames._schema.overrides import Column, ColumnType
 from celonis_frames._schema.types import Conversion, conversion_to, opt_in_conversion, rule_for
 from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, KeyColumnError
 
+_NO_OVERRIDE = Column()
+
 
 @dataclass(frozen=True)
 class ColumnPlan:
@@ -116,7 +118,7 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
     key_positions = _key_positions(keys, schema.names, names)
     columns = []
     for position, (field, name) in enumerate(zip(schema, names, strict=True)):
-        override = overrides.get(position, Column())
+        override = overrides.get(position, _NO_OVERRIDE)
         conversion = _choose_conversion(field, override, options)
         columns.append(
             ColumnPlan(

@@ -167,8 +167,9 @@ def test_a_system_without_threads_leaves_no_job(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refused)
+    large = pl.DataFrame({"A": range(200_000)})  # a small one has no thread that reads it
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        client.push(FRAME, "P", table)
+        client.push(large, "P", table)
     assert _states(own) == states
 
 

@@ -363,7 +363,7 @@ def test_ctrl_c_raises_at_once_in_the_caller_s_code(busy: Any) -> None:
     assert not busy.jobs
 
 
-def test_a_push_of_two_rows_starts_three_threads(
+def test_a_push_of_two_rows_starts_one_thread(
     connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One more with timeout=, which waits for the deadline; none shelters the delivery."""
@@ -379,11 +379,11 @@ def test_a_push_of_two_rows_starts_three_threads(
     monkeypatch.setattr(threading.Thread, "start", start)
     connection.push(frame, "P", table)
     mine = [name for name in started if name.startswith("celonis-")]
-    assert mine == ["celonis-read", "celonis-encode", "celonis-upload"]
+    assert mine == ["celonis-upload"]
     started.clear()
     connection.push(frame, "P", table, timeout=60)
     mine = [name for name in started if name.startswith("celonis-")]
-    assert mine == ["celonis-deadline", "celonis-read", "celonis-encode", "celonis-upload"]
+    assert mine == ["celonis-deadline", "celonis-upload"]
     assert not [thread for thread in threading.enumerate() if thread.name in mine]
 
 
