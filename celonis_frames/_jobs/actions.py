@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from celonis_frames._jobs import commands as c
-from celonis_frames._jobs.commands import Verdict
+from celonis_frames._jobs.commands import State, Verdict
 from celonis_frames._jobs.delivery_state import (
     LAG_SECONDS,
     LATE_SECONDS,
@@ -58,7 +58,7 @@ def _take(m: DeliveryState, job_id: str, e: c.Found) -> Sequence[Any]:
 
 
 def adopt(m: DeliveryState, e: c.Found) -> Sequence[Any]:
-    """Find out which chunks the recorded job holds."""
+    """Record that this job goes on, and find out which chunks it holds."""
     assert e.recorded is not None  # noqa: S101
     _note_found(m, e)
     m.begin(e.recorded.id)
@@ -66,7 +66,7 @@ def adopt(m: DeliveryState, e: c.Found) -> Sequence[Any]:
     m.doubted = m.complete = True
     m.sent = len(e.digests)
     m.unknown = dict(enumerate(e.digests, 1))
-    return (c.List(0.0),)
+    return c.Record(State.UPLOADING), c.List(0.0)
 
 
 def replace_found(m: DeliveryState, e: c.Found) -> Sequence[Any]:
@@ -80,8 +80,9 @@ def replace_found(m: DeliveryState, e: c.Found) -> Sequence[Any]:
 
 
 def create_anew(m: DeliveryState, e: c.Found) -> Sequence[Any]:
-    """Create a job; sweep at the end what the earlier process may have left."""
+    """Create a job; a creation of the earlier process may still take effect."""
     _note_found(m, e)
+    m.lost_creations += 1
     return (c.Create(),)
 
 
