@@ -12,6 +12,7 @@ from celonis_frames._jobs.commands import State
 
 RESPONSE_SECONDS = 0.1
 MAX_TRIES = 6
+SOON_SECONDS = 2.0  # an upload stored before that is not taken to be lost
 RETRY_SECONDS = 0.5  # doubled with every try
 
 
@@ -35,6 +36,7 @@ class Calls:
         self.problem = ""
         self.waited = 0.0  # for the quota, most at a time
         self.created = self.probes = 0
+        self.rejected = ""  # a job whose submission was rejected for good
         self.hopeless = ""  # a job whose list showed that it cannot be executed
 
     def struck(self, fault: str) -> None:
@@ -52,6 +54,7 @@ class Calls:
         delay = RESPONSE_SECONDS * (0.5 + draw)
         down = world.limits.outage > 0.0 and world.is_down()
         struck = world.fails() or name == self.kill_during
+        struck = struck or (name == world.limits.often and world.random() < 0.5)
         if not down and not struck:
             world.later(delay, self.respond, effect, arguments, done, ticket, upload)
             return
@@ -71,8 +74,9 @@ class Calls:
             world.later(delay / 2, effect, *arguments)
             how = "now"
         if not down and 0.45 < draw < 0.75:  # carried out later, perhaps for the second time
-            world.later(delay + world.delay() * 0.99, effect, *arguments)
-            how = "twice" if how == "now" else "late"
+            late = world.delay() * 0.99
+            world.later(delay + late, effect, *arguments)
+            how = "twice" if how == "now" else "soon" if late < SOON_SECONDS else "late"
         self.struck(f"{name}: {how}")
         world.later(delay, self.answer, unknown, ticket, upload)
 
@@ -180,7 +184,10 @@ class Calls:
         if self.stage is not None and self.stage.holder is not self:
             return c.Failed("lease")
         draw = self.world.random()
-        if draw < self.world.limits.refusals / 2:
+        if self.rejected == self.machine.job_id:
+            self.problem = "a submission that was rejected for good is repeated"
+        if self.world.limits.refusals and self.world.limits.refused in ("", "Submit") and draw < 0.3:
+            self.rejected = self.machine.job_id
             self.struck("refused Submit")
             return c.SubmissionRejected("400", temporary=False)
         if draw < self.world.limits.rate / 2:
@@ -200,6 +207,7 @@ class Calls:
         self.read(command.delay, lambda: c.JobIs(job.state), c.Failed("unreachable"))
 
     def cancel(self, command: c.Cancel) -> None:
+        self.cancelling = False
         if self.world.limits.no_cancel:
             self.struck("cancel: failed")
             self.world.later(0.1, self.answer, c.CancelFailed("403"), self.turn, False)
@@ -208,10 +216,14 @@ class Calls:
 
     def cancelled(self, command: c.Cancel) -> Any:
         """Cancel, and wait for the job's end if it runs."""
-        if self.world.server.cancel(command.job_id):
-            return c.Cancelled(self.world.server.jobs[command.job_id].state)
-        self.read(1.0, lambda: self.cancelled(command), c.CancelFailed("unreachable"))
-        return None
+        if not self.cancelling:
+            self.cancelling = True
+            self.world.server.cancel(command.job_id)
+        job = self.world.server.jobs[command.job_id]
+        if job.state == "RUNNING":
+            self.read(1.0, lambda: self.cancelled(command), c.CancelFailed("unreachable"))
+            return None
+        return c.Cancelled(job.state)
 
     def sweep(self, command: c.Sweep) -> None:
         delay = max(0.0, command.at - self.world.now)

@@ -170,7 +170,7 @@ def _liveness(s: Schedule, end: str) -> str:
 
 
 _HARMLESS = frozenset(
-    {"read", "submit: now", "submit: late", "submit: twice", "submit: refused for now",
+    {"read", "submit: now", "submit: soon", "submit: late", "submit: twice", "submit: refused for now",
      "upload: no connection", "create: no connection", "submit: no connection"}
 )  # fmt: skip
 """Faults after which the same job is delivered."""
@@ -178,7 +178,7 @@ _HARMLESS = frozenset(
 
 def _can_tell(s: Schedule, fault: str) -> bool:
     """Whether the lists show what an upload without a response did."""
-    if fault not in ("upload: now", "upload: never") or s.limits.lag:
+    if fault not in ("upload: now", "upload: soon", "upload: never") or s.limits.lag:
         return False
     distinct = len(set(s.contents)) == len(s.contents)
     return len(s.contents) == 1 or (s.world.server.kind == "digest" and distinct)

@@ -11,7 +11,7 @@ from typing import Any
 
 from simulation.calls import Calls
 from simulation.server import digests
-from simulation.world import World
+from simulation.world import REFUSABLE, World
 
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs import machine as machines
@@ -20,9 +20,7 @@ from celonis_frames._jobs.delivery_state import Recorded
 
 CLEANING = frozenset({c.Release, c.StopUploads, c.Cancel, c.Sweep})
 """What is done although the push is interrupted."""
-REFUSABLE = frozenset(
-    {c.Create, c.Record, c.Next, c.Send, c.List, c.Reserve, c.Submit, c.ReadState, c.Find}
-)
+_REFUSABLE = frozenset(getattr(c, name) for name in REFUSABLE)
 _CLEANING_STATES = frozenset({State.REPLACING, State.FAILING, State.SWEEPING, State.RETRACTING})
 
 
@@ -107,8 +105,7 @@ class Process(Calls):
                         pending.append(c.Failed("interrupted", interrupted=True))
                         break
                     calls[kind] = calls.get(kind, 0) + 1
-                    if refusals and kind in REFUSABLE and self.world.random() < refusals:
-                        self.struck(f"refused {kind.__name__}")
+                    if refusals and self.refuses(kind):
                         pending.append(c.Failed("refused"))
                         break
                     answer = _CARRY_OUT[kind](self, command)
@@ -126,6 +123,16 @@ class Process(Calls):
         if machine.state in machines.ENDS and not self.ended:
             self.ended = True
             self.finish()
+
+    def refuses(self, kind: type) -> bool:
+        """Whether the command fails for good."""
+        limits, name = self.world.limits, kind.__name__
+        if kind not in _REFUSABLE or limits.refused not in ("", name):
+            return False
+        if self.world.random() > limits.refusals:
+            return False
+        self.struck(f"refused {name}")
+        return True
 
     def step(self) -> None:
         """Count a step; the process may be killed at any."""

@@ -83,12 +83,11 @@ class Server:
             job.state = "DONE"
             self.table += job.applied
 
-    def cancel(self, job_id: str) -> bool:
-        """Cancel a job; one that runs may be too far for it. Whether it has ended now."""
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job; one that runs may be too far for it."""
         job = self.jobs[job_id]
         if job.state == "NEW" or (job.state == "RUNNING" and self.world.random() < 0.5):
             job.state = "CANCELED"
-        return job.state != "RUNNING"
 
     def checksums(self, job_id: str, at: float) -> tuple[str | None, ...]:
         """The checksums of the chunks that were stored until then."""

@@ -21,6 +21,7 @@ class Limits(NamedTuple):
     Attributes:
         beyond: Whether the bounds do not hold.
         rate: Share of calls without a proper response.
+        often: The call that is struck more often than others.
         answers: Whether only answers are lost: every call is carried out.
         twice: Whether an acknowledged upload may be stored twice.
         late: Longest delay (s) of an effect.
@@ -28,6 +29,7 @@ class Limits(NamedTuple):
         lag: Longest lag (s) of a list.
         manifest_lag: Writes by which a manifest that is read may be behind.
         refusals: Share of commands that fail for good.
+        refused: The one command that does so, if it is one only.
         errors: Whether jobs end in ERROR, half of them.
         kills: Processes that are killed.
         interruption: When (s) the first process is interrupted; 0 for never.
@@ -43,6 +45,7 @@ class Limits(NamedTuple):
 
     beyond: bool = False
     rate: float = 0.0
+    often: str = ""
     answers: bool = False
     twice: bool = False
     late: float = LATE
@@ -50,6 +53,7 @@ class Limits(NamedTuple):
     lag: float = 0.0
     manifest_lag: int = 0
     refusals: float = 0.0
+    refused: str = ""
     errors: bool = False
     kills: int = 0
     interruption: float = 0.0
@@ -63,6 +67,8 @@ class Limits(NamedTuple):
     repeatable: bool = True
 
 
+REFUSABLE = ("Create", "Record", "Next", "Send", "List", "Reserve", "Submit", "ReadState", "Find")
+"""Commands that may fail for good."""
 OUTAGE_SECONDS = 120.0
 
 
@@ -134,6 +140,7 @@ def random_limits(choose: random.Random) -> tuple[str, Limits]:
             outage=0.01 + 2.0 * draw() if beyond and draw() < 0.1 else 0.0,
         )  # fmt: skip
     lags, deletes = draw() < 0.35, draw() < 0.1
+    refused = draw()
     broken = draw() if beyond else 1.0
     return kind, Limits(
         beyond=beyond,
@@ -141,10 +148,12 @@ def random_limits(choose: random.Random) -> tuple[str, Limits]:
         # The one combination that no list can show is beyond the bounds, and counted apart.
         twice=draw() < 0.4 and (kind in FOLLOW or not lags or beyond),
         late=60.0 if beyond else LATE,
+        often=("submit", "upload", "create")[int(draw() * 3)] if draw() < 0.3 else "",
         edges=edges,
         lag=(30.0 if beyond else LAG) if lags else 0.0,
         manifest_lag=0 if draw() < 0.7 or (deletes and not beyond) else 1 + beyond,
-        refusals=(0.03, 0.15)[int(draw() * 2)] if draw() < 0.1 else 0.0,
+        refusals=0.03 if refused < 0.06 else 0.5 if refused < 0.12 else 0.0,
+        refused=REFUSABLE[int(draw() * len(REFUSABLE))] if 0.06 < refused < 0.12 else "",
         errors=draw() < 0.03,
         kills=(0, 0, 0, 0, 0, 1, 1, 2, 2, 3)[int(draw() * 10)],
         interruption=0.1 + (3.0 if draw() < 0.6 else 25.0) * draw() if draw() < 0.1 else 0.0,
