@@ -54,7 +54,11 @@ class Calls:
         delay = RESPONSE_SECONDS * (0.5 + draw)
         down = world.limits.outage > 0.0 and world.is_down()
         struck = world.fails() or name == self.kill_during
-        struck = struck or (name == world.limits.often and world.random() < 0.5)
+        struck = struck or (
+            name == world.limits.often
+            and len(world.faults) < world.limits.most
+            and world.random() < 0.5
+        )
         if not down and not struck:
             world.later(delay, self.respond, effect, arguments, done, ticket, upload)
             return

@@ -134,6 +134,8 @@ def _shown(s: Schedule) -> str:
 def _jobs(s: Schedule) -> str:
     """Jobs are created as often as is worth it, and no kind of checksums is asked for twice."""
     for process, end in zip(s.processes, s.ends, strict=False):
+        if end == "failed MAYBE_EXECUTED" and not process.resumes and c.Submit not in process.calls:
+            return "MAYBE_EXECUTED, but nothing was submitted"
         created = process.created + (process.adopted is not None)
         if process.created > JOBS + s.limits.refutes:
             return f"{process.created} jobs"

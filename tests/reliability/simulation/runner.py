@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from simulation.lossy import push_over_lossy_line
 from simulation.mutants import Mutant, mutants
+from simulation.scripts import SCRIPTS
 from simulation.schedule import Result, run
 
 from celonis_frames._jobs import machine
@@ -23,7 +24,7 @@ BLOCK = 2_000
 """Schedules that one process runs at a time."""
 MOST_TRANSITIONS = 1_000
 """Transitions that follow from one event, far more than there can be."""
-MUTANT_SCHEDULES = 200_000
+MUTANT_SCHEDULES = 40_000
 """Schedules after which a mutant counts as not found."""
 
 
@@ -181,7 +182,7 @@ class Found(NamedTuple):
     """Whether and how a mutant was found."""
 
     position: int
-    schedules: int
+    schedules: int  # 0 if a script found it
     problem: str  # empty if it was not found
 
 
@@ -206,6 +207,11 @@ def find(position: int, most: int = MUTANT_SCHEDULES) -> Found:
                 return Found(position, seed + 1, problem)
             if seed % BLOCK == 0:
                 gc.collect()
+        for script in SCRIPTS:
+            try:
+                script()
+            except Exception as error:  # noqa: BLE001
+                return Found(position, 0, f"script `{script.__name__}`: {error}")
     return Found(position, most, "")
 
 

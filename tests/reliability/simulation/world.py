@@ -21,6 +21,7 @@ class Limits(NamedTuple):
     Attributes:
         beyond: Whether the bounds do not hold.
         rate: Share of calls without a proper response.
+        most: Calls without a proper response, at most.
         often: The call that is struck more often than others.
         answers: Whether only answers are lost: every call is carried out.
         twice: Whether an acknowledged upload may be stored twice.
@@ -45,6 +46,7 @@ class Limits(NamedTuple):
 
     beyond: bool = False
     rate: float = 0.0
+    most: int = 1_000
     often: str = ""
     answers: bool = False
     twice: bool = False
@@ -101,7 +103,7 @@ class World:
 
     def fails(self) -> bool:
         """Whether the next call gets no proper response."""
-        return self.random() < self.limits.rate
+        return self.random() < self.limits.rate and len(self.faults) < self.limits.most
 
     def is_down(self) -> bool:
         """Whether the server cannot be reached now."""
@@ -148,6 +150,7 @@ def random_limits(choose: random.Random) -> tuple[str, Limits]:
         # The one combination that no list can show is beyond the bounds, and counted apart.
         twice=draw() < 0.4 and (kind in FOLLOW or not lags or beyond),
         late=60.0 if beyond else LATE,
+        most=1 if draw() < 0.3 else 1_000,
         often=("submit", "upload", "create")[int(draw() * 3)] if draw() < 0.3 else "",
         edges=edges,
         lag=(30.0 if beyond else LAG) if lags else 0.0,
