@@ -49,7 +49,8 @@ def twin_is_unclear(m: DeliveryState, e: c.Found) -> bool:
 
 
 def is_twin(job: c.FoundJob, e: c.Found) -> bool | None:
-    return job.state in EXECUTED and same_chunks(e.digests, job.checksums)
+    # A job in ERROR has changed nothing.
+    return job.state in EXECUTED - {"ERROR"} and same_chunks(e.digests, job.checksums)
 
 
 def was_filled(m: DeliveryState, e: c.Found) -> bool:
