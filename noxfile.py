@@ -21,7 +21,9 @@ from packaging.specifiers import SpecifierSet
 nox.options.download_python = "never"  # a Python that is not installed: skipped, in CI an error
 nox.options.default_venv_backend = "virtualenv"  # pip, even where uv is installed
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "types", "docs", "tests", "roundtrip", "bare", "lower"]
+nox.options.sessions = [
+    "lint", "types", "docs", "tests", "roundtrip", "simulation", "bare", "lower",
+]  # fmt: skip
 
 PROCESSES = ("-n", "3")  # suits two cores, since a third of the time tests wait; `-- -n 0` wins
 
@@ -95,6 +97,14 @@ def roundtrip(session: nox.Session) -> None:
         "pytest", "-q", *PROCESSES, str(file), "-k", "every", *session.posargs,
         env={"CELONIS_FRAMES_EXAMPLES": examples},
     )  # fmt: skip
+
+
+@nox.session
+def simulation(session: nox.Session) -> None:
+    """100,000 schedules of pushes that are struck, killed and resumed, in virtual time."""
+    _install_project(session, "tests")
+    session.run("python", "tests/reliability/simulation", *session.posargs)
+    session.run("python", "tests/reliability/simulation", "--lossy")
 
 
 @nox.session

@@ -25,8 +25,8 @@ def executed_by_others() -> None:
 def executed_after_an_error() -> None:
     """The state of a submitted job cannot be read, and it was executed: it is counted again."""
     machine = machines.DeliveryMachine(uploads=1)
-    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1))
-    _feed(machine, 1.0, c.UploadUnknown(1, DIGESTS[0]), c.ChunksEnded(), c.Listed(("d1",)))
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1), c.ChunksEnded())
+    _feed(machine, 1.0, c.UploadUnknown(1, DIGESTS[0]), c.Listed(("d1",)))
     _feed(machine, 17.0, c.Woke(), c.Listed(("d1",)), c.SlotReserved(), c.Listed(("d1",)))
     _feed(machine, 18.0, c.SubmissionUnknown("500"), c.Failed("403"), c.Cancelled("DONE"))
     _expect(machine.state is State.LOOKING)
