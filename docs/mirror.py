@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 
 import celonis_frames
+from celonis_frames._jobs.machine import TABLE as TRANSITIONS
 from celonis_frames._schema.types import TYPE_TABLE
 from celonis_frames.local._assumptions import ASSUMPTIONS
 
@@ -60,6 +61,25 @@ def assumptions_table() -> str:
     return "\n".join(rows)
 
 
+def transitions_table() -> str:
+    """The transitions of a delivery as Markdown, by state."""
+    rows = ["| in | event | if | then | next |", "|---|---|---|---|---|"]
+    state = None
+    for row in TRANSITIONS:
+        event = "" if row.event is None else f"`{row.event.__name__}`"
+        shown = "" if row.state is state else f"**{row.state}**"
+        state = row.state
+        rows.append(
+            f"| {shown} | {event} | {_first_line(row.guard)} | {_first_line(row.action)} | "
+            f"{row.next} |"
+        )
+    return "\n".join(rows)
+
+
+def _first_line(function: object) -> str:
+    return "" if function is None else (function.__doc__ or "").split("\n")[0].rstrip(".")
+
+
 def error_tree() -> str:
     """The error tree as it is in the docstring of the errors' module."""
     _, _, tree = (celonis_frames.exceptions.__doc__ or "").partition("::\n")
@@ -80,6 +100,7 @@ PAGES = (
     ("types.md", "arrow", lambda: library_table("Arrow")),
     ("local.md", "assumptions", assumptions_table),
     ("errors.md", "tree", error_tree),
+    ("reliability.md", "transitions", transitions_table),
 )
 
 if __name__ == "__main__":

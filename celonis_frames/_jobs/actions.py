@@ -245,6 +245,7 @@ def abandon(reason: str | None) -> Action:
     """Cancel the job, so that a new one can take its place."""
 
     def cancel(m: DeliveryState, e: Any) -> Sequence[Any]:
+        """Cancel the job, so that a new one can take its place."""
         m.reason = reason or m.reconciled(e).reason or UNPROVABLE
         return c.StopUploads(), c.Cancel(m.job_id)
 

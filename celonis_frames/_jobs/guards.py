@@ -61,7 +61,7 @@ def was_filled(m: DeliveryState, e: c.Found) -> bool:
 
 
 def may_be_used(m: DeliveryState, e: c.Found) -> bool:
-    """The same, and a call of the earlier process may still take effect."""
+    """The recorded job can be filled, but a call of the earlier process may still take effect."""
     return was_filled(m, e) and m.now < m.quiet_at
 
 
@@ -91,7 +91,7 @@ def all_stored(m: DeliveryState, e: Any) -> bool:
 
 
 def all_put(m: DeliveryState, e: Any) -> bool:
-    """The same, where there are no jobs."""
+    """All chunks are stored, and there are no jobs."""
     return not m.has_jobs and all_stored(m, e)
 
 
@@ -169,7 +169,7 @@ def left_new(m: DeliveryState, e: c.JobIs) -> bool:
 
 
 def left_new_in_doubt(m: DeliveryState, e: c.JobIs) -> bool:
-    """The same, and a chunk may have been stored after the count."""
+    """The job was submitted, and a chunk may have been stored after the count."""
     return e.state != "NEW" and in_doubt(m, e)
 
 
@@ -179,7 +179,7 @@ def may_leave_new(m: DeliveryState, e: c.JobIs) -> bool:
 
 
 def stays_new(m: DeliveryState, e: c.JobIs) -> bool:
-    """It may do so at any time: the job is not submitted again, but replaced."""
+    """It may take effect at any time: the job is not submitted again, but replaced."""
     return m.rejection is None
 
 
@@ -199,7 +199,7 @@ def was_cancelled(m: DeliveryState, e: c.Cancelled) -> bool:
 
 
 def last_was_cancelled(m: DeliveryState, e: c.Cancelled) -> bool:
-    """The same, and there is no further try."""
+    """The job was cancelled, and there is no further try."""
     return was_cancelled(m, e) and no_jobs_left(m, e)
 
 
@@ -224,7 +224,7 @@ def was_executed(m: DeliveryState, e: c.Cancelled) -> bool:
 
 
 def was_executed_in_doubt(m: DeliveryState, e: c.Cancelled) -> bool:
-    """The same, and a chunk may have been stored after the count."""
+    """The job was executed, and a chunk may have been stored after the count."""
     return was_executed(m, e) and in_doubt(m, e)
 
 

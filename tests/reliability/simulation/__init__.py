@@ -1,0 +1,1 @@
+"""The delivery machine in virtual time; README.md says how to run it."""

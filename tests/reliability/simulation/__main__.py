@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "faults"), str(HERE.parents[2])]
 
 import reliability_page  # noqa: E402
+
 from simulation import runner  # noqa: E402
 
 LOSSY_SHARE = 0.99

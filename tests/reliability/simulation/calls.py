@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulation.server import FOLLOW, Job, digests
-from simulation.world import World
-
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs.commands import State
+from simulation.server import FOLLOW, Job, digests
+from simulation.world import World
 
 RESPONSE_SECONDS = 0.1
 MAX_TRIES = 6
@@ -173,9 +172,14 @@ class Calls:
         world, machine = self.world, self.machine
         checksums = world.server.checksums(machine.job_id, world.lagging())
         sent = len(self.contents) if self.adopted is not None else self.taken
-        if not world.limits.lag and (len(checksums) > sent or (
-            world.server.kind in FOLLOW and len(set(checksums)) < len(checksums) and machine.doubted
-        )):
+        if not world.limits.lag and (
+            len(checksums) > sent
+            or (
+                world.server.kind in FOLLOW
+                and len(set(checksums)) < len(checksums)
+                and machine.doubted
+            )
+        ):
             self.hopeless = machine.job_id
         return c.Listed(checksums)
 
@@ -190,7 +194,11 @@ class Calls:
         draw = self.world.random()
         if self.rejected == self.machine.job_id:
             self.problem = "a submission that was rejected for good is repeated"
-        if self.world.limits.refusals and self.world.limits.refused in ("", "Submit") and draw < 0.3:
+        if (
+            self.world.limits.refusals
+            and self.world.limits.refused in ("", "Submit")
+            and draw < 0.3
+        ):
             self.rejected = self.machine.job_id
             self.struck("refused Submit")
             return c.SubmissionRejected("400", temporary=False)

@@ -1,8 +1,8 @@
 """Guards taken out of the machine, one at a time: the simulation must find each."""
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import contextlib
 import inspect
@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from simulation import process as processes
-from simulation.process import Process
-
 from celonis_frames._jobs import actions, delivery_state, guards, machine
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs import reconcile as pure
 from celonis_frames._jobs.commands import State
+from simulation import process as processes
+from simulation.process import Process
 
 _MODULES = (delivery_state, guards, actions)
 """Those that use the pure functions and the times."""
@@ -58,7 +57,7 @@ def _of_the_table() -> Iterator[Mutant]:
     for position, row in enumerate(machine.TABLE):
         if row.guard is None:
             continue
-        event = row.event.__name__ if row.event else "–"
+        event = row.event.__name__ if row.event else "no event"
         where = f"{row.state}, {event}"
         protects = (row.guard.__doc__ or "").split("\n")[0]
         never, always = list(machine.TABLE), list(machine.TABLE)
@@ -142,7 +141,9 @@ def _by_hand() -> Iterator[Mutant]:
     def instead(command: type, function: Any) -> tuple[tuple[Any, str, Any], ...]:
         return ((processes, "_CARRY_OUT", {**table, command: function}),)
 
-    yield Mutant("record", "no `submitting` before the submission", "", without(c.Record, State.SUBMITTING))
+    yield Mutant(
+        "record", "no `submitting` before the submission", "", without(c.Record, State.SUBMITTING)
+    )
     yield Mutant("record", "no record of the job", "", without(c.Record, State.UPLOADING))
     yield Mutant("record", "no record of a new creation", "", without(c.Record, State.CREATING))
     yield Mutant("uploads", "not stopped before the job is cancelled", "", without(c.StopUploads))
@@ -179,11 +180,11 @@ def _without(command: type, state: State | None = None) -> Callable[[Any, Any, A
     return changed
 
 
-def _no_cancel(self: Process, command: c.Cancel) -> None:
+def _no_cancel(self: Process, _: c.Cancel) -> None:
     self.read(0.0, lambda: c.Cancelled("CANCELED"), c.Failed("unreachable"))
 
 
-def _no_sweep(self: Process, command: c.Sweep) -> None:
+def _no_sweep(self: Process, _: c.Sweep) -> None:
     self.read(0.0, c.Swept, c.Failed("unreachable"))
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simulation.server import FOLLOW, Job
-
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs.commands import State
+from simulation.server import FOLLOW, Job
 
 if TYPE_CHECKING:
     from simulation.schedule import Schedule
@@ -63,7 +62,9 @@ def _left(s: Schedule, end: str) -> str:
     last = s.processes[-1]
     if end == "interrupted" or last.interrupted:  # nobody waits for a creation that comes late
         left = [job for job in left if job.chunks or job.created < last.began]
-    if not left or last.machine.recorded is not None and last.machine.state is State.FAILED and not last.begun:
+    if not left or (
+        last.machine.recorded is not None and last.machine.state is State.FAILED and not last.begun
+    ):
         return ""
     return f"{end}, but a job is left: {left[0].id}"
 
@@ -82,7 +83,7 @@ def _rows_beyond(s: Schedule, end: str) -> str:
     if end in UNCERTAIN or not server.table:
         return ""
     process = s.processes[-1]
-    if process.told or process.machine.cancel_error is not None and process.machine.may_run:
+    if process.told or (process.machine.cancel_error is not None and process.machine.may_run):
         return ""  # the error says that the job was or may have been executed
     if all(job.by is not process for job in server.executions):
         return ""  # the earlier process's, which could not be seen: see `_executions`
@@ -115,7 +116,13 @@ def _executions(s: Schedule) -> str:
             visible = first.submitted <= found_at and first.created <= found_at - lag
             deleted = first.id in s.world.server.deleted
             exact = sorted(first.applied) == sorted(s.contents)
-            if visible and not deleted and exact and first.chunks[-1][0] <= found_at - lag and first.state in ("RUNNING", "DONE"):
+            if (
+                visible
+                and not deleted
+                and exact
+                and first.chunks[-1][0] <= found_at - lag
+                and first.state in ("RUNNING", "DONE")
+            ):
                 return f"{second.id} is executed, although {first.id} was"
     return ""
 
@@ -172,8 +179,9 @@ def _liveness(s: Schedule, end: str) -> str:
 
 
 _HARMLESS = frozenset(
-    {"read", "submit: now", "submit: soon", "submit: late", "submit: twice", "submit: refused for now",
-     "upload: no connection", "create: no connection", "submit: no connection"}
+    {"read", "submit: now", "submit: soon", "submit: late", "submit: twice",
+     "submit: refused for now", "submit: no connection", "upload: no connection",
+     "create: no connection"}
 )  # fmt: skip
 """Faults after which the same job is delivered."""
 
@@ -242,7 +250,11 @@ def _bucket(s: Schedule, end: str) -> str:
 def _bucket_liveness(s: Schedule, end: str) -> str:
     faults = s.world.faults
     process = s.processes[-1]
-    unknown = [fault for fault in process.faults if fault.startswith("upload: ") and fault != "upload: no connection"]
+    unknown = [
+        fault
+        for fault in process.faults
+        if fault.startswith("upload: ") and fault != "upload: no connection"
+    ]
     if end == "failed UNVERIFIED" and (s.limits.repeatable or not unknown):
         return "UNVERIFIED, although an object may be stored again"
     if not s.limits.repeatable and unknown and end == "DONE":

@@ -9,14 +9,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from simulation.calls import Calls
-from simulation.server import digests
-from simulation.world import REFUSABLE, World
-
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs import machine as machines
 from celonis_frames._jobs.commands import State
 from celonis_frames._jobs.delivery_state import Recorded
+from simulation.calls import Calls
+from simulation.server import digests
+from simulation.world import REFUSABLE, World
 
 CLEANING = frozenset({c.Release, c.StopUploads, c.Cancel, c.Sweep})
 """What is done although the push is interrupted."""
@@ -176,7 +175,7 @@ class Process(Calls):
     def wait_for_job(self) -> None:
         """Poll the job until it has ended; after a doubt list its chunks once more."""
         if not self.alive:
-            return
+            return None
         try:
             self.step()
         except Killed:

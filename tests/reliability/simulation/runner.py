@@ -13,12 +13,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from celonis_frames._jobs import machine
 from simulation.lossy import push_over_lossy_line
 from simulation.mutants import Mutant, mutants
-from simulation.scripts import SCRIPTS
 from simulation.schedule import Result, run
-
-from celonis_frames._jobs import machine
+from simulation.scripts import SCRIPTS
 
 BLOCK = 2_000
 """Schedules that one process runs at a time."""
@@ -44,7 +43,7 @@ def checked(seed: int) -> Result | str:
     """The result of a schedule, or the error in it."""
     try:
         return run(seed)
-    except Exception as error:  # noqa: BLE001  # of any kind: the machine may be a mutant
+    except Exception as error:  # of any kind: the machine may be a mutant
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__} in {frame.name}: {error}"
 
@@ -210,7 +209,7 @@ def find(position: int, most: int = MUTANT_SCHEDULES) -> Found:
         for script in SCRIPTS:
             try:
                 script()
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 return Found(position, 0, f"script `{script.__name__}`: {error}")
     return Found(position, most, "")
 
@@ -243,7 +242,7 @@ def mutants_table(found: list[Found]) -> str:
 
 
 def _cell(text: str) -> str:
-    return re.sub(r"(?<!\w)(j\d+)", "a job", text.split("\n")[0]).replace("|", "\\|")
+    return re.sub(r"(?<!\w)(j\d+)", "a job", text.split("\n", maxsplit=1)[0]).replace("|", "\\|")
 
 
 def lossy(pushes: int, processes: int) -> tuple[int, Counter[str]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from simulation import runner
-from simulation.scripts import SCRIPTS
 
 from celonis_frames._jobs import machine
+from simulation import runner
+from simulation.scripts import SCRIPTS
 
 SCHEDULES = 2_000
 LOSSY_PUSHES = 50

@@ -6,6 +6,7 @@ What a delivery does as a whole is tested by `tests/reliability/simulation`.
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,16 @@ def test_all_states_can_be_reached() -> None:
     assert reached == set(State)
     for recorded in (None, Recorded(State.UPLOADING, "j1")):
         assert DeliveryMachine(uploads=1, recorded=recorded).state in reached
+
+
+def test_the_docs_explain_every_state() -> None:
+    """docs/reliability.md has a line for each; its table of transitions is checked as a mirror."""
+    page = (Path(__file__).parents[3] / "docs" / "reliability.md").read_text("utf-8")
+    begin = page.index("## How a push is delivered")
+    listed = page[begin : page.index("<!-- transitions:begin -->")]
+    cells = [line.split("|")[1] for line in listed.splitlines() if line.startswith("| ")]
+    names = [name.strip() for cell in cells for name in cell.split(",")]
+    assert sorted(names) == sorted(["state", *map(str, State)])
 
 
 def test_chunks_that_other_processes_upload() -> None:
