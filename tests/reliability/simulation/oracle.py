@@ -17,6 +17,9 @@ UNCERTAIN = frozenset(
 """Ends with `UploadUncertain` after which the table may hold the rows."""
 JOBS = 3
 """Jobs that a push may create."""
+LISTS = 4
+"""Lists after an upload that was stored, but had no response: of what was stored, before and after
+the wait for the quota, and after the submission."""
 SHOWN_SECONDS = 3.0
 """A surplus that a list could show so long before the submission must not be executed."""
 LONGEST_SECONDS = 45.0
@@ -175,6 +178,8 @@ def _liveness(s: Schedule, end: str) -> str:
     jobs = process.created - refuted
     if jobs > 1 and (not others or others[0] in _HARMLESS or _can_tell(s, others[0])):
         return f"{jobs} jobs after {faults or 'no fault'}"
+    if others == ["upload: now"] and _can_tell(s, others[0]) and process.calls[c.List] > LISTS:
+        return f"{process.calls[c.List]} lists after {others}"
     return "" if others else _exact(s, process)
 
 
@@ -188,7 +193,7 @@ _HARMLESS = frozenset(
 
 def _can_tell(s: Schedule, fault: str) -> bool:
     """Whether the lists show what an upload without a response did."""
-    if fault not in ("upload: now", "upload: soon", "upload: never") or s.limits.lag:
+    if fault != "upload: never" and (fault not in ("upload: now", "upload: soon") or s.limits.lag):
         return False
     distinct = len(set(s.contents)) == len(s.contents)
     return len(s.contents) == 1 or (s.world.server.kind == "digest" and distinct)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from celonis_frames._jobs import commands as c
+from celonis_frames._jobs import delivery_state
 from celonis_frames._jobs import machine as machines
 from celonis_frames._jobs.commands import State, Verdict
 from celonis_frames._jobs.delivery_state import Recorded
+from celonis_frames._jobs.reconcile import ChecksumKind, Finding
 
 DIGESTS = (frozenset({"d1"}), frozenset({"d2"}))
 
@@ -38,7 +40,47 @@ def executed_after_an_error() -> None:
     _expect(machine.verdict is Verdict.SURPLUS)
 
 
-SCRIPTS = (executed_by_others, submitted_in_doubt, executed_after_an_error)
+def acknowledged_is_missing() -> None:
+    """Lists do not show a chunk that was acknowledged: the job is replaced."""
+    machine = machines.DeliveryMachine(uploads=1, kind=ChecksumKind.CONTENT)
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1), c.ChunkReady(2))
+    _feed(machine, 1.0, c.Uploaded(1), c.ChunksEnded(), c.UploadUnknown(2, DIGESTS[1]))
+    _feed(machine, 9.0, c.Listed(()), c.Listed(()), c.Listed(()), c.Listed(()))
+    _expect(machine.state is State.REPLACING)
+
+
+def chunk_of_others() -> None:
+    """The job holds a chunk that nobody sent: it is replaced."""
+    machine = machines.DeliveryMachine(uploads=1, kind=ChecksumKind.DIGEST)
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1), c.ChunkReady(2))
+    _feed(machine, 1.0, c.Uploaded(1), c.ChunksEnded(), c.UploadUnknown(2, DIGESTS[1]))
+    _feed(machine, 2.0, c.Listed(("d1", "d9")))
+    _expect(machine.state is State.REPLACING)
+
+
+def counted() -> None:
+    """What a count of two chunks proves, of which one was in doubt."""
+    for kind, listed, finding in (
+        (ChecksumKind.DIGEST, ("d1", "d2"), Finding.SETTLED),
+        (ChecksumKind.DIGEST, ("d1", "d1"), Finding.AMBIGUOUS),
+        (ChecksumKind.CONTENT, ("x1", "x2"), Finding.SETTLED),
+        (ChecksumKind.UNKNOWN, ("x1", "x2"), Finding.UNPROVEN),
+        (ChecksumKind.ARBITRARY, ("a1", "a2"), Finding.AMBIGUOUS),
+        (ChecksumKind.UNKNOWN, ("x1", "x2", "x3"), Finding.AMBIGUOUS),
+    ):
+        found = delivery_state.verify(2, listed, kind, doubted=True, last=True).finding
+        _expect(found is finding)
+    for sent, doubted in ((1, True), (1, False), (2, False)):
+        listed = ("a1", "a2")[:sent]
+        kind = ChecksumKind.UNKNOWN
+        found = delivery_state.verify(sent, listed, kind, doubted=doubted, last=True).finding
+        _expect(found is Finding.SETTLED)
+
+
+SCRIPTS = (
+    counted, chunk_of_others, executed_by_others, acknowledged_is_missing, submitted_in_doubt,
+    executed_after_an_error,
+)  # fmt: skip
 
 
 def _submitting_in_doubt() -> Any:
