@@ -236,6 +236,7 @@ def probe(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
     stored = m.reconciled(e).stored
     m.acknowledged += len(stored)
     m.looks = 0
+    m.unknown = {n: digests for n, digests in m.unknown.items() if n not in stored}
     number = min({*m.examples, *stored})
     m.running.add(number)
     return (c.Send(number),)
@@ -260,7 +261,8 @@ def abandon_count(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
 
 def abandon_probe(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
     """The list shows the kind of checksums; the job holds a chunk twice now."""
-    m.kind = kind_after_repeat(m.acknowledged, e.checksums)
+    # What had no response may have been stored meanwhile, instead of the repeated chunk.
+    m.kind = kind_after_repeat(m.acknowledged + len(m.unknown), e.checksums)
     m.reason = UNPROVABLE
     return c.StopUploads(), c.Cancel(m.job_id)
 

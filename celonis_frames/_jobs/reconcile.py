@@ -124,13 +124,11 @@ def kind_shown(kind: ChecksumKind, known: Iterable[Digests], listed: Checksums) 
 def kind_after_repeat(sent: int, listed: Checksums) -> ChecksumKind:
     """The kind of checksums, after one of `sent` chunks was sent into the job a second time.
 
-    `UNKNOWN` while the list does not show all of them.
+    `sent` counts all that may be in the list besides. `UNKNOWN` while it does not show more.
     """
-    if len(listed) <= sent:
-        return ChecksumKind.UNKNOWN
-    if None in listed or not has_repeats(listed):
-        return ChecksumKind.ARBITRARY
-    return ChecksumKind.CONTENT
+    if None not in listed and has_repeats(listed):
+        return ChecksumKind.CONTENT
+    return ChecksumKind.UNKNOWN if len(listed) <= sent else ChecksumKind.ARBITRARY
 
 
 def same_chunks(chunks: Iterable[Digests], listed: Checksums) -> bool | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs.commands import State
+from celonis_frames._jobs.reconcile import ChecksumKind
 from simulation.server import FOLLOW, Job
 
 if TYPE_CHECKING:
@@ -151,9 +152,19 @@ def _jobs(s: Schedule) -> str:
             return f"{process.created} jobs"
         if end == "failed UNVERIFIED" and created < JOBS:
             return f"UNVERIFIED after {created} jobs"
+        shown = _KINDS.get(process.machine.kind)
+        if shown and s.world.server.kind not in shown and not s.limits.beyond:
+            return f"the checksums are taken to be {process.machine.kind.name}"
         if process.probes > 1 and not s.limits.beyond:
             return "the kind of checksums is asked for twice"
     return ""
+
+
+_KINDS = {
+    ChecksumKind.DIGEST: ("digest",),
+    ChecksumKind.CONTENT: ("content",),
+    ChecksumKind.ARBITRARY: ("arbitrary", "none"),
+}
 
 
 # Liveness ------------------------------------------------------------------------------------

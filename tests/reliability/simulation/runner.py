@@ -23,7 +23,7 @@ BLOCK = 2_000
 """Schedules that one process runs at a time."""
 MOST_TRANSITIONS = 1_000
 """Transitions that follow from one event, far more than there can be."""
-MUTANT_SCHEDULES = 40_000
+MUTANT_SCHEDULES = 20_000
 """Schedules after which a mutant counts as not found."""
 
 

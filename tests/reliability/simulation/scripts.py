@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celonis_frames._jobs import commands as c
-from celonis_frames._jobs import delivery_state
+from celonis_frames._jobs import delivery_state, guards
 from celonis_frames._jobs import machine as machines
 from celonis_frames._jobs.commands import State, Verdict
 from celonis_frames._jobs.delivery_state import Recorded
@@ -77,7 +77,19 @@ def counted() -> None:
         _expect(found is Finding.SETTLED)
 
 
+def known_kinds() -> None:
+    """What is known of the checksums' kind stays; jobs of other chunks are not the push's."""
+    _expect(guards.same_chunks(DIGESTS, ("d1",)) is False)
+    _expect(guards.same_chunks(DIGESTS, ("d1", "d2", "d3")) is False)
+    _expect(guards.same_chunks(DIGESTS, ("d1", "d3")) is False)
+    _expect(guards.same_chunks(DIGESTS, ("d2", "d1")) is True)
+    _expect(guards.same_chunks(DIGESTS, ("x2", "x1")) is None)
+    for kind in (ChecksumKind.CONTENT, ChecksumKind.ARBITRARY):
+        _expect(delivery_state.kind_shown(kind, DIGESTS, ("d1",)) is kind)
+
+
 SCRIPTS = (
+    known_kinds,
     counted, chunk_of_others, executed_by_others, acknowledged_is_missing, submitted_in_doubt,
     executed_after_an_error,
 )  # fmt: skip
