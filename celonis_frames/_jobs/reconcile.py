@@ -122,9 +122,9 @@ def kind_shown(kind: ChecksumKind, known: Iterable[Digests], listed: Checksums) 
 
 
 def kind_after_repeat(sent: int, listed: Checksums) -> ChecksumKind:
-    """The kind of checksums, after one of `sent` chunks was sent into the job a second time.
+    """The kind of checksums, after a chunk was sent into the job a second time.
 
-    `sent` counts all that may be in the list besides. `UNKNOWN` while it does not show more.
+    `sent` is the number of chunks that the list may show besides. `UNKNOWN` if it shows no more.
     """
     if None not in listed and has_repeats(listed):
         return ChecksumKind.CONTENT

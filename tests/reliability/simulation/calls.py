@@ -142,7 +142,8 @@ class Calls:
         limits = world.limits
         if self.hopeless and self.hopeless == job_id:
             self.problem = "a chunk is sent into a job that cannot be executed"
-        probing = machine.state is State.PROBING
+        # What is missing may still be stored, and then shows nothing.
+        probing = machine.state is State.PROBING and not machine.unknown
 
         def effect() -> bool:
             if limits.bucket:
