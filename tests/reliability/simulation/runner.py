@@ -139,6 +139,15 @@ class Summary:
         lines += [f"| {fault} | {count:,} |" for fault, count in sorted(faults.items())]
         return "\n".join(lines)
 
+    def missed(self) -> list[str]:
+        """The transitions that were never taken."""
+        rows = (row for i, row in enumerate(machine.TABLE) if i not in self.rows)
+        return [
+            f"{row.state}, {getattr(row.event, '__name__', None)}, "
+            f"{getattr(row.guard, '__name__', None)}"
+            for row in rows
+        ]
+
     def sentence(self) -> str:
         """The counts in short."""
         return (
@@ -163,6 +172,10 @@ def run_all(first: int, last: int, processes: int, *, quiet: bool = False) -> Su
     """Run the schedules of the seeds, and print the progress."""
     blocks = [(seed, min(seed + BLOCK, last)) for seed in range(first, last, BLOCK)]
     summary, begin, said = Summary(), time.monotonic(), time.monotonic()
+    with recorded_rows() as rows:
+        for script in SCRIPTS:
+            script()
+    summary.rows |= rows
     for block in _in_processes(run_block, blocks, processes):
         summary.add(block)
         for seed, problem in block.problems:
