@@ -143,6 +143,10 @@ def random_limits(choose: random.Random) -> tuple[str, Limits]:
         )  # fmt: skip
     lags, deletes = draw() < 0.35, draw() < 0.1
     refused = draw()
+    one = REFUSABLE[int(draw() * len(REFUSABLE))] if 0.06 < refused < 0.12 else ""
+    often = ("submit", "upload", "create")[int(draw() * 3)] if draw() < 0.3 else ""
+    if one == "ReadState":  # it is read only after a submission without a response
+        often = "submit"
     broken = draw() if beyond else 1.0
     return kind, Limits(
         beyond=beyond,
@@ -151,12 +155,12 @@ def random_limits(choose: random.Random) -> tuple[str, Limits]:
         twice=draw() < 0.4 and (kind in FOLLOW or not lags or beyond),
         late=60.0 if beyond else LATE,
         most=1 if draw() < 0.3 else 1_000,
-        often=("submit", "upload", "create")[int(draw() * 3)] if draw() < 0.3 else "",
+        often=often,
         edges=edges,
         lag=(30.0 if beyond else LAG) if lags else 0.0,
         manifest_lag=0 if draw() < 0.7 or (deletes and not beyond) else 1 + beyond,
         refusals=0.03 if refused < 0.06 else 0.5 if refused < 0.12 else 0.0,
-        refused=REFUSABLE[int(draw() * len(REFUSABLE))] if 0.06 < refused < 0.12 else "",
+        refused=one,
         errors=draw() < 0.03,
         kills=(0, 0, 0, 0, 0, 1, 1, 2, 2, 3)[int(draw() * 10)],
         interruption=0.1 + (3.0 if draw() < 0.6 else 25.0) * draw() if draw() < 0.1 else 0.0,
