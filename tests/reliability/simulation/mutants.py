@@ -49,7 +49,7 @@ class Mutant(NamedTuple):
 
 def mutants() -> list[Mutant]:
     """All of them."""
-    return [*_by_hand(), *_of_the_table(), *_of_conditions(pure), *_of_conditions(guards)]
+    return [*_by_hand(), *_of_the_table(), *_of_conditions(pure)]
 
 
 def _of_the_table() -> Iterator[Mutant]:
@@ -125,9 +125,6 @@ def _replaced(module: ModuleType, tree: ast.Module) -> Iterator[tuple[Any, str, 
         for user in _MODULES:
             if getattr(user, function.name, None) is old:
                 yield user, function.name, new
-    if module is guards:
-        changed = {getattr(guards, f.name): namespace[f.name] for f in functions}
-        yield _table([row._replace(guard=changed.get(row.guard)) for row in machine.TABLE])
 
 
 def _by_hand() -> Iterator[Mutant]:

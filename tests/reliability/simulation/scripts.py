@@ -63,6 +63,7 @@ def counted() -> None:
     for kind, listed, finding in (
         (ChecksumKind.DIGEST, ("d1", "d2"), Finding.SETTLED),
         (ChecksumKind.DIGEST, ("d1", "d1"), Finding.AMBIGUOUS),
+        (ChecksumKind.DIGEST, ("d1", None), Finding.AMBIGUOUS),
         (ChecksumKind.CONTENT, ("x1", "x2"), Finding.SETTLED),
         (ChecksumKind.UNKNOWN, ("x1", "x2"), Finding.UNPROVEN),
         (ChecksumKind.ARBITRARY, ("a1", "a2"), Finding.AMBIGUOUS),
@@ -70,6 +71,9 @@ def counted() -> None:
     ):
         found = delivery_state.verify(2, listed, kind, doubted=True, last=True).finding
         _expect(found is finding)
+    unknown = {1: DIGESTS[0]}
+    sole = delivery_state.reconcile(0, unknown, (None,), ChecksumKind.UNKNOWN, last=True)
+    _expect(sole.finding is Finding.SETTLED)
     for sent, doubted in ((1, True), (1, False), (2, False)):
         listed = ("a1", "a2")[:sent]
         kind = ChecksumKind.UNKNOWN
