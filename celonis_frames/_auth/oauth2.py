@@ -294,7 +294,7 @@ def _token_error(response: RawResponse, client: OAuth2) -> ApiStatusError:
         advice = "no access token could be fetched. Try again later."
     else:
         advice = _advice(code, client)
-    return kind(
+    error = kind(
         f"{response.request} returned {response.status}: {advice}"
         f"{f' The server says: {message}' if message else ''}",
         status_code=response.status,
@@ -304,6 +304,8 @@ def _token_error(response: RawResponse, client: OAuth2) -> ApiStatusError:
         method=response.request.method,
         url=response.request.url,
     )
+    error.sent = False  # the call that needs the token was not made
+    return error
 
 
 def _parse_error(content: bytes) -> tuple[str, str]:

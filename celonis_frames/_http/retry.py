@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from celonis_frames._concurrency.cancellation import CancelToken
-from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiStatusError, ApiTimeoutError
+from celonis_frames.exceptions import ApiError, ApiStatusError
 
 MAX_RETRY_AFTER = 120.0
 """Longest wait (s) between two tries that a server's ``Retry-After`` can demand."""
@@ -36,18 +36,17 @@ def outcome(error: ApiError) -> Outcome:
     """Classify a failed request.
 
     - rejected: any 4xx except 408, 425 and 429, and redirects;
-    - not sent: no connection, a body that was not sent whole, 429, and 503 with ``Retry-After``;
+    - not sent: no connection, a body that was not sent whole, no access token to send it with,
+      429, and 503 with ``Retry-After``;
     - unknown: the connection broke or timed out after all was sent, 408 and 425 (from a gateway
       that timed out), any other 5xx, an unreadable response.
     """
-    if isinstance(error, ApiConnectionError | ApiTimeoutError):
-        return Outcome.UNKNOWN if error.sent else Outcome.NOT_SENT
     if isinstance(error, ApiStatusError):
         if error.status_code == 429 or (error.status_code == 503 and error.retry_after is not None):
             return Outcome.NOT_SENT
         if 300 <= error.status_code < 500 and error.status_code not in (408, 425):
             return Outcome.REJECTED
-    return Outcome.UNKNOWN
+    return Outcome.UNKNOWN if error.sent else Outcome.NOT_SENT
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,9 @@ def _take(m: DeliveryState, job_id: str, e: c.Found) -> Sequence[Any]:
     _note_found(m, e)
     m.must_sweep = m.must_sweep and m.lost_creations > 0
     m.begin(job_id)
-    m.sent, m.doubted, m.may_run = len(e.digests), True, True
+    assert m.recorded is not None  # noqa: S101  # the state is FINDING
+    m.sent, m.doubted, m.may_run, m.submitted = len(e.digests), True, True, True
+    m.unverified = m.recorded.state is not State.SUBMITTING
     return (c.List(0.0),)
 
 
@@ -63,7 +65,7 @@ def adopt(m: DeliveryState, e: c.Found) -> Sequence[Any]:
     _note_found(m, e)
     m.begin(e.recorded.id)
     m.created += 1
-    m.doubted = m.complete = True
+    m.doubted = m.complete = m.adopted = True
     m.sent = len(e.digests)
     m.unknown = dict(enumerate(e.digests, 1))
     return c.Record(State.UPLOADING), c.List(0.0)
@@ -88,7 +90,9 @@ def create_anew(m: DeliveryState, e: c.Found) -> Sequence[Any]:
 
 def _note_found(m: DeliveryState, e: c.Found) -> None:
     known = {*m.jobs, *(() if e.recorded is None else (e.recorded.id,))}
-    m.jobs = [*m.jobs, *(job.id for job in e.others if job.id not in known)]
+    m.jobs += [job.id for job in e.others if job.state == "NEW" and job.id not in known]
+    if e.recorded is not None and e.recorded.state == "NEW" and e.recorded.id not in m.jobs:
+        m.jobs.append(e.recorded.id)
     m.must_sweep = True
 
 
@@ -98,22 +102,29 @@ def report_unverified(m: DeliveryState, e: c.UploadUnknown) -> Sequence[Any]:
     return (c.StopUploads(),)
 
 
-def report_surplus(m: DeliveryState, e: c.Cancelled | c.CancelFailed) -> Sequence[Any]:
+def report_surplus(m: DeliveryState, e: c.JobCancelled | c.CancelFailed) -> Sequence[Any]:
     """Fail: the submitted job holds more chunks than were sent."""
     m.verdict = Verdict.SURPLUS
     _note_end(m, e)
     return ()
 
 
-def report_maybe_executed(m: DeliveryState, e: c.Cancelled | c.CancelFailed) -> Sequence[Any]:
+def report_lacking(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
+    """Fail: the job was executed without all of its chunks, and not by this push."""
+    m.verdict, m.submitted = Verdict.MAYBE_EXECUTED, False
+    m.reason = f"it was submitted with {len(e.checksums):,} of the {m.sent:,} chunks"
+    return ()
+
+
+def report_maybe_executed(m: DeliveryState, e: c.JobCancelled | c.CancelFailed) -> Sequence[Any]:
     """Fail: the job was or may have been executed, and its chunks were not verified."""
     m.verdict = Verdict.MAYBE_EXECUTED
     _note_end(m, e)
     return ()
 
 
-def _note_end(m: DeliveryState, e: c.Cancelled | c.CancelFailed) -> None:
-    if isinstance(e, c.Cancelled):
+def _note_end(m: DeliveryState, e: c.JobCancelled | c.CancelFailed) -> None:
+    if isinstance(e, c.JobCancelled):
         m.final_state = e.state
     else:
         m.cancel_error = e.error
@@ -227,6 +238,9 @@ def settle(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
     m.acknowledged += len(stored)
     m.waiting.extendleft(sorted(m.unknown.keys() - stored, reverse=True))
     released = sorted(m.examples.keys() | stored)
+    if m.adopted and not e.checksums:
+        # An empty job in which nothing can be stored any more is as good as a new one.
+        m.doubted, m.equal = False, True
     m.unknown, m.examples, m.examine = {}, {}, False
     return [c.Release(number, confirmed=number in stored) for number in released]
 
@@ -294,7 +308,7 @@ def wait_for_lag(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
 
 def reserve(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Wait for the quota."""
-    m.counted_at, m.reserved, m.rejection = m.now, False, None
+    m.counted_at, m.reserved, m.rejection, m.may_run = m.now, False, None, False
     return (c.Reserve(),)
 
 
@@ -325,13 +339,13 @@ def read_state_again(m: DeliveryState, e: c.JobIs) -> Sequence[Any]:
 
 def look(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Read the submitted job's chunks."""
-    m.error = None
+    m.error, m.submitted, m.looks = None, True, 0
     return (c.List(0.0),)
 
 
 def accept(m: DeliveryState, e: Any) -> Sequence[Any]:
     """The job is submitted."""
-    m.error = None
+    m.error, m.submitted = None, m.has_jobs
     return ()
 
 
@@ -350,6 +364,7 @@ def fail_rejected(m: DeliveryState, e: c.JobIs) -> Sequence[Any]:
 def fail(m: DeliveryState, e: c.Failed) -> Sequence[Any]:
     """Cancel the job because of an error."""
     m.error, m.interrupted = e.error, e.interrupted
+    m.may_run = m.may_run and not e.unsent
     return (c.StopUploads(), c.Cancel(m.job_id)) if m.job_id else (c.StopUploads(),)
 
 
@@ -362,9 +377,22 @@ def fail_without_job(m: DeliveryState, e: c.Failed) -> Sequence[Any]:
     return ()
 
 
+def fail_cancelling(m: DeliveryState, e: c.Failed) -> Sequence[Any]:
+    """It is unknown whether the job was cancelled."""
+    m.error, m.cancel_error = m.error or e.error, e.error
+    m.interrupted = e.interrupted
+    return ()
+
+
+def end_taken_over(m: DeliveryState, e: c.TakenOver) -> Sequence[Any]:
+    """Leave the job to the other process."""
+    m.error, m.taken_over = e.error, True
+    return (c.StopUploads(),)
+
+
 def restart(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Create a job for the same chunks."""
-    if isinstance(e, c.Cancelled):
+    if isinstance(e, c.JobCancelled):
         m.jobs = [job for job in m.jobs if job != m.job_id]
     if m.refuted:
         m.created -= 1
@@ -372,7 +400,7 @@ def restart(m: DeliveryState, e: Any) -> Sequence[Any]:
     return c.Record(m.state), c.Restart(), c.Create()
 
 
-def note_cancelled(m: DeliveryState, e: c.Cancelled) -> Sequence[Any]:
+def note_cancelled(m: DeliveryState, e: c.JobCancelled) -> Sequence[Any]:
     """The job has changed nothing."""
     _note_end(m, e)
     if e.state == "CANCELED":

@@ -148,7 +148,7 @@ class JobIs(NamedTuple):
     state: str
 
 
-class Cancelled(NamedTuple):
+class JobCancelled(NamedTuple):
     """The job was cancelled, or had ended; `state` is its final one."""
 
     state: str
@@ -172,12 +172,19 @@ class Failed(NamedTuple):
     """A command failed for good, or the push is to end.
 
     `interrupted`: the caller ends the push, whatever the job does. `unknown`: the command may have
-    been carried out.
+    been carried out. `unsent`: it was not, and what follows it was not begun.
     """
 
     error: Any
     interrupted: bool = False
     unknown: bool = False
+    unsent: bool = False
+
+
+class TakenOver(NamedTuple):
+    """Another process has taken over the push: its job is not touched."""
+
+    error: Any
 
 
 # Commands ----------------------------------------------------------------------------------------
@@ -192,7 +199,7 @@ class Create(NamedTuple):
 
 
 class Record(NamedTuple):
-    """Record the state, so that a later process can go on from it."""
+    """Record the state, so that a later process can go on from it: `TakenOver`."""
 
     state: State
 
@@ -249,7 +256,7 @@ class StopUploads(NamedTuple):
 
 
 class Cancel(NamedTuple):
-    """Cancel the job: `Cancelled`, `CancelFailed`."""
+    """Cancel the job: `JobCancelled`, `CancelFailed`."""
 
     job_id: str
 

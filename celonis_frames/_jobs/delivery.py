@@ -50,6 +50,9 @@ from celonis_frames.exceptions import ApiError, CelonisFramesError, JobTimeout, 
 POLL_SECONDS = 0.1
 """Longest wait for an event at a time, so that a cancellation is noticed soon."""
 
+EXIT_SECONDS = 3.0
+"""Seconds for a daemon thread to cancel its job when the interpreter ends."""
+
 _log = logging.getLogger("celonis_frames")
 
 _kinds: dict[str, ChecksumKind] = {}
@@ -120,7 +123,11 @@ class JobJournal(Protocol):
         jobs: tuple[str, ...],
         lost_creations: int,
     ) -> None:
-        """Record what is in `Recorded`."""
+        """Record what is in `Recorded`.
+
+        Raises:
+            UploadUncertain: Another process has taken over the push.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +148,7 @@ class Delivery:
     recorded: Recorded | None = None
     begun: float = 0.0
     destination: Destination | None = None  # None: a job
+    marked: bool = True  # see `JobDestination`
 
 
 @dataclasses.dataclass
@@ -206,7 +214,7 @@ def check_at_end(api: DataPushApi, pool_id: str, result: DeliveryResult, state: 
     Raises:
         UploadUncertain: The job holds more chunks than were sent.
     """
-    if not result.doubted or state not in ("DONE", "ERROR"):
+    if not result.doubted or state != "DONE":
         return
     try:
         policy = dataclasses.replace(api.policy, max_tries=2)
@@ -246,6 +254,7 @@ class _Shell:
             api,
             delivery.pool_id,
             delivery.body,
+            marked=delivery.marked,
             duplicate_removal_column=delivery.duplicate_removal_column,
             begun=delivery.begun,
             announce=progress.stage,
@@ -256,6 +265,7 @@ class _Shell:
         self._iterator: Iterator[JobChunk] | None = None
         self._chunks: dict[int, JobChunk] = {}  # not released yet
         self._taken = 0
+        self._interruption: BaseException | None = None  # raised while the push was ending
         self._pid = os.getpid()
 
     def run(self) -> None:
@@ -264,40 +274,49 @@ class _Shell:
         try:
             while machine.state not in ENDS:
                 event = pending.popleft() if pending else self._wait_for_event()
+                failed = False
                 for command in self._handle(event):
+                    if failed and not isinstance(command, _CLEANING):
+                        continue
                     answer = self._carry_out(command)
                     if answer is not None:
                         pending.append(answer)
-                    if isinstance(answer, c.Failed):
-                        break
-        except BaseException:
-            self._abandon()
+                    failed = failed or isinstance(answer, c.Failed)
+                # They may hold an error, and thereby the frames of all this.
+                event = command = answer = None
+        except BaseException as error:
+            self._abandon(error)
             raise
         finally:
             self._close()
         self._conclude()
 
-    def cancel_jobs(self) -> None:
-        """Cancel all jobs but a submitted one. Errors are only logged."""
-        job_ids = {*self._machine.jobs, self._result.job_id} - {""}
-        if self._result.submitted:
-            job_ids.discard(self._result.job_id)
+    def cancel_jobs(self) -> list[str]:
+        """Cancel all jobs but a submitted one; returns a note for each that may be left open."""
+        machine = self._machine
+        job_ids = [job for job in machine.jobs if not (machine.submitted and job == machine.job_id)]
+        notes = []
         with CancelToken(deadline=time.monotonic() + CLEANUP_SECONDS) as token:
             for job_id in job_ids:
                 try:
                     cancel(self._api.within(token), self._delivery.pool_id, job_id)
                 except (CelonisFramesError, Cancelled) as error:
+                    notes.append(f"Job {job_id} could not be cancelled ({why(error)}).")
                     _log.warning("job %s could not be cancelled: %s", job_id, why(error))
-            if self._machine.has_jobs:
-                self._jobs.sweep(token, self._result.job_id, ())
+            if machine.has_jobs:
+                self._jobs.sweep(token, machine.job_id if machine.submitted else "", ())
+        return notes
 
     def cancel_at_exit(self) -> None:
         """Cancel the jobs, unless a signal has abandoned the push or this is a forked child."""
         # A child's exit must not touch its parent's jobs and sockets.
         if self._pid == os.getpid() and not self._api.token.abandoned:
-            if (uploads := self._uploads) is not None:
-                uploads.close()
-            self.cancel_jobs()
+            self._api.token.cancel()  # its own thread cancels the job, if it still can
+            end = time.monotonic() + EXIT_SECONDS
+            while self in _shells and time.monotonic() < end:
+                time.sleep(POLL_SECONDS)
+            if self in _shells:
+                self.cancel_jobs()
 
     # The loop.
 
@@ -307,26 +326,35 @@ class _Shell:
             while True:
                 try:
                     self._raise_if_interrupted()
-                except (Cancelled, JobTimeout) as error:
-                    return _failed(error)
+                except Cancelled as error:
+                    return c.Failed(error, interrupted=True)
+                except JobTimeout as error:
+                    return c.Failed(error)
                 with contextlib.suppress(queue.Empty):
                     uploads, event = self._events.get(timeout=POLL_SECONDS)
                     if uploads is self._uploads:
                         uploads.done()
-                        return event
+                        return self._checked(event)
         finally:
             self._record_time(begin)
+
+    def _checked(self, event: Any) -> Any:
+        """The event of an upload; an error of the caller's own code is raised whatever happens."""
+        if not isinstance(event, c.Failed):
+            return event
+        if isinstance(event.error, CelonisFramesError):
+            return c.Failed(self._explained(event.error))
+        return c.Failed(event.error, interrupted=True)
 
     def _handle(self, event: Any) -> list[Any]:
         machine, before = self._machine, self._machine.state
         commands = machine.handle(event, time.monotonic())
-        if machine.job_id and machine.job_id != self._result.job_id:
+        if machine.job_id not in ("", self._result.job_id) and machine.verdict is None:
             self._result.begin(machine.job_id)
             if isinstance(event, c.Found):
                 for chunk in self._chunks.values():
                     self._result.add(chunk)
-        if machine.state is State.LOOKING or machine.state is State.DELIVERED:
-            self._result.submitted = True
+        self._result.submitted = machine.submitted
         if machine.state is not before and (stage := _STAGES.get(machine.state)):
             self._progress.stage(stage)
         return commands
@@ -341,30 +369,53 @@ class _Shell:
             return _FUNCTIONS[type(command)](self, command)
         except _UploadFailed:
             return None
-        except (ApiError, UploadUncertain) as error:
-            if isinstance(command, _CLEANING) or not ended_call(self._api.token, error):
-                return _failed(error)
-            timeout = self._timeout()
-            timeout.__cause__ = error
-            return _failed(timeout)
-        except Exception as error:
-            return _failed(error)
+        except CelonisFramesError as error:
+            return c.Failed(self._explained(error), unsent=isinstance(command, c.Record))
         except BaseException as error:
-            if self._api.token.abandoned:
-                raise
-            self._api.token.cancel()  # the process ends: there is little time
-            return c.Failed(error, interrupted=True, unknown=isinstance(command, c.Create))
+            return self._interrupted_by(error, command)
         finally:
             self._record_time(begin)
+
+    def _interrupted_by(self, error: BaseException, command: Any) -> Any:
+        """The event for a cancellation, or for an error that the caller's own code raised."""
+        if not isinstance(error, Cancelled):
+            if self._api.token.abandoned:
+                raise error
+            if not isinstance(error, Exception):
+                self._api.token.cancel()  # the process ends: there is little time
+        if isinstance(command, _CLEANING):
+            # The clean-up goes on, a cancellation once more; the error is raised at the end.
+            first, self._interruption = self._interruption is None, error
+            if first and isinstance(command, c.Cancel):
+                return self._carry_out(command)
+            return (
+                c.CancelFailed(error)
+                if isinstance(command, c.Cancel)
+                else (c.Swept() if isinstance(command, c.Sweep) else None)
+            )
+        return c.Failed(error, interrupted=True, unknown=isinstance(command, c.Create))
 
     def _raise_if_interrupted(self) -> None:
         self._api.token.raise_if_cancelled()
         if self._api.token.expired:
             raise self._timeout()
 
+    def _explained(self, error: CelonisFramesError) -> CelonisFramesError:
+        """The error, or JobTimeout if the deadline has ended the call."""
+        if not (
+            isinstance(error, ApiError | UploadUncertain) and ended_call(self._api.token, error)
+        ):
+            return error
+        timeout = self._timeout()
+        timeout.__cause__ = error
+        return timeout
+
     def _timeout(self) -> JobTimeout:
         """The error for a deadline that has passed, with what is being done."""
         machine, job_id = self._machine, self._machine.job_id
+        if machine.state is State.FINDING:
+            what = "while the job of the staged push was looked up"
+            return timeout_of(what, job_id, outcome_known=False)
         if not job_id:
             what = "while the job was created"
         elif machine.state in _UPLOADING:
@@ -378,12 +429,13 @@ class _Shell:
         name = "create" if state in _CREATING else "upload" if state in _UPLOADING else "execute"
         self._timings[name] = self._timings.get(name, 0.0) + time.monotonic() - begin
 
-    def _abandon(self) -> None:
+    def _abandon(self, error: BaseException) -> None:
         if self._api.token.abandoned:
             # Nobody waits for it: the process may end before.
             threading.Thread(target=self.cancel_jobs, name="celonis-cancel", daemon=True).start()
-        else:
-            self.cancel_jobs()
+            return
+        for note in self.cancel_jobs():
+            error.add_note(note)
 
     def _close(self) -> None:
         self.stop_uploads()
@@ -402,15 +454,24 @@ class _Shell:
         machine = self._machine
         if machine.kind in (ChecksumKind.CONTENT, ChecksumKind.ARBITRARY):
             _kinds[self._api.url] = machine.kind
+        interruption = self._interruption
         if machine.state is State.DELIVERED:
             self._result.doubted = machine.doubted or machine.equal
-            return
-        error = failure_of(machine)
-        machine.error = machine.cancel_error = machine.rejection = machine.submission_error = None
+            if interruption is None:
+                return
+        error = interruption if machine.state is State.DELIVERED else failure_of(machine)
+        self._interruption = machine.error = machine.cancel_error = None
+        machine.rejection = machine.submission_error = None
         try:
-            raise error
+            if error is None or interruption is None or isinstance(interruption, Cancelled):
+                raise error or Cancelled
+            if error is not interruption:
+                for note in (str(error), *getattr(error, "__notes__", ())):
+                    interruption.add_note(note)
+            raise interruption
         finally:
-            del error  # an error in its own traceback's frame would keep all this alive
+            # An error in its own traceback's frame would keep all this alive.
+            del error, interruption
 
     # The commands.
 
@@ -423,12 +484,16 @@ class _Shell:
         self._chunks.clear()
         return self._jobs.create()
 
-    def record(self, command: c.Record) -> None:
+    def record(self, command: c.Record) -> Any:
         machine, journal = self._machine, self._delivery.journal
-        if journal is not None:
-            jobs = tuple(machine.jobs)
-            state: Any = command.state.value
-            journal.record(state, machine.job_id, jobs, machine.lost_creations)
+        if journal is None:
+            return None
+        state: Any = command.state.value
+        try:
+            journal.record(state, machine.job_id, tuple(machine.jobs), machine.lost_creations)
+        except UploadUncertain as error:  # the lease is lost
+            return c.TakenOver(error)
+        return None
 
     def take_next(self, _: c.Next) -> Any:
         if self._iterator is None:
@@ -452,9 +517,8 @@ class _Shell:
 
     def restart(self, _: c.Restart) -> None:
         _log.warning(
-            "job %s was cancelled (%s); a new job is created",
-            self._result.job_id, self._machine.reason,
-        )  # fmt: skip
+            "job %s is replaced by a new one: %s", self._result.job_id, self._machine.reason
+        )
         self.stop_uploads()
         self._chunks.clear()
         self._taken = 0
@@ -552,11 +616,6 @@ def _cancel_at_exit() -> None:
     """Cancel the jobs of pushes in daemon threads, which end with the interpreter."""
     for shell in list(_shells):
         shell.cancel_at_exit()
-
-
-def _failed(error: Exception) -> c.Failed:
-    """The event for an error; one of the caller's own code is raised whatever the job does."""
-    return c.Failed(error, interrupted=not isinstance(error, CelonisFramesError))
 
 
 def _log_uncounted(job_id: str, error: Exception) -> None:

@@ -105,7 +105,8 @@ class DeliveryState:
         self.quiet_at = 0.0  # time from which the list shows everything
         self.counted_at = 0.0
         self.looks = 0  # lists or states read in a row
-        self.stayed_new = self.refuted = False
+        self.stayed_new = self.refuted = self.submitted = False
+        self.adopted = self.unverified = self.taken_over = False
         self.rejection: c.SubmissionRejected | None = None
         self.submission_error: Any = None
         self.final_state, self.cancel_error = "", None

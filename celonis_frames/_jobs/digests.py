@@ -15,7 +15,7 @@ _ALGORITHMS = ("md5", "sha1", "sha256")
 def digests(payload: Payload) -> frozenset[str]:
     """The checksums that a server may report for these bytes; its algorithm is not documented.
 
-    None if the bytes cannot be read now.
+    Empty if the bytes cannot be read now.
     """
     hashes = [hashlib.new(name, usedforsecurity=False) for name in _ALGORITHMS]
     crc = 0

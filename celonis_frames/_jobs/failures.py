@@ -15,9 +15,19 @@ _log = logging.getLogger("celonis_frames")
 def failure_of(machine: DeliveryMachine) -> BaseException:
     """The error to raise for a machine in FAILED, with notes about its job."""
     if machine.verdict is not None:
-        return UploadUncertain(_message(machine, machine.verdict), job_id=machine.job_id)
-    error: BaseException = machine.error
-    if machine.job_id:
+        error: BaseException = UploadUncertain(
+            _message(machine, machine.verdict), job_id=machine.job_id
+        )
+    else:
+        error = machine.error
+    for job_id in machine.jobs:
+        if job_id != machine.job_id:
+            error.add_note(
+                f"Job {job_id} may still be in NEW; it was not executed."
+                if machine.created
+                else f"Job {job_id} of the earlier process may still be open: check it."
+            )
+    if machine.verdict is None and machine.job_id and not machine.taken_over:
         if isinstance(error, CelonisFramesError) and not getattr(error, "job_id", None):
             error.job_id = machine.job_id  # type: ignore[attr-defined]  # on every error
         error.add_note(_note(machine))
@@ -27,11 +37,11 @@ def failure_of(machine: DeliveryMachine) -> BaseException:
 def surplus_error(job_id: str, sent: int, state: str) -> UploadUncertain:
     """The error for a submitted job that holds more chunks than were sent."""
     return UploadUncertain(
-        f"Job {job_id} was submitted with more chunks than the {sent:,} that were sent: the server "
+        f"Job {job_id} was submitted with more chunks than were sent ({sent:,}): the server "
         "stored an upload once more after its chunks had been counted. "
         + (
-            "The job was cancelled and the table is unchanged: push again."
-            if state == "CANCELED"
+            "The table is unchanged: push again."
+            if state in ("CANCELED", "ERROR")
             else "Rows may be in the table twice: check it before you push again."
         ),
         job_id=job_id,
@@ -62,11 +72,21 @@ def _note(machine: DeliveryMachine) -> str:
 
 def _message(machine: DeliveryMachine, verdict: Verdict) -> str:
     job_id, reason, state = machine.job_id, machine.reason, machine.final_state
-    if verdict is Verdict.UNVERIFIED:
+    if verdict is Verdict.UNVERIFIED and not machine.has_jobs:
         return (
-            f"The upload could not be verified: {reason}. Job {job_id} and those before it were "
-            "cancelled and nothing was executed. Push again; if this persists, another client adds "
-            "chunks to the jobs, or parts of the frame are equal, row by row."
+            "An upload had no response, and it is unknown whether its chunk was stored. It is not "
+            "sent again, since that could store its rows twice."
+        )
+    if verdict is Verdict.UNVERIFIED:
+        cancelled = (
+            f"Job {job_id} and those before it were cancelled"
+            if machine.cancel_error is None
+            else f"Job {job_id} could not be cancelled ({why(machine.cancel_error)})"
+        )
+        return (
+            f"The upload could not be verified: {reason}. {cancelled} and nothing was executed. "
+            "Push again; if this persists, another client adds chunks to the jobs, or parts of the "
+            "frame are equal, row by row."
         )
     if verdict is Verdict.SURPLUS:
         return surplus_error(job_id, machine.sent, state).message
@@ -84,6 +104,12 @@ def _message(machine: DeliveryMachine, verdict: Verdict) -> str:
     unknown = (
         "unknown" if machine.cancel_error is None else f"unknown ({why(machine.cancel_error)})"
     )
+    if machine.stayed_new:
+        return (
+            f"It is unknown whether job {job_id} was submitted: the submission had no response, "
+            f"and the job could not be cancelled. Its state is {state or unknown}. Check the table "
+            "before you push again."
+        )
     return (
         f"The upload to job {job_id} could not be verified ({reason}), and the job may have been "
         f"executed: its state is {state or unknown}. Check the table before you push again."

@@ -188,17 +188,27 @@ def is_temporary(m: DeliveryState, e: Any) -> bool:
     return m.rejection is not None and m.rejection.temporary
 
 
+def lacks_chunks(m: DeliveryState, e: c.Listed) -> bool:
+    """The job was submitted, but not by a process that had verified its chunks, and lacks some."""
+    return m.unverified and len(e.checksums) < m.sent
+
+
+def may_be_listed(m: DeliveryState, e: c.Listed) -> bool:
+    """The same, and they may be in the next list."""
+    return lacks_chunks(m, e) and m.looks < len(SHORT_DELAYS)
+
+
 def has_surplus(m: DeliveryState, e: c.Listed) -> bool:
     """A chunk was stored after the count."""
     return len(e.checksums) > m.sent
 
 
-def was_cancelled(m: DeliveryState, e: c.Cancelled) -> bool:
+def was_cancelled(m: DeliveryState, e: c.JobCancelled) -> bool:
     """The job was cancelled, or failed: it has changed nothing."""
     return e.state in ("CANCELED", "ERROR")
 
 
-def last_was_cancelled(m: DeliveryState, e: c.Cancelled) -> bool:
+def last_was_cancelled(m: DeliveryState, e: c.JobCancelled) -> bool:
     """The job was cancelled, and there is no further try."""
     return was_cancelled(m, e) and no_jobs_left(m, e)
 
@@ -208,9 +218,9 @@ def no_jobs_left(m: DeliveryState, e: Any) -> bool:
     return m.created >= MAX_JOBS and not m.refuted
 
 
-def was_executed_as_wanted(m: DeliveryState, e: c.Cancelled) -> bool:
+def was_executed_as_wanted(m: DeliveryState, e: c.JobCancelled) -> bool:
     """Its submission took effect after all, and its chunks had been verified."""
-    return m.stayed_new
+    return m.stayed_new and e.state != "CANCELED"
 
 
 def may_run(m: DeliveryState, e: Any) -> bool:
@@ -218,12 +228,12 @@ def may_run(m: DeliveryState, e: Any) -> bool:
     return m.may_run
 
 
-def was_executed(m: DeliveryState, e: c.Cancelled) -> bool:
+def was_executed(m: DeliveryState, e: c.JobCancelled) -> bool:
     """The job that was to be cancelled had been executed, which the caller may learn."""
     return m.may_run and not m.interrupted and e.state != "CANCELED"
 
 
-def was_executed_in_doubt(m: DeliveryState, e: c.Cancelled) -> bool:
+def was_executed_in_doubt(m: DeliveryState, e: c.JobCancelled) -> bool:
     """The job was executed, and a chunk may have been stored after the count."""
     return was_executed(m, e) and in_doubt(m, e)
 

@@ -36,7 +36,7 @@ from celonis_frames.exceptions import (
 
 CANCEL_WAIT_SECONDS = 60.0
 """Time limit (s) for the end of a job that may have been running when it was cancelled."""
-CLOCK_SECONDS = 86_400.0
+CLOCK_SECONDS = 600.0
 """A job that is older than its stage by more than this (s) is not the stage's: clocks differ."""
 
 _MARK = ("targetName", "type", "connectionId", "fallbackVarcharLength")
@@ -52,7 +52,9 @@ class JobDestination:
 
     Every method returns the event that answers a command, or raises what ends the push:
     `CelonisFramesError`, or `Cancelled` if the API's token was cancelled. `begun` is the time of
-    the stage (s since 1970), if there is one. `body` has the job's fields by their API names.
+    the stage (s since 1970), if there is one. Without a mark (`marked` is false: the caller's job
+    options have set the field) jobs are known by their ids only. `body` has the job's fields by
+    their API names.
     """
 
     def __init__(
@@ -61,11 +63,13 @@ class JobDestination:
         pool_id: str,
         body: Mapping[str, Any],
         *,
+        marked: bool = True,
         duplicate_removal_column: str | None = None,
         begun: float = 0.0,
         announce: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._api, self._pool_id, self.body = api, pool_id, body
+        self._marks = marked
         self._column, self._begun, self._announce = duplicate_removal_column, begun, announce
         self._creations, self._submissions = self._retries(), self._retries()
         self._unanswered: ApiError | None = None  # of the last creation
@@ -94,7 +98,7 @@ class JobDestination:
                     return c.CreationUnknown()
                 self._creations.wait_or_raise(error)
             else:
-                self._creations = self._retries()
+                self._creations, self._submissions = self._retries(), self._retries()
                 _open.add(job.id)
                 self._delivered.add(job.id)
                 return c.Created(job.id)
@@ -137,10 +141,11 @@ class JobDestination:
     ) -> c.Submitted | c.NotSubmitted | c.SubmissionUnknown | c.SubmissionRejected:
         """Submit the job, once. A job that has left NEW is rejected with 400."""
         self._api.token.raise_if_cancelled()
+        rejections, self._rejections = self._rejections, 0
         try:
             self._api.execute_job(self._pool_id, job_id, duplicate_removal_column=self._column)
         except RateLimited as error:
-            self._rejections += 1
+            self._rejections = rejections + 1
             limit_for(self._api.url).rejected(error, self._rejections)
             return c.NotSubmitted()
         except (Conflict, BadRequest) as error:
@@ -172,7 +177,7 @@ class JobDestination:
 
     def cancel(
         self, token: CancelToken, job_id: str, *, may_run: bool
-    ) -> c.Cancelled | c.CancelFailed:
+    ) -> c.JobCancelled | c.CancelFailed:
         """Cancel a job under a token for clean-up; wait for its end if it `may_run`."""
         api = self._api.within(token)
         try:
@@ -182,7 +187,7 @@ class JobDestination:
                 state = wait_for(api, self._pool_id, job_id, timeout=CANCEL_WAIT_SECONDS).state
         except (CelonisFramesError, Cancelled) as error:
             return c.CancelFailed(error)
-        return c.Cancelled(state)
+        return c.JobCancelled(state)
 
     def find(self, job_id: str, payloads: Sequence[Payload]) -> c.Found:
         """The job of an earlier process, and other jobs with the push's mark."""
@@ -198,32 +203,50 @@ class JobDestination:
             for job in self._marked(self._api)
             if job.id != job_id and job.state != "CANCELED" and self._may_be_ours(job)
         ]
-        own = None if recorded is None else self._found(recorded, of_new=True)
+        own = None if recorded is None else self._found(recorded, listed_in_new=True)
         compared = any(job.checksums for job in (*others, *(() if own is None else (own,))))
         known = tuple(digests(p) if compared else frozenset() for p in payloads)
         return c.Found(own, tuple(others), known)
 
     def sweep(self, token: CancelToken, delivered: str, others: Sequence[str]) -> c.Swept:
-        """Cancel the `others`, and the jobs in NEW with the push's mark. Errors are only logged."""
-        api = self._api.within(token)
+        """Cancel those of the `others`, and of the jobs with the push's mark, that are in NEW.
+
+        Errors are only logged.
+        """
+        api, found = self._api.within(token), list(others)
         try:
-            found = [job.id for job in self._marked(api) if job.state == "NEW"]
-            for job_id in dict.fromkeys((*others, *found)):
-                if job_id != delivered:
-                    cancel(api, self._pool_id, job_id)
-                    _log.info("job %s was cancelled: it belongs to a push that has ended", job_id)
+            found += [job.id for job in self._marked(api) if job.state == "NEW"]
         except (CelonisFramesError, Cancelled) as error:
             _log.warning(
-                "a job for table %s may be left in NEW, without chunks, in pool %s (%s)",
+                "a job for table %s may be left in NEW in pool %s (%s)",
                 self.body.get("targetName"), self._pool_id, getattr(error, "message", "no time"),
             )  # fmt: skip
+        for job_id in dict.fromkeys(found):
+            if job_id != delivered:
+                self._cancel_left(api, job_id)
         return c.Swept()
+
+    def _cancel_left(self, api: DataPushApi, job_id: str) -> None:
+        try:
+            if api.job(self._pool_id, job_id, policy=cleanup_policy(api)).state == "NEW":
+                cancel(api, self._pool_id, job_id)
+                _log.info("job %s was cancelled: it belongs to a push that has ended", job_id)
+        except NotFound:
+            pass  # it was deleted
+        except (CelonisFramesError, Cancelled) as error:
+            _log.warning(
+                "job %s may be left in NEW in pool %s (%s)",
+                job_id, self._pool_id, getattr(error, "message", "no time"),
+            )  # fmt: skip
 
     def close(self) -> None:
         """The push has ended: its jobs are this process's no more."""
         _open.difference_update(self._delivered)
 
     def _marked(self, api: DataPushApi) -> list[Job]:
+        if not self._marks:
+            return []
+
         def is_marked(job: Job) -> bool:
             mark = all(job.raw.get(field) == self.body.get(field) for field in _MARK)
             return mark and job.id not in _open
@@ -239,10 +262,11 @@ class JobDestination:
             return True  # the server does not say
         return modified / 1000 > self._begun - CLOCK_SECONDS
 
-    def _found(self, job: Job, *, of_new: bool = False) -> c.FoundJob:
-        """The job, with its checksums if it has left NEW, or is in NEW and `of_new` is true."""
+    def _found(self, job: Job, *, listed_in_new: bool = False) -> c.FoundJob:
+        """The job, with its checksums if it has left NEW, or is in NEW and `listed_in_new`."""
         checksums: tuple[str | None, ...] = ()
-        if of_new is (job.state == "NEW"):
-            chunks = self._api.chunks(self._pool_id, job.id)
-            checksums = tuple(chunk.checksum for chunk in chunks)
+        if (job.state == "NEW") is listed_in_new:
+            with contextlib.suppress(NotFound):  # it was deleted
+                chunks = self._api.chunks(self._pool_id, job.id)
+                checksums = tuple(chunk.checksum for chunk in chunks)
         return c.FoundJob(job.id, job.state, checksums)

@@ -140,22 +140,24 @@ TABLE: tuple[Row, ...] = (
     Row(S.CHECKING, c.JobIs, None, do.fail_rejected, S.FAILING),
     # Was a chunk stored after the count?
     Row(S.LOOKING, c.Listed, when.has_surplus, do.retract, S.RETRACTING),
+    Row(S.LOOKING, c.Listed, when.may_be_listed, do.list_short, S.LOOKING),
+    Row(S.LOOKING, c.Listed, when.lacks_chunks, do.report_lacking, S.SWEEPING),
     Row(S.LOOKING, c.Listed, None, do.accept, S.SWEEPING),
     Row(S.LOOKING, c.Failed, None, do.accept, S.SWEEPING),
-    Row(S.RETRACTING, c.Cancelled, None, do.report_surplus, S.SWEEPING),
+    Row(S.RETRACTING, c.JobCancelled, None, do.report_surplus, S.SWEEPING),
     Row(S.RETRACTING, c.CancelFailed, None, do.report_surplus, S.SWEEPING),
     # A new job takes the place of one that is cancelled.
-    Row(S.REPLACING, c.Cancelled, when.last_was_cancelled, do.end_replacing, S.SWEEPING),
-    Row(S.REPLACING, c.Cancelled, when.was_cancelled, do.restart, S.CREATING),
-    Row(S.REPLACING, c.Cancelled, when.was_executed_as_wanted, do.look, S.LOOKING),
-    Row(S.REPLACING, c.Cancelled, None, do.report_maybe_executed, S.SWEEPING),
+    Row(S.REPLACING, c.JobCancelled, when.was_executed_as_wanted, do.look, S.LOOKING),
+    Row(S.REPLACING, c.JobCancelled, when.last_was_cancelled, do.end_replacing, S.SWEEPING),
+    Row(S.REPLACING, c.JobCancelled, when.was_cancelled, do.restart, S.CREATING),
+    Row(S.REPLACING, c.JobCancelled, None, do.report_maybe_executed, S.SWEEPING),
     Row(S.REPLACING, c.CancelFailed, when.may_run, do.report_maybe_executed, S.SWEEPING),
     Row(S.REPLACING, c.CancelFailed, when.no_jobs_left, do.end_replacing, S.SWEEPING),
     Row(S.REPLACING, c.CancelFailed, None, do.restart, S.CREATING),
     # An error ends the push, unless the job turns out to be executed.
-    Row(S.FAILING, c.Cancelled, when.was_executed_in_doubt, do.look, S.LOOKING),
-    Row(S.FAILING, c.Cancelled, when.was_executed, do.accept, S.SWEEPING),
-    Row(S.FAILING, c.Cancelled, None, do.note_cancelled, S.SWEEPING),
+    Row(S.FAILING, c.JobCancelled, when.was_executed_in_doubt, do.look, S.LOOKING),
+    Row(S.FAILING, c.JobCancelled, when.was_executed, do.accept, S.SWEEPING),
+    Row(S.FAILING, c.JobCancelled, None, do.note_cancelled, S.SWEEPING),
     Row(S.FAILING, c.CancelFailed, None, do.note_cancel_failed, S.SWEEPING),
     Row(S.FAILING, None, when.has_no_job, None, S.SWEEPING),
     # Jobs that were created without a response are cancelled.
@@ -175,12 +177,17 @@ TABLE: tuple[Row, ...] = (
     Row(S.QUEUEING, c.Failed, None, do.fail, S.FAILING),
     Row(S.SUBMITTING, c.Failed, None, do.fail, S.FAILING),
     Row(S.CHECKING, c.Failed, None, do.fail, S.FAILING),
+    Row(S.REPLACING, c.Failed, None, do.fail_cancelling, S.SWEEPING),
+    Row(S.FAILING, c.Failed, None, do.fail_cancelling, S.SWEEPING),
+    Row(S.RETRACTING, c.Failed, None, do.fail_cancelling, S.SWEEPING),
+    # Another process goes on with the push.
+    Row(S.SUBMITTING, c.TakenOver, None, do.end_taken_over, S.FAILED),
 )
 
 IGNORED = frozenset(
     (state, event)
-    for state in (S.REPLACING, S.FAILING, S.SWEEPING, S.RETRACTING, S.CREATING)
-    for event in (c.Uploaded, c.UploadUnknown, c.Failed, c.Woke)
+    for state in (S.REPLACING, S.FAILING, S.SWEEPING, S.CREATING)
+    for event in (c.Uploaded, c.UploadUnknown)
 )
 """What uploads may still report after they were told to end."""
 

@@ -43,7 +43,6 @@ class Finding(enum.Enum):
 
     SETTLED = "every upload is known to be stored or not"
     SHORT = "chunks that are or may be there are not in the list yet: read it again"
-    UNPROVEN = "the count fits, but the kind of the checksums must be known"
     AMBIGUOUS = "it cannot be determined which chunks the job holds"
 
 
@@ -105,9 +104,7 @@ def verify(
         return Reconciled(Finding.SETTLED)
     if has_repeats(listed):
         return Reconciled(Finding.AMBIGUOUS, reason=REPEATED)
-    if kind is ChecksumKind.UNKNOWN:
-        return Reconciled(Finding.UNPROVEN, reason=UNPROVABLE)
-    if kind is ChecksumKind.ARBITRARY:
+    if kind not in FOLLOWS_CONTENT:
         return Reconciled(Finding.AMBIGUOUS, reason=UNPROVABLE)
     return Reconciled(Finding.SETTLED)
 
@@ -159,7 +156,6 @@ def _present(unknown: Mapping[int, Digests], listed: Checksums) -> frozenset[int
 
 
 def _mismatch(listed: Checksums, acknowledged: int, unknown: int) -> str:
-    sent = f"{acknowledged + unknown:,} were sent"
-    if unknown:
-        sent += f", {unknown:,} of them without a response"
-    return f"the job holds {counted(len(listed), 'chunk')}, but {sent}"
+    without = f", {unknown:,} of them without a response" if unknown else ""
+    held = counted(len(listed), "chunk")
+    return f"the job holds {held}; sent: {acknowledged + unknown:,}{without}"

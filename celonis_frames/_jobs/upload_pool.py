@@ -103,6 +103,7 @@ class UploadPool:
         for thread in self._threads:
             while thread.is_alive() and not self._token.abandoned and time.monotonic() < end:
                 thread.join(POLL_SECONDS)
+        self.failure = None  # it holds the frames that raised it
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:

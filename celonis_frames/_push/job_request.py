@@ -11,6 +11,13 @@ from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 
+_MARK = "fallbackVarcharLength"
+
+
+def is_marked(options: PushOptions) -> bool:
+    """Whether the job has a random number as its mark, not a value of the caller's."""
+    return _MARK not in options.upload.job_options
+
 
 def job_body(
     frames: Sequence[PreparedFrame],
@@ -39,7 +46,7 @@ def job_body(
         "connectionId": connection_id,
         "keys": list(shown.layout.keys),
         "tableSchema": shown.layout.table_schema(shown.table, lengths),
-        "fallbackVarcharLength": secrets.randbelow(65_000 - MAX_TEXT_LENGTH) + MAX_TEXT_LENGTH + 1,
+        _MARK: secrets.randbelow(65_000 - MAX_TEXT_LENGTH) + MAX_TEXT_LENGTH + 1,
     }
     if options.upload.file_type == "CSV":
         body["csvParsingOptions"] = dict(CSV_OPTIONS)

@@ -27,7 +27,7 @@ from celonis_frames._formatting import counted
 from celonis_frames._jobs.delivery import Delivery, DeliveryResult, check_at_end, deliver
 from celonis_frames._jobs.polling import failure, timed_out, wait_for, within_timeout
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
-from celonis_frames._push.job_request import job_body
+from celonis_frames._push.job_request import is_marked, job_body
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.preparation import prepare
 from celonis_frames._push.prepared_frame import PreparedFrame
@@ -117,7 +117,12 @@ def push_prepared(
         progress = stack.enter_context(Progress(table, show=options.progress))
         stage = None
         if options.staging is not None:
-            manifest = Manifest(api.url, pool_id, duplicate_removal_column=options.deduplicate_by)
+            manifest = Manifest(
+                api.url,
+                pool_id,
+                duplicate_removal_column=options.deduplicate_by,
+                marked=is_marked(options),
+            )
             stage = Stage.begin(options.staging, manifest)
             stack.callback(stage.close)
         # 2. Read and check all rows; compare them with the table.
@@ -152,6 +157,7 @@ def push_prepared(
                     workers=workers,
                     duplicate_removal_column=options.deduplicate_by,
                     journal=stage,
+                    marked=is_marked(options),
                 )
                 with DeferredSignals(token, partial(open_job, pool_id, delivered)):
                     deliver(api, delivery, delivered, progress=progress, timings=timings)

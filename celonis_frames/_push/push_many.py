@@ -306,7 +306,12 @@ class _MultiPush:
         for push in self._pushes.values():
             if push.status is not None and push.table not in self.errors:
                 try:
-                    check_at_end(self._api, self._pool_id, push.delivered, push.status.state)
+                    check_at_end(
+                        self._api.within(self._token),
+                        self._pool_id,
+                        push.delivered,
+                        push.status.state,
+                    )
                     push.conclude()
                 except JobError as error:
                     self.errors[push.table] = error

@@ -95,6 +95,7 @@ def _resume(
                 manifest.lost_creations,
             ),
             begun=manifest.begun,
+            marked=manifest.marked,
         )
         with DeferredSignals(token, lambda: open_job(manifest.pool_id, delivered)):
             deliver(api, delivery, delivered, progress=progress, timings=timings)

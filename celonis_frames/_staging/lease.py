@@ -35,6 +35,9 @@ from celonis_frames.exceptions import ConfigError, UploadUncertain
 LEASE_SECONDS = 300.0
 """How long a lease holds unless it is renewed: longer than a network is usually down."""
 
+RELEASE_SECONDS = 2.0
+"""Time (s) for the thread that renews the lease to end."""
+
 _RENEWALS = 5
 """How often a lease is renewed before it would expire, so that some of them may fail."""
 
@@ -85,14 +88,14 @@ class StageLease:
         self._path = f"{folder}/{self._name}"
         self._pid = os.getpid()
         self._lock: Any = None  # of `filelock`, which is slow to import
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="celonis-lease", daemon=True)
         try:
             self._acquire()
+            self._thread.start()
         except BaseException:
             self._give_up()
             raise
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="celonis-lease", daemon=True)
-        self._thread.start()
 
     def check(self) -> None:
         """Check that no other process has taken over, as after a long sleep of this machine.
@@ -113,7 +116,7 @@ class StageLease:
         """Let others work on the stage. In a forked child this does nothing."""
         if os.getpid() == self._pid:
             self._stop.set()
-            self._thread.join()
+            self._thread.join(RELEASE_SECONDS)  # a daemon: it may wait for the filesystem
             self._give_up()
 
     def _acquire(self) -> None:

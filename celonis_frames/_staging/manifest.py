@@ -7,7 +7,7 @@ import json
 import re
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from celonis_frames._filesystem.errors import translate_filesystem_errors
 from celonis_frames._filesystem.files import write_atomically
@@ -21,6 +21,8 @@ FORMAT = 2
 
 _FILE_NAME = re.compile(r"\w[\w.-]*")
 """Names of chunks: a manifest must not lead to files outside its stage."""
+
+_CHUNK_FIELDS = {"name", "size", "rows", "deleted", "sha256"}
 
 StageState = Literal["writing", "creating", "uploading", "submitting"]
 
@@ -47,10 +49,19 @@ class Manifest:
     jobs: list[str] = field(default_factory=list)
     lost_creations: int = 0
     begun: float = field(default_factory=time.time)  # s since 1970
+    marked: bool = True  # whether jobs are known by the random number in their fields
     format: int = FORMAT
     library: str = __version__
 
     def __post_init__(self) -> None:
+        if self.state not in get_args(StageState) or type(self.workers) is not int:
+            raise ValueError("a state or number that was never written")
+        if self.workers < 1 or not all(isinstance(job, str) for job in (self.job_id, *self.jobs)):
+            raise ValueError("a job or number that was never written")
+        if self.state != "writing" and not isinstance(self.job["targetName"], str):
+            raise ValueError("no table")
+        if any(chunk.keys() != _CHUNK_FIELDS for chunk in self.chunks):
+            raise ValueError("fields of a chunk that were never written")
         if not all(_FILE_NAME.fullmatch(chunk["name"]) for chunk in self.chunks):
             raise ValueError("a chunk outside the stage")
 

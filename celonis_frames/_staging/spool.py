@@ -7,6 +7,7 @@ if all of them fit, of frames that are not free to read again.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
@@ -91,6 +92,7 @@ class ChunkSpool:
 
     def __init__(self, budget: MemoryBudget) -> None:
         self._budget, self._folder = budget, ""
+        self._pid = os.getpid()
 
     def put(self, chunk: Chunk) -> Chunk:
         """Keep a chunk; returns it, or the file it was written to.
@@ -107,6 +109,6 @@ class ChunkSpool:
             return write_chunk(LocalFileSystem(), self._folder, chunk, durable=False)
 
     def close(self) -> None:
-        """Remove the temporary folder."""
-        if self._folder:
+        """Remove the temporary folder. Not in a forked child, whose parent uses it."""
+        if self._folder and os.getpid() == self._pid:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -81,6 +82,7 @@ class Stage:
         self.folder, self.manifest = folder, manifest
         self.url = display_url(filesystem, folder)  # without secrets
         self.finished = False  # True when the push has ended: `close` then removes the stage
+        self._pid = os.getpid()
 
     @classmethod
     def begin(cls, url: str, manifest: Manifest) -> Self:
@@ -193,9 +195,9 @@ class Stage:
         return self.manifest.state != "writing" and not self.finished
 
     def close(self) -> None:
-        """Release the stage, and remove it unless it can be resumed."""
+        """Release the stage, and remove it unless it can be resumed. Not in a forked child."""
         self._lease.release()
-        if self.resumable:
+        if self.resumable or os.getpid() != self._pid:
             return
         try:
             if self._filesystem.exists(self.folder):

@@ -269,7 +269,7 @@ def test_a_surplus_chunk_in_a_submitted_job_is_reported(
     path = next(tmp_path.glob("stage/push-*/manifest.json"))
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps(manifest | {"chunks": []}))
-    with pytest.raises(exceptions.UploadUncertain, match="more chunks than the 0 that were sent"):
+    with pytest.raises(exceptions.UploadUncertain, match=r"more chunks than were sent \(0\)"):
         client.resume(stage)
     assert client.job("P", manifest["job_id"]).state == "CANCELED"
 

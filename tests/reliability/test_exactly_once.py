@@ -292,7 +292,9 @@ def test_an_upload_stored_after_the_last_count_is_never_done(
 
     monkeypatch.setattr(DataPushApi, "upload_chunk", uploading)
     monkeypatch.setattr(DataPushApi, "execute_job", executing)
-    with pytest.raises(exceptions.UploadUncertain, match="more chunks than the 1 that") as caught:
+    with pytest.raises(
+        exceptions.UploadUncertain, match=r"more chunks than were sent \(1\)"
+    ) as caught:
         client.push(FRAME.head(10), "P", table)
     assert ending in str(caught.value)
     assert _states(own) == ["CANCELED" if queued else "DONE"]

@@ -236,7 +236,7 @@ class Calls:
         if job.state == "RUNNING":
             self.read(1.0, lambda: self.cancelled(command), c.CancelFailed("unreachable"))
             return None
-        return c.Cancelled(job.state)
+        return c.JobCancelled(job.state)
 
     def sweep(self, command: c.Sweep) -> None:
         delay = max(0.0, command.at - self.world.now)

@@ -178,7 +178,7 @@ def _without(command: type, state: State | None = None) -> Callable[[Any, Any, A
 
 
 def _no_cancel(self: Process, _: c.Cancel) -> None:
-    self.read(0.0, lambda: c.Cancelled("CANCELED"), c.Failed("unreachable"))
+    self.read(0.0, lambda: c.JobCancelled("CANCELED"), c.Failed("unreachable"))
 
 
 def _no_sweep(self: Process, _: c.Sweep) -> None:

@@ -155,8 +155,8 @@ def _jobs(s: Schedule) -> str:
         shown = _KINDS.get(process.machine.kind)
         if shown and s.world.server.kind not in shown and not s.limits.beyond:
             return f"the checksums are taken to be {process.machine.kind.name}"
-        if process.probes > 1 and not s.limits.beyond:
-            return "the kind of checksums is asked for twice"
+        if process.probes > JOBS and not s.limits.beyond:
+            return "the kind of checksums is asked for again and again"
     return ""
 
 

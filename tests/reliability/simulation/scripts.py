@@ -19,7 +19,7 @@ def executed_by_others() -> None:
     machine = machines.DeliveryMachine(uploads=1, recorded=Recorded(State.UPLOADING, "j1", ("j1",)))
     found = c.Found(c.FoundJob("j1", "NEW"), (), DIGESTS)
     _feed(machine, 0.0, c.Start(), found)
-    _feed(machine, 15.0, c.Woke(), found, c.Listed(("d1", "d2", "d2")), c.Cancelled("DONE"))
+    _feed(machine, 15.0, c.Woke(), found, c.Listed(("d1", "d2", "d2")), c.JobCancelled("DONE"))
     _feed(machine, 30.0, c.Swept())
     _expect(machine.verdict is Verdict.MAYBE_EXECUTED and machine.state is State.FAILED)
 
@@ -34,7 +34,7 @@ def submitted_in_doubt() -> None:
 def executed_after_an_error() -> None:
     """The state of a submitted job cannot be read, and it was executed: it is counted again."""
     machine = _submitting_in_doubt()
-    _feed(machine, 18.0, c.SubmissionUnknown("500"), c.Failed("403"), c.Cancelled("DONE"))
+    _feed(machine, 18.0, c.SubmissionUnknown("500"), c.Failed("403"), c.JobCancelled("DONE"))
     _expect(machine.state is State.LOOKING)
     _feed(machine, 19.0, c.Listed(("d1", "d1")), c.CancelFailed("400"))
     _expect(machine.verdict is Verdict.SURPLUS)
@@ -65,7 +65,7 @@ def counted() -> None:
         (ChecksumKind.DIGEST, ("d1", "d1"), Finding.AMBIGUOUS),
         (ChecksumKind.DIGEST, ("d1", None), Finding.AMBIGUOUS),
         (ChecksumKind.CONTENT, ("x1", "x2"), Finding.SETTLED),
-        (ChecksumKind.UNKNOWN, ("x1", "x2"), Finding.UNPROVEN),
+        (ChecksumKind.UNKNOWN, ("x1", "x2"), Finding.AMBIGUOUS),
         (ChecksumKind.ARBITRARY, ("a1", "a2"), Finding.AMBIGUOUS),
         (ChecksumKind.UNKNOWN, ("x1", "x2", "x3"), Finding.AMBIGUOUS),
     ):

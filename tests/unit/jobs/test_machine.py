@@ -24,8 +24,9 @@ EVENTS: dict[type, Any] = {
     c.SlotReserved: c.SlotReserved(), c.Submitted: c.Submitted(),
     c.NotSubmitted: c.NotSubmitted(), c.SubmissionUnknown: c.SubmissionUnknown("500"),
     c.SubmissionRejected: c.SubmissionRejected("400", temporary=False), c.JobIs: c.JobIs("NEW"),
-    c.Cancelled: c.Cancelled("CANCELED"), c.CancelFailed: c.CancelFailed("500"),
+    c.JobCancelled: c.JobCancelled("CANCELED"), c.CancelFailed: c.CancelFailed("500"),
     c.Swept: c.Swept(), c.Refuted: c.Refuted(), c.Failed: c.Failed("error"),
+    c.TakenOver: c.TakenOver("lease"),
 }  # fmt: skip
 
 WAITS_FOR = {
@@ -37,12 +38,13 @@ WAITS_FOR = {
     State.SETTLING: "Woke Failed",
     State.COUNTING: "Listed Failed",
     State.QUEUEING: "SlotReserved Failed",
-    State.SUBMITTING: "Submitted NotSubmitted SubmissionUnknown SubmissionRejected Failed",
+    State.SUBMITTING: "Submitted NotSubmitted SubmissionUnknown SubmissionRejected TakenOver "
+    "Failed",
     State.CHECKING: "JobIs Failed",
     State.LOOKING: "Listed Failed",
-    State.RETRACTING: "Cancelled CancelFailed",
-    State.REPLACING: "Cancelled CancelFailed",
-    State.FAILING: "Cancelled CancelFailed",
+    State.RETRACTING: "JobCancelled CancelFailed Failed",
+    State.REPLACING: "JobCancelled CancelFailed Failed",
+    State.FAILING: "JobCancelled CancelFailed Failed",
     State.SWEEPING: "Swept Failed",
     State.DELIVERED: "",
     State.FAILED: "",
@@ -132,7 +134,7 @@ def test_chunks_of_others_are_sent_again_for_other_fields() -> None:
     machine.handle(c.Uploaded(1), 0.0)
     assert machine.handle(c.Refuted(), 0.0) == [c.StopUploads(), c.Cancel("j1")]
     assert machine.handle(c.Uploaded(2), 0.0) == []  # it may still report
-    commands = machine.handle(c.Cancelled("CANCELED"), 0.0)
+    commands = machine.handle(c.JobCancelled("CANCELED"), 0.0)
     assert commands == [c.Record(State.CREATING), c.Restart(), c.Create()]
     machine.handle(c.Created("j2"), 0.0)
     assert machine.handle(c.ChunkReady(1), 0.0)[0] == c.Send(1)
