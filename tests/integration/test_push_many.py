@@ -299,7 +299,11 @@ def test_rows_are_counted_after_each_job(server: Any, connection: Celonis, table
         del server._catalog.count
     assert f"'{names[1]}', one of 1" in _notes(caught.value)
     assert f"These tables were pushed: {names[0]}." in _notes(caught.value)
-    statuses = connection.push_many(frames, POOL, verify="rows", wait=False)
+    server.faults.slow_jobs(running=1.0)
+    try:
+        statuses = connection.push_many(frames, POOL, verify="rows", wait=False)
+    finally:
+        server.faults.slow_jobs()
     for status in statuses.values():
         assert "not waited for" in " ".join(status.wait().warnings)
 
