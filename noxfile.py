@@ -108,6 +108,13 @@ def simulation(session: nox.Session) -> None:
 
 
 @nox.session
+def storages(session: nox.Session) -> None:
+    """Staging and frames on real FTP, SFTP, S3 and WebDAV servers, in their own environment."""
+    _install_project(session, "storages")
+    session.run("pytest", "-n", "2", "tests/storages", *session.posargs)
+
+
+@nox.session
 def bare(session: nox.Session) -> None:
     """Without any extra a plan works, and `celonis_frames.local` says which extra it needs."""
     session.install(".")

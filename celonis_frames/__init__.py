@@ -15,6 +15,7 @@ from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._client import Celonis
 from celonis_frames._connect import connect
 from celonis_frames._functions import changes, delete, plan, push, push_many, resume
+from celonis_frames._http.auth import Secret
 from celonis_frames._http.transport import Timeouts
 from celonis_frames._push.plan import PushPlan
 from celonis_frames._push.status import PushStatus
@@ -33,6 +34,7 @@ __all__ = [
     "OAuth2",
     "PushPlan",
     "PushStatus",
+    "Secret",
     "Timeouts",
     "Upload",
     "__version__",

@@ -25,6 +25,7 @@ from celonis_frames._push.options import (
     Verify,
     parse_progress,
     parse_staging,
+    parse_storage_options,
 )
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.plan import PushPlan, plan_frame
@@ -214,6 +215,7 @@ class Celonis:
         infinity: Literal["error", "null"] = "error",
         times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -270,6 +272,10 @@ class Celonis:
         The way:
             staging: An fsspec URL. All chunks are written there before the first is sent, so that
                 the frame is read once, and `resume` can finish a push that a crash interrupted.
+            storage_options: fsspec's options for the URLs of `frame` and `staging`, such as
+                ``{"key": …, "secret": …}`` for S3; values may be `Secret`. Local paths get none.
+                Options for one protocol only may stand under its name: ``{"sftp": {…}}``. They are
+                in no file: `resume` takes them again.
             wait: Wait until the job ends; False returns once it is submitted.
             timeout: Seconds for the whole push, all calls and the reading of the frame included. If
                 it passes before the submission, the job is cancelled, which may take 5 seconds
@@ -316,6 +322,7 @@ class Celonis:
         infinity: Literal["error", "null"] = "error",
         times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -371,6 +378,7 @@ class Celonis:
         infinity: Literal["error", "null"] = "error",
         times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -418,6 +426,7 @@ class Celonis:
         binary: Literal["error", "hex", "base64"] = "error",
         times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -461,6 +470,7 @@ class Celonis:
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] = "error",
         times: Literal["utc", "local"] = "utc",
+        storage_options: Mapping[str, Any] | None = None,
         upload: Upload | UploadSettings | None = None,
     ) -> PushPlan:
         """Reports what `push` would do with the same parameters; sends nothing.
@@ -486,6 +496,7 @@ class Celonis:
         self,
         staging: str | os.PathLike[str],
         *,
+        storage_options: Mapping[str, Any] | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -500,6 +511,7 @@ class Celonis:
 
         Args:
             staging: The fsspec URL that was given to `push`, or one push's own folder in it.
+            storage_options: As for `push`: fsspec's options for the URL.
             wait: As for `push`.
             timeout: Seconds for all of them; as for `push`.
             progress: As for `push`.
@@ -521,6 +533,7 @@ class Celonis:
         return resume_staged(
             connected._api,
             parse_staging("staging", staging) or "",
+            storage_options=parse_storage_options("storage_options", storage_options),
             wait=wait,
             timeout=timeout,
             progress=shown,

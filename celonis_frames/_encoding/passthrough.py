@@ -21,7 +21,7 @@ from celonis_frames._encoding.chunk_sizer import (
 )
 from celonis_frames._encoding.codecs import CODECS
 from celonis_frames._filesystem.files import BLOCK_BYTES, read_verified_blocks
-from celonis_frames._filesystem.filesystems import display_url, filesystem_for_thread
+from celonis_frames._filesystem.filesystems import borrowed_filesystem, display_url
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.parquet_footer import ParquetFile, translate_errors
@@ -52,11 +52,12 @@ class PassthroughChunk(FileChunk):
             FrameError: The file was changed, or can no longer be read.
         """
         shown = display_url(self.filesystem, self.path)
-        with translate_errors(Location(self.filesystem, self.path)):
-            # Few filesystems allow calls from several threads, as of those that upload and read.
+        location = Location(self.filesystem, self.path)
+        with translate_errors(location), borrowed_filesystem(self.filesystem) as filesystem:
             yield from read_verified_blocks(
-                filesystem_for_thread(self.filesystem),
+                filesystem,
                 self.path,
+                self.size,
                 self.sha256,
                 f"The Parquet file {shown} was changed after it was validated. Push again when "
                 "nothing writes to it.",

@@ -6,16 +6,66 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames.exceptions import FrameError
 
 BLOCK_BYTES = 1_048_576
 """Bytes of a block when files are read or kept in memory: larger ones are no faster."""
+
+PRIVATE = 0o600
+"""The permissions of a file for its owner only."""
+
+
+def list_names(filesystem: Any, folder: str) -> list[str]:
+    """The names of what is in a folder, as they are now.
+
+    Some filesystems list paths and others bare names, some also the folder itself.
+    """
+    filesystem.invalidate_cache()
+    paths = (str(path).rstrip("/") for path in filesystem.ls(folder, detail=False))
+    names = {path.rpartition("/")[2] for path in paths if path.strip("/") != folder.strip("/")}
+    return sorted(names - {""})
+
+
+def join_path(folder: str, name: str) -> str:
+    """The path of what has this name in a folder."""
+    return f"{folder.rstrip('/')}/{name}" if folder else name
+
+
+def make_folder(filesystem: Any, folder: str) -> None:
+    """Make a folder with those above it; on a local filesystem it is for its owner only."""
+    if not isinstance(filesystem, LocalFileSystem):
+        filesystem.makedirs(folder)
+        return
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    Path(folder).mkdir(mode=0o700)
+
+
+def remove_files(filesystem: Any, paths: Sequence[str]) -> None:
+    """Remove files; stores that can take many in one request get them so."""
+    if isinstance(filesystem, AsyncFileSystem):
+        if paths:
+            filesystem.rm(list(paths))
+        return
+    for path in paths:
+        filesystem.rm_file(path)
+
+
+def open_new(filesystem: Any, path: str) -> Any:
+    """A new file; on a local filesystem it is for its owner only."""
+    if isinstance(filesystem, LocalFileSystem):
+        return open(path, "wb", opener=_open_private)  # Path.open has no opener
+    return filesystem.open(path, "wb")
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, PRIVATE)
 
 
 def write_atomically(filesystem: Any, path: str, data: bytes, *, durable: bool = False) -> None:
@@ -28,7 +78,7 @@ def write_atomically(filesystem: Any, path: str, data: bytes, *, durable: bool =
         return
     new = Path(path).with_name(f"new-{uuid.uuid4().hex}")
     try:
-        with new.open("wb") as file:
+        with open_new(filesystem, str(new)) as file:
             file.write(data)
             if durable:
                 sync_file(file)
@@ -57,14 +107,20 @@ def sync_folder(folder: str | Path) -> None:
             os.close(number)
 
 
-def read_verified_blocks(filesystem: Any, path: str, sha256: str, changed: str) -> Iterator[bytes]:
+def read_verified_blocks(
+    filesystem: Any, path: str, size: int, sha256: str, changed: str
+) -> Iterator[bytes]:
     """A file's bytes in blocks; the last one only if the whole file has the digest.
+
+    `size` is what the file should have.
 
     Raises:
         FrameError: The file has another digest; `changed` is its message.
     """
     digest, held = hashlib.sha256(), b""
-    with filesystem.open(path, "rb") as file:
+    # S3 would be asked for the size first.
+    known = {"size": size} if "s3" in filesystem.protocol else {}
+    with filesystem.open(path, "rb", **known) as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
             if held:

@@ -17,6 +17,12 @@ _MIN_SECRET = 4
 """Characters of the shortest secret that is masked in a message: shorter ones are in any word."""
 
 
+class RevealedSecret(str):
+    """A string that is masked in messages whatever option it is the value of."""
+
+    __slots__ = ()
+
+
 def mask_url(url: object) -> str:
     """A URL without user, password and query."""
     # A chain such as simplecache::s3://… holds several URLs.
@@ -44,13 +50,18 @@ def _mask_one(url: str) -> str:
 
 def secrets_of(filesystem: Any, url: str = "") -> frozenset[str]:
     """The users, passwords, keys and tokens of a filesystem's options and of a URL."""
-    found = set(_secrets(getattr(filesystem, "storage_options", None) or {}, secret=False))
+    found = set(secret_values(getattr(filesystem, "storage_options", None) or {}))
     for part in CHAINED.split(url) if mask_url(url) != url else ():
         rest = part.partition("://")[2]
         login, query = rest.rpartition("@")[0], rest.partition("?")[2]
         pieces = (login, query, *login.split(":", 1))
         found.update(piece for piece in pieces if len(piece) >= _MIN_SECRET)
     return frozenset(found)
+
+
+def secret_values(options: Mapping[str, Any]) -> frozenset[str]:
+    """The users, passwords, keys and tokens among the options of a filesystem."""
+    return frozenset(_secrets(options, secret=False))
 
 
 def _secrets(value: Any, *, secret: bool) -> Iterator[str]:
@@ -60,6 +71,8 @@ def _secrets(value: Any, *, secret: bool) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _secrets(inner, secret=secret)
+    elif isinstance(value, RevealedSecret):
+        yield str(value)
     elif secret and isinstance(value, str) and len(value) >= _MIN_SECRET:
         yield value
 

@@ -46,10 +46,10 @@ def _spelled_elsewhere(path: str) -> str | None:
         return f"a path of Windows, which this system has not: write {right!r} if it is there"
     if mark and scheme == "dbfs":
         return f"a path of Spark on Databricks: write '/dbfs/{rest}' for the same file"
-    if mark and scheme in fsspec.available_protocols() and scheme not in _LOCAL:
+    if mark and scheme in fsspec.available_protocols() and scheme not in LOCAL:
         return f"no URL: write {mask_url(f'{scheme}://{rest}')!r}"
     return None
 
 
-_LOCAL = {"data", "file", "local"}
+LOCAL = {"data", "file", "local"}
 """Protocols after which fsspec does not ask for two slashes."""

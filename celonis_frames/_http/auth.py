@@ -29,7 +29,11 @@ class Unpicklable:
 
 
 class Secret(Unpicklable):
-    """A string that no repr shows, and so no traceback with locals."""
+    """A string that no repr shows, and so no traceback with locals.
+
+    Args:
+        value: The string, such as a password for ``storage_options=``.
+    """
 
     __slots__ = ("_value",)
 

@@ -47,6 +47,8 @@ from celonis_frames._jobs.timeouts import ended_call, timeout_of
 from celonis_frames._jobs.upload_pool import UploadPool, UploadProgress
 from celonis_frames.exceptions import ApiError, CelonisFramesError, JobTimeout, UploadUncertain
 
+ANNOUNCED_SECONDS = 1.0
+"""Shortest wait (s) for earlier calls that is logged and shown."""
 POLL_SECONDS = 0.1
 """Longest wait for an event at a time, so that a cancellation is noticed soon."""
 
@@ -559,7 +561,11 @@ class _Shell:
             return c.Failed(error)
 
     def sleep(self, command: c.Sleep) -> Any:
-        self._api.token.sleep(max(0.0, command.until - time.monotonic()))
+        seconds = max(0.0, command.until - time.monotonic())
+        if seconds >= ANNOUNCED_SECONDS:
+            _log.info("waiting %.0f s: an earlier call may still take effect", seconds)
+            self._progress.stage(f"waiting {seconds:.0f} s")
+        self._api.token.sleep(seconds)
         self._raise_if_interrupted()
         return c.Woke()
 

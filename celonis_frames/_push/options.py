@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES
+from celonis_frames._filesystem.masking import RevealedSecret
 from celonis_frames._formatting import shown
+from celonis_frames._http.auth import Secret
 from celonis_frames._push.option_fields import flag, instance, one_of, option, parsed
 from celonis_frames._push.upload import Upload
 from celonis_frames._schema.conversion_options import (
@@ -114,6 +116,30 @@ def parse_staging(name: str, value: Any) -> str | None:
     return None if value is None else os.fspath(value)
 
 
+def parse_storage_options(name: str, value: Any) -> Mapping[str, Any] | None:
+    """Options of fsspec, each `Secret` revealed; None stays None.
+
+    Raises:
+        ConfigError: It is no mapping of names.
+    """
+    form = f'{name}= must be a mapping of fsspec\'s options, such as {{"key": …, "secret": …}}.'
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ConfigError(form)  # without the value, which may be a secret
+    return {key: _revealed(inner) for key, inner in value.items()}
+
+
+def _revealed(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return RevealedSecret(value.reveal())
+    if isinstance(value, Mapping):
+        return {key: _revealed(inner) for key, inner in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_revealed, value))
+    return value
+
+
 def _upload(_: str, value: Any) -> Upload:
     return value if isinstance(value, Upload) else Upload().changed(value)
 
@@ -173,6 +199,9 @@ class PushOptions:
             "parse": parse_staging,
             "cli": {"help": "fsspec URL to write the chunks to first"},
         },
+    )
+    storage_options: Mapping[str, Any] | None = field(
+        default=None, repr=False, metadata={"parse": parse_storage_options, "cli": None}
     )
     wait: bool = option(
         True, flag, "return once the job is submitted", action="store_true", flag="--no-wait"
@@ -244,6 +273,7 @@ class PushOptions:
             index=self.index,
             wide=conversion.takes_wide_integers,
             local=self.times == "local",
+            storage_options=self.storage_options,
             encode=object_encoder(conversion) if self.nested == "json" else None,
         )
 

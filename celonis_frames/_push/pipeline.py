@@ -123,7 +123,7 @@ def push_prepared(
                 duplicate_removal_column=options.deduplicate_by,
                 marked=is_marked(options),
             )
-            stage = Stage.begin(options.staging, manifest)
+            stage = Stage.begin(options.staging, manifest, options.storage_options)
             stack.callback(stage.close)
         # 2. Read and check all rows; compare them with the table.
         progress.stage("checking")

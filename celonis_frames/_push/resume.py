@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Any
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
+from celonis_frames._filesystem.filesystems import close_filesystem
 from celonis_frames._jobs.commands import State
 from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
 from celonis_frames._jobs.delivery_state import Recorded
@@ -26,14 +29,20 @@ from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameErro
 
 
 def resume_staged(
-    api: DataPushApi, staging: str, *, wait: bool, timeout: float | None, progress: bool | None
+    api: DataPushApi,
+    staging: str,
+    *,
+    storage_options: Mapping[str, Any] | None,
+    wait: bool,
+    timeout: float | None,
+    progress: bool | None,
 ) -> list[PushStatus]:
     """Finish every push that is staged at a URL. See `celonis_frames.resume`.
 
     Raises:
         ConfigError, FrameError, ApiError, JobError: As `celonis_frames.resume`.
     """
-    filesystem, folders = find_stages(staging)
+    filesystem, folders = find_stages(staging, storage_options)
     statuses: list[PushStatus] = []
     errors: list[CelonisFramesError] = []
     with limit(None, time.monotonic(), timeout) as token:
@@ -46,6 +55,7 @@ def resume_staged(
                     statuses.append(_resume(api, token, stage, wait, progress))
             except CelonisFramesError as error:
                 errors.append(error)
+    close_filesystem(filesystem)
     if errors:
         for other in errors[1:]:
             errors[0].add_note(f"Another stage: {other}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Self
 
@@ -55,14 +55,14 @@ class ParquetFiles:
             )
 
     @classmethod
-    def find(cls, paths: Sequence[Any]) -> Self:
-        """The files at some paths, URLs or globs, in order.
+    def find(cls, paths: Sequence[Any], options: Mapping[str, Any] | None = None) -> Self:
+        """The files at some paths, URLs or globs, in order; `options` are those of fsspec.
 
         Raises:
             FrameError: There is none, one is no Parquet file, their columns differ, or their times
                 cannot be read without changing one.
         """
-        locations, repeated = find_files(paths)
+        locations, repeated = find_files(paths, options)
         found = cls(read_footers(locations, "us"))
         times = find_times(found._int96_files(), found._batch_rows)
         if times.best_unit == "ns":

@@ -18,15 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import fsspec
 from fsspec.core import OpenFile
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from celonis_frames._ca_bundle import https_options
 from celonis_frames._filesystem.errors import translate_filesystem_errors
-from celonis_frames._filesystem.filesystems import display_url
-from celonis_frames._filesystem.masking import mask_url, secrets_of
+from celonis_frames._filesystem.filesystems import display_url, url_to_filesystem
+from celonis_frames._filesystem.masking import mask_url, secret_values, secrets_of
 from celonis_frames._filesystem.spelling import check_spelling
 from celonis_frames._sources.hive import Constants, constants, is_partition, partition_of
 from celonis_frames._sources.table_formats import check_above, check_below
@@ -163,11 +161,15 @@ def _has_filesystem(path: Any) -> bool:
     return isinstance(path, OpenFile) or all(hasattr(type(path), name) for name in names)
 
 
-def find_files(paths: Sequence[Any]) -> tuple[list[Location], list[Location]]:
+def find_files(
+    paths: Sequence[Any], options: Mapping[str, Any] | None = None
+) -> tuple[list[Location], list[Location]]:
     """The files that some paths mean, in order, each in its own filesystem; those given repeatedly.
 
     A file that a folder or a glob and another path mean is found once, where it comes first. A path
     that names one file is taken as often as it is given.
+
+    `options` are those of fsspec for URLs.
 
     Raises:
         FrameError: A path means no file, cannot be read, or is the folder of a table.
@@ -177,7 +179,7 @@ def find_files(paths: Sequence[Any]) -> tuple[list[Location], list[Location]]:
     known: dict[tuple[Any, str], bool] = {}  # whether only paths that name it mean a file
     repeated: dict[tuple[Any, str], Location] = {}
     for path in paths:
-        given = _resolve(path)
+        given = _resolve(path, options)
         found = given.files()
         is_named = [file.path for file in found] == [given.path]
         for file in found:
@@ -241,7 +243,7 @@ def _finds(folder: str, path: str, *, hidden: bool = False) -> bool:
     return hidden or not any(_is_hidden(name, ()) for name in inner.relative_to(outer).parts)
 
 
-def _resolve(path: Any) -> _Given:
+def _resolve(path: Any, options: Mapping[str, Any] | None) -> _Given:
     """A path of the user's, with its filesystem."""
     if _has_filesystem(path):
         text = path.path if isinstance(path, OpenFile) else str(path)
@@ -258,20 +260,22 @@ def _resolve(path: Any) -> _Given:
     text = os.fspath(path)
     shown = mask_url(text)
     check_spelling(text, FrameError)
-    with _translate_errors(text):
-        filesystem, name = fsspec.core.url_to_fs(text, **https_options(text))
+    with _translate_errors(text, options):
+        filesystem, name = url_to_filesystem(text, options)
     return _Given(
-        filesystem, str(name), shown, secrets_of(filesystem, text), _parts_above(filesystem, text)
+        filesystem, name, shown, secrets_of(filesystem, text), _parts_above(filesystem, text)
     )
 
 
-def _translate_errors(url: str) -> contextlib.AbstractContextManager[None]:
+def _translate_errors(
+    url: str, options: Mapping[str, Any] | None = None
+) -> contextlib.AbstractContextManager[None]:
     """Raises what finding the filesystem of a URL raises as a `FrameError`."""
     shown = mask_url(url)
     return translate_filesystem_errors(
         f"{shown} cannot be read",
         kind=FrameError,
-        secrets=secrets_of(None, url),
+        secrets=secrets_of(None, url) | secret_values(options or {}),
         quotes_url=shown != url,
     )
 

@@ -120,7 +120,7 @@ def _read_arrow(frame: Any, options: ReadOptions) -> Source:
         return _chosen(_read_stream(frame, "pyarrow RecordBatchReader"), options)
     paths = frame if isinstance(frame, list | tuple) else [frame]
     if paths and all(path_of(path) is not None for path in paths):
-        return _chosen(_read_files(paths), options)
+        return _chosen(_read_files(paths, options), options)
     if hasattr(frame, "__arrow_c_stream__"):
         return _read_capsule(frame, options)
     if isinstance(frame, Iterable) and not isinstance(frame, bytes | bytearray | dict | set):
@@ -199,7 +199,7 @@ def _read_iterable(frames: Iterable[Any], options: ReadOptions) -> Source:
     if path_of(first) is not None:
         rest = list(iterator)
         if all(path_of(path) is not None for path in rest):
-            return _chosen(_read_files([first, *rest]), options)
+            return _chosen(_read_files([first, *rest], options), options)
         iterator = iter(rest)
     head = _read(first, options)
     repeated = [head.repeated_hours]
@@ -219,8 +219,8 @@ def _read_iterable(frames: Iterable[Any], options: ReadOptions) -> Source:
     )  # fmt: skip
 
 
-def _read_files(paths: Sequence[Any]) -> Source:
-    found = ParquetFiles.find(paths)
+def _read_files(paths: Sequence[Any], options: ReadOptions) -> Source:
+    found = ParquetFiles.find(paths, options.storage_options)
     rows = sum(file.rows for file in found.files)
     return Source(
         "Parquet files", found.schema, rows, True, False, found.batches, found.notes, files=found

@@ -23,6 +23,7 @@ class ReadOptions:
             example. Then the columns of several frames need not be 64-bit integers.
         local: Times with a zone become the local time of that zone, without a zone.
         encode: Returns Python dicts or lists as JSON; None if such columns are rejected.
+        storage_options: Those of fsspec for URLs.
         choose: Returns the columns to read by the names of all; the others may have any name and
             type. None reads all.
     """
@@ -31,6 +32,7 @@ class ReadOptions:
     wide: Callable[[str], bool] = lambda _: False
     local: bool = False
     encode: Callable[[Iterable[Any]], list[str]] | None = None
+    storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
     choose: Callable[[list[str]], list[str]] | None = None
 
 

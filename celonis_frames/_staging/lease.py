@@ -5,7 +5,8 @@ when the process ends, however it ends.
 
 On every filesystem a process also has a lease: a file in the stage, which a thread of its own
 rewrites long before it expires. A process writes its lease first and then looks for others: of two
-that start at the same time at least one sees the other's lease and backs off.
+that start at the same time at least one sees the other's lease and backs off. A lease that is
+listed but cannot be read counts.
 
 A process takes a stage if the lock is free, and every other lease has expired or is known to be of
 a dead process: one that held, on this machine, the lock that this process holds now. Where there is
@@ -28,8 +29,8 @@ from typing import Any, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._filesystem.files import write_atomically
-from celonis_frames._filesystem.filesystems import clone_filesystem, display_url
+from celonis_frames._filesystem.files import PRIVATE, join_path, list_names, write_atomically
+from celonis_frames._filesystem.filesystems import borrowed_filesystem, display_url
 from celonis_frames.exceptions import ConfigError, UploadUncertain
 
 LEASE_SECONDS = 300.0
@@ -42,7 +43,7 @@ _RENEWALS = 5
 """How often a lease is renewed before it would expire, so that some of them may fail."""
 
 _PREFIX = "lease-"
-_LOCK_NAME = "lock"
+LOCK = "lock"
 
 _held: set[str] = set()
 """Names of this process's leases: a file that could not be removed is no lease."""
@@ -77,21 +78,22 @@ def _removal_of(folder: str) -> Iterator[Callable[[], bool]]:
 class StageLease:
     """The right to work on the stage in a folder, until `release`.
 
+    In a `new` folder, which no other process can know yet, no other lease is searched for.
+
     Raises:
         ConfigError: Another process works on it.
     """
 
-    def __init__(self, filesystem: Any, folder: str) -> None:
-        # Not every filesystem can be used by two threads: FTP has one connection for all.
-        self._filesystem, self._folder = clone_filesystem(filesystem), folder
+    def __init__(self, filesystem: Any, folder: str, *, new: bool = False) -> None:
+        self.filesystem, self._folder = filesystem, folder
         self._name = f"{_PREFIX}{uuid.uuid4().hex}"
-        self._path = f"{folder}/{self._name}"
+        self._path = join_path(folder, self._name)
         self._pid = os.getpid()
         self._lock: Any = None  # of `filelock`, which is slow to import
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="celonis-lease", daemon=True)
         try:
-            self._acquire()
+            self._acquire(new=new)
             self._thread.start()
         except BaseException:
             self._give_up()
@@ -103,59 +105,81 @@ class StageLease:
         Raises:
             UploadUncertain: One has.
         """
-        # The others first: that reads the folder again instead of a cached listing.
-        if any(lease.holds for lease in self._others()) or not self._filesystem.exists(self._path):
+        names = list_names(self.filesystem, self._folder)
+        if self._name not in names or any(lease.holds for lease in self._others(names)):
             raise UploadUncertain(
                 "Another process has taken over the push staged at "
-                f"{display_url(self._filesystem, self._folder)}: nothing was executed from here. "
+                f"{display_url(self.filesystem, self._folder)}: nothing was executed from here. "
                 "Check the push there.",
                 job_id="",
             )
 
+    def stop(self) -> None:
+        """End the renewals: the lease holds for some minutes more."""
+        self._stop.set()
+        self._thread.join(RELEASE_SECONDS)  # a daemon: it may wait for the filesystem
+
     def release(self) -> None:
         """Let others work on the stage. In a forked child this does nothing."""
         if os.getpid() == self._pid:
-            self._stop.set()
-            self._thread.join(RELEASE_SECONDS)  # a daemon: it may wait for the filesystem
+            self.stop()
             self._give_up()
 
-    def _acquire(self) -> None:
-        locked_by_another = False
-        if isinstance(self._filesystem, LocalFileSystem) and Path(self._folder).is_dir():
-            from filelock import FileLock, Timeout  # noqa: PLC0415
-
-            # Any thread may release it. Only a lock that the kernel frees is of use.
-            path = f"{self._folder}/{_LOCK_NAME}"
-            lock = FileLock(path, thread_local=False, fallback_to_soft=False)
-            try:
-                with _removal_of(self._folder) as removed:
-                    lock.acquire(blocking=False)
-                    if removed():
-                        # Its push was finished just now, and locking has made the folder again.
-                        lock.release(force=True)
-                        Path(path).unlink(missing_ok=True)
-                        Path(self._folder).rmdir()
-                        raise FileNotFoundError(self._folder)
-                self._lock = lock
-            except Timeout:
-                locked_by_another = True
-            except (OSError, NotImplementedError):
-                pass  # this filesystem has no locks: the leases decide
+    def _acquire(self, *, new: bool) -> None:
+        locked_by_another = not self._lock_folder()
         if not locked_by_another:
             _held.add(self._name)
-            self._renew()
-        others = self._others()
+            self._renew(self.filesystem)
+            if new:
+                return
+        names = list_names(self.filesystem, self._folder)
+        others = self._others(names)
         if locked_by_another or any(lease.holds for lease in others):
             others.sort(key=lambda lease: not lease.holds)
             holder = f" ({others[0].holder})" if others else ""
             raise ConfigError(
-                f"{display_url(self._filesystem, self._folder)} is being pushed by another process"
+                f"{display_url(self.filesystem, self._folder)} is being pushed by another process"
                 f"{holder}: wait until it ends. A process that was killed on another machine, or "
                 "that staged on a remote filesystem, holds it for up to "
                 f"{LEASE_SECONDS / 60:.0f} minutes."
             )
+        if self._lock is None and self._name not in names:
+            raise ConfigError(
+                f"The folder {display_url(self.filesystem, self._folder)} does not list a file "
+                "that was just written there: it cannot be seen whether another process works on "
+                "the push. Try again when the storage shows what is written."
+            )
         for lease in others:
             self._remove(lease.path)
+
+    def _lock_folder(self) -> bool:
+        """Lock the folder, where that is possible; return False if another process has locked it.
+
+        Raises:
+            FileNotFoundError: Its push was finished just now.
+        """
+        if not (isinstance(self.filesystem, LocalFileSystem) and Path(self._folder).is_dir()):
+            return True
+        from filelock import FileLock, Timeout  # noqa: PLC0415
+
+        # Any thread may release it. Only a lock that the kernel frees is of use.
+        path = join_path(self._folder, LOCK)
+        lock = FileLock(path, mode=PRIVATE, thread_local=False, fallback_to_soft=False)
+        try:
+            with _removal_of(self._folder) as removed:
+                lock.acquire(blocking=False)
+                if removed():
+                    # Locking has made the folder again.
+                    lock.release(force=True)
+                    Path(path).unlink(missing_ok=True)
+                    Path(self._folder).rmdir()
+                    raise FileNotFoundError(self._folder)
+            self._lock = lock
+        except Timeout:
+            return False
+        except (OSError, NotImplementedError):
+            pass  # this filesystem has no locks: the leases decide
+        return True
 
     def _give_up(self) -> None:
         _held.discard(self._name)
@@ -167,12 +191,14 @@ class StageLease:
         while not self._stop.wait(LEASE_SECONDS / _RENEWALS):
             # Whatever the filesystem's library raises: the next try may succeed, and `check`
             # detects if none did.
-            with contextlib.suppress(Exception):
-                self._filesystem.invalidate_cache()
-                if self._filesystem.exists(self._path):
-                    self._renew()
+            with (
+                contextlib.suppress(Exception),
+                borrowed_filesystem(self.filesystem) as filesystem,
+            ):
+                if self._name in list_names(filesystem, self._folder):
+                    self._renew(filesystem)
 
-    def _renew(self) -> None:
+    def _renew(self, filesystem: Any) -> None:
         record = {
             "host": socket.gethostname(),
             "machine": _machine_id(),
@@ -181,24 +207,24 @@ class StageLease:
             "locked": self._lock is not None,
             "until": time.time() + LEASE_SECONDS,
         }
-        write_atomically(self._filesystem, self._path, json.dumps(record).encode())
+        write_atomically(filesystem, self._path, json.dumps(record).encode())
 
-    def _others(self) -> list[_OtherLease]:
-        self._filesystem.invalidate_cache()
-        found = []
-        for path in map(str, self._filesystem.ls(self._folder, detail=False)):
-            name = path.rpartition("/")[2]
-            if not name.startswith(_PREFIX) or name == self._name:
-                continue
-            try:
-                record = json.loads(self._filesystem.cat_file(path))
-                holder = f"process {record['pid']} on {record['host']}"
-                found.append(_OtherLease(path, holder, self._holds(name, record)))
-            except FileNotFoundError:
-                continue
-            except Exception:  # half a file, or whatever the filesystem's library raises
-                found.append(_OtherLease(path, "its lease cannot be read", self._fresh(path)))
-        return found
+    def _others(self, names: list[str]) -> list[_OtherLease]:
+        """The leases of other processes among the names in the folder."""
+        leases = [name for name in names if is_lease(name) and name != self._name]
+        return [found for found in map(self._read, leases) if found is not None]
+
+    def _read(self, name: str) -> _OtherLease | None:
+        """A lease that is listed; None if it is not listed any more."""
+        path = join_path(self._folder, name)
+        try:
+            record = json.loads(self.filesystem.cat_file(path))
+            holder = f"process {record['pid']} on {record['host']}"
+            return _OtherLease(path, holder, self._holds(name, record))
+        except Exception:  # half a file, or whatever the filesystem's library raises
+            if name not in list_names(self.filesystem, self._folder):
+                return None
+            return _OtherLease(path, f"its {name} cannot be read", self._fresh(path))
 
     def _holds(self, name: str, record: dict[str, Any]) -> bool:
         if record.get("process") == _process_id():
@@ -209,7 +235,7 @@ class StageLease:
 
     def _fresh(self, path: str) -> bool:
         """Whether an unreadable lease is younger than `LEASE_SECONDS`, or may be."""
-        for modified in (self._filesystem.modified, self._filesystem.created):
+        for modified in (self.filesystem.modified, self.filesystem.created):
             with contextlib.suppress(Exception):  # not every filesystem has both
                 when = modified(path)
                 if when.tzinfo is None:
@@ -219,7 +245,12 @@ class StageLease:
 
     def _remove(self, path: str) -> None:
         with contextlib.suppress(Exception):  # a file that stays expires
-            self._filesystem.rm_file(path)
+            self.filesystem.rm_file(path)
+
+
+def is_lease(name: str) -> bool:
+    """Whether a file of this name is a lease."""
+    return name.startswith(_PREFIX)
 
 
 def _process_id() -> str:

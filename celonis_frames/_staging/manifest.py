@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import time
@@ -10,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from celonis_frames._filesystem.errors import translate_filesystem_errors
-from celonis_frames._filesystem.files import write_atomically
+from celonis_frames._filesystem.files import join_path, list_names, write_atomically
 from celonis_frames._filesystem.filesystems import display_url
+from celonis_frames._filesystem.masking import secrets_of
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import ConfigError, FrameError
 
@@ -69,31 +69,39 @@ class Manifest:
 def write_manifest(filesystem: Any, folder: str, manifest: Manifest) -> None:
     """Write the manifest, atomically and durably."""
     data = json.dumps(asdict(manifest), indent=1).encode()
-    write_atomically(filesystem, f"{folder}/{MANIFEST}", data, durable=True)
+    write_atomically(filesystem, join_path(folder, MANIFEST), data, durable=True)
+
+
+class NoManifest(ConfigError):
+    """A stage without a manifest: its push was finished, or was never begun."""
 
 
 def read_manifest(filesystem: Any, folder: str) -> Manifest:
     """The manifest of a stage.
 
     Raises:
-        FrameError: There is none, or it is damaged.
+        NoManifest: There is none.
+        FrameError: It is damaged.
         ConfigError: Another version wrote it, or it cannot be read now.
     """
-    shown, data = display_url(filesystem, folder), None
+    shown = display_url(filesystem, folder)
+    with translate_filesystem_errors(
+        f"The manifest of the stage at {shown} cannot be read",
+        "The stage stays; resume when it can be read again.",
+        secrets=secrets_of(filesystem),
+    ):
+        try:
+            data = bytes(filesystem.cat_file(join_path(folder, MANIFEST)))
+        except Exception:
+            # What is raised for a missing file, each library decides.
+            if MANIFEST in list_names(filesystem, folder):
+                raise
+            raise NoManifest(
+                f"The stage at {shown} has no manifest: either another process has just finished "
+                "its push, or its process ended before anything was sent. Check the table's jobs "
+                "before you push the frame again."
+            ) from None
     try:
-        with (
-            translate_filesystem_errors(
-                f"The manifest of the stage at {shown} cannot be read",
-                "The stage stays; resume when it can be read again.",
-            ),
-            contextlib.suppress(FileNotFoundError),
-        ):
-            data = bytes(filesystem.cat_file(f"{folder}/{MANIFEST}"))
-        if data is None:
-            raise FrameError(
-                f"The stage at {shown} has no manifest: the process ended before it wrote one, and "
-                "nothing was sent. Delete the folder and push the frame again."
-            )
         fields = json.loads(data)
         if fields.get("format") != FORMAT:
             raise ConfigError(

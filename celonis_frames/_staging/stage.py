@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -21,12 +21,30 @@ from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._encoding.chunk import Chunk, FileChunk
 from celonis_frames._filesystem.errors import translate_filesystem_errors
-from celonis_frames._filesystem.files import read_verified_blocks, sync_file, sync_folder
-from celonis_frames._filesystem.filesystems import display_url, open_filesystem
-from celonis_frames._filesystem.masking import mask_url
-from celonis_frames._staging.lease import StageLease
+from celonis_frames._filesystem.files import (
+    join_path,
+    list_names,
+    make_folder,
+    open_new,
+    read_verified_blocks,
+    remove_files,
+    sync_file,
+    sync_folder,
+)
+from celonis_frames._filesystem.filesystems import (
+    borrowed_filesystem,
+    close_filesystem,
+    display_url,
+    filesystem_for_thread,
+    has_buckets,
+    open_filesystem,
+)
+from celonis_frames._filesystem.masking import mask_url, secrets_of
+from celonis_frames._staging.lease import LOCK, StageLease, is_lease
 from celonis_frames._staging.manifest import (
+    MANIFEST,
     Manifest,
+    NoManifest,
     StageState,
     read_manifest,
     write_manifest,
@@ -60,14 +78,16 @@ class StagedChunk(FileChunk):
                 f"The staged chunk {shown} cannot be read",
                 "It stays: resume when it can be read again. If it is gone for good, delete its "
                 "folder and push the frame again.",
+                secrets=secrets_of(self.filesystem),
             )
         else:
             message = f"The temporary chunk {shown} cannot be read"
             reading = translate_filesystem_errors(message, "Push the frame again.", kind=FrameError)
-        with reading:
+        with reading, borrowed_filesystem(self.filesystem) as filesystem:
             yield from read_verified_blocks(
-                self.filesystem,
+                filesystem,  # each upload has its own thread
                 self.path,
+                self.size,
                 self.sha256,
                 f"The chunk {shown} is not as it was written: it was changed or truncated. Push "
                 "the frame again.",
@@ -79,28 +99,31 @@ class Stage:
 
     def __init__(self, filesystem: Any, folder: str, lease: StageLease, manifest: Manifest) -> None:
         self._filesystem, self._lease = filesystem, lease
+        self._secrets = secrets_of(filesystem)
         self.folder, self.manifest = folder, manifest
         self.url = display_url(filesystem, folder)  # without secrets
         self.finished = False  # True when the push has ended: `close` then removes the stage
         self._pid = os.getpid()
 
     @classmethod
-    def begin(cls, url: str, manifest: Manifest) -> Self:
+    def begin(cls, url: str, manifest: Manifest, options: Mapping[str, Any] | None = None) -> Self:
         """A new stage at an fsspec URL, such as ``"file:///var/tmp/celonis"``.
+
+        `options` are those of fsspec for the URL; no file holds them.
 
         Raises:
             ConfigError: There is no such filesystem, or it cannot be written.
         """
-        filesystem, root = open_filesystem(url)
-        folder = f"{root.rstrip('/')}/push-{uuid.uuid4().hex}"
-        with translate_filesystem_errors(f"staging={mask_url(url)!r} cannot be written"):
+        filesystem, root = open_filesystem(url, options)
+        folder = join_path(root, f"push-{uuid.uuid4().hex}")
+        with translate_filesystem_errors(
+            f"staging={mask_url(url)!r} cannot be written", secrets=secrets_of(filesystem, url)
+        ):
             lease = None
             try:
-                filesystem.makedirs(folder)
-                if isinstance(filesystem, LocalFileSystem):
-                    with contextlib.suppress(OSError):  # some mounts have no permissions
-                        Path(folder).chmod(0o700)  # the rows are for the owner only
-                lease = StageLease(filesystem, folder)
+                if not has_buckets(filesystem):
+                    make_folder(filesystem, folder)
+                lease = StageLease(filesystem, folder, new=True)
                 write_manifest(filesystem, folder, manifest)
             except BaseException:
                 if lease is not None:
@@ -124,13 +147,20 @@ class Stage:
         """
         shown = display_url(filesystem, folder)
         try:
-            with translate_filesystem_errors(f"The stage at {shown} cannot be locked"):
+            with translate_filesystem_errors(
+                f"The stage at {shown} cannot be locked", secrets=secrets_of(filesystem)
+            ):
+                filesystem = filesystem_for_thread(filesystem)  # closed with the stage
                 lease = StageLease(filesystem, folder)
             try:
                 return cls(filesystem, folder, lease, read_manifest(filesystem, folder))
-            except BaseException:
+            except BaseException as error:
                 lease.release()
+                if isinstance(error, NoManifest):
+                    _remove_if_empty(filesystem, folder)
                 raise
+        except NoManifest:
+            raise
         except (ConfigError, FrameError) as error:
             # The process that finished it removes the files one by one, and the folder last.
             removed = isinstance(error.__cause__, FileNotFoundError)
@@ -147,7 +177,7 @@ class Stage:
             FrameError: The chunk cannot be written.
         """
         message = f"A chunk cannot be staged at {self.url}"
-        with translate_filesystem_errors(message, kind=FrameError):
+        with translate_filesystem_errors(message, kind=FrameError, secrets=self._secrets):
             staged = write_chunk(self._filesystem, self.folder, chunk, durable=True)
         fields = ("name", "size", "rows", "deleted", "sha256")
         self.manifest.chunks.append({name: getattr(staged, name) for name in fields})
@@ -156,7 +186,9 @@ class Stage:
     def chunks(self) -> list[StagedChunk]:
         """The chunks, in order."""
         return [
-            StagedChunk(**chunk, filesystem=self._filesystem, path=f"{self.folder}/{chunk['name']}")
+            StagedChunk(
+                **chunk, filesystem=self._filesystem, path=join_path(self.folder, chunk["name"])
+            )
             for chunk in self.manifest.chunks
         ]
 
@@ -169,6 +201,7 @@ class Stage:
         with translate_filesystem_errors(
             f"The stage at {self.url} cannot be written",
             "Nothing was sent. Make it writable, and push the frame again.",
+            secrets=self._secrets,
         ):
             self._write(job=job, warnings=list(warnings), workers=workers, state="creating")
 
@@ -184,7 +217,9 @@ class Stage:
         with translate_filesystem_errors(
             f"The stage at {self.url} cannot be written",
             "Nothing was executed. Make it writable, then resume the push.",
+            secrets=self._secrets,
         ):
+            self._reconnect()
             if state == "submitting":
                 self._lease.check()
             self._write(state=state, job_id=job_id, jobs=list(jobs), lost_creations=lost_creations)
@@ -196,15 +231,43 @@ class Stage:
 
     def close(self) -> None:
         """Release the stage, and remove it unless it can be resumed. Not in a forked child."""
-        self._lease.release()
-        if self.resumable or os.getpid() != self._pid:
+        if os.getpid() != self._pid:
             return
+        if self.resumable:
+            self._lease.release()
+            close_filesystem(self._filesystem)
+            return
+        self._lease.stop()
         try:
-            if self._filesystem.exists(self.folder):
-                self._filesystem.rm(self.folder, recursive=True)
+            self._remove()
         except Exception as error:  # it does not change how the push ended
             message = "the stage at %s could not be removed (%s): delete it"
             _log.warning(message, self.url, type(error).__name__)
+        finally:
+            self._lease.release()
+        _remove_if_empty(self._filesystem, self.folder)
+        close_filesystem(self._filesystem)
+
+    def _remove(self) -> None:
+        """Remove the files, the manifest last: until then it says how the push stands.
+
+        The lease keeps other processes away meanwhile.
+        """
+        self._reconnect()
+        names = list_names(self._filesystem, self.folder)
+        others = [name for name in names if name not in (MANIFEST, LOCK) and not is_lease(name)]
+        remove_files(self._filesystem, [join_path(self.folder, name) for name in others])
+        if MANIFEST in names:
+            self._filesystem.rm_file(join_path(self.folder, MANIFEST))
+        if isinstance(self._filesystem, LocalFileSystem) and os.name != "nt":
+            self._filesystem.rm(self.folder, recursive=True)  # while it is locked
+
+    def _reconnect(self) -> None:
+        """Get a new connection, if there is one: a server ends those that lie idle."""
+        old = self._filesystem
+        self._filesystem = self._lease.filesystem = filesystem_for_thread(old)
+        if self._filesystem is not old:
+            close_filesystem(old)
 
     def _write(self, **changes: Any) -> None:
         """Write a changed manifest; if that fails, the old one stays."""
@@ -213,28 +276,43 @@ class Stage:
         self.manifest = manifest
 
 
-def find_stages(url: str) -> tuple[Any, list[str]]:
+def find_stages(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any, list[str]]:
     """The filesystem and the folders of the stages at a URL: one of them, or the folder of several.
 
     Raises:
         ConfigError: There is no such filesystem, it cannot be read, or nothing is staged there.
     """
-    filesystem, root = open_filesystem(url)
-    root = root.rstrip("/")
-    with translate_filesystem_errors(f"staging={mask_url(url)!r} cannot be read"):
+    filesystem, root = open_filesystem(url, options)
+    with translate_filesystem_errors(
+        f"staging={mask_url(url)!r} cannot be read", secrets=secrets_of(filesystem, url)
+    ):
         filesystem.invalidate_cache()
         if _is_stage(root) and filesystem.isdir(root):
-            return filesystem, [root]
-        found: list[str] = []
-        with contextlib.suppress(FileNotFoundError):
-            found = [str(path).rstrip("/") for path in filesystem.ls(root, detail=False)]
-    folders = sorted(path for path in found if _is_stage(path))
+            return filesystem, [root.rstrip("/")]
+        names: list[str] = []
+        try:
+            names = list_names(filesystem, root)
+        except FileNotFoundError:
+            if has_buckets(filesystem) and not filesystem.exists(root.partition("/")[0]):
+                raise
+    folders = [join_path(root, name) for name in names if _is_stage(name)]
     if not folders:
         raise ConfigError(
             f"Nothing is staged at {mask_url(url)!r}: the push there was finished and cleaned up, "
             "or went to another staging=."
         )
     return filesystem, folders
+
+
+def _remove_if_empty(filesystem: Any, folder: str) -> None:
+    """Remove a folder that holds no more than a lock, if folders exist without files."""
+    with contextlib.suppress(Exception):  # it does not change how the push ended
+        if has_buckets(filesystem):
+            return
+        names = list_names(filesystem, folder)
+        if names in ([], [LOCK]):
+            remove_files(filesystem, [join_path(folder, name) for name in names])
+            filesystem.rm(folder, recursive=True)  # not every library has rmdir
 
 
 def _is_missing(filesystem: Any, folder: str) -> bool:
@@ -246,13 +324,13 @@ def _is_missing(filesystem: Any, folder: str) -> bool:
 
 
 def _is_stage(path: str) -> bool:
-    return _STAGE.fullmatch(path.rpartition("/")[2]) is not None
+    return _STAGE.fullmatch(path.rstrip("/").rpartition("/")[2]) is not None
 
 
 def write_chunk(filesystem: Any, folder: str, chunk: Chunk, *, durable: bool) -> StagedChunk:
     """Write a chunk into a file, which if `durable` survives this process and a power failure."""
-    path, digest = f"{folder}/{chunk.name}", hashlib.sha256()
-    with filesystem.open(path, "wb") as file:
+    path, digest = join_path(folder, chunk.name), hashlib.sha256()
+    with open_new(filesystem, path) as file:
         for block in chunk.blocks():
             file.write(block)
             digest.update(block)

@@ -90,13 +90,20 @@ def test_a_submitted_job_of_a_killed_push_is_only_polled(
         client.resume(str(tmp_path))
 
 
-def test_received_chunks_are_not_sent_again(own: Any, client: Celonis, tmp_path: Path) -> None:
-    """Received chunks are identified by checksum; only the others are sent, to the same job."""
+def test_received_chunks_are_not_sent_again(
+    own: Any, client: Celonis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Received chunks are identified by checksum; only the others are sent, to the same job.
+
+    The wait for late calls of the killed process is logged.
+    """
+    caplog.set_level("INFO", "celonis_frames")
     fault = own.faults.stall("upload", times=None, skip=2)
     _killed(own, tmp_path, lambda: fault.hits >= 2)
     total = len(_manifest(tmp_path)["chunks"])
     status = client.resume(str(tmp_path))[0]
     assert status.chunks == total
+    assert "waiting 15 s: an earlier call" in caplog.text
     assert len(own.jobs) == 1
     assert _whole(own)
 

@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 import filelock
 import fsspec
 import polars as pl
-import pyarrow as pa
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
@@ -305,15 +304,20 @@ def test_a_stage_that_cannot_be_looked_at_stays(
     assert client.resume("remote://stage")[0].ok
 
 
+@pytest.mark.parametrize("what", ["chunk-", "manifest"])
 def test_a_stage_that_cannot_be_removed_is_no_failure(
     own: Any,
     client: Celonis,
     remote: type[Remote],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    what: str,
 ) -> None:
-    """The push has succeeded: what stays is told, and the next `resume` only removes it."""
-    monkeypatch.setattr(remote, "fails", _once("rm", "push-", LibraryError("reset")))
+    """The push has succeeded: what stays is told, and the next `resume` only removes it.
+
+    The manifest is removed last: without the chunks it still says that the job was submitted.
+    """
+    monkeypatch.setattr(remote, "fails", _once("rm_file", what, LibraryError("reset")))
     assert client.push(FRAME, "P", "T", staging="remote://stage").ok
     assert "remote:///stage/push-" in caplog.text
     assert client.resume("remote://stage")[0].ok
@@ -578,7 +582,7 @@ def test_a_lease_is_never_seen_half(tmp_path: Path) -> None:
 
     def renew() -> None:
         while not done.is_set():
-            held._renew()
+            held._renew(held.filesystem)
 
     thread = threading.Thread(target=renew)
     thread.start()
@@ -678,13 +682,49 @@ def test_a_stage_that_is_removed_while_it_is_locked_is_not_made_again(
     assert not folder.exists()
 
 
-def test_a_mount_without_permissions_can_hold_a_stage(
-    client: Celonis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(os.name == "nt", reason="there are no such permissions")
+def test_a_local_stage_is_for_its_owner_only(client: Celonis, own: Any, tmp_path: Path) -> None:
+    """The folder and each file in it, whatever the umask."""
+    before = os.umask(0)
+    try:
+        _left(client, own, str(tmp_path))
+    finally:
+        os.umask(before)
+    (folder,) = tmp_path.glob("push-*")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert client.resume(str(tmp_path))[0].ok
+
+
+def test_options_are_in_no_file_and_no_message(
+    client: Celonis, own: Any, remote: type[Remote], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some mounts refuse to change permissions: the push works all the same."""
+    """`storage_options=` reach the filesystem; a `Secret` is masked whatever its option's name."""
+    options = {"word": celonis_frames.Secret(CANARY), "remote": {"other": 1}, "sftp": {"port": 1}}
+    own.faults.answer("create", 400)
+    with pytest.raises(exceptions.BadRequest):
+        client.push(FRAME, "P", "T", staging="remote://stage", storage_options=options)
+    own.faults.clear()
+    assert CANARY not in repr(PushOptions(storage_options=options))
+    for file in remote.store.values():
+        assert CANARY.encode() not in file.getvalue()
+    error = LibraryError(f"word {CANARY} is wrong")
+    monkeypatch.setattr(remote, "fails", _once("ls", "/stage", error))
+    with pytest.raises(exceptions.ConfigError, match=r"word \*+ is wrong") as caught:
+        client.resume("remote://stage", storage_options=options)
+    assert CANARY not in _told(caught.value)
+    assert client.resume("remote://stage", storage_options=options)[0].ok
+    with pytest.raises(exceptions.ConfigError, match="must be a mapping") as caught:
+        client.resume("remote://stage", storage_options=CANARY)  # type: ignore[arg-type]
+    assert CANARY not in _told(caught.value)
 
-    def refused(*_: object, **__: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(Path, "chmod", refused)
-    assert client.push(pa.table({"A": [1]}), "P", "T", staging=str(tmp_path)).ok
+def test_a_stage_without_a_manifest_is_doubtful(
+    own: Any, client: Celonis, remote: type[Remote]
+) -> None:
+    """Its push may have been finished just now: nobody is told to push again."""
+    _left(client, own, "remote://stage")
+    (folder,) = remote().ls("/stage", detail=False)
+    remote().rm_file(f"{folder}/manifest.json")
+    with pytest.raises(exceptions.ConfigError, match="either another process has just finished"):
+        client.resume("remote://stage")

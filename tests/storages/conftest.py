@@ -1,0 +1,130 @@
+"""Storages with real servers, one server of each kind for all tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from leaks import Leaks
+from servers import PASSWORD, USER
+
+from celonis_frames import Secret
+from celonis_frames._filesystem.filesystems import close_filesystem, open_filesystem
+
+LIBRARIES = ("asyncssh", "cheroot", "moto", "paramiko", "pyftpdlib", "s3fs", "webdav4", "wsgidav")
+# Other sessions have not these libraries, and do not run these tests.
+collect_ignore_glob = [] if all(map(importlib.util.find_spec, LIBRARIES)) else ["test_*.py"]
+
+if not collect_ignore_glob:
+    from fsspec.implementations.ftp import FTPFileSystem
+    from fsspec.implementations.sftp import SFTPFileSystem
+    from webdav4.fsspec import WebdavFileSystem
+
+KINDS = ("memory", "ftp", "sftp", "s3", "webdav")
+BUCKET = "bucket"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A folder that does not exist yet, by its URL and fsspec's options for it."""
+
+    kind: str
+    url: str
+    options: dict[str, Any] = field(repr=False)
+    requests: Path | None = None  # what S3 was asked
+
+    def open(self) -> tuple[Any, str]:
+        """The filesystem and the path of the folder."""
+        options = {name: _revealed(value) for name, value in self.options.items()}
+        return open_filesystem(self.url, options)
+
+    def left(self) -> list[str]:
+        """All files and folders below the folder."""
+        filesystem, path = self.open()
+        filesystem.invalidate_cache()
+        try:
+            found = filesystem.find(path, withdirs=True)
+        except FileNotFoundError:
+            return []
+        finally:
+            close_filesystem(filesystem)
+        return [name for name in map(str, found) if name.strip("/") != path.strip("/")]
+
+
+def _revealed(value: Any) -> Any:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """No test leaves a connection behind but those that fsspec keeps, of the frames' URLs."""
+    leaks = Leaks(sockets=False)
+    yield
+    for kind in (FTPFileSystem, SFTPFileSystem, WebdavFileSystem):
+        for filesystem in kind._cache.values():
+            close_filesystem(filesystem)
+        kind.clear_instance_cache()
+    assert leaks.left() == []
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The port and the folder of the server of a kind, which is started when it is asked for."""
+    started: dict[str, tuple[subprocess.Popen[str], int, Path]] = {}
+
+    def server(kind: str) -> tuple[int, Path]:
+        if kind not in started:
+            folder = tmp_path_factory.mktemp(kind)
+            program = [sys.executable, str(Path(__file__).with_name("servers.py")), kind]
+            process = subprocess.Popen(
+                [*program, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            assert process.stdout is not None
+            started[kind] = process, int(process.stdout.readline()), folder
+        return started[kind][1:]
+
+    yield server
+    for process, _, _ in started.values():
+        process.communicate()
+
+
+@pytest.fixture
+def at(servers: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that returns a storage of a kind."""
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+
+    def storage(kind: str) -> Storage:
+        folder = f"folder-{uuid.uuid4().hex}"
+        if kind == "memory":
+            return Storage(kind, f"memory://{folder}", {})
+        port, place = servers(kind)
+        login: dict[str, Any] = {"username": USER, "password": Secret(PASSWORD)}
+        if kind in ("ftp", "sftp"):
+            return Storage(kind, f"{kind}://127.0.0.1:{port}/{folder}", login)
+        url = f"http://127.0.0.1:{port}"
+        if kind == "webdav":
+            # httpx takes a pair, which may hold secrets too.
+            options = {"base_url": url, "auth": (USER, PASSWORD)}
+            return Storage(kind, f"webdav://{folder}", options)
+        keys = {"key": USER, "secret": Secret(PASSWORD), "endpoint_url": url}
+        found = Storage(kind, f"s3://{BUCKET}/{folder}", keys, place / "requests")
+        filesystem, _ = found.open()
+        if not filesystem.exists(BUCKET):
+            filesystem.mkdir(BUCKET)
+        return found
+
+    return storage
+
+
+@pytest.fixture(params=KINDS)
+def storage(request: pytest.FixtureRequest, at: Any) -> Storage:
+    """A folder on a storage of each kind."""
+    found: Storage = at(request.param)
+    return found
