@@ -130,6 +130,7 @@ class Stage:
                     lease.release()
                 with contextlib.suppress(Exception):  # the first error is raised
                     filesystem.rm(folder, recursive=True)
+                close_filesystem(filesystem)
                 raise
         if isinstance(filesystem, LocalFileSystem):
             for parent in Path(folder).parents:  # some of them may have been created
@@ -150,14 +151,17 @@ class Stage:
             with translate_filesystem_errors(
                 f"The stage at {shown} cannot be locked", secrets=secrets_of(filesystem)
             ):
-                filesystem = filesystem_for_thread(filesystem)  # closed with the stage
                 lease = StageLease(filesystem, folder)
+            own = filesystem
             try:
-                return cls(filesystem, folder, lease, read_manifest(filesystem, folder))
+                own = filesystem_for_thread(filesystem)  # it is closed with the stage
+                return cls(own, folder, lease, read_manifest(own, folder))
             except BaseException as error:
                 lease.release()
                 if isinstance(error, NoManifest):
                     _remove_if_empty(filesystem, folder)
+                if own is not filesystem:
+                    close_filesystem(own)
                 raise
         except NoManifest:
             raise

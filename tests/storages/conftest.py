@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import subprocess
 import sys
@@ -67,8 +68,9 @@ def no_leaks() -> Iterator[None]:
     """No test leaves a connection behind but those that fsspec keeps, of the frames' URLs."""
     leaks = Leaks(sockets=False)
     yield
+    gc.collect()  # a traceback may have held a connection
     for kind in (FTPFileSystem, SFTPFileSystem, WebdavFileSystem):
-        for filesystem in kind._cache.values():
+        for filesystem in list(kind._cache.values()):
             close_filesystem(filesystem)
         kind.clear_instance_cache()
     assert leaks.left() == []

@@ -129,6 +129,7 @@ def test_a_late_resume_does_not_say_that_nothing_was_sent(
     filesystem, (folder,) = find_stages(storage.url, options)
     assert client.resume(storage.url, storage_options=storage.options)[0].ok
     if removed == "files" and storage.kind != "s3":
+        filesystem.invalidate_cache()
         filesystem.makedirs(folder)
     with pytest.raises(exceptions.ConfigError, match="another process has") as caught:
         Stage.reopen(filesystem, folder)
