@@ -284,7 +284,7 @@ UNFIT: list[tuple[str, Any, dict[str, Any], str]] = [
 SECONDS_OFF = dt.timezone(dt.timedelta(seconds=3208))  # local mean time of Berlin
 TUPLES = pd.Categorical([(1, "x"), None, (1, "x"), (2, "y")])
 OBJECTS: list[tuple[list[Any], dict[str, Any], list[Any]]] = [
-    ([np.datetime64("2024-02-29"), None, np.datetime64("NaT"), NOON], {},
+    ([np.datetime64("2024-02-29"), None, np.datetime64("NaT", "D"), NOON], {},
      [dt.datetime(2024, 2, 29), None, None, NOON]),
     ([dt.timedelta(1), np.timedelta64(5, "s"), pd.Timedelta(1)], {}, [86_400.0, 5.0, 1e-9]),
     ([dt.timedelta.max], {"columns": {"C": "STRING"}}, ["86399999999999.999999000"]),
