@@ -301,6 +301,7 @@ def find_stages(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any
                 raise
     folders = [join_path(root, name) for name in names if _is_stage(name)]
     if not folders:
+        close_filesystem(filesystem)
         raise ConfigError(
             f"Nothing is staged at {mask_url(url)!r}: the push there was finished and cleaned up, "
             "or went to another staging=."
