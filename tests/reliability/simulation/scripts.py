@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from celonis_frames._jobs import actions, delivery_state, guards
 from celonis_frames._jobs import commands as c
-from celonis_frames._jobs import delivery_state, guards
 from celonis_frames._jobs import machine as machines
 from celonis_frames._jobs.commands import State, Verdict
 from celonis_frames._jobs.delivery_state import Recorded
@@ -92,8 +92,65 @@ def known_kinds() -> None:
         _expect(delivery_state.kind_shown(kind, DIGESTS, ("d1",)) is kind)
 
 
+def kind_is_found_out() -> None:
+    """A chunk in doubt is stored, and its checksum is of an unknown kind: it is sent once more."""
+    machine = machines.DeliveryMachine(uploads=1)
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1), c.ChunkReady(2))
+    _feed(machine, 1.0, c.Uploaded(1), c.UploadUnknown(2, DIGESTS[1]), c.Listed(("x1", "x2")))
+    _expect(machine.state is State.PROBING)
+    _feed(machine, 2.0, c.Uploaded(2), c.Listed(("x1", "x2")))
+    _expect(machine.state is State.PROBING)
+    _feed(machine, 3.0, c.Listed(("x1", "x2", "x2")))
+    _expect(machine.state is State.REPLACING and machine.kind is ChecksumKind.CONTENT)
+    _expect(actions.kind_after_repeat(2, ("a1", "a2", "a3")) is ChecksumKind.ARBITRARY)
+    _expect(actions.kind_after_repeat(2, ("a1", "a2")) is ChecksumKind.UNKNOWN)
+
+
+def several_in_doubt() -> None:
+    """Of two chunks in doubt one is stored, and nothing shows which."""
+    unknown = {1: DIGESTS[0], 2: DIGESTS[1]}
+    for kind, finding in (
+        (ChecksumKind.CONTENT, Finding.AMBIGUOUS),
+        (ChecksumKind.DIGEST, Finding.SETTLED),
+    ):
+        found = delivery_state.reconcile(0, unknown, ("d1",), kind, last=True)
+        _expect(found.finding is finding)
+
+
+def executed_without_its_chunks() -> None:
+    """A job that nobody recorded as submitted was executed, and lacks chunks: it is not DONE."""
+    for state, verdict in (
+        (State.UPLOADING, Verdict.MAYBE_EXECUTED),
+        (State.SUBMITTING, None),
+    ):
+        machine = machines.DeliveryMachine(uploads=1, recorded=Recorded(state, "j1", ("j1",)))
+        found = c.Found(c.FoundJob("j1", "DONE"), (), DIGESTS)
+        _feed(machine, 0.0, c.Start(), found, c.Listed(("d1",)))
+        for _ in range(3 if verdict else 0):
+            _expect(machine.state is State.LOOKING)
+            _feed(machine, 1.0, c.Listed(("d1",)))
+        _expect(machine.verdict is verdict)
+
+
+def failures_while_cancelling() -> None:
+    """Whatever fails while a job is cancelled, the push ends; a job taken over is left alone."""
+    machine = machines.DeliveryMachine(uploads=1)
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.Failed("403"), c.Failed("bug"))
+    _expect(machine.state is State.SWEEPING or machine.state is State.FAILED)
+    machine = machines.DeliveryMachine(uploads=1)
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.Refuted(), c.Failed("bug"))
+    _expect(machine.error == "bug")
+    machine = _submitting_in_doubt()
+    _feed(machine, 18.0, c.Submitted(), c.Listed(("d1", "d1")), c.Failed("bug"))
+    _expect(machine.error == "bug")
+    machine = _submitting_in_doubt()
+    _feed(machine, 18.0, c.TakenOver("lease"))
+    _expect(machine.state is State.FAILED and machine.taken_over)
+
+
 SCRIPTS = (
-    known_kinds,
+    known_kinds, kind_is_found_out, several_in_doubt, executed_without_its_chunks,
+    failures_while_cancelling,
     counted, chunk_of_others, executed_by_others, acknowledged_is_missing, submitted_in_doubt,
     executed_after_an_error,
 )  # fmt: skip
