@@ -240,7 +240,7 @@ def settle(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
     released = sorted(m.examples.keys() | stored)
     if m.adopted and not e.checksums:
         # An empty job in which nothing can be stored any more is as good as a new one.
-        m.doubted, m.equal = False, True
+        m.doubted = False
     m.unknown, m.examples, m.examine = {}, {}, False
     return [c.Release(number, confirmed=number in stored) for number in released]
 

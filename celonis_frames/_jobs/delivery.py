@@ -40,6 +40,7 @@ from celonis_frames._jobs.cancel import cancel
 from celonis_frames._jobs.commands import State
 from celonis_frames._jobs.delivery_state import Recorded
 from celonis_frames._jobs.failures import failure_of, surplus_error, why
+from celonis_frames._jobs.guards import in_doubt
 from celonis_frames._jobs.job_destination import JobDestination
 from celonis_frames._jobs.machine import ENDS, DeliveryMachine
 from celonis_frames._jobs.reconcile import ChecksumKind
@@ -458,7 +459,7 @@ class _Shell:
             _kinds[self._api.url] = machine.kind
         interruption = self._interruption
         if machine.state is State.DELIVERED:
-            self._result.doubted = machine.doubted or machine.equal
+            self._result.doubted = in_doubt(machine, None)
             if interruption is None:
                 return
         error = interruption if machine.state is State.DELIVERED else failure_of(machine)

@@ -160,7 +160,7 @@ def count_is_old(m: DeliveryState, e: Any) -> bool:
 
 def in_doubt(m: DeliveryState, e: Any) -> bool:
     """A chunk may have been stored after the count."""
-    return m.doubted or m.equal
+    return m.doubted or m.equal or m.adopted
 
 
 def left_new(m: DeliveryState, e: c.JobIs) -> bool:
