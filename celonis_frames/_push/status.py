@@ -209,7 +209,10 @@ class PushStatus:
         return {**self.__dict__, "_api": None}
 
     def __repr__(self) -> str:
-        return f"<PushStatus {' · '.join([*self._facts(), f'job {self.job_id}'])}>"
+        facts = self._facts()
+        if self.warnings:
+            facts.append(counted(len(self.warnings), "warning"))
+        return f"<PushStatus {' · '.join([*facts, f'job {self.job_id}'])}>"
 
     def _repr_html_(self) -> str:
         rows = [

@@ -174,7 +174,8 @@ def test_the_status_object(scripted: Server, api: DataPushApi) -> None:
     assert (status.state, status.done, status.ok) == ("DONE", True, True)
     status.raise_for_status()
     assert repr(status) == (
-        "<PushStatus DONE · EVENTS (DELTA) · 1,234,567 rows · 3 chunks · 81.2 MB · 2.4 s · job j-1>"
+        "<PushStatus DONE · EVENTS (DELTA) · 1,234,567 rows · 3 chunks · 81.2 MB · 2.4 s · "
+        "1 warning · job j-1>"
     )
     facts = status.to_dict()
     assert (facts["rows"], facts["warnings"], facts["pool_id"]) == (1_234_567, ["w"], POOL)
