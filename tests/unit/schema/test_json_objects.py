@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import json
 import math
+import re
 import uuid
 from typing import Any
 
@@ -113,7 +114,7 @@ def test_each_kind_of_value() -> None:
         (pd.Period("2024"), "Period"), (pd.Series([1]), "Series"),
         (np.array([{1: 2}], dtype=object), "key of type int"),
     ],
-    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
+    ids=lambda given: re.sub(" at 0x[0-9a-f]+", "", repr(given)),
 )  # fmt: skip
 def test_what_json_cannot_hold_is_rejected(value: Any, message: str) -> None:
     """The error says what the value contains, also beside NaN, and shows no value."""
