@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import kills
+import pytest
 import soak
 
 
@@ -23,6 +24,7 @@ def test_rows_in_the_tables_are_the_rows_reported_done(tmp_path: Path) -> None:
     assert figures["rows of pushes reported DONE"] > 0
 
 
+@pytest.mark.slow
 def test_the_soak_detects_the_duplicates_of_the_naive_client(tmp_path: Path) -> None:
     """The same run with blind retries duplicates rows, and the report says so."""
     report = soak.soak(20, 2, tmp_path, "naive")

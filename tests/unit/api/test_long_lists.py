@@ -6,6 +6,8 @@ import json
 import tracemalloc
 from typing import Any
 
+import pytest
+
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._http.responses import MAX_RESPONSE_BYTES
 from celonis_frames._jobs.job_destination import JobDestination
@@ -47,6 +49,7 @@ def test_a_list_of_100_000_jobs_is_read_as_it_arrives(scripted: Server, api: Dat
     assert [len(jobs), jobs[0].id, jobs[-1].id] == [COUNT, "j-0", f"j-{COUNT - 1}"]
 
 
+@pytest.mark.slow
 def test_ours_are_found_among_100_000_jobs(scripted: Server, api: DataPushApi) -> None:
     """By their mark, as after a creation without a response: the others are not held."""
     scripted.answers = [_send_jobs]
