@@ -160,6 +160,8 @@ def _sent(frame: Any, unit: str) -> list[int | None]:
 
 
 NANOSECONDS = [*range(-3, 3), 2**63 - 1, -(2**63) + 1, 1_709_208_000_123_456_789]
+WRITES_EARLY_TIMES = int(pa.__version__.split(".")[0]) >= 23
+"""Older versions write times of day before 1970 as other readers do not expect: rejected."""
 
 
 @pytest.mark.parametrize("zone", [None, "Asia/Kolkata"])
@@ -167,6 +169,7 @@ NANOSECONDS = [*range(-3, 3), 2**63 - 1, -(2**63) + 1, 1_709_208_000_123_456_789
 def test_nanoseconds_are_in_the_file(library: str, zone: str | None) -> None:
     """INT96 holds every nanosecond of every library, and a warning counts them."""
     counts = NANOSECONDS[:5] + NANOSECONDS[-1:] if library == "pandas objects" else NANOSECONDS
+    counts = [n for n in counts if n >= 0 or WRITES_EARLY_TIMES]
     array = pa.array(counts).cast(pa.timestamp("ns", zone))
     column = {
         "arrow": lambda: pa.table({"A": array}),
@@ -197,7 +200,8 @@ def test_all_times_that_int96_holds(
     connection.push(frame, "Roundtrip", table, mode="REPLACE")
     assert sorted(physical(server.table("Roundtrip", table)["A"])) == micros
     before = pa.table({"A": pa.array([counts[0] - 1]).cast(pa.timestamp(unit))})
-    with pytest.raises(exceptions.ColumnTypeError, match="1 time outside"):
+    problem = "1 time outside" if WRITES_EARLY_TIMES else "1 time (outside|of day before 1970)"
+    with pytest.raises(exceptions.ColumnTypeError, match=problem):
         plan(before, "P", "T")
 
 

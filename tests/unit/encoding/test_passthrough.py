@@ -502,7 +502,8 @@ def _sent(path: Path) -> tuple[Any, tuple[str, ...]]:
 @pytest.mark.parametrize("codec", ["gzip", "snappy"])
 def test_nanoseconds_of_int96_are_kept_and_counted(codec: str, tmp_path: Path) -> None:
     """Whether the file is written anew or sent as it is, every digit arrives, with the warning."""
-    times = _nanos(EXACT, None, EXACT - 789, -1)
+    early = -1 if int(pa.__version__.split(".")[0]) >= 23 else 1  # rejected with older versions
+    times = _nanos(EXACT, None, EXACT - 789, early)
     path = _int96(tmp_path / "a.parquet", {"A.b": times, "N": range(4)}, compression=codec)
     found, warnings = _sent(path)
     assert found["A.b"].cast(pa.int64()).to_pylist() == times.cast(pa.int64()).to_pylist()

@@ -131,7 +131,7 @@ def test_a_proxy_that_rejects_is_named_at_once(
 @pytest.mark.parametrize(
     "setting",
     ["proxy:8080", "http://", "http://:8080", "http://proxy:port", "http://proxy:99999",
-     "htp:/proxy", "ftp://proxy:21", "http://[::1", "http://pro xy:80", "http://user:pa#ss@proxy:80",
+     "htp:/proxy", "ftp://proxy:21", "http://[::1", "http://user:pa#ss@proxy:80",
      "http://user:p/w@proxy:80", f"http://{'a' * 70}.de:80", "http://a..b:80", "://"],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])

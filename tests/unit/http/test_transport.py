@@ -191,7 +191,7 @@ def test_a_redirect_costs_nothing(
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 20_000_000
+    assert peak < 200_000_000  # 1,285 MB if the library looks for the next request
 
 
 @pytest.mark.parametrize("content", [b"<html>Login</html>", b'{"a": [', b"\xff", b"[" * 100_000])

@@ -114,7 +114,7 @@ def test_each_kind_of_value() -> None:
         (pd.Period("2024"), "Period"), (pd.Series([1]), "Series"),
         (np.array([{1: 2}], dtype=object), "key of type int"),
     ],
-    ids=lambda given: re.sub(" at 0x[0-9a-f]+", "", repr(given)),
+    ids=lambda given: f"{type(given).__module__} {re.sub(' at 0x[0-9a-f]+', '', repr(given))}",
 )  # fmt: skip
 def test_what_json_cannot_hold_is_rejected(value: Any, message: str) -> None:
     """The error says what the value contains, also beside NaN, and shows no value."""
