@@ -53,6 +53,8 @@ ANNOUNCED_SECONDS = 1.0
 POLL_SECONDS = 0.1
 """Longest wait for an event at a time, so that a cancellation is noticed soon."""
 
+CREATION_SECONDS = 1.0
+"""Seconds for a creation that was interrupted to take effect, before its job is looked for."""
 EXIT_SECONDS = 3.0
 """Seconds for a daemon thread to cancel its job when the interpreter ends."""
 
@@ -307,6 +309,8 @@ class _Shell:
                     notes.append(f"Job {job_id} could not be cancelled ({why(error)}).")
                     _log.warning("job %s could not be cancelled: %s", job_id, why(error))
             if machine.has_jobs:
+                if machine.state is State.CREATING:
+                    time.sleep(CREATION_SECONDS)  # one that is under way may take effect now
                 self._jobs.sweep(token, machine.job_id if machine.submitted else "", ())
         return notes
 
