@@ -256,15 +256,10 @@ def probe(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
     return (c.Send(number),)
 
 
-def abandon(reason: str | None) -> Action:
+def abandon(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
     """Cancel the job, so that a new one can take its place."""
-
-    def cancel(m: DeliveryState, e: Any) -> Sequence[Any]:
-        """Cancel the job, so that a new one can take its place."""
-        m.reason = reason or m.reconciled(e).reason or UNPROVABLE
-        return c.StopUploads(), c.Cancel(m.job_id)
-
-    return cancel
+    m.reason = m.reconciled(e).reason or UNPROVABLE
+    return c.StopUploads(), c.Cancel(m.job_id)
 
 
 def abandon_count(m: DeliveryState, e: c.Listed) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from celonis_frames._jobs.reconcile import Checksums, Digests
 
 
 class State(enum.StrEnum):
-    """Where a delivery stands. The first four are recorded in a stage."""
+    """Where a delivery stands. The first three are recorded in a stage."""
 
     CREATING = "creating"
     UPLOADING = "uploading"
@@ -55,7 +55,7 @@ class Start(NamedTuple):
 
 
 class FoundJob(NamedTuple):
-    """A job of an earlier process; `checksums` only if it has left NEW."""
+    """A job of an earlier process; `checksums` are empty if they need not be compared."""
 
     id: str
     state: str

@@ -33,16 +33,21 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from celonis_frames._api.client import DataPushApi
-from celonis_frames._concurrency.cancellation import CLEANUP_SECONDS, Cancelled, CancelToken
+from celonis_frames._concurrency.cancellation import (
+    CLEANUP_SECONDS,
+    POLL_SECONDS,
+    Cancelled,
+    CancelToken,
+)
 from celonis_frames._http.multipart import Payload
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs.cancel import cancel
-from celonis_frames._jobs.commands import State
+from celonis_frames._jobs.commands import ENDS, State
 from celonis_frames._jobs.delivery_state import Recorded
 from celonis_frames._jobs.failures import failure_of, surplus_error, why
 from celonis_frames._jobs.guards import in_doubt
 from celonis_frames._jobs.job_destination import JobDestination
-from celonis_frames._jobs.machine import ENDS, DeliveryMachine
+from celonis_frames._jobs.machine import DeliveryMachine
 from celonis_frames._jobs.reconcile import ChecksumKind
 from celonis_frames._jobs.timeouts import ended_call, timeout_of
 from celonis_frames._jobs.upload_pool import UploadPool, UploadProgress
@@ -50,9 +55,6 @@ from celonis_frames.exceptions import ApiError, CelonisFramesError, JobTimeout, 
 
 ANNOUNCED_SECONDS = 1.0
 """Shortest wait (s) for earlier calls that is logged and shown."""
-POLL_SECONDS = 0.1
-"""Longest wait for an event at a time, so that a cancellation is noticed soon."""
-
 CREATION_SECONDS = 1.0
 """Seconds for a creation that was interrupted to take effect, before its job is looked for."""
 EXIT_SECONDS = 3.0
@@ -370,9 +372,8 @@ class _Shell:
         """The event that answers the command, if it does so at once."""
         begin = time.monotonic()
         try:
-            if isinstance(command, _CLEANING):
-                return _FUNCTIONS[type(command)](self, command)
-            self._raise_if_interrupted()
+            if not isinstance(command, _CLEANING):
+                self._raise_if_interrupted()
             return _FUNCTIONS[type(command)](self, command)
         except _UploadFailed:
             return None
@@ -393,13 +394,9 @@ class _Shell:
         if isinstance(command, _CLEANING):
             # The clean-up goes on, a cancellation once more; the error is raised at the end.
             first, self._interruption = self._interruption is None, error
-            if first and isinstance(command, c.Cancel):
-                return self._carry_out(command)
-            return (
-                c.CancelFailed(error)
-                if isinstance(command, c.Cancel)
-                else (c.Swept() if isinstance(command, c.Sweep) else None)
-            )
+            if isinstance(command, c.Cancel):
+                return self._carry_out(command) if first else c.CancelFailed(error)
+            return c.Swept() if isinstance(command, c.Sweep) else None
         return c.Failed(error, interrupted=True, unknown=isinstance(command, c.Create))
 
     def _raise_if_interrupted(self) -> None:

@@ -27,11 +27,10 @@ from celonis_frames._jobs import actions as do
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs import guards as when
 from celonis_frames._jobs.actions import Action
-from celonis_frames._jobs.commands import State
+from celonis_frames._jobs.commands import ENDS, State
 from celonis_frames._jobs.delivery_state import DeliveryState
 
 Guard = Callable[[DeliveryState, Any], bool]
-ENDS = frozenset({State.DELIVERED, State.FAILED})
 
 
 class DeliveryMachine(DeliveryState):
@@ -76,6 +75,11 @@ class Row(NamedTuple):
 
 
 S = State
+HAVE_A_JOB = (
+    S.UPLOADING, S.RECONCILING, S.PROBING, S.SETTLING, S.COUNTING, S.QUEUEING, S.SUBMITTING,
+    S.CHECKING,
+)  # fmt: skip
+CANCEL_A_JOB = (S.REPLACING, S.FAILING, S.RETRACTING)
 TABLE: tuple[Row, ...] = (
     # What an earlier process left. `Start` is the first event of every delivery.
     Row(S.FINDING, c.Start, None, do.find, S.FINDING),
@@ -109,7 +113,7 @@ TABLE: tuple[Row, ...] = (
     Row(S.UPLOADING, None, when.all_stored, do.list_chunks, S.COUNTING),
     # Which uploads without a response were stored?
     Row(S.RECONCILING, c.Listed, when.list_is_short, do.list_lost, S.RECONCILING),
-    Row(S.RECONCILING, c.Listed, when.is_ambiguous, do.abandon(None), S.REPLACING),
+    Row(S.RECONCILING, c.Listed, when.is_ambiguous, do.abandon, S.REPLACING),
     Row(S.RECONCILING, c.Listed, when.kind_is_missing, do.probe, S.PROBING),
     Row(S.RECONCILING, c.Listed, None, do.settle, S.UPLOADING),
     # Of which kind are the server's checksums?
@@ -169,17 +173,8 @@ TABLE: tuple[Row, ...] = (
     # A command that failed for good.
     Row(S.CREATING, c.Failed, None, do.fail_without_job, S.SWEEPING),
     Row(S.FINDING, c.Failed, None, do.fail_without_job, S.FAILED),
-    Row(S.UPLOADING, c.Failed, None, do.fail, S.FAILING),
-    Row(S.RECONCILING, c.Failed, None, do.fail, S.FAILING),
-    Row(S.PROBING, c.Failed, None, do.fail, S.FAILING),
-    Row(S.SETTLING, c.Failed, None, do.fail, S.FAILING),
-    Row(S.COUNTING, c.Failed, None, do.fail, S.FAILING),
-    Row(S.QUEUEING, c.Failed, None, do.fail, S.FAILING),
-    Row(S.SUBMITTING, c.Failed, None, do.fail, S.FAILING),
-    Row(S.CHECKING, c.Failed, None, do.fail, S.FAILING),
-    Row(S.REPLACING, c.Failed, None, do.fail_cancelling, S.SWEEPING),
-    Row(S.FAILING, c.Failed, None, do.fail_cancelling, S.SWEEPING),
-    Row(S.RETRACTING, c.Failed, None, do.fail_cancelling, S.SWEEPING),
+    *(Row(state, c.Failed, None, do.fail, S.FAILING) for state in HAVE_A_JOB),
+    *(Row(state, c.Failed, None, do.fail_cancelling, S.SWEEPING) for state in CANCEL_A_JOB),
     # Another process goes on with the push.
     Row(S.SUBMITTING, c.TakenOver, None, do.end_taken_over, S.FAILED),
 )

@@ -30,16 +30,14 @@ def timeout_error(
         raise timeout_of(what, job_id, outcome_known=outcome_known) from error
 
 
-def raise_if_expired(
-    token: CancelToken, what: str, *, outcome_known: bool = True, job_id: str = ""
-) -> None:
-    """Raise JobTimeout if the token's deadline has passed; arguments as of `timeout_error`.
+def raise_if_expired(token: CancelToken, what: str) -> None:
+    """Raise JobTimeout if the token's deadline has passed, before anything was executed.
 
     Raises:
         JobTimeout: It has.
     """
     if token.expired:
-        raise timeout_of(what, job_id, outcome_known=outcome_known)
+        raise timeout_of(what, "", outcome_known=True)
 
 
 def ended_call(token: CancelToken, error: Exception) -> bool:

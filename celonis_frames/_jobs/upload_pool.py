@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from celonis_frames._concurrency.cancellation import Cancelled, CancelToken
+from celonis_frames._concurrency.cancellation import POLL_SECONDS, Cancelled, CancelToken
 from celonis_frames._http.multipart import Payload
 from celonis_frames._http.retry import Outcome, RetryPolicy, RetryState, outcome
 from celonis_frames._jobs.commands import Failed, Uploaded, UploadUnknown
@@ -29,8 +29,6 @@ from celonis_frames.exceptions import ApiError
 
 JOIN_SECONDS = 5.0
 """Seconds for the uploads to end after their connections were shut down."""
-POLL_SECONDS = 0.1
-"""Longest wait for a thread at a time, so that a second signal is noticed soon."""
 
 Upload = Callable[[Payload, bool, Callable[[int], None]], None]
 """Uploads a chunk: the bytes, whether its rows are deleted, and what counts the bytes sent."""

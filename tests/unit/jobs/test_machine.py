@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from celonis_frames._jobs import commands as c
-from celonis_frames._jobs.commands import State
+from celonis_frames._jobs.commands import ENDS, State
 from celonis_frames._jobs.delivery_state import Recorded
-from celonis_frames._jobs.machine import ENDS, IGNORED, TABLE, DeliveryMachine
+from celonis_frames._jobs.machine import IGNORED, TABLE, DeliveryMachine
 
 EVENTS: dict[type, Any] = {
     c.Start: c.Start(), c.Found: c.Found(None, (), ()), c.Created: c.Created("j1"),
