@@ -1,7 +1,7 @@
 """How one push is delivered, as a state machine without I/O.
 
 `DeliveryMachine.handle` takes an event, such as the end of an upload, and returns commands, such as
-to read the job's list of chunks. It has no thread, socket, clock or file: `delivery` carries the
+to read the job's list of chunks. It has no thread, socket, clock or file: `shell` carries the
 commands out, and a simulation does the same in virtual time.
 
 `TABLE` has a row per transition; `guards` are its conditions, `actions` what it does. An event

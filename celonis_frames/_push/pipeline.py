@@ -1,7 +1,7 @@
 """The push pipeline: prepare, validate, upload, execute, wait.
 
 How it works: the calling thread prepares and validates the frames, uploads and submits (see
-`celonis_frames._jobs.delivery`), and then polls the job. `celonis_frames._encoding.encoder` encodes
+`celonis_frames._jobs.shell`), and then polls the job. `celonis_frames._encoding.encoder` encodes
 in threads that the chunk iterator starts and ends. All calls and waits are under one `CancelToken`,
 whose deadline is that of ``timeout=``. Signals are deferred during the delivery only: while the
 frame is read, which may run the caller's code, and while the job is polled they raise at once.
@@ -24,8 +24,9 @@ from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._formatting import counted
-from celonis_frames._jobs.delivery import Delivery, DeliveryResult, check_at_end, deliver
+from celonis_frames._jobs.delivery import Delivery, DeliveryResult
 from celonis_frames._jobs.polling import failure, timed_out, wait_for, within_timeout
+from celonis_frames._jobs.shell import check_at_end, deliver
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._push.job_request import is_marked, job_body
 from celonis_frames._push.options import PushOptions

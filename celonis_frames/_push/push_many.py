@@ -33,8 +33,9 @@ from celonis_frames._concurrency.cancellation import (
 )
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._formatting import did_you_mean
-from celonis_frames._jobs.delivery import DeliveryResult, check_at_end
+from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
+from celonis_frames._jobs.shell import check_at_end
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import limit, push_frame

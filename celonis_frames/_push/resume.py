@@ -12,8 +12,9 @@ from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._filesystem.filesystems import close_filesystem
 from celonis_frames._jobs.commands import State
-from celonis_frames._jobs.delivery import Delivery, DeliveryResult, deliver
+from celonis_frames._jobs.delivery import Delivery, DeliveryResult
 from celonis_frames._jobs.delivery_state import Recorded
+from celonis_frames._jobs.shell import deliver
 from celonis_frames._push.pipeline import (
     follow,
     job_note,
@@ -45,7 +46,9 @@ def resume_staged(
     filesystem, folders = find_stages(staging, storage_options)
     statuses: list[PushStatus] = []
     errors: list[CelonisFramesError] = []
-    with limit(None, time.monotonic(), timeout) as token:
+    with ExitStack() as whole:
+        whole.callback(close_filesystem, filesystem)
+        token = whole.enter_context(limit(None, time.monotonic(), timeout))
         for folder in folders:
             try:
                 with ExitStack() as stack:
@@ -55,7 +58,6 @@ def resume_staged(
                     statuses.append(_resume(api, token, stage, wait, progress))
             except CelonisFramesError as error:
                 errors.append(error)
-    close_filesystem(filesystem)
     if errors:
         for other in errors[1:]:
             errors[0].add_note(f"Another stage: {other}")

@@ -20,7 +20,7 @@ from expected_outcomes import CALLS, HAZARDS, Hazard, Jobs, Outcome, rule
 
 from celonis_frames import ApiKey, Celonis
 from celonis_frames._http.transport import Timeouts
-from celonis_frames._jobs import delivery
+from celonis_frames._jobs import shell
 
 ROWS = 2_000
 CHUNK_BYTES = 6_000
@@ -152,7 +152,7 @@ def run(cell: Cell, server: Any, folder: Path, pushing: Push = push) -> Observed
     """Push into the server while it fails as the cell says, and judge what came of it."""
     name = f"pool {uuid.uuid4()}" if cell.call == "pools" else str(uuid.uuid4())
     table = frame()
-    delivery._kinds.clear()  # each cell meets a server whose checksums are not known yet
+    shell._kinds.clear()  # each cell meets a server whose checksums are not known yet
     skip = 1 if cell.call == "upload" and not cell.always else 0
     fault = cell.hazard.arm(server.faults, cell.call, None if cell.always else 1, skip)
     status, error = None, None

@@ -1,6 +1,6 @@
 """A simulated process: feeds the machine and carries its commands out, until it ends or is killed.
 
-It does what the shell in `celonis_frames._jobs.delivery` does, in virtual time. `calls` has the
+It does what the shell in `celonis_frames._jobs.shell` does, in virtual time. `calls` has the
 calls to the server.
 """
 

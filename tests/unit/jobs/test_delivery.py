@@ -13,7 +13,8 @@ import pytest
 from celonis_frames import Celonis, exceptions
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._encoding.chunk import MemoryChunk
-from celonis_frames._jobs.delivery import BodyRefuted, Delivery, DeliveryResult, deliver
+from celonis_frames._jobs.delivery import BodyRefuted, Delivery, DeliveryResult
+from celonis_frames._jobs.shell import deliver
 from celonis_frames._push.progress import Progress
 
 ROWS = 1_000
