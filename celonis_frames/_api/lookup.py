@@ -5,14 +5,14 @@ Ids need no look-up: a key that may only push often may not list anything.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import TypeVar
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import DataConnection, Pool
-from celonis_frames._formatting import shown
+from celonis_frames._formatting import counted, did_you_mean, shown
+from celonis_frames._http.status_errors import restated
 from celonis_frames._urls import pool_in_url
 from celonis_frames.exceptions import BadRequest, ConfigError, NotFound, PermissionDenied
 
@@ -139,31 +139,23 @@ def _match(listed: Sequence[_Named], name: str, what: str) -> _Named | None:
 
 
 def _forbidden(error: PermissionDenied, what: str, name: str) -> PermissionDenied:
-    return PermissionDenied(
+    return restated(
+        error,
         f"The key may not list {what}s, so {name!r} cannot be looked up. Use the {what}'s id, "
         f"which needs no look-up; it stands in the URL of its page. {error.message}",
-        status_code=error.status_code,
-        body=error.body,
-        error_codes=error.error_codes,
-        method=error.method,
-        url=error.url,
     )
 
 
 def _not_found(
     listed: Sequence[_Named], name: str, what: str, url: str, codes: tuple[str, ...] = ()
 ) -> NotFound:
-    names = {item.name.lower(): item.name for item in listed if item.name}
-    close = difflib.get_close_matches(name.lower(), names, n=3)
-    if close:
-        hint = "Did you mean " + " or ".join(repr(names[match]) for match in close) + "?"
-    else:
-        plural = "" if len(listed) == 1 else "s"
-        hint = f"The key sees {len(listed)} {what}{plural} here. Check the name, or give the id."
+    hint = did_you_mean(name, [item.name for item in listed if item.name])
+    if not hint:
+        hint = f" The key sees {counted(len(listed), what)} here. Check the name, or give the id."
     if CREATED_BY_JOB in codes:
         hint += " A push creates it."
     return NotFound(
-        f"There is no {what} {name!r} at {url}. {hint}",
+        f"There is no {what} {name!r} at {url}.{hint}",
         status_code=404,
         url=url,
         error_codes=codes,

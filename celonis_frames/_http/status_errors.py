@@ -14,7 +14,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from celonis_frames._http.auth import Auth
@@ -39,7 +39,7 @@ _CLASSES: dict[int, type[ApiStatusError]] = {
     409: Conflict,
     429: RateLimited,
 }
-
+_StatusError = TypeVar("_StatusError", bound=ApiStatusError)
 
 _OUR_MISTAKES = frozenset({400, 401, 403, 404, 409})
 _PAGE_STATUSES = frozenset({407, 408, 413, 425, 429})
@@ -63,6 +63,20 @@ def unreadable(request: Request, status: int, problem: str, start: str | None) -
         status_code=status,
         body=start or "",
         **dataclasses.asdict(request),
+    )
+
+
+def restated(error: _StatusError, message: str) -> _StatusError:
+    """The same error with another message."""
+    return type(error)(
+        message,
+        status_code=error.status_code,
+        body=error.body,
+        error_codes=error.error_codes,
+        retry_after=error.retry_after,
+        method=error.method,
+        url=error.url,
+        job_id=error.job_id,
     )
 
 

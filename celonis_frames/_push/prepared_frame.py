@@ -22,9 +22,7 @@ from celonis_frames._encoding.small_frame import encode_small, is_small
 from celonis_frames._formatting import counted
 from celonis_frames._push.failing_rows import locate_errors
 from celonis_frames._push.options import PushOptions
-from celonis_frames._schema.table_layout import (
-    TableLayout,
-)
+from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.local_times import repeated_notes
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.spool import BatchCache, ChunkSpool, MemoryBudget, SpoolFull

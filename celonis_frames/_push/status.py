@@ -10,6 +10,7 @@ from typing import Any
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job, JobState
 from celonis_frames._formatting import counted, format_bytes, shown
+from celonis_frames._http.status_errors import restated
 from celonis_frames._jobs.polling import ENDED, failure, wait_for
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import BadRequest, ConfigError
@@ -173,14 +174,9 @@ class PushStatus:
         else:
             return self.refresh()
         if self.refresh().done:
-            raise BadRequest(
+            raise restated(
+                rejected,
                 f"Job {self.job_id} has already ended ({self.state}): there is nothing to cancel.",
-                status_code=rejected.status_code,
-                body=rejected.body,
-                error_codes=rejected.error_codes,
-                method=rejected.method,
-                url=rejected.url,
-                job_id=self.job_id,
             )
         raise rejected
 

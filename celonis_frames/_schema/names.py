@@ -104,8 +104,8 @@ def check_tables_differ(tables: Iterable[Any]) -> None:
 
 def stripped_note(what: str, names: Iterable[str]) -> tuple[str, ...]:
     """A warning that some of these names of tables or columns are stored without their blanks."""
-    shown = ", ".join(repr(name) for name in names if name != stored_name(name))
-    return (f"Blanks at the ends of {what} names are stripped: {shown}.",) if shown else ()
+    given = ", ".join(repr(name) for name in names if name != stored_name(name))
+    return (f"Blanks at the ends of {what} names are stripped: {given}.",) if given else ()
 
 
 def new_names(old: list[str], rename: Rename | None) -> list[str]:
