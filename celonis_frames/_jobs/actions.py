@@ -15,7 +15,7 @@ from celonis_frames._jobs.delivery_state import (
     STATE_DELAYS,
     DeliveryState,
 )
-from celonis_frames._jobs.guards import is_twin
+from celonis_frames._jobs.guards import is_match
 from celonis_frames._jobs.reconcile import UNPROVABLE, ChecksumKind, kind_after_repeat
 
 Action = Callable[[DeliveryState, Any], Sequence[Any]]
@@ -28,25 +28,25 @@ def create(m: DeliveryState, e: Any) -> Sequence[Any]:
 
 def find(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Read what an earlier process left."""
-    m.quiet_at = m.sweep_at = m.now + LATE_SECONDS + LAG_SECONDS
+    m.settled_at = m.sweep_at = m.now + LATE_SECONDS + LAG_SECONDS
     return (c.Find(),)
 
 
 def find_again(m: DeliveryState, e: c.Woke) -> Sequence[Any]:
-    """Read it once more, now that nothing can change it."""
-    m.quiet_at = 0.0
+    """Read once more what an earlier process left, now that nothing can change it."""
+    m.settled_at = 0.0
     return (c.Find(),)
 
 
 def take_submitted(m: DeliveryState, e: c.Found) -> Sequence[Any]:
-    """Take over the recorded job, and look whether it holds more than was sent."""
+    """Take over the recorded job, and read whether it holds more than was sent."""
     assert e.recorded is not None  # noqa: S101  # the guard
     return _take(m, e.recorded.id, e)
 
 
-def take_twin(m: DeliveryState, e: c.Found) -> Sequence[Any]:
+def take_match(m: DeliveryState, e: c.Found) -> Sequence[Any]:
     """Take over the job with the push's mark."""
-    return _take(m, next(job.id for job in e.others if is_twin(job, e) is True), e)
+    return _take(m, next(job.id for job in e.others if is_match(job, e) is True), e)
 
 
 def _take(m: DeliveryState, job_id: str, e: c.Found) -> Sequence[Any]:
@@ -137,10 +137,10 @@ def report_gone(m: DeliveryState, e: c.Found) -> Sequence[Any]:
     return ()
 
 
-def report_twin(m: DeliveryState, e: c.Found) -> Sequence[Any]:
+def report_match(m: DeliveryState, e: c.Found) -> Sequence[Any]:
     """Fail: another job may be this push's."""
-    m.verdict = Verdict.TWIN
-    m.job_id = next(job.id for job in e.others if is_twin(job, e) is None)
+    m.verdict = Verdict.MATCH
+    m.job_id = next(job.id for job in e.others if is_match(job, e) is None)
     return ()
 
 
@@ -190,8 +190,8 @@ def acknowledge(m: DeliveryState, e: c.Uploaded) -> Sequence[Any]:
     """The chunk is stored. If its outcome was unknown before, its checksum may show their kind."""
     m.running.discard(e.number)
     m.acknowledged += 1
-    if e.number in m.suspects and m.kind is ChecksumKind.UNKNOWN and not m.sole:
-        m.examples[e.number] = m.suspects[e.number]
+    if e.number in m.once_unknown and m.kind is ChecksumKind.UNKNOWN and not m.only_chunk:
+        m.examples[e.number] = m.once_unknown[e.number]
         m.examine = True
         return ()
     return (c.Release(e.number, confirmed=False),)
@@ -201,8 +201,8 @@ def doubt(m: DeliveryState, e: c.UploadUnknown) -> Sequence[Any]:
     """The upload's outcome is unknown; what it was may still be stored for a while."""
     m.running.discard(e.number)
     m.doubted = True
-    m.unknown[e.number] = m.suspects[e.number] = e.digests
-    m.quiet_at = m.now + LATE_SECONDS + LAG_SECONDS
+    m.unknown[e.number] = m.once_unknown[e.number] = e.digests
+    m.settled_at = m.now + LATE_SECONDS + LAG_SECONDS
     return ()
 
 
@@ -215,21 +215,21 @@ def put_again(m: DeliveryState, e: c.UploadUnknown) -> Sequence[Any]:
 
 def list_chunks(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Read the job's chunks."""
-    m.looks = 0
+    m.reads = 0
     return (c.List(0.0),)
 
 
 def list_lost(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
-    """Read them again later."""
+    """Read the list again later."""
     delays = SHORT_DELAYS if len(e.checksums) < m.acknowledged else LOST_DELAYS
-    m.looks += 1
-    return (c.List(delays[m.looks - 1]),)
+    m.reads += 1
+    return (c.List(delays[m.reads - 1]),)
 
 
 def list_short(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
-    """Read them again later."""
-    m.looks += 1
-    return (c.List(SHORT_DELAYS[m.looks - 1]),)
+    """Read the list again later."""
+    m.reads += 1
+    return (c.List(SHORT_DELAYS[m.reads - 1]),)
 
 
 def settle(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
@@ -249,7 +249,7 @@ def probe(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
     """Send a chunk that is stored once more; the job is cancelled after that."""
     stored = m.reconciled(e).stored
     m.acknowledged += len(stored)
-    m.looks = 0
+    m.reads = 0
     m.unknown = {n: digests for n, digests in m.unknown.items() if n not in stored}
     number = min({*m.examples, *stored})
     m.running.add(number)
@@ -292,12 +292,12 @@ def abandon_refuted(m: DeliveryState, e: c.Refuted) -> Sequence[Any]:
 
 def sleep(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Wait until the list shows everything."""
-    return (c.Sleep(m.quiet_at),)
+    return (c.Sleep(m.settled_at),)
 
 
 def wait_for_lag(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
     """Wait until the list shows everything, once."""
-    m.equal = True
+    m.waited_for_lag = True
     return (c.Sleep(m.now + LAG_SECONDS),)
 
 
@@ -309,32 +309,32 @@ def reserve(m: DeliveryState, e: Any) -> Sequence[Any]:
 
 def recount(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Count the chunks again."""
-    m.reserved, m.looks = True, 0
+    m.reserved, m.reads = True, 0
     return (c.List(0.0),)
 
 
 def submit(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Record that the job is submitted, and submit it."""
-    m.may_run, m.looks = True, 0
+    m.may_run, m.reads = True, 0
     return c.Record(m.state), c.Submit()
 
 
 def read_state(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Read the job's state."""
-    m.looks, m.rejection = 0, e if isinstance(e, c.SubmissionRejected) else None
+    m.reads, m.rejection = 0, e if isinstance(e, c.SubmissionRejected) else None
     m.submission_error = e.error
     return (c.ReadState(0.0),)
 
 
 def read_state_again(m: DeliveryState, e: c.JobIs) -> Sequence[Any]:
-    """Read it again later."""
-    m.looks += 1
-    return (c.ReadState(STATE_DELAYS[m.looks - 1]),)
+    """Read the state again later."""
+    m.reads += 1
+    return (c.ReadState(STATE_DELAYS[m.reads - 1]),)
 
 
-def look(m: DeliveryState, e: Any) -> Sequence[Any]:
+def recheck(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Read the submitted job's chunks."""
-    m.error, m.submitted, m.looks = None, True, 0
+    m.error, m.submitted, m.reads = None, True, 0
     return (c.List(0.0),)
 
 

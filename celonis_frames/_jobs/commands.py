@@ -25,7 +25,7 @@ class State(enum.StrEnum):
     COUNTING = "counting"
     QUEUEING = "queueing"  # for the team's quota of submissions
     CHECKING = "checking"  # whether the job was submitted
-    LOOKING = "looking"  # for chunks that were stored between the count and the submission
+    RECHECKING = "rechecking"  # for chunks that were stored between the count and the submission
     REPLACING = "replacing"  # cancels the job, so that a new one can take its place
     FAILING = "failing"  # cancels the job because of an error
     RETRACTING = "retracting"  # cancels a submitted job that holds too many chunks
@@ -44,7 +44,7 @@ class Verdict(enum.Enum):
     SURPLUS = "the submitted job holds more chunks than were sent"
     MAYBE_EXECUTED = "the job may have been executed, and holds chunks that cannot be identified"
     GONE = "the job was deleted after its submission"
-    TWIN = "a job that may be this push's was executed"
+    MATCH = "a job that may be this push's was executed"
 
 
 # Events ------------------------------------------------------------------------------------------

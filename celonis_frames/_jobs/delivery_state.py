@@ -28,8 +28,8 @@ LOST_DELAYS = (0.5, 2.0)
 SHORT_DELAYS = (0.5, 1.5, 4.0)
 """Delays (s) between lists that show too few chunks; their sum exceeds `LAG_SECONDS`."""
 STATE_DELAYS = (0.5, 2.0, 8.0)
-"""Delays (s) between looks at a job in NEW whose submission had no response; their sum exceeds
-`LATE_SECONDS`."""
+"""Delays (s) between reads of the state of a job whose submission had no response; their sum is
+longer than `LATE_SECONDS`."""
 RECOUNT_SECONDS = 1.0
 """Age of a count after which the chunks are counted again before the submission."""
 
@@ -98,13 +98,13 @@ class DeliveryState:
         self.running: set[int] = set()
         self.waiting: deque[int] = deque()  # to be sent
         self.unknown: dict[int, Digests] = {}  # the outcome is unknown
-        self.suspects: dict[int, Digests] = {}  # it was unknown once
-        self.examples: dict[int, Digests] = {}  # suspects that are stored, and still to be had
+        self.once_unknown: dict[int, Digests] = {}  # it was unknown once
+        self.examples: dict[int, Digests] = {}  # now stored, and not released yet
         self.complete = self.asked = self.examine = False
-        self.doubted = self.may_run = self.reserved = self.equal = False
-        self.quiet_at = 0.0  # time from which the list shows everything
+        self.doubted = self.may_run = self.reserved = self.waited_for_lag = False
+        self.settled_at = 0.0  # time from which the list shows everything
         self.counted_at = 0.0
-        self.looks = 0  # lists or states read in a row
+        self.reads = 0  # lists or states read in a row
         self.stayed_new = self.refuted = self.submitted = False
         self.adopted = self.unverified = self.taken_over = False
         self.rejection: c.SubmissionRejected | None = None
@@ -118,7 +118,7 @@ class DeliveryState:
         return Recorded(self.state, self.job_id, tuple(self.jobs), self.lost_creations)
 
     @property
-    def sole(self) -> bool:
+    def only_chunk(self) -> bool:
         """Whether the job gets one chunk only: its count proves all."""
         return self.complete and self.sent == 1
 
@@ -128,7 +128,7 @@ class DeliveryState:
             known = (*self.unknown.values(), *self.examples.values())
             self.kind = kind_shown(self.kind, known, listed.checksums)
             short = len(listed.checksums) < self.acknowledged
-            last = self.looks >= len(SHORT_DELAYS if short else LOST_DELAYS)
+            last = self.reads >= len(SHORT_DELAYS if short else LOST_DELAYS)
             self._judged = (
                 listed,
                 reconcile(self.acknowledged, self.unknown, listed.checksums, self.kind, last=last),
@@ -140,6 +140,6 @@ class DeliveryState:
         if self._judged is None or self._judged[0] is not listed:
             self._judged = listed, verify(
                 self.sent, listed.checksums, self.kind, doubted=self.doubted,
-                last=self.looks >= len(SHORT_DELAYS),
+                last=self.reads >= len(SHORT_DELAYS),
             )  # fmt: skip
         return self._judged[1]

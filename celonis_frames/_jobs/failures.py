@@ -95,7 +95,7 @@ def _message(machine: DeliveryMachine, verdict: Verdict) -> str:
             f"Job {job_id} was deleted, and may have been executed before. "
             "Check the table: if it has the rows, delete the stage; if not, push the frame again."
         )
-    if verdict is Verdict.TWIN:
+    if verdict is Verdict.MATCH:
         return (
             f"Job {job_id} was executed and is probably this push's: it has its mark and as many "
             "chunks, but their checksums cannot be compared. Check the table: if it has the rows, "

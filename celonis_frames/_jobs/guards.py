@@ -38,17 +38,17 @@ def was_deleted(m: DeliveryState, e: c.Found) -> bool:
     return e.recorded is None and m.recorded.state is State.SUBMITTING
 
 
-def twin_was_submitted(m: DeliveryState, e: c.Found) -> bool:
+def match_was_submitted(m: DeliveryState, e: c.Found) -> bool:
     """Another job with the push's mark has left NEW, and holds exactly the push's chunks."""
-    return any(is_twin(job, e) is True for job in e.others)
+    return any(is_match(job, e) is True for job in e.others)
 
 
-def twin_is_unclear(m: DeliveryState, e: c.Found) -> bool:
+def match_is_unclear(m: DeliveryState, e: c.Found) -> bool:
     """Another job with the push's mark and number of chunks has left NEW."""
-    return any(is_twin(job, e) is None for job in e.others)
+    return any(is_match(job, e) is None for job in e.others)
 
 
-def is_twin(job: c.FoundJob, e: c.Found) -> bool | None:
+def is_match(job: c.FoundJob, e: c.Found) -> bool | None:
     # A job in ERROR has changed nothing.
     return job.state in EXECUTED - {"ERROR"} and same_chunks(e.digests, job.checksums)
 
@@ -62,7 +62,7 @@ def was_filled(m: DeliveryState, e: c.Found) -> bool:
 
 def may_be_used(m: DeliveryState, e: c.Found) -> bool:
     """The recorded job can be filled, but a call of the earlier process may still take effect."""
-    return was_filled(m, e) and m.now < m.quiet_at
+    return was_filled(m, e) and m.now < m.settled_at
 
 
 def was_submitting(m: DeliveryState, e: c.Found) -> bool:
@@ -97,7 +97,7 @@ def all_put(m: DeliveryState, e: Any) -> bool:
 
 def may_change(m: DeliveryState, e: Any) -> bool:
     """All are stored, but an upload that was in doubt may still be stored once more."""
-    return all_stored(m, e) and m.now < m.quiet_at
+    return all_stored(m, e) and m.now < m.settled_at
 
 
 def has_no_list(m: DeliveryState, e: Any) -> bool:
@@ -117,19 +117,19 @@ def list_is_short(m: DeliveryState, e: c.Listed) -> bool:
 
 def is_ambiguous(m: DeliveryState, e: c.Listed) -> bool:
     """The list cannot be reconciled, or nothing could prove it in the end."""
-    unprovable = m.kind is ChecksumKind.ARBITRARY and not m.sole
+    unprovable = m.kind is ChecksumKind.ARBITRARY and not m.only_chunk
     return unprovable or m.reconciled(e).finding is Finding.AMBIGUOUS
 
 
 def kind_is_missing(m: DeliveryState, e: c.Listed) -> bool:
     """A chunk that was in doubt is stored, and its checksum is of an unknown kind."""
     stored = bool(m.examples) or bool(m.reconciled(e).stored)
-    return stored and m.kind is ChecksumKind.UNKNOWN and not m.sole
+    return stored and m.kind is ChecksumKind.UNKNOWN and not m.only_chunk
 
 
 def repeat_is_missing(m: DeliveryState, e: c.Listed) -> bool:
     """The list does not show the repeated chunk yet."""
-    return len(e.checksums) <= m.acknowledged and m.looks < len(SHORT_DELAYS)
+    return len(e.checksums) <= m.acknowledged and m.reads < len(SHORT_DELAYS)
 
 
 def count_is_short(m: DeliveryState, e: c.Listed) -> bool:
@@ -142,10 +142,10 @@ def count_is_wrong(m: DeliveryState, e: c.Listed) -> bool:
     return m.verified(e).finding is Finding.AMBIGUOUS
 
 
-def looks_equal(m: DeliveryState, e: c.Listed) -> bool:
+def has_equal_chunks(m: DeliveryState, e: c.Listed) -> bool:
     """Two checksums are equal: one chunk may hide another that is not in the list yet."""
     known = [checksum for checksum in e.checksums if checksum is not None]
-    return not m.equal and not m.doubted and has_repeats(known)
+    return not m.waited_for_lag and not m.doubted and has_repeats(known)
 
 
 def has_slot(m: DeliveryState, e: Any) -> bool:
@@ -160,7 +160,7 @@ def count_is_old(m: DeliveryState, e: Any) -> bool:
 
 def in_doubt(m: DeliveryState, e: Any) -> bool:
     """A chunk may have been stored after the count."""
-    return m.doubted or m.equal or m.adopted
+    return m.doubted or m.waited_for_lag or m.adopted
 
 
 def left_new(m: DeliveryState, e: c.JobIs) -> bool:
@@ -175,7 +175,7 @@ def left_new_in_doubt(m: DeliveryState, e: c.JobIs) -> bool:
 
 def may_leave_new(m: DeliveryState, e: c.JobIs) -> bool:
     """The submission without a response may still take effect."""
-    return m.rejection is None and m.looks < len(STATE_DELAYS)
+    return m.rejection is None and m.reads < len(STATE_DELAYS)
 
 
 def stays_new(m: DeliveryState, e: c.JobIs) -> bool:
@@ -194,8 +194,8 @@ def lacks_chunks(m: DeliveryState, e: c.Listed) -> bool:
 
 
 def may_be_listed(m: DeliveryState, e: c.Listed) -> bool:
-    """The same, and they may be in the next list."""
-    return lacks_chunks(m, e) and m.looks < len(SHORT_DELAYS)
+    """It lacks chunks, which may be in the next list."""
+    return lacks_chunks(m, e) and m.reads < len(SHORT_DELAYS)
 
 
 def has_surplus(m: DeliveryState, e: c.Listed) -> bool:

@@ -439,7 +439,7 @@ class _Shell:
         if command.delay:
             self._api.token.sleep(command.delay)
             self._raise_if_interrupted()
-        if machine.state is not State.LOOKING:
+        if machine.state is not State.RECHECKING:
             return self._jobs.chunks(machine.job_id, doubted=machine.doubted)
         try:
             return self._jobs.chunks(machine.job_id, doubted=False, tries=2)

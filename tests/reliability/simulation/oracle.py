@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from simulation.schedule import Schedule
 
 UNCERTAIN = frozenset(
-    {"failed MAYBE_EXECUTED", "failed SURPLUS", "failed GONE", "failed TWIN"}
+    {"failed MAYBE_EXECUTED", "failed SURPLUS", "failed GONE", "failed MATCH"}
 )  # fmt: skip
 """Ends with `UploadUncertain` after which the table may hold the rows."""
 JOBS = 3

@@ -187,7 +187,7 @@ class Process(Calls):
         if job.state in ("NEW", "RUNNING"):
             self.world.later(1.0, self.wait_for_job)
             return None
-        if self.machine.doubted or self.machine.equal or self.machine.adopted:
+        if self.machine.doubted or self.machine.waited_for_lag or self.machine.adopted:
             shown = len(self.world.server.checksums(job.id, self.world.lagging()))
             if shown > self.machine.sent:
                 return self.report("failed SURPLUS")

@@ -28,14 +28,14 @@ def submitted_in_doubt() -> None:
     """An upload and the submission had no response: the submitted job is counted again."""
     machine = _submitting_in_doubt()
     _feed(machine, 18.0, c.SubmissionUnknown("500"), c.JobIs("RUNNING"))
-    _expect(machine.state is State.LOOKING)
+    _expect(machine.state is State.RECHECKING)
 
 
 def executed_after_an_error() -> None:
     """The state of a submitted job cannot be read, and it was executed: it is counted again."""
     machine = _submitting_in_doubt()
     _feed(machine, 18.0, c.SubmissionUnknown("500"), c.Failed("403"), c.JobCancelled("DONE"))
-    _expect(machine.state is State.LOOKING)
+    _expect(machine.state is State.RECHECKING)
     _feed(machine, 19.0, c.Listed(("d1", "d1")), c.CancelFailed("400"))
     _expect(machine.verdict is Verdict.SURPLUS)
 
@@ -127,7 +127,7 @@ def executed_without_its_chunks() -> None:
         found = c.Found(c.FoundJob("j1", "DONE"), (), DIGESTS)
         _feed(machine, 0.0, c.Start(), found, c.Listed(("d1",)))
         for _ in range(3 if verdict else 0):
-            _expect(machine.state is State.LOOKING)
+            _expect(machine.state is State.RECHECKING)
             _feed(machine, 1.0, c.Listed(("d1",)))
         _expect(machine.verdict is verdict)
 

@@ -41,7 +41,7 @@ WAITS_FOR = {
     State.SUBMITTING: "Submitted NotSubmitted SubmissionUnknown SubmissionRejected TakenOver "
     "Failed",
     State.CHECKING: "JobIs Failed",
-    State.LOOKING: "Listed Failed",
+    State.RECHECKING: "Listed Failed",
     State.RETRACTING: "JobCancelled CancelFailed Failed",
     State.REPLACING: "JobCancelled CancelFailed Failed",
     State.FAILING: "JobCancelled CancelFailed Failed",
