@@ -274,8 +274,8 @@ class Celonis:
                 the frame is read once, and `resume` can finish a push that a crash interrupted.
             storage_options: fsspec's options for the URLs of `frame` and `staging`, such as
                 ``{"key": …, "secret": …}`` for S3; values may be `Secret`. Local paths get none.
-                Options for one protocol only may stand under its name: ``{"sftp": {…}}``. They are
-                in no file: `resume` takes them again.
+                Those of one protocol can be nested under its name: ``{"sftp": {…}}``. They are
+                never stored: give them to `resume` again.
             wait: Wait until the job ends; False returns once it is submitted.
             timeout: Seconds for the whole push, all calls and the reading of the frame included. If
                 it passes before the submission, the job is cancelled, which may take 5 seconds
@@ -336,8 +336,8 @@ class Celonis:
         and one request polls all jobs. A table that fails does not stop the others.
 
         Args:
-            frames: Frames by the names of their tables; each as for `push`. Celonis ignores case,
-                so the names differ in more than that.
+            frames: Frames by the names of their tables; each as for `push`. The
+                names must differ in more than case, which Celonis ignores.
             pool: As for `push`. All parameters not named here are those of `push`, the same for
                 every table.
             keys: As for `push`; or a mapping from tables to their keys, for those that have any.
