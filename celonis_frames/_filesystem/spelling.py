@@ -43,7 +43,7 @@ def _spelled_elsewhere(path: str) -> str | None:
         right = path.replace("\\", "/")
         if mark:
             right = f"/mnt/{scheme}{right[2:]}"
-        return f"a path of Windows, which this system has not: write {right!r} if it is there"
+        return f"a Windows path, which this system does not have: write {right!r} if it is there"
     if mark and scheme == "dbfs":
         return f"a path of Spark on Databricks: write '/dbfs/{rest}' for the same file"
     if mark and scheme in fsspec.available_protocols() and scheme not in LOCAL:

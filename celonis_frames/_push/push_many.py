@@ -246,7 +246,7 @@ class _MultiPush:
         for push in self._pushes.values():
             if push.running and self._token.expired and not self._token.cancelled:
                 self.errors[push.table] = JobTimeout(
-                    f"Table {push.table!r} was still in work after the {push.options.timeout:g} s "
+                    f"Table {push.table!r} was not finished within the {push.options.timeout:g} s "
                     "of timeout=: its frame gives no rows. Its thread submits nothing and ends as "
                     "soon as the frame does. Give a longer timeout=.",
                     job_id=push.delivered.job_id,
