@@ -118,7 +118,7 @@ def _replaced(module: ModuleType, tree: ast.Module) -> Iterator[tuple[Any, str, 
     namespace: dict[str, Any] = {**vars(module)}
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     flag = __future__.annotations.compiler_flag
-    code = compile(ast.Module(functions, []), module.__name__, "exec", flags=flag)  # type: ignore[call-overload]
+    code = compile(ast.Module(functions, []), f"<mutant of {module.__name__}>", "exec", flags=flag)  # type: ignore[call-overload]
     exec(code, namespace)  # noqa: S102
     for function in functions:
         old, new = getattr(module, function.name), namespace[function.name]
