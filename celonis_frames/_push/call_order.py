@@ -45,7 +45,7 @@ def check_frames(frames: Any, at_once: Any) -> None:
             "push_many takes a mapping of table names to frames, with at least one entry"
             f"{given}. The order is push_many(frames, pool)."
         )
-    if not isinstance(at_once, int):
+    if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
         raise ConfigError(f"at_once={shown(at_once)} must be an integer, 1 or more.")
 
 

@@ -73,12 +73,6 @@ def push_tables(
     Raises:
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push_many`.
     """
-    if not isinstance(frames, Mapping) or not frames:
-        raise ConfigError(
-            "push_many takes a mapping of table names to frames, with at least one entry."
-        )
-    if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
-        raise ConfigError(f"at_once={at_once!r} must be an integer, 1 or more.")
     check_tables_differ(frames)
     pushes = {table: _TablePush(table, frames[table], options(table)) for table in frames}
     first = next(iter(pushes.values())).options
