@@ -48,7 +48,7 @@ class Progress:
         self._call(lambda bar: bar.update(size))
 
     def chunk_done(self) -> None:
-        """Count a chunk. Called from upload threads."""
+        """Count a chunk."""
 
         def count(bar: Any) -> None:
             self._chunks += 1

@@ -22,7 +22,8 @@ FORMAT = 2
 _FILE_NAME = re.compile(r"\w[\w.-]*")
 """Names of chunks: a manifest must not lead to files outside its stage."""
 
-_CHUNK_FIELDS = {"name", "size", "rows", "deleted", "sha256"}
+CHUNK_FIELDS = ("name", "size", "rows", "deleted", "sha256")
+"""What is recorded of each `StagedChunk`."""
 
 StageState = Literal["writing", "creating", "uploading", "submitting"]
 
@@ -43,7 +44,7 @@ class Manifest:
     workers: int = 1  # parallel uploads
     duplicate_removal_column: str | None = None  # as in the API
     warnings: list[str] = field(default_factory=list)
-    chunks: list[dict[str, Any]] = field(default_factory=list)  # fields of each `StagedChunk`
+    chunks: list[dict[str, Any]] = field(default_factory=list)  # `CHUNK_FIELDS` of each
     state: StageState = "writing"
     job_id: str = ""
     jobs: list[str] = field(default_factory=list)
@@ -60,7 +61,7 @@ class Manifest:
             raise ValueError("a job or number that was never written")
         if self.state != "writing" and not isinstance(self.job["targetName"], str):
             raise ValueError("no table")
-        if any(chunk.keys() != _CHUNK_FIELDS for chunk in self.chunks):
+        if any(chunk.keys() != set(CHUNK_FIELDS) for chunk in self.chunks):
             raise ValueError("fields of a chunk that were never written")
         if not all(_FILE_NAME.fullmatch(chunk["name"]) for chunk in self.chunks):
             raise ValueError("a chunk outside the stage")

@@ -42,6 +42,7 @@ from celonis_frames._filesystem.filesystems import (
 from celonis_frames._filesystem.masking import mask_url, secrets_of
 from celonis_frames._staging.lease import LOCK, StageLease, is_lease
 from celonis_frames._staging.manifest import (
+    CHUNK_FIELDS,
     MANIFEST,
     Manifest,
     NoManifest,
@@ -183,8 +184,7 @@ class Stage:
         message = f"A chunk cannot be staged at {self.url}"
         with translate_filesystem_errors(message, kind=FrameError, secrets=self._secrets):
             staged = write_chunk(self._filesystem, self.folder, chunk, durable=True)
-        fields = ("name", "size", "rows", "deleted", "sha256")
-        self.manifest.chunks.append({name: getattr(staged, name) for name in fields})
+        self.manifest.chunks.append({name: getattr(staged, name) for name in CHUNK_FIELDS})
         return staged
 
     def chunks(self) -> list[StagedChunk]:
