@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -14,10 +15,10 @@ from celonis_frames._api.models import (
     Pool,
     Table,
     TableColumn,
-    items,
-    read_chunk,
+    read_chunks,
     read_column,
     read_connection,
+    read_entries,
     read_job,
     read_pool,
     read_table,
@@ -66,34 +67,37 @@ class DataPushApi:
     def _get(
         self,
         path: str,
-        read: Callable[[Response], _T],
+        read: Callable[[Response, Any], _T],
         *,
         params: Mapping[str, str] | None = None,
         job_id: str | None = None,
         policy: RetryPolicy | None = None,
     ) -> _T:
-        return (policy or self.policy).call(
-            lambda: read(self._request("GET", path, params=params, job_id=job_id)), self.token
-        )
+        """What `read` makes of a response and its JSON, which is held whole."""
 
-    def _list(
+        def fetch() -> _T:
+            response = self._request("GET", path, params=params, job_id=job_id)
+            return read(response, response.json())
+
+        return (policy or self.policy).call(fetch, self.token)
+
+    def _long_list(
         self,
         path: str,
         read: Callable[[Response, Any], _T],
         *,
-        params: Mapping[str, str] | None = None,
         policy: RetryPolicy | None = None,
         where: Callable[[_T], bool] | None = None,
     ) -> list[_T]:
-        """The entries of a list, which are read as they arrive: a list may be very long."""
+        """The entries of a list that may be very long: they are read as they arrive."""
 
-        def entries() -> list[_T]:
-            found = Entries(read, where)
-            response = self._request("GET", path, params=params, on_item=found.add)
-            found.log_skipped(response)
-            return found.found
+        def fetch() -> list[_T]:
+            entries = Entries(read, where)
+            response = self._request("GET", path, on_item=entries.add)
+            entries.log_skipped(response)
+            return entries.found
 
-        return (policy or self.policy).call(entries, self.token)
+        return (policy or self.policy).call(fetch, self.token)
 
     def create_job(self, pool_id: str, job: Mapping[str, Any]) -> Job:
         """Create a job from its fields by their API names."""
@@ -108,21 +112,13 @@ class DataPushApi:
         where: Callable[[Job], bool] | None = None,
     ) -> list[Job]:
         """All jobs of a pool; only those `where` returns true for are held."""
-        return self._list(
-            _jobs(pool_id),
-            lambda response, item: read_job(response, item, pool_id),
-            policy=policy,
-            where=where,
-        )
+        read = partial(read_job, pool_id=pool_id)
+        return self._long_list(_jobs(pool_id), read, policy=policy, where=where)
 
     def job(self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None) -> Job:
         """The current state of a job."""
-        return self._get(
-            _jobs(pool_id, job_id),
-            lambda response: read_job(response, response.json(), pool_id),
-            job_id=job_id,
-            policy=policy,
-        )
+        read = partial(read_job, pool_id=pool_id)
+        return self._get(_jobs(pool_id, job_id), read, job_id=job_id, policy=policy)
 
     def execute_job(
         self, pool_id: str, job_id: str, *, duplicate_removal_column: str | None = None
@@ -177,31 +173,25 @@ class DataPushApi:
         self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None
     ) -> list[Chunk]:
         """The files in a job."""
-        # None of them may be overlooked: one that cannot be read is an error.
-        return self._get(
-            _jobs(pool_id, job_id, "chunks"),
-            lambda response: [read_chunk(response, item) for item in items(response)],
-            job_id=job_id,
-            policy=policy,
-        )
+        path = _jobs(pool_id, job_id, "chunks")
+        return self._get(path, read_chunks, job_id=job_id, policy=policy)
 
     def pools(self) -> list[Pool]:
         """The pools the key may see; `PermissionDenied` with a key that may only push."""
-        return self._list(_POOLS, read_pool)
+        return self._get(_POOLS, partial(read_entries, read_pool))
 
     def pool(self, pool_id: str) -> Pool:
         """One pool."""
-        return self._get(
-            f"{_POOLS}/{_segment(pool_id)}", lambda response: read_pool(response, response.json())
-        )
+        return self._get(f"{_POOLS}/{_segment(pool_id)}", read_pool)
 
     def connections(self, pool_id: str) -> list[DataConnection]:
         """The data connections of a pool."""
-        return self._list(f"{_POOLS}/{_segment(pool_id)}/data-sources/", read_connection)
+        path = f"{_POOLS}/{_segment(pool_id)}/data-sources/"
+        return self._get(path, partial(read_entries, read_connection))
 
     def tables(self, pool_id: str) -> list[Table]:
         """The tables and views of a pool."""
-        return self._list(f"{_POOLS}/{_segment(pool_id)}/tables", read_table)
+        return self._long_list(f"{_POOLS}/{_segment(pool_id)}/tables", read_table)
 
     def columns(
         self,
@@ -216,7 +206,7 @@ class DataPushApi:
         if connection_id is not None:
             query["schemaName"] = connection_id
         path = f"{_POOLS}/{_segment(pool_id)}/columns"
-        return self._list(path, read_column, params=query, policy=policy)
+        return self._get(path, partial(read_entries, read_column), params=query, policy=policy)
 
 
 def _segment(value: str) -> str:

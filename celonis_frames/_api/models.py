@@ -94,11 +94,7 @@ class TableColumn:
     length: int | None
 
 
-def items(response: Response) -> list[Any]:
-    """The items of a response that is a list."""
-    return response.items()
-
-
+@dataclasses.dataclass
 class Entries(Generic[_T]):
     """The entries of a list that can be read, and that are asked for.
 
@@ -106,21 +102,19 @@ class Entries(Generic[_T]):
     are skipped. Not for the chunks of a job, of which none may be overlooked.
     """
 
-    def __init__(
-        self, read: Callable[[Response, Any], _T], where: Callable[[_T], bool] | None = None
-    ) -> None:
-        self._read, self._where = read, where
-        self.found: list[_T] = []
-        self._skipped = 0
+    read: Callable[[Response, Any], _T]
+    where: Callable[[_T], bool] | None = None
+    found: list[_T] = dataclasses.field(default_factory=list)
+    _skipped: int = 0
 
     def add(self, response: Response, item: Any) -> None:
         """Read an item of a response."""
         try:
-            entry = self._read(response, item)
+            entry = self.read(response, item)
         except ApiStatusError:
             self._skipped += 1
             return
-        if self._where is None or self._where(entry):
+        if self.where is None or self.where(entry):
             self.found.append(entry)
 
     def log_skipped(self, response: Response) -> None:
@@ -129,12 +123,24 @@ class Entries(Generic[_T]):
             _log.debug("%s: entries in an unknown form: %d", response.request, self._skipped)
 
 
-def read_list(response: Response, read: Callable[[Response, Any], _T]) -> list[_T]:
-    """The items of a list that can be read."""
+def read_entries(read: Callable[[Response, Any], _T], response: Response, items: Any) -> list[_T]:
+    """The entries of a list that can be read, as in `Entries`."""
     entries = Entries(read)
-    response.read_items(lambda item: entries.add(response, item))
+    for item in _list(response, items):
+        entries.add(response, item)
     entries.log_skipped(response)
     return entries.found
+
+
+def read_chunks(response: Response, items: Any) -> list[Chunk]:
+    """The files in a job; none may be overlooked: one that cannot be read is an error."""
+    return [read_chunk(response, item) for item in _list(response, items)]
+
+
+def _list(response: Response, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise response.unreadable("the response is not a list")
+    return value
 
 
 def _required(response: Response, item: Any, field: str) -> str:

@@ -123,10 +123,6 @@ class CancelToken:
         _sleep(seconds if remaining is None else min(seconds, remaining), self)
         self.raise_if_cancelled()
 
-    def child(self, *, deadline: float | None = None) -> CancelToken:
-        """A token for a part of the work, which can be cancelled alone."""
-        return CancelToken(deadline=deadline, parent=self)
-
     def for_cleanup(self) -> CancelToken:
         """A token for what must be done although this one is cancelled or has expired.
 
@@ -145,7 +141,7 @@ class CancelToken:
             yield
         finally:
             _thread.call = outer
-            self._attach(call, None)
+            attach_socket(None, call)
 
     def close(self) -> None:
         """End the thread that waits for the deadline; later calls have their timeouts only."""
@@ -168,19 +164,6 @@ class CancelToken:
         if self._cancelled_at is None or above is None:
             return self._cancelled_at if above is None else above
         return min(self._cancelled_at, above)
-
-    def _attach(self, call: _Call, sock: socket.socket | None) -> None:
-        """Set the socket that a call uses from now on; None: it uses none."""
-        token: CancelToken | None = self
-        while token is not None:
-            if sock is None:
-                token._calls.pop(call, None)
-            else:
-                token._calls[call] = sock
-                # In this order: who aborts sets the flag first, and then looks for sockets.
-                if token._aborted:
-                    _shut_down(sock)
-            token = token._parent
 
     def _watch(self) -> None:
         """Start the threads that abort calls at the deadlines, its own and the parents'."""
@@ -255,11 +238,22 @@ def pause(seconds: float) -> None:
     (current_token() or CancelToken()).sleep(seconds)
 
 
-def attach_socket(sock: socket.socket | None) -> None:
-    """Give the socket in use to the token whose `calling` block this thread is in, if any."""
-    call: _Call | None = getattr(_thread, "call", None)
-    if call is not None:
-        call.token._attach(call, sock)
+def attach_socket(sock: socket.socket | None, call: _Call | None = None) -> None:
+    """Give the socket that a call uses from now on to the call's token; None: it uses none.
+
+    The call is that of the `calling` block this thread is in, unless one is given.
+    """
+    call = call or getattr(_thread, "call", None)
+    token = None if call is None else call.token
+    while call is not None and token is not None:
+        if sock is None:
+            token._calls.pop(call, None)
+        else:
+            token._calls[call] = sock
+            # In this order: who aborts sets the flag first, and then looks for sockets.
+            if token._aborted:
+                _shut_down(sock)
+        token = token._parent
 
 
 def _shut_down(sock: socket.socket) -> None:

@@ -43,18 +43,18 @@ def receive(
     What is too long, or no list, is not read to its end.
     """
     success = 200 <= response.status_code < 300
-    headers = {
-        name: redact(response.headers.get(name, "").encode("latin-1", "replace"), secrets).decode(
-            "latin-1"
-        )
-        for name in _HEADERS
-    }
+    headers = {}
+    for name in _HEADERS:
+        value = response.headers.get(name, "").encode("latin-1", "replace")
+        headers[name] = redact(value, secrets).decode("latin-1")
     parts = response.iter_content(64 * 1024)
     if success and on_item is not None:
         about = responses.Response(response.status_code, b"", request)
         reader = ItemReader(functools.partial(on_item, about), secrets)
-        more = all(reader.feed(part) for part in parts)
-        if more:
+        for part in parts:
+            if not reader.feed(part):
+                break
+        else:
             reader.feed(b"", last=True)
         received = Received(headers, reader.start, reader.size, reader.problem)
     else:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable
 from typing import Any
 
 from celonis_frames._http.auth import Auth
-from celonis_frames._http.json_items import ItemReader, has_surrogates, whole
+from celonis_frames._http.json_items import has_surrogates, whole
 from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.redaction import plain
@@ -40,27 +39,6 @@ class Response:
             value = json.loads(self.content)
             return whole(value) if has_surrogates(self.content) else value
         raise self.unreadable("the response is not JSON")
-
-    def items(self) -> list[Any]:
-        """The items of the body, a JSON array.
-
-        Raises:
-            ApiStatusError: If it is not JSON, or not an array.
-        """
-        found: list[Any] = []
-        self.read_items(found.append)
-        return found
-
-    def read_items(self, on_item: Callable[[Any], object]) -> None:
-        """Call `on_item` with each of the `items`, which are not all held.
-
-        Raises:
-            ApiStatusError: If the body is not JSON, or not an array.
-        """
-        reader = ItemReader(on_item)
-        reader.feed(self.content, last=True)
-        if reader.problem is not None:
-            raise self.unreadable(reader.problem)
 
     def unreadable(self, problem: str) -> ApiStatusError:
         """The error to raise if the body is not what the API documents."""

@@ -66,10 +66,6 @@ class RetryPolicy:
     initial_backoff: float = 0.5
     max_backoff: float = 30.0
 
-    def start(self, token: CancelToken) -> RetryState:
-        """The state of one operation, before its first try; `token` ends its waits."""
-        return RetryState(self, token)
-
     def call(self, function: Callable[[], _T], token: CancelToken) -> _T:
         """Call a function that only reads, with retries, and return its result.
 
@@ -78,7 +74,7 @@ class RetryPolicy:
                 `token` failed.
             Cancelled: If `token` was cancelled.
         """
-        state = self.start(token)
+        state = RetryState(self, token)
         while True:
             try:
                 return function()
@@ -90,7 +86,7 @@ class RetryPolicy:
 
 @dataclass
 class RetryState:
-    """The failures of one operation so far."""
+    """The failures of one operation so far; `token` ends its waits."""
 
     policy: RetryPolicy
     token: CancelToken

@@ -73,23 +73,13 @@ class Timeouts:
                 raise ConfigError(msg)
 
 
-class _Header(requests.auth.AuthBase):
+class _Header(Secret, requests.auth.AuthBase):
     """Sets the ``Authorization`` header, and keeps requests from reading ``.netrc`` for it."""
 
-    def __init__(self, value: str) -> None:
-        self._value = Secret(value)
-
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._value.reveal():
-            request.headers["Authorization"] = self._value.reveal()
+        if self.reveal():
+            request.headers["Authorization"] = self.reveal()
         return request
-
-    def reveal(self) -> str:
-        return self._value.reveal()
-
-    def secret(self) -> str:
-        """The header without its scheme."""
-        return self.reveal().rpartition(" ")[2]
 
 
 class Transport:
@@ -243,7 +233,8 @@ class Transport:
                 request.method,
                 request.url,
                 params=params,
-                data=_payload(data, body),
+                # A body with a length is streamed.
+                data=data.reveal() if isinstance(data, Secret) else data or body,  # type: ignore[arg-type]
                 headers={"Content-Type": content_type if body is None else body.content_type},
                 auth=header,
                 timeout=(connect, read),
@@ -255,7 +246,10 @@ class Transport:
                 status = response.status_code
                 # The secrets are no locals here: an error is raised from this frame.
                 received = receive(
-                    response, request, [header.secret(), *(s.reveal() for s in hide)], on_item
+                    response,
+                    request,
+                    [header.reveal().rpartition(" ")[2], *map(Secret.reveal, hide)],
+                    on_item,
                 )
         except _NETWORK as network_error:
             # A file that was not sent whole cannot have been stored.
@@ -353,12 +347,6 @@ def _time_left(request: Request) -> float | None:
             **dataclasses.asdict(request),
         )
     return left
-
-
-def _payload(data: bytes | Secret | None, body: MultipartFile | None) -> Any:
-    if body is not None:
-        return body
-    return data.reveal() if isinstance(data, Secret) else data
 
 
 def _encode(value: Any) -> bytes:

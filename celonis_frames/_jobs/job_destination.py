@@ -71,14 +71,12 @@ class JobDestination:
         self._api, self._pool_id, self.body = api, pool_id, body
         self._marks = marked
         self._column, self._begun, self._announce = duplicate_removal_column, begun, announce
-        self._creations, self._submissions = self._retries(), self._retries()
+        self._creations = RetryState(api.policy, api.token)
+        self._submissions = RetryState(api.policy, api.token)
         self._unanswered: ApiError | None = None  # of the last creation
         self._rejected: ApiError | None = None  # of the last submission
         self._rejections = 0
         self._delivered: set[str] = set()
-
-    def _retries(self) -> RetryState:
-        return self._api.policy.start(self._api.token)
 
     def create(self) -> c.Created | c.CreationUnknown:
         """Create a job."""
@@ -98,7 +96,8 @@ class JobDestination:
                     return c.CreationUnknown()
                 self._creations.wait_or_raise(error)
             else:
-                self._creations, self._submissions = self._retries(), self._retries()
+                self._creations = RetryState(self._api.policy, self._api.token)
+                self._submissions = RetryState(self._api.policy, self._api.token)
                 _open.add(job.id)
                 self._delivered.add(job.id)
                 return c.Created(job.id)

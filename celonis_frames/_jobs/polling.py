@@ -136,7 +136,7 @@ def within_timeout(
     If less than `MIN_SECONDS` is left, a call may still take that long.
     """
     end = None if timeout is None else time.monotonic() + timeout
-    with api.token.child(deadline=end) as token:
+    with CancelToken(deadline=end, parent=api.token) as token:
         left = token.remaining()
         if left is None or left >= MIN_SECONDS:
             yield api.within(token), left

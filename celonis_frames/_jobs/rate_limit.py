@@ -35,7 +35,9 @@ _limits_lock = threading.Lock()
 def limit_for(url: str) -> SubmissionLimit:
     """The limit for a team, by its base URL; one for the whole process."""
     with _limits_lock:
-        return _limits.setdefault(url, SubmissionLimit())
+        if url not in _limits:
+            _limits[url] = SubmissionLimit()
+        return _limits[url]
 
 
 def server_started(url: str, *, quota: bool) -> None:

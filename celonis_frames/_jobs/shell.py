@@ -415,7 +415,10 @@ class _Shell:
 
     def send(self, command: c.Send) -> None:
         if self._uploads is None:
-            token, destination = self._api.token.child(), self._delivery.destination or self._jobs
+            token, destination = (
+                CancelToken(parent=self._api.token),
+                self._delivery.destination or self._jobs,
+            )
             self._uploads = uploads = UploadPool(
                 partial(destination.upload, token, self._machine.job_id),
                 token,

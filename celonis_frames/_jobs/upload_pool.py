@@ -131,7 +131,7 @@ class UploadPool:
         retries, unknown = self._retries.pop(task.number, (None, None))
         first = retries is None
         if retries is None:
-            retries = self._policy.start(self._token)
+            retries = RetryState(self._policy, self._token)
         elif unknown is not None:
             retries.wait_or_raise(unknown)
         while True:

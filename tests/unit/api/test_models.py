@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 import time
@@ -17,6 +18,7 @@ from celonis_frames import ApiKey, OAuth2
 from celonis_frames._api import models
 from celonis_frames._api.client import _segment
 from celonis_frames._auth.oauth2 import _token_error
+from celonis_frames._http.json_items import ItemReader
 from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.redaction import redact
 from celonis_frames._http.responses import Response
@@ -88,11 +90,11 @@ def test_any_response_is_a_record_or_an_api_error(reader: str, item: Any) -> Non
 def test_any_bytes_are_json_or_an_api_error(content: bytes) -> None:
     """A response that is not JSON is an ApiStatusError with a short, printable text."""
     try:
-        found = models.items(_response(content))
+        found = _response(content).json()
     except ApiStatusError as error:
         _check_shown(error)
     else:
-        assert found == json.loads(content)
+        assert repr(found) == repr(json.loads(content))
 
 
 @given(
@@ -162,26 +164,6 @@ def test_the_search_for_secrets_is_linear(secret: str) -> None:
         assert time.process_time() - begin < 2, piece
 
 
-@given(value=JSON, indent=st.sampled_from([None, 0, 2]), cut=st.integers(0, 30))
-def test_items_are_read_one_by_one_as_json_reads_them(
-    value: Any, indent: int | None, cut: int
-) -> None:
-    """The items of a list, with any white space; whatever else it is, an ApiStatusError."""
-    whole = json.dumps(value, indent=indent)
-    for content in (whole, f" {whole}\n", whole[: len(whole) - cut], f"{whole},", f"[{whole}]"):
-        try:
-            expected = json.loads(content)
-        except ValueError:
-            expected = None
-        response = _response(content.encode())
-        if isinstance(expected, list):
-            assert repr(list(response.items())) == repr(expected)
-        else:
-            with pytest.raises(ApiStatusError) as caught:
-                list(response.items())
-            _check_shown(caught.value)
-
-
 FOREIGN = [None, 7, "x", [], {}, {"id": None}, {"id": 7}, {"id": ""}, {"id": "a\nb"}, {"name": 5},
            {"id": "j", "status": 3}, {"id": "j", "status": "PAUSED"}, {"ID": "j"}]  # fmt: skip
 
@@ -200,7 +182,7 @@ def test_entries_of_others_do_not_hide_ours(reader: str, ours: dict[str, Any]) -
     """Entries that are no objects, or without an id, a name or a known state, are skipped."""
     foreign = [entry for entry in FOREIGN if reader == "job" or not _names_something(entry)]
     response = _response(json.dumps([*foreign, ours, *foreign]).encode())
-    (found,) = models.read_list(response, READERS[reader])
+    (found,) = models.read_entries(READERS[reader], response, response.json())
     assert found == READERS[reader](response, ours)
 
 
@@ -214,11 +196,14 @@ def test_a_long_list_of_jobs_is_never_held_whole() -> None:
     job = {"id": "j", "status": "DONE", "tableSchema": {"columns": columns}, "logs": []}
     content = json.dumps([{**job, "id": f"j-{number}"} for number in range(20_000)]).encode()
     tracemalloc.start()
+    entries = models.Entries(READERS["job"])
+    reader = ItemReader(functools.partial(entries.add, _response(b"")))
     try:
-        found = models.read_list(_response(content), READERS["job"])
+        reader.feed(content, last=True)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    found = entries.found
     assert [found[0].id, found[-1].id, len(found)] == ["j-0", "j-19999", 20_000]
     assert peak < 3 * len(content)
 

@@ -66,6 +66,21 @@ def test_a_cut_list_is_an_error(value: list[Any], sizes: list[int], cut: int) ->
     assert _read(f"{text},".encode(), sizes)[1] == "the response is not JSON"
 
 
+@given(value=VALUES, indent=st.sampled_from([None, 0, 2]), cut=st.integers(0, 30))
+def test_only_a_whole_list_is_read(value: Any, indent: int | None, cut: int) -> None:
+    """With any white space around it; whatever else is JSON for Python is a problem."""
+    whole = json.dumps(value, indent=indent)
+    for text in (whole, f" {whole}\n", whole[: len(whole) - cut], f"{whole},", f"[{whole}]"):
+        try:
+            expected = json.loads(text.replace(SECRET, "********"))
+        except ValueError:
+            expected = None
+        found, problem = _read(text.encode(), [])
+        assert (problem is None) == isinstance(expected, list)
+        if problem is None:
+            assert repr(found) == repr(expected)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [('{"a": []}', "list"), ("7", "list"), ("null", "list"), ('"x"', "list"), ("", "JSON"),
