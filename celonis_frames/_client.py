@@ -20,6 +20,7 @@ from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._push.call_order import check_frames, check_id, check_order
 from celonis_frames._push.change_set import Changes
+from celonis_frames._push.codec_choice import with_planned_codec
 from celonis_frames._push.options import (
     PushOptions,
     Verify,
@@ -481,16 +482,20 @@ class Celonis:
 
         Args:
             frame: As for `push`. All parameters not named here are those of `push`.
-            pool: Ignored; present so that the call matches `push`.
+            pool: Not looked up: it only tells which codec is known to be taken there, if the pool
+                is known by this id, URL or name.
             table: As for `push`.
-            connection: Ignored, like `pool`.
+            connection: Ignored; present so that the call matches `push`.
 
         Raises:
             ConfigError, FrameError: Those that `push` would raise before it sends.
         """
         default = Upload() if self is None else self._upload
         check_order("plan", pool, table)
-        return plan_frame(frame, table, PushOptions.from_call(locals(), default))
+        options = PushOptions.from_call(locals(), default)
+        if self is not None:
+            options = with_planned_codec(self.url, pool, options)
+        return plan_frame(frame, table, options)
 
     def resume(
         self,

@@ -8,7 +8,8 @@ from importlib import metadata
 __version__ = "0.1.0"
 
 _LIBRARIES = (
-    "pyarrow", "requests", "urllib3", "fsspec", "oauthlib", "filelock", "tqdm", "wrapt",
+    "pyarrow", "requests", "urllib3", "fsspec", "oauthlib", "filelock", "platformdirs", "tqdm",
+    "wrapt",
     "pandas", "numpy", "polars", "duckdb", "starlette", "uvicorn", "python-multipart", "s3fs",
     "dask", "pyspark",
 )  # fmt: skip

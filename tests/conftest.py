@@ -27,6 +27,14 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "PER_HOUR", 1_000_000)
 
 
+@pytest.fixture(autouse=True)
+def nothing_known(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this user knows of pools changes no test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 

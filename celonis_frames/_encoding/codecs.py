@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -26,5 +27,5 @@ CODECS = {
 }
 """All codecs by name, in the order in which error messages list them."""
 
-DEFAULT_CODEC = "snappy"
+DEFAULT_CODEC: Literal["snappy"] = "snappy"
 """The official client always writes it, so it is certain to be accepted."""

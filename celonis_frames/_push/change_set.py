@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any, Self
 
 from celonis_frames._api.client import DataPushApi
+from celonis_frames._concurrency.cancellation import CancelToken
+from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import push_prepared
 from celonis_frames._push.preparation import prepare
@@ -100,6 +102,9 @@ class Changes:
             raise ConfigError("These changes were already sent. Call changes() again for new ones.")
         # The chunks of one kind have the same columns in the same order.
         alike = (other.layout for other in self._frames if other.deleted == deleted)
+        if not self._frames:
+            with CancelToken() as token:
+                self._options = with_codec(self._api, self._pool, self._options, token)
         options = self._options
         if deleted:  # what concerns other columns is for the frames to upsert
             kept = options.conversion.for_keys(options.keys)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES
+from celonis_frames._encoding.codecs import DEFAULT_CODEC
 from celonis_frames._filesystem.masking import RevealedSecret
 from celonis_frames._formatting import shown
 from celonis_frames._http.auth import Secret
 from celonis_frames._push.option_fields import flag, instance, one_of, option, parsed
-from celonis_frames._push.upload import Upload
+from celonis_frames._push.upload import Compression, Upload
 from celonis_frames._schema.conversion_options import (
     Binary,
     ConversionOptions,
@@ -287,6 +288,11 @@ class PushOptions:
         if self.upload.workers is not None:
             return self.upload.workers
         return 1 if ordered else DEFAULT_WORKERS
+
+    @property
+    def codec(self) -> Compression:
+        """Codec of the chunks: the one given or known to be taken, else the one that is certain."""
+        return self.upload.compression or DEFAULT_CODEC
 
     @property
     def ordered(self) -> bool:

@@ -28,6 +28,7 @@ from celonis_frames._jobs.delivery import Delivery, DeliveryResult
 from celonis_frames._jobs.polling import failure, timed_out, wait_for, within_timeout
 from celonis_frames._jobs.shell import check_at_end, deliver
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
+from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.job_request import is_marked, job_body
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.preparation import prepare
@@ -64,6 +65,8 @@ def push_frame(
         FrameError, ConfigError, ApiError, JobError: As `celonis_frames.push`.
     """
     begin = time.monotonic()
+    with limit(token, begin, options.timeout) as whole:
+        options = with_codec(api, pool, options, whole)
     prepared = prepare(frame, table, options, deleted=deleted)
     return push_prepared(
         api, [prepared], pool, options, begin=begin, token=token, delivered=delivered,

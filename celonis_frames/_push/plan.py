@@ -184,7 +184,7 @@ def _estimate(part: Rows, layout: TableLayout, options: PushOptions) -> float:
         layout.encoded_schema,
         chunk_bytes=options.upload.chunk_bytes,
         file_type=options.upload.file_type,
-        compression=options.upload.compression,
+        compression=options.codec,
     )
     return sum(chunk.size for chunk in encoded) / max(rows, 1)
 

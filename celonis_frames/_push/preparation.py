@@ -59,10 +59,10 @@ def prepare(
         stored_name(table), source, shape, measure, options, deleted, warnings, spare
     )
     if source.files is not None:
-        compression, size = options.upload.compression, options.upload.chunk_bytes
         prepared.passing = PassthroughFiles(
-            source.files, shape, compression=compression, target_bytes=size, deleted=deleted
-        )
+            source.files, shape, compression=options.codec,
+            target_bytes=options.upload.chunk_bytes, deleted=deleted,
+        )  # fmt: skip
     return prepared
 
 

@@ -333,8 +333,8 @@ class PreparedFrame:
             del batch
 
     def _file_format(self) -> FileFormat:
-        upload = self.options.upload
-        return FileFormat(self.layout.encoded_schema, upload.file_type, upload.compression)
+        options = self.options
+        return FileFormat(self.layout.encoded_schema, options.upload.file_type, options.codec)
 
     def _encoder(
         self, rows: int | None, first: int, *, ordered: bool, while_uploading: bool = True

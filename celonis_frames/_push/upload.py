@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict
 
 from celonis_frames._encoding.chunk_sizer import MAX_CHUNK_BYTES
-from celonis_frames._encoding.codecs import CODECS, DEFAULT_CODEC
+from celonis_frames._encoding.codecs import CODECS
 from celonis_frames._formatting import did_you_mean, parse_bytes, shown
 from celonis_frames._push.option_fields import instance, one_of, option, parsed
 from celonis_frames._tracebacks import short_tracebacks
@@ -36,6 +36,10 @@ class _Bytes(int):
     """A parsed size: parsing it again changes nothing, and it needs no unit."""
 
     __slots__ = ()
+
+
+def _compression(name: str, value: Any) -> str | None:
+    return None if value is None else one_of(*CODECS)(name, value)
 
 
 def _workers(name: str, value: Any) -> int | None:
@@ -93,8 +97,8 @@ class Upload:
 
     Attributes:
         file_type: ``"PARQUET"`` or ``"CSV"``.
-        compression: Parquet codec. Only ``"snappy"``, the default, and ``"none"`` are known to be
-            accepted by Celonis.
+        compression: Parquet codec. None is what the pool is known to take: ``"snappy"``, which all
+            take, unless a file of this user says that ``"zstd"`` is read there.
         chunk_bytes: Size of a finished chunk in bytes; None chooses by frame size, 8 to 32 MB (the
             first chunks are smaller, so that uploading starts early).
         workers: Parallel uploads. The default is 4; with `keys` it is 1 unless every key is known
@@ -106,8 +110,8 @@ class Upload:
     file_type: Literal["PARQUET", "CSV"] = option(
         "PARQUET", one_of("PARQUET", "CSV"), "PARQUET (default) or CSV"
     )
-    compression: Compression = option(
-        DEFAULT_CODEC, one_of(*CODECS), "codec of Parquet chunks (default: snappy)"
+    compression: Compression | None = option(
+        None, _compression, "codec of Parquet chunks (default: what the pool is known to take)"
     )
     chunk_bytes: int | None = option(None, parse_chunk_bytes, 'size of a chunk, such as "256 MB"')
     workers: int | None = option(
@@ -131,7 +135,8 @@ class Upload:
 
         Args:
             file_type: ``"PARQUET"`` or ``"CSV"``; case does not matter.
-            compression: Parquet codec; None is the default, ``"snappy"``.
+            compression: Parquet codec: ``"snappy"``, ``"none"``, ``"zstd"``, ``"gzip"`` or
+                ``"lz4"``. None is what the pool is known to take.
             chunk_bytes: In bytes or as ``"256 MB"``, at most 1 GB; less than 10,000 bytes only with
                 a unit (``"5 KB"``).
             workers: Parallel uploads, 1 or more.
@@ -142,7 +147,7 @@ class Upload:
         """
         given = {
             "file_type": file_type,
-            "compression": DEFAULT_CODEC if compression is None else compression,
+            "compression": compression,
             "chunk_bytes": chunk_bytes,
             "workers": workers,
             "job_options": job_options,

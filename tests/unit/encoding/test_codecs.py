@@ -31,7 +31,7 @@ def test_what_is_said_to_be_accepted_is_accepted() -> None:
     """The local Celonis' strict rules take exactly these, the default among them."""
     accepted = {codec.parquet_name for codec in CODECS.values() if codec.accepted}
     assert accepted == parquet_rules._CODECS
-    assert PushOptions().upload.compression == DEFAULT_CODEC == "snappy"
+    assert PushOptions().codec == DEFAULT_CODEC == "snappy"
     assert CODECS[DEFAULT_CODEC].accepted
 
 

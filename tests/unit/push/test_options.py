@@ -37,10 +37,11 @@ def test_other_names_of_a_call_are_passed_over() -> None:
     assert options == PushOptions(wait=False)
 
 
-@pytest.mark.parametrize("compression", [None, "snappy"])
-def test_the_default_codec_is_the_certain_one(compression: Any) -> None:
-    """None is what Celonis is known to accept."""
-    assert Upload(compression=compression).compression == "snappy"
+def test_the_default_codec_is_the_certain_one() -> None:
+    """If nothing else is given, or known of the pool."""
+    assert Upload() == Upload(compression=None)
+    assert PushOptions().codec == "snappy"
+    assert PushOptions.parse(upload={"compression": "ZSTD"}).codec == "zstd"
 
 
 @pytest.mark.parametrize(
