@@ -48,6 +48,11 @@ def surplus_error(job_id: str, sent: int, state: str) -> UploadUncertain:
     )
 
 
+def log_uncounted(job_id: str, error: Exception) -> None:
+    """Log that the chunks of a submitted job could not be counted again: that proves nothing."""
+    _log.warning("job %s: its chunks could not be counted again: %r", job_id, error)
+
+
 def why(error: BaseException) -> str:
     """The reason for which a job could not be cancelled."""
     if isinstance(error, Cancelled):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celonis_frames._api.client import DataPushApi
@@ -20,10 +21,15 @@ from celonis_frames._http.multipart import Payload
 from celonis_frames._http.retry import Outcome, RetryState, outcome
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs.cancel import cancel, cleanup_policy
+from celonis_frames._jobs.commands import State
+from celonis_frames._jobs.delivery import Delivery
+from celonis_frames._jobs.delivery_state import DeliveryState
 from celonis_frames._jobs.digests import digests
+from celonis_frames._jobs.failures import log_uncounted
 from celonis_frames._jobs.polling import wait_for
 from celonis_frames._jobs.rate_limit import limit_for
 from celonis_frames._jobs.reconcile import Digests
+from celonis_frames._jobs.timeouts import raise_if_interrupted
 from celonis_frames.exceptions import (
     ApiError,
     BadRequest,
@@ -34,6 +40,8 @@ from celonis_frames.exceptions import (
     UploadUncertain,
 )
 
+ANNOUNCED_SECONDS = 1.0
+"""Shortest wait (s) for earlier calls that is logged and shown."""
 CANCEL_WAIT_SECONDS = 60.0
 """Time limit (s) for the end of a job that may have been running when it was cancelled."""
 CLOCK_SECONDS = 600.0
@@ -48,37 +56,35 @@ _open: set[str] = set()
 
 
 class JobDestination:
-    """The calls of one push.
+    """The calls of one push. Its public methods carry commands out.
 
-    Every method returns the event that answers a command, or raises what ends the push:
-    `CelonisFramesError`, or `Cancelled` if the API's token was cancelled. `begun` is the time of
-    the stage (s since 1970), if there is one. Without a mark (`marked` is false: the caller's job
-    options have set the field) jobs are known by their ids only. `body` has the job's fields by
-    their API names.
+    They return the event that answers a command, or raise what ends the push: `CelonisFramesError`,
+    or `Cancelled` if the API's token was cancelled. A long wait is announced with a text.
+
+    Attributes:
+        body: The job's fields by their API names.
     """
 
     def __init__(
         self,
         api: DataPushApi,
-        pool_id: str,
-        body: Mapping[str, Any],
+        delivery: Delivery,
+        machine: DeliveryState,
         *,
-        marked: bool = True,
-        duplicate_removal_column: str | None = None,
-        begun: float = 0.0,
-        announce: Callable[[str], None] = lambda _: None,
+        announce: Callable[[str], None],
     ) -> None:
-        self._api, self._pool_id, self.body = api, pool_id, body
-        self._marks = marked
-        self._column, self._begun, self._announce = duplicate_removal_column, begun, announce
+        self._api, self._delivery, self._machine = api, delivery, machine
+        self._pool_id, self.body = delivery.pool_id, delivery.body
+        self._announce = announce
         self._creations = RetryState(api.policy, api.token)
         self._submissions = RetryState(api.policy, api.token)
         self._unanswered: ApiError | None = None  # of the last creation
         self._rejected: ApiError | None = None  # of the last submission
         self._rejections = 0
         self._delivered: set[str] = set()
+        self._cleanup: CancelToken | None = None  # for all that cleans up
 
-    def create(self) -> c.Created | c.CreationUnknown:
+    def create(self, _: c.Create) -> c.Created | c.CreationUnknown:
         """Create a job."""
         unanswered, self._unanswered = self._unanswered, None
         if unanswered is not None:
@@ -110,24 +116,53 @@ class JobDestination:
             self._pool_id, job_id, payload, deleted=deleted, on_sent=on_sent
         )
 
-    def chunks(self, job_id: str, *, doubted: bool, tries: int | None = None) -> c.Listed:
-        """Read the job's chunks."""
-        policy = self._api.policy
-        if tries is not None:
-            policy = dataclasses.replace(policy, max_tries=tries)
+    def record(self, command: c.Record) -> c.TakenOver | None:
+        """Record the state, if the push has a stage."""
+        machine, journal = self._machine, self._delivery.journal
+        if journal is None:
+            return None
+        state: Any = command.state.value
         try:
-            chunks = self._api.chunks(self._pool_id, job_id, policy=policy)
+            journal.record(state, machine.job_id, tuple(machine.jobs), machine.lost_creations)
+        except UploadUncertain as error:  # the lease is lost
+            return c.TakenOver(error)
+        return None
+
+    def sleep(self, command: c.Sleep) -> c.Woke:
+        """Wait until nothing of earlier calls can take effect any more."""
+        seconds = max(0.0, command.until - time.monotonic())
+        if seconds >= ANNOUNCED_SECONDS:
+            _log.info("waiting %.0f s: an earlier call may still take effect", seconds)
+            self._announce(f"waiting {seconds:.0f} s")
+        self._api.token.sleep(seconds)
+        raise_if_interrupted(self._api.token, self._machine)
+        return c.Woke()
+
+    def list_chunks(self, command: c.List) -> c.Listed | c.Failed:
+        """Read the job's chunks."""
+        machine, policy = self._machine, self._api.policy
+        if command.delay:
+            self._api.token.sleep(command.delay)
+            raise_if_interrupted(self._api.token, machine)
+        recheck = machine.state is State.RECHECKING
+        if recheck:
+            policy = dataclasses.replace(policy, max_tries=2)
+        try:
+            chunks = self._api.chunks(self._pool_id, machine.job_id, policy=policy)
         except ApiError as error:
-            if outcome(error) is Outcome.REJECTED or not doubted:
+            if recheck:
+                log_uncounted(machine.job_id, error)
+                return c.Failed(error)
+            if outcome(error) is Outcome.REJECTED or not machine.doubted:
                 raise
             raise UploadUncertain(
-                f"It is unknown which chunks job {job_id} holds, and they cannot be listed "
+                f"It is unknown which chunks job {machine.job_id} holds, and they cannot be listed "
                 f"({error.message}) The job was not executed. Push again when the server responds.",
-                job_id=job_id,
+                job_id=machine.job_id,
             ) from error
         return c.Listed(tuple(chunk.checksum for chunk in chunks))
 
-    def reserve(self) -> c.SlotReserved:
+    def reserve(self, _: c.Reserve) -> c.SlotReserved:
         """Wait for the team's quota of submissions."""
         rejected, self._rejected = self._rejected, None
         if rejected is not None:
@@ -136,13 +171,17 @@ class JobDestination:
         return c.SlotReserved()
 
     def submit(
-        self, job_id: str
+        self, _: c.Submit
     ) -> c.Submitted | c.NotSubmitted | c.SubmissionUnknown | c.SubmissionRejected:
         """Submit the job, once. A job that has left NEW is rejected with 400."""
         self._api.token.raise_if_cancelled()
         rejections, self._rejections = self._rejections, 0
         try:
-            self._api.execute_job(self._pool_id, job_id, duplicate_removal_column=self._column)
+            self._api.execute_job(
+                self._pool_id,
+                self._machine.job_id,
+                duplicate_removal_column=self._delivery.duplicate_removal_column,
+            )
         except RateLimited as error:
             self._rejections = rejections + 1
             limit_for(self._api.url).rejected(error, self._rejections)
@@ -161,8 +200,10 @@ class JobDestination:
             return c.NotSubmitted()
         return c.Submitted()
 
-    def state(self, job_id: str) -> c.JobIs:
+    def read_state(self, command: c.ReadState) -> c.JobIs:
         """Read the state of a job whose submission had no response."""
+        job_id = self._machine.job_id
+        self._api.token.sleep(command.delay)
         try:
             return c.JobIs(self._api.job(self._pool_id, job_id).state)
         except ApiError as error:
@@ -174,23 +215,22 @@ class JobDestination:
                 job_id=job_id,
             ) from error
 
-    def cancel(
-        self, token: CancelToken, job_id: str, *, may_run: bool
-    ) -> c.JobCancelled | c.CancelFailed:
-        """Cancel a job under a token for clean-up; wait for its end if it `may_run`."""
-        api = self._api.within(token)
+    def cancel(self, command: c.Cancel) -> c.JobCancelled | c.CancelFailed:
+        """Cancel a job; wait for its end if it may have been submitted."""
+        api, job_id = self._api.within(self._cleaning()), command.job_id
         try:
             state = cancel(api, self._pool_id, job_id)
-            if may_run:
+            if self._machine.may_run:
                 # It may have been running, and may have ended before it was cancelled.
                 state = wait_for(api, self._pool_id, job_id, timeout=CANCEL_WAIT_SECONDS).state
         except (CelonisFramesError, Cancelled) as error:
             return c.CancelFailed(error)
         return c.JobCancelled(state)
 
-    def find(self, job_id: str, payloads: Sequence[Payload]) -> c.Found:
+    def find(self, payloads: Sequence[Payload]) -> c.Found:
         """The job of an earlier process, and other jobs with the push's mark."""
-        recorded = None
+        earlier, recorded = self._delivery.recorded, None
+        job_id = "" if earlier is None else earlier.job_id
         if job_id:
             with contextlib.suppress(NotFound):
                 recorded = self._api.job(self._pool_id, job_id)
@@ -207,7 +247,16 @@ class JobDestination:
         known = tuple(digests(p) if compared else frozenset() for p in payloads)
         return c.Found(own, tuple(others), known)
 
-    def sweep(self, token: CancelToken, delivered: str, others: Sequence[str]) -> c.Swept:
+    def sweep(self, command: c.Sweep) -> c.Swept:
+        """At the command's time, cancel what may be left."""
+        token = self._api.token
+        with contextlib.suppress(Cancelled):
+            token.sleep(max(0.0, command.at - time.monotonic()))
+        if not token.abandoned:
+            self.cancel_left(self._cleaning(), self._machine.job_id, command.others)
+        return c.Swept()
+
+    def cancel_left(self, token: CancelToken, delivered: str, others: Sequence[str]) -> None:
         """Cancel those of the `others`, and of the jobs with the push's mark, that are in NEW.
 
         Errors are only logged.
@@ -222,10 +271,9 @@ class JobDestination:
             )  # fmt: skip
         for job_id in dict.fromkeys(found):
             if job_id != delivered:
-                self._cancel_left(api, job_id)
-        return c.Swept()
+                self._cancel_if_new(api, job_id)
 
-    def _cancel_left(self, api: DataPushApi, job_id: str) -> None:
+    def _cancel_if_new(self, api: DataPushApi, job_id: str) -> None:
         try:
             if api.job(self._pool_id, job_id, policy=cleanup_policy(api)).state == "NEW":
                 cancel(api, self._pool_id, job_id)
@@ -241,9 +289,16 @@ class JobDestination:
     def close(self) -> None:
         """The push has ended: its jobs are this process's no more."""
         _open.difference_update(self._delivered)
+        if self._cleanup is not None:
+            self._cleanup.close()
+
+    def _cleaning(self) -> CancelToken:
+        if self._cleanup is None:
+            self._cleanup = self._api.token.for_cleanup()
+        return self._cleanup
 
     def _marked(self, api: DataPushApi) -> list[Job]:
-        if not self._marks:
+        if not self._delivery.marked:
             return []
 
         def is_marked(job: Job) -> bool:
@@ -259,7 +314,7 @@ class JobDestination:
         modified = job.raw.get("lastModified")
         if isinstance(modified, bool) or not isinstance(modified, int | float):
             return True  # the server does not say
-        return modified / 1000 > self._begun - CLOCK_SECONDS
+        return modified / 1000 > self._delivery.begun - CLOCK_SECONDS
 
     def _found(self, job: Job, *, listed_in_new: bool = False) -> c.FoundJob:
         """The job, with its checksums if it has left NEW, or is in NEW and `listed_in_new`."""

@@ -2,14 +2,13 @@
 
 How it works:
 
-* `UploadPool.send` puts a chunk into a queue. Up to `size` daemon threads, ``celonis-upload``, are
-  started as they are needed; each takes the next chunk, uploads it and reports one event.
+* `UploadPool.send` puts a chunk into a queue, and starts a daemon thread, ``celonis-upload``, until
+  there are `size`. Each takes the next chunk, uploads it and puts one event into another queue.
 * A thread repeats an upload as long as it is certain that the server did not receive it. It does
   not repeat one with an unknown outcome: the caller sends the chunk again, or does not.
 * A chunk that is acknowledged at the first try is released at once, so that the next one can be
   made while the caller waits for it.
-* `close` cancels the pool's token, aborts the calls and joins the threads, at most 5 s. Nothing is
-  reported after that.
+* `close` cancels the pool's token, aborts the calls and joins the threads, at most 5 s.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from celonis_frames._concurrency.cancellation import POLL_SECONDS, Cancelled, CancelToken
 from celonis_frames._http.multipart import Payload
@@ -48,9 +47,11 @@ class _Task(NamedTuple):
 
 
 class UploadPool:
-    """Uploads chunks with up to `size` threads and reports an event for each.
+    """Uploads chunks with up to `size` threads; `upload` makes the call, under `token`.
 
-    `upload` makes the call, under `token`; `report` is called in the threads.
+    Attributes:
+        events: One for each chunk.
+        failure: The error of a chunk that failed for good, from before its event on.
     """
 
     def __init__(
@@ -61,21 +62,19 @@ class UploadPool:
         *,
         size: int,
         progress: UploadProgress,
-        report: Callable[[Any], None],
     ) -> None:
         self._upload, self._token, self._policy = upload, token, policy
-        self._size, self._progress, self._report = size, progress, report
+        self._size, self._progress = size, progress
+        self.events: queue.SimpleQueue[Uploaded | UploadUnknown | Failed] = queue.SimpleQueue()
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._busy = 0
         self._retries: dict[int, tuple[RetryState, ApiError]] = {}
         self.failure: BaseException | None = None
 
     def send(self, number: int, payload: Payload, *, deleted: bool) -> None:
         """Upload a chunk as soon as a thread is free. `number` was not sent, or has failed."""
         self._tasks.put(_Task(number, payload, deleted))
-        self._busy += 1
-        if self._busy > len(self._threads) and len(self._threads) < self._size:
+        if len(self._threads) < self._size:
             # Daemons: neither the interpreter's end nor a second Ctrl-C waits for an upload.
             thread = threading.Thread(target=self._run, name="celonis-upload", daemon=True)
             try:
@@ -86,10 +85,6 @@ class UploadPool:
                 self._size = len(self._threads)
             else:
                 self._threads.append(thread)
-
-    def done(self) -> None:
-        """An event of this pool was handled."""
-        self._busy -= 1
 
     def close(self) -> None:
         """End all uploads and wait until the threads have ended, at most 5 s."""
@@ -105,7 +100,7 @@ class UploadPool:
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
-            event: Any
+            event: Uploaded | UploadUnknown | Failed
             try:
                 event = self._event(task)
             except Cancelled:
@@ -115,7 +110,7 @@ class UploadPool:
                 event = Failed(error)
             if self._token.cancelled:
                 return
-            self._report(event)
+            self.events.put(event)
             # What an idle thread holds would live until the next chunk.
             del task, event
 

@@ -10,7 +10,9 @@ import pytest
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._http.responses import MAX_RESPONSE_BYTES
+from celonis_frames._jobs.delivery import Delivery
 from celonis_frames._jobs.job_destination import JobDestination
+from celonis_frames._jobs.machine import DeliveryMachine
 from celonis_frames._jobs.polling import wait_for_all
 from unit.conftest import POOL, Server
 
@@ -53,7 +55,8 @@ def test_a_list_of_100_000_jobs_is_read_as_it_arrives(scripted: Server, api: Dat
 def test_ours_are_found_among_100_000_jobs(scripted: Server, api: DataPushApi) -> None:
     """By their mark, as after a creation without a response: the others are not held."""
     scripted.answers = [_send_jobs]
-    destination = JobDestination(api, POOL, _MARK)
+    delivery = Delivery(POOL, _MARK, lambda _: (), workers=1)
+    destination = JobDestination(api, delivery, DeliveryMachine(uploads=1), announce=print)
     tracemalloc.start()
     try:
         found = destination._marked(api)
