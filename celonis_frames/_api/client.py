@@ -15,11 +15,11 @@ from celonis_frames._api.models import (
     Pool,
     Table,
     TableColumn,
-    read_chunks,
+    read_chunk,
     read_column,
     read_connection,
-    read_entries,
     read_job,
+    read_list,
     read_pool,
     read_table,
 )
@@ -174,11 +174,12 @@ class DataPushApi:
     ) -> list[Chunk]:
         """The files in a job."""
         path = _jobs(pool_id, job_id, "chunks")
-        return self._get(path, read_chunks, job_id=job_id, policy=policy)
+        read = partial(read_list, read_chunk, complete=True)
+        return self._get(path, read, job_id=job_id, policy=policy)
 
     def pools(self) -> list[Pool]:
         """The pools the key may see; `PermissionDenied` with a key that may only push."""
-        return self._get(_POOLS, partial(read_entries, read_pool))
+        return self._get(_POOLS, partial(read_list, read_pool))
 
     def pool(self, pool_id: str) -> Pool:
         """One pool."""
@@ -187,7 +188,7 @@ class DataPushApi:
     def connections(self, pool_id: str) -> list[DataConnection]:
         """The data connections of a pool."""
         path = f"{_POOLS}/{_segment(pool_id)}/data-sources/"
-        return self._get(path, partial(read_entries, read_connection))
+        return self._get(path, partial(read_list, read_connection))
 
     def tables(self, pool_id: str) -> list[Table]:
         """The tables and views of a pool."""
@@ -206,7 +207,7 @@ class DataPushApi:
         if connection_id is not None:
             query["schemaName"] = connection_id
         path = f"{_POOLS}/{_segment(pool_id)}/columns"
-        return self._get(path, partial(read_entries, read_column), params=query, policy=policy)
+        return self._get(path, partial(read_list, read_column), params=query, policy=policy)
 
 
 def _segment(value: str) -> str:

@@ -123,24 +123,19 @@ class Entries(Generic[_T]):
             _log.debug("%s: entries in an unknown form: %d", response.request, self._skipped)
 
 
-def read_entries(read: Callable[[Response, Any], _T], response: Response, items: Any) -> list[_T]:
-    """The entries of a list that can be read, as in `Entries`."""
+def read_list(
+    read: Callable[[Response, Any], _T], response: Response, items: Any, *, complete: bool = False
+) -> list[_T]:
+    """The entries of a list, as in `Entries`; if it must be `complete`, all or an error."""
+    if not isinstance(items, list):
+        raise response.unreadable("the response is not a list")
+    if complete:
+        return [read(response, item) for item in items]
     entries = Entries(read)
-    for item in _list(response, items):
+    for item in items:
         entries.add(response, item)
     entries.log_skipped(response)
     return entries.found
-
-
-def read_chunks(response: Response, items: Any) -> list[Chunk]:
-    """The files in a job; none may be overlooked: one that cannot be read is an error."""
-    return [read_chunk(response, item) for item in _list(response, items)]
-
-
-def _list(response: Response, value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise response.unreadable("the response is not a list")
-    return value
 
 
 def _required(response: Response, item: Any, field: str) -> str:

@@ -46,10 +46,11 @@ def termination_as_system_exit() -> Iterator[None]:
     Does nothing outside the main thread. A signal that is ignored (``nohup``) or has a handler of
     the program's own stays as it is.
     """
-    numbers = _TERMINATION if in_main_thread() else []
-    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, _exit)
+    taken = []
+    for number in _TERMINATION if in_main_thread() else ():
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _exit)
+            taken.append(number)
     try:
         yield
     finally:

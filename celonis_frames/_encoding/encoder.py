@@ -41,7 +41,7 @@ from celonis_frames._encoding.chunk_writer import ChunkWriter
 from celonis_frames._encoding.chunking import estimate_row_bytes, fill_chunk
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.small_frame import encode_rows
-from celonis_frames._schema.table_layout import TableLayout, convert_rows
+from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.validator import FrameValidator
 
 _LAST_BATCHES, _MIN_BATCH_ROWS = 8, 1_000
@@ -85,7 +85,7 @@ def sample_row_bytes(
     Raises:
         FrameError: A value does not fit its column's type.
     """
-    return estimate_row_bytes(convert_rows(layout, batch.slice(0, _SAMPLE_ROWS), 0), file_format)
+    return estimate_row_bytes(layout.convert(batch.slice(0, _SAMPLE_ROWS)), file_format)
 
 
 @dataclass(eq=False)
@@ -282,7 +282,7 @@ class ChunkEncoder:
                 yield batch
                 del batch
                 continue
-            converted = convert_rows(self.layout, batch, found.start)
+            converted = self.layout.convert(batch, found.start)
             if validator is not None:
                 validator.update(batch, converted)
             del batch, found

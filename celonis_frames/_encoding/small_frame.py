@@ -11,7 +11,7 @@ from celonis_frames._arrow.batching import batch_bytes
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES, file_writer
 from celonis_frames._encoding.file_format import FileFormat
-from celonis_frames._schema.table_layout import TableLayout, convert_rows
+from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.validator import FrameValidator
 
 MAX_CELLS = 100_000
@@ -46,7 +46,7 @@ def encode_small(
     """
     converted = None
     if batch is not None:
-        converted = convert_rows(layout, batch, 0)
+        converted = layout.convert(batch)
         if not is_small(converted, target_bytes):
             return None
         validator.update(batch, converted)

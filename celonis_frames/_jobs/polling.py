@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import re
 import time
@@ -65,18 +66,16 @@ def wait_for(
         Cancelled: The API's token was cancelled.
     """
     with within_timeout(api, timeout) as (limited, left):
-        new = _NewJobs(clock)
+        new = _NewJobs(clock, clock())
 
-        def fetch() -> Job:
+        def fetch() -> tuple[Job, bool]:
             job = limited.job(pool_id, job_id, policy=_ONCE)
             new.see(job)
             if on_job is not None:
                 on_job(job)
-            return job
+            return job, job.state in ENDED
 
-        return _poll(
-            fetch, lambda job: job.state in ENDED, job_id, left, limited.token, sleep, clock
-        )
+        return _poll(fetch, job_id, left, limited.token, sleep, clock)
 
 
 def wait_for_all(
@@ -98,12 +97,12 @@ def wait_for_all(
     """
     ended: dict[str, Job] = {}
     with within_timeout(api, timeout) as (limited, left):
-        new = _NewJobs(time.monotonic)
+        new = _NewJobs(time.monotonic, time.monotonic())
 
         def is_ours(job: Job) -> bool:
             return job.id in job_ids
 
-        def fetch() -> dict[str, Job]:
+        def fetch() -> tuple[dict[str, Job], bool]:
             listed: dict[str, Job] = {}
             try:
                 listed = {job.id: job for job in limited.jobs(pool_id, policy=_ONCE, where=is_ours)}
@@ -121,10 +120,9 @@ def wait_for_all(
                     ended[job_id] = job
                 if on_job is not None:
                     on_job(job)
-            return ended
+            return ended, len(ended) == len(job_ids)
 
-        names = ", ".join(job_ids)
-        return _poll(fetch, lambda found: len(found) == len(job_ids), names, left, limited.token)
+        return _poll(fetch, ", ".join(job_ids), left, limited.token)
 
 
 @contextlib.contextmanager
@@ -146,15 +144,14 @@ def within_timeout(
 
 
 def _poll(
-    fetch: Callable[[], _T],
-    done: Callable[[_T], bool],
+    fetch: Callable[[], tuple[_T, bool]],
     names: str,
     timeout: float | None,
     token: CancelToken,
     sleep: Callable[[float], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> _T:
-    """The first result for which `done` is true; delays and failed polls as in `wait_for`."""
+    """The result of `fetch` when it says that this is the last; waits as `wait_for`."""
     end = None if timeout is None else clock() + timeout
     delay = FIRST_DELAY
     silent_since: float | None = None
@@ -162,7 +159,7 @@ def _poll(
     while True:
         wait = delay
         try:
-            seen = fetch()
+            seen, ended = fetch()
         except ApiError as error:
             if outcome(error) is Outcome.REJECTED:
                 raise
@@ -177,7 +174,7 @@ def _poll(
             _log.warning("job %s: its state could not be read (%s)", names, type(error).__name__)
         else:
             silent_since = None
-            if done(seen):
+            if ended:
                 return seen
         if end is not None:
             left = end - clock()
@@ -188,18 +185,19 @@ def _poll(
         delay = min(delay * GROWTH, LAST_DELAY)
 
 
+@dataclasses.dataclass
 class _NewJobs:
     """Reports submitted jobs that stay in NEW, once each."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock, self._begin = clock, clock()
-        self._reported: set[str] = set()
+    clock: Callable[[], float]
+    begin: float
+    reported: set[str] = dataclasses.field(default_factory=set)
 
     def see(self, job: Job) -> None:
         """Log a warning if the job has been in NEW for long."""
-        seconds = self._clock() - self._begin
-        if job.state == "NEW" and seconds > NEW_SECONDS and job.id not in self._reported:
-            self._reported.add(job.id)
+        seconds = self.clock() - self.begin
+        if job.state == "NEW" and seconds > NEW_SECONDS and job.id not in self.reported:
+            self.reported.add(job.id)
             _log.warning(
                 "job %s has been NEW for %.0f s although its submission was accepted. It is not "
                 "submitted again; cancel it with celonis.job(%r, %r).cancel() if it stays NEW, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,20 +59,23 @@ class TableLayout:
         if places.keys() != {column.name for column in self.columns}:
             return self
         columns = tuple(sorted(self.columns, key=lambda column: places[column.name]))
-        return replace(self, columns=columns, encoded_schema=_encoded_schema(columns))
+        encoded = pa.schema([self.encoded_schema.field(column.name) for column in columns])
+        return replace(self, columns=columns, encoded_schema=encoded)
 
-    def convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def convert(self, batch: pa.RecordBatch, start: int = 0) -> pa.RecordBatch:
         """The batch with the table's names and the encoded types.
 
         Raises:
-            ColumnTypeError: A value does not fit.
+            ColumnTypeError: A value does not fit; the error names the row, counted from `start`.
         """
-        return pa.RecordBatch.from_arrays(
-            [convert_column(column, batch) for column in self.columns], schema=self.encoded_schema
-        )
+        try:
+            arrays = [convert_column(column, batch) for column in self.columns]
+        except ColumnTypeError as error:
+            raise self._with_row(error, batch, start) from error.__cause__
+        return pa.RecordBatch.from_arrays(arrays, schema=self.encoded_schema)
 
-    def with_row(self, error: ColumnTypeError, batch: pa.RecordBatch, start: int) -> Exception:
-        """The error of `convert` with the first row that does not fit; `start` is the batch's."""
+    def _with_row(self, error: ColumnTypeError, batch: pa.RecordBatch, start: int) -> Exception:
+        """The error of `convert` with the first row that does not fit."""
         column = next((c for c in self.columns if c.source == error.column), None)
         cause = error.__cause__
         row = None if column is None else first_failing(column, batch)
@@ -116,10 +119,11 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
     names = column_names(given)
     overrides = _overrides_by_position(options.columns, schema.names, names)
     key_positions = _key_positions(keys, schema.names, names)
-    columns = []
+    columns, encoded = [], []
     for position, (field, name) in enumerate(zip(schema, names, strict=True)):
         override = overrides.get(position, _NO_OVERRIDE)
         conversion = _choose_conversion(field, override, options)
+        encoded.append(pa.field(name, conversion.encoded_type))
         columns.append(
             ColumnPlan(
                 position, field.name, field.type,
@@ -128,21 +132,18 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
         )  # fmt: skip
     notes = () if names == given else stripped_note("column", given)
     notes += tuple(_zone_notes(schema))
-    return TableLayout(tuple(columns), _encoded_schema(columns), options, notes)
+    return TableLayout(tuple(columns), pa.schema(encoded), options, notes)
 
 
-def _zone_notes(schema: pa.Schema) -> list[str]:
+def _zone_notes(schema: pa.Schema) -> Iterator[str]:
     """A warning for each column with a zone, for which `times=` may be wrong."""
-    return [
-        f"Column {field.name!r}: stored as the UTC instant, not as the local time of {zone}, which "
-        'times="local" stores.'
-        for field in schema
-        if (zone := zone_of(field.type)) is not None and not is_utc(zone)
-    ]
-
-
-def _encoded_schema(columns: Iterable[ColumnPlan]) -> pa.Schema:
-    return pa.schema([pa.field(c.name, c.conversion.encoded_type) for c in columns])
+    for field in schema:
+        zone = zone_of(field.type)
+        if zone is not None and not is_utc(zone):
+            yield (
+                f"Column {field.name!r}: stored as the UTC instant, not as the local time of "
+                f'{zone}, which times="local" stores.'
+            )
 
 
 def key_columns(names: list[str], keys: Iterable[str], options: ConversionOptions) -> list[str]:
@@ -167,14 +168,6 @@ def convert_column(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
         raise
     except (pa.ArrowException, ValueError, ArithmeticError, TypeError) as error:
         raise conversion_error(column, error, largest_magnitude(array)) from error
-
-
-def convert_rows(layout: TableLayout, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
-    """As `TableLayout.convert`; the error names the row, counted from the batch's `start`."""
-    try:
-        return layout.convert(batch)
-    except ColumnTypeError as error:
-        raise layout.with_row(error, batch, start) from error.__cause__
 
 
 def first_failing(column: ColumnPlan, batch: pa.RecordBatch) -> int | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from celonis_frames._arrow.batching import BATCH_ROWS, Batches, rows_per_batch
 from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._sources.alignment import match_batches
-from celonis_frames._sources.foreign_errors import guarded, translate_errors
+from celonis_frames._sources.foreign_errors import translate_errors
 from celonis_frames._sources.int96 import Unit, find_times, int96_paths
 from celonis_frames._sources.source import ReadOptions, Source
 from celonis_frames.exceptions import ColumnTypeError, FrameError
@@ -44,13 +44,14 @@ def read_dataset(dataset: Any, options: ReadOptions) -> Source:
         schema = pa.schema([schema.field(name) for name in names])
 
     def batches() -> Batches:
-        # Unless rows and read-ahead are limited, a scan of wide files holds many batches.
-        found = dataset.to_batches(
-            columns=names, batch_size=rows, batch_readahead=2, fragment_readahead=1
-        )
-        return match_batches(found, schema, kind)
+        with translate_errors(kind, explain):
+            # Unless rows and read-ahead are limited, a scan of wide files holds many batches.
+            found = dataset.to_batches(
+                columns=names, batch_size=rows, batch_readahead=2, fragment_readahead=1
+            )
+            yield from match_batches(found, schema, kind)
 
-    return guarded(Source(kind, schema, None, True, False, batches, notes), explain)
+    return Source(kind, schema, None, True, False, batches, notes)
 
 
 def _fragments(dataset: Any) -> Iterator[Any]:

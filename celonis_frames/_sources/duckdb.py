@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._arrow.extension_types import WideInteger
+from celonis_frames._sources.foreign_errors import translate_errors
 from celonis_frames._sources.source import ReadOptions, Source
 from celonis_frames.exceptions import ColumnTypeError
 
@@ -53,9 +54,10 @@ def read_relation(relation: Any, kind: str, options: ReadOptions) -> Source:
         schema = schema.set(place, pa.field(name, own))
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in reader:
-            arrays = [_typed(array, f.type) for array, f in zip(batch, schema, strict=True)]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        with translate_errors(kind):
+            for batch in reader:
+                arrays = [_typed(array, f.type) for array, f in zip(batch, schema, strict=True)]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     return Source(kind, schema, None, False, False, batches)
 

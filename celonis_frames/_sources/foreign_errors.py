@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
-import pyarrow as pa
-
-from celonis_frames._sources.source import Source
 from celonis_frames.exceptions import CelonisFramesError, FrameError
 
 _ABOUT_NAMES = frozenset(
@@ -23,7 +19,6 @@ _ABOUT_NAMES = frozenset(
 )  # fmt: skip
 """Errors of polars whose text has names of columns, but no cells."""
 
-_Batches = Iterator[pa.RecordBatch]
 _Explain = Callable[[Exception], FrameError | None]
 
 
@@ -43,16 +38,6 @@ def translate_errors(kind: str, explain: _Explain = lambda _: None) -> Iterator[
             "caused this one says more."
         )
         raise explain(error) or general from error
-
-
-def guarded(source: Source, explain: _Explain = lambda _: None) -> Source:
-    """The source, with the errors of its batches translated."""
-
-    def batches() -> _Batches:
-        with translate_errors(source.kind, explain):
-            yield from source.batches()
-
-    return replace(source, batches=batches)
 
 
 def _describe(error: Exception) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from celonis_frames._arrow.batching import arrow_bytes, rows_per_batch, target_batch_bytes
 from celonis_frames._arrow.casts import ConversionError
 from celonis_frames._arrow.extension_types import NestedObjects
+from celonis_frames._sources.foreign_errors import translate_errors
 from celonis_frames._sources.local_times import objects_without_zone
 from celonis_frames._sources.pandas_objects import (
     decimals_error,
@@ -117,20 +118,24 @@ def read_pandas(frame: Any, options: ReadOptions) -> Source:
     expensive = [column for column in columns if column.expensive]
     target = target_batch_bytes(in_memory=not expensive)
 
+    kind, width = "pandas DataFrame", len(columns)
+
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
-        while start < rows:
-            stop = start + rows_per_batch(rows - start, fixed_bytes, target, columns=len(columns))
-            # The Arrow size of objects is only known after the conversion, so it is estimated.
-            width = fixed_bytes + sum(_object_bytes(column, start, stop) for column in expensive)
-            stop = start + rows_per_batch(rows - start, width, target, columns=len(columns))
-            yield pa.RecordBatch.from_arrays(
-                [column.slice(start, stop) for column in columns], schema=schema
-            )
-            start = stop
+        with translate_errors(kind):
+            while start < rows:
+                stop = start + rows_per_batch(rows - start, fixed_bytes, target, columns=width)
+                # The Arrow size of objects is only known after the conversion: it is estimated.
+                objects = sum(_object_bytes(column, start, stop) for column in expensive)
+                row_bytes = fixed_bytes + objects
+                stop = start + rows_per_batch(rows - start, row_bytes, target, columns=width)
+                yield pa.RecordBatch.from_arrays(
+                    [column.slice(start, stop) for column in columns], schema=schema
+                )
+                start = stop
 
     return Source(
-        "pandas DataFrame", schema, rows, True, True, batches, notes, column_notes,
+        kind, schema, rows, True, True, batches, notes, column_notes,
         expensive=bool(expensive),
     )  # fmt: skip
 

@@ -18,32 +18,32 @@ from celonis_frames._arrow.batching import (
 )
 from celonis_frames._arrow.extension_types import WideInteger, views_fit
 from celonis_frames._sources.alignment import match_batches
-from celonis_frames._sources.source import Source
+from celonis_frames._sources.foreign_errors import translate_errors
+from celonis_frames._sources.source import ReadOptions, Source
 from celonis_frames.exceptions import ColumnTypeError
 
 
-def read_polars(frame: Any) -> Source:
+def read_polars(frame: Any, options: ReadOptions) -> Source:
     """A DataFrame's rows as Arrow batches; a column of Python objects is an error."""
+    if options.choose is not None:
+        frame = _select(frame, options.choose(frame.columns))
     schema = _to_arrow(frame.head(0)).schema
     width = frame.estimated_size() / max(frame.height, 1)
     target = wide_target(target_batch_bytes(in_memory=True), frame.width)
     rows = rows_per_batch(BATCH_ROWS, width, target, columns=frame.width)
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        for part in frame.iter_slices(rows):
-            for piece in _split(part, target):
-                yield from _to_arrow(piece).to_batches()
-
     kind, height = "polars DataFrame", frame.height
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with translate_errors(kind):
+            for part in frame.iter_slices(rows):
+                for piece in _split(part, target):
+                    yield from _to_arrow(piece).to_batches()
+
     return Source(kind, schema, height, True, True, batches, copies=False, sized=True)
 
 
-def column_names(frame: Any) -> list[str]:
-    """The names of a frame's columns; a LazyFrame resolves its query for them."""
-    return list(frame.collect_schema().names())
-
-
-def select_columns(frame: Any, names: Sequence[str]) -> Any:
+def _select(frame: Any, names: Sequence[str]) -> Any:
     """The frame with some of its columns."""
     # Not as strings, since polars takes names such as ^A$ for patterns.
     selectors = sys.modules["polars"].selectors
@@ -60,12 +60,14 @@ def _split(part: Any, target: int) -> Iterator[Any]:
         yield from _split(piece, target)
 
 
-def read_lazy(frame: Any) -> Source:
+def read_lazy(frame: Any, options: ReadOptions) -> Source:
     """A LazyFrame's rows as Arrow batches.
 
     Each reading runs the query again on the streaming engine, with back-pressure; the result is
     never collected as a whole.
     """
+    if options.choose is not None:
+        frame = _select(frame, options.choose(frame.collect_schema().names()))
     schema = _to_arrow(frame.collect_schema().to_frame()).schema
     columns = len(schema)
     row_bytes = sum(map(_least_bytes, schema.types))
@@ -80,7 +82,8 @@ def read_lazy(frame: Any) -> Source:
     kind = "polars LazyFrame"
 
     def batches() -> Iterator[pa.RecordBatch]:
-        return match_batches(parts(), schema, kind)
+        with translate_errors(kind):
+            yield from match_batches(parts(), schema, kind)
 
     return Source(kind, schema, None, True, False, batches, sized=True)
 

@@ -26,18 +26,13 @@ from celonis_frames._formatting import type_name, with_article
 from celonis_frames._sources.alignment import match_batches
 from celonis_frames._sources.dataset import read_dataset
 from celonis_frames._sources.duckdb import is_relation, read_relation
-from celonis_frames._sources.foreign_errors import guarded, translate_errors
+from celonis_frames._sources.foreign_errors import translate_errors
 from celonis_frames._sources.iterables import read_frames
 from celonis_frames._sources.local_times import local_times
 from celonis_frames._sources.pandas import read_pandas
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.paths import path_of
-from celonis_frames._sources.polars import (
-    column_names,
-    read_lazy,
-    read_polars,
-    select_columns,
-)
+from celonis_frames._sources.polars import read_lazy, read_polars
 from celonis_frames._sources.source import ReadOptions, Source
 from celonis_frames.exceptions import ConfigError, FrameError
 
@@ -80,28 +75,22 @@ def _read_as_it_is(frame: Any, options: ReadOptions) -> Source:
         raise FrameError(f"The frame is the class {frame.__name__}: give a frame of that class.")
     pandas: Any = sys.modules.get("pandas")
     polars: Any = sys.modules.get("polars")
-    if pandas is not None and isinstance(frame, _class_of(pandas, "DataFrame")):
+    # A library that is still being imported may lack the class: it has made no frame yet.
+    if pandas is not None and isinstance(frame, getattr(pandas, "DataFrame", ())):
         with translate_errors("pandas DataFrame"):
-            return guarded(read_pandas(frame, options))
+            return read_pandas(frame, options)
     if options.index is not None:
         raise ConfigError(
             f"index={options.index} is for pandas DataFrames, but the frame is a "
             f"{type_name(frame)}, which has no index: leave index= out."
         )
-    if polars is not None and isinstance(frame, _class_of(polars, "DataFrame")):
-        return _read_polars(read_polars, frame, "polars DataFrame", options)
-    if polars is not None and isinstance(frame, _class_of(polars, "LazyFrame")):
-        return _read_polars(read_lazy, frame, "polars LazyFrame", options)
+    if polars is not None and isinstance(frame, getattr(polars, "DataFrame", ())):
+        with translate_errors("polars DataFrame"):
+            return read_polars(frame, options)
+    if polars is not None and isinstance(frame, getattr(polars, "LazyFrame", ())):
+        with translate_errors("polars LazyFrame"):
+            return read_lazy(frame, options)
     return _read_arrow(frame, options)
-
-
-def _read_polars(
-    read_kind: Callable[[Any], Source], frame: Any, kind: str, options: ReadOptions
-) -> Source:
-    with translate_errors(kind):
-        if options.choose is not None:
-            frame = select_columns(frame, options.choose(column_names(frame)))
-        return guarded(read_kind(frame))
 
 
 def _read_arrow(frame: Any, options: ReadOptions) -> Source:
@@ -135,7 +124,7 @@ def _read_capsule(frame: Any, options: ReadOptions) -> Source:
     kind = type_name(frame)
     if is_relation(frame):
         with translate_errors(kind):
-            return guarded(read_relation(frame, kind, options))
+            return read_relation(frame, kind, options)
     with translate_errors(kind):
         try:
             reader = pa.RecordBatchReader.from_stream(frame)
@@ -181,9 +170,10 @@ def _read_stream(reader: pa.RecordBatchReader, kind: str) -> Source:
     schema = reader.schema
 
     def batches() -> Iterator[pa.RecordBatch]:
-        return match_batches(reader, schema, kind)
+        with translate_errors(kind):
+            yield from match_batches(reader, schema, kind)
 
-    return guarded(Source(kind, schema, None, False, False, batches))
+    return Source(kind, schema, None, False, False, batches)
 
 
 def _read_iterable(frames: Iterable[Any], options: ReadOptions) -> Source:
@@ -241,8 +231,3 @@ def _advice(value: Any, *, rows: bool = False) -> str:
     if hasattr(value, "push_many"):
         return " Give a connection as client=, or call its own push(frame, pool, table)."
     return ""
-
-
-def _class_of(library: Any, name: str) -> Any:
-    """A class of the library; () if the library is still being imported, and made no frame yet."""
-    return getattr(library, name, ())

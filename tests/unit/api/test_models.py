@@ -182,7 +182,7 @@ def test_entries_of_others_do_not_hide_ours(reader: str, ours: dict[str, Any]) -
     """Entries that are no objects, or without an id, a name or a known state, are skipped."""
     foreign = [entry for entry in FOREIGN if reader == "job" or not _names_something(entry)]
     response = _response(json.dumps([*foreign, ours, *foreign]).encode())
-    (found,) = models.read_entries(READERS[reader], response, response.json())
+    (found,) = models.read_list(READERS[reader], response, response.json())
     assert found == READERS[reader](response, ours)
 
 

@@ -310,10 +310,10 @@ def test_a_thread_without_memory_ends_the_push_with_its_error(
     for fatal in range(2, 8):
         calls = itertools.count(1)
 
-        def failing(layout: TableLayout, batch: Any, calls: Any = calls, fatal: int = fatal) -> Any:
+        def failing(*given: Any, calls: Any = calls, fatal: int = fatal) -> Any:
             if next(calls) == fatal:
                 raise MemoryError
-            return convert(layout, batch)
+            return convert(*given)
 
         monkeypatch.setattr(TableLayout, "convert", failing)
         with pytest.raises(MemoryError):
