@@ -1,7 +1,4 @@
-"""Writes one chunk, a Parquet or CSV file, in memory.
-
-Parquet files are written as Celonis is certain to accept them: INT96 timestamps, data pages v1.
-"""
+"""Writes one chunk, a Parquet or CSV file, in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from celonis_frames._arrow import casts
 from celonis_frames._arrow.batching import batch_bytes
@@ -20,6 +16,7 @@ from celonis_frames._encoding.chunk_sizer import (
     REST_GROWTH,
     ChunkSizer,
 )
+from celonis_frames._encoding.column_encodings import GROUP_BYTES, ColumnEncodings, parquet_writer
 from celonis_frames._encoding.csv_writer import CsvWriter
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._filesystem.files import BLOCK_BYTES
@@ -30,9 +27,6 @@ PROBE_BYTES = 1_000_000
 
 _BUFFER_BYTES = 4 * BLOCK_BYTES
 """Bytes that Arrow collects before it calls Python, which has to wait for the GIL."""
-
-_GROUP_BYTES = 16_000_000
-"""Largest row group, in Arrow and in the file: what a thread holds in memory beside the chunk."""
 
 _FULL_TOLERANCE = 0.04
 """Share of the target that may be missing in a full chunk: a row group for it costs more."""
@@ -84,7 +78,7 @@ class ChunkWriter:
     """Writes one chunk; rows are buffered until they make a row group."""
 
     def __init__(self, file_format: FileFormat, sizer: ChunkSizer, first: pa.RecordBatch) -> None:
-        file_format.choose_dictionary_columns(first)
+        file_format.choose_encodings(first)
         self._sizer, self._file_format = sizer, file_format
         self._target_bytes, self._reserved_rows = sizer.begin()
         self._sink = _Sink()
@@ -146,7 +140,7 @@ class ChunkWriter:
     def _group_bytes(self) -> float:
         """Target size of a row group in the file."""
         least = _MIN_GROUP_OVERHEADS * self._file_format.overhead_bytes
-        return min(max(self._target_bytes / 2, least), _GROUP_BYTES)
+        return min(max(self._target_bytes / 2, least), GROUP_BYTES)
 
     def _rows_that_fit(self, row_bytes: float) -> int:
         """Rows that the row group still takes, each of `row_bytes` if nothing compresses.
@@ -156,7 +150,7 @@ class ChunkWriter:
         """
         overhead, size = self._file_format.overhead_bytes, self._size()
         room = self._sizer.max_bytes - size
-        limit = min(max(room, _SMALL_GROUP_SHARE * self._target_bytes), _GROUP_BYTES)
+        limit = min(max(room, _SMALL_GROUP_SHARE * self._target_bytes), GROUP_BYTES)
         value_bytes = self._sizer.value_bytes_per_row or self._sizer.bytes_per_row
         if value_bytes is None:
             limit = min(limit, PROBE_BYTES, self._target_bytes / 4)
@@ -182,7 +176,7 @@ class ChunkWriter:
         written = self._out.tell() - before + self._file_format.footer_bytes
         value_bytes = max((written - overhead) / rows, 1e-6)
         usual_rows = min(
-            self._group_bytes() / value_bytes, _GROUP_BYTES * rows / max(self._buffered_bytes, 1)
+            self._group_bytes() / value_bytes, GROUP_BYTES * rows / max(self._buffered_bytes, 1)
         )
         self._sizer.value_bytes_per_row = value_bytes
         self._sizer.bytes_per_row = value_bytes + overhead / max(rows, usual_rows)
@@ -220,16 +214,8 @@ def file_writer(sink: Any, file_format: FileFormat) -> Any:
     """What writes tables into a file: ``write_table``, then ``close``."""
     if file_format.file_type == "CSV":
         return CsvWriter(sink, file_format.schema)
-    return pq.ParquetWriter(
-        sink,
-        file_format.schema,
-        compression=file_format.compression,
-        use_dictionary=list(file_format.dictionary_columns or ()) or False,
-        use_deprecated_int96_timestamps=True,
-        data_page_version="1.0",
-        store_schema=False,
-        write_statistics=False,
-    )
+    encodings = file_format.encodings or ColumnEncodings()
+    return parquet_writer(sink, file_format.schema, file_format.compression, encodings)
 
 
 def _compact_dictionaries(batch: pa.RecordBatch, positions: tuple[int, ...]) -> pa.RecordBatch:

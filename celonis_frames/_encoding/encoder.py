@@ -80,7 +80,7 @@ _Rows: TypeAlias = "_Read | _Converted"
 def sample_row_bytes(
     batch: pa.RecordBatch, layout: TableLayout, file_format: FileFormat
 ) -> float | None:
-    """Bytes of a row in a file, from the first rows; chooses the file's dictionary columns too.
+    """Bytes of a row in a file, from the first rows; chooses the encodings of its columns too.
 
     Raises:
         FrameError: A value does not fit its column's type.

@@ -1,20 +1,14 @@
-"""The format of a push's files: type, codec, and dictionary columns."""
+"""The format of a push's files: type, codec, and how the columns are encoded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from celonis_frames._arrow import casts
 from celonis_frames._encoding.codecs import DEFAULT_CODEC
-
-_SAMPLES = ((1_000, 0.8), (20_000, 0.1))
-"""Rows of a sample, and the share of distinct values above which a dictionary does not pay. The
-first sample is cheap and settles most columns."""
+from celonis_frames._encoding.column_encodings import ColumnEncodings, choose_encodings
 
 _INDEX_BYTES = 3
 """Bytes that a value takes besides itself if a dictionary turns out not to pay."""
@@ -36,7 +30,7 @@ class FileFormat:
     schema: pa.Schema
     file_type: str = "PARQUET"
     compression: str = DEFAULT_CODEC
-    dictionary_columns: tuple[str, ...] | None = None  # in Parquet; None until rows are seen
+    encodings: ColumnEncodings | None = None  # in Parquet; None until rows are seen
 
     @property
     def overhead_bytes(self) -> int:
@@ -61,26 +55,14 @@ class FileFormat:
         """Bytes that a row may take in a file beyond those in Arrow, if nothing compresses."""
         if self.file_type == "CSV":
             return _CSV_EXTRA_BYTES * len(self.schema)
-        return self._extra_timestamp_bytes + _INDEX_BYTES * len(self.dictionary_columns or ())
+        dictionaries = 0 if self.encodings is None else len(self.encodings.dictionaries)
+        return self._extra_timestamp_bytes + _INDEX_BYTES * dictionaries
 
     @cached_property
     def _extra_timestamp_bytes(self) -> int:
         return _INT96_EXTRA_BYTES * sum(bool(pa.types.is_timestamp(t)) for t in self.schema.types)
 
-    def choose_dictionary_columns(self, sample: pa.RecordBatch) -> None:
-        """Choose, by the first rows of a push, the columns whose values repeat enough."""
-        if self.dictionary_columns is None and self.file_type == "PARQUET":
-            self.dictionary_columns = tuple(
-                field.name
-                for field, column in zip(sample.schema, sample.columns, strict=True)
-                if pa.types.is_dictionary(field.type)
-                or not (pa.types.is_boolean(field.type) or _is_mostly_distinct(column))
-            )
-
-
-def _is_mostly_distinct(column: Any) -> bool:
-    for rows, share in _SAMPLES:
-        values = casts.decoded(column.slice(0, rows))
-        if pc.count_distinct(values).as_py() > share * len(values):
-            return True
-    return False
+    def choose_encodings(self, first: pa.RecordBatch) -> None:
+        """Choose how the columns are encoded, by the first rows of a push."""
+        if self.encodings is None and self.file_type == "PARQUET":
+            self.encodings = choose_encodings(first, self.compression)

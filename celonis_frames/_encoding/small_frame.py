@@ -58,7 +58,7 @@ def encode_rows(
 ) -> MemoryChunk:
     """One chunk of converted rows. None: its schema alone makes the columns of the table."""
     if rows is not None:
-        file_format.choose_dictionary_columns(rows)
+        file_format.choose_encodings(rows)
     sink = pa.BufferOutputStream()
     writer = file_writer(sink, file_format)
     if rows is not None:

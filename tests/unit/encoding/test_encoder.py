@@ -22,6 +22,7 @@ from leaks import push_threads
 from celonis_frames import Celonis
 from celonis_frames._encoding import encoder
 from celonis_frames._encoding.chunk import MemoryChunk
+from celonis_frames._encoding.column_encodings import ColumnEncodings
 from celonis_frames._encoding.encoder import ChunkEncoder, sample_row_bytes
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._push.options import PushOptions
@@ -209,7 +210,7 @@ def test_a_sample_shows_what_a_row_takes() -> None:
     row_bytes = sample_row_bytes(batch, layout, file_format)
     assert row_bytes is not None
     assert 1 < row_bytes <= 12  # of a whole number of 8 bytes, with Snappy
-    assert file_format.dictionary_columns == ()
+    assert file_format.encodings == ColumnEncodings()
     wrong = pa.record_batch({"N": pa.array([2**64 - 1], pa.uint64())})
     with pytest.raises(ColumnTypeError):
         sample_row_bytes(wrong, layout, FileFormat(layout.encoded_schema))
