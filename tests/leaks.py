@@ -14,8 +14,9 @@ PATIENCE_SECONDS = 5.0
 """What ends by itself, such as a connection whose other side was closed, has so long to do so."""
 
 _SERVERS = ("AnyIO worker thread", "local-celonis")
-_LIBRARIES = ("fsspecIO", "TMonitor", "asyncio")
-"""Threads that live for the whole process: of a running local Celonis, of fsspec, of tqdm."""
+_LIBRARIES = ("fsspecIO", "TMonitor", "asyncio", "Dummy-")
+"""Threads that live for the whole process: of a running local Celonis, of fsspec, of tqdm; a dummy
+is what Python calls a thread that it did not start, such as those with which Arrow reads files."""
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _SOCKET = "socket"

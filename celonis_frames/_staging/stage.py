@@ -287,26 +287,34 @@ def find_stages(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any
         ConfigError: There is no such filesystem, it cannot be read, or nothing is staged there.
     """
     filesystem, root = open_filesystem(url, options)
-    with translate_filesystem_errors(
-        f"staging={mask_url(url)!r} cannot be read", secrets=secrets_of(filesystem, url)
-    ):
-        filesystem.invalidate_cache()
-        if _is_stage(root) and filesystem.isdir(root):
-            return filesystem, [root.rstrip("/")]
-        names: list[str] = []
-        try:
-            names = list_names(filesystem, root)
-        except FileNotFoundError:
-            if has_buckets(filesystem) and not filesystem.exists(root.partition("/")[0]):
-                raise
-    folders = [join_path(root, name) for name in names if _is_stage(name)]
-    if not folders:
+    try:
+        with translate_filesystem_errors(
+            f"staging={mask_url(url)!r} cannot be read", secrets=secrets_of(filesystem, url)
+        ):
+            folders = _find_folders(filesystem, root)
+        if not folders:
+            raise ConfigError(
+                f"Nothing is staged at {mask_url(url)!r}: the push there was finished and cleaned "
+                "up, or went to another staging=."
+            )
+    except BaseException:
         close_filesystem(filesystem)
-        raise ConfigError(
-            f"Nothing is staged at {mask_url(url)!r}: the push there was finished and cleaned up, "
-            "or went to another staging=."
-        )
+        raise
     return filesystem, folders
+
+
+def _find_folders(filesystem: Any, root: str) -> list[str]:
+    """The folder itself if it is a stage, else the stages in it."""
+    filesystem.invalidate_cache()
+    if _is_stage(root) and filesystem.isdir(root):
+        return [root.rstrip("/")]
+    try:
+        names = list_names(filesystem, root)
+    except FileNotFoundError:
+        if has_buckets(filesystem) and not filesystem.exists(root.partition("/")[0]):
+            raise
+        return []
+    return [join_path(root, name) for name in names if _is_stage(name)]
 
 
 def _remove_if_empty(filesystem: Any, folder: str) -> None:

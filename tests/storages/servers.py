@@ -55,6 +55,7 @@ def sftp(folder: Path) -> Any:
         server = await asyncssh.listen(
             "127.0.0.1", 0,
             server_factory=Server,
+            login_timeout=3,  # s, since paramiko keeps a connection whose login was rejected
             server_host_keys=[asyncssh.generate_private_key("ssh-rsa")],
             sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=bytes(folder)),
         )  # fmt: skip

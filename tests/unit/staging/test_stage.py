@@ -27,6 +27,7 @@ from fsspec.registry import known_implementations
 
 import celonis_frames
 from celonis_frames import Celonis, exceptions
+from celonis_frames._concurrency import cancellation
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._push.options import PushOptions
@@ -596,25 +597,19 @@ def test_a_lease_is_never_seen_half(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.name != "lock"] == []
 
 
-def test_a_lease_taken_over_is_not_submitted(own: Any, client: Celonis, tmp_path: Path) -> None:
+def test_a_lease_taken_over_is_not_submitted(
+    own: Any, client: Celonis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A push whose lease is gone at the last moment does not execute."""
-    fault = own.faults.stall("upload", seconds=0.5)
-    frame = pl.DataFrame({"A": [1]})
-    failed: list[BaseException] = []
 
-    def push() -> None:
-        try:
-            client.push(frame, "P", "T", staging=str(tmp_path))
-        except exceptions.UploadUncertain as error:
-            failed.append(error)
+    def pause(_seconds: float, _token: object) -> None:
+        for path in tmp_path.rglob("lease-*"):
+            path.unlink()
 
-    thread = threading.Thread(target=push)
-    thread.start()
-    _until(lambda: fault.hits)
-    next(tmp_path.rglob("lease-*")).unlink()
-    own.faults.clear()
-    thread.join()
-    assert [error for error in failed if "taken over" in str(error)]
+    monkeypatch.setattr(cancellation, "_sleep", pause)
+    own.faults.answer("upload", 503)  # in the pause after it the lease is taken
+    with pytest.raises(exceptions.UploadUncertain, match="taken over"):
+        client.push(pl.DataFrame({"A": [1]}), "P", "T", staging=str(tmp_path))
     with pytest.raises(KeyError):
         own.table("P", "T")
 
