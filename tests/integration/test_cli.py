@@ -1,4 +1,4 @@
-"""The command line, as a process of its own."""
+"""The command line: in this process, or in one of its own where streams and signals matter."""
 
 from __future__ import annotations
 
@@ -20,39 +20,59 @@ import requests
 
 from celonis_frames import ApiKey, Celonis, local
 from celonis_frames._cli import demo
+from celonis_frames._cli.main import main
 from celonis_frames._cli.sample_data import purchase_to_pay
 from celonis_frames.exceptions import ConfigError
 
+Done = subprocess.CompletedProcess[str]
 
-def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+SCRIPT = Path(sys.executable).with_name("celonis-frames")
+
+
+def _process(*arguments: str) -> Done:
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "celonis_frames", *arguments],
-        capture_output=True, text=True, check=False, env=os.environ | environment,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
-def test_the_demo_ends_with_a_command_that_can_be_typed(tmp_path: Path) -> None:
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """A function that runs a command in this process, with these variables in its environment."""
+
+    def call(*arguments: str, **environment: str) -> Done:
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            try:
+                status = main(arguments)
+            except SystemExit as end:
+                status = int(end.code or 0)
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
+
+    return call
+
+
+def test_the_demo_ends_with_a_command_that_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is called as the demo was: by its path, by its name where that is found, as a module."""
-    script = Path(sys.executable).with_name("celonis-frames")
-    for call, path, shown in (
-        ([str(script)], "", str(script)),
-        ([str(script)], str(script.parent), "celonis-frames"),
-        ([sys.executable, "-m", "celonis_frames"], "", f"{sys.executable} -m celonis_frames"),
+    for program, path, shown in (
+        (SCRIPT, "", str(SCRIPT)),
+        (SCRIPT, str(SCRIPT.parent), "celonis-frames"),
+        (Path(main.__code__.co_filename), "", f"{sys.executable} -m celonis_frames"),
     ):
-        done = subprocess.run(
-            [*call, "demo", str(tmp_path / "demo.duckdb"), "--cases", "5"],
-            capture_output=True, text=True, check=True, env=os.environ | {"PATH": path},
-        )  # fmt: skip
-        assert done.stdout.splitlines()[-1] == f"  {shown} serve {tmp_path / 'demo.duckdb'}"
+        monkeypatch.setattr(sys, "argv", [str(program)])
+        monkeypatch.setenv("PATH", path)
+        assert demo._command() == shown
 
 
 def test_the_demo_compares_every_value(tmp_path: Path) -> None:
     """The demo pushes from pandas and polars, reads back, says all is equal, leaves the file."""
     file = tmp_path / "demo.duckdb"
-    done = _run("demo", str(file), "--cases", "50")
+    done = _process("demo", str(file), "--cases", "50")
     assert done.returncode == 0, done.stderr
     assert "Everything arrived as it was sent." in done.stdout
     assert done.stdout.count("all equal") == 2
+    assert done.stdout.splitlines()[-1] == f"  {sys.executable} -m celonis_frames serve {file}"
     assert file.exists()
     too_wide = [line for line in done.stdout.splitlines() if len(line) > 80]
     assert all(str(file) in line for line in too_wide), too_wide
@@ -88,7 +108,7 @@ def test_the_demo_keeps_serving_until_it_is_stopped(tmp_path: Path) -> None:
     """With --keep the tables can be looked at until Ctrl-C, which is a good end."""
     file = tmp_path / "demo.duckdb"
     with subprocess.Popen(
-        [sys.executable, "-m", "celonis_frames", "demo", str(file), "--cases", "3", "--keep"],
+        [str(SCRIPT), "demo", str(file), "--cases", "3", "--keep"],
         stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
@@ -104,40 +124,44 @@ def test_the_demo_keeps_serving_until_it_is_stopped(tmp_path: Path) -> None:
     assert str(file) in rest
 
 
-def test_push_plan_jobs_job_and_cancel(server: Any, tmp_path: Path, table: str) -> None:
+def test_push_plan_jobs_job_and_cancel(
+    run: Callable[..., Done], server: Any, tmp_path: Path, table: str
+) -> None:
     """The commands find the connection in the environment and say what happened."""
     file = tmp_path / "x.parquet"
     pl.DataFrame({"K": [1, 2], "V": ["a", "b"]}).write_parquet(file)
     to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
-    done = _run("plan", str(file), "--table", table, "--keys", "K")
+    done = run("plan", str(file), "--table", table, "--keys", "K")
     assert "2 rows" in done.stdout, done.stderr
-    done = _run("push", str(file), "--pool", "CLI", "--table", table, "--keys", "K", **to)
+    done = run("push", str(file), "--pool", "CLI", "--table", table, "--keys", "K", **to)
     assert "DONE" in done.stdout, done.stderr
     job = next(j["id"] for j in server.jobs if j["targetName"] == table)
-    assert job in _run("jobs", "CLI", **to).stdout
-    assert "Job finished" in _run("job", "CLI", job, **to).stdout
-    done = _run("cancel", "CLI", job, **to)
+    assert job in run("jobs", "CLI", **to).stdout
+    assert "Job finished" in run("job", "CLI", job, **to).stdout
+    done = run("cancel", "CLI", job, **to)
     assert done.returncode == 1
     assert "DONE" in done.stderr
     assert server.token not in done.stderr + done.stdout
 
 
-def test_a_failed_job_shows_its_log(local_celonis: local.LocalCelonis, tmp_path: Path) -> None:
+def test_a_failed_job_shows_its_log(
+    run: Callable[..., Done], local_celonis: local.LocalCelonis, tmp_path: Path
+) -> None:
     """`push` of a job that ends in ERROR exits with 1 and shows what the server wrote."""
     file = tmp_path / "x.parquet"
     pl.DataFrame({"K": [1]}).write_parquet(file)
     local_celonis.faults.fail_jobs("broken on purpose")
     to = {"CELONIS_URL": local_celonis.url, "CELONIS_API_TOKEN": local_celonis.token}
-    done = _run("push", str(file), "--pool", "CLI", "--table", "T", **to)
+    done = run("push", str(file), "--pool", "CLI", "--table", "T", **to)
     assert done.returncode == 1
     assert "JobFailed" in done.stderr
     assert "\n  broken on purpose" in re.sub(r"\n  .*?(?=broken)", "\n  ", done.stderr)
     assert "Traceback" not in done.stderr
 
 
-def test_errors_are_one_line_on_stderr() -> None:
+def test_errors_are_one_line_on_stderr(run: Callable[..., Done]) -> None:
     """No traceback for what a user can mend."""
-    done = _run("jobs", "P", CELONIS_URL="", CELONIS_API_TOKEN="")
+    done = run("jobs", "P", CELONIS_URL="", CELONIS_API_TOKEN="")
     assert done.returncode == 1
     assert "ConfigError" in done.stderr
     assert "Traceback" not in done.stderr
@@ -169,7 +193,7 @@ def _serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str,
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_serve_takes_pushes_until_it_is_stopped(
-    number: signal.Signals, status: int, tmp_path: Path
+    run: Callable[..., Done], number: signal.Signals, status: int, tmp_path: Path
 ) -> None:
     """`serve` says what to export, takes pushes, ends at SIGTERM and Ctrl-C, leaves the file."""
     file = tmp_path / "served.duckdb"
@@ -177,7 +201,7 @@ def test_serve_takes_pushes_until_it_is_stopped(
     pl.DataFrame({"K": [1, 2], "V": ["a", "b"]}).write_parquet(frame)
     with _serving(str(file)) as (process, exports, lines):
         assert lines[0] == f"Local Celonis at {exports['CELONIS_URL']} ({file})"
-        done = _run("push", str(frame), "--pool", "S", "--table", "T", "--keys", "K", **exports)
+        done = run("push", str(frame), "--pool", "S", "--table", "T", "--keys", "K", **exports)
         assert "DONE" in done.stdout, done.stderr
         with Celonis(exports["CELONIS_URL"], auth=ApiKey(exports["CELONIS_API_TOKEN"])) as celonis:
             celonis.push(pl.DataFrame({"K": [2], "V": ["c"]}), "S", "T", keys="K")
@@ -197,7 +221,7 @@ def test_serve_says_what_it_cannot_have(tmp_path: Path) -> None:
     with _serving(str(file)) as (_, exports, _lines):
         port = exports["CELONIS_URL"].rsplit(":", 1)[1]
         for arguments in (["--port", port], [str(file), "--port", "0"]):
-            done = _run("serve", *arguments)
+            done = _process("serve", *arguments)
             assert done.returncode == 1
             assert "ConfigError" in done.stderr
             assert "Traceback" not in done.stderr
@@ -207,7 +231,7 @@ def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
     """The error does not suggest another local Celonis if the path is wrong."""
     file = tmp_path / "notes.txt"
     file.write_text("no database, but long enough to have a header")
-    done = _run("serve", str(file), "--port", "0")
+    done = _process("serve", str(file), "--port", "0")
     assert done.returncode == 1
     assert "is not a DuckDB file" in done.stderr
     assert "another" not in done.stderr
@@ -223,9 +247,11 @@ def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
         (("serve", "--port", "-1"), "no port"),
     ],
 )
-def test_numbers_out_of_range_are_refused(arguments: tuple[str, ...], word: str) -> None:
+def test_numbers_out_of_range_are_refused(
+    run: Callable[..., Done], arguments: tuple[str, ...], word: str
+) -> None:
     """One line says what was wrong with which option."""
-    done = _run(*arguments)
+    done = run(*arguments)
     assert done.returncode == 2
     assert arguments[1] in done.stderr.splitlines()[-1]
     assert word in done.stderr.splitlines()[-1]
@@ -238,28 +264,32 @@ def test_a_port_out_of_range_is_a_config_error() -> None:
         local.start(port=99_999)
 
 
-def test_every_warning_is_shown_once(server: Any, tmp_path: Path, table: str) -> None:
+def test_every_warning_is_shown_once(
+    run: Callable[..., Done], server: Any, tmp_path: Path, table: str
+) -> None:
     """What the library logs is not said again at the end."""
     file = tmp_path / "x.parquet"
     pl.DataFrame({"K": [1, 1]}).write_parquet(file)
     to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
-    done = _run("push", str(file), "--pool", "CLI", "--table", table, "--keys", "K", **to)
+    done = run("push", str(file), "--pool", "CLI", "--table", table, "--keys", "K", **to)
     assert done.returncode == 0, done.stderr
     said = done.stdout + done.stderr
     assert said.count("the key of another row") == 1, said
     assert done.stderr.startswith("! ")
 
 
-def test_a_pool_without_jobs_says_so(server: Any) -> None:
+def test_a_pool_without_jobs_says_so(run: Callable[..., Done], server: Any) -> None:
     """No jobs is an answer, on stderr: a script that counts lines counts none."""
     to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
     server.add_connection("Nothing here", "ERP")
-    done = _run("jobs", "Nothing here", **to)
+    done = run("jobs", "Nothing here", **to)
     assert (done.returncode, done.stdout) == (0, "")
     assert "'Nothing here' has no jobs" in done.stderr
 
 
-def test_the_options_of_push_reach_it(server: Any, tmp_path: Path, table: str) -> None:
+def test_the_options_of_push_reach_it(
+    run: Callable[..., Done], server: Any, tmp_path: Path, table: str
+) -> None:
     """Types, lengths, nested values, bytes, infinities, CSV, removal and verification."""
     file = tmp_path / "x.parquet"
     pl.DataFrame(
@@ -276,9 +306,9 @@ def test_the_options_of_push_reach_it(server: Any, tmp_path: Path, table: str) -
                "--nested", "json", "--binary", "hex", "--infinity", "null", "--file-type", "csv",
                "--deduplicate-by", "V"]  # fmt: skip
     to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
-    done = _run("plan", str(file), *options)
+    done = run("plan", str(file), *options)
     assert re.search(r"A=B +STRING +300 ", done.stdout), done.stdout + done.stderr
-    done = _run("push", str(file), "--pool", "CLI", *options, "--verify", "schema", **to)
+    done = run("push", str(file), "--pool", "CLI", *options, "--verify", "schema", **to)
     assert done.returncode == 0, done.stderr
     assert server.table("CLI", table).to_pylist() == [
         {"K": 1, "A=B": "x", "N": "[1]", "X": "01", "F": None, "V": 9.0}
@@ -286,16 +316,16 @@ def test_the_options_of_push_reach_it(server: Any, tmp_path: Path, table: str) -
     job = next(j for j in server.jobs if j["targetName"] == table)
     assert job["fileType"] == "CSV"
     for wrong in ("A", "=STRING", "A="):
-        done = _run("plan", str(file), "--table", "T", "--column", wrong)
+        done = run("plan", str(file), "--table", "T", "--column", wrong)
         assert (done.returncode, "--column" in done.stderr) == (1, True)
 
 
-def test_an_empty_keys_is_refused(tmp_path: Path) -> None:
+def test_an_empty_keys_is_refused(run: Callable[..., Done], tmp_path: Path) -> None:
     """An unset variable of a shell does not turn an upsert into an append."""
     file = tmp_path / "x.parquet"
     pl.DataFrame({"K": [1]}).write_parquet(file)
     for keys in ("", "K,"):
-        done = _run("plan", str(file), "--table", "T", "--keys", keys)
+        done = run("plan", str(file), "--table", "T", "--keys", keys)
         assert done.returncode == 1
         assert "--keys" in done.stderr
 
@@ -329,8 +359,10 @@ def test_a_push_succeeds_on_any_code_page(
     assert server.table("Pages", table).num_rows == 2
 
 
-@pytest.mark.parametrize("closed", ["", "stdout", "stderr", "both"])
-@pytest.mark.parametrize("full", [False, True], ids=["pipe", "full"])
+@pytest.mark.parametrize(
+    ("closed", "full"),
+    [("", False), ("", True), ("stdout", False), ("stderr", True), ("both", False)],
+)
 def test_a_push_succeeds_without_anyone_to_read(
     server: Any, tmp_path: Path, table: str, closed: str, full: bool
 ) -> None:
