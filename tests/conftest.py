@@ -8,12 +8,17 @@ from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 from leaks import Leaks
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, local
 from celonis_frames._concurrency import cancellation
 from celonis_frames._jobs import rate_limit
+
+# A busy machine may take long for an example.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)

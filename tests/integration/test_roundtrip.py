@@ -32,7 +32,6 @@ LIBRARIES = ("arrow", "polars", "pandas")
 ROWS = 5
 
 PROPERTY = {
-    "deadline": None,
     "suppress_health_check": list(HealthCheck),
 }
 

@@ -215,7 +215,7 @@ ZONES = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.none() | st.datetimes(dt.datetime(1950, 1, 2), dt.datetime(2036, 12, 30))), ZONES
 )

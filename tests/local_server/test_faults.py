@@ -189,7 +189,7 @@ def test_a_call_can_be_processed_after_its_connection_was_closed(
     job = client.job()
     client.upload(job)
     jobs = len(client.call("GET").json())
-    fault = client.celonis.faults.drop(route, when="late", reset=reset, late_seconds=0.4)
+    fault = client.celonis.faults.drop(route, when="late", reset=reset, late_seconds=1.5)
     body = {"json": {"targetName": "T", "type": "DELTA"}}
     calls: dict[str, Callable[[], Any]] = {
         "create": lambda: client.call("POST", **body),

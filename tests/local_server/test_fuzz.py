@@ -44,7 +44,6 @@ OPERATIONS = [
 ]
 QUICK = settings(
     max_examples=EXAMPLES * 5,
-    deadline=None,
     database=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -56,6 +56,7 @@ def signalled_at(*numbers, kind=KeyboardInterrupt):
             return None
         if not frame.f_code.co_filename.startswith(HOME):
             return None
+        frame.f_trace = step  # Python 3.13 needs it first
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         return step
 
@@ -188,7 +189,7 @@ def test_a_signal_at_any_step_ends_the_push(busy: Any, stalled: bool, steps: int
         f"for number in range(1, {steps}, 13):\n"
         "    print(number, signalled_at(number)[1], flush=True)\n"
     )
-    code, out, error = _end(_start(busy, EVERYWHERE + program), seconds=120)
+    code, out, error = _end(_start(busy, EVERYWHERE + program), seconds=600)
     assert code == 0, error
     told = dict(line.split(" ", 1) for line in out.splitlines())
     assert len(told) == len(range(1, steps, 13))
@@ -226,7 +227,7 @@ def test_a_second_signal_at_any_step_raises_there(busy: Any) -> None:
         "assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL\n"
         "print(0, 0, push().state)\n"
     )
-    code, out, error = _end(_start(busy, EVERYWHERE + program), seconds=120)
+    code, out, error = _end(_start(busy, EVERYWHERE + program), seconds=600)
     assert code == 0, error
     told = [line.split(" ", 2) for line in out.splitlines()]
     assert told.pop()[2] == "DONE"

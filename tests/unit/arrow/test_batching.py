@@ -24,7 +24,7 @@ from celonis_frames._arrow.batching import (
 from celonis_frames._sources.reader import read
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(st.integers(0, 6_000), max_size=30),
     st.sampled_from(["number", "text", "dictionary", "own dictionaries", "list", "view"]),

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from celonis_frames._arrow import time_text
@@ -41,7 +41,6 @@ def _name(value: Any) -> str:
 
 
 @pytest.mark.parametrize(("convert", "kind"), FUNCTIONS, ids=_name)
-@settings(deadline=None)
 @given(share=st.floats(-1, 1), near=st.integers(-(2**20), 2**20))
 def test_text_is_a_time_or_an_error(
     convert: Any, kind: pa.DataType, share: float, near: int
@@ -91,7 +90,6 @@ def test_far_years() -> None:
         time_text.timestamp_text(beyond.cast(pa.timestamp("s")))
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.datetimes(dt.datetime(1800, 1, 2), dt.datetime(2200, 1, 1)), max_size=5),
     st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kolkata", "-03:30", "UTC"]),
@@ -111,7 +109,6 @@ def test_iso_times_keep_their_zone(moments: list[dt.datetime], zone: str, by_pyt
     assert texts == [moment.isoformat() for moment in shown]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63) + 1, 2**63 - 1)), st.sampled_from(list(UNITS)))
 def test_seconds_have_all_digits(counts: list[int], unit: str) -> None:
     """No digit of a duration is lost, whatever its size."""

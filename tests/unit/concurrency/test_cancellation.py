@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from leaks import push_threads
 
@@ -36,7 +36,6 @@ def _is_shut(sock: socket.socket) -> bool:
         return False
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(-100, 100)), min_size=1, max_size=5))
 def test_the_earliest_deadline_of_the_chain_counts(offsets: list[float | None]) -> None:
     """A child can only shorten the time; without any deadline there is none."""

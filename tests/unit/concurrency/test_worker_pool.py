@@ -23,7 +23,7 @@ class Wrong(Exception):
         self.item = item
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     threads=st.integers(1, 4),
     queue_size=st.integers(1, 3),
@@ -130,7 +130,7 @@ def test_ctrl_c_while_threads_are_started_leaves_none(monkeypatch: pytest.Monkey
     assert push_threads(seconds=5) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     threads=st.integers(1, 4),
     items=st.lists(st.integers(1, 40), max_size=20),

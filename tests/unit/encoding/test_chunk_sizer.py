@@ -25,7 +25,7 @@ TARGET = 2_000_000
 RANDOM = np.random.default_rng(1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> None:
     """In any interleaving of what threads ask, with rows that change their weight at any time.
@@ -78,7 +78,7 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
     assert sizer.target_bytes == target if target else 0 < sizer.target_bytes <= DEFAULT_CHUNK_BYTES
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows=st.integers(1, 10**9), weight=st.floats(0.01, 1e5), target=st.integers(100, 10**9))
 def test_files_come_out_even(rows: int, weight: float, target: int) -> None:
     """Where weights hold, each file has its share of the whole: none is much smaller."""

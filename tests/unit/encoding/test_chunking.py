@@ -11,7 +11,7 @@ from celonis_frames._cli.sample_data import purchase_to_pay
 from celonis_frames._encoding.chunking import encode
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 400), st.integers(1, 5_000), st.integers(1, 700))
 def test_encoding_loses_no_row(rows: int, chunk_bytes: int, batch_rows: int) -> None:
     """Whatever the sizes, the chunks hold all rows in order, and none is empty."""

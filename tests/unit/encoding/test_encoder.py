@@ -68,7 +68,7 @@ def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[ChunkEn
 CUT = st.lists(st.integers(1, 3_000), min_size=1, max_size=12)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(sizes=CUT, wish=st.sampled_from([None, 1, 20_000, 100_000]), noisy=st.booleans(),
        known=st.booleans(), ordered=st.booleans(), busy=st.booleans())  # fmt: skip
 def _check_run(
@@ -102,7 +102,7 @@ def test_run_makes_every_row_once() -> None:
     assert push_threads(seconds=5) == []
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(sizes=CUT, slots=st.integers(1, 4), data=st.data())
 def _check_stream(sizes: list[int], slots: int, data: st.DataObject) -> None:
     batches, rows = _batches(sizes, noisy=True), sum(sizes)

@@ -102,7 +102,7 @@ def test_what_this_library_writes_is_sent_unchanged(
         "C": (st.sampled_from(["x", "y"]), pa.large_string()),
     }  # fmt: skip
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def check(data: st.DataObject) -> None:
         names = data.draw(st.lists(st.sampled_from(sorted(columns)), min_size=1, unique=True))

@@ -56,7 +56,7 @@ def test_a_small_frame_needs_one_thread(
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     rows=st.integers(0, 4_000),
     width=st.integers(1, 400),

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from celonis_frames._arrow.casts import ConversionError
@@ -51,7 +51,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(VALUES)
 def test_plain_values_are_read_back(value: Any) -> None:
     """Values that JSON has are read back equal; infinities are null if the options say so."""
@@ -66,7 +65,6 @@ def test_plain_values_are_read_back(value: Any) -> None:
     assert json.loads(encode_loosely([value])) == [finite(value)]
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(VALUES, st.floats()), max_size=5), st.integers(1, 100))
 def test_many_rows_are_written_as_each_alone(values: list[Any], times: int) -> None:
     """Rows that are written together are written as each by itself."""
@@ -135,7 +133,6 @@ def test_nesting_without_end() -> None:
             encode(value)
 
 
-@settings(deadline=None)
 @given(st.lists(st.fixed_dictionaries({
     "f": st.floats(allow_infinity=False), "t": st.datetimes(), "d": st.timedeltas(),
     "n": st.integers(-(10**9), 10**9).map(lambda n: D(n).scaleb(-3)),

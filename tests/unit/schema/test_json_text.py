@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from celonis_frames._arrow.casts import ConversionError
@@ -113,7 +113,6 @@ def _read(text: str | None) -> Any:
     return json.loads(text, parse_float=D, object_pairs_hook=_pairs)
 
 
-@settings(deadline=None)
 @given(st.data(), st.integers(0, 3), st.integers(0, 3))
 def test_json_says_what_the_value_says(data: st.DataObject, before: int, rows: int) -> None:
     """Any nested value, also in a slice of something longer, is read back from its JSON."""

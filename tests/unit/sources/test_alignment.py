@@ -45,7 +45,7 @@ def _rows(frame: Any) -> dict[str, list[Any]]:
     return rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_columns_are_matched_by_name(data: st.DataObject) -> None:
     """Whatever the order and the widths of a batch's columns, each value keeps its column."""

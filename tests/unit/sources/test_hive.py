@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from celonis_frames._sources.hive import NULL, constants, partition_of
@@ -20,7 +20,6 @@ VALUES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), VALUES.filter(lambda text: text != NULL)), min_size=1))
 def test_every_value_comes_back(values: list[str | None]) -> None:
     """A column's values, as strings, are what the folders say; nulls are nulls."""
@@ -33,7 +32,6 @@ def test_every_value_comes_back(values: list[str | None]) -> None:
     assert len({column[0][0] for column in columns}) == 1
 
 
-@settings(deadline=None)
 @given(st.text(max_size=8).filter(lambda name: "=" not in quote(name, safe="") and name))
 def test_names_are_decoded(name: str) -> None:
     """As writers encode what a folder's name cannot hold."""

@@ -50,7 +50,7 @@ def _expected(values: list[bytes], found: ColumnStats) -> ColumnStats:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_texts(data: st.DataObject) -> None:
     """Plain texts: slices, nulls with garbage behind them, NUL, what is not UTF-8."""
@@ -71,7 +71,7 @@ def test_texts(data: st.DataObject) -> None:
     assert found == expected
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.data())
 def test_dictionaries(data: st.DataObject) -> None:
     """Dictionaries with values that no row has, twice the same, and with nulls on either side."""
@@ -87,7 +87,7 @@ def test_dictionaries(data: st.DataObject) -> None:
     assert found == _expected(live, found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_parts_added_are_the_whole(data: st.DataObject) -> None:
     """Whichever thread sees which rows, what is found is the same."""

@@ -48,7 +48,7 @@ def _packed(array: Any, kind: str, before: int) -> Any:
     return array
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_digests_are_equal_exactly_if_the_keys_are(data: st.DataObject) -> None:
     """Whatever the types, the number of columns and the form of the arrays."""
