@@ -1,0 +1,203 @@
+"""A connection to a Celonis team: how it is opened and closed, and its look-ups."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+from collections.abc import Mapping
+from typing import Any, NoReturn, Self
+
+from celonis_frames._api import lookup
+from celonis_frames._api.client import DataPushApi
+from celonis_frames._api.models import DataConnection, Pool
+from celonis_frames._auth import environment
+from celonis_frames._auth.keys import ApiKey, checked
+from celonis_frames._formatting import shown
+from celonis_frames._http.auth import Auth
+from celonis_frames._http.retry import RetryPolicy
+from celonis_frames._http.transport import Timeouts, Transport
+from celonis_frames._push.call_order import check_id
+from celonis_frames._push.options import PushOptions, parse_progress
+from celonis_frames._push.status import PushStatus
+from celonis_frames._push.upload import Upload, UploadSettings
+from celonis_frames._tracebacks import short_tracebacks
+from celonis_frames.exceptions import ConfigError
+
+
+@short_tracebacks
+class Connection:
+    """What `Celonis` can do but for sending frames; its parameters are described there."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        auth: Auth,
+        verify: bool | str | os.PathLike[str] = True,
+        timeouts: Timeouts | None = None,
+        upload: Upload | UploadSettings | None = None,
+        progress: bool | None = None,
+    ) -> None:
+        if not isinstance(timeouts, Timeouts | None):
+            raise ConfigError(
+                f"timeouts={shown(timeouts)} must be Timeouts(connect=…, read=…), in seconds."
+            )
+        self._upload = Upload().changed(upload)
+        self._progress = parse_progress("progress", progress)
+        self._transport = Transport(url, checked(auth), verify=verify, timeouts=timeouts)
+        self._api = DataPushApi(self._transport, policy=RetryPolicy())
+        self.url = self._transport.url
+        self.local: Any = None
+        self._closed = False
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """A connection from the environment variables.
+
+        Reads ``CELONIS_URL`` and the first that is set of ``CELONIS_API_TOKEN`` (with
+        ``CELONIS_KEY_TYPE``), ``OAUTH_CLIENT_ID`` (with ``OAUTH_CLIENT_SECRET``, ``OAUTH_SCOPES``,
+        ``OAUTH_METHOD``) and ``OAUTH_ACCESS_TOKEN_PATH``.
+
+        Raises:
+            ConfigError: If something is missing or wrong; the message says what to set.
+        """
+        found = environment.read_environment()
+        if found.auth is None:
+            return cls._start_local(found.url)
+        return cls(found.url, auth=found.auth)
+
+    @classmethod
+    def _start_local(cls, url: str, **options: Any) -> Self:
+        """A connection to a local Celonis that is started for it.
+
+        `local` imports `connect`, which imports this module: so it is imported only here.
+        """
+        path = url.strip().partition(":")[2].strip() or None
+        server = importlib.import_module("celonis_frames.local").start(path)
+        try:
+            client = cls(server.url, auth=ApiKey(server.token), **options)
+        except BaseException:
+            server.close()
+            raise
+        client.local = server
+        atexit.register(client.close)
+        return client
+
+    def pools(self) -> list[Pool]:
+        """The Data Pools the key may see.
+
+        Raises:
+            ApiError: If the call fails; `PermissionDenied` with a key that may only push.
+        """
+        return self._api.pools()
+
+    def pool(self, pool: str) -> Pool:
+        """One Data Pool, by id, name or URL.
+
+        Raises:
+            NotFound: If there is none.
+            ConfigError: If the name matches several pools, or the URL is of another team.
+            ApiError: If a call fails.
+        """
+        return lookup.pool(self._api, pool)
+
+    def connections(self, pool: str) -> list[DataConnection]:
+        """The data connections of a pool.
+
+        Raises:
+            NotFound: If there is no such pool.
+            ConfigError: If its name matches several pools.
+            ApiError: If a call fails.
+        """
+        return self._api.connections(self.pool_id(pool))
+
+    def jobs(self, pool: str) -> list[PushStatus]:
+        """The data push jobs of a pool.
+
+        Raises:
+            NotFound: If there is no such pool.
+            ConfigError: If its name matches several pools.
+            ApiError: If a call fails.
+        """
+        return [PushStatus(self._api, job) for job in self._api.jobs(self.pool_id(pool))]
+
+    def job(self, pool: str, id: str) -> PushStatus:  # noqa: A002
+        """One data push job.
+
+        Raises:
+            NotFound: If there is no such pool or job.
+            ConfigError: If its name matches several pools.
+            ApiError: If a call fails.
+        """
+        job_id = check_id(id)
+        return PushStatus(self._api, self._api.job(self.pool_id(pool), job_id))
+
+    def delete_job(self, pool: str, id: str) -> None:  # noqa: A002
+        """Remove a data push job with its logs; the table stays as it is.
+
+        Raises:
+            NotFound: If there is no such pool or job.
+            ConfigError: If its name matches several pools.
+            ApiError: If a call fails.
+        """
+        job_id = check_id(id)
+        self._api.delete_job(self.pool_id(pool), job_id)
+
+    def pool_id(self, pool: str) -> str:
+        """The id of a Data Pool given by id, name or URL; an id costs no request.
+
+        Raises:
+            NotFound: If there is no such pool.
+            PermissionDenied: If the key may not list pools; give the id then.
+            ConfigError: If the name matches several pools, or the URL is of another team.
+            ApiError: If a call fails.
+        """
+        return lookup.pool_id(self._api, pool, for_push=False)
+
+    def connection_id(self, pool_id: str, connection: str | None) -> str | None:
+        """The id of a data connection given by id or name; None stays None.
+
+        Raises:
+            NotFound: If the pool has no such data connection.
+            PermissionDenied: If the key may not list them; give the id then.
+            ConfigError: If the name matches several.
+            ApiError: If a call fails.
+        """
+        return lookup.connection_id(self._api, pool_id, connection)
+
+    def _options(self, call: Mapping[str, Any], **more: Any) -> PushOptions:
+        """The options named in a call to this connection, with its defaults for the others."""
+        if call.get("progress") is None:
+            more.setdefault("progress", self._progress)
+        return PushOptions.from_call(call, self._upload, **more)
+
+    def close(self) -> None:
+        """Close the connection, and the local Celonis that it started. Further calls do nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._transport.close()
+        if self.local is not None:
+            atexit.unregister(self.close)
+            self.local.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A Celonis holds a key and open connections, and cannot be pickled. Let each process "
+            "open its own, from the environment for example: Celonis.from_env()."
+        )
+
+    def __repr__(self) -> str:
+        return f"<Celonis {self.url}{' (closed)' if self._closed else ''}>"
