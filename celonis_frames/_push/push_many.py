@@ -33,14 +33,13 @@ from celonis_frames._concurrency.cancellation import (
 )
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._formatting import did_you_mean
-from celonis_frames._jobs.delivery import DeliveryResult
-from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
+from celonis_frames._jobs.polling import timed_out, wait_for_all
 from celonis_frames._jobs.shell import check_at_end
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import limit, push_frame
-from celonis_frames._push.status import PushStatus, update_status
-from celonis_frames._push.verification import Verification
+from celonis_frames._push.status import PushStatus
+from celonis_frames._push.table_push import TablePush, add_outcomes
 from celonis_frames._schema.names import check_tables_differ, find_name
 from celonis_frames.exceptions import (
     CelonisFramesError,
@@ -74,7 +73,7 @@ def push_tables(
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push_many`.
     """
     check_tables_differ(frames)
-    pushes = {table: _TablePush(table, frames[table], options(table)) for table in frames}
+    pushes = {table: TablePush(table, frames[table], options(table)) for table in frames}
     first = next(iter(pushes.values())).options
     with limit(None, time.monotonic(), first.timeout) as token:
         with timeout_error(token, "while the pool was looked up"):
@@ -89,7 +88,7 @@ def push_tables(
             if multi.errors:
                 raise next(iter(multi.errors.values()))
         except BaseException as error:
-            multi.explain(error)
+            add_outcomes(error, tuple(pushes.values()), multi.errors, pool_id)
             raise
     return {table: push.ended for table, push in pushes.items()}
 
@@ -119,65 +118,6 @@ def keys_by_table(
     return found.get
 
 
-@dataclasses.dataclass(eq=False)
-class _TablePush:
-    """One of the tables, with the state of its push.
-
-    Attributes:
-        begun: Whether a thread has begun the push.
-        running: Whether a thread is working on it.
-        delivered: Its job, from its creation.
-        cancelled: The exception that ended a cancelled push; its notes tell about the job.
-        job_id: The job's id, after the submission.
-        verification: What to compare after the job is done.
-        status: The status, after the submission.
-        waited: Seconds of polling until the job had ended.
-    """
-
-    table: str
-    frame: Any
-    options: PushOptions
-    begun: bool = False
-    running: bool = False
-    delivered: DeliveryResult = dataclasses.field(default_factory=DeliveryResult)
-    cancelled: Cancelled | None = None
-    job_id: str | None = None
-    verification: Verification | None = None
-    status: PushStatus | None = None
-    waited: float | None = None
-
-    @property
-    def ended(self) -> PushStatus:
-        """The status of a push that was submitted."""
-        assert self.status is not None  # noqa: S101  # otherwise the push has an error
-        return self.status
-
-    def on_submitted(self, delivered: DeliveryResult, verification: Verification) -> None:
-        """Store the job's id: from now on the job continues on the server in any case."""
-        self.job_id, self.verification = delivered.job_id, verification
-
-    def update(self, job: Job, seconds: float) -> None:
-        """Store the job as read after `seconds` of polling."""
-        update_status(self.ended, job=job)
-        if job.state in ENDED:
-            self.waited = seconds
-
-    def conclude(self) -> None:
-        """Complete the status: time of polling, and the comparison of the table's rows.
-
-        Raises:
-            JobFailed: The job ended in ERROR or CANCELED.
-            JobError: The table has more or fewer rows than possible.
-        """
-        status = self.ended
-        if self.waited is not None:
-            update_status(status, wait_seconds=self.waited)
-            status.raise_for_status()
-        if self.verification is not None:
-            warnings = self.verification.check_after(status.job_id, status.state)
-            update_status(status, warnings=warnings)
-
-
 class _MultiPush:
     """Threads that push tables until the queue is empty, all under one token.
 
@@ -190,11 +130,11 @@ class _MultiPush:
         api: DataPushApi,
         token: CancelToken,
         pool_id: str,
-        pushes: Mapping[str, _TablePush],
+        pushes: Mapping[str, TablePush],
     ) -> None:
         self._api, self._token, self._pool_id = api, token, pool_id
         self._pushes = pushes
-        self._waiting: queue.SimpleQueue[_TablePush] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[TablePush] = queue.SimpleQueue()
         for push in pushes.values():
             self._waiting.put(push)
         self.errors: dict[str, BaseException] = {}
@@ -311,59 +251,6 @@ class _MultiPush:
                 except JobError as error:
                     self.errors[push.table] = error
 
-    def explain(self, error: BaseException) -> None:
-        """Add notes to the error that is raised: the outcome of every table."""
-        for table, other in self.errors.items():
-            if other is error:
-                error.add_note(
-                    f"This is the error of table {table!r}, one of {len(self.errors)} that failed."
-                )
-        for table, other in self.errors.items():
-            if other is not error:
-                error.add_note(
-                    _with_notes(f"Table {table!r}: {type(other).__name__}: {other}", other)
-                )
-        rest = [push for push in self._pushes.values() if push.table not in self.errors]
-        done = [push.table for push in rest if push.status is not None and push.status.ok]
-        if done:
-            error.add_note(f"These tables were pushed: {', '.join(done)}.")
-        self._name_running(error)
-        for push in rest:
-            if push.cancelled is not None and not push.running:
-                error.add_note(_with_notes(f"Table {push.table!r} was cancelled.", push.cancelled))
-        self._name_unfinished(error, rest)
-
-    def _name_running(self, error: BaseException) -> None:
-        running = [
-            f"table {push.table!r} (job {push.job_id})"
-            for push in self._pushes.values()
-            if push.job_id is not None
-            and not (push.status is not None and push.status.done)
-            and not isinstance(self.errors.get(push.table), NotFound)
-        ]
-        if not running:
-            return
-        text = (
-            f"Submitted, and not ended when last seen: {', '.join(running)}. Wait for each with "
-            f"celonis.job({self._pool_id!r}, id).wait(), or stop it with .cancel(), before you "
-            "push its frame again."
-        )
-        if not isinstance(error, Exception):
-            _log.warning(text)  # the program may end without showing the notes
-        error.add_note(text)
-
-    def _name_unfinished(self, error: BaseException, rest: Sequence[_TablePush]) -> None:
-        unfinished = [push.table for push in rest if push.running]
-        if unfinished:
-            error.add_note(
-                f"Cancellation of these tables was still in progress: {', '.join(unfinished)}. "
-                "Their threads cancel their jobs and submit none; a submission under way may have "
-                f"been executed: see celonis.jobs({self._pool_id!r})."
-            )
-        not_begun = [push.table for push in rest if not push.begun]
-        if not_begun:
-            error.add_note(f"These tables were not begun: {', '.join(not_begun)}.")
-
     def _work(self) -> None:
         while not self._token.cancelled:
             try:
@@ -384,7 +271,7 @@ class _MultiPush:
             finally:
                 push.running = False
 
-    def _push(self, push: _TablePush) -> None:
+    def _push(self, push: TablePush) -> None:
         if self._token.expired:
             raise JobTimeout(
                 f"Table {push.table!r} was not begun: the {push.options.timeout:g} s of timeout=, "
@@ -398,7 +285,3 @@ class _MultiPush:
             self._api, push.frame, self._pool_id, push.table, options, token=self._token,
             delivered=push.delivered, on_submitted=push.on_submitted,
         )  # fmt: skip
-
-
-def _with_notes(text: str, error: BaseException) -> str:
-    return " ".join([text, *getattr(error, "__notes__", ())])
