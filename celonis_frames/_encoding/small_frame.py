@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from celonis_frames._arrow.batching import batch_bytes
+from celonis_frames._arrow.batching import arrow_bytes, batch_bytes
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES, file_writer
 from celonis_frames._encoding.file_format import FileFormat
@@ -24,7 +24,10 @@ def is_small(batch: pa.RecordBatch, target_bytes: int | None) -> bool:
     `target_bytes` are those of a chunk, if the user gave them.
     """
     room = PROBE_BYTES if target_bytes is None else min(PROBE_BYTES, target_bytes // 4)
-    return batch.num_rows * batch.num_columns <= MAX_CELLS and batch_bytes(batch) <= room
+    if batch.num_rows * batch.num_columns > MAX_CELLS:
+        return False
+    # The bytes of whole buffers are known at once; of a slice they can be far too many.
+    return arrow_bytes(batch) <= room or batch_bytes(batch) <= room
 
 
 def encode_small(

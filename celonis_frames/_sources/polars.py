@@ -27,20 +27,23 @@ def read_polars(frame: Any, options: ReadOptions) -> Source:
     """A DataFrame's rows as Arrow batches; a column of Python objects is an error."""
     if options.choose is not None:
         frame = _select(frame, options.choose(frame.columns))
-    schema = _to_arrow(frame.head(0)).schema
-    width = frame.estimated_size() / max(frame.height, 1)
+    kind, height = "polars DataFrame", frame.height
+    width = frame.estimated_size() / max(height, 1)
     target = wide_target(target_batch_bytes(in_memory=True), frame.width)
     rows = rows_per_batch(BATCH_ROWS, width, target, columns=frame.width)
-
-    kind, height = "polars DataFrame", frame.height
+    one_batch = height <= rows
+    exported = _to_arrow(frame if one_batch else frame.head(0))
 
     def batches() -> Iterator[pa.RecordBatch]:
+        if one_batch:
+            yield from exported.to_batches()
+            return
         with translate_errors(kind):
             for part in frame.iter_slices(rows):
                 for piece in _split(part, target):
                     yield from _to_arrow(piece).to_batches()
 
-    return Source(kind, schema, height, True, True, batches, copies=False, sized=True)
+    return Source(kind, exported.schema, height, True, True, batches, copies=False, sized=True)
 
 
 def _select(frame: Any, names: Sequence[str]) -> Any:
