@@ -1,13 +1,15 @@
 """Parquet files that are already what a push would write: they are sent unchanged.
 
-Their rows are read and validated like all others, after a digest of their bytes. During the upload
-the digest is computed again, and the last bytes are sent only if it is the same.
+After a digest of their bytes those of their columns are read and validated whose values decide
+whether, or how, they can be sent. During the upload the digest is computed again, and the last
+bytes are sent only if it is the same.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +24,7 @@ from celonis_frames._encoding.chunk_sizer import (
 from celonis_frames._encoding.codecs import CODECS
 from celonis_frames._filesystem.files import BLOCK_BYTES, read_verified_blocks
 from celonis_frames._filesystem.filesystems import borrowed_filesystem, display_url
-from celonis_frames._schema.table_layout import TableLayout
+from celonis_frames._schema.table_layout import ColumnPlan, TableLayout
 from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.parquet_footer import ParquetFile, translate_errors
 from celonis_frames._sources.paths import Location
@@ -37,9 +39,23 @@ _MIN_SHARE, _MAX_SHARE = 0.25, 1.2
 _MAX_HELD_BYTES = int(_MAX_SHARE * DEFAULT_CHUNK_BYTES)
 """Largest file that is read once for both, digest and validation."""
 
-_ENCODINGS = {"PLAIN", "RLE", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
-_PAGE_V1 = b"\x15\x00"
-"""Start of the header of a data page v1 in Thrift's compact form: field 1, the type, is 0."""
+_ENCODINGS = {"PLAIN", "RLE", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "BIT_PACKED"}
+"""What footers may list. BIT_PACKED is no encoding of values: parquet-mr, the library of Spark and
+Kafka Connect, lists it for the repetition levels of columns that have none."""
+
+_NUMBER = rb"\x15[\x80-\xff]*[\x00-\x7f]"
+_PAGE_HEADER = re.compile(
+    rb"\x15\x00" + 2 * _NUMBER + rb"(?:" + _NUMBER + rb"\x1c|\x2c)" + 2 * _NUMBER + rb"\x15\x06",
+    re.DOTALL,
+)
+"""Start of the header of a data page v1 with definition levels in RLE, in Thrift's compact form.
+
+Fields: the type, which is 0; two sizes; a checksum or none; then, of the page, the number of
+values, their encoding, and that of their definition levels, where RLE is 3, and 3 is written as 6.
+"""
+
+_PAGE_HEADER_BYTES = 32
+"""Bytes that this start may have; the footer has more, so that they follow on any page."""
 
 
 class PassthroughChunk(FileChunk):
@@ -82,7 +98,7 @@ class PassthroughFiles:
         target_bytes: int | None,
         deleted: bool = False,
     ) -> None:
-        self._files, self._deleted = files, deleted
+        self._files, self._layout, self._deleted = files, layout, deleted
         few = len(files.files) <= FEW_FILES
         self._candidates = [
             place for place, file in enumerate(files.files)
@@ -139,7 +155,7 @@ class PassthroughFiles:
         return rebatch(self._files.batches(places))
 
     def _read_candidate(self, place: int, number: int) -> Iterator[pa.RecordBatch]:
-        """The rows of a file, if its pages are of version 1.
+        """The rows of a file with the columns that must be validated, if its pages are certain.
 
         The digest comes first. If the file changes before or while its rows are read, the upload
         finds another digest and fails.
@@ -148,16 +164,17 @@ class PassthroughFiles:
         filesystem, path = file.location.filesystem, file.location.path
         pages = self._files.page_offsets(place)
         with file.location.open() as content:
-            size, digest, held, is_v1 = _digest(content, pages)
+            size, digest, held, is_certain = _digest(content, pages)
         reader = file.location.open() if held is None else pa.BufferReader(held)
         with reader as content:
-            found, offsets, batches = self._files.read_content(place, content)
+            names = columns_to_read(file, self._layout, self._files.usual_times)
+            found, offsets, batches = self._files.read_content(place, content, names)
             if found != file or size != file.size or offsets != pages:
                 raise FrameError(
                     f"The Parquet file {file.location} changes while it is "
                     "read: push when nothing writes to it."
                 )
-            if not is_v1:
+            if not is_certain:
                 return
             self.unchanged[place] = PassthroughChunk(
                 f"chunk-{number:05d}.parquet", size, file.rows, self._deleted, digest, filesystem,
@@ -210,6 +227,36 @@ def reason_to_rewrite(
     return None
 
 
+def columns_to_read(
+    file: ParquetFile, layout: TableLayout, usual_times: Collection[str]
+) -> list[str]:
+    """The columns of a file, one that need not be rewritten, whose values must be validated.
+
+    Keys are counted, strings measured; of others only floats that may be infinite, times that may
+    be unusual (`usual_times` are not), and what is converted. Integers and booleans can hold
+    nothing that Celonis cannot store.
+    """
+    return [
+        column.name
+        for column in layout.columns
+        if column.key
+        or not _is_storable(column, file.schema.field(column.name).type)
+        or (pa.types.is_floating(column.arrow_type) and column.name not in file.finite)
+        or (pa.types.is_timestamp(column.arrow_type) and column.name not in usual_times)
+    ]
+
+
+def _is_storable(column: ColumnPlan, kind: pa.DataType) -> bool:
+    """Whether a column is sent as a number, a boolean or a time that it is already."""
+    return kind == column.arrow_type and (column.conversion.column_type, kind) in {
+        ("INTEGER", pa.int64()),
+        ("FLOAT", pa.float64()),
+        ("BOOLEAN", pa.bool_()),
+        ("DATETIME", pa.timestamp("us")),
+        ("DATETIME", pa.timestamp("ns")),
+    }
+
+
 def _parquet_types(kind: pa.DataType) -> set[tuple[str, str]]:
     """The physical and logical Parquet types of an Arrow type of a chunk."""
     if pa.types.is_timestamp(kind):
@@ -224,23 +271,24 @@ def _parquet_types(kind: pa.DataType) -> set[tuple[str, str]]:
 
 
 def _digest(content: Any, pages: Sequence[int]) -> tuple[int, str, bytearray | None, bool]:
-    """A file's size and digest, its bytes unless there are too many, and whether its pages are v1.
+    """A file's size and digest, its bytes unless there are too many, and whether pages are certain.
 
     `pages` are the offsets of the first data page of each column chunk.
     """
-    digest, size, is_v1 = hashlib.sha256(), 0, True
+    digest, size, is_certain = hashlib.sha256(), 0, True
     held: bytearray | None = bytearray()
     waiting = sorted(pages, reverse=True)
     last = b""
     while block := content.read(BLOCK_BYTES):
         digest.update(block)
-        while waiting and waiting[-1] + 2 <= size + len(block):
-            at = waiting.pop() - size
-            is_v1 &= (block[at : at + 2] if at >= 0 else last + block[:1]) == _PAGE_V1
-        last = block[-1:]
-        size += len(block)
+        start, size = size, size + len(block)
+        while waiting and waiting[-1] + _PAGE_HEADER_BYTES <= size:
+            at = waiting.pop() - start
+            header = (last[at:] if at < 0 else b"") + block[max(at, 0) : at + _PAGE_HEADER_BYTES]
+            is_certain &= _PAGE_HEADER.match(header) is not None
+        last = (last + block[-_PAGE_HEADER_BYTES:])[-_PAGE_HEADER_BYTES:]
         if held is not None:
             held += block
             if size > _MAX_HELD_BYTES:
                 held = None
-    return size, digest.hexdigest(), held, is_v1 and not waiting
+    return size, digest.hexdigest(), held, is_certain and not waiting

@@ -46,6 +46,11 @@ class Int96Times:
         """Nanoseconds if there are any and they can hold every time, else microseconds."""
         return "ns" if self.nanoseconds and not self.far else "us"
 
+    @property
+    def peculiar(self) -> set[str]:
+        """All of these columns."""
+        return {*self.nanoseconds, *self.far, *self.negative}
+
     def notes(self, unit: Unit) -> tuple[str, ...]:
         """Warnings that count what is lost in this unit; an error if a time became another one."""
         names = ", ".join(map(repr, sorted(self.far)))

@@ -35,13 +35,15 @@ class ParquetFiles:
     """Parquet files, at least one and with equal columns, whose rows are one frame.
 
     `schema` is that of all rows; `notes` are warnings that count what is lost when they are read;
-    `old_times` are the URLs of files with INT96 times that readers may take for others.
+    `old_times` are the URLs of files with INT96 times that readers may take for others,
+    `usual_times` the INT96 columns of whole microseconds within the years 1677 to 2262.
     """
 
     def __init__(self, files: Sequence[ParquetFile], int96_unit: Unit = "us") -> None:
         self.files, self._unit = tuple(files), int96_unit
         self.notes: tuple[str, ...] = ()
         self.old_times: frozenset[str] = frozenset()
+        self.usual_times: frozenset[str] = frozenset()
         first = files[0].schema
         self._same_schema = all(file.schema is first or file.schema.equals(first) for file in files)
         row_bytes = max(16.0 * len(first), *(file.row_bytes for file in files))
@@ -69,6 +71,10 @@ class ParquetFiles:
             found = cls(read_footers(locations, "ns"), "ns")
             found.old_times = frozenset(times.negative_files)
         found.notes = (*_repeated_note(repeated), *times.notes(times.best_unit))
+        int96 = {
+            leaf.path for file in found.files for leaf in file.leaves if leaf.physical == "INT96"
+        }
+        found.usual_times = frozenset(int96 - times.peculiar)
         return found
 
     def batches(
@@ -90,10 +96,13 @@ class ParquetFiles:
             for batch in self._read([self.files[position]], names):
                 yield align_to_schema(batch, schema, self._shown(position), _BEFORE)
 
-    def read_content(self, position: int, content: Any) -> tuple[ParquetFile, list[int], _Batches]:
+    def read_content(
+        self, position: int, content: Any, names: list[str]
+    ) -> tuple[ParquetFile, list[int], _Batches]:
         """The footer, the page offsets and the rows of a file, whose content is read as they are.
 
-        The content is a binary file or an Arrow reader.
+        The content is a binary file or an Arrow reader. Only columns of these names are decoded;
+        the others are null.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -102,7 +111,10 @@ class ParquetFiles:
         opened = pq.ParquetFile(
             content, coerce_int96_timestamp_unit=self._unit, buffer_size=1_048_576
         )
-        rows = opened.iter_batches(batch_size=self._batch_rows)
+        rows = (
+            _with_nulls(batch, opened.schema_arrow)
+            for batch in opened.iter_batches(batch_size=self._batch_rows, columns=names)
+        )
         if not self._same_schema:
             rows = (
                 align_to_schema(batch, self.schema, self._shown(position), _BEFORE)
@@ -174,6 +186,16 @@ class ParquetFiles:
             for file in files
         ]
         return ds.FileSystemDataset(fragments, files[0].schema, file_format, filesystem)
+
+
+def _with_nulls(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with all columns of a schema; those that it lacks are null."""
+    names, rows = batch.schema.names, batch.num_rows
+    columns = [
+        batch.column(names.index(field.name)) if field.name in names else pa.nulls(rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _repeated_note(repeated: Sequence[Location]) -> tuple[str, ...]:

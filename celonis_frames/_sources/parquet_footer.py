@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -45,6 +46,7 @@ class ParquetFile:
     codecs: frozenset[str]  # of its column chunks, by Parquet's names
     encodings: frozenset[str]  # of its pages
     row_bytes: float  # uncompressed, in the row group with the widest rows
+    finite: frozenset[str]  # its columns of floats that, by their statistics, have no infinity
 
 
 def translate_errors(
@@ -77,16 +79,21 @@ def read_footer(
     for constant, _ in constants:
         schema = schema.append(constant)
     codecs, encodings, row_bytes = set(), set(), 0.0
+    floats = [place for place in columns if leaves[place].physical in ("DOUBLE", "FLOAT")]
+    infinite: set[str] = set()
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         row_bytes = max(row_bytes, group.total_byte_size / max(group.num_rows, 1))
         for column in map(group.column, columns):
             codecs.add(str(column.compression))
             encodings.update(column.encodings)
+        infinite |= {leaves[place].path for place in floats if not _is_finite(group.column(place))}
+    finite = {leaves[place].path for place in floats} - infinite
     if previous is not None and previous.schema.equals(schema) and previous.leaves == leaves:
         schema, leaves = previous.schema, previous.leaves
     return ParquetFile(
         location, size, int(metadata.num_rows), schema, constants, leaves,
         _interned(frozenset(codecs)), _interned(frozenset(encodings)), row_bytes,
+        _interned(frozenset(finite)),
     )  # fmt: skip
 
 
@@ -115,6 +122,17 @@ def page_offsets(metadata: Any) -> list[int]:
         for column in map(group.column, range(metadata.num_columns))
         if column.num_values
     ]
+
+
+def _is_finite(chunk: Any) -> bool:
+    """Whether a column chunk of floats has no infinity: its least and greatest values show it.
+
+    Of NaN, writers leave it out, or these two.
+    """
+    statistics = chunk.statistics
+    if statistics is None or not statistics.has_min_max:
+        return False
+    return math.isfinite(statistics.min) and math.isfinite(statistics.max)
 
 
 @functools.lru_cache(maxsize=64)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import hashlib
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +25,11 @@ from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
 from celonis_frames._arrow.batching import BATCH_BYTES, batch_bytes
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.codecs import CODECS as ALL_CODECS
-from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
+from celonis_frames._encoding.passthrough import (
+    PassthroughChunk,
+    PassthroughFiles,
+    reason_to_rewrite,
+)
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.preparation import prepare
 from celonis_frames._schema.conversion_options import ConversionOptions
@@ -255,7 +261,7 @@ def test_a_plan_counts_what_is_sent_as_it_is(tmp_path: Path) -> None:
 BAD: list[tuple[str, pa.Table, dict[str, Any], type[Exception], str]] = [
     ("NUL", pa.table({"S": ["a", "b\0"]}), {}, exceptions.ColumnTypeError, "NUL"),
     ("too long", pa.table({"S": ["x" * 16_251]}), {}, exceptions.TruncationError, "16,251"),
-    ("infinity", pa.table({"F": [float("inf")]}), {}, exceptions.ColumnTypeError, "infinite"),
+    ("infinity", pa.table({"F": [0.5, float("-inf")]}), {}, exceptions.ColumnTypeError, "infinite"),
     ("null key", pa.table({"K": [1, None]}), {"keys": "K"}, exceptions.KeyColumnError, "1 null in"),
     ("no midnight", pa.table({"T": pa.array([NOON])}), {"columns": {"T": "DATE"}},
      exceptions.ColumnTypeError, "'T'"),
@@ -367,7 +373,7 @@ def test_files_of_any_filesystem(server: Any, connection: Celonis, table: str) -
 @pytest.mark.parametrize("codec", ["snappy", "gzip"])
 def test_a_damaged_file_is_an_error_of_ours(codec: Any, tmp_path: Path) -> None:
     """Whether it would have been sent as it is or written anew; its name is in the message."""
-    content = pa.table({"N": list(range(10_000))})
+    content = pa.table({"N": list(range(10_000))}).cast(pa.schema([("N", pa.string())]))
     path = _write(tmp_path / "damaged.parquet", content, compression=codec)
     data = bytearray(path.read_bytes())
     data[200:2_000] = b"\xff" * 1_800
@@ -477,6 +483,155 @@ def test_an_upload_has_connections_of_its_own(tmp_path: Path) -> None:
     assert b"".join(passed.blocks()) == content
     assert Counting.opened
     assert id(shared) not in Counting.opened
+
+
+SPARK = zlib.decompress(
+    base64.b64decode(
+        "eNqVlE1oE1EQx+ftbtLYbiuK89jVFcJilwhxaWybaAmmFilFpIgtHrQim3Zbg5uk5kOtteChokgRzx4EL0VQ"
+        "rx78QvADrR7qV7168yR4EA9FxHmbpEmxoC5ZZt68+f3fzLwkB/ceiiGgh4fxzuyXiy0GqrQMYgggrkkAIKeg"
+        "lQFrDTHOGMgsMEBBBSpPoGoJOYC9eOnh7ddyg4JVUYhDgCmLqUCTAp9bQ9u+pSrQ9xTlteFGfHrvxs22Bqyp"
+        "ejCighw349Vfd+fbkrSgY1sijPbOioSpKQI2Usa95RuP1wteqfDrwj6/hcnNFLrG8Ag+mHu1pCRFCsBAFBZl"
+        "52sE4N2VdtigwvutKnyg9+NWNblEodr2J/LpCFHCozdvn7U0HNESqZQoy5dfSPoGSddC1VEAuStjkXROgYbt"
+        "xdSKS+3TtlLZZoQx1pDPzuqaRB1WUgwewlnGhbrB5xjmqu4yw96aK+E+AXNVrJ4oOMArFXgDanHSKZw8Xhw9"
+        "4WYdbAZU2iWNDQI2C9tPPQrbB6gKO9QOBwyBBsVqGLiqG/qIBQYqencoKAodRImr/Drjs8wKJev91ofAIbJG"
+        "lCpDMVEJkpSyEETOLwdwDwjx5pp4vy9+juesOZasD6s+Qa5E1oiu1v4stF/UtKGm3edrJ3mvtUzajNHcqVLf"
+        "ruZ/CH42iKbPq4JXiB/y+fOi72XJui8ZcSVCt0S3BXpUfEEJJw1hknQRwOea0ODzQdzm6wRrOsO+zk/GF5j1"
+        "RLEey0Yc/lQg/lYTcuAvA1y1QvxCYJPI0rR8YcJ2Jh26T9u/Wvu0Wyhm8jkt0GV32h2gbf8jo3jKs8k5VXZL"
+        "diF/xs66JWfMKTnac2naLE1NumaPWSwVyqMlM2qOZ1xvrGj2HJ02c05WbA1StJrl5XMTtMqVPc9JexQhyo2a"
+        "NUGzZ3pmJroC9tfBsXxZ5P8z2ldH0/m85zq5f2eH6ix1lfmfiofraCmTdYslJzv5N/rYDGj7q+PdkS2Eq/cR"
+        "jtmxhN0RjqTLGW8sPO6MdowmuuLdnTvdWGdn2k3v3rnLSYzHnYTbnUh3xzrSXYmEE9uuj9APsPEDL2WAg/RX"
+        "/RtL4B0X"
+    )
+)
+"""Six rows, written by Spark 4.3 with its defaults: 29 February 2024 and the days after it, at half
+past twelve; N counts them, F is a quarter of it."""
+
+
+def test_what_spark_writes_by_default_is_sent_as_it_is(
+    server: Any, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """INT96, SNAPPY, data pages of version 1, and BIT_PACKED in the footer; the server reads it."""
+    path = tmp_path / "part-00000.snappy.parquet"
+    path.write_bytes(SPARK)
+    metadata = pq.read_metadata(path)
+    assert metadata.created_by.startswith("parquet-mr")
+    assert "BIT_PACKED" in metadata.row_group(0).column(0).encodings
+    status = connection.push(path, POOL, table, keys="N")
+    assert _received(connection, status) == [_sha1(path)]
+    first = dt.datetime(2024, 2, 29, 12, 30)
+    assert _stored(server, table) == {
+        "N": list(range(6)),
+        "F": [None, 0.25, 0.5, None, 1.0, 1.25],
+        "B": [True, False] * 3,
+        "S": ["x", "yy", None] * 2,
+        "T": [first + dt.timedelta(days=number) for number in range(6)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("listed", "passes"),
+    [
+        ({"PLAIN", "RLE", "BIT_PACKED"}, True),  # parquet-mr
+        ({"PLAIN_DICTIONARY", "RLE", "BIT_PACKED"}, True),  # parquet-mr, with a dictionary
+        ({"PLAIN", "RLE", "RLE_DICTIONARY"}, True),  # Arrow
+        ({"PLAIN", "RLE"}, True),
+        ({"PLAIN", "RLE", "DELTA_BINARY_PACKED"}, False),
+        ({"RLE", "DELTA_LENGTH_BYTE_ARRAY"}, False),
+        ({"RLE", "BYTE_STREAM_SPLIT"}, False),
+    ],
+)
+def test_the_encodings_that_a_footer_may_list(
+    listed: set[str], passes: bool, tmp_path: Path
+) -> None:
+    """Levels may be listed as RLE or BIT_PACKED; values are plain or have a dictionary."""
+    (file,) = ParquetFiles.find([_write(tmp_path / "a.parquet")]).files
+    file = dataclasses.replace(file, encodings=frozenset(listed))
+    layout = build_layout(file.schema, (), ConversionOptions())
+    reason = reason_to_rewrite(file, layout, compression="snappy", target_bytes=None, few=True)
+    assert (reason is None) is passes
+    assert passes or "pages" in str(reason)
+
+
+def test_definition_levels_that_are_bit_packed_are_written_anew(tmp_path: Path) -> None:
+    """Only writers of ten years ago made them; the header of the page says so."""
+    path = tmp_path / "data.parquet"
+    at = SPARK.index(b"\x15\x06\x15\x08")  # of the definition and the repetition levels
+    path.write_bytes(SPARK[:at] + b"\x15\x08" + SPARK[at + 2 :])
+    prepared = prepare(path, "T", PushOptions())
+    assert prepared.passing
+    assert list(prepared.passing.batches(first=1)) == []
+    assert not prepared.passing.unchanged
+
+
+_INF, _NAN = float("inf"), float("nan")
+READ: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[str]]] = [
+    ("numbers and times", {}, {}, {}, ["S"]),
+    ("keys", {"keys": ["N", "T"]}, {}, {}, ["N", "S", "T"]),
+    ("without statistics", {}, {"write_statistics": False}, {}, ["F", "S"]),
+    ("an infinity", {}, {}, {"F": [0.5, _INF, None, 1.0]}, ["F", "S"]),
+    ("nothing but NaN", {}, {}, {"F": [_NAN] * 4}, ["F", "S"]),
+    ("no floats", {}, {}, {"F": pa.nulls(4, pa.float64())}, ["F", "S"]),
+    ("year 1", {}, {}, {"T": pa.array([dt.datetime(1, 1, 1)] * 4)}, ["S", "T"]),
+    ("nanoseconds", {}, {}, {"T": pa.array([1] * 4, pa.timestamp("ns"))}, ["S", "T"]),
+    ("to be converted", {"columns": {"T": "DATE"}}, {}, {}, ["S", "T"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "written", "changed", "expected"), [c[1:] for c in READ], ids=[c[0] for c in READ]
+)
+def test_no_more_of_a_file_is_decoded_than_must_be_known(
+    options: dict[str, Any],
+    written: dict[str, Any],
+    changed: dict[str, Any],
+    expected: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Strings for their lengths and keys; other columns only if a footer leaves something open."""
+    content = TABLE.set_column(4, "T", pa.array([NOON, None, NOON, NOON]))
+    for name, values in changed.items():
+        content = content.set_column(content.schema.names.index(name), name, pa.array(values))
+    path = _write(tmp_path / "a.parquet", content, **written)
+    decoded: list[list[str]] = []
+    reader = pq.ParquetFile.iter_batches
+
+    def watched(self: Any, *args: Any, columns: list[str], **kwargs: Any) -> Any:
+        decoded.append(columns)
+        return reader(self, *args, columns=columns, **kwargs)
+
+    prepared = prepare(path, "T", PushOptions.parse(**options))
+    assert prepared.passing
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", watched)
+    (batch,) = prepared.passing.batches(first=1)
+    assert prepared.passing.unchanged
+    assert decoded == [expected]
+    assert batch.schema == prepared.source.schema
+    for name in content.schema.names:
+        found = batch[name].to_pylist()
+        assert repr(found) == repr(content[name].to_pylist() if name in expected else [None] * 4)
+
+
+def test_what_columns_that_are_not_decoded_hold_is_warned_of(tmp_path: Path) -> None:
+    """Times that analyses show as null are counted in files that are sent as they are."""
+    path = _write(tmp_path / "a.parquet")
+    prepared = prepare(path, "T", PushOptions())
+    prepared.check()
+    assert prepared.passing
+    assert prepared.passing.unchanged
+    (warning,) = prepared.warnings
+    assert "'T': 1 date outside the years 1400 to 9999" in warning
+
+
+def test_a_file_without_strings_and_keys_is_counted(tmp_path: Path) -> None:
+    """No column is decoded, in files of any number of row groups."""
+    content = pa.table({"N": range(10_000), "F": [0.5] * 10_000})
+    path = _write(tmp_path / "a.parquet", content, row_group_size=300)
+    prepared = prepare(path, "T", PushOptions())
+    prepared.check()
+    assert prepared.measure.rows == 10_000
+    (chunk,) = prepared.chunks()
+    assert b"".join(chunk.blocks()) == path.read_bytes()
 
 
 EXACT = 1_709_208_000_123_456_789
