@@ -15,6 +15,7 @@ from celonis_frames._api.models import (
     Pool,
     Table,
     TableColumn,
+    log_skipped,
     read_chunk,
     read_column,
     read_connection,
@@ -94,7 +95,8 @@ class DataPushApi:
         def fetch() -> list[_T]:
             entries = Entries(read, where)
             response = self._request("GET", path, on_item=entries.add)
-            entries.log_skipped(response)
+            if entries.skipped:
+                log_skipped(response, entries.skipped)
             return entries.found
 
         return (policy or self.policy).call(fetch, self.token)
@@ -148,7 +150,7 @@ class DataPushApi:
         payload: Payload,
         *,
         deleted: bool = False,
-        on_sent: Callable[[int], None] | None = None,
+        on_sent: Callable[[int], None] = lambda _: None,
         read_timeout: float | None = None,
     ) -> None:
         """Upload a file into a job. Safe to repeat only if `chunks` shows that it did not arrive.

@@ -94,48 +94,52 @@ class TableColumn:
     length: int | None
 
 
+def read_list(
+    read: Callable[[Response, Any], _T], response: Response, items: Any, *, complete: bool = False
+) -> list[_T]:
+    """The entries of a list that can be read; if it must be `complete`, all or an error.
+
+    What cannot be read is not ours: entries of other clients, or in a form that came later. But of
+    the chunks of a job none may be overlooked.
+    """
+    if not isinstance(items, list):
+        raise response.unreadable("the response is not a list")
+    found, skipped = [], 0
+    for item in items:
+        try:
+            found.append(read(response, item))
+        except ApiStatusError:
+            if complete:
+                raise
+            skipped += 1
+    if skipped:
+        log_skipped(response, skipped)
+    return found
+
+
 @dataclasses.dataclass
 class Entries(Generic[_T]):
-    """The entries of a list that can be read, and that are asked for.
-
-    What cannot be read is not ours: entries of other clients, or in a form that came later. They
-    are skipped. Not for the chunks of a job, of which none may be overlooked.
-    """
+    """The same for a list that is read item by item; `where` says which entries are held."""
 
     read: Callable[[Response, Any], _T]
     where: Callable[[_T], bool] | None = None
     found: list[_T] = dataclasses.field(default_factory=list)
-    _skipped: int = 0
+    skipped: int = 0
 
     def add(self, response: Response, item: Any) -> None:
         """Read an item of a response."""
         try:
             entry = self.read(response, item)
         except ApiStatusError:
-            self._skipped += 1
+            self.skipped += 1
             return
         if self.where is None or self.where(entry):
             self.found.append(entry)
 
-    def log_skipped(self, response: Response) -> None:
-        """Log how many entries cannot be read, if any."""
-        if self._skipped:
-            _log.debug("%s: entries in an unknown form: %d", response.request, self._skipped)
 
-
-def read_list(
-    read: Callable[[Response, Any], _T], response: Response, items: Any, *, complete: bool = False
-) -> list[_T]:
-    """The entries of a list, as in `Entries`; if it must be `complete`, all or an error."""
-    if not isinstance(items, list):
-        raise response.unreadable("the response is not a list")
-    if complete:
-        return [read(response, item) for item in items]
-    entries = Entries(read)
-    for item in items:
-        entries.add(response, item)
-    entries.log_skipped(response)
-    return entries.found
+def log_skipped(response: Response, count: int) -> None:
+    """Log how many entries of a list cannot be read."""
+    _log.debug("%s: entries in an unknown form: %d", response.request, count)
 
 
 def _required(response: Response, item: Any, field: str) -> str:

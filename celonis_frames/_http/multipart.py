@@ -51,7 +51,9 @@ class MultipartFile:
         trace: Its traceback, without the frames of the HTTP library.
     """
 
-    def __init__(self, payload: Payload, *, on_sent: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, payload: Payload, *, on_sent: Callable[[int], None] = lambda _: None
+    ) -> None:
         boundary = f"celonis-frames-{secrets.token_hex(16)}"
         part = RequestField("file", b"", filename=payload.name)
         part.make_multipart(content_type="application/octet-stream")
@@ -85,7 +87,9 @@ class MultipartFile:
         self.finished = True
 
     def _file(self) -> Iterator[memoryview]:
-        self._count(-self._counted)
+        if self._counted:
+            self._on_sent(-self._counted)
+            self._counted = 0
         total, size = 0, self._payload.size
         for piece in self._payload.blocks():
             # Buffers of Arrow are signed bytes; an empty view cannot be cast.
@@ -96,7 +100,8 @@ class MultipartFile:
             for start in range(0, len(view), SEND_BYTES):
                 block = view[start : start + SEND_BYTES]
                 yield block
-                self._count(len(block))
+                self._counted += len(block)
+                self._on_sent(len(block))
         if total != size:
             msg = (
                 f"The chunk {self._payload.name} has {'more than ' if total > size else ''}"
@@ -104,8 +109,3 @@ class MultipartFile:
                 "was sent. The upload was aborted."
             )
             raise FrameError(msg)
-
-    def _count(self, size: int) -> None:
-        self._counted += size
-        if self._on_sent is not None and size:
-            self._on_sent(size)

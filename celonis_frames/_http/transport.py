@@ -96,7 +96,7 @@ class Transport:
         timeouts: How long to wait for the server.
         connections: Number of connections kept open for reuse.
         clock: Returns the time in seconds, for tokens that expire.
-        listeners: Called after each exchange, besides the one that writes the log.
+        listeners: Called after each exchange.
 
     Raises:
         ConfigError: If the URL, `auth` or `verify` cannot be used.
@@ -114,7 +114,7 @@ class Transport:
         listeners: Sequence[Listener] = (),
     ) -> None:
         self.url = base_url(url)
-        self.listeners: list[Listener] = [log_call, *listeners]
+        self.listeners: list[Listener] = list(listeners)
         self._failed_listeners: list[Listener] = []
         self._host = urlsplit(self.url).hostname or ""
         self._auth = auth
@@ -262,7 +262,7 @@ class Transport:
         # The error is raised out here so that no error of the HTTP library becomes its context.
         if body is not None and body.failure is not None:
             error = body.failure.with_traceback(body.trace)
-        self._notify(
+        self._report(
             CallEvent(
                 method=request.method,
                 path=request.url.removeprefix(self.url),
@@ -280,7 +280,17 @@ class Transport:
             request, status or 0, received.headers, received.content, received.problem
         )
 
-    def _notify(self, event: CallEvent) -> None:
+    def _report(self, event: CallEvent) -> None:
+        """Log a call, and tell the listeners of it."""
+        _log.debug(
+            "%s %s -> %s in %.3f s, %d bytes sent, %d received",
+            event.method,
+            event.path,
+            event.error or event.status,
+            event.seconds,
+            event.bytes_sent,
+            event.bytes_received,
+        )
         for listener in tuple(self.listeners):
             try:
                 listener(event)
@@ -313,19 +323,6 @@ class Transport:
             if self._session is None:
                 self._session = new_session(self._host, self._connections, self._tls)
             return self._session
-
-
-def log_call(event: CallEvent) -> None:
-    """Write a call to the log, at level DEBUG."""
-    _log.debug(
-        "%s %s -> %s in %.3f s, %d bytes sent, %d received",
-        event.method,
-        event.path,
-        event.error or event.status,
-        event.seconds,
-        event.bytes_sent,
-        event.bytes_received,
-    )
 
 
 def _time_left(request: Request) -> float | None:

@@ -25,7 +25,7 @@ from celonis_frames._jobs.delivery import (
 from celonis_frames._jobs.delivery_state import DeliveryState
 from celonis_frames._jobs.job_destination import JobDestination
 from celonis_frames._jobs.timeouts import raise_if_interrupted
-from celonis_frames._jobs.upload_pool import UploadPool
+from celonis_frames._jobs.upload_pool import Upload, UploadPool
 
 _log = logging.getLogger("celonis_frames")
 
@@ -88,13 +88,17 @@ class ChunkUploads:
         """Upload a chunk as soon as a thread is free."""
         if self._pool is None:
             token = CancelToken(parent=self._api.token)
-            destination = self._delivery.destination or self._jobs
-            upload = partial(destination.upload, token, self._machine.job_id)
+            delivery = self._delivery
+            if delivery.destination is not None:
+                upload: Upload = partial(delivery.destination.upload, token)
+            else:
+                calls, job_id = self._api.within(token), self._machine.job_id
+                upload = partial(calls.upload_chunk, delivery.pool_id, job_id)
             self._pool = UploadPool(
                 upload,
                 token,
                 self._api.policy,
-                size=self._delivery.workers,
+                size=delivery.workers,
                 progress=self._progress,
             )
         chunk = self.chunks[command.number]

@@ -34,12 +34,12 @@ class Destination(Protocol):
     def upload(
         self,
         token: CancelToken,
-        job_id: str,
         payload: Payload,
+        *,
         deleted: bool,
         on_sent: Callable[[int], None],
     ) -> None:
-        """Upload a chunk, once; `job_id` is empty."""
+        """Upload a chunk, once, under a token; arguments as of `DataPushApi.upload_chunk`."""
 
 
 class BodyRefuted(Exception):  # no error: the delivery goes on

@@ -108,14 +108,6 @@ class JobDestination:
                 self._delivered.add(job.id)
                 return c.Created(job.id)
 
-    def upload(
-        self, token: CancelToken, job_id: str, payload: Payload, deleted: bool, on_sent: Any
-    ) -> None:
-        """Upload a chunk, once."""
-        self._api.within(token).upload_chunk(
-            self._pool_id, job_id, payload, deleted=deleted, on_sent=on_sent
-        )
-
     def record(self, command: c.Record) -> c.TakenOver | None:
         """Record the state, if the push has a stage."""
         machine, journal = self._machine, self._delivery.journal

@@ -224,7 +224,9 @@ class _Shell:
         except BaseException as error:
             return self._interrupted_by(error, command)
         finally:
-            self._record_time(begin)
+            state = self._machine.state
+            name = "create" if state in _CREATING else "upload" if state in UPLOADING else "execute"
+            self._timings[name] = self._timings.get(name, 0.0) + time.monotonic() - begin
 
     def _interrupted_by(self, error: BaseException, command: Any) -> Any:
         """The event for a cancellation, or for an error that the caller's own code raised."""
@@ -240,11 +242,6 @@ class _Shell:
                 return self._carry_out(command) if first else c.CancelFailed(error)
             return c.Swept() if isinstance(command, c.Sweep) else None
         return c.Failed(error, interrupted=True, unknown=isinstance(command, c.Create))
-
-    def _record_time(self, begin: float) -> None:
-        state = self._machine.state
-        name = "create" if state in _CREATING else "upload" if state in UPLOADING else "execute"
-        self._timings[name] = self._timings.get(name, 0.0) + time.monotonic() - begin
 
     def _abandon(self, error: BaseException) -> None:
         if self._api.token.abandoned:

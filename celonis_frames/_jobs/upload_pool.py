@@ -29,8 +29,14 @@ from celonis_frames.exceptions import ApiError
 JOIN_SECONDS = 5.0
 """Seconds for the uploads to end after their connections were shut down."""
 
-Upload = Callable[[Payload, bool, Callable[[int], None]], None]
-"""Uploads a chunk: the bytes, whether its rows are deleted, and what counts the bytes sent."""
+
+class Upload(Protocol):
+    """Uploads a chunk, once."""
+
+    def __call__(
+        self, payload: Payload, *, deleted: bool, on_sent: Callable[[int], None]
+    ) -> object:
+        """As `DataPushApi.upload_chunk` for one job."""
 
 
 class UploadProgress(Protocol):
@@ -131,7 +137,7 @@ class UploadPool:
             retries.wait_or_raise(unknown)
         while True:
             try:
-                self._upload(task.payload, task.deleted, on_sent)
+                self._upload(task.payload, deleted=task.deleted, on_sent=on_sent)
             except ApiError as error:
                 self._progress.sent(-sent)
                 sent = 0

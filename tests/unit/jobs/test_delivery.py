@@ -29,9 +29,9 @@ class Bucket:
         self.objects: dict[str, str] = {}
         self.calls = 0
 
-    def upload(self, _: CancelToken, job_id: str, payload: Any, *given: Any) -> None:
-        assert not job_id
-        assert len(given) == 2
+    def upload(self, _: CancelToken, payload: Any, *, deleted: bool, on_sent: Any) -> None:
+        assert not deleted
+        assert callable(on_sent)
         self.objects[payload.name] = hashlib.sha256(b"".join(payload.blocks())).hexdigest()
         self.calls += 1
         if self.calls <= self.lost:
