@@ -102,8 +102,8 @@ GROWTH: dict[str, Callable[[int, Path], Any]] = {
     "rows of objects": lambda size, _: pd.DataFrame(
         {"A": ["x", "y"] * 100_000 * size}, dtype=object
     ),
-    "columns": lambda size, _: _table(2_000, 500 * size),
-    "columns of a query": lambda size, _: pl.from_arrow(_table(2_000, 500 * size)).lazy(),  # type: ignore[union-attr]
+    "columns": lambda size, _: _table(500, 250 * size),
+    "columns of a query": lambda size, _: pl.from_arrow(_table(500, 250 * size)).lazy(),  # type: ignore[union-attr]
     "frames": lambda size, _: iter([_table(5_000, 5)] * (30 * size)),
     "frames in another order": lambda size, _: iter(
         [_table(5_000, 5), _table(5_000, 5).select(["C4", "C3", "C2", "C1", "C0"])] * (15 * size)

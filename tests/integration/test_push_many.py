@@ -42,7 +42,7 @@ def _job(server: Any, table: str) -> Any:
 
 
 def _until(true: Callable[[], bool]) -> None:
-    for _ in range(1000):
+    for _ in range(6_000):
         if true():
             return
         time.sleep(0.01)

@@ -31,7 +31,7 @@ celonis.push(frame, "P", "T", upload={{"chunk_bytes": 100_000}}, staging=sys.arg
 
 
 def _until(true: Callable[[], Any]) -> None:
-    for _ in range(1_000):
+    for _ in range(3_000):
         if true():
             return
         time.sleep(0.02)

@@ -1,6 +1,6 @@
 """What arrives is what was sent: frames of every type, through HTTP into DuckDB and back.
 
-`CELONIS_FRAMES_EXAMPLES` says how many columns, of which 20 make a frame: 2,100 are always run,
+`CELONIS_FRAMES_EXAMPLES` says how many columns, of which 20 make a frame: 1,260 are always run,
 40,020 (2,001 frames) in CI, and more by hand:
 `CELONIS_FRAMES_EXAMPLES=100000 pytest tests/integration/test_roundtrip.py -k every`.
 """
@@ -27,7 +27,7 @@ from celonis_frames._schema.table_layout import build_layout
 from celonis_frames._sources.reader import read
 
 COLUMNS = 20
-EXAMPLES = int(os.environ.get("CELONIS_FRAMES_EXAMPLES", "2100"))
+EXAMPLES = int(os.environ.get("CELONIS_FRAMES_EXAMPLES", "1260"))
 LIBRARIES = ("arrow", "polars", "pandas")
 ROWS = 5
 

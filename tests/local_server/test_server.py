@@ -64,7 +64,7 @@ class Client:
         return self.call("POST", f"/{pool}/jobs/{job}/chunks/{kind}", files={"file": data})
 
     def end(self, pool: str, job: str) -> dict[str, Any]:
-        for _ in range(600):
+        for _ in range(3_000):
             found: dict[str, Any] = self.call("GET", f"/{pool}/jobs/{job}").json()
             if found["status"] in ("DONE", "ERROR", "CANCELED"):
                 return found
@@ -412,7 +412,7 @@ def test_curl_runs_a_job(celonis: Any, kind: str, tmp_path: Path) -> None:
     _curl(celonis, "-F", f"file=@{path}", f"{url}{job['id']}/chunks/upserted")
     _curl(celonis, "-X", "POST", f"{url}{job['id']}")
     status = ""
-    for _ in range(600):
+    for _ in range(3_000):
         status = json.loads(_curl(celonis, f"{url}{job['id']}"))["status"]
         if status in ("DONE", "ERROR"):
             break

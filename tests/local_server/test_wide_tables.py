@@ -78,7 +78,7 @@ def test_a_job_takes_work_for_each_column_once(
     kind: str, file_type: str, job: dict[str, Any]
 ) -> None:
     """Twice the columns take twice the work, and as many statements."""
-    small, large = (_work(kind, file_type, job, count) for count in (150, 300))
+    small, large = (_work(kind, file_type, job, count) for count in (60, 120))
     assert small[0] < large[0] < 2.2 * small[0]
     assert small[1] == large[1]
     assert small[2] < large[2] < 2.2 * small[2]

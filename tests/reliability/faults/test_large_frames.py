@@ -21,8 +21,7 @@ def large() -> pa.Table:
     return pa.table({"ROW": values})
 
 
-@pytest.mark.parametrize("staging", [False, True])
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(("times", "staging"), [(1, True), (2, False)])
 def test_a_connection_reset_within_a_large_chunk(
     times: int, staging: bool, large: pa.Table, faulty: Any, tmp_path: Path, table: str
 ) -> None:

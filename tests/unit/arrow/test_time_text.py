@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames._arrow import time_text
@@ -41,6 +41,7 @@ def _name(value: Any) -> str:
 
 
 @pytest.mark.parametrize(("convert", "kind"), FUNCTIONS, ids=_name)
+@settings(max_examples=30)
 @given(share=st.floats(-1, 1), near=st.integers(-(2**20), 2**20))
 def test_text_is_a_time_or_an_error(
     convert: Any, kind: pa.DataType, share: float, near: int

@@ -118,7 +118,7 @@ def _left(client: Celonis, own: Any, staging: str) -> None:
 
 
 def _until(true: Callable[[], Any]) -> None:
-    for _ in range(1_000):
+    for _ in range(6_000):
         if true():
             return
         time.sleep(0.01)
