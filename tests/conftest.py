@@ -15,6 +15,7 @@ import celonis_frames
 from celonis_frames import ApiKey, Celonis, local
 from celonis_frames._concurrency import cancellation
 from celonis_frames._jobs import rate_limit
+from celonis_frames.local._database import loader
 
 # A busy machine may take long for an example.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -85,6 +86,30 @@ def no_open_jobs(request: pytest.FixtureRequest) -> Iterator[None]:
             break
         time.sleep(0.01)  # what continues on the server ends by itself
     assert _with(jobs, "NEW", "QUEUED", "RUNNING") == []
+
+
+@pytest.fixture(autouse=True)
+def no_longer_strings(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """No job of this library is executed with a string longer than its column was declared."""
+    found: list[str] = []
+    open_chunks = loader.open_chunks
+
+    def checked(cursor: Any, files: Any, job: Any) -> Any:
+        source, columns = open_chunks(cursor, files, job)
+        for column in columns:
+            if column.type == "STRING":
+                query = f"SELECT max(length({column.expression})) FROM {source}"
+                longest = cursor.execute(query).fetchone()[0]
+                if (longest or 0) > column.length:
+                    found.append(f"{column.name}: {longest} > {column.length}")
+        return source, columns
+
+    if "local_server" not in request.path.parts:  # where other clients send what they like
+        monkeypatch.setattr(loader, "open_chunks", checked)
+    yield
+    assert found == []
 
 
 def _with(jobs: list[dict[str, Any]], *states: str) -> list[dict[str, Any]]:

@@ -126,12 +126,18 @@ def _column_bytes(column: Any) -> int:
     if len(column.buffers()) < _BUFFERS_OF_LONG_VIEWS:
         return size
     for start in range(0, len(column), BATCH_ROWS):
-        size += _view_data_bytes(column.slice(start, BATCH_ROWS))
+        size += pc.sum(_view_lengths(column.slice(start, BATCH_ROWS))).as_py() or 0
     return size
 
 
-def _view_data_bytes(column: Any) -> int:
-    """Bytes of the data that views point to; nulls have none."""
+def longest_view(column: Any) -> int:
+    """Bytes of the longest value of a column of views."""
+    parts = (column.slice(start, BATCH_ROWS) for start in range(0, len(column), BATCH_ROWS))
+    return max((pc.max(_view_lengths(part)).as_py() or 0 for part in parts), default=0)
+
+
+def _view_lengths(column: Any) -> Any:
+    """Bytes of each value of a column of views, of nulls 0."""
     # A view is four 32-bit numbers, of which the first is the length.
     numbers = pa.Array.from_buffers(
         pa.int32(), 4 * len(column), [None, column.buffers()[1]], offset=4 * column.offset
@@ -141,7 +147,7 @@ def _view_data_bytes(column: Any) -> int:
     lengths = numbers.take(positions.slice(0, len(column)))
     if column.null_count:
         lengths = pc.multiply(lengths, column.is_valid().cast(pa.int32()))
-    return pc.sum(lengths).as_py() or 0
+    return lengths
 
 
 @functools.cache

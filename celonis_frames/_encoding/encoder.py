@@ -2,41 +2,39 @@
 
 How it works: the rows of a frame are read in one thread, converted and written in a `WorkerPool`.
 Each worker takes the next batch and writes it into a chunk of its own, so the rows of several
-chunks are interleaved; if their order matters, there is one worker. A worker that waits for a slot
-holds no rows: what its last chunk did not take, another worker may write into its open chunk.
+chunks are interleaved. A worker that waits for a slot holds no rows: what its last chunk did not
+take, another worker may write into its open chunk.
 
-`run` reads in the calling thread and passes each chunk to a callback, one at a time. `stream`
-yields chunks: it starts a thread, ``celonis-read``, that calls `run` and puts each chunk into a
-queue, then the error or None. A semaphore of slots bounds the chunks that are open or not released.
+If the order of the rows matters, each worker takes a run of consecutive rows, which is one chunk,
+and finished chunks wait for those before them. With a size given for the chunks, which the rows of
+a run cannot be known to have, there is one worker.
 
-Whatever a worker or the source raises sets `_stopped`, which ends the wait for a slot; the pool
-then stops its workers. The consumer of `stream` that closes it sets `_stopped` too, which ends the
-source, and waits for the reading thread `JOIN_SECONDS` at most.
+`run` reads in the calling thread and passes each chunk to a callback, one at a time. Slots may
+bound the chunks that are open or not released. Whatever a worker or the source raises sets
+`stopped`, which ends the wait for a slot; the pool then stops its workers.
 """
 
 from __future__ import annotations
 
-import queue
+import math
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain, islice
 from typing import TypeAlias
 
 import pyarrow as pa
 
-from celonis_frames._arrow.batching import taper
+from celonis_frames._arrow.batching import batch_bytes, taper
 from celonis_frames._concurrency.worker_pool import (
-    JOIN_SECONDS,
     QUEUE_SIZE,
-    PoolStopped,
     WorkerPool,
     WorkItems,
     cpu_count,
     feed,
 )
 from celonis_frames._encoding.chunk import MemoryChunk
-from celonis_frames._encoding.chunk_sizer import ChunkSizer
+from celonis_frames._encoding.chunk_sizer import MAX_PLANNED_BYTES, ChunkSizer
 from celonis_frames._encoding.chunk_writer import ChunkWriter
 from celonis_frames._encoding.chunking import estimate_row_bytes, fill_chunk
 from celonis_frames._encoding.file_format import FileFormat
@@ -47,14 +45,11 @@ from celonis_frames._validation.validator import FrameValidator
 _LAST_BATCHES, _MIN_BATCH_ROWS = 8, 1_000
 """The last batches are cut into this many for a chunk, of no fewer rows."""
 
+_FIRST_RUN = 4
+"""Into how many parts the first run of rows is cut, so that uploading starts early."""
+
 _SAMPLE_ROWS = 20_000
 """First rows that decide the format and the size of the chunks."""
-
-_SLOT_POLL_SECONDS = 0.1
-"""How often a worker that waits for a slot checks whether the encoder was stopped."""
-
-_CHECK_SECONDS = 0.5
-"""How often a consumer that waits for a chunk calls `check`."""
 
 _Batches = Iterator[pa.RecordBatch]
 
@@ -65,6 +60,9 @@ class _Converted:
 
     batch: pa.RecordBatch
 
+    def slice(self, start: int, rows: int) -> _Converted:
+        return _Converted(self.batch.slice(start, rows))
+
 
 @dataclass(frozen=True)
 class _Read:
@@ -72,6 +70,9 @@ class _Read:
 
     batch: pa.RecordBatch
     start: int
+
+    def slice(self, start: int, rows: int) -> _Read:
+        return _Read(self.batch.slice(start, rows), self.start + start)
 
 
 _Rows: TypeAlias = "_Read | _Converted"
@@ -109,10 +110,10 @@ class ChunkEncoder:
     ordered: bool = False  # the chunks must hold the rows in the frame's order
     holds_gil: bool = False
     small_first: bool = False  # so that uploading starts early
+    stopped: threading.Event = field(default_factory=threading.Event)  # set by any failure
 
     def __post_init__(self) -> None:
-        self._next_number = self.first_number
-        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self.next_number, self._lock = self.first_number, threading.Lock()
 
     def run(
         self,
@@ -138,6 +139,7 @@ class ChunkEncoder:
             on_chunk(
                 encode_rows(None, self.file_format, number=self.first_number, deleted=self.deleted)
             )
+            self.next_number += 1
             return
         # 1. Decide the size of the chunks and the number of threads.
         alone = head[0].num_rows >= self.rows if self.rows else len(head) < 2
@@ -147,14 +149,21 @@ class ChunkEncoder:
                 head[0], self.layout, self.file_format
             )
         sizer = ChunkSizer(self.target_bytes, self.rows, bytes_per_row, uploads=self.uploads)
+        runs = self.ordered and self.target_bytes is None
         threads = min(cpu_count(), max(1, self.memory_limit // sizer.target_bytes))
-        if self.ordered or alone:
+        if alone or bytes_per_row is None or (self.ordered and not runs):
             threads = 1
         if sizer.expected_chunks is not None:
             threads = min(threads, sizer.expected_chunks)
         sizer.cap(self.memory_limit // threads)
         if self.small_first:
             sizer.start_small(self.uploads)
+        read: _Batches = chain(head, batches)
+        del head
+        if runs and threads > 1:
+            size = int(sizer.target_bytes / (bytes_per_row or 1))
+            self._encode_runs(read, size, threads, on_chunk, validator, acquire_slot, release_slot)
+            return
 
         # 2. Each thread converts, validates and writes.
         def work(items: WorkItems[_Rows]) -> None:
@@ -162,94 +171,85 @@ class ChunkEncoder:
             try:
                 for writer in self._written(items, sizer, split, acquire_slot, release_slot):
                     with self._lock:
-                        number = self._next_number
-                        self._next_number += 1
+                        number = self.next_number
+                        self.next_number += 1
                     chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
                     with self._lock:
                         on_chunk(chunk)
                     del writer, chunk  # the memory of a chunk is freed with its upload
             except BaseException:
-                self._stopped.set()  # no slot is released any more
+                self.stopped.set()  # no slot is released any more
                 raise
             if validator is not None and split is not None:
                 with self._lock:
                     validator.merge(split)
 
         # 3. Feed them; the last batches are small, so that all end at the same time.
-        read: _Batches = chain(head, batches)
-        del head
         if self.rows and bytes_per_row is not None and threads > 1:
             rows = int(sizer.target_bytes / _LAST_BATCHES / bytes_per_row)
             read = taper(read, self.rows, threads, max(_MIN_BATCH_ROWS, rows))
-        source: Iterator[_Rows] = map(_numbering(), read)
+        source = self._source(read, validator)
         del read
-        if self.holds_gil:
-            source = map(_Converted, self._converted(source, validator))
         # A reading thread that holds the GIL must not wait for the workers besides.
         queue_size = 2 * QUEUE_SIZE if self.holds_gil else QUEUE_SIZE
         feed(source, WorkerPool(work, threads=threads, queue_size=queue_size))
 
-    def stream(
+    def _encode_runs(
         self,
-        batches: Callable[[], _Batches],
-        slots: threading.Semaphore,
+        read: _Batches,
+        rows: int,
+        threads: int,
+        on_chunk: Callable[[MemoryChunk], object],
         validator: FrameValidator | None,
-        check: Callable[[], None] = lambda: None,
-    ) -> Generator[MemoryChunk]:
-        """All chunks as they are encoded; `check` is called now and then between, and may raise.
+        acquire_slot: Callable[[], None],
+        release_slot: Callable[[], None] | None,
+    ) -> None:
+        """Encode runs of consecutive `rows`, each as one chunk, and pass the chunks on in order."""
+        if self.rows:
+            rows = math.ceil(self.rows / math.ceil(self.rows / rows))
+        # Each thread has a run, another waits, and one is being read.
+        limit = self.memory_limit // (2 * threads + 1)
+        sizer = ChunkSizer(int(MAX_PLANNED_BYTES), None, None)
+        waiting: dict[int, MemoryChunk] = {}
 
-        There are as many slots as chunks that may be open or not released: more than the consumer
-        keeps unreleased while it waits for the next one, or for the end.
-
-        Raises:
-            FrameError: As `run`.
-        """
-        done: queue.SimpleQueue[MemoryChunk | BaseException | None] = queue.SimpleQueue()
-        stopped = self._stopped = threading.Event()
-
-        def acquire_slot() -> None:
-            while not slots.acquire(timeout=_SLOT_POLL_SECONDS):
-                if stopped.is_set():
-                    raise PoolStopped
-
-        def rows() -> _Batches:
+        def work(items: WorkItems[tuple[int, list[_Rows]]]) -> None:
+            split = None if validator is None or self.holds_gil else validator.split()
             try:
-                for batch in batches():
-                    if stopped.is_set():
-                        raise PoolStopped
-                    yield batch
+                for number, run in items:
+                    writer, _ = fill_chunk(
+                        self._converted(_taken(run), split), self.file_format, sizer
+                    )
+                    assert writer is not None  # noqa: S101  # a run has rows
+                    chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
+                    with self._lock:
+                        waiting[number] = chunk
+                        del writer, chunk  # the memory of a chunk is freed with its upload
+                        while self.next_number in waiting:
+                            on_chunk(waiting.pop(self.next_number))
+                            self.next_number += 1
             except BaseException:
-                stopped.set()
+                self.stopped.set()  # no slot is released any more
                 raise
+            if validator is not None and split is not None:
+                with self._lock:
+                    validator.merge(split)
 
-        def read() -> None:
-            end: BaseException | None = None
-            try:
-                self.run(rows(), done.put, validator, acquire_slot, slots.release)
-            except BaseException as error:  # raised again in the consumer's thread
-                end = error
-            done.put(end)
-            del end
+        def runs() -> Iterator[tuple[int, list[_Rows]]]:
+            source = self._source(read, validator)
+            first = rows // _FIRST_RUN if self.small_first else rows
+            cut = _cut_runs(source, max(1, first), max(1, rows), limit)
+            for number, run in enumerate(cut, self.first_number):
+                acquire_slot()  # in order, or a run might wait for one that is behind it
+                yield number, run
 
-        reader = threading.Thread(target=read, name="celonis-read", daemon=True)
-        reader.start()
-        try:
-            while True:
-                try:
-                    found = done.get(timeout=_CHECK_SECONDS)
-                except queue.Empty:
-                    check()
-                    continue
-                if found is None:
-                    return
-                if isinstance(found, BaseException):
-                    raise found
-                yield found
-                del found
-        finally:
-            found = None  # an error in its own traceback's frame would keep all this alive
-            stopped.set()
-            reader.join(JOIN_SECONDS)
+        feed(runs(), WorkerPool(work, threads=threads, queue_size=1))
+
+    def _source(self, read: _Batches, validator: FrameValidator | None) -> Iterator[_Rows]:
+        """What the workers get."""
+        source: Iterator[_Rows] = map(_numbering(), read)
+        if self.holds_gil:
+            source = map(_Converted, self._converted(source, validator))
+        return source
 
     def _written(
         self,
@@ -301,3 +301,34 @@ def _numbering() -> Callable[[pa.RecordBatch], _Read]:
         return found
 
     return number
+
+
+def _cut_runs(
+    source: Iterator[_Rows], first: int, rows: int, max_bytes: int
+) -> Iterator[list[_Rows]]:
+    """Runs of consecutive rows: `first`, then `rows` in each, fewer if they have many bytes."""
+    run: list[_Rows] = []
+    room, size = first, 0.0
+    for found in source:
+        start, count = 0, found.batch.num_rows
+        row_bytes = batch_bytes(found.batch) / max(count, 1)
+        while start < count:
+            part = found.slice(start, room)
+            run.append(part)
+            start += part.batch.num_rows
+            room -= part.batch.num_rows
+            size += part.batch.num_rows * row_bytes
+            del part
+            if not room or size >= max_bytes:
+                yield run
+                run, room, size = [], rows, 0.0
+        del found
+    if run:
+        yield run
+
+
+def _taken(run: list[_Rows]) -> Iterator[_Rows]:
+    """The parts of a run, which holds each no longer once it is taken."""
+    run.reverse()
+    while run:
+        yield run.pop()

@@ -161,7 +161,7 @@ def create_again(m: DeliveryState, e: c.CreationUnknown) -> Sequence[Any]:
 
 def take_chunk(m: DeliveryState, e: c.ChunkReady) -> Sequence[Any]:
     """The chunk waits for a free upload."""
-    m.asked = False
+    m.asked, m.uploads = False, e.uploads
     m.sent += 1
     m.waiting.append(e.number)
     return ()
@@ -286,7 +286,7 @@ def abandon_new(m: DeliveryState, e: c.JobIs) -> Sequence[Any]:
 def abandon_refuted(m: DeliveryState, e: c.Refuted) -> Sequence[Any]:
     """Cancel the job, whose fields do not fit the chunks to come."""
     m.refuted = True
-    m.reason = "its fields do not fit the chunks that come next"
+    m.reason = "a string is longer than its first rows suggested"
     return c.StopUploads(), c.Cancel(m.job_id)
 
 

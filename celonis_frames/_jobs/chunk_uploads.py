@@ -68,15 +68,15 @@ class ChunkUploads:
             self._iterator = iter(self._delivery.chunks(self._check))
         try:
             chunk = next(self._iterator, None)
-        except BodyRefuted as refuted:
-            self._jobs.body = refuted.body
+        except BodyRefuted:
+            self._result.restarts += 1
             return c.Refuted()
         if chunk is None:
             return c.ChunksEnded()
         self._taken += 1
         self.chunks[self._taken] = chunk
         self._result.add(chunk)
-        return c.ChunkReady(self._taken)
+        return c.ChunkReady(self._taken, self._delivery.workers())
 
     def _check(self) -> None:
         """Raise if the next chunk is not to be awaited any more."""
@@ -98,11 +98,10 @@ class ChunkUploads:
                 upload,
                 token,
                 self._api.policy,
-                size=delivery.workers,
                 progress=self._progress,
             )
         chunk = self.chunks[command.number]
-        self._pool.send(command.number, chunk, deleted=chunk.deleted)
+        self._pool.send(command.number, chunk, deleted=chunk.deleted, threads=self._machine.uploads)
 
     def wait(self, _: object) -> c.Uploaded | c.UploadUnknown:
         """Wait for the event of an upload.

@@ -85,9 +85,10 @@ class CreationUnknown(NamedTuple):
 
 
 class ChunkReady(NamedTuple):
-    """The next chunk, by its number."""
+    """The next chunk, by its number; `uploads` may run at a time from now on."""
 
     number: int
+    uploads: int
 
 
 class ChunksEnded(NamedTuple):

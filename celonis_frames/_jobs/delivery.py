@@ -45,12 +45,8 @@ class Destination(Protocol):
 class BodyRefuted(Exception):  # no error: the delivery goes on
     """The job's fields do not fit the chunks that come next: a new job gets all chunks.
 
-    Raised by the iterator of the chunks, with the fields of the new job.
+    Raised by the iterator of the chunks; `Delivery.body` then returns other fields.
     """
-
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.body = body
 
 
 class DeliveryProgress(UploadProgress, Protocol):
@@ -87,15 +83,19 @@ class JobJournal(Protocol):
 class Delivery:
     """One push, as it is delivered.
 
-    `chunks` returns the chunks from the first, each time it is called. Its argument raises if the
-    delivery cannot go on; the iterator calls it while the next chunk takes long. `recorded` is what
-    an earlier process recorded, `begun` the time when it began (s since 1970).
+    `body` returns the fields of the next job by their API names; it may wait until they are known.
+    `workers` returns the parallel uploads that are possible by now; with one, the server receives
+    the chunks in order. `chunks` returns the chunks from the first, each time it is called. The
+    argument of `body` and `chunks` raises if the delivery cannot go on; it is called while they
+    wait. `recorded` is what an earlier process recorded, `begun` the time when it began (s since
+    1970).
     """
 
     pool_id: str
-    body: Mapping[str, Any]  # the job's fields by their API names
+    body: Callable[[Callable[[], None]], Mapping[str, Any]]
     chunks: Callable[[Callable[[], None]], Iterable[JobChunk]]
-    workers: int  # parallel uploads; with one, the server receives the chunks in order
+    workers: Callable[[], int]
+    mark: Mapping[str, Any]  # see `JobDestination`
     duplicate_removal_column: str | None = None  # see `DataPushApi.execute_job`
     journal: JobJournal | None = None
     recorded: Recorded | None = None
@@ -119,6 +119,7 @@ class DeliveryResult:
     bytes: int = 0
     submitted: bool = False
     doubted: bool = False
+    restarts: int = 0  # jobs made again because a string was longer than it was declared
 
     def begin(self, job_id: str) -> None:
         """Start counting for a new job."""

@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from celonis_frames._api.client import DataPushApi
@@ -60,9 +61,6 @@ class JobDestination:
 
     They return the event that answers a command, or raise what ends the push: `CelonisFramesError`,
     or `Cancelled` if the API's token was cancelled. A long wait is announced with a text.
-
-    Attributes:
-        body: The job's fields by their API names.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class JobDestination:
         announce: Callable[[str], None],
     ) -> None:
         self._api, self._delivery, self._machine = api, delivery, machine
-        self._pool_id, self.body = delivery.pool_id, delivery.body
+        self._pool_id, self._mark = delivery.pool_id, delivery.mark
         self._announce = announce
         self._creations = RetryState(api.policy, api.token)
         self._submissions = RetryState(api.policy, api.token)
@@ -86,13 +84,14 @@ class JobDestination:
 
     def create(self, _: c.Create) -> c.Created | c.CreationUnknown:
         """Create a job."""
+        body = self._delivery.body(partial(raise_if_interrupted, self._api.token, self._machine))
         unanswered, self._unanswered = self._unanswered, None
         if unanswered is not None:
             self._creations.wait_or_raise(unanswered)
         while True:
             self._api.token.raise_if_cancelled()
             try:
-                job = self._api.create_job(self._pool_id, self.body)
+                job = self._api.create_job(self._pool_id, body)
             except ApiError as error:
                 known = outcome(error)
                 if known is Outcome.REJECTED:
@@ -259,7 +258,7 @@ class JobDestination:
         except (CelonisFramesError, Cancelled) as error:
             _log.warning(
                 "a job for table %s may be left in NEW in pool %s (%s)",
-                self.body.get("targetName"), self._pool_id, getattr(error, "message", "no time"),
+                self._mark.get("targetName"), self._pool_id, getattr(error, "message", "no time"),
             )  # fmt: skip
         for job_id in dict.fromkeys(found):
             if job_id != delivered:
@@ -294,7 +293,7 @@ class JobDestination:
             return []
 
         def is_marked(job: Job) -> bool:
-            mark = all(job.raw.get(field) == self.body.get(field) for field in _MARK)
+            mark = all(job.raw.get(field) == self._mark.get(field) for field in _MARK)
             return mark and job.id not in _open
 
         try:

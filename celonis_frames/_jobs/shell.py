@@ -122,7 +122,7 @@ class _Shell:
         self._api, self._delivery = api, delivery
         self._result, self._progress, self._timings = result, progress, timings
         self._machine = DeliveryMachine(
-            uploads=delivery.workers,
+            uploads=delivery.workers(),
             has_jobs=delivery.destination is None,
             repeatable=delivery.destination is not None and delivery.destination.repeatable,
             kind=_kinds.get(api.url, ChecksumKind.UNKNOWN),

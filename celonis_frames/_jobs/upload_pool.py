@@ -2,8 +2,8 @@
 
 How it works:
 
-* `UploadPool.send` puts a chunk into a queue, and starts a daemon thread, ``celonis-upload``, until
-  there are `size`. Each takes the next chunk, uploads it and puts one event into another queue.
+* `UploadPool.send` puts a chunk into a queue, and starts a daemon thread, ``celonis-upload``,
+  unless there are enough. Each takes the next chunk, uploads it and puts one event into another queue.
 * A thread repeats an upload as long as it is certain that the server did not receive it. It does
   not repeat one with an unknown outcome: the caller sends the chunk again, or does not.
 * A chunk that is acknowledged at the first try is released at once, so that the next one can be
@@ -53,7 +53,7 @@ class _Task(NamedTuple):
 
 
 class UploadPool:
-    """Uploads chunks with up to `size` threads; `upload` makes the call, under `token`.
+    """Uploads chunks in threads; `upload` makes the call, under `token`.
 
     Attributes:
         events: One for each chunk.
@@ -66,21 +66,24 @@ class UploadPool:
         token: CancelToken,
         policy: RetryPolicy,
         *,
-        size: int,
         progress: UploadProgress,
     ) -> None:
         self._upload, self._token, self._policy = upload, token, policy
-        self._size, self._progress = size, progress
+        self._progress = progress
+        self._may_start = True  # whether the system can start another thread
         self.events: queue.SimpleQueue[Uploaded | UploadUnknown | Failed] = queue.SimpleQueue()
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._retries: dict[int, tuple[RetryState, ApiError]] = {}
         self.failure: BaseException | None = None
 
-    def send(self, number: int, payload: Payload, *, deleted: bool) -> None:
-        """Upload a chunk as soon as a thread is free. `number` was not sent, or has failed."""
+    def send(self, number: int, payload: Payload, *, deleted: bool, threads: int) -> None:
+        """Upload a chunk as soon as one of the `threads` is free.
+
+        `number` was not sent, or has failed.
+        """
         self._tasks.put(_Task(number, payload, deleted))
-        if len(self._threads) < self._size:
+        if len(self._threads) < threads and self._may_start:
             # Daemons: neither the interpreter's end nor a second Ctrl-C waits for an upload.
             thread = threading.Thread(target=self._run, name="celonis-upload", daemon=True)
             try:
@@ -88,7 +91,7 @@ class UploadPool:
             except RuntimeError:  # the system cannot start another thread
                 if not self._threads:
                     raise
-                self._size = len(self._threads)
+                self._may_start = False
             else:
                 self._threads.append(thread)
 

@@ -14,7 +14,7 @@ from celonis_frames._push.pipeline import push_prepared
 from celonis_frames._push.preparation import prepare
 from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._push.status import PushStatus
-from celonis_frames._staging.spool import MemoryBudget
+from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError, FrameError
 
@@ -31,7 +31,7 @@ class Changes:
         self._api, self._pool, self._table = api, pool, table
         self._options = options
         self._frames: list[PreparedFrame] = []
-        self._spare = MemoryBudget(3 * options.memory // 4)
+        self._spool = ChunkSpool(MemoryBudget(options.memory // 2))
         self._status: PushStatus | None = None
         self._entered = self._open = False
 
@@ -78,10 +78,15 @@ class Changes:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._open = False
-        if kind is not None or not self._frames:
+        try:
+            if kind is None and self._frames:
+                self._send()
+        finally:
             for prepared in self._frames:
                 prepared.close()
-            return
+            self._spool.close()
+
+    def _send(self) -> None:
         self._status = push_prepared(
             self._api,
             self._frames,
@@ -109,14 +114,11 @@ class Changes:
         if deleted:  # what concerns other columns is for the frames to upsert
             kept = options.conversion.for_keys(options.keys)
             options = replace(options, columns=kept.columns, rename=kept.rename)
-        prepared = prepare(
-            frame, self._table, options, deleted=deleted, spare=self._spare,
-            like=next(alike, None),
-        )  # fmt: skip
+        prepared = prepare(frame, self._table, options, deleted=deleted, like=next(alike, None))
         self._check_columns(prepared)
         if self._options.staging is None:
             try:
-                prepared.check()
+                prepared.begin(self._spool)
             except BaseException:
                 prepared.close()
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from celonis_frames._encoding.csv_writer import CSV_OPTIONS
@@ -19,34 +19,47 @@ def is_marked(options: PushOptions) -> bool:
     return _MARK not in options.upload.job_options
 
 
-def job_body(
-    frames: Sequence[PreparedFrame],
-    pool_id: str,
-    connection_id: str | None,
-    options: PushOptions,
+def job_mark(
+    frames: Sequence[PreparedFrame], connection_id: str | None, options: PushOptions
 ) -> dict[str, Any]:
-    """The job's fields by their API names, with every column's type and length.
+    """The fields by which the jobs of one push are recognised.
 
     ``fallbackVarcharLength`` is for text columns without a length. Ours have one; if a server
     ignores it, the fallback keeps strings from being cut at 80 characters. Any value up to 65,000
     is allowed (Kafka sink), so a random one that is long enough also marks the job as ours, in case
     the response to its creation is lost.
     """
-    # Keys to delete are columns of the frames to upsert, if there are any.
-    shown = next((frame for frame in frames if not frame.deleted), frames[0])
+    return {
+        "targetName": frames[0].table,
+        "type": options.mode,
+        "connectionId": connection_id,
+        _MARK: secrets.randbelow(65_000 - MAX_TEXT_LENGTH) + MAX_TEXT_LENGTH + 1,
+    }
+
+
+def job_body(
+    frames: Sequence[PreparedFrame],
+    pool_id: str,
+    options: PushOptions,
+    mark: Mapping[str, Any],
+    check: Callable[[], None],
+) -> dict[str, Any]:
+    """The job's fields by their API names, with every column's type and length.
+
+    `check` is called while the lengths are not known yet, and raises to end the wait.
+    """
     lengths: dict[str, int] = {}
     for frame in frames:
-        for name, length in frame.measure.lengths().items():
+        for name, length in frame.lengths(check).items():
             lengths[name] = max(length, lengths.get(name, 0))
+    # Keys to delete are columns of the frames to upsert, if there are any.
+    shown = next((frame for frame in frames if not frame.deleted), frames[0])
     body: dict[str, Any] = {
-        "targetName": shown.table,
-        "type": options.mode,
+        **mark,
         "fileType": options.upload.file_type,
         "dataPoolId": pool_id,
-        "connectionId": connection_id,
         "keys": list(shown.layout.keys),
         "tableSchema": shown.layout.table_schema(shown.table, lengths),
-        _MARK: secrets.randbelow(65_000 - MAX_TEXT_LENGTH) + MAX_TEXT_LENGTH + 1,
     }
     if options.upload.file_type == "CSV":
         body["csvParsingOptions"] = dict(CSV_OPTIONS)

@@ -1,8 +1,9 @@
 """The push pipeline: prepare, validate, upload, execute, wait.
 
-How it works: the calling thread prepares and validates the frames, uploads and submits (see
-`celonis_frames._jobs.shell`), and then polls the job. `celonis_frames._encoding.encoder` encodes
-in threads that the chunk iterator starts and ends. All calls and waits are under one `CancelToken`,
+How it works: the calling thread prepares the frames, uploads and submits (see
+`celonis_frames._jobs.shell`), and then polls the job. The chunks are made by other threads
+meanwhile (`celonis_frames._push.chunk_feed`); of a stream by the calling thread itself, while
+another delivers. All calls and waits are under one `CancelToken`,
 whose deadline is that of ``timeout=``. Signals are deferred during the delivery only: while the
 frame is read, which may run the caller's code, and while the job is polled they raise at once.
 """
@@ -29,16 +30,16 @@ from celonis_frames._jobs.polling import failure, timed_out, wait_for, within_ti
 from celonis_frames._jobs.shell import check_at_end, deliver
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._push.codec_choice import with_codec
-from celonis_frames._push.job_request import is_marked, job_body
+from celonis_frames._push.job_request import is_marked, job_body, job_mark
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.preparation import prepare
 from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
+from celonis_frames._push.stream_delivery import deliver_while_reading
 from celonis_frames._push.verification import Verification
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
-from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import ApiError, FrameError, JobError
 
 logger = logging.getLogger("celonis_frames")
@@ -119,52 +120,37 @@ def push_prepared(
         with timeout_error(token, "while the data connection was looked up"):
             connection_id = lookup.connection_id(api, pool_id, options.connection)
         progress = stack.enter_context(Progress(table, show=options.progress))
-        stage = None
-        if options.staging is not None:
-            manifest = Manifest(
-                api.url,
-                pool_id,
-                duplicate_removal_column=options.deduplicate_by,
-                marked=is_marked(options),
-            )
-            stage = Stage.begin(options.staging, manifest, options.storage_options)
+        stage = _begin_stage(api, pool_id, options)
+        if stage is not None:
             stack.callback(stage.close)
-        # 2. Read and check all rows; compare them with the table.
+        # 2. Compare the frames with the table; read what must be known before the job is created.
         progress.stage("checking")
         checking = time.monotonic()
-        if not checked:
-            _check(frames, stage, token)
-        timings["check"] = time.monotonic() - checking
         verification = Verification(api, pool_id, table, connection_id, options)
         verification.check_before(frames)
         raise_if_expired(token, f"while the columns of table {table!r} were read")
-        warnings = tuple(chain.from_iterable(prepared.warnings for prepared in frames))
-        for warning in warnings:
-            logger.warning("%s: %s", table, warning)
-        # 3. Describe the job.
-        body = job_body(frames, pool_id, connection_id, options)
-        # Frames of one job may have the same keys: their chunks must stay in order.
-        ordered = any(prepared.ordered for prepared in frames) or (
-            options.ordered and len(frames) > 1
-        )
-        workers = options.uploads(ordered=ordered)
-        if stage is not None:
-            stage.seal(body, warnings, workers=workers)
+        if not checked:
+            _begin(frames, stage, token)
+        for prepared in frames:
+            prepared.measure.check_table_lengths(table, prepared.table_lengths)
+        timings["check"] = time.monotonic() - checking
+        # 3. Describe the job, each time it is made.
+        delivery = _delivery(frames, pool_id, connection_id, options, stage)
         delivered = delivered or DeliveryResult()
         with resume_note(stage):
             with job_note(pool_id, delivered):
-                # 4. Upload the chunks and submit the job.
-                delivery = Delivery(
-                    pool_id,
-                    body,
-                    partial(_chunks, frames),
-                    workers=workers,
-                    duplicate_removal_column=options.deduplicate_by,
-                    journal=stage,
-                    marked=is_marked(options),
+                # 4. Upload the chunks, most of them while the frames are read; submit the job.
+                deliver_all = partial(
+                    deliver, api, delivery, delivered, progress=progress, timings=timings
                 )
-                with DeferredSignals(token, partial(open_job, pool_id, delivered)):
-                    deliver(api, delivery, delivered, progress=progress, timings=timings)
+                with DeferredSignals(token, partial(open_job, pool_id, delivered)) as signals:
+                    streams = [prepared for prepared in frames if prepared.reads_here]
+                    if streams:
+                        deliver_while_reading(streams[0], deliver_all, signals)
+                    else:
+                        deliver_all()
+                warnings = _logged_warnings(frames)
+                verification.count(frames)
                 if on_submitted is not None:
                     on_submitted(delivered, verification)
                 # 5. Wait for the job.
@@ -239,6 +225,7 @@ def status_of(
         job,
         rows=delivered.rows,
         chunks=delivered.chunks,
+        restarts=delivered.restarts,
         bytes_sent=delivered.bytes,
         warnings=warnings,
         timings=timings,
@@ -301,18 +288,72 @@ def resume_note(stage: Stage | None) -> Iterator[None]:
         raise
 
 
-def _check(frames: Sequence[PreparedFrame], stage: Stage | None, token: CancelToken) -> None:
+def _begin_stage(api: DataPushApi, pool_id: str, options: PushOptions) -> Stage | None:
+    if options.staging is None:
+        return None
+    manifest = Manifest(
+        api.url,
+        pool_id,
+        duplicate_removal_column=options.deduplicate_by,
+        marked=is_marked(options),
+    )
+    return Stage.begin(options.staging, manifest, options.storage_options)
+
+
+def _delivery(
+    frames: Sequence[PreparedFrame],
+    pool_id: str,
+    connection_id: str | None,
+    options: PushOptions,
+    stage: Stage | None,
+) -> Delivery:
+    """What is delivered; seals the stage with it."""
+    mark = job_mark(frames, connection_id, options)
+    body = partial(job_body, frames, pool_id, options, mark)
+
+    def workers() -> int:
+        # Frames of one job may have the same keys: their chunks must stay in order.
+        ordered = any(prepared.ordered for prepared in frames) or (
+            options.ordered and len(frames) > 1
+        )
+        return options.uploads(ordered=ordered)
+
+    if stage is not None:
+        warnings = tuple(chain.from_iterable(prepared.warnings for prepared in frames))
+        stage.seal(body(lambda: None), warnings, workers=workers())
+    return Delivery(
+        pool_id,
+        body,
+        partial(_chunks, frames),
+        workers=workers,
+        mark=mark,
+        duplicate_removal_column=options.deduplicate_by,
+        journal=stage,
+        marked=is_marked(options),
+    )
+
+
+def _begin(frames: Sequence[PreparedFrame], stage: Stage | None, token: CancelToken) -> None:
     first = 1
     for prepared in frames:
 
-        def check(rows: FrameValidator = prepared.measure) -> None:
+        def check(prepared: PreparedFrame = prepared) -> None:
             token.raise_if_cancelled()
-            raise_if_expired(token, f"while the frame was read, after {counted(rows.rows, 'row')}")
+            rows = counted(prepared.measure.rows, "row")
+            raise_if_expired(token, f"while the frame was read, after {rows}")
 
-        prepared.check(stage, first=first, check=check)
+        prepared.begin(stage, first=first, check=check)
         first += prepared.staged
 
 
 def _chunks(frames: Sequence[PreparedFrame], check: Callable[[], None]) -> Iterator[Chunk]:
     for prepared in frames:
         yield from prepared.chunks(check)
+
+
+def _logged_warnings(frames: Sequence[PreparedFrame]) -> tuple[str, ...]:
+    """The warnings of all frames, once all rows were read."""
+    warnings = tuple(chain.from_iterable(prepared.warnings for prepared in frames))
+    for warning in warnings:
+        logger.warning("%s: %s", frames[0].table, warning)
+    return warnings

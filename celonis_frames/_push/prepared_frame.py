@@ -1,42 +1,46 @@
-"""A frame with its table layout: read and checked once, then encoded to chunks."""
+"""A frame with its table layout: checked, encoded to chunks, and read no more often than necessary.
+
+`PreparedFrame.begin` learns what must be known before the job is created; `chunks` then returns the
+chunks, mostly while the frame is still being read. See `celonis_frames._push.reading`.
+"""
 
 from __future__ import annotations
 
-import functools
-import logging
 import threading
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
+from typing import TypeVar
 
 import pyarrow as pa
 
+from celonis_frames._concurrency.background import call_in_background
+from celonis_frames._concurrency.worker_pool import PoolStopped
 from celonis_frames._encoding.chunk import Chunk, ChunkStore, MemoryChunk
-from celonis_frames._encoding.encoder import ChunkEncoder, sample_row_bytes
+from celonis_frames._encoding.encoder import ChunkEncoder
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._encoding.small_frame import encode_small, is_small
 from celonis_frames._formatting import counted
+from celonis_frames._jobs.delivery import BodyRefuted
+from celonis_frames._push.chunk_feed import Check, ChunkFeed, TextsOutgrown
 from celonis_frames._push.failing_rows import locate_errors
 from celonis_frames._push.options import PushOptions
+from celonis_frames._push.reading import Facts, Reading, choose_reading
 from celonis_frames._schema.table_layout import TableLayout
+from celonis_frames._schema.text_length import text_length
 from celonis_frames._sources.local_times import repeated_notes
 from celonis_frames._sources.source import Source
-from celonis_frames._staging.spool import BatchCache, ChunkSpool, MemoryBudget, SpoolFull
-from celonis_frames._staging.stage import Stage
+from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._validation.parallel import validate_parallel
+from celonis_frames._validation.text_lengths import TextWatch, longest_texts, texts_to_look_at
 from celonis_frames._validation.validator import FrameValidator
-from celonis_frames.exceptions import FrameError
-
-SLOW_SECONDS = 1.0
-"""A query whose first rows take longer is not run a second time for the upload."""
+from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 _Batches = Iterator[pa.RecordBatch]
-
-logger = logging.getLogger("celonis_frames")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -54,45 +58,101 @@ class PreparedFrame:
     table: str  # as it is stored
     source: Source
     layout: TableLayout  # of its table
-    measure: FrameValidator  # statistics of its rows
+    measure: FrameValidator  # statistics of its rows, complete once all were read
     options: PushOptions
     deleted: bool  # its rows are keys of rows to delete
-    warnings: tuple[str, ...]  # for the user
-    spare: MemoryBudget  # for chunks or batches that are kept while the frame is read
+    warnings: tuple[str, ...]  # for the user; those about values once all rows were read
+    spare: MemoryBudget  # for chunks that are kept
     passing: PassthroughFiles | None = None  # Parquet files that are sent unchanged
-    _keep: ChunkSpool | None = None
-    _held: list[pa.RecordBatch] | None = None
-    _sampled: tuple[FileFormat, float | None] | None = None
+    table_lengths: Mapping[str, int] = field(default_factory=dict)  # of the table that is there
     _first: int = 1
-    _kept: list[Chunk] | None = None
-    _check_reading: Callable[[], None] = lambda: None
+    _check_reading: Check = lambda: None
+    _store: ChunkStore | None = None
+    _kept: list[Chunk] | None = None  # all chunks, if they were made before the job
+    _feed: ChunkFeed | None = None
+    _watch: TextWatch | None = None
+    _lengths: dict[str, int] | None = None  # declared to the server
+    _of_files: FrameValidator | None = None  # statistics of the files that are sent unchanged
+    _checked: bool = False
 
-    def check(
-        self,
-        stage: Stage | None = None,
-        *,
-        first: int = 1,
-        check: Callable[[], None] = lambda: None,
+    def begin(
+        self, store: ChunkStore | None = None, *, first: int = 1, check: Check = lambda: None
     ) -> None:
-        """Read every row once and check it.
+        """Learn what must be known before the job is created.
 
-        A frame that is cheap to read is read again for the upload, which then begins at once. With
-        a stage, or if a second reading is expensive or impossible, this reading also makes the
-        chunks, which count from `first`; without a stage they are stored in memory, or in a
-        temporary folder. A small frame becomes one chunk here. Parquet files that are sent
-        unchanged are only read here. `check` is called before each batch, and raises to end the
-        reading.
+        With a `store`, such as a stage, all rows are checked and their chunks, which count from
+        `first`, are put there. A small frame becomes one chunk. Of others the text columns are read
+        for their lengths, or nothing. Parquet files that are sent unchanged are read here. `check`
+        is called before each batch, here and later, and raises to end the reading.
 
         Raises:
             FrameError: The frame cannot be sent as it is.
         """
         self._first, self._check_reading = first, check
         with self._located():
-            if self.passing is None:
-                self._check_rows(stage)
+            self._measure_files()
+            batches = None if self._sent else self.source.batches()
+            if batches is not None and (kept := self._one_chunk(batches, store)) is not None:
+                batches = kept
+            choice = choose_reading(
+                Facts(
+                    one_chunk=self._kept is not None,
+                    stored_first=store is not None,
+                    cheap_lengths=self.source.columns is not None
+                    and texts_to_look_at(self.layout) is not None,
+                    ordered=self.options.ordered,
+                )
+            )
+            if choice.reading is Reading.ALL_FIRST:
+                if store is not None and self._kept is None:
+                    self._kept = self._encoded(self._parts(batches), store)
+                self._conclude()
+                self._lengths = self.measure.lengths()
+                return
+            if choice.reading is Reading.LENGTHS_FIRST:
+                self._lengths = self._look_at_lengths()
             else:
-                self._check_files(stage)
-        self.warnings += self.warnings_of_rows()
+                self._watch = TextWatch()
+        self._feed = self._new_feed(self._parts(batches), keeps=choice.keeps)
+
+    def lengths(self, check: Check = lambda: None) -> dict[str, int]:
+        """The length of each text column to declare for the next job.
+
+        Estimated by the first rows, if a frame is read once; after a string was longer than that
+        they are measured, which waits until all rows were read.
+
+        Raises:
+            FrameError: The frame cannot be sent as it is.
+        """
+        feed, watch = self._feed, self._watch
+        if feed is not None and watch is not None and (self._lengths is None or watch.outgrown):
+            self._start()
+            self._take(partial(feed.wait_for_end if watch.outgrown else feed.wait_for_rows, check))
+            if feed.ended:
+                self._conclude()
+                self._lengths = self.measure.lengths()
+            else:
+                self._lengths = self._estimated(watch)
+            watch.declare(self._refutable(self._lengths))
+            if feed.ended and not feed.keeps:
+                self._end_reading()
+        assert self._lengths is not None  # noqa: S101  # `begin` was called
+        return self._lengths
+
+    @property
+    def reads_here(self) -> bool:
+        """Whether its rows come from the caller's own code: `read` must be called for them."""
+        return self._feed is not None and not self.source.replayable
+
+    def read(self) -> None:
+        """Read all rows in this thread, while another one calls `lengths` and `chunks`."""
+        if self._feed is not None:
+            self._feed.run()
+
+    def stop_reading(self, error: BaseException) -> None:
+        """End `read`, and what waits for it, with an error."""
+        if self._feed is not None:
+            self._feed.fail(error)
 
     def warnings_of_rows(self) -> tuple[str, ...]:
         """The warnings that count values, once all rows were read.
@@ -104,13 +164,16 @@ class PreparedFrame:
 
     @property
     def staged(self) -> int:
-        """Number of stored chunks."""
+        """Number of chunks that were made before the job."""
         return len(self._kept or ())
 
     @property
     def ordered(self) -> bool:
-        """Whether chunks must be sent in the order of the rows; known after `check`."""
-        return self.options.ordered and self.measure.different_keys != self.measure.rows
+        """Whether chunks must be sent in the order of the rows, as far as it is known by now."""
+        if not self.options.ordered:
+            return False
+        all_read = self._feed is None or self._feed.ended
+        return not (all_read and self.measure.different_keys == self.measure.rows)
 
     def measure_rows(self) -> None:
         """Read every row once for the statistics; keeps nothing for the upload.
@@ -131,77 +194,56 @@ class PreparedFrame:
         return [
             run
             if isinstance(run, PassthroughChunk)
-            else Rows(passing.rows(run), functools.partial(passing.rewritten, run))
+            else Rows(passing.rows(run), partial(passing.rewritten, run))
             for run in passing.runs(ordered=ordered)
         ]
 
-    def chunks(self, check: Callable[[], None] = lambda: None) -> Iterator[Chunk]:
-        """The chunks from the first, each time it is called; encoded while they are sent.
+    def chunks(self, check: Check = lambda: None) -> Generator[Chunk]:
+        """The chunks from the first, each time it is called; made while they are sent.
 
-        A source outside memory (a query, files) may return other rows at the second reading. That
-        is detected here, before the job is executed. `check` is called repeatedly while the next
-        chunk is awaited, and raises to end the iteration.
+        `check` is called repeatedly while the next chunk is awaited, and raises to end the
+        iteration.
 
         Raises:
-            FrameError: The source has changed between two readings.
+            BodyRefuted: A string is longer than `lengths` said.
+            FrameError: The frame cannot be sent as it is: known at the last chunk.
         """
-        made = 0
-        with closing(self._chunks(check)) as chunks:
-            for chunk in chunks:
-                made += chunk.rows
-                yield chunk
-                del chunk  # its memory is freed after its upload
-        if made != self.measure.rows:  # the last check; never expected
-            raise FrameError(
-                f"The chunks have {counted(made, 'row')}, the {self.source.kind} has "
-                f"{self.measure.rows:,}. Nothing was executed. This is a bug in celonis_frames; "
-                "please report it."
-            )
-
-    def _chunks(self, check: Callable[[], None]) -> Generator[Chunk]:
         if self._kept is not None:
             yield from self._kept
             return
-        room = threading.Semaphore(self.options.uploads(ordered=self.ordered) + 1)
-        again, parts = None, self.parts(ordered=self.ordered)
-        if self._held is not None:
-            held, self._held = self._held, None  # freed while sent; a second job reads again
-            parts = [self._rows(lambda: _consumed(held))]
-        elif not self.source.immutable:
-            unique = self.options.ordered and not self.ordered
-            again = FrameValidator(self.layout, self.measure.empty, unique)
-        passed = [part for part in parts if isinstance(part, PassthroughChunk)]
-        number = self._first + len(passed)
-        for part in parts:
-            if isinstance(part, PassthroughChunk):
-                yield part
-                continue
-            encoder = self._encoder(part.count, number, ordered=self.ordered)
-            with closing(encoder.stream(part.batches, room, again, check)) as made:
-                for chunk in made:
-                    number += 1
-                    yield chunk
-                    del chunk  # its memory is freed after its upload
-        if again is not None and len(passed) < len(parts):
-            again.check()
-            count = self.measure.rows - sum(part.rows for part in passed)
-            repeated = again.unique and again.different_keys != again.rows
-            lengths = self.measure.lengths().items()
-            grown = any(again.longest(name)[0] > length for name, length in lengths)
-            if again.rows != count or repeated or grown:
-                raise FrameError(
-                    f"The {self.source.kind} changed between two readings ({counted(count, 'row')} "
-                    f"first, {again.rows:,} then, or longer strings, or repeated keys). Nothing "
-                    "was executed. Set staging= to read it only once."
-                )
+        if self._feed is None:  # its chunks were not kept
+            self.measure = self._fresh_measure()
+            self._feed = self._new_feed(self.parts(ordered=self.options.ordered), keeps=False)
+        feed, made, place = self._feed, 0, 0
+        self._start()
+        try:
+            while (chunk := self._take(partial(feed.take, place, check))) is not None:
+                place += 1
+                made += chunk.rows
+                yield chunk
+                del chunk  # its memory is freed after its upload
+            self._conclude(made)
+        except TextsOutgrown:
+            raise BodyRefuted from None
+        finally:
+            refuted = self._watch is not None and self._watch.outgrown
+            if not feed.keeps and not refuted:
+                self._end_reading()
 
     def close(self) -> None:
-        """Free the stored chunks."""
-        if self._keep is not None:
-            self._keep.close()
+        """End the reading, and free the chunks."""
+        if self._feed is not None:
+            self._feed.close()
+
+    def _end_reading(self) -> None:
+        """Forget a reading whose chunks are not kept: the next one begins anew."""
+        self.close()
+        self._feed = self._watch = None
 
     def _located(self) -> AbstractContextManager[None]:
-        again = (lambda: self._checked(self.source.batches())) if self.source.replayable else None
+        again = None
+        if self.source.replayable:
+            again = lambda: self._while_read(self.source.batches())  # noqa: E731
         return locate_errors(self.layout, again)
 
     @property
@@ -213,33 +255,36 @@ class PreparedFrame:
         count = self.source.rows if self.source.rows is not None else self.measure.rows
         return Rows(count or None, batches)
 
+    def _parts(self, batches: _Batches | None) -> list[PassthroughChunk | Rows]:
+        """What to send; of `batches`, if given, the reading has begun."""
+        if batches is None:
+            return self.parts(ordered=self.options.ordered)
+        return [self._rows(lambda: batches)]
+
     def _measure_files(self) -> None:
         """Read the files that could be sent unchanged; decides which ones are."""
         if self.passing:
             batches = self.passing.batches(first=self._first)
-            validate_parallel(self._checked(batches), self.measure)
+            validate_parallel(self._while_read(batches), self.measure)
+            if self._sent:
+                self.measure.check()
+            self._of_files = self.measure.copied()
 
-    def _check_files(self, stage: Stage | None) -> None:
-        """Read and check the rows of files, some of which may be sent unchanged."""
-        self._measure_files()
-        if not self._sent:
-            self._check_rows(stage)
-        elif stage is not None:
-            self._kept = self._encoded(self.parts(ordered=self.options.ordered), stage)
-        else:
-            self._measure_rest()
+    def _measure_rest(self) -> None:
+        """Read all other rows."""
+        for part in self.parts(ordered=False):
+            if isinstance(part, Rows):
+                validate_parallel(self._while_read(part.batches()), self.measure)
 
-    def _check_rows(self, stage: Stage | None) -> None:
-        """Read and check the rows of a frame of which all are encoded."""
-        begin = time.monotonic()
-        batches = self.source.batches()
-        head = list(islice(batches, 1))
-        # A query that has to join or group before it returns rows is not run twice.
-        slow = not self.source.immutable and time.monotonic() - begin > SLOW_SECONDS
-        size = self.options.upload.chunk_bytes
+    def _fresh_measure(self) -> FrameValidator:
+        """Statistics for another reading, those of files that are sent unchanged included."""
+        return self.measure.restarted() if self._of_files is None else self._of_files.copied()
+
+    def _one_chunk(self, batches: _Batches, store: ChunkStore | None) -> _Batches | None:
+        """Make the chunk of a small frame; else return all its batches."""
+        head, size = self._next(batches), self.options.upload.chunk_bytes
         if small := not head or is_small(head[0], size):
-            self._check_reading()
-            head += islice(batches, 1)
+            head += self._next(batches)
         if small and len(head) < 2:
             rows = head[0] if head else None
             chunk = encode_small(
@@ -247,38 +292,140 @@ class PreparedFrame:
                 target_bytes=size, number=self._first, deleted=self.deleted,
             )  # fmt: skip
             if chunk is not None:
-                self._kept = [chunk if stage is None else stage.put(chunk)]
-                return
-        batches = chain(head, batches)
-        if stage is not None:
-            self._kept = self._encoded([self._rows(lambda: batches)], stage)
-        elif slow or self.source.expensive or not self.source.replayable:
-            self._keep_chunks(batches)
-        else:
-            self._measure(batches)
+                self._kept = [chunk if store is None else store.put(chunk)]
+                return None
+        return chain(head, batches)
 
-    def _measure_rest(self) -> None:
-        """Read all other rows."""
-        for part in self.parts(ordered=False):
-            if isinstance(part, Rows):
-                validate_parallel(self._checked(part.batches()), self.measure)
+    def _next(self, batches: _Batches) -> list[pa.RecordBatch]:
+        """The next batch, if there is one. A query may take long for it, or hang."""
+        self._check_reading()
+        if self.source.immutable or not self.source.replayable:
+            return list(islice(batches, 1))
+        return call_in_background(
+            lambda: list(islice(batches, 1)), self._check_reading, name="celonis-read"
+        )
 
-    def _keep_chunks(self, batches: _Batches) -> None:
-        """Check and encode the rows in one reading, and store the chunks.
+    def _look_at_lengths(self) -> dict[str, int]:
+        """The length of each text column, by reading these columns only.
 
         Raises:
-            FrameError: The disk has no room for them, and the rows can be read only once.
+            FrameError: A string is too long; or another error, if one is found on the way.
         """
-        self._keep = ChunkSpool(self.spare)
+        columns, read = texts_to_look_at(self.layout), self.source.columns
+        assert columns is not None  # noqa: S101  # the choice of reading
+        assert read is not None  # noqa: S101
+        names = {column.source: column.name for column in columns}
+        limits = {c.source: self._limit(c.name, self.measure.limit(c)) for c in columns}
+        found = longest_texts(self._while_read(read(list(names))), limits) if names else {}
+        if any(found[name] > limit for name, limit in limits.items()):
+            measure, self.measure = self.measure, self.measure.restarted()
+            self._measure_rest()  # counts the strings that are too long
+            self._conclude()
+            self.measure = measure
+        longest = {names[name]: length for name, length in found.items()}
+        return {
+            column.name: column.length or text_length(longest.get(column.name, 0))
+            for column in self.layout.columns
+            if column.conversion.column_type == "STRING"
+        }
+
+    def _limit(self, name: str, limit: int) -> int:
+        return min(limit, self.table_lengths.get(name, limit))
+
+    def _estimated(self, watch: TextWatch) -> dict[str, int]:
+        """Lengths by the first rows; of a column of a table that is there the table's."""
+        estimate = watch.estimate()
+        return {
+            column.name: column.length
+            or self.table_lengths.get(column.name)
+            or estimate.get(column.name)
+            or text_length(0)
+            for column in self.layout.columns
+            if column.conversion.column_type == "STRING"
+        }
+
+    def _refutable(self, lengths: Mapping[str, int]) -> dict[str, int]:
+        """Lengths that are estimates, not limits."""
+        given = {column.name for column in self.layout.columns if column.length is not None}
+        return {
+            name: length for name, length in lengths.items()
+            if name not in given and name not in self.table_lengths
+        }  # fmt: skip
+
+    def _new_feed(self, parts: Sequence[PassthroughChunk | Rows], *, keeps: bool) -> ChunkFeed:
+        """A reading of the frame; it begins when its first chunk is asked for."""
+        measure, stopped = self.measure, threading.Event()
+        measure.watch = self._watch
+
+        def rows(batches: _Batches) -> _Batches:
+            for batch in self._while_read(batches):
+                if stopped.is_set():
+                    raise PoolStopped
+                yield batch
+                del batch
+
+        def encode(
+            on_chunk: Callable[[Chunk], None],
+            acquire_slot: Callable[[], None],
+            release_slot: Callable[[], None],
+        ) -> None:
+            number = self._first + sum(isinstance(part, PassthroughChunk) for part in parts)
+            for part in parts:
+                if isinstance(part, PassthroughChunk):
+                    on_chunk(part)
+                    continue
+                encoder = self._encoder(part.count, number, stopped)
+                batches = rows(part.batches())
+                encoder.run(batches, on_chunk, measure, acquire_slot, release_slot)
+                number = encoder.next_number
+
+        return ChunkFeed(
+            encode,
+            stopped,
+            slots=self.options.uploads(ordered=self.options.ordered) + 1,
+            spool=ChunkSpool(self.spare) if keeps else None,
+            again=self.source.replayable,
+            watch=self._watch,
+        )
+
+    def _start(self) -> None:
+        """Begin to read in a thread, unless `read` does it in the caller's."""
+        if self._feed is not None and self.source.replayable:
+            self._feed.start()
+
+    def _take(self, wait: Callable[[], _T]) -> _T:
+        """What the feed returns; the error for a value names its row."""
         try:
-            self._kept = self._encoded([self._rows(lambda: batches)], self._keep)
-        except SpoolFull:
-            self._keep.close()
-            if not self.source.replayable:
+            return wait()
+        except ColumnTypeError:
+            self.close()  # the feed's threads do not need the frame any more
+            with self._located():
                 raise
-            logger.warning("no room on disk for the chunks: the %s is read twice", self.source.kind)
-            self.measure = self.measure.restarted()
-            self._measure(self.source.batches())
+
+    def _conclude(self, made: int | None = None) -> None:
+        """Check the statistics of all rows, of which `made` are in the chunks.
+
+        Raises:
+            FrameError: The frame cannot be sent as it is, or has changed between two readings.
+        """
+        found = self.warnings_of_rows()
+        self.measure.check_table_lengths(self.table, self.table_lengths)
+        if not self._checked:
+            self._checked, self.warnings = True, self.warnings + found
+        declared = self._lengths or {}
+        if self._watch is None and any(
+            self.measure.longest(name)[0] > length for name, length in declared.items()
+        ):
+            raise FrameError(
+                f"The {self.source.kind} changed between two readings: it has longer strings now. "
+                "Nothing was executed. Set staging= to read it only once."
+            )
+        if made is not None and made != self.measure.rows:  # the last check; never expected
+            raise FrameError(
+                f"The chunks have {counted(made, 'row')}, the {self.source.kind} has "
+                f"{self.measure.rows:,}. Nothing was executed. This is a bug in celonis_frames; "
+                "please report it."
+            )
 
     def _encoded(self, parts: Sequence[PassthroughChunk | Rows], store: ChunkStore) -> list[Chunk]:
         """Check and encode the rows in one reading; copy unchanged files."""
@@ -288,44 +435,16 @@ class PreparedFrame:
             if isinstance(part, PassthroughChunk):
                 kept.append(store.put(part))
                 continue
-            made: dict[int, Chunk] = {}
 
-            def keep(chunk: MemoryChunk, made: dict[int, Chunk] = made) -> None:
-                made[chunk.number] = store.put(chunk)
+            def keep(chunk: MemoryChunk) -> None:
+                kept.append(store.put(chunk))
 
-            ordered = self.options.ordered
-            encoder = self._encoder(part.count, number, ordered=ordered, while_uploading=False)
-            encoder.run(self._checked(part.batches()), keep, self.measure)
-            number += len(made)
-            kept += [made[place] for place in sorted(made)]
+            encoder = self._encoder(part.count, number, while_uploading=False)
+            encoder.run(self._while_read(part.batches()), keep, self.measure)
+            number = encoder.next_number
         return kept
 
-    def _measure(self, batches: _Batches) -> None:
-        """Read all rows; keep them in memory, if they fit and reading them copies."""
-        held = BatchCache(self.spare) if self.source.copies else None
-        file_format = self._file_format()
-        estimate: Future[float | None] | None = None
-
-        def watched() -> _Batches:
-            nonlocal estimate
-            checked = self._checked(batches)
-            head = list(islice(checked, 2))
-            if len(head) > 1:
-                with suppress(RuntimeError):  # no thread: the encoder takes its own sample
-                    estimate = executor.submit(sample_row_bytes, head[0], self.layout, file_format)
-            for batch in chain(head, checked):
-                if held is not None:
-                    held.add(batch)
-                yield batch
-
-        # A row is measured in a file of its own while all rows are read.
-        with ThreadPoolExecutor(1, thread_name_prefix="celonis-sample") as executor:
-            validate_parallel(watched(), self.measure)
-            if estimate is not None and estimate.exception() is None:
-                self._sampled = file_format, estimate.result()
-        self._held = held.batches if held is not None else None
-
-    def _checked(self, batches: _Batches) -> _Batches:
+    def _while_read(self, batches: _Batches) -> _Batches:
         """The batches, with a call of `check` before each."""
         for batch in batches:
             self._check_reading()
@@ -337,14 +456,18 @@ class PreparedFrame:
         return FileFormat(self.layout.encoded_schema, options.upload.file_type, options.codec)
 
     def _encoder(
-        self, rows: int | None, first: int, *, ordered: bool, while_uploading: bool = True
+        self,
+        rows: int | None,
+        first: int,
+        stopped: threading.Event | None = None,
+        *,
+        while_uploading: bool = True,
     ) -> ChunkEncoder:
-        file_format, bytes_per_row = self._sampled or (self._file_format(), None)
+        ordered = self.options.ordered
         return ChunkEncoder(
             self.layout,
-            file_format,
+            self._file_format(),
             rows=rows,
-            bytes_per_row=bytes_per_row,
             target_bytes=self.options.upload.chunk_bytes,
             memory_limit=self.options.memory // 2,
             uploads=self.options.uploads(ordered=ordered),
@@ -354,10 +477,5 @@ class PreparedFrame:
             holds_gil=self.source.expensive,
             # Unchanged files need no encoding: their upload starts at once.
             small_first=while_uploading and not self._sent,
+            stopped=stopped or threading.Event(),
         )
-
-
-def _consumed(held: list[pa.RecordBatch]) -> _Batches:
-    held.reverse()
-    while held:
-        yield held.pop()

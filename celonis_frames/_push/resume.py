@@ -95,9 +95,10 @@ def _resume(
         # 2. Find its job, send what is missing and submit it, unless that was done already.
         delivery = Delivery(
             manifest.pool_id,
-            manifest.job,
+            lambda _: manifest.job,
             lambda _: iter(chunks),
-            workers=manifest.workers,
+            workers=lambda: manifest.workers,
+            mark=manifest.job,
             duplicate_removal_column=manifest.duplicate_removal_column,
             journal=stage,
             recorded=Recorded(

@@ -34,6 +34,7 @@ class PushStatus:
         rows: Rows sent; None if the job was not pushed here.
         chunks: Files sent.
         bytes_sent: Bytes of the files.
+        restarts: Jobs that were made again because a string was longer than foreseen.
         warnings: Warnings about the frame and the table.
         timings: Seconds by stage; ``total`` is the whole push.
     """
@@ -46,6 +47,7 @@ class PushStatus:
         rows: int | None = None,
         chunks: int | None = None,
         bytes_sent: int | None = None,
+        restarts: int = 0,
         warnings: Iterable[str] = (),
         timings: Mapping[str, float] | None = None,
     ) -> None:
@@ -54,6 +56,7 @@ class PushStatus:
         self._rows = rows
         self._chunks = chunks
         self._bytes_sent = bytes_sent
+        self._restarts = restarts
         self._warnings = tuple(warnings)
         self._timings = dict(timings or {})
         self._deletes = False
@@ -114,6 +117,15 @@ class PushStatus:
     def bytes_sent(self) -> int | None:
         """Bytes of the files sent; None if the job was not pushed here."""
         return self._bytes_sent
+
+    @property
+    def restarts(self) -> int:
+        """How often the job was made again while the frame was read, at most once.
+
+        The job of a frame that is read once is created with lengths of text columns estimated by
+        its first rows. If a later string is longer, all chunks go to a second job.
+        """
+        return self._restarts
 
     @property
     def logs(self) -> tuple[str, ...]:
@@ -195,6 +207,7 @@ class PushStatus:
         return {
             **{name: getattr(self, name) for name in names},
             "bytes_sent": self.bytes_sent,
+            "restarts": self.restarts,
             "deleted": self.deleted,
             "logs": list(self.logs),
             "warnings": list(self.warnings),

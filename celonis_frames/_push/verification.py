@@ -18,7 +18,6 @@ from celonis_frames.exceptions import (
     JobError,
     KeyColumnError,
     NotFound,
-    TruncationError,
 )
 
 _log = logging.getLogger("celonis_frames")
@@ -67,13 +66,14 @@ class Verification:
     def check_before(self, frames: Sequence[PreparedFrame]) -> None:
         """Compare the frames with the existing table, unless it is replaced.
 
+        Gives each frame the lengths of the table's text columns.
+
         Raises:
-            TruncationError: A string is longer than the table's column allows.
             ColumnTypeError: A column has another type in the table (``verify="schema"``).
             KeyColumnError: The table lacks a key column (``verify="schema"``).
         """
-        if "rows" in self._options.verify:
-            self._count_frames(frames)
+        if "rows" in self._options.verify and self._options.mode != "REPLACE":
+            self._rows_before = self._count(absent=0)
         if self._options.mode != "DELTA" or "none" in self._options.verify:
             return
         asked = "schema" in self._options.verify
@@ -186,6 +186,7 @@ class Verification:
         )
 
     def _compare(self, frame: PreparedFrame, columns: dict[str, TableColumn], asked: bool) -> None:
+        lengths: dict[str, int] = {}
         for column in frame.layout.columns:
             existing = columns.get(name_key(column.name))
             if existing is None:
@@ -205,22 +206,11 @@ class Verification:
                     column=column.source,
                 )
             if kind == "STRING" and existing.type == "STRING" and existing.length:
-                limit = existing.length // BYTES_PER_CHARACTER
-                self._check_length(frame, column.name, column.source, limit)
+                lengths[column.name] = existing.length // BYTES_PER_CHARACTER
+        frame.table_lengths = lengths
 
-    def _check_length(self, frame: PreparedFrame, name: str, source: str, limit: int) -> None:
-        longest = frame.measure.longest(name)[0]
-        if longest > limit:
-            raise TruncationError(
-                f"Column {source!r} has a string of {counted(longest, 'character')}, but in table "
-                f"{self._table!r} its length is {limit:,}, set when the table was created: Celonis "
-                'would cut longer strings without an error. Recreate the table with mode="REPLACE" '
-                "(a length in columns= allows longer strings later), or shorten the strings.",
-                column=source,
-                longest=longest,
-            )
-
-    def _count_frames(self, frames: Sequence[PreparedFrame]) -> None:
+    def count(self, frames: Sequence[PreparedFrame]) -> None:
+        """Note how many rows were sent, once all were read."""
         for frame in frames:
             rows = frame.measure.rows
             if frame.deleted:
@@ -229,8 +219,6 @@ class Verification:
             self._upserted += rows
             keys = frame.measure.different_keys
             self._different = max(self._different, min(rows, 1) if keys is None else keys)
-        if self._options.mode != "REPLACE":
-            self._rows_before = self._count(absent=0)
 
     def _count(self, *, absent: int | None = None) -> int | None:
         """Rows of the table; `absent` if there is no such table, None if the count is unknown."""

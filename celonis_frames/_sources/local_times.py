@@ -69,7 +69,7 @@ def local_times(source: Source) -> Source:
     # Files hold the instants, so none can be sent unchanged.
     return replace(
         source, schema=schema, batches=batches, column_notes={**source.column_notes, **notes},
-        files=None, copies=True, repeated_hours=lambda: repeated,
+        files=None, repeated_hours=lambda: repeated,
     )  # fmt: skip
 
 

@@ -11,7 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.batching import arrow_bytes, rows_per_batch, target_batch_bytes
+from celonis_frames._arrow.batching import (
+    BATCH_ROWS,
+    arrow_bytes,
+    rows_per_batch,
+    target_batch_bytes,
+)
 from celonis_frames._arrow.casts import ConversionError
 from celonis_frames._arrow.extension_types import NestedObjects
 from celonis_frames._sources.foreign_errors import translate_errors
@@ -134,9 +139,16 @@ def read_pandas(frame: Any, options: ReadOptions) -> Source:
                 )
                 start = stop
 
+    def some_columns(names: list[str]) -> Iterator[pa.RecordBatch]:
+        chosen = [column for column in columns if column.name in names]
+        for start in range(0, rows, BATCH_ROWS):
+            stop = min(start + BATCH_ROWS, rows)
+            arrays = [column.slice(start, stop) for column in chosen]
+            yield pa.RecordBatch.from_arrays(arrays, [column.name for column in chosen])
+
     return Source(
         kind, schema, rows, True, True, batches, notes, column_notes,
-        expensive=bool(expensive),
+        expensive=bool(expensive), columns=None if expensive else some_columns,
     )  # fmt: skip
 
 

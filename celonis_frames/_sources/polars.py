@@ -43,7 +43,14 @@ def read_polars(frame: Any, options: ReadOptions) -> Source:
                 for piece in _split(part, target):
                     yield from _to_arrow(piece).to_batches()
 
-    return Source(kind, exported.schema, height, True, True, batches, copies=False, sized=True)
+    def columns(names: list[str]) -> Iterator[pa.RecordBatch]:
+        with translate_errors(kind):
+            for part in _select(frame, names).iter_slices(BATCH_ROWS):
+                yield from _to_arrow(part).to_batches()
+
+    return Source(
+        kind, exported.schema, height, True, True, batches, sized=True, columns=columns
+    )  # fmt: skip
 
 
 def _select(frame: Any, names: Sequence[str]) -> Any:

@@ -162,7 +162,8 @@ def _read_table(table: pa.Table) -> Source:
     rows = rows_per_batch(BATCH_ROWS, row_bytes, target, columns=table.num_columns)
     return Source(
         "pyarrow Table", table.schema, table.num_rows, True, True,
-        lambda: iter(table.to_batches(max_chunksize=rows)), copies=False,
+        lambda: iter(table.to_batches(max_chunksize=rows)),
+        columns=lambda names: iter(table.select(names).to_batches(max_chunksize=BATCH_ROWS)),
     )  # fmt: skip
 
 
@@ -213,8 +214,9 @@ def _read_files(paths: Sequence[Any], options: ReadOptions) -> Source:
     found = ParquetFiles.find(paths, options.storage_options)
     rows = sum(file.rows for file in found.files)
     return Source(
-        "Parquet files", found.schema, rows, True, False, found.batches, found.notes, files=found
-    )
+        "Parquet files", found.schema, rows, True, False, found.batches, found.notes, files=found,
+        columns=lambda names: found.batches(names=names),
+    )  # fmt: skip
 
 
 def _advice(value: Any, *, rows: bool = False) -> str:

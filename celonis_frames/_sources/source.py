@@ -52,5 +52,6 @@ class Source:
     repeated_hours: Callable[[], Counter[str]] = Counter
     expensive: bool = False  # reading takes much time: a second one should be avoided
     files: ParquetFiles | None = None  # that the rows come from
-    copies: bool = True  # False: batches are slices of the frame; keeping them saves nothing
+    # The rows with some columns only; None if that is not much cheaper than all of them.
+    columns: Callable[[list[str]], Iterator[pa.RecordBatch]] | None = None
     sized: bool = False  # the batches have a useful size already

@@ -1,27 +1,24 @@
-"""What is kept between validation and upload: chunks or batches.
+"""What is kept until a push ends: chunks, the first ones in memory, the others on disk.
 
-Chunks are kept of frames that can be read only once, and of Python objects, which are expensive to
-convert: the first chunks in memory, the others in a temporary folder. Batches are kept in memory,
-if all of them fit, of frames that are not free to read again.
+A spooled chunk is kept although the server has it, because a second job may need it. Its file is
+unlinked as soon as it is open, so nothing is left of it if the process is killed.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
+from typing import IO
 
-import pyarrow as pa
-from fsspec.implementations.local import LocalFileSystem
-
-from celonis_frames._encoding.chunk import Chunk
-from celonis_frames._staging.stage import write_chunk
+from celonis_frames._encoding.chunk import Chunk, FileChunk
+from celonis_frames._filesystem.files import BLOCK_BYTES
 from celonis_frames._temporary import temporary_folder_errors
 from celonis_frames.exceptions import FrameError
 
-_RESERVED_SHARE = 1 / 3
-"""Share of the memory budget that spooled chunks leave to the chunks being written."""
+SPOOL_FILE_BYTES = 256_000_000
+"""Bytes after which the next chunk goes to a file of its own: few files are open, and the space of
+chunks that are not needed any more is soon free."""
 
 
 class SpoolFull(FrameError):
@@ -29,16 +26,16 @@ class SpoolFull(FrameError):
 
 
 class MemoryBudget:
-    """Bytes that the frames of one job may hold in memory while they are read."""
+    """Bytes of chunks that the frames of one push may keep in memory."""
 
     def __init__(self, size: int) -> None:
-        self._size = self._left = size
+        self._left = size
         self._lock = threading.Lock()
 
-    def take(self, size: int, *, leaving: float = 0.0) -> bool:
-        """Take bytes if there are enough; `leaving` is the share of the budget to be left."""
+    def take(self, size: int) -> bool:
+        """Take bytes if there are enough."""
         with self._lock:
-            if self._left - size < leaving * self._size:
+            if self._left < size:
                 return False
             self._left -= size
             return True
@@ -49,66 +46,156 @@ class MemoryBudget:
             self._left += size
 
 
-class BatchCache:
-    """Keeps all batches of a frame in memory until they are sent, or none if they do not fit."""
-
-    def __init__(self, budget: MemoryBudget) -> None:
-        self.batches: list[pa.RecordBatch] | None = []  # None once they did not fit
-        self._budget, self._taken = budget, 0
-        self._buffer_bytes: dict[int, int] = {}
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Keep a batch too, or drop all."""
-        if self.batches is None:
-            return
-        size = self._new_bytes(batch)
-        if self._budget.take(size):
-            self._taken += size
-            self.batches.append(batch)
-        else:
-            self.batches = None
-            self._budget.give_back(self._taken)
-
-    def _new_bytes(self, batch: pa.RecordBatch) -> int:
-        """Bytes that this batch keeps alive and those before it do not."""
-        size = 0
-        for column in batch.columns:
-            kind = column.type
-            if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
-                size += column.get_total_buffer_size()  # with dictionaries at any depth
-                continue
-            for array in (column, column.dictionary) if pa.types.is_dictionary(kind) else (column,):
-                # A view, or a slice, keeps the whole buffer alive. Of buffers of other libraries
-                # only the size of the slice is known.
-                for buffer in filter(None, array.buffers()):
-                    known = self._buffer_bytes.get(buffer.address, 0)
-                    size += max(0, buffer.size - known)
-                    self._buffer_bytes[buffer.address] = max(buffer.size, known)
-        return size
-
-
 class ChunkSpool:
-    """Keeps chunks until the push ends: in memory, then in a temporary folder."""
+    """Keeps chunks until `close`, or those that were released until `stop_keeping`."""
 
     def __init__(self, budget: MemoryBudget) -> None:
-        self._budget, self._folder = budget, ""
-        self._pid = os.getpid()
+        self._budget = budget
+        self._lock = threading.Lock()
+        self._keeps = True
+        self._chunks: set[SpooledChunk] = set()
+        self._file: _SpoolFile | None = None  # takes the next chunks
 
     def put(self, chunk: Chunk) -> Chunk:
-        """Keep a chunk; returns it, or the file it was written to.
+        """Keep a chunk; returns it as it is kept. A file of the user's stays where it is.
 
         Raises:
             SpoolFull: The disk is full, the folder is gone, or there is none.
         """
-        if self._budget.take(chunk.size, leaving=_RESERVED_SHARE):
+        if isinstance(chunk, FileChunk):
             return chunk
-        with temporary_folder_errors(
-            "The chunks wait", kind=SpoolFull, folder=self._folder, instead=", or give staging="
-        ):
-            self._folder = self._folder or tempfile.mkdtemp(prefix="celonis_frames-")
-            return write_chunk(LocalFileSystem(), self._folder, chunk, durable=False)
+        with self._lock:
+            if self._budget.take(chunk.size):
+                kept = SpooledChunk(self, chunk, _Pieces(tuple(chunk.blocks()), self._budget))
+            else:
+                kept = SpooledChunk(self, chunk, self._written(chunk))
+            self._chunks.add(kept)
+        return kept
+
+    def stop_keeping(self) -> None:
+        """Free the chunks that were released; from now on those that are."""
+        with self._lock:
+            self._keeps = False
+            for chunk in [chunk for chunk in self._chunks if chunk.released]:
+                self._free(chunk)
+
+    def release(self, chunk: SpooledChunk) -> None:
+        """The server has the chunk."""
+        with self._lock:
+            chunk.released = True
+            if not self._keeps and chunk in self._chunks:
+                self._free(chunk)
 
     def close(self) -> None:
-        """Remove the temporary folder. Not in a forked child, whose parent uses it."""
-        if self._folder and os.getpid() == self._pid:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        """Free all chunks."""
+        with self._lock:
+            self._keeps = False
+            for chunk in list(self._chunks):
+                self._free(chunk)
+            self._seal()
+
+    def _free(self, chunk: SpooledChunk) -> None:
+        self._chunks.discard(chunk)
+        chunk.place.free()
+
+    def _written(self, chunk: Chunk) -> _Range:
+        with temporary_folder_errors(
+            "The chunks wait", kind=SpoolFull, instead=", or give staging="
+        ):
+            if self._file is None:
+                self._file = _SpoolFile()
+            found = self._file.append(chunk)
+        if self._file.size >= SPOOL_FILE_BYTES:
+            self._seal()
+        return found
+
+    def _seal(self) -> None:
+        if self._file is not None:
+            self._file.seal()
+            self._file = None
+
+
+class SpooledChunk:
+    """A chunk in memory or on disk."""
+
+    def __init__(self, spool: ChunkSpool, chunk: Chunk, place: _Pieces | _Range) -> None:
+        self.name, self.size, self.rows, self.deleted = (
+            chunk.name, chunk.size, chunk.rows, chunk.deleted,
+        )  # fmt: skip
+        self.place, self.released = place, False
+        self._spool = spool
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes from the beginning, in blocks."""
+        return self.place.blocks()
+
+    def release(self) -> None:
+        """The server has the chunk."""
+        self._spool.release(self)
+
+
+class _Pieces:
+    """Bytes in memory."""
+
+    def __init__(self, pieces: tuple[bytes, ...], budget: MemoryBudget) -> None:
+        self._pieces, self._budget = pieces, budget
+
+    def blocks(self) -> Iterator[bytes]:
+        return iter(self._pieces)
+
+    def free(self) -> None:
+        self._budget.give_back(sum(map(len, self._pieces)))
+        self._pieces = ()
+
+
+class _Range:
+    """Bytes in a file."""
+
+    def __init__(self, file: _SpoolFile, start: int, size: int) -> None:
+        self._file, self._start, self._size = file, start, size
+
+    def blocks(self) -> Iterator[bytes]:
+        for start in range(0, self._size, BLOCK_BYTES):
+            yield self._file.read(self._start + start, min(BLOCK_BYTES, self._size - start))
+
+    def free(self) -> None:
+        self._file.drop()
+
+
+class _SpoolFile:
+    """An unlinked temporary file with several chunks; closed once none of them is needed."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # see `drop`
+        self._lock = threading.Lock()  # position and number of chunks
+        self._chunks, self._sealed = 0, False
+
+    def append(self, chunk: Chunk) -> _Range:
+        with self._lock:
+            start = self._file.seek(self.size)
+            for block in chunk.blocks():
+                rest = memoryview(block)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+            self.size, self._chunks = start + chunk.size, self._chunks + 1
+        return _Range(self, start, chunk.size)
+
+    def read(self, start: int, size: int) -> bytes:
+        with self._lock:
+            self._file.seek(start)
+            return self._file.read(size)
+
+    def drop(self) -> None:
+        with self._lock:
+            self._chunks -= 1
+            self._close_if_done()
+
+    def seal(self) -> None:
+        with self._lock:
+            self._sealed = True
+            self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._sealed and not self._chunks:
+            self._file.close()

@@ -13,7 +13,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,31 +59,22 @@ _STAGE = re.compile(r"push-[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class StagedChunk(FileChunk):
-    """A chunk that this library wrote into a file.
-
-    A `durable` file survives this process, so that the push can be resumed.
-    """
-
-    durable: bool = field(default=True, repr=False, compare=False)
+    """A chunk in a file of a stage."""
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes in blocks, the last one only if the file is as it was written.
 
         Raises:
-            ConfigError: The file of a stage cannot be read now.
-            FrameError: The file was changed, or a temporary one cannot be read.
+            ConfigError: The file cannot be read now.
+            FrameError: It was changed.
         """
         shown = display_url(self.filesystem, self.path)
-        if self.durable:
-            reading = translate_filesystem_errors(
-                f"The staged chunk {shown} cannot be read",
-                "It stays: resume when it can be read again. If it is gone for good, delete its "
-                "folder and push the frame again.",
-                secrets=secrets_of(self.filesystem),
-            )
-        else:
-            message = f"The temporary chunk {shown} cannot be read"
-            reading = translate_filesystem_errors(message, "Push the frame again.", kind=FrameError)
+        reading = translate_filesystem_errors(
+            f"The staged chunk {shown} cannot be read",
+            "It stays: resume when it can be read again. If it is gone for good, delete its "
+            "folder and push the frame again.",
+            secrets=secrets_of(self.filesystem),
+        )
         with reading, borrowed_filesystem(self.filesystem) as filesystem:
             yield from read_verified_blocks(
                 filesystem,  # each upload has its own thread
@@ -183,7 +174,7 @@ class Stage:
         """
         message = f"A chunk cannot be staged at {self.url}"
         with translate_filesystem_errors(message, kind=FrameError, secrets=self._secrets):
-            staged = write_chunk(self._filesystem, self.folder, chunk, durable=True)
+            staged = _write_chunk(self._filesystem, self.folder, chunk)
         self.manifest.chunks.append({name: getattr(staged, name) for name in CHUNK_FIELDS})
         return staged
 
@@ -340,16 +331,15 @@ def _is_stage(path: str) -> bool:
     return _STAGE.fullmatch(path.rstrip("/").rpartition("/")[2]) is not None
 
 
-def write_chunk(filesystem: Any, folder: str, chunk: Chunk, *, durable: bool) -> StagedChunk:
-    """Write a chunk into a file, which if `durable` survives this process and a power failure."""
+def _write_chunk(filesystem: Any, folder: str, chunk: Chunk) -> StagedChunk:
+    """Write a chunk into a file that survives this process and a power failure."""
     path, digest = join_path(folder, chunk.name), hashlib.sha256()
     with open_new(filesystem, path) as file:
         for block in chunk.blocks():
             file.write(block)
             digest.update(block)
-        if durable and isinstance(filesystem, LocalFileSystem):
+        if isinstance(filesystem, LocalFileSystem):
             sync_file(file)
     return StagedChunk(
-        chunk.name, chunk.size, chunk.rows, chunk.deleted, digest.hexdigest(), filesystem, path,
-        durable,
-    )  # fmt: skip
+        chunk.name, chunk.size, chunk.rows, chunk.deleted, digest.hexdigest(), filesystem, path
+    )

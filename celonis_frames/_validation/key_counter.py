@@ -39,6 +39,15 @@ class DuplicateKeyCounter:
         self._repeated = 0
         self._lock = threading.Lock()
 
+    def copied(self) -> DuplicateKeyCounter:
+        """A counter that has counted the same rows."""
+        found = DuplicateKeyCounter()
+        with self._lock:
+            for name, value in vars(self).items():
+                if name != "_lock":
+                    setattr(found, name, list(value) if isinstance(value, list) else value)
+        return found
+
     def update(self, keys: Sequence[Any]) -> None:
         """Count rows, given as the arrays of their key columns."""
         if not self.complete:

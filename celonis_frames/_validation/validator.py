@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from celonis_frames._schema.table_layout import ColumnPlan, TableLayout, convert
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH, text_length
 from celonis_frames._validation.column_stats import ColumnStats
 from celonis_frames._validation.key_counter import DuplicateKeyCounter
+from celonis_frames._validation.text_lengths import TextWatch
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError, TruncationError
 
 _EXACT_TYPES = frozenset({"STRING", "INTEGER", "DATE", "DATETIME"})
@@ -28,6 +30,7 @@ class FrameValidator:
     unique: bool = False  # rows with duplicate keys are counted, for a warning
     ordered: bool = True  # the last of these rows is kept, as the warning says
     rows: int = 0  # read
+    watch: TextWatch | None = None  # told of the longest strings after each batch
     _columns: dict[str, ColumnStats] = field(default_factory=dict)
     _keys: DuplicateKeyCounter = field(default_factory=DuplicateKeyCounter)
     _empty_lines: int = 0
@@ -37,11 +40,17 @@ class FrameValidator:
 
     def split(self) -> FrameValidator:
         """A validator for one thread, for some of the rows; `merge` adds its statistics."""
-        return FrameValidator(self.layout, self.empty, self.unique, self.ordered, _keys=self._keys)
+        return replace(self.restarted(), watch=self.watch, _keys=self._keys)
 
     def restarted(self) -> FrameValidator:
         """A validator of the same frame that has read no rows."""
         return FrameValidator(self.layout, self.empty, self.unique, self.ordered)
+
+    def copied(self) -> FrameValidator:
+        """The same statistics, to which other rows are added."""
+        found = replace(self.restarted(), _keys=self._keys.copied())
+        found.merge(self)
+        return found
 
     def merge(self, split: FrameValidator) -> None:
         """Add the statistics of a `split`."""
@@ -74,18 +83,29 @@ class FrameValidator:
             self._empty_lines += casts.nulls(array)
         if self.unique and keys:
             self._keys.update(keys)
+        if self.watch is not None:
+            self.watch.update(
+                (column.name, self._columns[column.name].longest)
+                for column in self.layout.columns
+                if column.conversion.column_type == "STRING"
+            )
 
     def _update_column(self, column: ColumnPlan, source: Any, array: Any) -> None:
         stats, kind = self._columns[column.name], casts.storage_type(column.arrow_type)
         to, is_float = column.conversion.column_type, pa.types.is_floating(kind)
         if to == "STRING":
-            stats.add_strings(array, column.length or MAX_TEXT_LENGTH)
+            stats.add_strings(array, self.limit(column))
         elif pa.types.is_timestamp(array.type):
             stats.add_times(array, csv=self.layout.options.csv)
         elif to == "FLOAT" and not is_float:
             stats.add_converted(source, array)
         if is_float and (to == "FLOAT" or self.layout.options.infinity == "null"):
             stats.add_floats(source)
+
+    @staticmethod
+    def limit(column: ColumnPlan) -> int:
+        """The most characters that a text column may have."""
+        return column.length or MAX_TEXT_LENGTH
 
     def lengths(self) -> dict[str, int]:
         """Length in characters of every text column, by name."""
@@ -148,6 +168,25 @@ class FrameValidator:
             self._check_values(column, found)
             warnings += self._warnings(column, found)
         return (*warnings, *self._repeated_keys())
+
+    def check_table_lengths(self, table: str, lengths: Mapping[str, int]) -> None:
+        """Compare with the lengths of text columns of the existing table.
+
+        Raises:
+            TruncationError: Strings would be truncated.
+        """
+        for column in self.layout.columns:
+            longest, limit = self._columns[column.name].longest, lengths.get(column.name)
+            if limit is not None and longest > limit:
+                raise TruncationError(
+                    f"Column {column.source!r} has a string of {counted(longest, 'character')}, but "
+                    f"in table {table!r} its length is {limit:,}, set when the table was created: "
+                    "Celonis would cut longer strings without an error. Recreate the table with "
+                    'mode="REPLACE" (a length in columns= allows longer strings later), or shorten '
+                    "the strings.",
+                    column=column.source,
+                    longest=longest,
+                )
 
     def _check_key(self, column: ColumnPlan, found: ColumnStats) -> None:
         lost = found.infinite if self.layout.options.infinity == "null" else 0

@@ -63,8 +63,7 @@ def test_two_thousand_narrow_columns(
 def test_a_value_of_hundreds_of_megabytes_is_rejected(
     size: int, how: str, connection: Celonis, server: Any, table: str
 ) -> None:
-    """The error is raised before anything is sent; it names the column, not the value."""
-    jobs = len(server.jobs)
+    """Nothing is executed; the error names the column, not the value."""
     frame, options = {
         "text": lambda: (pa.table({"HUGE": ["x" * size]}), {}),
         "hex": lambda: (pa.table({"HUGE": [b"x" * (size // 2)]}), {"binary": "hex"}),
@@ -73,7 +72,7 @@ def test_a_value_of_hundreds_of_megabytes_is_rejected(
     with pytest.raises(TruncationError, match="'HUGE'") as caught:
         _push(connection, frame, table, **options)
     assert len(str(caught.value)) < 1_000
-    assert len(server.jobs) == jobs
+    assert {job["status"] for job in server.jobs if job["targetName"] == table} <= {"CANCELED"}
 
 
 def test_rows_of_many_megabytes(connection: Celonis, table: str) -> None:

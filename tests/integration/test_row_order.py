@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +14,6 @@ from celonis_frames import Celonis
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.preparation import prepare
 from celonis_frames._validation.validator import FrameValidator
-from celonis_frames.exceptions import FrameError
 
 ROWS = 800_000
 POOL = "Order"
@@ -32,7 +30,7 @@ def _frame(keys: int) -> Any:
 def test_chunks_hold_the_rows_in_order(workers: int | None) -> None:
     """With one upload at a time chunks are in row order, for any number of encoder threads."""
     prepared = prepare(_frame(1_000), "T", PushOptions.parse(keys="K", upload={"workers": workers}))
-    prepared.check()
+    prepared.begin()
     rows: list[int] = []
     chunks = 0
     for chunk in prepared.chunks():
@@ -59,7 +57,7 @@ def test_several_workers_with_duplicate_keys_give_a_warning() -> None:
     prepared = prepare(
         pa.table({"K": [1, 1]}), "T", PushOptions.parse(keys="K", upload={"workers": 2})
     )
-    prepared.check()
+    prepared.begin()
     assert "any may be kept" in prepared.warnings[0]
 
 
@@ -72,22 +70,8 @@ def test_keys_finer_than_milliseconds_are_not_known_to_be_unique(
     """Celonis keeps milliseconds: keys that differ by less may be equal there."""
     frame = pa.table({"K": pa.array(times, pa.timestamp("us"))})
     prepared = prepare(frame, "T", PushOptions.parse(keys="K"))
-    prepared.check()
+    prepared.begin()
     assert prepared.ordered is not known
-
-
-def test_keys_that_repeat_at_the_second_reading(connection: Celonis, table: str) -> None:
-    """Parallel uploads need unique keys: a query that then repeats keys is rejected."""
-    runs: list[int] = []
-
-    def rows(_: pl.DataFrame) -> pl.DataFrame:
-        runs.append(1)
-        keys = pl.int_range(ROWS, eager=True)
-        return pl.DataFrame({"K": keys if len(runs) == 1 else keys // 2})
-
-    frame = pl.LazyFrame({"A": [0]}).map_batches(rows, schema={"K": pl.Int64})
-    with pytest.raises(FrameError, match="repeated keys"):
-        connection.push(frame, POOL, table, keys="K", upload={"chunk_bytes": "500 KB"})
 
 
 def test_keys_of_files_of_which_one_is_rewritten(

@@ -65,6 +65,8 @@ class Process(Calls):
         self.result = ""
         self.began = world.now
         self.told = False  # the error says that the job was executed
+        # A third of the pushes begin with one upload, since the order of their rows may matter.
+        self.uploads, self.open_at = uploads, 1 + (0, 1, 2)[world.seed % 3]
         self.refutes = 0 if resumes else world.limits.refutes
         self.refute_at = 1 + int(world.random() * len(contents)) if self.refutes else 0
         recorded = None
@@ -74,8 +76,8 @@ class Process(Calls):
             world.manifest_lag = max(world.manifest_lag, behind)
             recorded = stage.versions[max(0, len(stage.versions) - 1 - behind)]
         self.machine = machines.DeliveryMachine(
-            uploads=uploads, recorded=recorded, has_jobs=not world.limits.bucket,
-            repeatable=world.limits.repeatable,
+            uploads=1 if self.open_at > 1 else uploads, recorded=recorded,
+            has_jobs=not world.limits.bucket, repeatable=world.limits.repeatable,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -226,7 +228,8 @@ class Process(Calls):
             return c.ChunksEnded()
         self.taken = number
         self.kept.add(number)
-        return c.ChunkReady(number)
+        opened = number >= self.open_at  # from this chunk on the order does not matter
+        return c.ChunkReady(number, self.uploads if opened else 1)
 
     def restart(self, _: c.Restart) -> None:
         self.taken = 0

@@ -43,7 +43,7 @@ def executed_after_an_error() -> None:
 def acknowledged_is_missing() -> None:
     """Lists do not show a chunk that was acknowledged: the job is replaced."""
     machine = machines.DeliveryMachine(uploads=1, kind=ChecksumKind.CONTENT)
-    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1), c.ChunkReady(2))
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1, 1), c.ChunkReady(2, 1))
     _feed(machine, 1.0, c.Uploaded(1), c.ChunksEnded(), c.UploadUnknown(2, DIGESTS[1]))
     _feed(machine, 9.0, c.Listed(()), c.Listed(()), c.Listed(()), c.Listed(()))
     _expect(machine.state is State.REPLACING)
@@ -52,7 +52,7 @@ def acknowledged_is_missing() -> None:
 def chunk_of_others() -> None:
     """The job holds a chunk that nobody sent: it is replaced."""
     machine = machines.DeliveryMachine(uploads=1, kind=ChecksumKind.DIGEST)
-    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1), c.ChunkReady(2))
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1, 1), c.ChunkReady(2, 1))
     _feed(machine, 1.0, c.Uploaded(1), c.ChunksEnded(), c.UploadUnknown(2, DIGESTS[1]))
     _feed(machine, 2.0, c.Listed(("d1", "d9")))
     _expect(machine.state is State.REPLACING)
@@ -95,7 +95,7 @@ def known_kinds() -> None:
 def kind_is_found_out() -> None:
     """A chunk in doubt is stored, and its checksum is of an unknown kind: it is sent once more."""
     machine = machines.DeliveryMachine(uploads=1)
-    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1), c.ChunkReady(2))
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1, 1), c.ChunkReady(2, 1))
     _feed(machine, 1.0, c.Uploaded(1), c.UploadUnknown(2, DIGESTS[1]), c.Listed(("x1", "x2")))
     _expect(machine.state is State.PROBING)
     _feed(machine, 2.0, c.Uploaded(2), c.Listed(("x1", "x2")))
@@ -158,7 +158,7 @@ SCRIPTS = (
 
 def _submitting_in_doubt() -> Any:
     machine = machines.DeliveryMachine(uploads=1)
-    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1), c.ChunksEnded())
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1, 1), c.ChunksEnded())
     _feed(machine, 1.0, c.UploadUnknown(1, DIGESTS[0]), c.Listed(("d1",)))
     _feed(machine, 17.0, c.Woke(), c.Listed(("d1",)), c.SlotReserved(), c.Listed(("d1",)))
     return machine

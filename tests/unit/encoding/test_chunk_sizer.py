@@ -185,7 +185,7 @@ CHANGES: dict[str, Callable[[], Any]] = {
 
 def _chunks(frame: Any, **upload: Any) -> list[int]:
     prepared = prepare(frame, "T", PushOptions.parse(mode="REPLACE", upload=upload))
-    prepared.check()
+    prepared.begin()
     made = []
     for chunk in prepared.chunks():
         made.append((chunk.size, chunk.rows))

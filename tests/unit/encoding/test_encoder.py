@@ -8,7 +8,7 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import polars as pl
@@ -25,6 +25,7 @@ from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.column_encodings import ColumnEncodings
 from celonis_frames._encoding.encoder import ChunkEncoder, sample_row_bytes
 from celonis_frames._encoding.file_format import FileFormat
+from celonis_frames._push.chunk_feed import ChunkFeed
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.preparation import prepare
 from celonis_frames._schema.table_layout import TableLayout
@@ -32,7 +33,6 @@ from celonis_frames._validation.parallel import validate_parallel
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
 ROOM = 1_000_000_000
-Slots = threading.Semaphore
 
 
 @pytest.fixture(params=[1, 4])
@@ -63,6 +63,24 @@ def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[ChunkEn
     return ChunkEncoder(
         prepared.layout, FileFormat(prepared.layout.encoded_schema), memory_limit=ROOM, **options
     ), prepared.measure
+
+
+def _stream(
+    encoding: ChunkEncoder, source: Callable[[], Iterator[Any]], slots: int, measure: Any = None
+) -> Generator[Any]:
+    """The chunks as a thread makes them, none of which is kept."""
+
+    def encode(*passed: Any) -> None:
+        encoding.run(source(), passed[0], measure, *passed[1:])
+
+    feed = ChunkFeed(encode, encoding.stopped, slots=slots, spool=None, again=True)
+    feed.start()
+    place = itertools.count()
+    try:
+        while (chunk := feed.take(next(place), lambda: None)) is not None:
+            yield chunk
+    finally:
+        feed.close()
 
 
 CUT = st.lists(st.integers(1, 3_000), min_size=1, max_size=12)
@@ -110,7 +128,7 @@ def _check_stream(sizes: list[int], slots: int, data: st.DataObject) -> None:
     seed = data.draw(st.integers(0, 99))
     order = random.Random(seed)  # noqa: S311  # the same each time
     encoding, measure = _encoding_of(batches, rows=rows, target_bytes=20_000, ordered=ordered)
-    stream = encoding.stream(lambda: iter(batches), Slots(slots), measure)
+    stream = _stream(encoding, lambda: iter(batches), slots, measure)
     unreleased: list[MemoryChunk] = []
     got: list[int] = []
     for number, chunk in enumerate(stream, start=1):
@@ -159,7 +177,7 @@ def test_open_and_unreleased_chunks_never_exceed_the_slots(
 
     batches = _batches([3_000] * 12, noisy=True)
     encoding, _ = _encoding_of(batches, rows=36_000, target_bytes=40_000)
-    stream = encoding.stream(lambda: iter(batches), Slots(3), None)
+    stream = _stream(encoding, lambda: iter(batches), 3)
     probes = 1  # the sample is weighed in a file of its own
     monkeypatch.setitem(encoder.fill_chunk.__globals__, "ChunkWriter", Counted)
     held: list[MemoryChunk] = []
@@ -195,7 +213,7 @@ def test_what_the_source_raises_comes_out(at: int) -> None:
     with pytest.raises(Broken):
         encoding.run(source(), lambda _: None, measure)
     with pytest.raises(Broken):  # noqa: PT012  # what is taken is given free
-        for chunk in encoding.stream(source, Slots(2), None):
+        for chunk in _stream(encoding, source, 2):
             chunk.release()
     with pytest.raises(Broken):
         validate_parallel(source(), measure.restarted())
@@ -214,26 +232,6 @@ def test_a_sample_shows_what_a_row_takes() -> None:
     wrong = pa.record_batch({"N": pa.array([2**64 - 1], pa.uint64())})
     with pytest.raises(ColumnTypeError):
         sample_row_bytes(wrong, layout, FileFormat(layout.encoded_schema))
-
-
-def test_the_sample_is_encoded_while_all_rows_are_validated(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """In a thread of its own; where there is none, the encoder takes the sample."""
-    frame = pa.table({"N": range(400_000), "T": ["x" * 50] * 400_000})
-    real = threading.Thread.start
-
-    def rejected(thread: threading.Thread) -> None:
-        if thread.name.startswith("celonis-sample"):
-            raise RuntimeError("can't start new thread")
-        real(thread)
-
-    for start in (real, rejected):
-        monkeypatch.setattr(threading.Thread, "start", start)
-        prepared = prepare(frame, "T", PushOptions())
-        prepared.check()
-        assert (prepared._sampled is not None) is (start is real)
-        assert push_threads(seconds=5) == []
 
 
 @pytest.mark.usefixtures("some_cores")
@@ -257,7 +255,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> N
         with pytest.raises(ColumnTypeError, match="'N'"):
             encoding.run(iter(batches), lambda _: None, prepared.measure.restarted())
         with pytest.raises(ColumnTypeError, match="'N'"):
-            list(encoding.stream(lambda: iter(batches), Slots(2), None))
+            list(_stream(encoding, lambda: iter(batches), 2))
     with pytest.raises(ColumnTypeError, match="'N'"):
         validate_parallel(iter(batches), prepared.measure)
     assert push_threads(seconds=5) == []
@@ -267,7 +265,7 @@ def test_a_stream_is_closed_while_its_threads_wait_for_a_slot() -> None:
     """Nobody takes files any more: the threads that wait for room end."""
     batches = _batches([3_000] * 8, noisy=True)
     encoding, _ = _encoding_of(batches, rows=None, target_bytes=20_000)
-    stream = encoding.stream(lambda: itertools.cycle(batches), Slots(1), None)
+    stream = _stream(encoding, lambda: itertools.cycle(batches), 1)
     held = next(stream)
     time.sleep(0.05)
     stream.close()
@@ -297,7 +295,7 @@ def test_what_a_thread_raises_comes_out_whatever_the_reader_is_at(
             target_bytes=None,
             memory_limit=10**9,
         )
-        made = encoding.stream(source, threading.Semaphore(5), None)
+        made = _stream(encoding, source, 5)
         with pytest.raises(ColumnTypeError):
             collections.deque((chunk.release() for chunk in made), maxlen=0)
 
@@ -324,23 +322,10 @@ def test_a_thread_without_memory_ends_the_push_with_its_error(
 
 
 def test_chunks_that_lack_a_row_are_not_executed() -> None:
-    """Whatever loses one: their rows are counted against those that were looked at."""
-    prepared = prepare(pa.table({"A": [1, 2, 3]}), "T", PushOptions.parse(mode="REPLACE"))
-    prepared.check()
+    """Whatever loses one: their rows are counted against those that were checked."""
+    prepared = prepare(pa.table({"A": range(300_000)}), "T", PushOptions.parse(mode="REPLACE"))
+    prepared.begin()
     prepared.measure.rows += 1
-    with pytest.raises(FrameError, match=r"have 3 rows, .* has 4\. Nothing was executed"):
+    with pytest.raises(FrameError, match=r"have 300,000 rows, .* has 300,001"):
         list(prepared.chunks())
     prepared.close()
-
-
-def test_a_sample_that_fails_does_not_end_the_push(
-    connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The estimate of a row's bytes only saves a wrong first size; the rows are checked anyway."""
-
-    def failing(*_: object) -> float:
-        raise MemoryError
-
-    monkeypatch.setattr("celonis_frames._push.prepared_frame.sample_row_bytes", failing)
-    frame = pl.DataFrame({"N": range(400_000)}).lazy()
-    assert connection.push(frame, "Tests", table, mode="REPLACE").rows == 400_000

@@ -389,7 +389,7 @@ def test_a_file_that_becomes_another_while_it_is_checked_is_refused(tmp_path: Pa
     assert prepared.passing
     _write(path, compression="zstd")
     with pytest.raises(exceptions.FrameError, match="changes while it is read"):
-        prepared.check()
+        prepared.begin()
 
 
 def test_with_a_stage_the_file_is_copied_as_it_is(
@@ -433,7 +433,7 @@ def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
     for held in (10**9, 1_000):
         monkeypatch.setattr("celonis_frames._encoding.passthrough._MAX_HELD_BYTES", held)
         prepared = prepare(path, "T", PushOptions())
-        prepared.check()
+        prepared.begin()
         assert prepared.passing
         (passed,) = prepared.passing.unchanged.values()
         assert prepared.measure.rows == 20_000
@@ -648,7 +648,7 @@ def _nanos(*values: int | None) -> Any:
 def _sent(path: Path) -> tuple[Any, tuple[str, ...]]:
     """What is written of a file, read to the nanosecond, and the warnings."""
     prepared = prepare(path, "T", PushOptions())
-    prepared.check()
+    prepared.begin()
     (chunk,) = prepared.chunks()
     content = pa.BufferReader(b"".join(chunk.blocks()))
     return pq.read_table(content, coerce_int96_timestamp_unit="ns"), prepared.warnings
@@ -733,7 +733,7 @@ def test_nanoseconds_within_lists_are_kept(tmp_path: Path) -> None:
     lists = pa.array([[EXACT], None], pa.list_(pa.timestamp("ns")))
     path = _int96(tmp_path / "a.parquet", {"A": lists, "N": [1, 2]})
     prepared = prepare(path, "T", PushOptions.parse(nested="json"))
-    prepared.check()
+    prepared.begin()
     (chunk,) = prepared.chunks()
     found = pq.read_table(pa.BufferReader(b"".join(chunk.blocks())))
     assert found["A"].to_pylist() == ['["2024-02-29T12:00:00.123456789"]', None]

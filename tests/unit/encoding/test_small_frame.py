@@ -71,7 +71,7 @@ def test_every_row_is_in_one_chunk_of_a_small_frame(
     frame = pa.table({"N": pa.array(range(rows), pa.int64()), "T": pa.array(texts, pa.string())})
     upload = {"file_type": file_type, "chunk_bytes": chunk_bytes}
     prepared = prepare(frame, "T", PushOptions.parse(mode="REPLACE", upload=upload))
-    prepared.check()
+    prepared.begin()
     small = not rows or is_small(frame.to_batches()[0], prepared.options.upload.chunk_bytes)
     assert prepared.staged == small
     found, made = [], 0
@@ -103,7 +103,7 @@ def test_rows_that_grow_by_their_conversion_are_not_small() -> None:
     batch = pa.record_batch({"S": pa.array([{}] * 2_000, kind)})
     assert is_small(batch, None)
     prepared = prepare(batch, "T", PushOptions.parse(nested="json"))
-    prepared.check()
+    prepared.begin()
     assert prepared.staged == 0
     assert [chunk.rows for chunk in prepared.chunks()] == [2_000]
     assert prepared.measure.rows == 2_000
@@ -117,4 +117,4 @@ def test_an_error_names_the_row(kind: str) -> None:
     frame = table if kind == "Arrow" else table.to_reader()
     prepared = prepare(frame, "T", PushOptions.parse())
     with pytest.raises(ColumnTypeError, match=r"'N'.*row 1"):
-        prepared.check()
+        prepared.begin()

@@ -47,7 +47,9 @@ def _chunks(count: int) -> Callable[[Callable[[], None]], Iterator[MemoryChunk]]
 
 
 def _put(client: Celonis, bucket: Bucket, result: DeliveryResult) -> None:
-    delivery = Delivery("P", {}, _chunks(7), workers=3, destination=bucket)
+    delivery = Delivery(
+        "P", lambda _: {}, _chunks(7), workers=lambda: 3, mark={}, destination=bucket
+    )
     deliver(client._api, delivery, result, progress=Progress("T", show=False), timings={})
 
 
@@ -84,10 +86,13 @@ def test_a_refuted_body_begins_a_new_job_with_the_same_chunks(
         begun.append(len(begun))
         yield from made[:2]
         if len(begun) == 1:
-            raise BodyRefuted({**body, "fallbackVarcharLength": 222})
+            raise BodyRefuted
         yield from made[2:]
 
-    delivery = Delivery("P", {**body, "fallbackVarcharLength": 111}, chunks, workers=2)
+    def fields(_: Callable[[], None]) -> dict[str, Any]:
+        return {**body, "fallbackVarcharLength": 222 if begun else 111}
+
+    delivery = Delivery("P", fields, chunks, workers=lambda: 2, mark={})
     result = DeliveryResult()
     deliver(client._api, delivery, result, progress=Progress("T", show=False), timings={})
     client.job("P", result.job_id).wait()
@@ -95,6 +100,7 @@ def test_a_refuted_body_begins_a_new_job_with_the_same_chunks(
     assert (states[111], states[222]) == ("CANCELED", "DONE")
     assert own.table("P", table).num_rows == ROWS
     assert result.rows == ROWS
+    assert result.restarts == 1
 
 
 def _encoded() -> list[MemoryChunk]:

@@ -18,7 +18,7 @@ from celonis_frames._jobs.machine import IGNORED, TABLE, DeliveryMachine
 
 EVENTS: dict[type, Any] = {
     c.Start: c.Start(), c.Found: c.Found(None, (), ()), c.Created: c.Created("j1"),
-    c.CreationUnknown: c.CreationUnknown(), c.ChunkReady: c.ChunkReady(1),
+    c.CreationUnknown: c.CreationUnknown(), c.ChunkReady: c.ChunkReady(1, 1),
     c.ChunksEnded: c.ChunksEnded(), c.Uploaded: c.Uploaded(1),
     c.UploadUnknown: c.UploadUnknown(1, frozenset()), c.Listed: c.Listed(()), c.Woke: c.Woke(),
     c.SlotReserved: c.SlotReserved(), c.Submitted: c.Submitted(),
@@ -114,7 +114,7 @@ def test_chunks_that_other_processes_upload() -> None:
     """A chunk counts from the event on that says so, whoever uploaded it and in whatever order."""
     machine = begun(uploads=3)
     for number in (1, 2, 3):
-        machine.handle(c.ChunkReady(number), 0.0)
+        machine.handle(c.ChunkReady(number, 3), 0.0)
     machine.handle(c.ChunksEnded(), 0.0)
     assert machine.running == {1, 2, 3}
     assert machine.handle(c.Uploaded(3), 1.0) == [c.Release(3, confirmed=False)]
@@ -129,15 +129,25 @@ def test_chunks_that_other_processes_upload() -> None:
 def test_chunks_of_others_are_sent_again_for_other_fields() -> None:
     """When a job's fields do not fit a later chunk, the new job gets all chunks from the first."""
     machine = begun(uploads=2)
-    machine.handle(c.ChunkReady(1), 0.0)
-    machine.handle(c.ChunkReady(2), 0.0)
+    machine.handle(c.ChunkReady(1, 2), 0.0)
+    machine.handle(c.ChunkReady(2, 2), 0.0)
     machine.handle(c.Uploaded(1), 0.0)
     assert machine.handle(c.Refuted(), 0.0) == [c.StopUploads(), c.Cancel("j1")]
     assert machine.handle(c.Uploaded(2), 0.0) == []  # it may still report
     commands = machine.handle(c.JobCancelled("CANCELED"), 0.0)
     assert commands == [c.Record(State.CREATING), c.Restart(), c.Create()]
     machine.handle(c.Created("j2"), 0.0)
-    assert machine.handle(c.ChunkReady(1), 0.0)[0] == c.Send(1)
+    assert machine.handle(c.ChunkReady(1, 2), 0.0)[0] == c.Send(1)
+
+
+def test_uploads_open_once_the_order_does_not_matter() -> None:
+    """One at a time until a chunk comes with more; those that waited are sent then."""
+    machine = begun(uploads=1)
+    machine.handle(c.ChunkReady(1, 1), 0.0)
+    assert c.Send(2) not in machine.handle(c.ChunkReady(2, 1), 0.0)
+    assert machine.handle(c.Uploaded(1), 0.0)[-2:] == [c.Send(2), c.Next()]
+    assert machine.handle(c.ChunkReady(3, 3), 0.0) == [c.Send(3), c.Next()]
+    assert machine.running == {2, 3}
 
 
 def begun(*, uploads: int) -> DeliveryMachine:

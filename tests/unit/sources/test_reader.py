@@ -68,7 +68,7 @@ def test_a_frame_of_one_library_does_not_import_the_other() -> None:
         "frame = polars.DataFrame(texts | {'N': [1, 2], 'F': [0.5, 1]})\n"
         "for one in (frame, frame.lazy()):\n"
         "    prepared = prepare(one, 'T', PushOptions())\n"
-        "    prepared.check()\n"
+        "    prepared.begin()\n"
         "    [chunk.release() for chunk in prepared.chunks()]\n"
         "sys.exit('pandas' in sys.modules)\n"
     )

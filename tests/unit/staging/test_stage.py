@@ -28,12 +28,10 @@ from fsspec.registry import known_implementations
 import celonis_frames
 from celonis_frames import Celonis, exceptions
 from celonis_frames._concurrency import cancellation
-from celonis_frames._encoding.chunking import encode
 from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._push.options import PushOptions
 from celonis_frames._staging import lease
 from celonis_frames._staging.lease import StageLease
-from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._staging.stage import Stage
 
 CANARY = "SECRETPW"
@@ -224,18 +222,6 @@ def test_a_local_chunk_that_is_gone_keeps_the_stage(
         client.resume(str(tmp_path))
     away.rename(chunk)
     assert client.resume(str(tmp_path))[0].ok
-
-
-def test_a_temporary_chunk_that_is_gone_is_final() -> None:
-    """What waits only for this process cannot be resumed: the advice is another."""
-    store = ChunkSpool(MemoryBudget(0))
-    table = FRAME.to_arrow()
-    (chunk,) = encode(iter(table.to_batches()), table.schema)
-    stored = store.put(chunk)
-    assert b"".join(stored.blocks())[:4] == b"PAR1"
-    store.close()
-    with pytest.raises(exceptions.FrameError, match=r"temporary chunk.*Push the frame again"):
-        list(stored.blocks())
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), LibraryError("reset")])

@@ -149,6 +149,6 @@ def test_times_that_old_versions_of_arrow_write_wrongly(
     with pytest.raises(
         exceptions.ColumnTypeError, match=r"'A' has 2 times of day before 1970.*CSV"
     ):
-        prepare(early, "T", PushOptions()).check()
-    prepare(midnights, "T", PushOptions()).check()
-    prepare(early, "T", PushOptions.parse(upload={"file_type": "CSV"})).check()
+        prepare(early, "T", PushOptions()).begin()
+    prepare(midnights, "T", PushOptions()).begin()
+    prepare(early, "T", PushOptions.parse(upload={"file_type": "CSV"})).begin()

@@ -1,0 +1,138 @@
+"""The longest strings of text columns, read before all else or watched while rows are read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from celonis_frames._arrow import casts
+from celonis_frames._arrow.batching import longest_view
+from celonis_frames._schema.table_layout import ColumnPlan, TableLayout
+from celonis_frames._schema.text_length import MIN_TEXT_LENGTH, text_length
+
+ESTIMATE_FACTOR = 4
+"""How many times as long as the first strings, or as the shortest length of a column, a later one
+may be before the job is made again: two steps of `text_length`."""
+
+_Batches = Iterator[pa.RecordBatch]
+
+
+class TextWatch:
+    """The longest strings that were read so far, against the lengths declared to the server.
+
+    Several threads call `update`. `on_change` is called after the first rows, and once a string is
+    longer than its column was declared.
+    """
+
+    def __init__(self) -> None:
+        self.outgrown = False  # whether a string is longer than its column was declared
+        self.begun = False  # whether any rows were read
+        self.on_change: Callable[[], None] = lambda: None
+        self._longest: dict[str, int] = {}
+        self._declared: Mapping[str, int] = {}
+        self._lock = threading.Lock()
+
+    def update(self, longest: Iterable[tuple[str, int]]) -> None:
+        """Note the longest string of each column, in characters, after some rows."""
+        with self._lock:
+            for name, length in longest:
+                self._longest[name] = max(length, self._longest.get(name, 0))
+            changed = not self.begun or self._compare()
+            self.begun = True
+        if changed:
+            self.on_change()
+
+    def declare(self, lengths: Mapping[str, int]) -> None:
+        """Compare with these lengths from now on, and with what was read already."""
+        with self._lock:
+            self._declared, self.outgrown = lengths, False
+            self._compare()
+
+    def estimate(self) -> dict[str, int]:
+        """Lengths to declare after the first rows, with room for strings to come."""
+        with self._lock:
+            return {
+                name: text_length(ESTIMATE_FACTOR * max(length, MIN_TEXT_LENGTH))
+                for name, length in self._longest.items()
+            }
+
+    def _compare(self) -> bool:
+        before = self.outgrown
+        self.outgrown |= any(
+            self._longest.get(name, 0) > length for name, length in self._declared.items()
+        )
+        return self.outgrown and not before
+
+
+def texts_to_look_at(layout: TableLayout) -> list[ColumnPlan] | None:
+    """The columns whose text lengths only their rows show, and show without a conversion.
+
+    None if a column has to be converted for it: JSON, floats as text, bytes.
+    """
+    found = []
+    for column in layout.columns:
+        if column.conversion.column_type != "STRING":
+            continue
+        kind = casts.storage_type(column.arrow_type)
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        if _is_text(kind) and not isinstance(column.arrow_type, pa.BaseExtensionType):
+            found.append(column)
+        elif not _is_short(column.arrow_type):
+            return None
+    return found
+
+
+def longest_texts(batches: _Batches, limits: Mapping[str, int]) -> dict[str, int]:
+    """An upper bound of the characters of each text column, all of which have a limit.
+
+    It is exact where it exceeds the shortest length of a column, or its limit: bytes bound
+    characters, so these are only counted if there are more bytes.
+    """
+    found = dict.fromkeys(limits, 0)
+    for batch in batches:
+        for name, array in zip(batch.schema.names, batch.columns, strict=True):
+            enough = min(limits[name], max(found[name], MIN_TEXT_LENGTH))
+            found[name] = max(found[name], _longest(array, enough))
+    return found
+
+
+def _longest(array: Any, enough: int) -> int:
+    """Characters of the longest string, or its bytes if these are not more than `enough`."""
+    values = array
+    if pa.types.is_dictionary(array.type):
+        values = array.dictionary
+        if _longest_bytes(values) > enough:  # a value that no row uses must not count
+            values = values.take(pc.unique(array.indices).drop_null())
+    size = _longest_bytes(values)
+    if size <= enough:
+        return size
+    return pc.max(pc.utf8_length(casts.decoded(values))).as_py() or 0
+
+
+def _longest_bytes(values: Any) -> int:
+    if casts.is_view(values.type):
+        return longest_view(values)
+    return pc.max(pc.binary_length(values)).as_py() or 0
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _is_short(kind: pa.DataType) -> bool:
+    """Whether every value of a type has a text within the shortest length of a column."""
+    types = pa.types
+    if isinstance(kind, pa.BaseExtensionType):
+        return bool(kind.extension_name == "arrow.uuid")
+    if types.is_decimal(kind):
+        return bool(0 <= kind.scale <= kind.precision)
+    return bool(
+        types.is_integer(kind) or types.is_boolean(kind) or types.is_temporal(kind)
+        or types.is_null(kind)
+    )  # fmt: skip
