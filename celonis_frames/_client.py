@@ -76,17 +76,17 @@ class Celonis(Connection):
     ) -> PushStatus:
         """Pushes a frame into a table of a Celonis Data Pool and returns the job's status.
 
-        The frame is only read. All rows are checked before the first byte is sent: names, types,
-        keys, and the length of every string, which the table's columns then get. A push that fails
-        before the job is executed cancels the job and leaves the table untouched.
+        The frame is only read. Its rows are checked while they are sent: types, keys, and the
+        length of every string. The job is executed only once all rows were checked; a push that
+        fails before that cancels the job and leaves the table untouched.
 
         Args:
             frame: A pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, RecordBatch,
                 RecordBatchReader or Dataset, anything with ``__arrow_c_stream__``, an iterable of
                 these, or a path, URL, glob or folder of Parquet files, or several. Streams and
-                queries are never collected whole. The chunks of a frame that can be read only once
-                are kept until they are sent: in memory up to a bound, the others in a temporary
-                folder.
+                queries are never collected whole. Of frames that are read once, such as these, the
+                chunks are kept until the push ends: in memory up to a bound, the others in a
+                temporary file.
             pool: Data Pool: id, name, or a URL of it pasted from the browser.
             table: Name of the table, up to 128 UTF-8 bytes. Blanks at the ends of it and of the
                 columns' names are stripped, with a warning.
@@ -122,8 +122,8 @@ class Celonis(Connection):
                 A warning names each column whose hours are not those of UTC.
 
         The way:
-            staging: An fsspec URL. All chunks are written there before the first is sent, so that
-                the frame is read once, and `resume` can finish a push that a crash interrupted.
+            staging: An fsspec URL. All rows are checked and all chunks written there before the
+                first is sent, and `resume` can finish a push that a crash interrupted.
             storage_options: fsspec's options for the URLs of `frame` and `staging`, such as
                 ``{"key": …, "secret": …}`` for S3; values may be `Secret`. Local paths get none.
                 Those of one protocol can be nested under its name: ``{"sftp": {…}}``. They are
@@ -140,7 +140,8 @@ class Celonis(Connection):
                 is the connection's default.
 
         Returns:
-            The job's status, with its state, rows, chunks, bytes, logs, warnings and timings.
+            The job's status, with its state, rows, chunks, bytes, logs, warnings, timings and
+            restarts.
 
         Raises:
             ConfigError: No connection, or an option that makes no sense. Nothing was sent.

@@ -3,7 +3,8 @@
 How it works:
 
 * `UploadPool.send` puts a chunk into a queue, and starts a daemon thread, ``celonis-upload``,
-  unless there are enough. Each takes the next chunk, uploads it and puts one event into another queue.
+  unless there are enough. Each takes the next chunk, uploads it and puts one event into another
+  queue.
 * A thread repeats an upload as long as it is certain that the server did not receive it. It does
   not repeat one with an unknown outcome: the caller sends the chunk again, or does not.
 * A chunk that is acknowledged at the first try is released at once, so that the next one can be

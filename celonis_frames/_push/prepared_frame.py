@@ -282,10 +282,18 @@ class PreparedFrame:
 
     def _one_chunk(self, batches: _Batches, store: ChunkStore | None) -> _Batches | None:
         """Make the chunk of a small frame; else return all its batches."""
-        head, size = self._next(batches), self.options.upload.chunk_bytes
-        if small := not head or is_small(head[0], size):
-            head += self._next(batches)
-        if small and len(head) < 2:
+        size = self.options.upload.chunk_bytes
+
+        def first() -> list[pa.RecordBatch]:
+            head = list(islice(batches, 1))
+            return [*head, *islice(batches, 1)] if head and is_small(head[0], size) else head
+
+        self._check_reading()
+        if self.source.immutable or not self.source.replayable:
+            head = first()
+        else:  # a query may take long for its first rows, or hang
+            head = call_in_background(first, self._check_reading, name="celonis-read")
+        if not head or (len(head) < 2 and is_small(head[0], size)):
             rows = head[0] if head else None
             chunk = encode_small(
                 rows, self.layout, self._file_format(), self.measure,
@@ -295,15 +303,6 @@ class PreparedFrame:
                 self._kept = [chunk if store is None else store.put(chunk)]
                 return None
         return chain(head, batches)
-
-    def _next(self, batches: _Batches) -> list[pa.RecordBatch]:
-        """The next batch, if there is one. A query may take long for it, or hang."""
-        self._check_reading()
-        if self.source.immutable or not self.source.replayable:
-            return list(islice(batches, 1))
-        return call_in_background(
-            lambda: list(islice(batches, 1)), self._check_reading, name="celonis-read"
-        )
 
     def _look_at_lengths(self) -> dict[str, int]:
         """The length of each text column, by reading these columns only.

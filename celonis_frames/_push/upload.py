@@ -102,8 +102,7 @@ class Upload:
         chunk_bytes: Size of a finished chunk in bytes; None chooses by frame size, 8 to 32 MB (the
             first chunks are smaller, so that uploading starts early).
         workers: Parallel uploads. The default is 4; with `keys` it is 1 unless every key is known
-            to be unique before the first upload, because of rows with the same key the last one
-            uploaded wins.
+            to be unique, because of rows with the same key the last one uploaded wins.
         job_options: Further fields of the job by their API names, such as ``upsertStrategy``.
     """
 

@@ -1,4 +1,4 @@
-"""The layout of the table: names, keys, types and lengths, checked before any row is sent."""
+"""The layout of the table: names, keys, types and lengths, checked before any row is read."""
 
 from __future__ import annotations
 

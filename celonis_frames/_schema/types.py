@@ -92,7 +92,7 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
         "true, false or null; as INTEGER 1 and 0"),
     TypeRule(
         "string, large_string, string_view, arrow.uuid, arrow.json", _is_string, "STRING", (),
-        "UTF-8 string; its length is measured over all rows, up to 16,250 characters",
+        "UTF-8 string of up to 16,250 characters",
     ),
     TypeRule(
         "date32, date64", _is.is_date, "DATETIME", ("DATE", "STRING"),

@@ -38,7 +38,7 @@ KINDS: dict[str, Callable[[], Any]] = {
 def test_a_small_frame_needs_one_thread(
     kind: str, client: Celonis, own: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No thread reads or encodes it; one sends it. Its table is that of any other frame."""
+    """No thread encodes it; one sends it, and one waits for the first rows of a query."""
     started: list[str] = []
     start = threading.Thread.start
 
@@ -48,7 +48,8 @@ def test_a_small_frame_needs_one_thread(
 
     monkeypatch.setattr(threading.Thread, "start", noted)
     status = client.push(KINDS[kind](), "P", "T")
-    assert [name for name in started if name.startswith("celonis-")] == ["celonis-upload"]
+    expected = ["celonis-read"] * (kind == "lazy") + ["celonis-upload"]
+    assert [name for name in started if name.startswith("celonis-")] == expected
     repeat = 2 if kind == "frames" else 1
     assert (status.rows, status.chunks) == (3 * repeat, 1)
     assert own.table("P", "T").select(list(DATA)).to_pydict() == {
