@@ -616,9 +616,10 @@ def test_what_columns_that_are_not_decoded_hold_is_warned_of(tmp_path: Path) -> 
     """Times that analyses show as null are counted in files that are sent as they are."""
     path = _write(tmp_path / "a.parquet")
     prepared = prepare(path, "T", PushOptions())
-    prepared.check()
+    prepared.begin()
     assert prepared.passing
     assert prepared.passing.unchanged
+    assert len(list(prepared.chunks())) == 1
     (warning,) = prepared.warnings
     assert "'T': 1 date outside the years 1400 to 9999" in warning
 
@@ -628,7 +629,7 @@ def test_a_file_without_strings_and_keys_is_counted(tmp_path: Path) -> None:
     content = pa.table({"N": range(10_000), "F": [0.5] * 10_000})
     path = _write(tmp_path / "a.parquet", content, row_group_size=300)
     prepared = prepare(path, "T", PushOptions())
-    prepared.check()
+    prepared.begin()
     assert prepared.measure.rows == 10_000
     (chunk,) = prepared.chunks()
     assert b"".join(chunk.blocks()) == path.read_bytes()
