@@ -4,10 +4,11 @@
 to read the job's list of chunks. It has no thread, socket, clock or file: `shell` carries the
 commands out, and a simulation does the same in virtual time.
 
-`TABLE` has a row per transition; `guards` are its conditions, `actions` what it does. An event
-takes the first row of its state and type whose guard holds; then rows without an event are taken as
-long as the guard of one holds. What a later process needs is recorded (`Record`) before the step
-that depends on it; `resume` begins in `FINDING`.
+`TABLE` has a row per transition; `guards` are its conditions; `actions`, and `finding` for what an
+earlier process left, are what it does. An event takes the first row of its state and type whose
+guard holds; then rows without an event are taken as long as the guard of one holds. What a later
+process needs is recorded (`Record`) before the step that depends on it; `resume` begins in
+`FINDING`.
 
 The promises, and what they assume of the server:
 
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple
 
 from celonis_frames._jobs import actions as do
 from celonis_frames._jobs import commands as c
+from celonis_frames._jobs import finding as found
 from celonis_frames._jobs import guards as when
 from celonis_frames._jobs.actions import Action
 from celonis_frames._jobs.commands import ENDS, State
@@ -82,16 +84,16 @@ HAVE_A_JOB = (
 CANCEL_A_JOB = (S.REPLACING, S.FAILING, S.RETRACTING)
 TABLE: tuple[Row, ...] = (
     # What an earlier process left. `Start` is the first event of every delivery.
-    Row(S.FINDING, c.Start, None, do.find, S.FINDING),
-    Row(S.FINDING, c.Woke, None, do.find_again, S.FINDING),
-    Row(S.FINDING, c.Found, when.was_submitted, do.take_submitted, S.RECHECKING),
-    Row(S.FINDING, c.Found, when.was_deleted, do.report_gone, S.SWEEPING),
-    Row(S.FINDING, c.Found, when.match_was_submitted, do.take_match, S.RECHECKING),
-    Row(S.FINDING, c.Found, when.match_is_unclear, do.report_match, S.SWEEPING),
+    Row(S.FINDING, c.Start, None, found.find, S.FINDING),
+    Row(S.FINDING, c.Woke, None, found.find_again, S.FINDING),
+    Row(S.FINDING, c.Found, when.was_submitted, found.take_submitted, S.RECHECKING),
+    Row(S.FINDING, c.Found, when.was_deleted, found.report_gone, S.SWEEPING),
+    Row(S.FINDING, c.Found, when.match_was_submitted, found.take_match, S.RECHECKING),
+    Row(S.FINDING, c.Found, when.match_is_unclear, found.report_match, S.SWEEPING),
     Row(S.FINDING, c.Found, when.may_be_used, do.sleep, S.FINDING),
-    Row(S.FINDING, c.Found, when.was_filled, do.adopt, S.RECONCILING),
-    Row(S.FINDING, c.Found, when.was_submitting, do.replace_found, S.REPLACING),
-    Row(S.FINDING, c.Found, None, do.create_anew, S.CREATING),
+    Row(S.FINDING, c.Found, when.was_filled, found.adopt, S.RECONCILING),
+    Row(S.FINDING, c.Found, when.was_submitting, found.replace_found, S.REPLACING),
+    Row(S.FINDING, c.Found, None, found.create_anew, S.CREATING),
     # The job is created. Without jobs the first chunk is taken at once.
     Row(S.CREATING, c.Start, when.has_jobs, do.create, S.CREATING),
     Row(S.CREATING, c.Start, None, None, S.UPLOADING),

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from celonis_frames._jobs import actions, delivery_state, guards, machine
+from celonis_frames._jobs import actions, delivery_state, finding, guards, machine
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs import reconcile as pure
 from celonis_frames._jobs.commands import State
 from simulation import process as processes
 from simulation.process import Process
 
-_MODULES = (delivery_state, guards, actions)
+_MODULES = (delivery_state, guards, actions, finding)
 """Those that use the pure functions and the times."""
 _WORDING = frozenset({"_mismatch"})
 """Functions that only make messages."""
