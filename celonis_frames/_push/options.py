@@ -25,7 +25,7 @@ from celonis_frames._schema.conversion_options import (
     Nested,
 )
 from celonis_frames._schema.json_objects import object_encoder
-from celonis_frames._schema.names import Rename, parse_rename, stored_name
+from celonis_frames._schema.names import Rename, parse_rename
 from celonis_frames._schema.overrides import Column, parse_columns
 from celonis_frames._sources.source import ReadOptions
 from celonis_frames.exceptions import ConfigError, KeyColumnError
@@ -87,7 +87,7 @@ def _keys(name: str, value: Any) -> tuple[str, ...]:
 
 def _column(name: str, value: Any) -> str | None:
     instance("a column's name", str)(name, value)
-    return stored_name(value)  # type: ignore[no-any-return]  # as the table has it
+    return None if value is None else value.strip()  # as the table has it
 
 
 def _verify(name: str, value: Any) -> tuple[Verify, ...]:

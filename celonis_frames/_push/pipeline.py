@@ -353,7 +353,9 @@ def _chunks(frames: Sequence[PreparedFrame], check: Callable[[], None]) -> Itera
 
 def _logged_warnings(frames: Sequence[PreparedFrame]) -> tuple[str, ...]:
     """The warnings of all frames, once all rows were read."""
-    warnings = tuple(chain.from_iterable(prepared.warnings for prepared in frames))
-    for warning in warnings:
-        logger.warning("%s: %s", frames[0].table, warning)
+    warnings: tuple[str, ...] = ()
+    for prepared in frames:
+        warnings += prepared.warnings
+        for warning in prepared.warnings:
+            logger.warning("%s: %s", prepared.table, warning)
     return warnings

@@ -10,7 +10,7 @@ from celonis_frames._formatting import did_you_mean, listed
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._schema.conversion_options import ConversionOptions
-from celonis_frames._schema.names import check_name, stored_name, stripped_note
+from celonis_frames._schema.names import checked_name, stripped_note
 from celonis_frames._schema.table_layout import TableLayout, build_layout, key_columns
 from celonis_frames._sources.reader import read
 from celonis_frames._sources.source import Source
@@ -38,7 +38,7 @@ def prepare(
         FrameError: The frame cannot be sent.
         ConfigError: An option does not fit the frame.
     """
-    check_name(table, "The table")
+    stored = checked_name(table, "The table")
     if deleted:
         source, conversion = _read_keys(frame, options)
     else:
@@ -55,9 +55,7 @@ def prepare(
     sent = source.schema.names
     by_column = (note for name, note in source.column_notes.items() if name in sent)
     warnings = (*source.notes, *by_column, *stripped_note("table", [table]), *shape.notes)
-    prepared = PreparedFrame(
-        stored_name(table), source, shape, measure, options, deleted, warnings, spare
-    )
+    prepared = PreparedFrame(stored, source, shape, measure, options, deleted, warnings, spare)
     if source.files is not None:
         prepared.passing = PassthroughFiles(
             source.files, shape, compression=options.codec,

@@ -20,15 +20,19 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f]")
 Rename = Mapping[str, str] | Literal["snake", "upper_snake"]
 
 
-def check_name(name: str, what: str) -> None:
-    """Reject a name that Celonis cannot store, blanks at its ends apart; `what` starts the message.
+def checked_name(name: Any, what: str) -> str:
+    """The name of a table or column as Celonis stores it: without blanks at its ends.
+
+    Args:
+        name: The name given.
+        what: Starts the message of an error.
 
     Raises:
         ColumnNameError: Empty, longer than 128 UTF-8 bytes, or with control characters.
     """
     if not isinstance(name, str) or not name.strip():
         raise ColumnNameError(f"{what} has an empty name ({shown(name)}): give it one.")
-    stored = stored_name(name)
+    stored = name.strip()
     if _CONTROLS.search(stored):
         raise ColumnNameError(f"{what} {name!r} has control characters in its name: rename it.")
     try:
@@ -43,6 +47,7 @@ def check_name(name: str, what: str) -> None:
             f"{MAX_NAME_BYTES}: shorten it.",
             column=name,
         )
+    return stored
 
 
 def parse_rename(name: str, rename: Rename | None) -> Rename | None:
@@ -56,11 +61,6 @@ def parse_rename(name: str, rename: Rename | None) -> Rename | None:
             f'{name}={shown(rename)} is unknown: use a mapping, "snake" or "upper_snake".'
         )
     return rename
-
-
-def stored_name(name: Any) -> Any:
-    """The name of a table or column as it is stored: without blanks at its ends."""
-    return name.strip() if isinstance(name, str) else name  # `check_name` rejects others
 
 
 def name_key(name: str) -> str:
@@ -93,7 +93,7 @@ def check_tables_differ(tables: Iterable[Any]) -> None:
     for table in tables:
         if not isinstance(table, str):
             continue  # the error of its push
-        key = name_key(stored_name(table))
+        key = name_key(table.strip())
         if seen.setdefault(key, table) != table:
             raise ConfigError(
                 f"{seen[key]!r} and {table!r} are one table for Celonis, which ignores "
@@ -104,7 +104,7 @@ def check_tables_differ(tables: Iterable[Any]) -> None:
 
 def stripped_note(what: str, names: Iterable[str]) -> tuple[str, ...]:
     """A warning that some of these names of tables or columns are stored without their blanks."""
-    given = ", ".join(repr(name) for name in names if name != stored_name(name))
+    given = ", ".join(repr(name) for name in names if name != name.strip())
     return (f"Blanks at the ends of {what} names are stripped: {given}.",) if given else ()
 
 
@@ -138,8 +138,7 @@ def column_names(new: list[str]) -> list[str]:
     seen: dict[str, str] = {}
     stored = []
     for given in new:
-        check_name(given, "A column")
-        name = stored_name(given)
+        name = checked_name(given, "A column")
         key = name_key(name)
         if key == name_key(CHANGE_DATE):
             raise ColumnNameError(
