@@ -131,7 +131,8 @@ def test_the_end_of_the_fixture_costs_less_than_a_test(tmp_path: Path) -> None:
         "def test_push(local_celonis, number):\n"
         "    celonis_frames.push(pyarrow.table({'A': [1]}), 'P', 'T', progress=False)\n"
     )
-    call = [sys.executable, "-m", "pytest", "--durations=0", "-vv", "-p", "no:cacheprovider", "."]
+    plugins = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")
+    call = [sys.executable, "-m", "pytest", "--durations=0", "-vv", *plugins, "."]
     done = subprocess.run(
         call, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
     )

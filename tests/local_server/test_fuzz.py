@@ -30,7 +30,7 @@ from schemathesis.specs.openapi import checks
 from celonis_frames import local
 from celonis_frames.local._web.app import ENDPOINTS
 
-EXAMPLES = int(os.environ.get("CELONIS_FRAMES_FUZZ", "6"))
+EXAMPLES = int(os.environ.get("CELONIS_FRAMES_FUZZ", "4"))
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,

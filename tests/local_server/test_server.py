@@ -432,7 +432,7 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_upserts_and_deletes_apply_in_order(celonis: Any, steps: list[Any]) -> None:
     """Any sequence of chunks in a job does what a dictionary would do."""
@@ -460,7 +460,7 @@ _KEY = st.none() | st.sampled_from(["a", "ab", "abc", "ü"])
 _ROW = st.tuples(_KEY, st.none() | st.integers(0, 2), st.none() | st.integers(0, 3))
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     before=st.lists(_ROW, max_size=4),
     chunks=st.lists(st.lists(_ROW, min_size=1, max_size=6), min_size=1, max_size=3),
