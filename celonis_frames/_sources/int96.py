@@ -2,13 +2,14 @@
 
 INT96 holds nanoseconds of any year, and 64 bits do not: as nanoseconds Arrow reads the year 9999 as
 1816, as microseconds it cuts the last three digits. Arrow up to version 22 also wrote times before
-1970 with a negative part of a day, which are right as nanoseconds and 584 years late as
-microseconds. Footers say none of this, so the INT96 columns, and no others, are read once in both
-units before the rows are read.
+1970 with a negative part of a day, which are right as nanoseconds, if these hold them, and 584
+years late as microseconds. Footers say none of this, so the INT96 columns, and no others, are read
+once in both units before the rows are read.
 """
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -96,11 +97,13 @@ def find_times(
             if not names:
                 continue
             arrow = str(opened[0].metadata.created_by).startswith("parquet-cpp")
+            exact = _columns_without_nanoseconds(opened[0].metadata)
             both = [part.iter_batches(batch_size=batch_rows, columns=names) for part in opened]
             for coarse, fine in zip(*both, strict=True):
                 for name, *pair in zip(coarse.schema.names, coarse, fine, strict=True):
                     for micros, nanos in zip(*map(_timestamps, pair), strict=True):
-                        _compare(times, name, micros, nanos, str(file) if arrow else None)
+                        by_arrow = str(file) if arrow else None
+                        _compare(times, name, micros, nanos, by_arrow, exact=name in exact)
     return times
 
 
@@ -108,6 +111,15 @@ def int96_paths(metadata: Any) -> list[str]:
     """The INT96 columns of a file, as Parquet names them."""
     columns = map(metadata.schema.column, range(metadata.num_columns))
     return [column.path for column in columns if column.physical_type == "INT96"]
+
+
+def _columns_without_nanoseconds(metadata: Any) -> set[str]:
+    """Columns whose times had none, by the schema that Arrow stores in its files."""
+    stored = (metadata.metadata or {}).get(b"ARROW:schema")
+    if stored is None:
+        return set()
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored)))
+    return {field.name for field in schema if "timestamp[ns" not in str(field.type)}
 
 
 def _timestamps(array: Any) -> list[Any]:
@@ -124,8 +136,13 @@ def _timestamps(array: Any) -> list[Any]:
     return []
 
 
-def _compare(times: Int96Times, name: str, micros: Any, nanos: Any, arrow_file: str | None) -> None:
-    """Add to `times` how the same values differ by unit; `arrow_file` if Arrow wrote their file."""
+def _compare(
+    times: Int96Times, name: str, micros: Any, nanos: Any, arrow_file: str | None, *, exact: bool
+) -> None:
+    """Add to `times` how the same values differ by unit.
+
+    `arrow_file` is their file if Arrow wrote it, `exact` whether microseconds held them exactly.
+    """
     if (micros.type.unit, nanos.type.unit) != ("us", "ns"):
         return  # no INT96
     micros, nanos = micros.cast(pa.int64()), nanos.cast(pa.int64())
@@ -134,10 +151,12 @@ def _compare(times: Int96Times, name: str, micros: Any, nanos: Any, arrow_file: 
     early, late = pc.less_equal(micros, -_MAX_NS), pc.greater_equal(micros, _MAX_NS)
     far = pc.or_(early, late)
     times.nanoseconds += Counter({name: pc.sum(fine).as_py() or 0})
-    if arrow_file is not None and pc.any(pc.and_(far, fine)).as_py():
-        # Arrow has no far times with nanoseconds: what looks like one is a negative part of a day.
+    # Arrow has no far times with nanoseconds: what looks like one is a negative part of a day.
+    odd = fine if exact else pc.and_(far, fine)
+    if arrow_file is not None and pc.any(odd).as_py():
         times.negative[name] = arrow_file
         times.negative_files.add(arrow_file)
-        far = pc.and_not(far, pc.and_(late, fine))
+        # Those that look late lie in the years 1677 to 1969, all others before.
+        far = pc.and_not(pc.or_(far, odd), pc.and_(late, odd))
     if pc.any(far).as_py():
         times.far.add(name)

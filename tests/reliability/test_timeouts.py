@@ -187,16 +187,18 @@ def test_a_frame_without_rows_does_not_hold_push_many(
         yield FRAME
         released.wait(60)
 
-    frames = {f"{table}_hangs": hanging(), table: FRAME}
-    error = _error(
-        lambda seconds: client.push_many(frames, "P", timeout=seconds), lambda _: True, more=5.0
-    )
+    def call(seconds: float) -> None:
+        client.push_many({f"{table}_hangs": hanging(), table: FRAME}, "P", timeout=seconds)
+
+    try:
+        error = _error(call, lambda error: "not finished within" in str(error), more=5.0)
+    finally:
+        released.set()
+        for thread in threading.enumerate():
+            if thread.name == "celonis-push":
+                thread.join(10)
     assert "not finished within" in str(error)
     assert f"{table}_hangs" in str(error)
-    released.set()
-    for thread in threading.enumerate():
-        if thread.name == "celonis-push":
-            thread.join(10)
     assert {job["targetName"] for job in own.jobs} == {table}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,35 @@ def test_times_of_old_versions_are_read_as_nanoseconds_only() -> None:
     times.far.add("B")
     with pytest.raises(exceptions.ColumnTypeError, match=r"'A' of a.parquet.*'B' has times"):
         times.notes("us")
+
+
+def _write_as_arrow_22(path: Path, moments: list[dt.datetime]) -> None:
+    """Write a file in which the times of day before 1970 are negative parts of the next day."""
+    table = pa.table({"A": pa.array(moments, pa.timestamp("us"))})
+    pq.write_table(
+        table, path, use_deprecated_int96_timestamps=True, compression="none", use_dictionary=False
+    )
+    content = path.read_bytes()
+    for moment in moments:
+        days, rest = divmod(moment - dt.datetime(1970, 1, 1), dt.timedelta(1))
+        nanos, day = rest // dt.timedelta(microseconds=1) * 1_000, days + 2_440_588
+        if days < 0 and nanos:
+            old = struct.pack("<qi", nanos - 86_400_000_000_000, day + 1)
+            content = content.replace(struct.pack("<qi", nanos, day), old)
+    path.write_bytes(content)
+
+
+def test_negative_parts_of_a_day_are_read_or_rejected(tmp_path: Path) -> None:
+    """Nanoseconds hold those from 1677 on; others look like times 584 years later."""
+    path = tmp_path / "a.parquet"
+    near = [dt.datetime(1960, 1, 2, 12), dt.datetime(2024, 2, 29)]
+    _write_as_arrow_22(path, near)
+    assert _read(path) == _read(ds.dataset(path)) == {"A": near}
+    for early in (dt.datetime(1500, 1, 1, 12), dt.datetime(900, 1, 1, 12)):
+        _write_as_arrow_22(path, [early, *near])
+        for frame in (path, ds.dataset(path)):
+            with pytest.raises(exceptions.ColumnTypeError, match=r"'A' of .*a\.parquet has times"):
+                read(frame)
 
 
 def test_other_datasets_are_not_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
