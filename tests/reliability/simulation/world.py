@@ -78,6 +78,7 @@ class World:
     """The clock, the events to come, and the random choices of one schedule."""
 
     def __init__(self, seed: int, kind: str, limits: Limits) -> None:
+        self.seed = seed
         self.random = random.Random(seed).random  # noqa: S311
         self.limits = limits
         self.now = self.ended = 0.0
