@@ -220,7 +220,7 @@ def test_a_second_signal_at_any_step_raises_there(busy: Any) -> None:
     program = (
         "import logging; logging.disable()\n"
         "frame, gaps = frame.head(2_000), (1, 5, 20, 60, 150)\n"
-        "for number in range(1, 1_500, 17):\n"
+        "for number in range(1, 1_500, 23):\n"
         "    begin = time.monotonic()\n"
         "    text = signalled_at(number, number + gaps[number % 5])[1]\n"
         "    print(number, round(time.monotonic() - begin, 1), text, flush=True)\n"

@@ -158,10 +158,10 @@ def test_the_search_for_secrets_is_linear(secret: str) -> None:
     hostile = ["\\", "%25", "%5c", "&amp;", "a", "-", secret, secret[:-1], secret[1:],
                '{"id":"x","status":"DONE"},']  # fmt: skip
     for piece in hostile:
-        content = (piece * (1_000_000 // len(piece) + 1)).encode()
+        content = (piece * (400_000 // len(piece) + 1)).encode()
         begin = time.process_time()
         redact(content, [secret])
-        assert time.process_time() - begin < 2, piece
+        assert time.process_time() - begin < 1, piece
 
 
 FOREIGN = [None, 7, "x", [], {}, {"id": None}, {"id": 7}, {"id": ""}, {"id": "a\nb"}, {"name": 5},
@@ -194,7 +194,7 @@ def test_a_long_list_of_jobs_is_never_held_whole() -> None:
     """Of each job only the fields remain that are used, not the columns of its table."""
     columns = [{"columnName": f"C{i}", "columnType": "STRING", "fieldLength": 80} for i in range(9)]
     job = {"id": "j", "status": "DONE", "tableSchema": {"columns": columns}, "logs": []}
-    content = json.dumps([{**job, "id": f"j-{number}"} for number in range(20_000)]).encode()
+    content = json.dumps([{**job, "id": f"j-{number}"} for number in range(5_000)]).encode()
     tracemalloc.start()
     entries = models.Entries(READERS["job"])
     reader = ItemReader(functools.partial(entries.add, _response(b"")))
@@ -204,7 +204,7 @@ def test_a_long_list_of_jobs_is_never_held_whole() -> None:
     finally:
         tracemalloc.stop()
     found = entries.found
-    assert [found[0].id, found[-1].id, len(found)] == ["j-0", "j-19999", 20_000]
+    assert [found[0].id, found[-1].id, len(found)] == ["j-0", "j-4999", 5_000]
     assert peak < 3 * len(content)
 
 
