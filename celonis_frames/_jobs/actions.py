@@ -153,7 +153,7 @@ def settle(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
     m.acknowledged += len(stored)
     m.waiting.extendleft(sorted(m.unknown.keys() - stored, reverse=True))
     released = sorted(m.examples.keys() | stored)
-    if m.adopted and not e.checksums:
+    if m.adopted and not e.checksums and not m.once_unknown:
         # An empty job in which nothing can be stored any more is as good as a new one.
         m.doubted = False
     m.unknown, m.examples, m.examine = {}, {}, False
@@ -218,7 +218,9 @@ def wait_for_lag(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
 
 def reserve(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Wait for the quota."""
-    m.counted_at, m.reserved, m.rejection, m.may_run = m.now, False, None, False
+    m.reserved, m.rejection, m.may_run = False, None, False
+    if isinstance(e, c.Listed):
+        m.counted_at = m.now
     return (c.Reserve(),)
 
 

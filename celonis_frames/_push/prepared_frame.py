@@ -30,12 +30,12 @@ from celonis_frames._push.failing_rows import locate_errors
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.reading import Facts, Reading, choose_reading
 from celonis_frames._schema.table_layout import TableLayout
-from celonis_frames._schema.text_length import text_length
+from celonis_frames._schema.text_length import MIN_TEXT_LENGTH, text_length
 from celonis_frames._sources.local_times import repeated_notes
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._validation.parallel import validate_parallel
-from celonis_frames._validation.text_lengths import TextWatch, longest_texts, texts_to_look_at
+from celonis_frames._validation.text_lengths import TextWatch, texts_to_look_at
 from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
@@ -98,7 +98,7 @@ class PreparedFrame:
                 Facts(
                     one_chunk=self._kept is not None,
                     stored_first=store is not None,
-                    cheap_lengths=self.source.columns is not None
+                    cheap_lengths=self.source.longest_texts is not None
                     and texts_to_look_at(self.layout) is not None,
                     ordered=self.options.ordered,
                 )
@@ -310,12 +310,13 @@ class PreparedFrame:
         Raises:
             FrameError: A string is too long; or another error, if one is found on the way.
         """
-        columns, read = texts_to_look_at(self.layout), self.source.columns
+        columns, look = texts_to_look_at(self.layout), self.source.longest_texts
         assert columns is not None  # noqa: S101  # the choice of reading
-        assert read is not None  # noqa: S101
+        assert look is not None  # noqa: S101
         names = {column.source: column.name for column in columns}
         limits = {c.source: self._limit(c.name, self.measure.limit(c)) for c in columns}
-        found = longest_texts(self._while_read(read(list(names))), limits) if names else {}
+        enough = {name: min(limit, MIN_TEXT_LENGTH) for name, limit in limits.items()}
+        found = look(enough) if names else {}
         if any(found[name] > limit for name, limit in limits.items()):
             measure, self.measure = self.measure, self.measure.restarted()
             self._measure_rest()  # counts the strings that are too long

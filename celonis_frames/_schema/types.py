@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from celonis_frames._arrow import casts
 from celonis_frames._arrow.casts import storage_type
-from celonis_frames._arrow.extension_types import NestedObjects, WideInteger, views_fit
+from celonis_frames._arrow.extension_types import NestedObjects, WideInteger
 from celonis_frames._arrow.time_text import (
     date_text,
     time_text,
@@ -169,7 +169,7 @@ def conversion_to(
         if _is.is_dictionary(kind) and _is_string(kind.value_type):
             encoded = pa.dictionary(pa.int32(), pa.large_string())
             return Conversion("STRING", encoded, _to_dictionary)
-        if not options.csv and (_is.is_string(kind) or (_is.is_string_view(kind) and views_fit())):
+        if _is.is_string(kind) and not options.csv:
             return Conversion("STRING", kind, _unchanged)
         return Conversion("STRING", pa.large_string(), _decoding(kind, _to_string(plain, options)))
     if column_type == "TIME":

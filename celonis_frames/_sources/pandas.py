@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from celonis_frames._arrow.batching import (
 )
 from celonis_frames._arrow.casts import ConversionError
 from celonis_frames._arrow.extension_types import NestedObjects
+from celonis_frames._arrow.text_sizes import longest_texts
 from celonis_frames._sources.foreign_errors import translate_errors
 from celonis_frames._sources.local_times import objects_without_zone
 from celonis_frames._sources.pandas_objects import (
@@ -139,16 +140,19 @@ def read_pandas(frame: Any, options: ReadOptions) -> Source:
                 )
                 start = stop
 
-    def some_columns(names: list[str]) -> Iterator[pa.RecordBatch]:
-        chosen = [column for column in columns if column.name in names]
+    def some_columns(names: Iterable[str]) -> Iterator[pa.RecordBatch]:
+        chosen = {column.name: column for column in columns if column.name in names}
         for start in range(0, rows, BATCH_ROWS):
             stop = min(start + BATCH_ROWS, rows)
-            arrays = [column.slice(start, stop) for column in chosen]
-            yield pa.RecordBatch.from_arrays(arrays, [column.name for column in chosen])
+            arrays = [column.slice(start, stop) for column in chosen.values()]
+            yield pa.RecordBatch.from_arrays(arrays, list(chosen))
+
+    def longest(enough: Mapping[str, int]) -> Mapping[str, int]:
+        return longest_texts(some_columns(enough), enough)
 
     return Source(
         kind, schema, rows, True, True, batches, notes, column_notes,
-        expensive=bool(expensive), columns=None if expensive else some_columns,
+        expensive=bool(expensive), longest_texts=None if expensive else longest,
     )  # fmt: skip
 
 

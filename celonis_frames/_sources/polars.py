@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from celonis_frames._arrow.batching import (
     wide_target,
 )
 from celonis_frames._arrow.extension_types import WideInteger, views_fit
+from celonis_frames._arrow.text_sizes import longest_texts
 from celonis_frames._sources.alignment import match_batches
 from celonis_frames._sources.foreign_errors import translate_errors
 from celonis_frames._sources.source import ReadOptions, Source
@@ -43,14 +45,26 @@ def read_polars(frame: Any, options: ReadOptions) -> Source:
                 for piece in _split(part, target):
                     yield from _to_arrow(piece).to_batches()
 
-    def columns(names: list[str]) -> Iterator[pa.RecordBatch]:
-        with translate_errors(kind):
-            for part in _select(frame, names).iter_slices(BATCH_ROWS):
-                yield from _to_arrow(part).to_batches()
-
     return Source(
-        kind, exported.schema, height, True, True, batches, sized=True, columns=columns
+        kind, exported.schema, height, True, True, batches, sized=True,
+        longest_texts=partial(_longest_texts, frame),
     )  # fmt: skip
+
+
+def _longest_texts(frame: Any, enough: Mapping[str, int]) -> Mapping[str, int]:
+    """As `longest_texts`, by polars' own functions, which use all cores."""
+    pl = sys.modules["polars"]
+    found: dict[str, int] = {}
+    categories = [name for name in enough if frame.schema[name] != pl.String]
+    for part in _select(frame, categories).iter_slices(BATCH_ROWS) if categories else ():
+        for name, length in longest_texts(iter(_to_arrow(part).to_batches()), enough).items():
+            found[name] = max(length, found.get(name, 0))
+    texts = _select(frame, [name for name in enough if name not in categories])
+    found |= texts.select(pl.all().str.len_bytes().max()).row(0, named=True) if texts.width else {}
+    long = [name for name in texts.columns if (found[name] or 0) > enough[name]]
+    if long:
+        found |= _select(frame, long).select(pl.all().str.len_chars().max()).row(0, named=True)
+    return {name: found.get(name) or 0 for name in enough}
 
 
 def _select(frame: Any, names: Sequence[str]) -> Any:

@@ -22,6 +22,7 @@ from celonis_frames._arrow.batching import (
     rows_per_batch,
     target_batch_bytes,
 )
+from celonis_frames._arrow.text_sizes import longest_texts
 from celonis_frames._formatting import type_name, with_article
 from celonis_frames._sources.alignment import match_batches
 from celonis_frames._sources.dataset import read_dataset
@@ -163,7 +164,9 @@ def _read_table(table: pa.Table) -> Source:
     return Source(
         "pyarrow Table", table.schema, table.num_rows, True, True,
         lambda: iter(table.to_batches(max_chunksize=rows)),
-        columns=lambda names: iter(table.select(names).to_batches(max_chunksize=BATCH_ROWS)),
+        longest_texts=lambda enough: longest_texts(
+            iter(table.select(list(enough)).to_batches(max_chunksize=BATCH_ROWS)), enough
+        ),
     )  # fmt: skip
 
 
@@ -215,7 +218,7 @@ def _read_files(paths: Sequence[Any], options: ReadOptions) -> Source:
     rows = sum(file.rows for file in found.files)
     return Source(
         "Parquet files", found.schema, rows, True, False, found.batches, found.notes, files=found,
-        columns=lambda names: found.batches(names=names),
+        longest_texts=lambda enough: longest_texts(found.batches(names=list(enough)), enough),
     )  # fmt: skip
 
 

@@ -52,6 +52,6 @@ class Source:
     repeated_hours: Callable[[], Counter[str]] = Counter
     expensive: bool = False  # reading takes much time: a second one should be avoided
     files: ParquetFiles | None = None  # that the rows come from
-    # The rows with some columns only; None if that is not much cheaper than all of them.
-    columns: Callable[[list[str]], Iterator[pa.RecordBatch]] | None = None
+    # As `longest_texts` of `_arrow.text_sizes`; None if it costs as much as reading the rows.
+    longest_texts: Callable[[Mapping[str, int]], Mapping[str, int]] | None = None
     sized: bool = False  # the batches have a useful size already

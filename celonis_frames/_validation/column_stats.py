@@ -46,8 +46,6 @@ class ColumnStats:
 
     def add_strings(self, array: Any, limit: int) -> None:
         """Add strings, plain or in a dictionary; `limit` is the largest length allowed."""
-        if pa.types.is_string_view(array.type):
-            array = casts.decoded(array)
         values = array
         if pa.types.is_dictionary(array.type):
             values = array.dictionary

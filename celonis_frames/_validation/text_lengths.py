@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from celonis_frames._arrow import casts
-from celonis_frames._arrow.batching import longest_view
 from celonis_frames._schema.table_layout import ColumnPlan, TableLayout
 from celonis_frames._schema.text_length import MIN_TEXT_LENGTH, text_length
 
 ESTIMATE_FACTOR = 4
 """How many times as long as the first strings, or as the shortest length of a column, a later one
 may be before the job is made again: two steps of `text_length`."""
-
-_Batches = Iterator[pa.RecordBatch]
 
 
 class TextWatch:
@@ -85,39 +80,6 @@ def texts_to_look_at(layout: TableLayout) -> list[ColumnPlan] | None:
         elif not _is_short(column.arrow_type):
             return None
     return found
-
-
-def longest_texts(batches: _Batches, limits: Mapping[str, int]) -> dict[str, int]:
-    """An upper bound of the characters of each text column, all of which have a limit.
-
-    It is exact where it exceeds the shortest length of a column, or its limit: bytes bound
-    characters, so these are only counted if there are more bytes.
-    """
-    found = dict.fromkeys(limits, 0)
-    for batch in batches:
-        for name, array in zip(batch.schema.names, batch.columns, strict=True):
-            enough = min(limits[name], max(found[name], MIN_TEXT_LENGTH))
-            found[name] = max(found[name], _longest(array, enough))
-    return found
-
-
-def _longest(array: Any, enough: int) -> int:
-    """Characters of the longest string, or its bytes if these are not more than `enough`."""
-    values = array
-    if pa.types.is_dictionary(array.type):
-        values = array.dictionary
-        if _longest_bytes(values) > enough:  # a value that no row uses must not count
-            values = values.take(pc.unique(array.indices).drop_null())
-    size = _longest_bytes(values)
-    if size <= enough:
-        return size
-    return pc.max(pc.utf8_length(casts.decoded(values))).as_py() or 0
-
-
-def _longest_bytes(values: Any) -> int:
-    if casts.is_view(values.type):
-        return longest_view(values)
-    return pc.max(pc.binary_length(values)).as_py() or 0
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -148,7 +148,30 @@ def failures_while_cancelling() -> None:
     _expect(machine.state is State.FAILED and machine.taken_over)
 
 
+def count_grows_old() -> None:
+    """A count is as old as the list, however often the submission was refused since."""
+    machine = machines.DeliveryMachine(uploads=1)
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1, 1), c.ChunksEnded())
+    _feed(machine, 1.0, c.Uploaded(1), c.Listed(("d1",)))
+    for now in (1.4, 1.8):
+        _feed(machine, now, c.SlotReserved(), c.NotSubmitted())
+    _feed(machine, 2.2, c.SlotReserved())
+    _expect(machine.state is State.COUNTING)
+
+
+def doubt_of_its_own_stays() -> None:
+    """A `resume` goes on with an empty job; what it then loses itself may still be stored."""
+    machine = machines.DeliveryMachine(uploads=1, recorded=Recorded(State.UPLOADING, "j1", ("j1",)))
+    found = c.Found(c.FoundJob("j1", "NEW"), (), DIGESTS[:1])
+    _feed(machine, 0.0, c.Start(), found)
+    _feed(machine, 15.0, c.Woke(), found, *(c.Listed(()) for _ in range(3)))
+    _expect(not machine.doubted and machine.running == {1})
+    _feed(machine, 16.0, c.UploadUnknown(1, DIGESTS[0]), *(c.Listed(()) for _ in range(3)))
+    _expect(machine.doubted and machine.running == {1})
+
+
 SCRIPTS = (
+    count_grows_old, doubt_of_its_own_stays,
     known_kinds, kind_is_found_out, several_in_doubt, executed_without_its_chunks,
     failures_while_cancelling,
     counted, chunk_of_others, executed_by_others, acknowledged_is_missing, submitted_in_doubt,

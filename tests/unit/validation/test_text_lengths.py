@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames._arrow.extension_types import WideInteger
+from celonis_frames._arrow.text_sizes import longest_texts
 from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.overrides import parse_columns
 from celonis_frames._schema.table_layout import build_layout
 from celonis_frames._schema.text_length import text_length
-from celonis_frames._validation.text_lengths import TextWatch, longest_texts, texts_to_look_at
+from celonis_frames._sources.reader import read
+from celonis_frames._validation.text_lengths import TextWatch, texts_to_look_at
 
 TEXTS = st.lists(st.none() | st.text(max_size=200), min_size=1, max_size=40)
 
@@ -43,10 +45,26 @@ def test_the_bound_is_exact_where_it_matters(
     array = FORMS[form](values).slice(min(cut, len(values) - 1))
     longest = max((len(text) for text in array.to_pylist() if text is not None), default=0)
     batches = iter([pa.RecordBatch.from_arrays([array], ["A"])] * 2)
-    bound = longest_texts(batches, {"A": limit})["A"]
+    bound = longest_texts(batches, {"A": min(limit, 80)})["A"]
     assert bound >= longest
     assert text_length(bound) == text_length(longest)
     assert (bound > limit) == (longest > limit)
+
+
+@given(values=TEXTS, limit=st.integers(1, 300))
+@settings(deadline=None)
+def test_polars_own_bound_is_the_same(values: list[str | None], limit: int) -> None:
+    """Of strings and of categories, also in a column whose name is a pattern for polars."""
+    frame = pl.DataFrame(
+        {"^A.*$": values, "AB": values}, schema=dict.fromkeys(["^A.*$", "AB"], pl.String)
+    )
+    frame = frame.with_columns(pl.col("AB").cast(pl.Categorical))
+    longest = max((len(text) for text in values if text is not None), default=0)
+    look = read(frame).longest_texts
+    assert look is not None
+    for bound in look(dict.fromkeys(frame.columns, min(limit, 80))).values():
+        assert text_length(bound) == text_length(longest)
+        assert (bound > limit) == (longest > limit)
 
 
 def test_a_category_that_no_row_has_binds_nothing() -> None:
@@ -56,7 +74,7 @@ def test_a_category_that_no_row_has_binds_nothing() -> None:
     used = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int32()), values)
     for array, bound in ((unused, 1), (used, 1_000)):
         batches = iter([pa.RecordBatch.from_arrays([array], ["A"])])
-        assert longest_texts(batches, {"A": 16_250})["A"] == bound
+        assert longest_texts(batches, {"A": 80})["A"] == bound
 
 
 def test_bytes_of_nulls_bind_nothing() -> None:
@@ -64,7 +82,7 @@ def test_bytes_of_nulls_bind_nothing() -> None:
     full = pa.array(["x" * 500, "a"])
     nulls = pa.Array.from_buffers(pa.string(), 2, [pa.py_buffer(b"\x02"), *full.buffers()[1:]])
     batches = iter([pa.RecordBatch.from_arrays([nulls], ["A"])])
-    assert longest_texts(batches, {"A": 16_250}) == {"A": 1}
+    assert longest_texts(batches, {"A": 80}) == {"A": 1}
 
 
 @pytest.mark.parametrize(
