@@ -12,6 +12,7 @@ from pathlib import Path
 
 import celonis_frames
 from celonis_frames._jobs.machine import TABLE as TRANSITIONS
+from celonis_frames._push.reading import FRAMES, choose_reading
 from celonis_frames._schema.types import TYPE_TABLE
 from celonis_frames.local._assumptions import ASSUMPTIONS
 
@@ -61,6 +62,15 @@ def assumptions_table() -> str:
     return "\n".join(rows)
 
 
+def readings_table() -> str:
+    """How the kinds of frames are read, as Markdown."""
+    rows = ["| frame | how it is read | chunks are kept |", "|---|---|---|"]
+    for frame, facts in FRAMES:
+        choice = choose_reading(facts)
+        rows.append(f"| {frame} | {choice.reading.value} | {'yes' if choice.keeps else 'no'} |")
+    return "\n".join(rows)
+
+
 def transitions_table() -> str:
     """The transitions of a delivery as Markdown, by state."""
     rows = ["| in | event | if | then | next |", "|---|---|---|---|---|"]
@@ -101,6 +111,7 @@ PAGES = (
     ("local.md", "assumptions", assumptions_table),
     ("errors.md", "tree", error_tree),
     ("reliability.md", "transitions", transitions_table),
+    ("architecture.md", "readings", readings_table),
 )
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Changes:
         self._api, self._pool, self._table = api, pool, table
         self._options = options
         self._frames: list[PreparedFrame] = []
-        self._spool = ChunkSpool(MemoryBudget(options.memory // 2))
+        self._spool = ChunkSpool(MemoryBudget(options.spool_memory))
         self._status: PushStatus | None = None
         self._entered = self._open = False
 

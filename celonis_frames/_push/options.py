@@ -304,3 +304,13 @@ class PushOptions:
         """Bytes of chunks that may be in memory at a time: one for each upload, and one more."""
         workers = self.upload.workers or DEFAULT_WORKERS
         return (self.upload.chunk_bytes or DEFAULT_CHUNK_BYTES) * (workers + 1)
+
+    @property
+    def spool_memory(self) -> int:
+        """The share of `memory` for chunks that are kept; the others are on disk."""
+        return self.memory // 2
+
+    @property
+    def encoding_memory(self) -> int:
+        """The share of `memory` for chunks that are being written."""
+        return self.memory // 2

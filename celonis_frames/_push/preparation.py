@@ -51,7 +51,7 @@ def prepare(
     empty = options.mode == "REPLACE" and not deleted
     unique = options.deduplicate_by is None and not deleted
     measure = FrameValidator(shape, empty=empty, unique=unique, ordered=options.ordered)
-    spare = spare or MemoryBudget(options.memory // 2)
+    spare = spare or MemoryBudget(options.spool_memory)
     sent = source.schema.names
     by_column = (note for name, note in source.column_notes.items() if name in sent)
     warnings = (*source.notes, *by_column, *stripped_note("table", [table]), *shape.notes)

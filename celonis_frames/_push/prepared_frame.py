@@ -469,7 +469,7 @@ class PreparedFrame:
             self._file_format(),
             rows=rows,
             target_bytes=self.options.upload.chunk_bytes,
-            memory_limit=self.options.memory // 2,
+            memory_limit=self.options.encoding_memory,
             uploads=self.options.uploads(ordered=ordered),
             first_number=first,
             deleted=self.deleted,

@@ -46,3 +46,20 @@ def choose_reading(facts: Facts) -> Choice:
     if facts.cheap_lengths:
         return Choice(Reading.LENGTHS_FIRST, keeps=facts.ordered)
     return Choice(Reading.ONCE, keeps=True)
+
+
+FRAMES = (
+    ("a small one: up to 100,000 values and 1 MB", Facts(True, False, True, False)),
+    ("any with `staging=`, and those of `changes`", Facts(False, True, True, False)),
+    (
+        "pyarrow Table, polars DataFrame, pandas DataFrame without Python objects, Parquet files",
+        Facts(False, False, True, False),
+    ),
+    ("the same with keys", Facts(False, False, True, True)),
+    (
+        "LazyFrame, Dataset, stream, Python objects; with text that has to be converted for its "
+        "length (JSON, floats)",
+        Facts(False, False, False, False),
+    ),
+)
+"""The frames that the documentation tells apart; its table is made of them."""

@@ -86,7 +86,8 @@ class _Column:
             ) from error
 
     def _converted(self, start: int, stop: int) -> pa.Array:
-        array = self.prepare(self.series.iloc[start:stop])
+        whole = start == 0 and stop == len(self.series)
+        array = self.prepare(self.series if whole else self.series.iloc[start:stop])
         if not isinstance(array, pa.Array):
             array = pa.array(array, type=self.type, from_pandas=True)
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
@@ -167,9 +168,10 @@ def _named_series(
             "each, for example df.columns = ['_'.join(map(str, c)) for c in df.columns]."
         )
     levels, notes = _index_levels(frame, index)
+    columns = [values for _, values in frame.items()]  # a column by its place costs far more
     found: list[tuple[Any, Callable[[], Any]]] = [
         *levels,
-        *((label, functools.partial(_column, frame, place)) for place, label in enumerate(labels)),
+        *((label, functools.partial(columns.__getitem__, n)) for n, label in enumerate(labels)),
     ]
     if options.choose is not None:
         chosen = options.choose([name for name, _ in found if isinstance(name, str)])
@@ -217,10 +219,6 @@ def _level(index: Any, level: int) -> Any:
     return sys.modules["pandas"].Series(index.get_level_values(level))
 
 
-def _column(frame: Any, place: int) -> Any:
-    return frame.iloc[:, place]
-
-
 def _convert_series(name: str, series: Any, options: ReadOptions) -> _Column:
     """How a column is converted; whatever a library raises is translated."""
     try:
@@ -244,7 +242,7 @@ def _choose_conversion(name: str, series: Any, options: ReadOptions) -> _Column:
         dense = dtype.subtype
         if pandas.api.types.is_object_dtype(dense):
             return _choose_conversion(name, series.sparse.to_dense(), options)
-        kind = _arrow_type(name, series.iloc[:0].sparse.to_dense())
+        kind = _arrow_type(name, dense)
         return _Column(name, series, kind, lambda part: part.astype(dense))
     if isinstance(dtype, pandas.PeriodDtype | pandas.IntervalDtype):
         return _Column(name, series, pa.string(), lambda part: part.astype("string"))
@@ -252,7 +250,7 @@ def _choose_conversion(name: str, series: Any, options: ReadOptions) -> _Column:
         return _convert_category(name, series, options)
     if pandas.api.types.is_object_dtype(dtype):
         return _Column(name, series, *object_type(name, series, options.encode))
-    return _Column(name, series, _arrow_type(name, series.iloc[:0]), unchanged)
+    return _Column(name, series, _arrow_type(name, dtype), unchanged)
 
 
 def _convert_category(name: str, series: Any, options: ReadOptions) -> _Column:
@@ -279,15 +277,19 @@ def _convert_category(name: str, series: Any, options: ReadOptions) -> _Column:
     return _Column(name, series, prepare(series.iloc[:0]).type, prepare)
 
 
-def _arrow_type(name: str, empty: Any) -> pa.DataType:
+@functools.lru_cache(maxsize=256)
+def _arrow_type_of(dtype: Any) -> pa.DataType:
+    return pa.array(sys.modules["pandas"].Series([], dtype=dtype), from_pandas=True).type
+
+
+def _arrow_type(name: str, dtype: Any) -> pa.DataType:
     try:
-        if getattr(empty.dtype, "kind", "") in _UNSUPPORTED_KINDS:
+        if getattr(dtype, "kind", "") in _UNSUPPORTED_KINDS:
             raise TypeError
-        return pa.array(empty, from_pandas=True).type
+        return _arrow_type_of(dtype)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise ColumnTypeError(
-            f"Column {name!r} is {empty.dtype}, for which Arrow has no type: convert it in the "
-            "frame.",
+            f"Column {name!r} is {dtype}, for which Arrow has no type: convert it in the frame.",
             column=name,
         ) from error
 

@@ -10,7 +10,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,8 +62,8 @@ class Bare:
         made = self._call("POST", "", json.dumps(job).encode(), "application/json")
         return str(json.loads(made)["id"])
 
-    def upload(self, job_id: str, files: Sequence[memoryview]) -> None:
-        """Send files into a job, several at a time."""
+    def upload(self, job_id: str, files: Iterable[memoryview]) -> None:
+        """Send files into a job, several at a time, each as soon as there is one."""
         list(self._pool.map(lambda file: self._send(job_id, file), files))
 
     def chunks(self, job_id: str) -> int:

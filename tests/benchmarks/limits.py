@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from typing import Any
 
 import pandas as pd
@@ -31,15 +31,20 @@ _AHEAD = 2 * _CORES
 
 def encode(frame: Any, kind: Kind) -> int:
     """Bytes of the frame as Parquet files in memory, of the types and the codec that are sent."""
-    size = 0
-    waiting: set[Future[int]] = set()
+    return sum(file.nbytes for file in encoded(frame, kind))
+
+
+def encoded(frame: Any, kind: Kind) -> Iterator[memoryview]:
+    """The frame as Parquet files in memory, each as soon as it is ready."""
+    waiting: set[Future[memoryview]] = set()
     with ThreadPoolExecutor(_CORES) as pool:
         for part in _slices(frame, kind):
             waiting.add(pool.submit(_convert_and_write, kind, part))
             if len(waiting) >= _AHEAD:  # a query is not to be read faster than it is written
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                size += sum(future.result() for future in done)
-        return size + sum(future.result() for future in waiting)
+                yield from (future.result() for future in done)
+        for future in as_completed(waiting):
+            yield future.result()
 
 
 def send(sink: Sink, file: memoryview, chunks: int, connections: int) -> None:
@@ -96,15 +101,15 @@ _CONVERT: dict[Kind, Callable[[Any], pa.Table]] = {
 }
 
 
-def _convert_and_write(kind: Kind, part: Any) -> int:
+def _convert_and_write(kind: Kind, part: Any) -> memoryview:
     return _write(_CONVERT[kind](part))
 
 
-def _write(table: pa.Table) -> int:
+def _write(table: pa.Table) -> memoryview:
     sink = pa.BufferOutputStream()
     pq.write_table(
         table, sink, row_group_size=table.num_rows, compression="snappy",
         use_dictionary=list(DICTIONARY), use_deprecated_int96_timestamps=True,
         store_schema=False, write_statistics=False,
     )  # fmt: skip
-    return int(sink.getvalue().size)
+    return memoryview(sink.getvalue())

@@ -26,9 +26,9 @@ from .lines import LINES, Sink, sink
 from .peers import PEERS
 
 CONTESTANTS: dict[str, tuple[str, ...]] = {
-    "loopback": ("recipe", "files", "push", "zstd", "csv", "encode", "send"),
-    "100": ("recipe", "files", "push", "zstd", "encode"),
-    "12": ("recipe", "push", "zstd"),
+    "loopback": ("recipe", "files", "loop", "push", "zstd", "csv", "encode", "send"),
+    "100": ("recipe", "files", "loop", "push", "zstd", "encode"),
+    "12": ("recipe", "loop", "push", "zstd"),
     "tls": ("recipe", "push", "encode", "send"),
 }
 """Who runs on which line. What sending takes on a line of known bandwidth is arithmetic."""
