@@ -84,6 +84,10 @@ class _Column:
                 "convert the column in the frame.",
                 column=self.name,
             ) from error
+        except (CelonisFramesError, MemoryError):
+            raise
+        except Exception as error:  # each library has its own
+            raise _unreadable(self.name, self.series.dtype, error) from error
 
     def _converted(self, start: int, stop: int) -> pa.Array:
         whole = start == 0 and stop == len(self.series)
@@ -228,11 +232,15 @@ def _convert_series(name: str, series: Any, options: ReadOptions) -> _Column:
     except decimal.InvalidOperation as error:
         raise decimals_error(name) from error
     except Exception as error:  # each library has its own
-        raise ColumnTypeError(
-            f"Column {name!r} ({series.dtype}) cannot be read ({type(error).__name__}): convert it "
-            "in the frame.",
-            column=name,
-        ) from error
+        raise _unreadable(name, series.dtype, error) from error
+
+
+def _unreadable(name: str, dtype: Any, error: Exception) -> ColumnTypeError:
+    return ColumnTypeError(
+        f"Column {name!r} ({dtype}) cannot be read ({type(error).__name__}): convert it in the "
+        "frame.",
+        column=name,
+    )
 
 
 def _choose_conversion(name: str, series: Any, options: ReadOptions) -> _Column:
