@@ -137,30 +137,29 @@ def push_prepared(
         # 3. Describe the job, each time it is made.
         delivery = _delivery(frames, pool_id, connection_id, options, stage)
         delivered = delivered or DeliveryResult()
-        with resume_note(stage):
-            with job_note(pool_id, delivered):
-                # 4. Upload the chunks, most of them while the frames are read; submit the job.
-                deliver_all = partial(
-                    deliver, api, delivery, delivered, progress=progress, timings=timings
-                )
-                with DeferredSignals(token, partial(open_job, pool_id, delivered)) as signals:
-                    streams = [prepared for prepared in frames if prepared.reads_here]
-                    if streams:
-                        deliver_while_reading(streams[0], deliver_all, signals)
-                    else:
-                        deliver_all()
-                warnings = _logged_warnings(frames)
-                verification.count(frames)
-                if on_submitted is not None:
-                    on_submitted(delivered, verification)
-                # 5. Wait for the job.
-                job = follow(api, pool_id, delivered, progress, wait=options.wait, timings=timings)
+        with outcome_notes(pool_id, delivered, stage):
+            # 4. Upload the chunks, most of them while the frames are read; submit the job.
+            deliver_all = partial(
+                deliver, api, delivery, delivered, progress=progress, timings=timings
+            )
+            with DeferredSignals(token, partial(open_job, pool_id, delivered)) as signals:
+                streams = [prepared for prepared in frames if prepared.reads_here]
+                if streams:
+                    deliver_while_reading(streams[0], deliver_all, signals)
+                else:
+                    deliver_all()
+            warnings = _logged_warnings(frames)
+            verification.count(frames)
+            if on_submitted is not None:
+                on_submitted(delivered, verification)
+            # 5. Wait for the job.
+            job = follow(api, pool_id, delivered, progress, wait=options.wait, timings=timings)
             if stage is not None:
                 stage.finished = True
-            # 6. Count the table's rows.
-            found: tuple[str, ...] = ()
-            if on_submitted is None:
-                found = verification.check_after(delivered.job_id, job.state)
+        # 6. Count the table's rows.
+        found: tuple[str, ...] = ()
+        if on_submitted is None:
+            found = verification.check_after(delivered.job_id, job.state)
     timings["total"] = time.monotonic() - begin
     warnings += verification.notes + found
     return status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=options.wait)
@@ -243,7 +242,7 @@ def limit(token: CancelToken | None, begin: float, timeout: float | None) -> Can
 def open_job(pool_id: str, delivered: DeliveryResult) -> str:
     """The note for a process that ends without a look at its job, if there is one."""
     if not delivered.job_id or delivered.submitted:
-        return ""  # `job_note` names a submitted job
+        return ""  # `outcome_notes` name a submitted job
     return (
         f"Job {delivered.job_id} may still be open, and a submission under way may have been "
         f"executed: check it with celonis.job({pool_id!r}, {delivered.job_id!r}) before you push "
@@ -252,40 +251,38 @@ def open_job(pool_id: str, delivered: DeliveryResult) -> str:
 
 
 @contextmanager
-def job_note(pool_id: str, delivered: DeliveryResult) -> Iterator[None]:
-    """Add a note with the job's id to an error raised after the job was submitted."""
+def outcome_notes(pool_id: str, delivered: DeliveryResult, stage: Stage | None) -> Iterator[None]:
+    """Add notes to an error: on a job that was submitted, and on how to finish a staged push."""
     try:
         yield
     except BaseException as error:
         # A JobError names its job itself.
         if delivered.submitted and not isinstance(error, JobError):
-            job_id = delivered.job_id
-            text = (
-                f"Job {job_id} was submitted and continues on the server. Wait for it with "
-                f"celonis.job({pool_id!r}, {job_id!r}).wait(), or stop it with .cancel()."
-            )
-            logger.warning(text)
-            error.add_note(text)
-            if isinstance(error, ApiError):
-                error.job_id = error.job_id or job_id
-        raise
-
-
-@contextmanager
-def resume_note(stage: Stage | None) -> Iterator[None]:
-    """Add a note to an error on how to finish a staged push."""
-    try:
-        yield
-    except BaseException as error:
+            _note_job(error, pool_id, delivered.job_id)
         if stage is not None and not stage.finished:
-            if isinstance(error, FrameError):
-                stage.finished = True  # the same chunks would fail again
-            else:
-                error.add_note(
-                    f"The chunks stay at {stage.url}: celonis_frames.resume(…) finishes the push "
-                    "without reading the frame again. Delete the folder if you do not want that."
-                )
+            _note_stage(error, stage)
         raise
+
+
+def _note_job(error: BaseException, pool_id: str, job_id: str) -> None:
+    text = (
+        f"Job {job_id} was submitted and continues on the server. Wait for it with "
+        f"celonis.job({pool_id!r}, {job_id!r}).wait(), or stop it with .cancel()."
+    )
+    logger.warning(text)
+    error.add_note(text)
+    if isinstance(error, ApiError):
+        error.job_id = error.job_id or job_id
+
+
+def _note_stage(error: BaseException, stage: Stage) -> None:
+    if isinstance(error, FrameError):
+        stage.finished = True  # the same chunks would fail again
+    else:
+        error.add_note(
+            f"The chunks stay at {stage.url}: celonis_frames.resume(…) finishes the push without "
+            "reading the frame again. Delete the folder if you do not want that."
+        )
 
 
 def _begin_stage(api: DataPushApi, pool_id: str, options: PushOptions) -> Stage | None:

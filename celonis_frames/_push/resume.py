@@ -17,10 +17,9 @@ from celonis_frames._jobs.delivery_state import Recorded
 from celonis_frames._jobs.shell import deliver
 from celonis_frames._push.pipeline import (
     follow,
-    job_note,
     limit,
     open_job,
-    resume_note,
+    outcome_notes,
     status_of,
 )
 from celonis_frames._push.progress import Progress
@@ -89,8 +88,7 @@ def _resume(
     delivered = DeliveryResult()
     with (
         Progress(table, show=show) as progress,
-        resume_note(stage),
-        job_note(manifest.pool_id, delivered),
+        outcome_notes(manifest.pool_id, delivered, stage),
     ):
         # 2. Find its job, send what is missing and submit it, unless that was done already.
         delivery = Delivery(
