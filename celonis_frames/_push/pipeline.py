@@ -26,7 +26,7 @@ from celonis_frames._concurrency.signals import DeferredSignals, termination_as_
 from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._formatting import counted
 from celonis_frames._jobs.delivery import Delivery, DeliveryResult
-from celonis_frames._jobs.polling import failure, timed_out, wait_for, within_timeout
+from celonis_frames._jobs.polling import timed_out, wait_for, within_timeout
 from celonis_frames._jobs.shell import check_at_end, deliver
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._push.codec_choice import with_codec
@@ -229,8 +229,8 @@ def status_of(
         warnings=warnings,
         timings=timings,
     )
-    if raises and status.done and not status.ok:
-        raise failure(job)
+    if raises:
+        status.raise_for_status()
     return status
 
 

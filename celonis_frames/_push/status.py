@@ -198,7 +198,7 @@ class PushStatus:
         Raises:
             JobFailed: If the job ended in ERROR or CANCELED.
         """
-        if self.done and not self.ok:
+        if self._job.state in ("ERROR", "CANCELED"):
             raise failure(self._job)
 
     def to_dict(self) -> dict[str, Any]:
