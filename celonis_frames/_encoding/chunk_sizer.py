@@ -116,6 +116,10 @@ class ChunkSizer:
         limit = self._max_auto_bytes if self._is_auto else 0
         return min(max(_MAX_GROWTH * self.target_bytes, limit), MAX_PLANNED_BYTES)
 
+    def all_fit(self, row_bytes: float) -> bool:
+        """Whether one chunk has room for all rows, each of `row_bytes` if nothing compresses."""
+        return self._rows is not None and self._rows * row_bytes <= self.target_bytes
+
     def cap(self, max_bytes: int) -> None:
         """Limit the target size, if none was given."""
         self._max_auto_bytes = max(MIN_AUTO_BYTES, min(max_bytes, MAX_AUTO_BYTES))

@@ -77,8 +77,7 @@ class _Sink:
 class ChunkWriter:
     """Writes one chunk; rows are buffered until they make a row group."""
 
-    def __init__(self, file_format: FileFormat, sizer: ChunkSizer, first: pa.RecordBatch) -> None:
-        file_format.choose_encodings(first)
+    def __init__(self, file_format: FileFormat, sizer: ChunkSizer) -> None:
         self._sizer, self._file_format = sizer, file_format
         self._target_bytes, self._reserved_rows = sizer.begin()
         self._sink = _Sink()
@@ -89,7 +88,7 @@ class ChunkWriter:
         self.rows = 0
         self._is_closed = False
         self._out = pa.BufferedOutputStream(pa.PythonFile(self._sink, mode="w"), _BUFFER_BYTES)
-        self._writer = file_writer(self._out, file_format)
+        self._writer: Any = None  # from the first row group on, by which encodings are chosen
 
     def is_full(self, rest: int) -> bool:
         """Whether the chunk ends here; the last `rest` rows of the batch are then for another."""
@@ -153,7 +152,8 @@ class ChunkWriter:
         limit = min(max(room, _SMALL_GROUP_SHARE * self._target_bytes), GROUP_BYTES)
         value_bytes = self._sizer.value_bytes_per_row or self._sizer.bytes_per_row
         if value_bytes is None:
-            limit = min(limit, PROBE_BYTES, self._target_bytes / 4)
+            if not self._sizer.all_fit(row_bytes):
+                limit = min(limit, PROBE_BYTES, self._target_bytes / 4)
             return int((limit - self._buffered_bytes) / row_bytes)
         group, left = self._group_bytes(), float(self._target_bytes - size)
         if left < _FULL_TOLERANCE * self._target_bytes:
@@ -164,8 +164,11 @@ class ChunkWriter:
         return int(min(by_value, (limit - self._buffered_bytes) / row_bytes))
 
     def _flush(self) -> None:
-        before = self._out.tell()
         table = pa.Table.from_batches(self._buffer)
+        if self._writer is None:
+            self._file_format.choose_encodings(table)
+            self._writer = file_writer(self._out, self._file_format)
+        before = self._out.tell()
         if self._file_format.file_type == "PARQUET":
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
         else:

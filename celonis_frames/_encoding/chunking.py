@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from celonis_frames._arrow.batching import batch_bytes
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, ChunkSizer
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES, ChunkWriter
+from celonis_frames._encoding.column_encodings import WORTH_ROWS
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.small_frame import encode_rows
 
@@ -61,7 +63,7 @@ def fill_chunk(
         if writer is None:
             if sizer.all_rows_reserved:
                 return None, batch
-            writer = ChunkWriter(file_format, sizer, batch)
+            writer = ChunkWriter(file_format, sizer)
         sizer.take(batch.num_rows)
         start, row_bytes = 0, batch_bytes(batch) / batch.num_rows
         while start < batch.num_rows:
@@ -77,7 +79,9 @@ def estimate_row_bytes(batch: pa.RecordBatch, file_format: FileFormat) -> float 
     row_bytes = batch_bytes(batch) / max(batch.num_rows, 1)
     rows = min(batch.num_rows, max(1, int(PROBE_BYTES / max(row_bytes, 1))))
     sizer = ChunkSizer(DEFAULT_CHUNK_BYTES, None, None)
-    writer = ChunkWriter(file_format, sizer, batch)
+    if batch.num_rows >= WORTH_ROWS:  # of fewer, the first row group shows more
+        file_format.choose_encodings(pa.Table.from_batches([batch]))
+    writer = ChunkWriter(replace(file_format), sizer)
     writer.write(batch.slice(0, rows), 0, row_bytes)
     writer.finish(1)
     return sizer.bytes_per_row

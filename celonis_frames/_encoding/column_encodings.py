@@ -35,7 +35,7 @@ _TRIAL_ROWS, _MIN_TRIAL_ROWS, _TRIAL_SHARE = 5_000, 1_000, 0.25
 SAMPLE_ROWS = 20_000
 """First rows that are enough to choose by. If there are fewer, they are taken for all."""
 
-_WORTH_ROWS = 5_000
+WORTH_ROWS = 5_000
 """Of fewer rows none are written twice."""
 
 _FEW, _SOME, _MOST = 0.02, 0.5, 0.9
@@ -115,7 +115,7 @@ def parquet_writer(sink: Any, schema: pa.Schema, codec: str, encodings: ColumnEn
     )
 
 
-def choose_encodings(first: pa.RecordBatch, codec: str) -> ColumnEncodings:
+def choose_encodings(first: pa.Table, codec: str) -> ColumnEncodings:
     """The encodings for a frame, by its first rows."""
     rows, kinds = first.num_rows, dict(zip(first.schema.names, first.schema.types, strict=True))
     coded = {name for name, kind in kinds.items() if pa.types.is_dictionary(kind)}
@@ -124,8 +124,8 @@ def choose_encodings(first: pa.RecordBatch, codec: str) -> ColumnEncodings:
     if rows >= _MIN_ROWS and others:
         trial = min(max(int(_TRIAL_SHARE * rows), _MIN_TRIAL_ROWS), _TRIAL_ROWS, rows)
         sample = first.select(others).slice(0, trial)
-        distinct = dict(zip(others, map(_distinct, sample), strict=True))
-        worth = rows >= _WORTH_ROWS
+        distinct = dict(zip(others, map(_distinct, sample.columns), strict=True))
+        worth = rows >= WORTH_ROWS
         few = (_FEW if worth else _SOME) * trial
         coded |= {name for name, values in distinct.items() if len(values) <= few}
         if worth:
@@ -134,7 +134,7 @@ def choose_encodings(first: pa.RecordBatch, codec: str) -> ColumnEncodings:
                 for name, values in distinct.items()
                 if few < len(values) <= _MOST * trial
             }
-            row_bytes = batch_bytes(first) / rows
+            row_bytes = sum(map(batch_bytes, first.to_batches())) / rows
             group_rows = max(trial, int(GROUP_BYTES / max(row_bytes, 1)))
             if rows < SAMPLE_ROWS:
                 group_rows = min(group_rows, rows)
@@ -145,7 +145,7 @@ def choose_encodings(first: pa.RecordBatch, codec: str) -> ColumnEncodings:
 
 
 def _paying_dictionaries(
-    sample: pa.RecordBatch, distinct: Mapping[str, Any], codec: str, group_rows: int
+    sample: pa.Table, distinct: Mapping[str, Any], codec: str, group_rows: int
 ) -> set[str]:
     """Those of some columns, given with their distinct values, that a dictionary makes smaller."""
     if not distinct:
@@ -156,7 +156,7 @@ def _paying_dictionaries(
     coded = _written(sample, codec, ColumnEncodings(names))
     half = sample.slice(0, sample.num_rows // 2)
     found = set()
-    for name, column, before, after in zip(names, half, plain, coded, strict=True):
+    for name, column, before, after in zip(names, half.columns, plain, coded, strict=True):
         indices = after.total_compressed_size
         dictionary = 0
         if after.has_dictionary_page:
@@ -175,7 +175,7 @@ def _paying_dictionaries(
     return found
 
 
-def _paying_levels(texts: pa.RecordBatch, codec: str) -> dict[str, int]:
+def _paying_levels(texts: pa.Table, codec: str) -> dict[str, int]:
     """The levels of compression of some columns, where a higher one than the lowest pays."""
     level, names = _HIGH_LEVELS.get(codec), texts.schema.names
     if level is None or not names:
@@ -189,11 +189,11 @@ def _paying_levels(texts: pa.RecordBatch, codec: str) -> dict[str, int]:
     }
 
 
-def _written(sample: pa.RecordBatch, codec: str, encodings: ColumnEncodings) -> Sequence[Any]:
+def _written(sample: pa.Table, codec: str, encodings: ColumnEncodings) -> Sequence[Any]:
     """The columns' entries in the footer of a file of these rows."""
     sink = pa.BufferOutputStream()
     writer = parquet_writer(sink, sample.schema, codec, encodings)
-    writer.write_table(pa.Table.from_batches([sample]), row_group_size=sample.num_rows)
+    writer.write_table(sample, row_group_size=sample.num_rows)
     writer.close()
     group = pq.read_metadata(pa.BufferReader(sink.getvalue())).row_group(0)
     return [group.column(place) for place in range(sample.num_columns)]

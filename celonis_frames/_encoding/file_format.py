@@ -55,14 +55,15 @@ class FileFormat:
         """Bytes that a row may take in a file beyond those in Arrow, if nothing compresses."""
         if self.file_type == "CSV":
             return _CSV_EXTRA_BYTES * len(self.schema)
-        dictionaries = 0 if self.encodings is None else len(self.encodings.dictionaries)
+        chosen = self.encodings
+        dictionaries = len(self.schema) if chosen is None else len(chosen.dictionaries)
         return self._extra_timestamp_bytes + _INDEX_BYTES * dictionaries
 
     @cached_property
     def _extra_timestamp_bytes(self) -> int:
         return _INT96_EXTRA_BYTES * sum(bool(pa.types.is_timestamp(t)) for t in self.schema.types)
 
-    def choose_encodings(self, first: pa.RecordBatch) -> None:
+    def choose_encodings(self, first: pa.Table) -> None:
         """Choose how the columns are encoded, by the first rows of a push."""
         if self.encodings is None and self.file_type == "PARQUET":
             self.encodings = choose_encodings(first, self.compression)

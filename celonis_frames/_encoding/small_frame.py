@@ -60,12 +60,13 @@ def encode_rows(
     rows: pa.RecordBatch | None, file_format: FileFormat, *, number: int = 1, deleted: bool = False
 ) -> MemoryChunk:
     """One chunk of converted rows. None: its schema alone makes the columns of the table."""
-    if rows is not None:
-        file_format.choose_encodings(rows)
+    table = None if rows is None else pa.Table.from_batches([rows])
+    if table is not None:
+        file_format.choose_encodings(table)
     sink = pa.BufferOutputStream()
     writer = file_writer(sink, file_format)
-    if rows is not None:
-        writer.write_table(pa.Table.from_batches([rows]))
+    if table is not None:
+        writer.write_table(table)
     writer.close()
     return MemoryChunk(
         number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import given, settings
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from celonis_frames._cli.sample_data import purchase_to_pay
 from celonis_frames._encoding.chunking import encode
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.preparation import prepare
 
 
 @settings(max_examples=25)
@@ -36,3 +39,14 @@ def test_chunks_meet_their_target_size() -> None:
         chunks = list(encode(log.to_batches(max_chunksize=9_999), log.schema, chunk_bytes=wish))
         assert len(chunks) > 3
         assert all(0.8 * wish <= chunk.size <= 1.2 * wish for chunk in chunks[:-1])
+
+
+def test_a_frame_that_certainly_fits_is_one_row_group() -> None:
+    """Row groups are tried out only where the file could become too large."""
+    log = pl.DataFrame({"A": range(15_000), "S": [f"{n:060d}" for n in range(15_000)]})
+    for wish, alone in ((None, True), ("500 KB", False)):
+        prepared = prepare(log, "T", PushOptions.parse(upload={"chunk_bytes": wish}))
+        prepared.check()
+        files = [pq.read_metadata(pa.BufferReader(b"".join(c.blocks()))) for c in prepared.chunks()]
+        assert (len(files) == 1 and files[0].num_row_groups == 1) is alone
+        assert sum(file.num_rows for file in files) == 15_000

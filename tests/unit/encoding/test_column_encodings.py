@@ -18,6 +18,8 @@ from celonis_frames._encoding.column_encodings import (
     choose_encodings,
     parquet_writer,
 )
+from celonis_frames._push.options import PushOptions
+from celonis_frames._push.preparation import prepare
 
 ROWS = 40_000
 RANDOM = np.random.default_rng(3)
@@ -67,7 +69,7 @@ def test_a_dictionary_is_chosen_where_it_saves_bytes(what: str) -> None:
     make, expected = COLUMNS[what]
     column = make()
     for codec, pays in expected.items():
-        chosen = choose_encodings(pa.record_batch({"C": column}), codec)
+        chosen = choose_encodings(pa.table({"C": column}), codec)
         assert chosen.dictionaries == (("C",) if pays else ()), codec
         if not pa.types.is_dictionary(column.type):
             other = ColumnEncodings(() if pays else ("C",), chosen.levels)
@@ -127,16 +129,16 @@ def test_long_texts_get_a_higher_level_of_zstd_only() -> None:
         f"{one} {number} {two}"
         for number, (one, two) in enumerate(RANDOM.choice(phrases, (ROWS, 2)), start=10**9)
     ]
-    batch = pa.record_batch({"T": texts, "N": _words(RANDOM.integers(0, 10**9, ROWS))})
-    assert choose_encodings(batch, "zstd").levels == {"T": 3}
+    table = pa.table({"T": texts, "N": _words(RANDOM.integers(0, 10**9, ROWS))})
+    assert choose_encodings(table, "zstd").levels == {"T": 3}
     for codec in set(CODECS) - {"zstd"}:
-        assert choose_encodings(batch, codec).levels == {}
+        assert choose_encodings(table, codec).levels == {}
 
 
 def test_a_few_rows_are_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small frames are sent all day: they are not written twice to save a kilobyte."""
     monkeypatch.setattr(module, "_written", None)
-    rows = pa.record_batch({"A": ["x", "y"] * 2_000, "B": range(4_000)})
+    rows = pa.table({"A": ["x", "y"] * 2_000, "B": range(4_000)})
     assert choose_encodings(rows, "snappy") == ColumnEncodings(("A",))
     assert choose_encodings(rows.slice(0, 90), "snappy") == ColumnEncodings()
     assert choose_encodings(rows.slice(0, 0), "zstd") == ColumnEncodings()
@@ -144,10 +146,10 @@ def test_a_few_rows_are_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_files_hold_what_is_certain() -> None:
     """Whatever the choice: INT96, data pages of version 1, plain or with a dictionary."""
-    batch = pa.record_batch({name: make() for name, (make, _) in COLUMNS.items()})
+    table = pa.table({name: make() for name, (make, _) in COLUMNS.items()})
     sink = pa.BufferOutputStream()
-    with parquet_writer(sink, batch.schema, "snappy", choose_encodings(batch, "snappy")) as writer:
-        writer.write_batch(batch)
+    with parquet_writer(sink, table.schema, "snappy", choose_encodings(table, "snappy")) as writer:
+        writer.write_table(table)
     metadata = pq.read_metadata(pa.BufferReader(sink.getvalue()))
     group = metadata.row_group(0)
     columns = [group.column(place) for place in range(group.num_columns)]
@@ -156,3 +158,16 @@ def test_files_hold_what_is_certain() -> None:
         "PLAIN", "RLE", "PLAIN_DICTIONARY", "RLE_DICTIONARY",
     }  # fmt: skip
     assert metadata.schema.column(metadata.schema.names.index("times")).physical_type == "INT96"
+
+
+def test_a_short_first_batch_decides_nothing() -> None:
+    """Frames of several readers begin with few rows: those of the first row group decide."""
+    cases = pa.table({"CASE": [f"case {row // 12:09}" for row in range(12_000)]})
+    parts = pa.concat_tables([cases.slice(0, 1_500), cases.slice(1_500)])
+    prepared = prepare(parts, "T", PushOptions.parse(upload={"compression": "zstd"}))
+    prepared.check()
+    found = []
+    for chunk in prepared.chunks():
+        group = pq.read_metadata(pa.BufferReader(b"".join(chunk.blocks()))).row_group(0)
+        found.append(group.column(0).has_dictionary_page)
+    assert found == [False]
