@@ -30,7 +30,7 @@ def draw(
     across: str,
     up: str,
     lines: Mapping[str, Sequence[tuple[float, float]]],
-    bound: tuple[str, float],
+    bound: tuple[str, float] | None = None,
 ) -> str:
     """The figure.
 
@@ -39,10 +39,10 @@ def draw(
         across: What the numbers across are.
         up: What the numbers up are.
         lines: The points of each line, by its name.
-        bound: The name and the place of a level that no line should pass.
+        bound: The name and the place of a level that no line should pass, if there is one.
     """
     points = [point for line in lines.values() for point in line]
-    top = _round(1.1 * max([bound[1], *(y for _, y in points)]))
+    top = _round(1.1 * max([bound[1] if bound else 0.0, *(y for _, y in points)]))
     plane = _Plane(max(x for x, _ in points), top)
     edge = _WIDTH - _RIGHT
     parts = [
@@ -64,10 +64,13 @@ def draw(
     parts += [
         _text((_LEFT + edge) / 2, _HEIGHT - 8, across, "middle"),
         _text(_LEFT, _TOP - 7, up, "start"),
-        f'<path d="M{_LEFT} {plane.y(bound[1])}H{edge}" stroke="#555555" stroke-dasharray="5 4"/>',
     ]
     # Names stand at the ends of lines, moved apart where these are close.
-    labels = [(plane.y(bound[1]), bound[0], "#555555")]
+    labels = []
+    if bound is not None:
+        level = plane.y(bound[1])
+        parts.append(f'<path d="M{_LEFT} {level}H{edge}" stroke="#555555" stroke-dasharray="5 4"/>')
+        labels.append((level, bound[0], "#555555"))
     for (name, line), colour in zip(lines.items(), _COLOURS, strict=False):
         path = "L".join(f"{plane.x(x)} {plane.y(y)}" for x, y in line)
         parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>')

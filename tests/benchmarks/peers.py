@@ -21,7 +21,7 @@ import polars as pl
 import celonis_frames
 
 from .bare import POOL, Bare
-from .frames import Kind
+from .frames import KEY, Kind
 from .limits import encoded
 from .lines import Sink
 
@@ -42,6 +42,11 @@ def push(frame: Any, _: Kind, sink: Sink, **options: Any) -> celonis_frames.Push
 def push_zstd(frame: Any, kind: Kind, sink: Sink) -> None:
     """This library, where Zstandard is known to be taken."""
     push(frame, kind, sink, upload={"compression": "zstd"})
+
+
+def push_keyed(frame: Any, kind: Kind, sink: Sink) -> None:
+    """This library, with keys that all differ, which it does not know before."""
+    push(frame, kind, sink, keys=KEY)
 
 
 def push_csv(frame: Any, kind: Kind, sink: Sink) -> None:
@@ -99,6 +104,7 @@ PEERS: dict[str, Contestant] = {
     "loop": loop,
     "push": push,
     "zstd": push_zstd,
+    "keyed": push_keyed,
     "csv": push_csv,
 }
 

@@ -26,8 +26,8 @@ from .lines import LINES, Sink, sink
 from .peers import PEERS
 
 CONTESTANTS: dict[str, tuple[str, ...]] = {
-    "loopback": ("recipe", "files", "loop", "push", "zstd", "csv", "encode", "send"),
-    "100": ("recipe", "files", "loop", "push", "zstd", "encode"),
+    "loopback": ("recipe", "files", "loop", "push", "keyed", "zstd", "csv", "encode", "send"),
+    "100": ("recipe", "files", "loop", "push", "keyed", "zstd", "encode"),
     "12": ("recipe", "loop", "push", "zstd"),
     "tls": ("recipe", "push", "encode", "send"),
 }

@@ -61,12 +61,18 @@ def stage(wish: Wish, folder: Path) -> list[dict[str, Any]]:
 
 
 def growth(wish: Wish, folder: Path) -> list[dict[str, Any]]:
-    """Our push and its limits with any number of rows, on loopback and a fast line."""
+    """Pushes and their limits with any number of rows, on loopback and a fast line."""
     return [
         run
         for rows in wish.rows
         for run in _race(
-            wish, folder, rows, "--lines", "loopback,100", "--only", "push,encode,send"
+            wish,
+            folder,
+            rows,
+            "--lines",
+            "loopback,100",
+            "--only",
+            "recipe,loop,push,keyed,encode,send",
         )
     ]
 
