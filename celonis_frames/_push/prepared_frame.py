@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from celonis_frames._concurrency.background import call_in_background
 from celonis_frames._concurrency.worker_pool import PoolStopped
-from celonis_frames._encoding.chunk import Chunk, ChunkStore, MemoryChunk
+from celonis_frames._encoding.chunk import Chunk, ChunkStore
 from celonis_frames._encoding.encoder import ChunkEncoder
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
@@ -26,11 +26,17 @@ from celonis_frames._encoding.small_frame import encode_small, is_small
 from celonis_frames._formatting import counted
 from celonis_frames._jobs.delivery import BodyRefuted
 from celonis_frames._push.chunk_feed import Check, ChunkFeed, TextsOutgrown
+from celonis_frames._push.declared_lengths import (
+    estimated_lengths,
+    known_lengths,
+    longest_allowed,
+    refutable,
+)
 from celonis_frames._push.failing_rows import locate_errors
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.reading import Facts, Reading, choose_reading
 from celonis_frames._schema.table_layout import TableLayout
-from celonis_frames._schema.text_length import MIN_TEXT_LENGTH, text_length
+from celonis_frames._schema.text_length import MIN_TEXT_LENGTH
 from celonis_frames._sources.local_times import repeated_notes
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
@@ -67,7 +73,6 @@ class PreparedFrame:
     table_lengths: Mapping[str, int] = field(default_factory=dict)  # of the table that is there
     _first: int = 1
     _check_reading: Check = lambda: None
-    _store: ChunkStore | None = None
     _kept: list[Chunk] | None = None  # all chunks, if they were made before the job
     _feed: ChunkFeed | None = None
     _watch: TextWatch | None = None
@@ -91,9 +96,7 @@ class PreparedFrame:
         self._first, self._check_reading = first, check
         with self._located():
             self._measure_files()
-            batches = None if self._sent else self.source.batches()
-            if batches is not None and (kept := self._one_chunk(batches, store)) is not None:
-                batches = kept
+            batches = None if self._sent else self._unless_small(self.source.batches(), store)
             choice = choose_reading(
                 Facts(
                     one_chunk=self._kept is not None,
@@ -105,7 +108,9 @@ class PreparedFrame:
             )
             if choice.reading is Reading.ALL_FIRST:
                 if store is not None and self._kept is None:
-                    self._kept = self._encoded(self._parts(batches), store)
+                    kept = self._kept = list[Chunk]()
+                    put = lambda chunk: kept.append(store.put(chunk))  # noqa: E731
+                    self._encode(self._parts(batches), self._while_read, self.measure, put)
                 self._conclude()
                 self._lengths = self.measure.lengths()
                 return
@@ -132,8 +137,9 @@ class PreparedFrame:
                 self._conclude()
                 self._lengths = self.measure.lengths()
             else:
-                self._lengths = self._estimated(watch)
-            watch.declare(self._refutable(self._lengths))
+                estimate = watch.estimate()
+                self._lengths = estimated_lengths(self.layout, self.table_lengths, estimate)
+            watch.declare(refutable(self.layout, self.table_lengths, self._lengths))
             if feed.ended and not feed.keeps:
                 self._end_reading()
         assert self._lengths is not None  # noqa: S101  # `begin` was called
@@ -280,8 +286,8 @@ class PreparedFrame:
         """Statistics for another reading, those of files that are sent unchanged included."""
         return self.measure.restarted() if self._of_files is None else self._of_files.copied()
 
-    def _one_chunk(self, batches: _Batches, store: ChunkStore | None) -> _Batches | None:
-        """Make the chunk of a small frame; else return all its batches."""
+    def _unless_small(self, batches: _Batches, store: ChunkStore | None) -> _Batches | None:
+        """All batches; None if they are few, and their chunk is made."""
         size = self.options.upload.chunk_bytes
 
         def first() -> list[pa.RecordBatch]:
@@ -314,7 +320,7 @@ class PreparedFrame:
         assert columns is not None  # noqa: S101  # the choice of reading
         assert look is not None  # noqa: S101
         names = {column.source: column.name for column in columns}
-        limits = {c.source: self._limit(c.name, self.measure.limit(c)) for c in columns}
+        limits = longest_allowed(columns, self.table_lengths)
         enough = {name: min(limit, MIN_TEXT_LENGTH) for name, limit in limits.items()}
         found = look(enough) if names else {}
         if any(found[name] > limit for name, limit in limits.items()):
@@ -322,35 +328,7 @@ class PreparedFrame:
             self._measure_rest()  # counts the strings that are too long
             self._conclude()
             self.measure = measure
-        longest = {names[name]: length for name, length in found.items()}
-        return {
-            column.name: column.length or text_length(longest.get(column.name, 0))
-            for column in self.layout.columns
-            if column.conversion.column_type == "STRING"
-        }
-
-    def _limit(self, name: str, limit: int) -> int:
-        return min(limit, self.table_lengths.get(name, limit))
-
-    def _estimated(self, watch: TextWatch) -> dict[str, int]:
-        """Lengths by the first rows; of a column of a table that is there the table's."""
-        estimate = watch.estimate()
-        return {
-            column.name: column.length
-            or self.table_lengths.get(column.name)
-            or estimate.get(column.name)
-            or text_length(0)
-            for column in self.layout.columns
-            if column.conversion.column_type == "STRING"
-        }
-
-    def _refutable(self, lengths: Mapping[str, int]) -> dict[str, int]:
-        """Lengths that are estimates, not limits."""
-        given = {column.name for column in self.layout.columns if column.length is not None}
-        return {
-            name: length for name, length in lengths.items()
-            if name not in given and name not in self.table_lengths
-        }  # fmt: skip
+        return known_lengths(self.layout, {names[name]: found[name] for name in found})
 
     def _new_feed(self, parts: Sequence[PassthroughChunk | Rows], *, keeps: bool) -> ChunkFeed:
         """A reading of the frame; it begins when its first chunk is asked for."""
@@ -369,15 +347,9 @@ class PreparedFrame:
             acquire_slot: Callable[[], None],
             release_slot: Callable[[], None],
         ) -> None:
-            number = self._first + sum(isinstance(part, PassthroughChunk) for part in parts)
-            for part in parts:
-                if isinstance(part, PassthroughChunk):
-                    on_chunk(part)
-                    continue
-                encoder = self._encoder(part.count, number, stopped)
-                batches = rows(part.batches())
-                encoder.run(batches, on_chunk, measure, acquire_slot, release_slot)
-                number = encoder.next_number
+            self._encode(
+                parts, rows, measure, on_chunk, acquire_slot, release_slot, stopped=stopped
+            )
 
         return ChunkFeed(
             encode,
@@ -427,22 +399,27 @@ class PreparedFrame:
                 "please report it."
             )
 
-    def _encoded(self, parts: Sequence[PassthroughChunk | Rows], store: ChunkStore) -> list[Chunk]:
-        """Check and encode the rows in one reading; copy unchanged files."""
-        kept: list[Chunk] = []
+    def _encode(
+        self,
+        parts: Sequence[PassthroughChunk | Rows],
+        reading: Callable[[_Batches], _Batches],
+        measure: FrameValidator,
+        on_chunk: Callable[[Chunk], None],
+        *slots: Callable[[], None],
+        stopped: threading.Event | None = None,
+    ) -> None:
+        """Check and encode all rows, as `reading` returns them; files are passed on unchanged.
+
+        `slots` and `stopped` are those of `ChunkEncoder` and its `run`.
+        """
         number = self._first + sum(isinstance(part, PassthroughChunk) for part in parts)
         for part in parts:
             if isinstance(part, PassthroughChunk):
-                kept.append(store.put(part))
+                on_chunk(part)
                 continue
-
-            def keep(chunk: MemoryChunk) -> None:
-                kept.append(store.put(chunk))
-
-            encoder = self._encoder(part.count, number, while_uploading=False)
-            encoder.run(self._while_read(part.batches()), keep, self.measure)
+            encoder = self._encoder(part.count, number, stopped)
+            encoder.run(reading(part.batches()), on_chunk, measure, *slots)
             number = encoder.next_number
-        return kept
 
     def _while_read(self, batches: _Batches) -> _Batches:
         """The batches, with a call of `check` before each."""
@@ -456,13 +433,9 @@ class PreparedFrame:
         return FileFormat(self.layout.encoded_schema, options.upload.file_type, options.codec)
 
     def _encoder(
-        self,
-        rows: int | None,
-        first: int,
-        stopped: threading.Event | None = None,
-        *,
-        while_uploading: bool = True,
+        self, rows: int | None, first: int, stopped: threading.Event | None
     ) -> ChunkEncoder:
+        """An encoder of some rows; `stopped` is given if their chunks are sent meanwhile."""
         ordered = self.options.ordered
         return ChunkEncoder(
             self.layout,
@@ -476,6 +449,6 @@ class PreparedFrame:
             ordered=ordered,
             holds_gil=self.source.expensive,
             # Unchanged files need no encoding: their upload starts at once.
-            small_first=while_uploading and not self._sent,
+            small_first=stopped is not None and not self._sent,
             stopped=stopped or threading.Event(),
         )

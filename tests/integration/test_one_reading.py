@@ -87,8 +87,9 @@ def _same_rows(server: Any, table: str, frame: pl.DataFrame) -> bool:
     return stored.sort("N").equals(frame.sort("N"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("keys", [None, "N"])
+@pytest.mark.parametrize(
+    ("kind", "keys"), [*((kind, None) for kind in KINDS), ("lazy", "N"), ("polars", "N")]
+)
 def test_a_longest_string_in_the_last_row(
     kind: str, keys: str | None, connection: Celonis, server: Any, table: str, tmp_path: Path
 ) -> None:
@@ -106,7 +107,7 @@ def test_a_longest_string_in_the_last_row(
     assert _length(jobs[0], "T") == (320 if status.restarts else 5_120)
 
 
-@pytest.mark.parametrize("kind", ONCE)
+@pytest.mark.parametrize("kind", ["objects", "lazy", "generator"])
 @pytest.mark.parametrize("fault", ["500", "drop", "lost"])
 def test_a_restart_under_faults(
     kind: str, fault: str, connection: Celonis, server: Any, table: str, tmp_path: Path
@@ -211,7 +212,7 @@ def test_rows_of_a_database_cursor(connection: Celonis, table: str) -> None:
     database.close()
 
 
-@pytest.mark.parametrize(("characters", "fits"), [(79, True), (80, True), (81, False)])
+@pytest.mark.parametrize(("characters", "fits"), [(80, True), (81, False)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_bytes_bound_characters(
     kind: str, characters: int, fits: bool, connection: Celonis, table: str, tmp_path: Path
@@ -226,8 +227,10 @@ def test_bytes_bound_characters(
         connection.push(made, POOL, table, keys="N", upload=UPLOAD)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("upload", [UPLOAD, {}], ids=["sized", "unsized"])
+@pytest.mark.parametrize(
+    ("kind", "upload"),
+    [*((kind, UPLOAD) for kind in KINDS), *((k, {}) for k in ("lazy", "polars"))],
+)
 def test_the_last_row_with_a_key_wins(
     kind: str, upload: Any, connection: Celonis, server: Any, table: str, tmp_path: Path
 ) -> None:
