@@ -194,7 +194,9 @@ def _export(frame: Any, wide: Container[str]) -> pa.Table:
     """
     pl = sys.modules["polars"]
     if not views_fit():
-        return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        # Of a clone: polars locks the frame that it exports, while pyarrow gives up the GIL, and
+        # waits for this lock with the GIL. Two threads with one frame would wait for each other.
+        return frame.clone().to_arrow(compat_level=pl.CompatLevel.oldest())
     viewed = [dtype == pl.String and name not in wide for name, dtype in frame.schema.items()]
     columns: dict[bool, Iterator[Any]] = {}
     for views, level in ((True, pl.CompatLevel.newest()), (False, pl.CompatLevel.oldest())):

@@ -68,3 +68,26 @@ def test_a_frame_of_one_library_does_not_import_the_other() -> None:
         "sys.exit('pandas' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+SHARED = """
+import sys, threading
+import polars as pl
+from celonis_frames._sources.reader import read
+
+frame = pl.DataFrame({"A": range(10), "B": ["x"] * 10})
+sys.setswitchinterval(1e-6)
+threads = [
+    threading.Thread(target=lambda: [list(read(frame).batches()) for _ in range(100)], daemon=True)
+    for _ in range(4)
+]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_read_one_polars_frame_do_not_block_each_other() -> None:
+    """Some versions of polars lock a frame while it is exported; in a process that may hang."""
+    subprocess.run([sys.executable, "-c", SHARED], check=True, timeout=120)
