@@ -119,6 +119,7 @@ class PreparedFrame:
             else:
                 self._watch = TextWatch()
         self._feed = self._new_feed(self._parts(batches), keeps=choice.keeps)
+        self._start()  # the first chunk is made while the job is created
 
     def lengths(self, check: Check = lambda: None) -> dict[str, int]:
         """The length of each text column to declare for the next job.
@@ -131,7 +132,6 @@ class PreparedFrame:
         """
         feed, watch = self._feed, self._watch
         if feed is not None and watch is not None and (self._lengths is None or watch.outgrown):
-            self._start()
             self._take(partial(feed.wait_for_end if watch.outgrown else feed.wait_for_rows, check))
             if feed.ended:
                 self._conclude()
@@ -220,8 +220,8 @@ class PreparedFrame:
         if self._feed is None:  # its chunks were not kept
             self.measure = self._fresh_measure()
             self._feed = self._new_feed(self.parts(ordered=self.options.ordered), keeps=False)
+            self._start()
         feed, made, place = self._feed, 0, 0
-        self._start()
         try:
             while (chunk := self._take(partial(feed.take, place, check))) is not None:
                 place += 1
@@ -331,7 +331,7 @@ class PreparedFrame:
         return known_lengths(self.layout, {names[name]: found[name] for name in found})
 
     def _new_feed(self, parts: Sequence[PassthroughChunk | Rows], *, keeps: bool) -> ChunkFeed:
-        """A reading of the frame; it begins when its first chunk is asked for."""
+        """A reading of the frame, to be begun by `_start`."""
         measure, stopped = self.measure, threading.Event()
         measure.watch = self._watch
 

@@ -46,7 +46,7 @@ def test_a_frame_that_certainly_fits_is_one_row_group() -> None:
     log = pl.DataFrame({"A": range(15_000), "S": [f"{n:060d}" for n in range(15_000)]})
     for wish, alone in ((None, True), ("500 KB", False)):
         prepared = prepare(log, "T", PushOptions.parse(upload={"chunk_bytes": wish}))
-        prepared.check()
+        prepared.begin()
         files = [pq.read_metadata(pa.BufferReader(b"".join(c.blocks()))) for c in prepared.chunks()]
         assert (len(files) == 1 and files[0].num_row_groups == 1) is alone
         assert sum(file.num_rows for file in files) == 15_000

@@ -165,7 +165,7 @@ def test_a_short_first_batch_decides_nothing() -> None:
     cases = pa.table({"CASE": [f"case {row // 12:09}" for row in range(12_000)]})
     parts = pa.concat_tables([cases.slice(0, 1_500), cases.slice(1_500)])
     prepared = prepare(parts, "T", PushOptions.parse(upload={"compression": "zstd"}))
-    prepared.check()
+    prepared.begin()
     found = []
     for chunk in prepared.chunks():
         group = pq.read_metadata(pa.BufferReader(b"".join(chunk.blocks()))).row_group(0)
