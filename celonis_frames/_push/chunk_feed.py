@@ -84,7 +84,7 @@ class ChunkFeed:
         self._changed = threading.Condition()
         self._made: dict[int, Chunk] = {}
         self._count = 0
-        self._ended = self._discards = False
+        self._ended = self._taken = self._only_read = False
         self._error: BaseException | None = None
         self._reader: threading.Thread | None = None
         if watch is not None:
@@ -129,7 +129,16 @@ class ChunkFeed:
         with self._changed:
             if self._outgrown:
                 raise TextsOutgrown
+            self._taken = True
             return self._made.get(place) if self.keeps else self._made.pop(place, None)
+
+    def rewind(self) -> bool:
+        """Keep all chunks for another job; returns whether the first can still be taken."""
+        with self._changed:
+            if self.keeps and self._spool is not None:
+                self._spool.keep_released()
+                self._taken = False
+            return not self._taken
 
     def wait_for_rows(self, check: Check) -> None:
         """Wait until the first rows were read; raises as `take`."""
@@ -142,7 +151,7 @@ class ChunkFeed:
         If their chunks are not kept, they are not made any more.
         """
         with self._changed:
-            self._discards = not self.keeps
+            self._only_read = True
             if self._discards:
                 self._made.clear()
         self._wait(lambda: False, check)
@@ -165,6 +174,11 @@ class ChunkFeed:
     @property
     def _outgrown(self) -> bool:
         return self._watch is not None and self._watch.outgrown
+
+    @property
+    def _discards(self) -> bool:
+        """Whether rows are read, but their chunks are neither kept nor taken."""
+        return self._only_read and not self.keeps
 
     def _wait(self, condition: Callable[[], bool], check: Check) -> None:
         while True:
@@ -190,6 +204,15 @@ class ChunkFeed:
         if not self.keeps:
             self._slots.release()
 
+    def _stop_keeping(self, spool: ChunkSpool) -> None:
+        with self._changed:
+            self.keeps = False
+            spool.stop_keeping()
+            if self._discards:
+                self._made.clear()
+        then = "the frame is read again" if self._discards else "reading waits for sending"
+        _log.warning("no room for all chunks in the temporary folder: %s", then)
+
     def _put(self, chunk: Chunk) -> None:
         if self._discards:
             return
@@ -201,12 +224,10 @@ class ChunkFeed:
             except SpoolFull:
                 if not self._again:
                     raise
-                _log.warning(
-                    "no room for all chunks in the temporary folder: reading waits for sending"
-                )
-                self.keeps = False
-                self._spool.stop_keeping()
+                self._stop_keeping(self._spool)
         with self._changed:
+            if self._discards:
+                return
             self._made[self._count] = kept
             self._count += 1
             self._changed.notify_all()

@@ -38,7 +38,7 @@ def estimated_lengths(
     """Lengths by the first rows; a column of a table that is there has its own."""
     return {
         column.name: column.length
-        or table_lengths.get(column.name)
+        or min(table_lengths.get(column.name, 0), MAX_TEXT_LENGTH)
         or estimate.get(column.name)
         or text_length(0)
         for column in _texts(layout)

@@ -142,6 +142,7 @@ class PreparedFrame:
             watch.declare(refutable(self.layout, self.table_lengths, self._lengths))
             if feed.ended and not feed.keeps:
                 self._end_reading()
+                self._watch = None  # what is declared now is certain
         assert self._lengths is not None  # noqa: S101  # `begin` was called
         return self._lengths
 
@@ -217,6 +218,8 @@ class PreparedFrame:
         if self._kept is not None:
             yield from self._kept
             return
+        if self._feed is not None and not self._refuted and not self._feed.rewind():
+            self._end_reading()
         if self._feed is None:  # its chunks were not kept
             self.measure = self._fresh_measure()
             self._feed = self._new_feed(self.parts(ordered=self.options.ordered), keeps=False)
@@ -232,8 +235,7 @@ class PreparedFrame:
         except TextsOutgrown:
             raise BodyRefuted from None
         finally:
-            refuted = self._watch is not None and self._watch.outgrown
-            if not feed.keeps and not refuted:
+            if not feed.keeps and not self._refuted:
                 self._end_reading()
 
     def close(self) -> None:
@@ -244,7 +246,12 @@ class PreparedFrame:
     def _end_reading(self) -> None:
         """Forget a reading whose chunks are not kept: the next one begins anew."""
         self.close()
-        self._feed = self._watch = None
+        self._feed = None
+
+    @property
+    def _refuted(self) -> bool:
+        """Whether a string is longer than it was declared to the job."""
+        return self._watch is not None and self._watch.outgrown
 
     def _located(self) -> AbstractContextManager[None]:
         again = None
@@ -324,7 +331,7 @@ class PreparedFrame:
         enough = {name: min(limit, MIN_TEXT_LENGTH) for name, limit in limits.items()}
         found = look(enough) if names else {}
         if any(found[name] > limit for name, limit in limits.items()):
-            measure, self.measure = self.measure, self.measure.restarted()
+            measure, self.measure = self.measure, self._fresh_measure()
             self._measure_rest()  # counts the strings that are too long
             self._conclude()
             self.measure = measure

@@ -72,6 +72,12 @@ class ChunkSpool:
             self._chunks.add(kept)
         return kept
 
+    def keep_released(self) -> None:
+        """Keep all chunks as if none was released: another job gets them."""
+        with self._lock:
+            for chunk in self._chunks:
+                chunk.released = False
+
     def stop_keeping(self) -> None:
         """Free the chunks that were released; from now on those that are."""
         with self._lock:

@@ -36,7 +36,7 @@ class TextWatch:
         with self._lock:
             for name, length in longest:
                 self._longest[name] = max(length, self._longest.get(name, 0))
-            changed = not self.begun or self._compare()
+            changed = self._compare() or not self.begun
             self.begun = True
         if changed:
             self.on_change()

@@ -14,12 +14,17 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from celonis_frames import Celonis, exceptions, push_many
+from celonis_frames._api.client import DataPushApi
+from celonis_frames._api.models import TableColumn
 from celonis_frames._arrow import batching
+from celonis_frames._jobs.delivery import BodyRefuted
 from celonis_frames._push.options import PushOptions
 from celonis_frames._push.preparation import prepare
+from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 from celonis_frames._staging import spool
 
 POOL, ROWS = "Reading", 60_000
@@ -272,6 +277,32 @@ def test_a_full_disk_only_costs_time(
     assert _same_rows(server, table, frame)
 
 
+def test_a_full_disk_and_a_job_that_was_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lengths stay estimates, so a string that is longer is no change of the frame."""
+
+    def full(*_: object) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(spool._SpoolFile, "append", full)
+    monkeypatch.setattr(spool.MemoryBudget, "take", lambda *_: False)
+    prepared = prepare(_frame(last="x" * 1_000).lazy(), "T", PushOptions.parse(upload=UPLOAD))
+    prepared.begin()
+    assert prepared.lengths() == {"T": 320}
+    first = prepared.chunks()
+    next(first).release()
+    first.close()  # the job is replaced
+    assert prepared.lengths() == {"T": 320}
+    with pytest.raises(BodyRefuted):
+        collections.deque((chunk.release() for chunk in prepared.chunks()), maxlen=0)
+    assert prepared.lengths() == {"T": 1_280}
+    rows = 0
+    for chunk in prepared.chunks():
+        rows += chunk.rows
+        chunk.release()
+    assert rows == ROWS
+    prepared.close()
+
+
 @pytest.mark.parametrize("kind", ["reader", "generator"])
 def test_a_full_disk_ends_a_stream(
     kind: str, connection: Celonis, server: Any, table: str, tmp_path: Path,
@@ -297,6 +328,38 @@ def test_what_is_declared_is_at_most_four_times_what_plan_says(
     connection.push(ONCE[kind](_frame(), tmp_path), POOL, table, mode="REPLACE", upload=UPLOAD)
     (job,) = _jobs(server, table)
     assert 80 <= _length(job, "T") <= 4 * 80
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_with_longer_texts_than_a_job_can_declare(
+    kind: str, connection: Celonis, server: Any, table: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """As one that another tool has made: what is declared is what a job may have."""
+    columns = [TableColumn("N", "INTEGER", None), TableColumn("T", "STRING", 32_000_000)]
+    monkeypatch.setattr(DataPushApi, "columns", lambda *_, **__: columns)
+    connection.push(KINDS[kind](_frame(), tmp_path), POOL, table, upload=UPLOAD)
+    (job,) = _jobs(server, table)
+    assert _length(job, "T") in (80, MAX_TEXT_LENGTH)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_strings_of_files_that_are_sent_unchanged_are_too_long_for_the_table(
+    mixed: bool, connection: Celonis, table: str, tmp_path: Path
+) -> None:
+    """The error is about them, although no other rows are read."""
+    connection.push(_frame(10), POOL, table, keys="N")
+    sent = _frame(50_000, "x" * 200).select("N", "T", "V").to_arrow()
+    for name in "ab":
+        pq.write_table(  # as Spark does
+            sent.cast(pa.schema([("N", pa.int64()), ("T", pa.string()), ("V", pa.float64())])),
+            tmp_path / f"{name}.parquet",
+            compression="snappy",
+        )
+    if mixed:
+        pq.write_table(_frame(50_000).to_arrow(), tmp_path / "c.parquet", compression="zstd")
+    with pytest.raises(exceptions.TruncationError, match=r"200 characters.*its length is 80"):
+        connection.push(tmp_path, POOL, table, keys="N")
 
 
 def test_files_that_change_between_the_two_readings(tmp_path: Path) -> None:
