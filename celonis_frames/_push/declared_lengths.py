@@ -35,7 +35,7 @@ def known_lengths(layout: TableLayout, longest: Mapping[str, int]) -> dict[str, 
 def estimated_lengths(
     layout: TableLayout, table_lengths: Mapping[str, int], estimate: Mapping[str, int]
 ) -> dict[str, int]:
-    """Lengths by the first rows; a column of a table that is there has its own."""
+    """Lengths by the first rows; a column of a table has that, but at most what always fits."""
     return {
         column.name: column.length
         or min(table_lengths.get(column.name, 0), MAX_TEXT_LENGTH)
