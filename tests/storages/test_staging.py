@@ -18,7 +18,7 @@ from celonis_frames._staging.stage import Stage, find_stages
 
 ROWS = 20_000
 FRAME = pl.DataFrame({"A": range(ROWS)})
-SMALL = {"chunk_bytes": "20 KB", "workers": 4}
+SMALL = {"chunk_bytes": "10 KB", "workers": 4}
 """Several chunks, uploaded at the same time."""
 
 
