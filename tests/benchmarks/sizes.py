@@ -76,7 +76,7 @@ def recipe_bytes(table: pa.Table) -> int:
 def push_bytes(table: pa.Table, codec: str) -> int:
     """Bytes of the chunks of a push."""
     prepared = prepare(table, "LOG", PushOptions.parse(upload={"compression": codec}))
-    prepared.check()
+    prepared.begin()
     size = 0
     for chunk in prepared.chunks():
         size += chunk.size
