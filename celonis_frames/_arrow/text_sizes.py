@@ -28,15 +28,20 @@ def longest_texts(batches: Iterator[pa.RecordBatch], enough: Mapping[str, int]) 
 
 def _longest(array: Any, enough: int) -> int:
     """Characters of the longest string, or its bytes if these are not more than `enough`."""
-    values = array
-    if pa.types.is_dictionary(array.type):
-        values = array.dictionary
-        if _longest_bytes(values) > enough:  # a value that no row uses must not count
-            values = values.take(pc.unique(array.indices).drop_null())
-    size = _longest_bytes(values)
+    kind = array.type
+    if pa.types.is_run_end_encoded(kind):
+        first, runs = array.find_physical_offset(), array.find_physical_length()
+        return _longest(array.values.slice(first, runs), enough)
+    if pa.types.is_dictionary(kind):
+        size = _longest(array.dictionary, enough)
+        if size <= enough:
+            return size
+        used = pc.unique(array.indices).drop_null()  # a value that no row uses must not count
+        return _longest(casts.decoded(array.dictionary).take(used), enough)
+    size = _longest_bytes(array)
     if size <= enough:
         return size
-    return pc.max(pc.utf8_length(casts.decoded(values))).as_py() or 0
+    return pc.max(pc.utf8_length(casts.decoded(array))).as_py() or 0
 
 
 def _longest_bytes(values: Any) -> int:

@@ -73,8 +73,6 @@ def texts_to_look_at(layout: TableLayout) -> list[ColumnPlan] | None:
         if column.conversion.column_type != "STRING":
             continue
         kind = casts.storage_type(column.arrow_type)
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
         if _is_text(kind) and not isinstance(column.arrow_type, pa.BaseExtensionType):
             found.append(column)
         elif not _is_short(column.arrow_type):

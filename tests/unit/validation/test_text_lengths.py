@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,13 @@ FORMS = {
     "large": lambda values: pa.array(values, pa.large_string()),
     "view": _views,
     "dictionary": lambda values: pa.array(values, pa.string()).dictionary_encode(),
+    "views in a dictionary": lambda values: pa.DictionaryArray.from_arrays(
+        pa.array(range(len(values))), _views(values)
+    ),
+    "run ends": lambda values: pc.run_end_encode(pa.array(values, pa.string())),
+    "runs of a dictionary": lambda values: pa.RunEndEncodedArray.from_arrays(
+        pa.array(range(1, len(values) + 1)), pa.array(values, pa.string()).dictionary_encode()
+    ),
 }
 
 
@@ -90,6 +98,7 @@ def test_bytes_of_nulls_bind_nothing() -> None:
     [
         (pa.string(), {}, ["A"]),
         (pa.dictionary(pa.int8(), pa.large_string()), {}, ["A"]),
+        (pa.run_end_encoded(pa.int32(), pa.string()), {}, ["A"]),
         (pa.int64(), {}, []),
         (pa.int64(), {"A": "STRING"}, []),
         (pa.decimal128(38, 5), {"A": "STRING"}, []),
