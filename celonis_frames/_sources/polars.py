@@ -55,11 +55,12 @@ def _longest_texts(frame: Any, enough: Mapping[str, int]) -> Mapping[str, int]:
     """As `longest_texts`, by polars' own functions, which use all cores."""
     pl = sys.modules["polars"]
     found: dict[str, int] = {}
-    categories = [name for name in enough if frame.schema[name] != pl.String]
+    kinds = frame.schema  # polars makes it anew each time
+    categories = [name for name in enough if kinds[name] != pl.String]
     for part in _select(frame, categories).iter_slices(BATCH_ROWS) if categories else ():
         for name, length in longest_texts(iter(_to_arrow(part).to_batches()), enough).items():
             found[name] = max(length, found.get(name, 0))
-    texts = _select(frame, [name for name in enough if name not in categories])
+    texts = _select(frame, [name for name in enough if kinds[name] == pl.String])
     found |= texts.select(pl.all().str.len_bytes().max()).row(0, named=True) if texts.width else {}
     long = [name for name in texts.columns if (found[name] or 0) > enough[name]]
     if long:

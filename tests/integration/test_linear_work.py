@@ -28,6 +28,7 @@ from celonis_frames._sources.reader import read
 _DATA_PACKAGES = ("_arrow", "_sources", "_schema", "_validation", "_encoding")
 _COUNTED = (
     str(Path(pa.__file__).parent),
+    str(Path(pl.__file__).parent),
     *(str(Path(cf.__file__).parent / name) for name in _DATA_PACKAGES),
 )
 
@@ -103,6 +104,7 @@ GROWTH: dict[str, Callable[[int, Path], Any]] = {
         {"A": ["x", "y"] * 100_000 * size}, dtype=object
     ),
     "columns": lambda size, _: _table(500, 250 * size),
+    "columns of text": lambda size, _: pl.from_arrow(_table(500, 250 * size)).cast(pl.String),  # type: ignore[union-attr]
     "columns of a query": lambda size, _: pl.from_arrow(_table(500, 250 * size)).lazy(),  # type: ignore[union-attr]
     "frames": lambda size, _: iter([_table(5_000, 5)] * (30 * size)),
     "frames in another order": lambda size, _: iter(
