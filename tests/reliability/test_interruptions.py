@@ -451,7 +451,7 @@ def test_an_ignored_signal_stays_ignored(busy: Any) -> None:
 def test_the_exit_of_a_forked_child_leaves_the_parent_s_push_alone(busy: Any) -> None:
     """A child that ends with sys.exit cancels no job of its parent and shuts no socket."""
     busy.faults.clear()
-    slow = busy.faults.drip("upload", seconds=1.5, times=None)
+    slow = busy.faults.drip("upload", seconds=4.0, times=None)
     program = (
         "statuses = []\n"
         "thread = threading.Thread(target=lambda: statuses.append(push()))\n"
