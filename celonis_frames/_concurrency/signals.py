@@ -62,7 +62,8 @@ class DeferredSignals:
     """A ``with`` block in the main thread in which a signal cancels a token instead of raising.
 
     SIGINT, unless its handler is not Python's own, and SIGTERM and SIGHUP, unless they are ignored
-    or have a handler of the program's own. The end of the block raises KeyboardInterrupt or
+    or have a handler of the program's own. The handlers of a block around it, which is
+    `raising_at_once`, are replaced too. The end of the block raises KeyboardInterrupt or
     SystemExit for the first signal, with the notes of the error that ended the block.
 
     Args:
@@ -88,7 +89,7 @@ class DeferredSignals:
                     if number == signal.SIGINT
                     else (signal.SIG_DFL, _exit)
                 )
-                if handler in default:
+                if handler in default or _lets_take_over(handler):
                     self._replaced[number] = handler
                     signal.signal(number, self._handle)
         return self
@@ -114,6 +115,11 @@ class DeferredSignals:
             yield
         finally:
             self._raises_at_once = False
+
+    @property
+    def raises_at_once(self) -> bool:
+        """Whether a signal raises at once: the caller's code runs, which may itself push."""
+        return self._raises_at_once
 
     def _handle(self, number: int, _frame: object) -> None:
         if first := self._first is None:
@@ -164,3 +170,9 @@ def _add_notes(interruption: BaseException, error: BaseException) -> None:
         interruption.add_note(f"The push had also failed: {type(error).__name__}: {error}")
     for note in getattr(error, "__notes__", ()):
         interruption.add_note(note)
+
+
+def _lets_take_over(handler: Any) -> bool:
+    """Whether this is the handler of a block that runs the caller's code."""
+    block = getattr(handler, "__self__", None)
+    return isinstance(block, DeferredSignals) and block.raises_at_once

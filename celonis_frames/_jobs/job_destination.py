@@ -12,7 +12,6 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from celonis_frames._api.client import DataPushApi
@@ -30,7 +29,7 @@ from celonis_frames._jobs.failures import log_uncounted
 from celonis_frames._jobs.polling import wait_for
 from celonis_frames._jobs.rate_limit import limit_for
 from celonis_frames._jobs.reconcile import Digests
-from celonis_frames._jobs.timeouts import raise_if_interrupted
+from celonis_frames._jobs.timeouts import raise_if_expired, raise_if_interrupted
 from celonis_frames.exceptions import (
     ApiError,
     BadRequest,
@@ -84,7 +83,7 @@ class JobDestination:
 
     def create(self, _: c.Create) -> c.Created | c.CreationUnknown:
         """Create a job."""
-        body = self._delivery.body(partial(raise_if_interrupted, self._api.token, self._machine))
+        body = self._delivery.body(self._check_reading)
         unanswered, self._unanswered = self._unanswered, None
         if unanswered is not None:
             self._creations.wait_or_raise(unanswered)
@@ -106,6 +105,11 @@ class JobDestination:
                 _open.add(job.id)
                 self._delivered.add(job.id)
                 return c.Created(job.id)
+
+    def _check_reading(self) -> None:
+        """Raise if the fields of the next job are not to be awaited any more."""
+        self._api.token.raise_if_cancelled()
+        raise_if_expired(self._api.token, "while the frame was read")
 
     def record(self, command: c.Record) -> c.TakenOver | None:
         """Record the state, if the push has a stage."""

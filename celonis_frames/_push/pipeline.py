@@ -331,15 +331,14 @@ def _delivery(
 
 
 def _begin(frames: Sequence[PreparedFrame], stage: Stage | None, token: CancelToken) -> None:
+    def check() -> None:
+        token.raise_if_cancelled()
+        raise_if_expired(token, "while the frame was read")
+
     first = 1
     for prepared in frames:
-
-        def check(prepared: PreparedFrame = prepared) -> None:
-            token.raise_if_cancelled()
-            rows = counted(prepared.measure.rows, "row")
-            raise_if_expired(token, f"while the frame was read, after {rows}")
-
         prepared.begin(stage, first=first, check=check)
+        check()
         first += prepared.staged
 
 

@@ -177,6 +177,18 @@ def test_the_frame_is_not_read_further(client: Celonis, own: Any, table: str) ->
     assert [job["status"] for job in own.jobs] == ["CANCELED"]
 
 
+def test_the_error_says_that_the_frame_was_read(client: Celonis, table: str) -> None:
+    """If its first rows come so late that its job is not created."""
+
+    def slow() -> Iterator[pl.DataFrame]:
+        for _ in range(4):
+            yield pl.DataFrame({"A": range(1_000)})
+            time.sleep(SECONDS)
+
+    with pytest.raises(exceptions.JobTimeout, match="while the frame was read; nothing was"):
+        client.push(slow(), "P", table, timeout=SECONDS)
+
+
 def test_a_frame_without_rows_does_not_hold_push_many(
     client: Celonis, own: Any, table: str
 ) -> None:

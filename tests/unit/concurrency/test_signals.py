@@ -108,6 +108,29 @@ def test_signals_raise_at_once_in_the_caller_s_code(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", ALL)
+def test_a_push_in_the_caller_s_code_defers_signals_itself(number: int) -> None:
+    """A frame's own code may push: that is interrupted at its end, and the push around it then."""
+    outer, inner, reached = CancelToken(), CancelToken(), False
+    with (  # noqa: PT012  # the block is what is tested
+        pytest.raises(KIND[number]),
+        DeferredSignals(outer) as signals,
+        signals.raising_at_once(),
+    ):
+        with DeferredSignals(inner):
+            signal.raise_signal(number)
+            assert inner.cancelled
+            reached = True
+        raise AssertionError("it did not raise")
+    assert reached
+    with (
+        DeferredSignals(outer),
+        pytest.raises(AssertionError, match="not taken over"),
+        DeferredSignals(inner) as within,
+    ):
+        assert within._replaced, "not taken over"
+
+
+@pytest.mark.parametrize("number", ALL)
 def test_ignored_signals_and_other_handlers_stay(number: int) -> None:
     """``nohup`` ignores SIGHUP; a program's own handler is called, and nothing is cancelled."""
     calls: list[int] = []
