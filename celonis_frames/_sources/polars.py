@@ -70,9 +70,10 @@ def _longest_texts(frame: Any, enough: Mapping[str, int]) -> Mapping[str, int]:
 
 def _select(frame: Any, names: Sequence[str]) -> Any:
     """The frame with some of its columns."""
-    # Not as strings, since polars takes names such as ^A$ for patterns.
+    # By place: polars, or some versions of it, take names such as ^A$ for patterns.
     selectors = sys.modules["polars"].selectors
-    return frame.select(selectors.by_name(*names) if names else [])
+    places = {name: place for place, name in enumerate(frame.collect_schema().names())}
+    return frame.select(selectors.by_index(*(places[name] for name in names)) if names else [])
 
 
 def _split(part: Any, target: int) -> Iterator[Any]:
