@@ -157,12 +157,10 @@ class ChunkFeed:
         self._wait(lambda: False, check)
 
     def close(self) -> None:
-        """End the reading, and free the chunks."""
+        """End the reading; what the spool has stays, since it may still be sent."""
         self._stopped.set()
         if self._reader is not None:
             self._reader.join(JOIN_SECONDS)
-        if self._spool is not None:
-            self._spool.close()
         self._error = None  # its traceback refers to this feed
         self._made.clear()
 

@@ -75,6 +75,7 @@ class PreparedFrame:
     _check_reading: Check = lambda: None
     _kept: list[Chunk] | None = None  # all chunks, if they were made before the job
     _feed: ChunkFeed | None = None
+    _spool: ChunkSpool | None = None  # of the feed
     _watch: TextWatch | None = None
     _lengths: dict[str, int] | None = None  # declared to the server
     _of_files: FrameValidator | None = None  # statistics of the files that are sent unchanged
@@ -221,6 +222,7 @@ class PreparedFrame:
         if self._feed is not None and not self._refuted and not self._feed.rewind():
             self._end_reading()
         if self._feed is None:  # its chunks were not kept
+            self._free_kept()  # nothing sends them any more
             self.measure = self._fresh_measure()
             self._feed = self._new_feed(self.parts(ordered=self.options.ordered), keeps=False)
             self._start()
@@ -242,11 +244,17 @@ class PreparedFrame:
         """End the reading, and free the chunks."""
         if self._feed is not None:
             self._feed.close()
+        self._free_kept()
 
     def _end_reading(self) -> None:
         """Forget a reading whose chunks are not kept: the next one begins anew."""
-        self.close()
+        if self._feed is not None:
+            self._feed.close()
         self._feed = None
+
+    def _free_kept(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
 
     @property
     def _refuted(self) -> bool:
@@ -341,6 +349,7 @@ class PreparedFrame:
         """A reading of the frame, to be begun by `_start`."""
         measure, stopped = self.measure, threading.Event()
         measure.watch = self._watch
+        self._spool = ChunkSpool(self.spare) if keeps else None
 
         def rows(batches: _Batches) -> _Batches:
             for batch in self._while_read(batches):
@@ -362,7 +371,7 @@ class PreparedFrame:
             encode,
             stopped,
             slots=self.options.uploads(ordered=self.options.ordered) + 1,
-            spool=ChunkSpool(self.spare) if keeps else None,
+            spool=self._spool,
             again=self.source.replayable,
             watch=self._watch,
         )
@@ -377,7 +386,8 @@ class PreparedFrame:
         try:
             return wait()
         except ColumnTypeError:
-            self.close()  # the feed's threads do not need the frame any more
+            if self._feed is not None:
+                self._feed.close()  # its threads do not need the frame any more
             with self._located():
                 raise
 

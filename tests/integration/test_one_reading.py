@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import io
 import random
 import sqlite3
 import time
@@ -300,6 +301,27 @@ def test_a_full_disk_and_a_job_that_was_in_doubt(monkeypatch: pytest.MonkeyPatch
         rows += chunk.rows
         chunk.release()
     assert rows == ROWS
+    prepared.close()
+
+
+def test_chunks_stay_until_they_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the disk was full, and the last one is taken before the first one is stored."""
+    append = spool._SpoolFile.append
+
+    def limited(self: Any, chunk: Any) -> Any:
+        if self.size + chunk.size > 700_000:
+            raise OSError(28, "No space left on device")
+        return append(self, chunk)
+
+    monkeypatch.setattr(spool._SpoolFile, "append", limited)
+    monkeypatch.setattr(spool.MemoryBudget, "take", lambda *_: False)
+    frame = _frame()
+    prepared = prepare(frame.lazy(), "T", PushOptions.parse(upload=UPLOAD | {"workers": 4}))
+    prepared.begin()
+    prepared.lengths()
+    taken = list(prepared.chunks())
+    read = [pq.read_table(io.BytesIO(b"".join(chunk.blocks()))) for chunk in taken]
+    assert pl.from_arrow(pa.concat_tables(read).select(["N"])).sort("N").equals(frame.select("N"))  # type: ignore[union-attr]
     prepared.close()
 
 

@@ -24,7 +24,7 @@ class _Reading:
     """A feed of `CHUNKS` chunks, whose spool is full from the chunk `full` on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, full: int) -> None:
-        spool, put = ChunkSpool(MemoryBudget(10_000)), ChunkSpool.put
+        self.spool, put = ChunkSpool(MemoryBudget(10_000)), ChunkSpool.put
 
         def limited(self: ChunkSpool, chunk: Chunk) -> Chunk:
             if chunk.rows >= full:
@@ -36,7 +36,7 @@ class _Reading:
         self.may_make = threading.Semaphore(0)
         self.made = threading.Semaphore(0)
         self.feed = ChunkFeed(
-            self._encode, self.stopped, slots=2, spool=spool, again=True, watch=self.watch
+            self._encode, self.stopped, slots=2, spool=self.spool, again=True, watch=self.watch
         )
 
     def _encode(
@@ -77,6 +77,7 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], _Readi
         reading.stopped.set()
         reading.may_make.release(100)
         reading.feed.close()
+        reading.spool.close()
 
 
 def test_chunks_of_a_job_before_stay_for_the_next(readings: Callable[[int], _Reading]) -> None:
