@@ -140,11 +140,6 @@ class ChunkFeed:
                 self._taken = False
             return not self._taken
 
-    def wait_for_rows(self, check: Check) -> None:
-        """Wait until the first rows were read; raises as `take`."""
-        watch = self._watch
-        self._wait(lambda: watch is None or watch.begun, check)
-
     def wait_for_end(self, check: Check) -> None:
         """Wait until all rows were read; raises as `take`.
 

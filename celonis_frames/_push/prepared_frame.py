@@ -80,6 +80,7 @@ class PreparedFrame:
     _lengths: dict[str, int] | None = None  # declared to the server
     _of_files: FrameValidator | None = None  # statistics of the files that are sent unchanged
     _checked: bool = False
+    _head: pa.RecordBatch | None = None  # the first rows, until the lengths are known
 
     def begin(
         self, store: ChunkStore | None = None, *, first: int = 1, check: Check = lambda: None
@@ -118,30 +119,27 @@ class PreparedFrame:
             if choice.reading is Reading.LENGTHS_FIRST:
                 self._lengths = self._look_at_lengths()
             else:
-                self._watch = TextWatch()
+                self._watch, self._lengths = TextWatch(), self._estimated_by_head()
+                self._watch.declare(refutable(self.layout, self.table_lengths, self._lengths))
+        self._head = None
         self._feed = self._new_feed(self._parts(batches), keeps=choice.keeps)
-        self._start()  # the first chunk is made while the job is created
 
     def lengths(self, check: Check = lambda: None) -> dict[str, int]:
         """The length of each text column to declare for the next job.
 
-        Estimated by the first rows, if a frame is read once; after a string was longer than that
+        Estimated by the first batch, if a frame is read once; after a string was longer than that
         they are measured, which waits until all rows were read.
 
         Raises:
             FrameError: The frame cannot be sent as it is.
         """
         feed, watch = self._feed, self._watch
-        if feed is not None and watch is not None and (self._lengths is None or watch.outgrown):
-            self._take(partial(feed.wait_for_end if watch.outgrown else feed.wait_for_rows, check))
-            if feed.ended:
-                self._conclude()
-                self._lengths = self.measure.lengths()
-            else:
-                estimate = watch.estimate()
-                self._lengths = estimated_lengths(self.layout, self.table_lengths, estimate)
+        if feed is not None and watch is not None and watch.outgrown:
+            self._take(partial(feed.wait_for_end, check))
+            self._conclude()
+            self._lengths = self.measure.lengths()
             watch.declare(refutable(self.layout, self.table_lengths, self._lengths))
-            if feed.ended and not feed.keeps:
+            if not feed.keeps:
                 self._end_reading()
                 self._watch = None  # what is declared now is certain
         assert self._lengths is not None  # noqa: S101  # `begin` was called
@@ -225,8 +223,10 @@ class PreparedFrame:
             self._free_kept()  # nothing sends them any more
             self.measure = self._fresh_measure()
             self._feed = self._new_feed(self.parts(ordered=self.options.ordered), keeps=False)
-            self._start()
         feed, made, place = self._feed, 0, 0
+        # Not earlier: while threads contend for the GIL, the main thread may miss a signal in a
+        # blocking call, such as the creation of the job.
+        self._start()
         try:
             while (chunk := self._take(partial(feed.take, place, check))) is not None:
                 place += 1
@@ -323,7 +323,17 @@ class PreparedFrame:
             if chunk is not None:
                 self._kept = [chunk if store is None else store.put(chunk)]
                 return None
+        self._head = head[0]
         return chain(head, batches)
+
+    def _estimated_by_head(self) -> dict[str, int]:
+        """Lengths by the first batch."""
+        watch = TextWatch()
+        if self._head is not None:
+            sample = self.measure.restarted()
+            sample.watch = watch
+            sample.update(self._head)
+        return estimated_lengths(self.layout, self.table_lengths, watch.estimate())
 
     def _look_at_lengths(self) -> dict[str, int]:
         """The length of each text column, by reading these columns only.

@@ -19,13 +19,12 @@ may be before the job is made again: two steps of `text_length`."""
 class TextWatch:
     """The longest strings that were read so far, against the lengths declared to the server.
 
-    Several threads call `update`. `on_change` is called after the first rows, and once a string is
-    longer than its column was declared.
+    Several threads call `update`. `on_change` is called once a string is longer than its column was
+    declared.
     """
 
     def __init__(self) -> None:
         self.outgrown = False  # whether a string is longer than its column was declared
-        self.begun = False  # whether any rows were read
         self.on_change: Callable[[], None] = lambda: None
         self._longest: dict[str, int] = {}
         self._declared: Mapping[str, int] = {}
@@ -36,8 +35,7 @@ class TextWatch:
         with self._lock:
             for name, length in longest:
                 self._longest[name] = max(length, self._longest.get(name, 0))
-            changed = self._compare() or not self.begun
-            self.begun = True
+            changed = self._compare()
         if changed:
             self.on_change()
 

@@ -27,7 +27,6 @@ from celonis_frames._push.options import PushOptions
 from celonis_frames._push.preparation import prepare
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 from celonis_frames._staging import spool
-from celonis_frames._validation.text_lengths import TextWatch
 
 POOL, ROWS = "Reading", 60_000
 UPLOAD = {"chunk_bytes": "300 kB"}
@@ -37,23 +36,8 @@ Make = Callable[[pl.DataFrame, Path], Any]
 
 @pytest.fixture(autouse=True)
 def several_batches(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:  # noqa: ARG001
-    """Batches are so small that these frames have several, and the first ones are estimated by."""
+    """Batches are so small that these frames have several."""
     monkeypatch.setattr(batching, "BATCH_ROWS", 9_000)
-    update, declare = TextWatch.update, TextWatch.declare
-    described: set[int] = set()
-
-    def waiting(watch: TextWatch, longest: Any) -> None:
-        end = time.monotonic() + 5
-        while watch.begun and id(watch) not in described and time.monotonic() < end:
-            time.sleep(0.001)  # or all rows might be read before the job is described
-        update(watch, longest)
-
-    def noted(watch: TextWatch, lengths: Any) -> None:
-        described.add(id(watch))
-        declare(watch, lengths)
-
-    monkeypatch.setattr(TextWatch, "update", waiting)
-    monkeypatch.setattr(TextWatch, "declare", noted)
 
 
 def _pieces(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -148,7 +148,7 @@ def test_only_own_orphans_are_cancelled(own: Any, client: Celonis, table: str) -
 
 
 @pytest.mark.parametrize(
-    ("missing", "states"), [("celonis-read", []), ("celonis-upload", ["CANCELED"])]
+    ("missing", "states"), [("celonis-read", ["CANCELED"]), ("celonis-upload", ["CANCELED"])]
 )
 def test_a_system_without_threads_leaves_no_job(
     own: Any,
