@@ -64,7 +64,7 @@ ONCE: dict[str, Make] = {
 
 KINDS: dict[str, Make] = ONCE | {
     "polars": lambda frame, _: frame,
-    "pandas": lambda frame, _: frame.to_pandas(),
+    "pandas": lambda frame, _: frame.to_pandas(use_pyarrow_extension_array=True),
     "arrow": lambda frame, _: frame.to_arrow(),
     "category": lambda frame, _: frame.with_columns(pl.col("T").cast(pl.Categorical)),
     "file": lambda frame, folder: str(_file(frame, folder)),
