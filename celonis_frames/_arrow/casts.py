@@ -53,6 +53,11 @@ def storage_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values are strings, plain or as views."""
+    return bool(_is.is_string(kind) or _is.is_large_string(kind) or _is.is_string_view(kind))
+
+
 def is_view(kind: pa.DataType) -> bool:
     """Whether values point to data that they may share."""
     return bool(_is.is_string_view(kind) or _is.is_binary_view(kind))

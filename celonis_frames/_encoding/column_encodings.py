@@ -139,7 +139,7 @@ def choose_encodings(first: pa.Table, codec: str) -> ColumnEncodings:
             if rows < SAMPLE_ROWS:
                 group_rows = min(group_rows, rows)
             coded |= _paying_dictionaries(sample, open_, codec, group_rows)
-            texts = [name for name in others if name not in coded and _is_text(kinds[name])]
+            texts = [name for name in others if name not in coded and casts.is_text(kinds[name])]
             levels = _paying_levels(sample.select(texts), codec)
     return ColumnEncodings(tuple(name for name in kinds if name in coded), levels)
 
@@ -205,11 +205,6 @@ def _distinct(column: Any) -> Any:
 
 def _is_tiny(kind: pa.DataType) -> bool:
     return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    kinds = (pa.types.is_string, pa.types.is_large_string, casts.is_view)
-    return any(is_kind(kind) for is_kind in kinds)
 
 
 def _bits(distinct: float) -> int:

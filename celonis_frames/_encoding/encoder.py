@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain, islice
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -37,6 +37,7 @@ from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_sizer import MAX_PLANNED_BYTES, ChunkSizer
 from celonis_frames._encoding.chunk_writer import ChunkWriter
 from celonis_frames._encoding.chunking import estimate_row_bytes, fill_chunk
+from celonis_frames._encoding.column_encodings import SAMPLE_ROWS
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.small_frame import encode_rows
 from celonis_frames._schema.table_layout import TableLayout
@@ -48,10 +49,8 @@ _LAST_BATCHES, _MIN_BATCH_ROWS = 8, 1_000
 _FIRST_RUN = 4
 """Into how many parts the first run of rows is cut, so that uploading starts early."""
 
-_SAMPLE_ROWS = 20_000
-"""First rows that decide the format and the size of the chunks."""
-
 _Batches = Iterator[pa.RecordBatch]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def sample_row_bytes(
     Raises:
         FrameError: A value does not fit its column's type.
     """
-    return estimate_row_bytes(layout.convert(batch.slice(0, _SAMPLE_ROWS)), file_format)
+    return estimate_row_bytes(layout.convert(batch.slice(0, SAMPLE_ROWS)), file_format)
 
 
 @dataclass(eq=False)
@@ -101,7 +100,6 @@ class ChunkEncoder:
     file_format: FileFormat
     _: KW_ONLY
     rows: int | None  # None: not known
-    bytes_per_row: float | None = None  # of a sample, in a file; None: `run` takes one
     target_bytes: int | None  # of a chunk; None: chosen by the bytes of the frame
     memory_limit: int  # bytes of all chunks that are being written
     uploads: int = 1  # parallel ones
@@ -144,10 +142,8 @@ class ChunkEncoder:
         # 1. Decide the size of the chunks and the number of threads.
         alone = head[0].num_rows >= self.rows if self.rows else len(head) < 2
         bytes_per_row = None
-        if not alone or head[0].num_rows > _SAMPLE_ROWS:  # fewer are not worth encoding twice
-            bytes_per_row = self.bytes_per_row or sample_row_bytes(
-                head[0], self.layout, self.file_format
-            )
+        if not alone or head[0].num_rows > SAMPLE_ROWS:  # fewer are not worth encoding twice
+            bytes_per_row = sample_row_bytes(head[0], self.layout, self.file_format)
         sizer = ChunkSizer(self.target_bytes, self.rows, bytes_per_row, uploads=self.uploads)
         runs = self.ordered and self.target_bytes is None
         threads = min(cpu_count(), max(1, self.memory_limit // sizer.target_bytes))
@@ -166,23 +162,15 @@ class ChunkEncoder:
             return
 
         # 2. Each thread converts, validates and writes.
-        def work(items: WorkItems[_Rows]) -> None:
-            split = None if validator is None or self.holds_gil else validator.split()
-            try:
-                for writer in self._written(items, sizer, split, acquire_slot, release_slot):
-                    with self._lock:
-                        number = self.next_number
-                        self.next_number += 1
-                    chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
-                    with self._lock:
-                        on_chunk(chunk)
-                    del writer, chunk  # the memory of a chunk is freed with its upload
-            except BaseException:
-                self.stopped.set()  # no slot is released any more
-                raise
-            if validator is not None and split is not None:
+        def work(items: WorkItems[_Rows], split: FrameValidator | None) -> None:
+            for writer in self._written(items, sizer, split, acquire_slot, release_slot):
                 with self._lock:
-                    validator.merge(split)
+                    number = self.next_number
+                    self.next_number += 1
+                chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
+                with self._lock:
+                    on_chunk(chunk)
+                del writer, chunk  # the memory of a chunk is freed with its upload
 
         # 3. Feed them; the last batches are small, so that all end at the same time.
         if self.rows and bytes_per_row is not None and threads > 1:
@@ -192,7 +180,8 @@ class ChunkEncoder:
         del read
         # A reading thread that holds the GIL must not wait for the workers besides.
         queue_size = 2 * QUEUE_SIZE if self.holds_gil else QUEUE_SIZE
-        feed(source, WorkerPool(work, threads=threads, queue_size=queue_size))
+        worker = self._worker(work, validator)
+        feed(source, WorkerPool(worker, threads=threads, queue_size=queue_size))
 
     def _encode_runs(
         self,
@@ -212,27 +201,18 @@ class ChunkEncoder:
         sizer = ChunkSizer(int(MAX_PLANNED_BYTES), None, None)
         waiting: dict[int, MemoryChunk] = {}
 
-        def work(items: WorkItems[tuple[int, list[_Rows]]]) -> None:
-            split = None if validator is None or self.holds_gil else validator.split()
-            try:
-                for number, run in items:
-                    writer, _ = fill_chunk(
-                        self._converted(_taken(run), split), self.file_format, sizer
-                    )
-                    assert writer is not None  # noqa: S101  # a run has rows
-                    chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
-                    with self._lock:
-                        waiting[number] = chunk
-                        del writer, chunk  # the memory of a chunk is freed with its upload
-                        while self.next_number in waiting:
-                            on_chunk(waiting.pop(self.next_number))
-                            self.next_number += 1
-            except BaseException:
-                self.stopped.set()  # no slot is released any more
-                raise
-            if validator is not None and split is not None:
+        def work(items: WorkItems[tuple[int, list[_Rows]]], split: FrameValidator | None) -> None:
+            for number, run in items:
+                converted = self._converted(_taken(run), split)
+                writer, _ = fill_chunk(converted, self.file_format, sizer)
+                assert writer is not None  # noqa: S101  # a run has rows
+                chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
                 with self._lock:
-                    validator.merge(split)
+                    waiting[number] = chunk
+                    del writer, chunk  # the memory of a chunk is freed with its upload
+                    while self.next_number in waiting:
+                        on_chunk(waiting.pop(self.next_number))
+                        self.next_number += 1
 
         def runs() -> Iterator[tuple[int, list[_Rows]]]:
             source = self._source(read, validator)
@@ -242,7 +222,28 @@ class ChunkEncoder:
                 acquire_slot()  # in order, or a run might wait for one that is behind it
                 yield number, run
 
-        feed(runs(), WorkerPool(work, threads=threads, queue_size=1))
+        worker = self._worker(work, validator)
+        feed(runs(), WorkerPool(worker, threads=threads, queue_size=1))
+
+    def _worker(
+        self,
+        work: Callable[[WorkItems[_T], FrameValidator | None], None],
+        validator: FrameValidator | None,
+    ) -> Callable[[WorkItems[_T]], None]:
+        """`work` with a validator of its thread, unless the reading thread validates."""
+
+        def worker(items: WorkItems[_T]) -> None:
+            split = None if validator is None or self.holds_gil else validator.split()
+            try:
+                work(items, split)
+            except BaseException:
+                self.stopped.set()  # no slot is released any more
+                raise
+            if validator is not None and split is not None:
+                with self._lock:
+                    validator.merge(split)
+
+        return worker
 
     def _source(self, read: _Batches, validator: FrameValidator | None) -> Iterator[_Rows]:
         """What the workers get."""

@@ -109,7 +109,7 @@ class Changes:
         alike = (other.layout for other in self._frames if other.deleted == deleted)
         if not self._frames:
             with CancelToken() as token:
-                self._options = with_codec(self._api, self._pool, self._options, token)
+                self._pool, self._options = with_codec(self._api, self._pool, self._options, token)
         options = self._options
         if deleted:  # what concerns other columns is for the frames to upsert
             kept = options.conversion.for_keys(options.keys)

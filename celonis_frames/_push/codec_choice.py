@@ -30,23 +30,23 @@ def choose_codec(given: Compression | None, known: KnownPool | None) -> Compress
 
 def with_codec(
     api: DataPushApi, pool: str, options: PushOptions, token: CancelToken
-) -> PushOptions:
-    """The options with the codec of this push.
+) -> tuple[str, PushOptions]:
+    """The pool, by its id if it was looked up, and the options with the codec of this push.
 
-    The pool is looked up only if something is known of a pool of this team.
+    It is looked up only if something is known of a pool of this team.
 
     Raises:
         ApiError, ConfigError, JobTimeout: The pool cannot be looked up.
     """
     if not (known := _known_pools(api.url, options)):
-        return options
+        return pool, options
     with timeout_error(token, "while the pool was looked up"):
         pool_id = lookup.pool_id(api.within(token), pool)
-    return _with(options, known.get(pool_id))
+    return pool_id, _with(options, known.get(pool_id))
 
 
 def with_planned_codec(team_url: str, pool: str, options: PushOptions) -> PushOptions:
-    """The same without looking the pool up: known by its id, its URL, or the name that it had.
+    """The options without looking the pool up: known by its id, its URL, or the name that it had.
 
     Raises:
         ConfigError: It is a URL, but not that of a pool.

@@ -1,7 +1,7 @@
 """The length of each text column that a job declares, by its name in the table.
 
 A length is given by the user in `columns=`, or that of a table that is there, or follows from the
-longest string: known, or estimated by the first rows.
+longest string: known (`known_lengths`), or estimated by the first rows.
 """
 
 from __future__ import annotations
@@ -17,18 +17,8 @@ def longest_allowed(
 ) -> dict[str, int]:
     """The most characters that a string of each column may have, by its name in the frame."""
     return {
-        column.source: min(
-            column.length or MAX_TEXT_LENGTH, table_lengths.get(column.name, MAX_TEXT_LENGTH)
-        )
+        column.source: min(column.max_length, table_lengths.get(column.name, MAX_TEXT_LENGTH))
         for column in columns
-    }
-
-
-def known_lengths(layout: TableLayout, longest: Mapping[str, int]) -> dict[str, int]:
-    """Lengths by the longest strings; columns that `longest` lacks have short ones only."""
-    return {
-        column.name: column.length or text_length(longest.get(column.name, 0))
-        for column in _texts(layout)
     }
 
 
@@ -41,7 +31,7 @@ def estimated_lengths(
         or min(table_lengths.get(column.name, 0), MAX_TEXT_LENGTH)
         or estimate.get(column.name)
         or text_length(0)
-        for column in _texts(layout)
+        for column in layout.text_columns
     }
 
 
@@ -51,10 +41,6 @@ def refutable(
     """The lengths that a longer string would refute; elsewhere it would be an error."""
     return {
         column.name: lengths[column.name]
-        for column in _texts(layout)
+        for column in layout.text_columns
         if column.length is None and column.name not in table_lengths
     }
-
-
-def _texts(layout: TableLayout) -> Iterable[ColumnPlan]:
-    return (c for c in layout.columns if c.conversion.column_type == "STRING")

@@ -67,7 +67,7 @@ def push_frame(
     """
     begin = time.monotonic()
     with limit(token, begin, options.timeout) as whole:
-        options = with_codec(api, pool, options, whole)
+        pool, options = with_codec(api, pool, options, whole)
     prepared = prepare(frame, table, options, deleted=deleted)
     return push_prepared(
         api, [prepared], pool, options, begin=begin, token=token, delivered=delivered,
@@ -95,7 +95,7 @@ def push_prepared(
         pool: Data Pool by id, name or URL.
         options: The checked options.
         begin: When the push began, in seconds of `time.monotonic`.
-        checked: Whether `PreparedFrame.check` was already called for each.
+        checked: Whether `PreparedFrame.begin` was already called for each.
         token: Cancels the push when another thread cancels it; `Cancelled` is raised. ``timeout=``
             counts besides its deadline.
         delivered: Updated during the push, so that the caller knows its job.

@@ -28,7 +28,6 @@ from celonis_frames._jobs.delivery import BodyRefuted
 from celonis_frames._push.chunk_feed import Check, ChunkFeed, TextsOutgrown
 from celonis_frames._push.declared_lengths import (
     estimated_lengths,
-    known_lengths,
     longest_allowed,
     refutable,
 )
@@ -41,7 +40,7 @@ from celonis_frames._sources.local_times import repeated_notes
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._validation.parallel import validate_parallel
-from celonis_frames._validation.text_lengths import TextWatch, texts_to_look_at
+from celonis_frames._validation.text_lengths import TextWatch, known_lengths, texts_to_look_at
 from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
@@ -89,8 +88,9 @@ class PreparedFrame:
 
         With a `store`, such as a stage, all rows are checked and their chunks, which count from
         `first`, are put there. A small frame becomes one chunk. Of others the text columns are read
-        for their lengths, or nothing. Parquet files that are sent unchanged are read here. `check`
-        is called before each batch, here and later, and raises to end the reading.
+        for their lengths, or the first batch to estimate them. Parquet files that are sent
+        unchanged are read here. `check` is called before each batch, here and later, and raises to
+        end the reading.
 
         Raises:
             FrameError: The frame cannot be sent as it is.
@@ -134,7 +134,7 @@ class PreparedFrame:
             FrameError: The frame cannot be sent as it is.
         """
         feed, watch = self._feed, self._watch
-        if feed is not None and watch is not None and watch.outgrown:
+        if feed is not None and watch is not None and self._refuted:
             self._take(partial(feed.wait_for_end, check))
             self._conclude()
             self._lengths = self.measure.lengths()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from celonis_frames._arrow.casts import ConversionError, largest_magnitude
+from celonis_frames._arrow.casts import ConversionError, is_text, largest_magnitude
 from celonis_frames._arrow.wall_clock import is_utc, zone_of
 from celonis_frames._formatting import did_you_mean, listed
 from celonis_frames._schema.conversion_options import ConversionOptions
@@ -20,6 +20,7 @@ from celonis_frames._schema.names import (
     stripped_note,
 )
 from celonis_frames._schema.overrides import Column, ColumnType
+from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 from celonis_frames._schema.types import Conversion, conversion_to, opt_in_conversion, rule_for
 from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, KeyColumnError
 
@@ -38,6 +39,11 @@ class ColumnPlan:
     length: int | None  # in characters, as given in `columns=`; None measures it
     key: bool
 
+    @property
+    def max_length(self) -> int:
+        """The most characters that a string of it may have."""
+        return self.length or MAX_TEXT_LENGTH
+
 
 @dataclass(frozen=True)
 class TableLayout:
@@ -47,6 +53,11 @@ class TableLayout:
     encoded_schema: pa.Schema  # of the rows as they are written to a file
     options: ConversionOptions
     notes: tuple[str, ...] = ()  # warnings about names
+
+    @property
+    def text_columns(self) -> tuple[ColumnPlan, ...]:
+        """The columns that have a length."""
+        return tuple(c for c in self.columns if c.conversion.column_type == "STRING")
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -217,7 +228,7 @@ def _convert_first(field: pa.Field, wanted: ColumnType) -> str:
     """How to get values of another type, in pandas and polars."""
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     column = f"pl.col({field.name!r})"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if is_text(kind):
         if wanted in ("DATETIME", "DATE", "TIME"):
             method = {"DATETIME": "to_datetime", "DATE": "to_date", "TIME": "to_time"}[wanted]
             return (

@@ -60,10 +60,6 @@ def _is_period(kind: pa.DataType) -> bool:
     return getattr(kind, "extension_name", None) == "pandas.period"
 
 
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(_is.is_string(kind) or _is.is_large_string(kind) or _is.is_string_view(kind))
-
-
 TYPE_TABLE: tuple[TypeRule, ...] = (
     TypeRule(
         "int8, int16, int32, int64, uint8, uint16, uint32",
@@ -91,7 +87,7 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
     TypeRule("bool, arrow.bool8", _is.is_boolean, "BOOLEAN", ("INTEGER", "STRING"),
         "true, false or null; as INTEGER 1 and 0"),
     TypeRule(
-        "string, large_string, string_view, arrow.uuid, arrow.json", _is_string, "STRING", (),
+        "string, large_string, string_view, arrow.uuid, arrow.json", casts.is_text, "STRING", (),
         "UTF-8 string of up to 16,250 characters",
     ),
     TypeRule(
@@ -166,7 +162,7 @@ def conversion_to(
     """How values of an Arrow type are converted to a Celonis type that its rule allows."""
     plain = _logical_type(kind)
     if column_type == "STRING":
-        if _is.is_dictionary(kind) and _is_string(kind.value_type):
+        if _is.is_dictionary(kind) and casts.is_text(kind.value_type):
             encoded = pa.dictionary(pa.int32(), pa.large_string())
             return Conversion("STRING", encoded, _to_dictionary)
         if _is.is_string(kind) and not options.csv:

@@ -61,26 +61,27 @@ class TextWatch:
         return self.outgrown and not before
 
 
+def known_lengths(layout: TableLayout, longest: Mapping[str, int]) -> dict[str, int]:
+    """Lengths by the longest strings; columns that `longest` lacks have short ones only."""
+    return {
+        column.name: column.length or text_length(longest.get(column.name, 0))
+        for column in layout.text_columns
+    }
+
+
 def texts_to_look_at(layout: TableLayout) -> list[ColumnPlan] | None:
     """The columns whose text lengths only their rows show, and show without a conversion.
 
     None if a column has to be converted for it: JSON, floats as text, bytes.
     """
     found = []
-    for column in layout.columns:
-        if column.conversion.column_type != "STRING":
-            continue
+    for column in layout.text_columns:
         kind = casts.storage_type(column.arrow_type)
-        if _is_text(kind) and not isinstance(column.arrow_type, pa.BaseExtensionType):
+        if casts.is_text(kind) and not isinstance(column.arrow_type, pa.BaseExtensionType):
             found.append(column)
         elif not _is_short(column.arrow_type):
             return None
     return found
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def _is_short(kind: pa.DataType) -> bool:

@@ -11,10 +11,9 @@ import pyarrow as pa
 from celonis_frames._arrow import casts
 from celonis_frames._formatting import counted
 from celonis_frames._schema.table_layout import ColumnPlan, TableLayout, convert_column
-from celonis_frames._schema.text_length import MAX_TEXT_LENGTH, text_length
 from celonis_frames._validation.column_stats import ColumnStats
 from celonis_frames._validation.key_counter import DuplicateKeyCounter
-from celonis_frames._validation.text_lengths import TextWatch
+from celonis_frames._validation.text_lengths import TextWatch, known_lengths
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError, TruncationError
 
 _EXACT_TYPES = frozenset({"STRING", "INTEGER", "DATE", "DATETIME"})
@@ -86,15 +85,14 @@ class FrameValidator:
         if self.watch is not None:
             self.watch.update(
                 (column.name, self._columns[column.name].longest)
-                for column in self.layout.columns
-                if column.conversion.column_type == "STRING"
+                for column in self.layout.text_columns
             )
 
     def _update_column(self, column: ColumnPlan, source: Any, array: Any) -> None:
         stats, kind = self._columns[column.name], casts.storage_type(column.arrow_type)
         to, is_float = column.conversion.column_type, pa.types.is_floating(kind)
         if to == "STRING":
-            stats.add_strings(array, self.limit(column))
+            stats.add_strings(array, column.max_length)
         elif pa.types.is_timestamp(array.type):
             stats.add_times(array, csv=self.layout.options.csv)
         elif to == "FLOAT" and not is_float:
@@ -102,18 +100,10 @@ class FrameValidator:
         if is_float and (to == "FLOAT" or self.layout.options.infinity == "null"):
             stats.add_floats(source)
 
-    @staticmethod
-    def limit(column: ColumnPlan) -> int:
-        """The most characters that a text column may have."""
-        return column.length or MAX_TEXT_LENGTH
-
     def lengths(self) -> dict[str, int]:
         """Length in characters of every text column, by name."""
-        return {
-            column.name: column.length or text_length(self._columns[column.name].longest)
-            for column in self.layout.columns
-            if column.conversion.column_type == "STRING"
-        }
+        longest = {name: stats.longest for name, stats in self._columns.items()}
+        return known_lengths(self.layout, longest)
 
     def longest(self, name: str) -> tuple[int, int]:
         """Length of the longest string of a column, in characters and in UTF-8 bytes."""
@@ -207,7 +197,7 @@ class FrameValidator:
                 column=name,
             )
         if found.too_long:
-            limit, given = column.length or MAX_TEXT_LENGTH, bool(column.length)
+            limit, given = column.max_length, bool(column.length)
             whose = "the length given in columns=" if given else "the most that Celonis stores"
             raise TruncationError(
                 f"Column {name!r} has {counted(found.too_long, 'string')} longer than {limit:,} "

@@ -40,6 +40,19 @@ def several_batches(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:  
     monkeypatch.setattr(batching, "BATCH_ROWS", 9_000)
 
 
+def _fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Let every chunk go to the disk, which has this many bytes left for a file."""
+    append = spool._SpoolFile.append
+
+    def limited(self: Any, chunk: Any) -> Any:
+        if self.size + chunk.size > room:
+            raise OSError(28, "No space left on device")
+        return append(self, chunk)
+
+    monkeypatch.setattr(spool._SpoolFile, "append", limited)
+    monkeypatch.setattr(spool.MemoryBudget, "take", lambda *_: False)
+
+
 def _pieces(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
     return iter([frame[start : start + 7_000] for start in range(0, frame.height, 7_000)])
 
@@ -262,15 +275,7 @@ def test_a_full_disk_only_costs_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A frame that can be read again goes on without the spool, and is read again if need be."""
-    append = spool._SpoolFile.append
-
-    def limited(self: Any, chunk: Any) -> Any:
-        if self.size + chunk.size > 700_000:
-            raise OSError(28, "No space left on device")
-        return append(self, chunk)
-
-    monkeypatch.setattr(spool._SpoolFile, "append", limited)
-    monkeypatch.setattr(spool.MemoryBudget, "take", lambda *_: False)
+    _fill_disk(monkeypatch, 700_000)
     frame = _frame(last="x" * last)
     made = ONCE[kind](frame, tmp_path)
     status = connection.push(made, POOL, table, mode="REPLACE", upload=UPLOAD)
@@ -280,12 +285,7 @@ def test_a_full_disk_only_costs_time(
 
 def test_a_full_disk_and_a_job_that_was_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lengths stay estimates, so a string that is longer is no change of the frame."""
-
-    def full(*_: object) -> Any:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(spool._SpoolFile, "append", full)
-    monkeypatch.setattr(spool.MemoryBudget, "take", lambda *_: False)
+    _fill_disk(monkeypatch, 0)
     prepared = prepare(_frame(last="x" * 1_000).lazy(), "T", PushOptions.parse(upload=UPLOAD))
     prepared.begin()
     assert prepared.lengths() == {"T": 320}
@@ -306,15 +306,7 @@ def test_a_full_disk_and_a_job_that_was_in_doubt(monkeypatch: pytest.MonkeyPatch
 
 def test_chunks_stay_until_they_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if the disk was full, and the last one is taken before the first one is stored."""
-    append = spool._SpoolFile.append
-
-    def limited(self: Any, chunk: Any) -> Any:
-        if self.size + chunk.size > 700_000:
-            raise OSError(28, "No space left on device")
-        return append(self, chunk)
-
-    monkeypatch.setattr(spool._SpoolFile, "append", limited)
-    monkeypatch.setattr(spool.MemoryBudget, "take", lambda *_: False)
+    _fill_disk(monkeypatch, 700_000)
     frame = _frame()
     prepared = prepare(frame.lazy(), "T", PushOptions.parse(upload=UPLOAD | {"workers": 4}))
     prepared.begin()
@@ -331,12 +323,7 @@ def test_a_full_disk_ends_a_stream(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """It can be read only once: nothing is executed, and the error says where room is needed."""
-
-    def full(*_: object) -> Any:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(spool._SpoolFile, "append", full)
-    monkeypatch.setattr(spool.MemoryBudget, "take", lambda *_: False)
+    _fill_disk(monkeypatch, 0)
     with pytest.raises(exceptions.FrameError, match=r"No space left.*TMPDIR.*staging="):
         connection.push(ONCE[kind](_frame(), tmp_path), POOL, table, upload=UPLOAD)
     assert {job["status"] for job in _jobs(server, table)} <= {"CANCELED"}

@@ -7,12 +7,12 @@ import pytest
 
 from celonis_frames._push.declared_lengths import (
     estimated_lengths,
-    known_lengths,
     longest_allowed,
     refutable,
 )
 from celonis_frames._push.options import PushOptions
 from celonis_frames._schema.table_layout import TableLayout, build_layout
+from celonis_frames._validation.text_lengths import known_lengths
 
 SCHEMA = pa.schema({name: pa.string() for name in "ABCD"} | {"N": pa.int64()})
 TABLE = {"B": 200, "C": 20_000}
