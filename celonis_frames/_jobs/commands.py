@@ -7,6 +7,7 @@ that can answer it; every command can also be answered by `Failed`.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from celonis_frames._jobs.reconcile import Checksums, Digests
@@ -267,3 +268,25 @@ class Sweep(NamedTuple):
 
     at: float
     others: tuple[str, ...]
+
+
+CLEANING = (Release, StopUploads, Cancel, Sweep)
+"""Commands that are carried out although one before them failed, or the push was cancelled."""
+
+
+def carry_out(commands: Iterable[Any], function: Callable[[Any], Any]) -> list[Any]:
+    """Carry out commands in order, and return the events that answer them at once.
+
+    After one that failed, or that showed that another process has taken over, only those that clean
+    up are carried out: what comes next is the machine's decision.
+    """
+    events: list[Any] = []
+    stopped = False
+    for command in commands:
+        if stopped and not isinstance(command, CLEANING):
+            continue
+        event = function(command)
+        if event is not None:
+            events.append(event)
+        stopped = stopped or isinstance(event, Failed | TakenOver)
+    return events

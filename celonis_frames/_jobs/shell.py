@@ -147,16 +147,8 @@ class _Shell:
         try:
             while machine.state not in ENDS:
                 event = pending.popleft() if pending else self._carry_out(_Wait())
-                failed = False
-                for command in self._handle(event):
-                    if failed and not isinstance(command, _CLEANING):
-                        continue
-                    answer = self._carry_out(command)
-                    if answer is not None:
-                        pending.append(answer)
-                    failed = failed or isinstance(answer, c.Failed)
-                # They may hold an error, and thereby the frames of all this.
-                event = command = answer = None
+                pending.extend(c.carry_out(self._handle(event), self._carry_out))
+                event = None  # it may hold an error, and thereby the frames of all this
         except BaseException as error:
             self._abandon(error)
             raise
@@ -213,7 +205,7 @@ class _Shell:
         """The event that answers the command, if it does so at once."""
         begin = time.monotonic()
         try:
-            if not isinstance(command, _CLEANING):
+            if not isinstance(command, c.CLEANING):
                 raise_if_interrupted(self._api.token, self._machine)
             return self._functions[type(command)](command)
         except UploadFailed:
@@ -235,7 +227,7 @@ class _Shell:
                 raise error
             if not isinstance(error, Exception):
                 self._api.token.cancel()  # the process ends: there is little time
-        if isinstance(command, _CLEANING):
+        if isinstance(command, c.CLEANING):
             # The clean-up goes on, a cancellation once more; the error is raised at the end.
             first, self._interruption = self._interruption is None, error
             if isinstance(command, c.Cancel):
@@ -281,8 +273,6 @@ class _Wait:
 
 _CREATING = frozenset({State.FINDING, State.CREATING})
 _STAGES = {State.UPLOADING: "uploading", State.QUEUEING: "submitting"}
-_CLEANING = (c.Release, c.StopUploads, c.Cancel, c.Sweep)
-"""What is done although the push was cancelled."""
 _shells: weakref.WeakSet[_Shell] = weakref.WeakSet()
 
 
