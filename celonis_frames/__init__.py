@@ -15,12 +15,12 @@ from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._client import Celonis
 from celonis_frames._connect import connect
 from celonis_frames._functions import changes, delete, plan, push, push_many, resume
-from celonis_frames._http.auth import Secret
 from celonis_frames._http.transport import Timeouts
+from celonis_frames._options.upload import Upload
 from celonis_frames._push.plan import PushPlan
 from celonis_frames._push.status import PushStatus
-from celonis_frames._push.upload import Upload
 from celonis_frames._schema.overrides import Column
+from celonis_frames._secrets import Secret
 from celonis_frames._version import __version__, show_versions
 
 if TYPE_CHECKING:

@@ -8,21 +8,21 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from celonis_frames._connection import Connection
-from celonis_frames._push.call_order import check_frames, check_order
-from celonis_frames._push.change_set import Changes
-from celonis_frames._push.codec_choice import with_planned_codec
-from celonis_frames._push.options import (
+from celonis_frames._options.push_options import (
     PushOptions,
     Verify,
     parse_staging,
     parse_storage_options,
 )
+from celonis_frames._options.upload import Upload, UploadSettings
+from celonis_frames._push.call_order import check_frames, check_order
+from celonis_frames._push.change_set import Changes
+from celonis_frames._push.codec_choice import with_planned_codec
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.plan import PushPlan, plan_frame
 from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus, mark_as_delete
-from celonis_frames._push.upload import Upload, UploadSettings
 from celonis_frames._schema.overrides import Column, ColumnType
 from celonis_frames._tracebacks import short_tracebacks
 

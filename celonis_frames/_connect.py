@@ -15,7 +15,7 @@ from celonis_frames._formatting import shown
 from celonis_frames._http.auth import Auth
 from celonis_frames._http.transport import Timeouts
 from celonis_frames._jobs import rate_limit
-from celonis_frames._push.upload import Upload, UploadSettings
+from celonis_frames._options.upload import Upload, UploadSettings
 from celonis_frames._tracebacks import short_traceback
 from celonis_frames._urls import base_url, team_url
 from celonis_frames.exceptions import ConfigError

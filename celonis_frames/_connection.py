@@ -17,10 +17,10 @@ from celonis_frames._formatting import shown
 from celonis_frames._http.auth import Auth
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._http.transport import Timeouts, Transport
+from celonis_frames._options.push_options import PushOptions, parse_progress
+from celonis_frames._options.upload import Upload, UploadSettings
 from celonis_frames._push.call_order import check_id
-from celonis_frames._push.options import PushOptions, parse_progress
 from celonis_frames._push.status import PushStatus
-from celonis_frames._push.upload import Upload, UploadSettings
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError
 

@@ -11,8 +11,8 @@ import textwrap
 from pathlib import Path
 
 import celonis_frames
+from celonis_frames._frames.reading import FRAMES, choose_reading
 from celonis_frames._jobs.machine import TABLE as TRANSITIONS
-from celonis_frames._push.reading import FRAMES, choose_reading
 from celonis_frames._schema.types import TYPE_TABLE
 from celonis_frames.local._assumptions import ASSUMPTIONS
 

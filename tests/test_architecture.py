@@ -20,7 +20,7 @@ import pytest
 
 import celonis_frames
 from celonis_frames import Celonis, Upload
-from celonis_frames._push.options import PushOptions
+from celonis_frames._options.push_options import PushOptions
 
 PACKAGE = Path(celonis_frames.__file__).parent
 

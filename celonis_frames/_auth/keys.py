@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from celonis_frames._http.auth import Auth, Credentials, PostForm, Unpicklable
-from celonis_frames._http.redaction import MASK
+from celonis_frames._http.auth import Auth, Credentials, PostForm
+from celonis_frames._secrets import MASK, Unpicklable
 from celonis_frames.exceptions import ConfigError
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")

@@ -21,10 +21,11 @@ from urllib.parse import quote_plus
 
 from celonis_frames._auth.keys import token_problem
 from celonis_frames._concurrency.cancellation import POLL_SECONDS, current_token, pause
-from celonis_frames._http.auth import Auth, Credentials, PostForm, Secret, Unpicklable
+from celonis_frames._http.auth import Auth, Credentials, PostForm
 from celonis_frames._http.messages import RawResponse
-from celonis_frames._http.redaction import MASK, plain
+from celonis_frames._http.redaction import plain
 from celonis_frames._http.status_errors import page_error, retry_after, unreadable
+from celonis_frames._secrets import MASK, Secret, Unpicklable
 from celonis_frames.exceptions import (
     ApiConnectionError,
     ApiError,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from celonis_frames._auth.keys import token_problem
 from celonis_frames._auth.oauth2 import DATA_PUSH
-from celonis_frames._http.auth import Auth, Credentials, PostForm, Secret
+from celonis_frames._http.auth import Auth, Credentials, PostForm
+from celonis_frames._secrets import Secret
 from celonis_frames.exceptions import ConfigError
 
 MAX_FILE_BYTES = 64 * 1024

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.upload import Upload
+from celonis_frames._options.push_options import PushOptions
+from celonis_frames._options.upload import Upload
 from celonis_frames.exceptions import ConfigError
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-MASK = "********"
+from celonis_frames._secrets import MASK
 
 CHAINED = re.compile(r"::(?=[A-Za-z][\w+.-]*://)")
 _URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")

@@ -7,7 +7,8 @@ import html
 import re
 from collections.abc import Iterable
 
-MASK = "********"
+from celonis_frames._secrets import MASK
+
 MIN_SECRET = 6
 """Characters of the shortest secret that is masked: shorter ones would match everywhere."""
 MIN_RUN = 4

@@ -25,7 +25,7 @@ import urllib3.exceptions
 from celonis_frames._concurrency.cancellation import current_token
 from celonis_frames._formatting import shown
 from celonis_frames._http import responses
-from celonis_frames._http.auth import Auth, Secret
+from celonis_frames._http.auth import Auth
 from celonis_frames._http.messages import CallEvent, Listener, RawResponse, Request
 from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.network_errors import from_requests_error
@@ -33,6 +33,7 @@ from celonis_frames._http.receiving import OnItem, Received, receive
 from celonis_frames._http.session import close_session, new_session
 from celonis_frames._http.status_errors import redirect
 from celonis_frames._http.tls import resolve_ca_bundle, ssl_context
+from celonis_frames._secrets import Secret
 from celonis_frames._urls import base_url
 from celonis_frames.exceptions import ApiTimeoutError, ConfigError
 

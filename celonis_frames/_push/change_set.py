@@ -8,11 +8,11 @@ from typing import Any, Self
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency.cancellation import CancelToken
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._frames.prepared_frame import PreparedFrame
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.codec_choice import with_codec
-from celonis_frames._push.options import PushOptions
 from celonis_frames._push.pipeline import push_prepared
-from celonis_frames._push.preparation import prepare
-from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._tracebacks import short_tracebacks

@@ -10,9 +10,9 @@ from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._jobs.timeouts import timeout_error
+from celonis_frames._options.push_options import PushOptions
+from celonis_frames._options.upload import Compression
 from celonis_frames._push.known_pools import KnownPool, known_pools
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.upload import Compression
 from celonis_frames._urls import pool_in_url
 
 logger = logging.getLogger("celonis_frames")

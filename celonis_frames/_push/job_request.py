@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from celonis_frames._encoding.csv_writer import CSV_OPTIONS
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import PreparedFrame
+from celonis_frames._frames.prepared_frame import PreparedFrame
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 
 _MARK = "fallbackVarcharLength"

@@ -2,7 +2,7 @@
 
 How it works: the calling thread prepares the frames, uploads and submits (see
 `celonis_frames._jobs.shell`), and then polls the job. The chunks are made by other threads
-meanwhile (`celonis_frames._push.chunk_feed`); of a stream by the calling thread itself, while
+meanwhile (`celonis_frames._frames.chunk_feed`); of a stream by the calling thread itself, while
 another delivers. All calls and waits are under one `CancelToken`,
 whose deadline is that of ``timeout=``. Signals are deferred during the delivery only: while the
 frame is read, which may run the caller's code, and while the job is polled they raise at once.
@@ -25,15 +25,16 @@ from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._formatting import counted
-from celonis_frames._jobs.delivery import Delivery, DeliveryResult
+from celonis_frames._frames.chunk_feed import TextsOutgrown
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._frames.prepared_frame import PreparedFrame
+from celonis_frames._jobs.delivery import BodyRefuted, Delivery, DeliveryResult
 from celonis_frames._jobs.polling import timed_out, wait_for, within_timeout
 from celonis_frames._jobs.shell import check_at_end, deliver
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.job_request import is_marked, job_body, job_mark
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
-from celonis_frames._push.prepared_frame import PreparedFrame
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
 from celonis_frames._push.stream_delivery import deliver_while_reading
@@ -343,8 +344,11 @@ def _begin(frames: Sequence[PreparedFrame], stage: Stage | None, token: CancelTo
 
 
 def _chunks(frames: Sequence[PreparedFrame], check: Callable[[], None]) -> Iterator[Chunk]:
-    for prepared in frames:
-        yield from prepared.chunks(check)
+    try:
+        for prepared in frames:
+            yield from prepared.chunks(check)
+    except TextsOutgrown:
+        raise BodyRefuted from None
 
 
 def _logged_warnings(frames: Sequence[PreparedFrame]) -> tuple[str, ...]:

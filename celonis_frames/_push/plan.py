@@ -11,9 +11,9 @@ from celonis_frames._encoding.chunk_sizer import ChunkSizer
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.passthrough import PassthroughChunk
 from celonis_frames._formatting import counted, format_bytes
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
-from celonis_frames._push.prepared_frame import PreparedFrame, Rows
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._frames.prepared_frame import PreparedFrame, Rows
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.table_layout import TableLayout
 
 _SAMPLE_BATCHES = 4

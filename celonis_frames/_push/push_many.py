@@ -36,7 +36,7 @@ from celonis_frames._formatting import did_you_mean
 from celonis_frames._jobs.polling import timed_out, wait_for_all
 from celonis_frames._jobs.shell import check_at_end
 from celonis_frames._jobs.timeouts import timeout_error
-from celonis_frames._push.options import PushOptions
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.pipeline import limit, push_frame
 from celonis_frames._push.status import PushStatus
 from celonis_frames._push.table_push import TablePush, add_outcomes

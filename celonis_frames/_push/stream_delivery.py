@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from celonis_frames._concurrency.cancellation import POLL_SECONDS
 from celonis_frames._concurrency.signals import DeferredSignals
-from celonis_frames._push.prepared_frame import PreparedFrame
+from celonis_frames._frames.prepared_frame import PreparedFrame
 
 
 def deliver_while_reading(

@@ -11,7 +11,7 @@ from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import Cancelled
 from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._jobs.polling import ENDED
-from celonis_frames._push.options import PushOptions
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.verification import Verification
 from celonis_frames.exceptions import NotFound

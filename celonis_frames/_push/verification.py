@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import TableColumn
 from celonis_frames._formatting import counted
+from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._http.retry import RetryPolicy
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import PreparedFrame
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.names import CHANGE_DATE, name_key
 from celonis_frames.exceptions import (
     ApiError,

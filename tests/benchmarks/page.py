@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES
-from celonis_frames._push.options import DEFAULT_WORKERS
+from celonis_frames._options.push_options import DEFAULT_WORKERS
 
 from . import frames
 from .figure import draw

@@ -27,8 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from celonis_frames._encoding.column_encodings import ColumnEncodings, choose_encodings
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 
 from . import frames
 

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 
 from . import frames, limits
 

@@ -22,9 +22,9 @@ from celonis_frames import Celonis, exceptions, push_many
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import TableColumn
 from celonis_frames._arrow import batching
-from celonis_frames._jobs.delivery import BodyRefuted
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.chunk_feed import TextsOutgrown
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 from celonis_frames._staging import spool
 
@@ -293,7 +293,7 @@ def test_a_full_disk_and_a_job_that_was_in_doubt(monkeypatch: pytest.MonkeyPatch
     next(first).release()
     first.close()  # the job is replaced
     assert prepared.lengths() == {"T": 320}
-    with pytest.raises(BodyRefuted):
+    with pytest.raises(TextsOutgrown):
         collections.deque((chunk.release() for chunk in prepared.chunks()), maxlen=0)
     assert prepared.lengths() == {"T": 1_280}
     rows = 0

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from celonis_frames import Celonis
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._validation.validator import FrameValidator
 
 ROWS = 800_000

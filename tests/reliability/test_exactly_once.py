@@ -16,7 +16,7 @@ from celonis_frames import ApiKey, Celonis, Timeouts, exceptions
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency import cancellation
 from celonis_frames._encoding.chunk import MemoryChunk
-from celonis_frames._push.options import PushOptions
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._staging import manifest
 

@@ -28,9 +28,9 @@ from celonis_frames import Celonis, OAuth2
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._auth.oauth2 import DATA_PUSH, MARGIN_SECONDS, _read_token, _Tokens
 from celonis_frames._auth.token_file import TokenFile
-from celonis_frames._http.auth import Secret
 from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.transport import Timeouts, Transport
+from celonis_frames._secrets import Secret
 from celonis_frames.exceptions import (
     ApiStatusError,
     ApiTimeoutError,

@@ -18,8 +18,8 @@ from celonis_frames._encoding.chunk_sizer import (
     MAX_CHUNK_BYTES,
     ChunkSizer,
 )
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 
 TARGET = 2_000_000
 RANDOM = np.random.default_rng(1)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from celonis_frames._cli.sample_data import purchase_to_pay
 from celonis_frames._encoding.chunking import encode
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 
 
 @settings(max_examples=25)

@@ -12,8 +12,8 @@ import pytest
 from celonis_frames import Celonis, exceptions
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.codecs import CODECS, DEFAULT_CODEC
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.upload import Compression
+from celonis_frames._options.push_options import PushOptions
+from celonis_frames._options.upload import Compression
 from celonis_frames.local._database import parquet_rules
 
 

@@ -18,8 +18,8 @@ from celonis_frames._encoding.column_encodings import (
     choose_encodings,
     parquet_writer,
 )
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 
 ROWS = 40_000
 RANDOM = np.random.default_rng(3)

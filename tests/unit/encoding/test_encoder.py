@@ -25,9 +25,9 @@ from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.column_encodings import ColumnEncodings
 from celonis_frames._encoding.encoder import ChunkEncoder, sample_row_bytes
 from celonis_frames._encoding.file_format import FileFormat
-from celonis_frames._push.chunk_feed import ChunkFeed
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.chunk_feed import ChunkFeed
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.parallel import validate_parallel
 from celonis_frames.exceptions import ColumnTypeError, FrameError

@@ -30,8 +30,8 @@ from celonis_frames._encoding.passthrough import (
     PassthroughFiles,
     reason_to_rewrite,
 )
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.table_layout import build_layout
 from celonis_frames._sources.parquet import ParquetFiles

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from celonis_frames import Celonis
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES
 from celonis_frames._encoding.small_frame import MAX_CELLS, is_small
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames.exceptions import ColumnTypeError
 
 DATA: dict[str, list[Any]] = {"ID": [1, 2, None], "TEXT": ["a", "ä€", None]}

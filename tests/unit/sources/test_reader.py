@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.preparation import prepare
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._options.push_options import PushOptions
 
 D = decimal.Decimal
 
@@ -57,8 +57,8 @@ def test_a_frame_of_one_library_does_not_import_the_other() -> None:
     """An import takes longer than a small push."""
     code = (
         "import sys, polars, celonis_frames\n"
-        "from celonis_frames._push.options import PushOptions\n"
-        "from celonis_frames._push.preparation import prepare\n"
+        "from celonis_frames._options.push_options import PushOptions\n"
+        "from celonis_frames._frames.preparation import prepare\n"
         "texts = {'A': ['x', None], 'B': ['a text of more than twelve characters', None]}\n"
         "frame = polars.DataFrame(texts | {'N': [1, 2], 'F': [0.5, 1]})\n"
         "for one in (frame, frame.lazy()):\n"

@@ -29,7 +29,7 @@ import celonis_frames
 from celonis_frames import Celonis, exceptions
 from celonis_frames._concurrency import cancellation
 from celonis_frames._filesystem.masking import mask_url
-from celonis_frames._push.options import PushOptions
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._staging import lease
 from celonis_frames._staging.lease import StageLease
 from celonis_frames._staging.stage import Stage

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 from celonis_frames._encoding.chunk_sizer import MAX_CHUNK_BYTES
 from celonis_frames._encoding.codecs import CODECS
 from celonis_frames._formatting import did_you_mean, parse_bytes, shown
-from celonis_frames._push.option_fields import instance, one_of, option, parsed
+from celonis_frames._options.fields import instance, one_of, option, parsed
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from celonis_frames._encoding.passthrough import PassthroughFiles
 from celonis_frames._formatting import did_you_mean, listed
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.prepared_frame import PreparedFrame
+from celonis_frames._frames.prepared_frame import PreparedFrame
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.names import checked_name, stripped_note
 from celonis_frames._schema.table_layout import TableLayout, build_layout, key_columns

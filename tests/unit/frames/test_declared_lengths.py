@@ -5,12 +5,12 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from celonis_frames._push.declared_lengths import (
+from celonis_frames._frames.declared_lengths import (
     estimated_lengths,
     longest_allowed,
     refutable,
 )
-from celonis_frames._push.options import PushOptions
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.table_layout import TableLayout, build_layout
 from celonis_frames._validation.text_lengths import known_lengths
 

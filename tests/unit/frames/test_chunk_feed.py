@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from celonis_frames._encoding.chunk import Chunk, MemoryChunk
-from celonis_frames._push.chunk_feed import ChunkFeed, TextsOutgrown
+from celonis_frames._frames.chunk_feed import ChunkFeed, TextsOutgrown
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget, SpoolFull
 from celonis_frames._validation.text_lengths import TextWatch
 

@@ -15,9 +15,8 @@ from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES
 from celonis_frames._encoding.codecs import DEFAULT_CODEC
 from celonis_frames._filesystem.masking import RevealedSecret
 from celonis_frames._formatting import shown
-from celonis_frames._http.auth import Secret
-from celonis_frames._push.option_fields import flag, instance, one_of, option, parsed
-from celonis_frames._push.upload import Compression, Upload
+from celonis_frames._options.fields import flag, instance, one_of, option, parsed
+from celonis_frames._options.upload import Compression, Upload
 from celonis_frames._schema.conversion_options import (
     Binary,
     ConversionOptions,
@@ -27,6 +26,7 @@ from celonis_frames._schema.conversion_options import (
 from celonis_frames._schema.json_objects import object_encoder
 from celonis_frames._schema.names import Rename, parse_rename
 from celonis_frames._schema.overrides import Column, parse_columns
+from celonis_frames._secrets import Secret
 from celonis_frames._sources.source import ReadOptions
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from celonis_frames._push.reading import Choice, Facts, Reading, choose_reading
+from celonis_frames._frames.reading import Choice, Facts, Reading, choose_reading
 
 ALL = [Facts(*values) for values in itertools.product([False, True], repeat=4)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celonis_frames import Upload
-from celonis_frames._push.options import PushOptions
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
 

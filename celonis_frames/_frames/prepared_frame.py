@@ -1,7 +1,7 @@
 """A frame with its table layout: checked, encoded to chunks, and read no more often than necessary.
 
 `PreparedFrame.begin` learns what must be known before the job is created; `chunks` then returns the
-chunks, mostly while the frame is still being read. See `celonis_frames._push.reading`.
+chunks, mostly while the frame is still being read. See `celonis_frames._frames.reading`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._encoding.small_frame import encode_small, is_small
 from celonis_frames._formatting import counted
-from celonis_frames._jobs.delivery import BodyRefuted
-from celonis_frames._push.chunk_feed import Check, ChunkFeed, TextsOutgrown
-from celonis_frames._push.declared_lengths import (
+from celonis_frames._frames.chunk_feed import Check, ChunkFeed
+from celonis_frames._frames.declared_lengths import (
     estimated_lengths,
     longest_allowed,
     refutable,
 )
-from celonis_frames._push.failing_rows import locate_errors
-from celonis_frames._push.options import PushOptions
-from celonis_frames._push.reading import Facts, Reading, choose_reading
+from celonis_frames._frames.failing_rows import locate_errors
+from celonis_frames._frames.reading import Facts, Reading, choose_reading
+from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._schema.text_length import MIN_TEXT_LENGTH
 from celonis_frames._sources.local_times import repeated_notes
@@ -211,7 +210,7 @@ class PreparedFrame:
         iteration.
 
         Raises:
-            BodyRefuted: A string is longer than `lengths` said.
+            TextsOutgrown: A string is longer than `lengths` said.
             FrameError: The frame cannot be sent as it is: known at the last chunk.
         """
         if self._kept is not None:
@@ -234,8 +233,6 @@ class PreparedFrame:
                 yield chunk
                 del chunk  # its memory is freed after its upload
             self._conclude(made)
-        except TextsOutgrown:
-            raise BodyRefuted from None
         finally:
             if not feed.keeps and not self._refuted:
                 self._end_reading()

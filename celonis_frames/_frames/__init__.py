@@ -1,0 +1,1 @@
+"""A frame with its table layout: read, checked and encoded to chunks, while they are sent."""
