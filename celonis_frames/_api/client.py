@@ -32,8 +32,10 @@ from celonis_frames._http.transport import Transport
 from celonis_frames.exceptions import ConfigError
 
 INGESTION_PATH = "/data-ingestion/api/v1"
-_PUSH = f"{INGESTION_PATH}/data-push"
+_JOBS = INGESTION_PATH + "/data-push/{}/jobs/"
+_JOB = _JOBS + "{}"
 _POOLS = "/integration/api/pools"
+_POOL = _POOLS + "/{}"
 _T = TypeVar("_T")
 
 
@@ -103,7 +105,7 @@ class DataPushApi:
 
     def create_job(self, pool_id: str, job: Mapping[str, Any]) -> Job:
         """Create a job from its fields by their API names."""
-        response = self._request("POST", _jobs(pool_id), json=dict(job))
+        response = self._request("POST", _path(_JOBS, pool_id), json=dict(job))
         return read_job(response, response.json(), pool_id)
 
     def jobs(
@@ -115,12 +117,12 @@ class DataPushApi:
     ) -> list[Job]:
         """All jobs of a pool; only those `where` returns true for are held."""
         read = partial(read_job, pool_id=pool_id)
-        return self._long_list(_jobs(pool_id), read, policy=policy, where=where)
+        return self._long_list(_path(_JOBS, pool_id), read, policy=policy, where=where)
 
     def job(self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None) -> Job:
         """The current state of a job."""
         read = partial(read_job, pool_id=pool_id)
-        return self._get(_jobs(pool_id, job_id), read, job_id=job_id, policy=policy)
+        return self._get(_path(_JOB, pool_id, job_id), read, job_id=job_id, policy=policy)
 
     def execute_job(
         self, pool_id: str, job_id: str, *, duplicate_removal_column: str | None = None
@@ -131,17 +133,16 @@ class DataPushApi:
         """
         column = duplicate_removal_column
         query = None if column is None else {"duplicateRemovalColumn": column}
-        self._request("POST", _jobs(pool_id, job_id), params=query, job_id=job_id)
+        self._request("POST", _path(_JOB, pool_id, job_id), params=query, job_id=job_id)
 
     def delete_job(self, pool_id: str, job_id: str) -> None:
         """Delete a job and its logs; the table stays."""
-        self._request("DELETE", _jobs(pool_id, job_id), job_id=job_id)
+        self._request("DELETE", _path(_JOB, pool_id, job_id), job_id=job_id)
 
     def cancel_job(self, pool_id: str, job_id: str, *, read_timeout: float | None = None) -> None:
         """Cancel a job; `BadRequest` if it has ended."""
-        self._request(
-            "POST", _jobs(pool_id, job_id, "cancel"), job_id=job_id, read_timeout=read_timeout
-        )
+        path = _path(_JOB + "/cancel", pool_id, job_id)
+        self._request("POST", path, job_id=job_id, read_timeout=read_timeout)
 
     def upload_chunk(
         self,
@@ -163,9 +164,10 @@ class DataPushApi:
             ApiError: If the call fails.
             FrameError: If the size of the file is not the one it announced.
         """
+        kind = "deleted" if deleted else "upserted"
         self._request(
             "POST",
-            _jobs(pool_id, job_id, "chunks", "deleted" if deleted else "upserted"),
+            _path(f"{_JOB}/chunks/{kind}", pool_id, job_id),
             body=MultipartFile(payload, on_sent=on_sent),
             job_id=job_id,
             read_timeout=read_timeout,
@@ -175,7 +177,7 @@ class DataPushApi:
         self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None
     ) -> list[Chunk]:
         """The files in a job."""
-        path = _jobs(pool_id, job_id, "chunks")
+        path = _path(_JOB + "/chunks", pool_id, job_id)
         read = partial(read_list, read_chunk, complete=True)
         return self._get(path, read, job_id=job_id, policy=policy)
 
@@ -185,16 +187,16 @@ class DataPushApi:
 
     def pool(self, pool_id: str) -> Pool:
         """One pool."""
-        return self._get(f"{_POOLS}/{_segment(pool_id)}", read_pool)
+        return self._get(_path(_POOL, pool_id), read_pool)
 
     def connections(self, pool_id: str) -> list[DataConnection]:
         """The data connections of a pool."""
-        path = f"{_POOLS}/{_segment(pool_id)}/data-sources/"
+        path = _path(_POOL + "/data-sources/", pool_id)
         return self._get(path, partial(read_list, read_connection))
 
     def tables(self, pool_id: str) -> list[Table]:
         """The tables and views of a pool."""
-        return self._long_list(f"{_POOLS}/{_segment(pool_id)}/tables", read_table)
+        return self._long_list(_path(_POOL + "/tables", pool_id), read_table)
 
     def columns(
         self,
@@ -208,20 +210,20 @@ class DataPushApi:
         query = {"tableName": table}
         if connection_id is not None:
             query["schemaName"] = connection_id
-        path = f"{_POOLS}/{_segment(pool_id)}/columns"
+        path = _path(_POOL + "/columns", pool_id)
         return self._get(path, partial(read_list, read_column), params=query, policy=policy)
 
 
-def _segment(value: str) -> str:
-    """An id as one segment of a path."""
-    # Dot segments would be resolved on the way, and the request end at another path.
-    if not value or value in {".", ".."}:
-        msg = (
-            f"{value!r} is not an id. Give the id of a pool or job as it stands in the page's URL."
-        )
-        raise ConfigError(msg)
-    return quote(value, safe="")
-
-
-def _jobs(pool_id: str, *segments: str) -> str:
-    return f"{_PUSH}/{_segment(pool_id)}/jobs/" + "/".join(map(_segment, segments))
+def _path(form: str, *ids: str) -> str:
+    """A path with ids in its fields, each as one segment."""
+    segments = []
+    for value in ids:
+        # Dot segments would be resolved on the way, and the request end at another path.
+        if not value or value in {".", ".."}:
+            msg = (
+                f"{value!r} is not an id. Give the id of a pool or job as it stands in the page's "
+                "URL."
+            )
+            raise ConfigError(msg)
+        segments.append(quote(value, safe=""))
+    return form.format(*segments)

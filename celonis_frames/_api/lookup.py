@@ -101,7 +101,7 @@ def _given_id(api: DataPushApi, text: str) -> str | None:
 
 
 def _named_pool(api: DataPushApi, text: str) -> Pool:
-    name = _checked_name(text, "pool")
+    name = text.strip()  # `_given_id` has checked it
     try:
         listed = api.pools()
     except PermissionDenied as error:
@@ -124,18 +124,20 @@ def _checked_name(value: object, what: str) -> str:
 
 def _match(listed: Sequence[_Named], name: str, what: str) -> _Named | None:
     """The one with this id or name; an exact match precedes one in another case."""
-    for same in (
-        [item for item in listed if item.id == name],
-        [item for item in listed if item.name == name],
-        [item for item in listed if item.name.lower() == name.lower()],
-    ):
-        if len(same) > 1:
-            ids = ", ".join(f"{item.id} ({item.name})" for item in same[:_LISTED])
-            msg = f"{len(same)} {what}s are named {name!r}. Give the id of one: {ids}."
-            raise ConfigError(msg)
-        if same:
-            return same[0]
-    return None
+    by_id, by_name, in_another_case = list[_Named](), list[_Named](), list[_Named]()
+    for item in listed:
+        if item.id == name:
+            by_id.append(item)
+        elif item.name == name:
+            by_name.append(item)
+        elif item.name.lower() == name.lower():
+            in_another_case.append(item)
+    same = by_id or by_name or in_another_case
+    if len(same) > 1:
+        ids = ", ".join(f"{item.id} ({item.name})" for item in same[:_LISTED])
+        msg = f"{len(same)} {what}s are named {name!r}. Give the id of one: {ids}."
+        raise ConfigError(msg)
+    return same[0] if same else None
 
 
 def _forbidden(error: PermissionDenied, what: str, name: str) -> PermissionDenied:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
 from celonis_frames._http.responses import Response
@@ -31,7 +31,8 @@ JobState = Literal["NEW", "QUEUED", "RUNNING", "DONE", "ERROR", "CANCELED"]
 class Job:
     """A data push job. `connection_id` None means the pool's global schema.
 
-    `raw` has all its fields that are strings, numbers or flags, by their API names.
+    `fallback_length` is the ``fallbackVarcharLength`` it was created with; `modified` is in epoch
+    milliseconds.
     """
 
     id: str
@@ -43,7 +44,8 @@ class Job:
     keys: tuple[str, ...]
     state: JobState
     logs: tuple[str, ...]
-    raw: Mapping[str, Any] = dataclasses.field(repr=False, compare=False)
+    fallback_length: int | None = dataclasses.field(default=None, repr=False, compare=False)
+    modified: int | None = dataclasses.field(default=None, repr=False, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,10 +145,10 @@ def log_skipped(response: Response, count: int) -> None:
 
 
 def _required(response: Response, item: Any, field: str) -> str:
-    value = item.get(field) if isinstance(item, dict) else None
-    if not isinstance(value, str) or not value:
+    value = plain_text(item.get(field)) if isinstance(item, dict) else ""
+    if not value:
         raise response.unreadable(f"its field {field!r} is missing or not a string")
-    return _clean(value)
+    return value
 
 
 def _id(response: Response, item: Any) -> str:
@@ -156,13 +158,9 @@ def _id(response: Response, item: Any) -> str:
     return value
 
 
-def _optional(item: Any, field: str) -> str | None:
-    value = item.get(field)
-    return _clean(value) if isinstance(value, str) and value else None
-
-
-def _clean(value: str) -> str:
-    return _CONTROLS.sub(" ", value[:MAX_STRING])
+def plain_text(value: Any) -> str:
+    """A string without control characters; an empty one for everything else."""
+    return _CONTROLS.sub(" ", value[:MAX_STRING]) if isinstance(value, str) else ""
 
 
 def _number(item: Any, field: str) -> int | None:
@@ -173,34 +171,34 @@ def _number(item: Any, field: str) -> int | None:
 def _strings(item: Any, field: str) -> tuple[str, ...]:
     value = item.get(field)
     if isinstance(value, str):
-        return tuple(map(_clean, value.splitlines()))
-    return tuple(map(_clean, map(str, value))) if isinstance(value, list) else ()
+        return tuple(map(plain_text, value.splitlines()))
+    return tuple(map(plain_text, map(str, value))) if isinstance(value, list) else ()
 
 
 def read_pool(response: Response, item: Any) -> Pool:
     """A pool."""
-    return Pool(id=_id(response, item), name=_optional(item, "name") or "")
+    return Pool(id=_id(response, item), name=plain_text(item.get("name")))
 
 
 def read_job(response: Response, item: Any, pool_id: str) -> Job:
     """A job; `pool_id` is used if the response does not name the pool."""
     job_id = _id(response, item)
-    state = (_optional(item, "status") or "NEW").upper()
+    state = (plain_text(item.get("status")) or "NEW").upper()
     state = "CANCELED" if state == "CANCELLED" else state
     if not isinstance(item.get("status"), str | None) or state not in get_args(JobState):
         raise response.unreadable("its field 'status' is not a job's state")
     return Job(
         id=job_id,
-        pool_id=_optional(item, "dataPoolId") or pool_id,
-        table=_optional(item, "targetName") or "",
-        mode=(_optional(item, "type") or "").upper(),
-        file_type=(_optional(item, "fileType") or "PARQUET").upper(),
-        connection_id=_optional(item, "connectionId"),
+        pool_id=plain_text(item.get("dataPoolId")) or pool_id,
+        table=plain_text(item.get("targetName")),
+        mode=plain_text(item.get("type")).upper(),
+        file_type=(plain_text(item.get("fileType")) or "PARQUET").upper(),
+        connection_id=plain_text(item.get("connectionId")) or None,
         keys=_strings(item, "keys"),
         state=cast("JobState", state),
         logs=_strings(item, "logs"),
-        # Without the columns of its table: a pool may have very many jobs.
-        raw={name: value for name, value in item.items() if not isinstance(value, dict | list)},
+        fallback_length=_number(item, "fallbackVarcharLength"),
+        modified=_number(item, "lastModified"),
     )
 
 
@@ -208,23 +206,23 @@ def read_chunk(response: Response, item: Any) -> Chunk:
     """A file in a job."""
     return Chunk(
         id=_id(response, item),
-        type=(_optional(item, "type") or "").upper(),
-        checksum=_optional(item, "checksum"),
+        type=plain_text(item.get("type")).upper(),
+        checksum=plain_text(item.get("checksum")) or None,
         created=_number(item, "creationDate"),
     )
 
 
 def read_connection(response: Response, item: Any) -> DataConnection:
     """A data connection."""
-    return DataConnection(id=_id(response, item), name=_optional(item, "name") or "")
+    return DataConnection(id=_id(response, item), name=plain_text(item.get("name")))
 
 
 def read_table(response: Response, item: Any) -> Table:
     """A table or view."""
     return Table(
         name=_required(response, item, "name"),
-        connection_id=_optional(item, "dataSourceId"),
-        type=(_optional(item, "type") or "TABLE").upper(),
+        connection_id=plain_text(item.get("dataSourceId")) or None,
+        type=(plain_text(item.get("type")) or "TABLE").upper(),
         rows=_number(item, "rowCount"),
     )
 

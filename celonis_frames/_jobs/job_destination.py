@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from celonis_frames._api.client import DataPushApi
-from celonis_frames._api.models import Job
+from celonis_frames._api.models import Job, plain_text
 from celonis_frames._concurrency.cancellation import Cancelled, CancelToken
 from celonis_frames._http.multipart import Payload
 from celonis_frames._http.retry import Outcome, RetryState, outcome
@@ -296,9 +296,12 @@ class JobDestination:
         if not self._delivery.marked:
             return []
 
+        table, *others = map(self._mark.get, _MARK)
+        wanted = (plain_text(table), *others)
+
         def is_marked(job: Job) -> bool:
-            mark = all(job.raw.get(field) == self._mark.get(field) for field in _MARK)
-            return mark and job.id not in _open
+            mark = (job.table, job.mode, job.connection_id, job.fallback_length)
+            return mark == wanted and job.id not in _open
 
         try:
             return api.jobs(self._pool_id, policy=cleanup_policy(api), where=is_marked)
@@ -306,10 +309,9 @@ class JobDestination:
             return []  # the local Celonis creates a pool with its first job
 
     def _may_be_ours(self, job: Job) -> bool:
-        modified = job.raw.get("lastModified")
-        if isinstance(modified, bool) or not isinstance(modified, int | float):
+        if job.modified is None:
             return True  # the server does not say
-        return modified / 1000 > self._delivery.begun - CLOCK_SECONDS
+        return job.modified / 1000 > self._delivery.begun - CLOCK_SECONDS
 
     def _found(self, job: Job, *, listed_in_new: bool = False) -> c.FoundJob:
         """The job, with its checksums if it has left NEW, or is in NEW and `listed_in_new`."""
