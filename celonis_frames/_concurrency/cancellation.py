@@ -54,7 +54,9 @@ class CancelToken:
         self._deadline, self._parent = deadline, parent
         self._cancelled_at: float | None = None
         self._abandoned = self._aborted = self._closed = False
-        self._may_expire = deadline is not None
+        # Which of the token and its parents have a deadline.
+        above = () if parent is None else parent._expiring
+        self._expiring: tuple[CancelToken, ...] = above if deadline is None else (*above, self)
         self._calls: dict[_Call, socket.socket] = {}
         self._watchdog: threading.Thread | None = None
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -135,7 +137,8 @@ class CancelToken:
     def calling(self) -> Iterator[None]:
         """A ``with`` block in which the calls of this thread belong to the token."""
         outer = getattr(_thread, "call", None)
-        self._watch()
+        for token in self._expiring:
+            token._watch()
         _thread.call = call = _Call(self)
         try:
             yield
@@ -166,10 +169,8 @@ class CancelToken:
         return min(self._cancelled_at, above)
 
     def _watch(self) -> None:
-        """Start the threads that abort calls at the deadlines, its own and the parents'."""
-        if self._parent is not None:
-            self._parent._watch()
-        if self._may_expire and self._watchdog is None and not self._closed:
+        """Start the thread that aborts calls at the deadline."""
+        if self._watchdog is None and not self._closed:
             # A daemon: the interpreter does not wait for it when it ends.
             self._watchdog = watchdog = threading.Thread(
                 target=self._abort_at_deadline, name="celonis-deadline", daemon=True
@@ -192,7 +193,7 @@ class CancelToken:
 class _CleanupToken(CancelToken):
     def __init__(self, origin: CancelToken) -> None:
         super().__init__()
-        self._may_expire = True  # the origin may be cancelled while this one is in use
+        self._expiring = (self,)  # the origin may be cancelled while this one is in use
         self._origin = origin
         self._begin: float | None = None  # its first call
 

@@ -77,35 +77,31 @@ class MultipartFile:
             FrameError: If the payload is longer or shorter than announced in the header.
         """
         self.finished, self.failure = False, None
+        total, size = 0, self._payload.size
         yield self._prefix
         try:
-            yield from self._file()
+            if self._counted:
+                self._on_sent(-self._counted)
+                self._counted = 0
+            for piece in self._payload.blocks():
+                # Buffers of Arrow are signed bytes; an empty view cannot be cast.
+                view = memoryview(piece).cast("B") if len(piece) else memoryview(b"")
+                total += len(view)
+                if total > size:
+                    break
+                for start in range(0, len(view), SEND_BYTES):
+                    block = view[start : start + SEND_BYTES]
+                    yield block
+                    self._counted += len(block)
+                    self._on_sent(len(block))
+            if total != size:
+                raise FrameError(
+                    f"The chunk {self._payload.name} has {'more than ' if total > size else ''}"
+                    f"{min(total, size):,} bytes instead of {size:,}: it was changed or cut while "
+                    "it was sent. The upload was aborted."
+                )
         except Exception as error:
             self.failure, self.trace = error, error.__traceback__
             raise
         yield self._suffix
         self.finished = True
-
-    def _file(self) -> Iterator[memoryview]:
-        if self._counted:
-            self._on_sent(-self._counted)
-            self._counted = 0
-        total, size = 0, self._payload.size
-        for piece in self._payload.blocks():
-            # Buffers of Arrow are signed bytes; an empty view cannot be cast.
-            view = memoryview(piece).cast("B") if len(piece) else memoryview(b"")
-            total += len(view)
-            if total > size:
-                break
-            for start in range(0, len(view), SEND_BYTES):
-                block = view[start : start + SEND_BYTES]
-                yield block
-                self._counted += len(block)
-                self._on_sent(len(block))
-        if total != size:
-            msg = (
-                f"The chunk {self._payload.name} has {'more than ' if total > size else ''}"
-                f"{min(total, size):,} bytes instead of {size:,}: it was changed or cut while it "
-                "was sent. The upload was aborted."
-            )
-            raise FrameError(msg)

@@ -31,14 +31,13 @@ def redact(content: bytes, secrets: Iterable[str]) -> bytes:
     """
     for secret in secrets:
         if len(secret) >= MIN_SECRET:
-            content = _replace(content, secret.encode())
+            encoded = secret.encode()
+            if max(_RUNS.findall(encoded), key=len, default=b"") in content:
+                content = _replace(content, encoded)
     return content
 
 
 def _replace(content: bytes, secret: bytes) -> bytes:
-    longest = max(_RUNS.findall(secret), key=len, default=b"")
-    if longest not in content:
-        return content
     runs = list(_RUNS.finditer(secret))
     # The first run that is long, so that little of the secret stands before it.
     run = next((run for run in runs if len(run[0]) >= MIN_RUN), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import re
 import time
@@ -66,11 +65,12 @@ def wait_for(
         Cancelled: The API's token was cancelled.
     """
     with within_timeout(api, timeout) as (limited, left):
-        new = _NewJobs(clock, clock())
+        begin, reported = clock(), set[str]()
 
         def fetch() -> tuple[Job, bool]:
             job = limited.job(pool_id, job_id, policy=_ONCE)
-            new.see(job)
+            if job.state == "NEW":
+                _report_new(job, clock() - begin, reported)
             if on_job is not None:
                 on_job(job)
             return job, job.state in ENDED
@@ -97,7 +97,7 @@ def wait_for_all(
     """
     ended: dict[str, Job] = {}
     with within_timeout(api, timeout) as (limited, left):
-        new = _NewJobs(time.monotonic, time.monotonic())
+        begin, reported = time.monotonic(), set[str]()
 
         def is_ours(job: Job) -> bool:
             return job.id in job_ids
@@ -115,7 +115,8 @@ def wait_for_all(
                     continue
                 # The list may be incomplete: a job that is not in it is read by its id.
                 job = listed.get(job_id) or limited.job(pool_id, job_id, policy=_ONCE)
-                new.see(job)
+                if job.state == "NEW":
+                    _report_new(job, time.monotonic() - begin, reported)
                 if job.state in ENDED:
                     ended[job_id] = job
                 if on_job is not None:
@@ -185,25 +186,16 @@ def _poll(
         delay = min(delay * GROWTH, LAST_DELAY)
 
 
-@dataclasses.dataclass
-class _NewJobs:
-    """Reports submitted jobs that stay in NEW, once each."""
-
-    clock: Callable[[], float]
-    begin: float
-    reported: set[str] = dataclasses.field(default_factory=set)
-
-    def see(self, job: Job) -> None:
-        """Log a warning if the job has been in NEW for long."""
-        seconds = self.clock() - self.begin
-        if job.state == "NEW" and seconds > NEW_SECONDS and job.id not in self.reported:
-            self.reported.add(job.id)
-            _log.warning(
-                "job %s has been NEW for %.0f s although its submission was accepted. It is not "
-                "submitted again; cancel it with celonis.job(%r, %r).cancel() if it stays NEW, "
-                "then push again.",
-                job.id, seconds, job.pool_id, job.id,
-            )  # fmt: skip
+def _report_new(job: Job, seconds: float, reported: set[str]) -> None:
+    """Log a warning, once, if a submitted job has been in NEW for long."""
+    if seconds > NEW_SECONDS and job.id not in reported:
+        reported.add(job.id)
+        _log.warning(
+            "job %s has been NEW for %.0f s although its submission was accepted. It is not "
+            "submitted again; cancel it with celonis.job(%r, %r).cancel() if it stays NEW, "
+            "then push again.",
+            job.id, seconds, job.pool_id, job.id,
+        )  # fmt: skip
 
 
 def failure(job: Job) -> JobFailed:
