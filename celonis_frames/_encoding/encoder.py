@@ -40,7 +40,6 @@ from celonis_frames._encoding.chunking import estimate_row_bytes, fill_chunk
 from celonis_frames._encoding.column_encodings import SAMPLE_ROWS
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.small_frame import encode_rows
-from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.validator import FrameValidator
 
 _LAST_BATCHES, _MIN_BATCH_ROWS = 8, 1_000
@@ -78,14 +77,15 @@ _Rows: TypeAlias = "_Read | _Converted"
 
 
 def sample_row_bytes(
-    batch: pa.RecordBatch, layout: TableLayout, file_format: FileFormat
+    batch: pa.RecordBatch, validator: FrameValidator, file_format: FileFormat
 ) -> float | None:
     """Bytes of a row in a file, from the first rows; chooses the encodings of its columns too.
 
     Raises:
         FrameError: A value does not fit its column's type.
     """
-    return estimate_row_bytes(layout.convert(batch.slice(0, SAMPLE_ROWS)), file_format)
+    sample = validator.restarted().convert(batch.slice(0, SAMPLE_ROWS))
+    return estimate_row_bytes(sample, file_format)
 
 
 @dataclass(eq=False)
@@ -96,7 +96,6 @@ class ChunkEncoder:
     validates too, instead of waiting for the GIL.
     """
 
-    layout: TableLayout
     file_format: FileFormat
     _: KW_ONLY
     rows: int | None  # None: not known
@@ -117,15 +116,14 @@ class ChunkEncoder:
         self,
         batches: _Batches,
         on_chunk: Callable[[MemoryChunk], object],
-        validator: FrameValidator | None,
+        validator: FrameValidator,
         acquire_slot: Callable[[], None] = lambda: None,
         release_slot: Callable[[], None] | None = None,
     ) -> None:
         """Encode all rows, which are read in this thread; `on_chunk` gets one chunk at a time.
 
         `acquire_slot` is called before rows are taken for a chunk, and may wait; `release_slot` if
-        there were no rows for the chunk, or when it is released. Without a `validator` the rows are
-        not validated.
+        there were no rows for the chunk, or when it is released.
 
         Raises:
             FrameError: A value does not fit, or a chunk came out too large.
@@ -143,7 +141,7 @@ class ChunkEncoder:
         alone = head[0].num_rows >= self.rows if self.rows else len(head) < 2
         bytes_per_row = None
         if not alone or head[0].num_rows > SAMPLE_ROWS:  # fewer are not worth encoding twice
-            bytes_per_row = sample_row_bytes(head[0], self.layout, self.file_format)
+            bytes_per_row = sample_row_bytes(head[0], validator, self.file_format)
         sizer = ChunkSizer(self.target_bytes, self.rows, bytes_per_row, uploads=self.uploads)
         runs = self.ordered and self.target_bytes is None
         threads = min(cpu_count(), max(1, self.memory_limit // sizer.target_bytes))
@@ -162,7 +160,7 @@ class ChunkEncoder:
             return
 
         # 2. Each thread converts, validates and writes.
-        def work(items: WorkItems[_Rows], split: FrameValidator | None) -> None:
+        def work(items: WorkItems[_Rows], split: FrameValidator) -> None:
             for writer in self._written(items, sizer, split, acquire_slot, release_slot):
                 with self._lock:
                     number = self.next_number
@@ -189,7 +187,7 @@ class ChunkEncoder:
         rows: int,
         threads: int,
         on_chunk: Callable[[MemoryChunk], object],
-        validator: FrameValidator | None,
+        validator: FrameValidator,
         acquire_slot: Callable[[], None],
         release_slot: Callable[[], None] | None,
     ) -> None:
@@ -201,7 +199,7 @@ class ChunkEncoder:
         sizer = ChunkSizer(int(MAX_PLANNED_BYTES), None, None)
         waiting: dict[int, MemoryChunk] = {}
 
-        def work(items: WorkItems[tuple[int, list[_Rows]]], split: FrameValidator | None) -> None:
+        def work(items: WorkItems[tuple[int, list[_Rows]]], split: FrameValidator) -> None:
             for number, run in items:
                 converted = self._converted(_taken(run), split)
                 writer, _ = fill_chunk(converted, self.file_format, sizer)
@@ -227,25 +225,24 @@ class ChunkEncoder:
 
     def _worker(
         self,
-        work: Callable[[WorkItems[_T], FrameValidator | None], None],
-        validator: FrameValidator | None,
+        work: Callable[[WorkItems[_T], FrameValidator], None],
+        validator: FrameValidator,
     ) -> Callable[[WorkItems[_T]], None]:
-        """`work` with a validator of its thread, unless the reading thread validates."""
+        """`work` with a validator of its thread."""
 
         def worker(items: WorkItems[_T]) -> None:
-            split = None if validator is None or self.holds_gil else validator.split()
+            split = validator.split()
             try:
                 work(items, split)
             except BaseException:
                 self.stopped.set()  # no slot is released any more
                 raise
-            if validator is not None and split is not None:
-                with self._lock:
-                    validator.merge(split)
+            with self._lock:
+                validator.merge(split)
 
         return worker
 
-    def _source(self, read: _Batches, validator: FrameValidator | None) -> Iterator[_Rows]:
+    def _source(self, read: _Batches, validator: FrameValidator) -> Iterator[_Rows]:
         """What the workers get."""
         source: Iterator[_Rows] = map(_numbering(), read)
         if self.holds_gil:
@@ -256,7 +253,7 @@ class ChunkEncoder:
         self,
         items: WorkItems[_Rows],
         sizer: ChunkSizer,
-        validator: FrameValidator | None,
+        validator: FrameValidator,
         acquire_slot: Callable[[], None],
         release_slot: Callable[[], None] | None,
     ) -> Iterator[ChunkWriter]:
@@ -275,7 +272,7 @@ class ChunkEncoder:
             yield writer
             del writer
 
-    def _converted(self, rows: Iterable[_Rows], validator: FrameValidator | None) -> _Batches:
+    def _converted(self, rows: Iterable[_Rows], validator: FrameValidator) -> _Batches:
         for found in rows:
             batch = found.batch
             if isinstance(found, _Converted):
@@ -283,9 +280,7 @@ class ChunkEncoder:
                 yield batch
                 del batch
                 continue
-            converted = self.layout.convert(batch, found.start)
-            if validator is not None:
-                validator.update(batch, converted)
+            converted = validator.convert(batch, found.start)
             del batch, found
             yield converted
             del converted

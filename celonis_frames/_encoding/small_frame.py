@@ -11,7 +11,6 @@ from celonis_frames._arrow.batching import arrow_bytes, batch_bytes
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES, file_writer
 from celonis_frames._encoding.file_format import FileFormat
-from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._validation.validator import FrameValidator
 
 MAX_CELLS = 100_000
@@ -32,7 +31,6 @@ def is_small(batch: pa.RecordBatch, target_bytes: int | None) -> bool:
 
 def encode_small(
     batch: pa.RecordBatch | None,
-    layout: TableLayout,
     file_format: FileFormat,
     validator: FrameValidator,
     *,
@@ -40,19 +38,19 @@ def encode_small(
     number: int,
     deleted: bool,
 ) -> MemoryChunk | None:
-    """All rows of a frame as one chunk, validated; None if they are not small once converted.
+    """All rows of a frame as one chunk; None if they are not small once converted.
 
-    No `batch`: there are no rows.
+    No `batch`: there are no rows. The `validator` has their statistics then, also if there is no
+    chunk.
 
     Raises:
         ColumnTypeError: A value does not fit its column's type.
     """
     converted = None
     if batch is not None:
-        converted = layout.convert(batch)
+        converted = validator.convert(batch)
         if not is_small(converted, target_bytes):
             return None
-        validator.update(batch, converted)
     return encode_rows(converted, file_format, number=number, deleted=deleted)
 
 

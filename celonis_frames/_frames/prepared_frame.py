@@ -313,11 +313,13 @@ class PreparedFrame:
             head = call_in_background(first, self._check_reading, name="celonis-read")
         if not head or (len(head) < 2 and is_small(head[0], size)):
             rows = head[0] if head else None
+            measure = self._fresh_measure()
             chunk = encode_small(
-                rows, self.layout, self._file_format(), self.measure,
+                rows, self._file_format(), measure,
                 target_bytes=size, number=self._first, deleted=self.deleted,
             )  # fmt: skip
             if chunk is not None:
+                self.measure = measure
                 self._kept = [chunk if store is None else store.put(chunk)]
                 return None
         self._head = head[0]
@@ -329,7 +331,7 @@ class PreparedFrame:
         if self._head is not None:
             sample = self.measure.restarted()
             sample.watch = watch
-            sample.update(self._head)
+            sample.convert(self._head)
         return estimated_lengths(self.layout, self.table_lengths, watch.estimate())
 
     def _look_at_lengths(self) -> dict[str, int]:
@@ -462,7 +464,6 @@ class PreparedFrame:
         """An encoder of some rows; `stopped` is given if their chunks are sent meanwhile."""
         ordered = self.options.ordered
         return ChunkEncoder(
-            self.layout,
             self._file_format(),
             rows=rows,
             target_bytes=self.options.upload.chunk_bytes,

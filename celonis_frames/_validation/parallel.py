@@ -23,14 +23,14 @@ def validate_parallel(batches: _Batches, validator: FrameValidator) -> None:
     head = list(islice(batches, 2))
     if len(head) < 2:  # most frames are small: a thread costs more
         for batch in head:
-            validator.update(batch)
+            validator.convert(batch)
         return
     lock = threading.Lock()
 
     def work(items: _Batches) -> None:
         split = validator.split()
         for batch in items:
-            split.update(batch)
+            split.convert(batch)
         with lock:
             validator.merge(split)
 

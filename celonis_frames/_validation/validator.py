@@ -1,4 +1,4 @@
-"""Validates a frame's values: text lengths, nulls in keys, values that cannot be stored."""
+"""Converts a frame's rows and validates them: lengths, nulls in keys, what cannot be stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from celonis_frames._arrow import casts
 from celonis_frames._formatting import counted
-from celonis_frames._schema.table_layout import ColumnPlan, TableLayout, convert_column
+from celonis_frames._schema.table_layout import ColumnPlan, TableLayout
 from celonis_frames._validation.column_stats import ColumnStats
 from celonis_frames._validation.key_counter import DuplicateKeyCounter
 from celonis_frames._validation.text_lengths import TextWatch, known_lengths
@@ -22,7 +22,7 @@ _EXACT_TYPES = frozenset({"STRING", "INTEGER", "DATE", "DATETIME"})
 
 @dataclass
 class FrameValidator:
-    """Collects statistics of batches; `check` then raises an error or returns warnings."""
+    """Converts batches and collects statistics; `check` then raises an error or returns warnings."""
 
     layout: TableLayout
     empty: bool = False  # a frame without rows is allowed: it makes an empty table
@@ -58,22 +58,19 @@ class FrameValidator:
         for name, stats in split._columns.items():
             self._columns[name].merge(stats)
 
-    def update(self, batch: pa.RecordBatch, converted: pa.RecordBatch | None = None) -> None:
-        """Add a batch as the frame yields it, and the same rows `converted`, if they are already.
+    def convert(self, batch: pa.RecordBatch, start: int = 0) -> pa.RecordBatch:
+        """The batch, as the frame yields it, in the form of the table; its statistics are added.
 
         Raises:
-            ColumnTypeError: A value does not fit its column's type.
+            ColumnTypeError: A value does not fit its column's type; the error names the row, counted
+                from `start`.
         """
+        converted = self.layout.convert(batch, start)
         self.rows += batch.num_rows
         keys = []
-        for position, column in enumerate(self.layout.columns):
+        for column, array in zip(self.layout.columns, converted.columns, strict=True):
             source = batch.column(column.position)
-            array = source
             if not _needs_no_check(column):
-                if converted is not None:
-                    array = converted.column(position)
-                elif not _is_string(source):  # strings are checked as they are
-                    array = convert_column(column, batch)
                 self._update_column(column, source, array)
             if column.key:
                 self._columns[column.name].add_keys(source, array)
@@ -87,6 +84,7 @@ class FrameValidator:
                 (column.name, self._columns[column.name].longest)
                 for column in self.layout.text_columns
             )
+        return converted
 
     def _update_column(self, column: ColumnPlan, source: Any, array: Any) -> None:
         stats, kind = self._columns[column.name], casts.storage_type(column.arrow_type)
@@ -283,16 +281,6 @@ class FrameValidator:
             kept = "the last is kept" if self.ordered else any_kept
             text += f". Of rows with one key {kept}; deduplicate_by= chooses another, and unique keys keep all"
         return [f"{text}."]
-
-
-def _is_string(array: Any) -> bool:
-    """Whether these are strings, plain or in a dictionary, that can be checked unconverted."""
-    kind = array.type
-    if pa.types.is_dictionary(kind):
-        if array.dictionary.null_count:
-            return False
-        kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _needs_no_check(column: ColumnPlan) -> bool:

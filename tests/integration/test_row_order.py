@@ -94,5 +94,5 @@ def test_keys_in_dictionaries_of_which_one_has_a_null() -> None:
     frame = pa.table({"K": pa.chunked_array([plain, odd])})
     measure: FrameValidator = prepare(frame, "T", PushOptions.parse(keys="K")).measure
     for batch in frame.to_batches():
-        measure.update(batch)
+        measure.convert(batch)
     assert measure.different_keys == 3

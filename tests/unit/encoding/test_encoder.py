@@ -61,12 +61,12 @@ def _batches(sizes: list[int], *, noisy: bool) -> list[pa.RecordBatch]:
 def _encoding_of(batches: list[pa.RecordBatch], **options: Any) -> tuple[ChunkEncoder, Any]:
     prepared = prepare(batches[0], "T", PushOptions.parse(mode="REPLACE"))
     return ChunkEncoder(
-        prepared.layout, FileFormat(prepared.layout.encoded_schema), memory_limit=ROOM, **options
+        FileFormat(prepared.layout.encoded_schema), memory_limit=ROOM, **options
     ), prepared.measure
 
 
 def _stream(
-    encoding: ChunkEncoder, source: Callable[[], Iterator[Any]], slots: int, measure: Any = None
+    encoding: ChunkEncoder, source: Callable[[], Iterator[Any]], slots: int, measure: Any
 ) -> Generator[Any]:
     """The chunks as a thread makes them, none of which is kept."""
 
@@ -176,8 +176,8 @@ def test_open_and_unreleased_chunks_never_exceed_the_slots(
             super().__init__(*args)
 
     batches = _batches([3_000] * 12, noisy=True)
-    encoding, _ = _encoding_of(batches, rows=36_000, target_bytes=40_000)
-    stream = _stream(encoding, lambda: iter(batches), 3)
+    encoding, measure = _encoding_of(batches, rows=36_000, target_bytes=40_000)
+    stream = _stream(encoding, lambda: iter(batches), 3, measure)
     probes = 1  # the sample is weighed in a file of its own
     monkeypatch.setitem(encoder.fill_chunk.__globals__, "ChunkWriter", Counted)
     held: list[MemoryChunk] = []
@@ -213,7 +213,7 @@ def test_what_the_source_raises_comes_out(at: int) -> None:
     with pytest.raises(Broken):
         encoding.run(source(), lambda _: None, measure)
     with pytest.raises(Broken):  # noqa: PT012  # what is taken is given free
-        for chunk in _stream(encoding, source, 2):
+        for chunk in _stream(encoding, source, 2, measure.restarted()):
             chunk.release()
     with pytest.raises(Broken):
         validate_parallel(source(), measure.restarted())
@@ -223,15 +223,15 @@ def test_what_the_source_raises_comes_out(at: int) -> None:
 def test_a_sample_shows_what_a_row_takes() -> None:
     """And which columns get a dictionary; a value that does not fit is an error."""
     batch = pa.record_batch({"N": pa.array(range(50_000), pa.uint64())})
-    layout = prepare(batch, "T", PushOptions()).layout
-    file_format = FileFormat(layout.encoded_schema)
-    row_bytes = sample_row_bytes(batch, layout, file_format)
+    measure = prepare(batch, "T", PushOptions()).measure
+    file_format = FileFormat(measure.layout.encoded_schema)
+    row_bytes = sample_row_bytes(batch, measure, file_format)
     assert row_bytes is not None
     assert 1 < row_bytes <= 12  # of a whole number of 8 bytes, with Snappy
     assert file_format.encodings == ColumnEncodings()
     wrong = pa.record_batch({"N": pa.array([2**64 - 1], pa.uint64())})
     with pytest.raises(ColumnTypeError):
-        sample_row_bytes(wrong, layout, FileFormat(layout.encoded_schema))
+        sample_row_bytes(wrong, measure, file_format)
 
 
 @pytest.mark.usefixtures("some_cores")
@@ -245,7 +245,6 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> N
     file_format = FileFormat(prepared.layout.encoded_schema)
     for busy in (False, True):
         encoding = ChunkEncoder(
-            prepared.layout,
             file_format,
             rows=None,
             target_bytes=None,
@@ -255,7 +254,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> N
         with pytest.raises(ColumnTypeError, match="'N'"):
             encoding.run(iter(batches), lambda _: None, prepared.measure.restarted())
         with pytest.raises(ColumnTypeError, match="'N'"):
-            list(_stream(encoding, lambda: iter(batches), 2))
+            list(_stream(encoding, lambda: iter(batches), 2, prepared.measure.restarted()))
     with pytest.raises(ColumnTypeError, match="'N'"):
         validate_parallel(iter(batches), prepared.measure)
     assert push_threads(seconds=5) == []
@@ -264,8 +263,8 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_column(bad: set[int]) -> N
 def test_a_stream_is_closed_while_its_threads_wait_for_a_slot() -> None:
     """Nobody takes files any more: the threads that wait for room end."""
     batches = _batches([3_000] * 8, noisy=True)
-    encoding, _ = _encoding_of(batches, rows=None, target_bytes=20_000)
-    stream = _stream(encoding, lambda: itertools.cycle(batches), 1)
+    encoding, measure = _encoding_of(batches, rows=None, target_bytes=20_000)
+    stream = _stream(encoding, lambda: itertools.cycle(batches), 1, measure)
     held = next(stream)
     time.sleep(0.05)
     stream.close()
@@ -289,13 +288,12 @@ def test_what_a_thread_raises_comes_out_whatever_the_reader_is_at(
 
     for _ in range(5):
         encoding = ChunkEncoder(
-            prepared.layout,
             FileFormat(prepared.layout.encoded_schema),
             rows=None,
             target_bytes=None,
             memory_limit=10**9,
         )
-        made = _stream(encoding, source, 5)
+        made = _stream(encoding, source, 5, prepared.measure)
         with pytest.raises(ColumnTypeError):
             collections.deque((chunk.release() for chunk in made), maxlen=0)
 

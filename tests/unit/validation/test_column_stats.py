@@ -99,8 +99,8 @@ def test_parts_added_are_the_whole(data: st.DataObject) -> None:
     parts: list[FrameValidator] = [measure.split() for _ in range(3)]
     whole = measure.restarted()
     for batch in table.to_batches(max_chunksize=data.draw(st.integers(1, 7))):
-        whole.update(batch)
-        data.draw(st.sampled_from(parts)).update(batch)
+        whole.convert(batch)
+        data.draw(st.sampled_from(parts)).convert(batch)
     for part in data.draw(st.permutations(parts)):
         measure.merge(part)
     assert measure.rows == whole.rows == len(texts)
