@@ -118,29 +118,32 @@ def parquet_writer(sink: Any, schema: pa.Schema, codec: str, encodings: ColumnEn
 def choose_encodings(first: pa.Table, codec: str) -> ColumnEncodings:
     """The encodings for a frame, by its first rows."""
     rows, kinds = first.num_rows, dict(zip(first.schema.names, first.schema.types, strict=True))
-    coded = {name for name, kind in kinds.items() if pa.types.is_dictionary(kind)}
-    others = [name for name, kind in kinds.items() if name not in coded and not _is_tiny(kind)]
+    given, others = list[str](), list[str]()
+    for name, kind in kinds.items():
+        if pa.types.is_dictionary(kind):
+            given.append(name)
+        elif not (pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+            others.append(name)
+    if rows < _MIN_ROWS or not others:
+        return ColumnEncodings(tuple(given))
+    trial = min(max(int(_TRIAL_SHARE * rows), _MIN_TRIAL_ROWS), _TRIAL_ROWS, rows)
+    sample = first.select(others).slice(0, trial)
+    distinct = dict(zip(others, map(_distinct, sample.columns), strict=True))
+    worth = rows >= WORTH_ROWS
+    few = (_FEW if worth else _SOME) * trial
+    coded = {*given, *(name for name, values in distinct.items() if len(values) <= few)}
     levels: dict[str, int] = {}
-    if rows >= _MIN_ROWS and others:
-        trial = min(max(int(_TRIAL_SHARE * rows), _MIN_TRIAL_ROWS), _TRIAL_ROWS, rows)
-        sample = first.select(others).slice(0, trial)
-        distinct = dict(zip(others, map(_distinct, sample.columns), strict=True))
-        worth = rows >= WORTH_ROWS
-        few = (_FEW if worth else _SOME) * trial
-        coded |= {name for name, values in distinct.items() if len(values) <= few}
-        if worth:
-            open_ = {
-                name: values
-                for name, values in distinct.items()
-                if few < len(values) <= _MOST * trial
-            }
-            row_bytes = sum(map(batch_bytes, first.to_batches())) / rows
-            group_rows = max(trial, int(GROUP_BYTES / max(row_bytes, 1)))
-            if rows < SAMPLE_ROWS:
-                group_rows = min(group_rows, rows)
-            coded |= _paying_dictionaries(sample, open_, codec, group_rows)
-            texts = [name for name in others if name not in coded and casts.is_text(kinds[name])]
-            levels = _paying_levels(sample.select(texts), codec)
+    if worth:
+        open_ = {
+            name: values for name, values in distinct.items() if few < len(values) <= _MOST * trial
+        }
+        row_bytes = sum(map(batch_bytes, first.to_batches())) / rows
+        group_rows = max(trial, int(GROUP_BYTES / max(row_bytes, 1)))
+        if rows < SAMPLE_ROWS:
+            group_rows = min(group_rows, rows)
+        coded |= _paying_dictionaries(sample, open_, codec, group_rows)
+        texts = [name for name in others if name not in coded and casts.is_text(kinds[name])]
+        levels = _paying_levels(sample.select(texts), codec)
     return ColumnEncodings(tuple(name for name in kinds if name in coded), levels)
 
 
@@ -201,10 +204,6 @@ def _written(sample: pa.Table, codec: str, encodings: ColumnEncodings) -> Sequen
 
 def _distinct(column: Any) -> Any:
     return pc.unique(casts.decoded(column))
-
-
-def _is_tiny(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
 
 
 def _bits(distinct: float) -> int:

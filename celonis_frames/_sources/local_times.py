@@ -86,12 +86,14 @@ def local_note(name: str, of_zone: str, *, clocks_change: bool) -> str:
 
 def repeated_notes(source: Source) -> tuple[str, ...]:
     """Warnings that count the local times that clocks show twice, once the rows were read."""
-    return tuple(
-        f"Column {name!r}: {counted(count, 'time')} in the hour that is repeated when clocks are "
-        "set back."
-        for name, count in sorted(source.repeated_hours().items())
-        if count
-    )
+    notes = []
+    for name, count in sorted(source.repeated_hours().items()):
+        if count:
+            notes.append(
+                f"Column {name!r}: {counted(count, 'time')} in the hour that is repeated when "
+                "clocks are set back."
+            )
+    return tuple(notes)
 
 
 def objects_without_zone(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from celonis_frames._arrow.batching import (
     BATCH_BYTES,
     BATCH_ROWS,
     MAX_OVERSIZE,
+    coalesce_small,
     rows_per_batch,
     target_batch_bytes,
     wide_target,
@@ -24,31 +26,35 @@ from celonis_frames._sources.foreign_errors import translate_errors
 from celonis_frames._sources.source import ReadOptions, Source
 from celonis_frames.exceptions import ColumnTypeError
 
+_WIDE = frozenset({"Int128", "UInt128"})
+"""Types of integers that Arrow lacks."""
+
 
 def read_polars(frame: Any, options: ReadOptions) -> Source:
     """A DataFrame's rows as Arrow batches; a column of Python objects is an error."""
     if options.choose is not None:
         frame = _select(frame, options.choose(frame.columns))
-    kind, height = "polars DataFrame", frame.height
-    width = frame.estimated_size() / max(height, 1)
-    target = wide_target(target_batch_bytes(in_memory=True), frame.width)
-    rows = rows_per_batch(BATCH_ROWS, width, target, columns=frame.width)
-    one_batch = height <= rows
-    exported = _to_arrow(frame if one_batch else frame.head(0))
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        if one_batch:
-            yield from exported.to_batches()
-            return
-        with translate_errors(kind):
-            for part in frame.iter_slices(rows):
-                for piece in _split(part, target):
-                    yield from _to_arrow(piece).to_batches()
-
+    batches: Callable[[], Iterator[pa.RecordBatch]]
+    if frame.height <= BATCH_ROWS and frame.estimated_size() <= BATCH_BYTES:
+        exported = _to_arrow(frame.rechunk())
+        batches = partial(iter, exported.to_batches() if frame.height else [])
+    else:
+        exported = _to_arrow(frame.head(0))
+        batches = partial(_slices, frame)
     return Source(
-        kind, exported.schema, height, True, True, batches, sized=True,
+        "polars DataFrame", exported.schema, frame.height, True, True, batches, sized=True,
         longest_texts=partial(_longest_texts, frame),
     )  # fmt: skip
+
+
+def _slices(frame: Any) -> Iterator[pa.RecordBatch]:
+    """A large frame in batches."""
+    width = frame.estimated_size() / max(frame.height, 1)
+    target = wide_target(target_batch_bytes(in_memory=True), frame.width)
+    rows = rows_per_batch(BATCH_ROWS, width, target, columns=frame.width)
+    with translate_errors("polars DataFrame"):
+        parts = (piece for part in frame.iter_slices(rows) for piece in _split(part, target))
+        yield from coalesce_small(chain.from_iterable(_to_arrow(p).to_batches() for p in parts))
 
 
 def _longest_texts(frame: Any, enough: Mapping[str, int]) -> Mapping[str, int]:
@@ -109,7 +115,7 @@ def read_lazy(frame: Any, options: ReadOptions) -> Source:
 
     def batches() -> Iterator[pa.RecordBatch]:
         with translate_errors(kind):
-            yield from match_batches(parts(), schema, kind)
+            yield from coalesce_small(match_batches(parts(), schema, kind))
 
     return Source(kind, schema, None, True, False, batches, sized=True)
 
@@ -158,7 +164,7 @@ def _with_type(array: Any, kind: pa.DataType) -> Any:
 def _without_wide(dtype: Any) -> Any:
     """The type with strings in place of integers that Arrow lacks."""
     pl = sys.modules["polars"]
-    if _is_wide(dtype):
+    if dtype.base_type().__name__ in _WIDE:
         return pl.String()
     if isinstance(dtype, pl.List):
         return pl.List(_without_wide(dtype.inner))
@@ -172,7 +178,7 @@ def _without_wide(dtype: Any) -> Any:
 def _arrow_type_of(dtype: Any, exported: pa.DataType) -> pa.DataType:
     """The exported type with `WideInteger` where polars has integers that Arrow lacks."""
     pl = sys.modules["polars"]
-    if _is_wide(dtype):
+    if dtype.base_type().__name__ in _WIDE:
         return WideInteger()
     if isinstance(dtype, pl.Struct):
         pairs = zip(dtype.fields, exported, strict=True)
@@ -182,11 +188,6 @@ def _arrow_type_of(dtype: Any, exported: pa.DataType) -> pa.DataType:
     if isinstance(dtype, pl.Array):
         return pa.list_(_arrow_type_of(dtype.inner, exported.value_type), exported.list_size)
     return exported
-
-
-def _is_wide(dtype: Any) -> bool:
-    pl = sys.modules["polars"]
-    return dtype in (pl.Int128, getattr(pl, "UInt128", pl.Int128))
 
 
 def _export(frame: Any, wide: Container[str]) -> pa.Table:
@@ -199,11 +200,14 @@ def _export(frame: Any, wide: Container[str]) -> pa.Table:
         # Of a clone: polars locks the frame that it exports, while pyarrow gives up the GIL, and
         # waits for this lock with the GIL. Two threads with one frame would wait for each other.
         return frame.clone().to_arrow(compat_level=pl.CompatLevel.oldest())
-    viewed = [dtype == pl.String and name not in wide for name, dtype in frame.schema.items()]
-    columns: dict[bool, Iterator[Any]] = {}
-    for views, level in ((True, pl.CompatLevel.newest()), (False, pl.CompatLevel.oldest())):
-        # Not by `select`, which takes names such as ^A$ for patterns.
-        part = [c for c, view in zip(frame.get_columns(), viewed, strict=True) if view == views]
+    # Not by `select`, which takes names such as ^A$ for patterns.
+    texts, others = list[Any](), list[Any]()
+    for column in frame.get_columns():
+        is_text = column.dtype == pl.String and column.name not in wide
+        (texts if is_text else others).append(column)
+    columns: dict[str, Any] = {}
+    for part, level in ((texts, pl.CompatLevel.newest()), (others, pl.CompatLevel.oldest())):
         if part:
-            columns[views] = iter(pl.DataFrame(part).to_arrow(compat_level=level).columns)
-    return pa.Table.from_arrays([next(columns[view]) for view in viewed], frame.columns)
+            table = pl.DataFrame(part).to_arrow(compat_level=level)
+            columns.update(zip(table.column_names, table.columns, strict=True))
+    return pa.Table.from_arrays(list(map(columns.__getitem__, frame.columns)), frame.columns)

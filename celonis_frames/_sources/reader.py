@@ -17,7 +17,6 @@ import pyarrow as pa
 from celonis_frames._arrow.batching import (
     BATCH_ROWS,
     arrow_bytes,
-    coalesce_small,
     rebatch,
     rows_per_batch,
     target_batch_bytes,
@@ -60,18 +59,15 @@ def read(frame: Any, options: ReadOptions = _DEFAULTS) -> Source:
         ConfigError: `index` was given for a frame that has none.
     """
     source = _read(frame, options)
+    if options.local:
+        source = local_times(source)
     if source.sized:
-        return replace(source, batches=lambda: coalesce_small(source.batches()))
+        return source
     target = target_batch_bytes(in_memory=source.immutable and not source.expensive)
     return replace(source, batches=lambda: rebatch(source.batches(), target))
 
 
 def _read(frame: Any, options: ReadOptions) -> Source:
-    source = _read_as_it_is(frame, options)
-    return local_times(source) if options.local else source
-
-
-def _read_as_it_is(frame: Any, options: ReadOptions) -> Source:
     if isinstance(frame, type):
         raise FrameError(f"The frame is the class {frame.__name__}: give a frame of that class.")
     pandas: Any = sys.modules.get("pandas")
@@ -195,13 +191,14 @@ def _read_iterable(frames: Iterable[Any], options: ReadOptions) -> Source:
         if all(path_of(path) is not None for path in rest):
             return _chosen(_read_files([first, *rest], options), options)
         iterator = iter(rest)
-    head = _read(first, options)
+    local = local_times if options.local else lambda source: source
+    head = local(_read(first, options))
     repeated = [head.repeated_hours]
 
     def each() -> Iterator[tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]]:
         yield head.schema, head.batches
         for frame in iterator:
-            source = _read(frame, options)
+            source = local(_read(frame, options))
             if options.local:
                 repeated.append(source.repeated_hours)
             yield source.schema, source.batches
