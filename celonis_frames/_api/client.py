@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from celonis_frames._api.models import (
-    Chunk,
     DataConnection,
     Entries,
     Job,
@@ -16,7 +15,7 @@ from celonis_frames._api.models import (
     Table,
     TableColumn,
     log_skipped,
-    read_chunk,
+    read_checksum,
     read_column,
     read_connection,
     read_job,
@@ -63,9 +62,17 @@ class DataPushApi:
         """The same calls under a token, which can end them."""
         return DataPushApi(self._transport, policy=self.policy, token=token)
 
-    def _request(self, method: str, path: str, **options: Any) -> Response:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[Response, Any], Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """The response; or what `read` makes of it and its JSON, which is held whole."""
         with self.token.calling():
-            return self._transport.request(method, path, **options)
+            response = self._transport.request(method, path, **options)
+        return response if read is None else read(response, response.json())
 
     def _get(
         self,
@@ -76,12 +83,10 @@ class DataPushApi:
         job_id: str | None = None,
         policy: RetryPolicy | None = None,
     ) -> _T:
-        """What `read` makes of a response and its JSON, which is held whole."""
-
-        def fetch() -> _T:
-            response = self._request("GET", path, params=params, job_id=job_id)
-            return read(response, response.json())
-
+        """The same for a call that only reads, with retries."""
+        fetch: Callable[[], _T] = partial(
+            self._request, "GET", path, read, params=params, job_id=job_id
+        )
         return (policy or self.policy).call(fetch, self.token)
 
     def _long_list(
@@ -105,8 +110,9 @@ class DataPushApi:
 
     def create_job(self, pool_id: str, job: Mapping[str, Any]) -> Job:
         """Create a job from its fields by their API names."""
-        response = self._request("POST", _path(_JOBS, pool_id), json=dict(job))
-        return read_job(response, response.json(), pool_id)
+        read = partial(read_job, pool_id=pool_id)
+        created: Job = self._request("POST", _path(_JOBS, pool_id), read, json=dict(job))
+        return created
 
     def jobs(
         self,
@@ -154,7 +160,7 @@ class DataPushApi:
         on_sent: Callable[[int], None] = lambda _: None,
         read_timeout: float | None = None,
     ) -> None:
-        """Upload a file into a job. Safe to repeat only if `chunks` shows that it did not arrive.
+        """Upload a file into a job. Safe to repeat only if `checksums` shows that it is not there.
 
         With `deleted`, its rows are deleted by their keys instead of upserted. `on_sent` is called
         with the number of bytes sent since its last call; `read_timeout` (s) replaces that of the
@@ -173,12 +179,12 @@ class DataPushApi:
             read_timeout=read_timeout,
         )
 
-    def chunks(
+    def checksums(
         self, pool_id: str, job_id: str, *, policy: RetryPolicy | None = None
-    ) -> list[Chunk]:
-        """The files in a job."""
+    ) -> list[str | None]:
+        """The checksum of each file in a job; None for a file that has none."""
         path = _path(_JOB + "/chunks", pool_id, job_id)
-        read = partial(read_list, read_chunk, complete=True)
+        read = partial(read_list, read_checksum, complete=True)
         return self._get(path, read, job_id=job_id, policy=policy)
 
     def pools(self) -> list[Pool]:

@@ -49,16 +49,6 @@ class Job:
 
 
 @dataclasses.dataclass(frozen=True)
-class Chunk:
-    """A file in a job. `created` is in epoch milliseconds; the checksum's algorithm is unknown."""
-
-    id: str
-    type: str
-    checksum: str | None
-    created: int | None
-
-
-@dataclasses.dataclass(frozen=True)
 class Pool:
     """A Data Pool."""
 
@@ -202,14 +192,10 @@ def read_job(response: Response, item: Any, pool_id: str) -> Job:
     )
 
 
-def read_chunk(response: Response, item: Any) -> Chunk:
-    """A file in a job."""
-    return Chunk(
-        id=_id(response, item),
-        type=plain_text(item.get("type")).upper(),
-        checksum=plain_text(item.get("checksum")) or None,
-        created=_number(item, "creationDate"),
-    )
+def read_checksum(response: Response, item: Any) -> str | None:
+    """The checksum of a file in a job, by an unknown algorithm; None if it has none."""
+    _id(response, item)
+    return plain_text(item.get("checksum")) or None
 
 
 def read_connection(response: Response, item: Any) -> DataConnection:

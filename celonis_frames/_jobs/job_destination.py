@@ -143,7 +143,7 @@ class JobDestination:
         if recheck:
             policy = dataclasses.replace(policy, max_tries=2)
         try:
-            chunks = self._api.chunks(self._pool_id, machine.job_id, policy=policy)
+            checksums = self._api.checksums(self._pool_id, machine.job_id, policy=policy)
         except ApiError as error:
             if recheck:
                 log_uncounted(machine.job_id, error)
@@ -155,7 +155,7 @@ class JobDestination:
                 f"({error.message}) The job was not executed. Push again when the server responds.",
                 job_id=machine.job_id,
             ) from error
-        return c.Listed(tuple(chunk.checksum for chunk in chunks))
+        return c.Listed(tuple(checksums))
 
     def reserve(self, _: c.Reserve) -> c.SlotReserved:
         """Wait for the team's quota of submissions."""
@@ -318,6 +318,5 @@ class JobDestination:
         checksums: tuple[str | None, ...] = ()
         if (job.state == "NEW") is listed_in_new:
             with contextlib.suppress(NotFound):  # it was deleted
-                chunks = self._api.chunks(self._pool_id, job.id)
-                checksums = tuple(chunk.checksum for chunk in chunks)
+                checksums = tuple(self._api.checksums(self._pool_id, job.id))
         return c.FoundJob(job.id, job.state, checksums)

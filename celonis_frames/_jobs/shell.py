@@ -100,7 +100,7 @@ def check_at_end(api: DataPushApi, pool_id: str, result: DeliveryResult, state: 
         return
     try:
         policy = dataclasses.replace(api.policy, max_tries=2)
-        count = len(api.chunks(pool_id, result.job_id, policy=policy))
+        count = len(api.checksums(pool_id, result.job_id, policy=policy))
     except (ApiError, Cancelled) as error:
         log_uncounted(result.job_id, error)
         return

@@ -194,7 +194,7 @@ def test_bytes_leave_before_the_last_row_is_read(
         while not arrived and time.monotonic() < end:
             time.sleep(0.01)
             for job in _jobs(server, table):
-                arrived.extend([1] * len(connection._api.chunks(job["dataPoolId"], job["id"])))
+                arrived.extend([1] * len(connection._api.checksums(job["dataPoolId"], job["id"])))
         yield _frame(100)
 
     assert connection.push(rows(), POOL, table, upload=UPLOAD).rows == ROWS + 100

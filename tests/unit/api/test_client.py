@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from celonis_frames._api.client import DataPushApi
-from celonis_frames._api.models import Chunk, DataConnection, Pool, Table, TableColumn
+from celonis_frames._api.models import DataConnection, Pool, Table, TableColumn
 from celonis_frames.exceptions import ApiStatusError, ConfigError
 from unit.conftest import JOB, POOL, Server
 
@@ -60,8 +60,8 @@ def test_pools_and_what_is_in_them(scripted: Server, api: DataPushApi) -> None:
         TableColumn("N", "FLOAT", None),
     ]
     api.columns("p", "T", "d")
-    scripted.say([{"id": "c", "type": "UPSERT", "checksum": "x", "creationDate": 5}])
-    assert api.chunks(POOL, "j-1") == [Chunk("c", "UPSERT", "x", 5)]
+    scripted.say([{"id": "c", "type": "UPSERT", "checksum": "x", "creationDate": 5}, {"id": "d"}])
+    assert api.checksums(POOL, "j-1") == ["x", None]
     assert [s.path for s in scripted.seen] == [
         POOLS,
         f"{POOLS}/p",
@@ -108,7 +108,7 @@ def _lists(api: DataPushApi) -> list[Callable[[], list[Any]]]:
 def test_what_is_no_list(scripted: Server, api: DataPushApi, response: Any) -> None:
     """The same for every call that returns a list."""
     scripted.say(response)
-    for call in (*_lists(api), lambda: api.chunks(POOL, "j")):
+    for call in (*_lists(api), lambda: api.checksums(POOL, "j")):
         with pytest.raises(ApiStatusError, match="not a list"):
             call()
 
@@ -120,7 +120,7 @@ def test_entries_in_an_unknown_form(scripted: Server, api: DataPushApi, entry: A
     for call in _lists(api):
         assert call() == []
     with pytest.raises(ApiStatusError):
-        api.chunks(POOL, "j")
+        api.checksums(POOL, "j")
 
 
 def test_ids_cannot_leave_their_place(scripted: Server, api: DataPushApi) -> None:

@@ -39,7 +39,7 @@ ITEMS = JSON | st.fixed_dictionaries(
 )
 READERS = {
     "job": lambda response, item: models.read_job(response, item, "p"),
-    "chunk": models.read_chunk,
+    "checksum": models.read_checksum,
     "pool": models.read_pool,
     "connection": models.read_connection,
     "table": models.read_table,

@@ -63,8 +63,7 @@ def _sha1(path: Path) -> str:
 
 def _received(connection: Celonis, status: PushStatus) -> list[str | None]:
     """Checksums of the job's chunks, as the server made them, in its order."""
-    chunks = connection._api.chunks(status.pool_id, status.job_id)
-    return [chunk.checksum for chunk in chunks]
+    return connection._api.checksums(status.pool_id, status.job_id)
 
 
 def _stored(server: Any, table: str, sort: str = "N") -> dict[str, list[Any]]:
