@@ -34,11 +34,6 @@ _TERMINATION = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasat
 """What ends a process by default. SIGHUP is sent when its terminal closes; Windows has none."""
 
 
-def in_main_thread() -> bool:
-    """Whether this is the main thread, the only one in which Python handles signals."""
-    return threading.current_thread() is threading.main_thread()
-
-
 @contextmanager
 def termination_as_system_exit() -> Iterator[None]:
     """Within the block SIGTERM and SIGHUP raise SystemExit, so that open jobs and files are closed.
@@ -47,10 +42,11 @@ def termination_as_system_exit() -> Iterator[None]:
     the program's own stays as it is.
     """
     taken = []
-    for number in _TERMINATION if in_main_thread() else ():
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _exit)
-            taken.append(number)
+    if threading.current_thread() is threading.main_thread():
+        for number in _TERMINATION:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _exit)
+                taken.append(number)
     try:
         yield
     finally:
@@ -81,7 +77,7 @@ class DeferredSignals:
         self._raises_at_once = False
 
     def __enter__(self) -> Self:
-        if in_main_thread():
+        if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, *_TERMINATION):
                 handler = signal.getsignal(number)
                 default = (
