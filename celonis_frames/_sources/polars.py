@@ -201,13 +201,14 @@ def _export(frame: Any, wide: Container[str]) -> pa.Table:
         # waits for this lock with the GIL. Two threads with one frame would wait for each other.
         return frame.clone().to_arrow(compat_level=pl.CompatLevel.oldest())
     # Not by `select`, which takes names such as ^A$ for patterns.
-    texts, others = list[Any](), list[Any]()
+    texts, others = dict[str, Any](), dict[str, Any]()
     for column in frame.get_columns():
         is_text = column.dtype == pl.String and column.name not in wide
-        (texts if is_text else others).append(column)
+        (texts if is_text else others)[column.name] = column
     columns: dict[str, Any] = {}
     for part, level in ((texts, pl.CompatLevel.newest()), (others, pl.CompatLevel.oldest())):
         if part:
-            table = pl.DataFrame(part).to_arrow(compat_level=level)
-            columns.update(zip(table.column_names, table.columns, strict=True))
+            # Without their names, of which polars changes an empty one.
+            table = pl.DataFrame(list(part.values())).to_arrow(compat_level=level)
+            columns.update(zip(part, table.columns, strict=True))
     return pa.Table.from_arrays(list(map(columns.__getitem__, frame.columns)), frame.columns)
