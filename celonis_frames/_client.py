@@ -106,9 +106,11 @@ class Celonis(Connection):
                 this column wins (the API's ``duplicateRemovalColumn``).
             verify: ``"schema"`` compares types, string lengths and keys with the table before
                 anything is sent, or warns that the API key may not read the table's columns.
-                ``"rows"`` counts the table's rows after the job, if the server reports them (the
-                local Celonis does): without keys it detects every row lost or doubled, with keys
-                only more rows than were there and sent, or fewer than the frame has different keys.
+                ``"rows"`` counts the table's rows after the job, if the server reports them. No
+                call of a Celonis team is known that does, so that there a warning says that the
+                rows were not counted; the local Celonis reports them: without keys every row lost
+                or doubled is detected, with keys only more rows than were there and sent, or fewer
+                than the frame has different keys.
                 None compares the string lengths of a DELTA if the API key may read them, since a
                 table keeps the lengths it was created with; ``"none"`` compares nothing.
 

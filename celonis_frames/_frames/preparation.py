@@ -56,6 +56,7 @@ def prepare(
     by_column = (note for name, note in source.column_notes.items() if name in sent)
     warnings = (*source.notes, *by_column, *stripped_note("table", [table]), *shape.notes)
     prepared = PreparedFrame(stored, source, shape, measure, options, deleted, warnings, spare)
+    prepared.check_rows(source.rows or 0)
     if source.files is not None:
         prepared.passing = PassthroughFiles(
             source.files, shape, compression=options.codec,

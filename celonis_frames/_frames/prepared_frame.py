@@ -39,6 +39,7 @@ from celonis_frames._sources.local_times import repeated_notes
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._validation.parallel import validate_parallel
+from celonis_frames._validation.row_limits import check_table_rows
 from celonis_frames._validation.text_lengths import TextWatch, known_lengths, texts_to_look_at
 from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import ColumnTypeError, FrameError
@@ -69,6 +70,7 @@ class PreparedFrame:
     spare: MemoryBudget  # for chunks that are kept
     passing: PassthroughFiles | None = None  # Parquet files that are sent unchanged
     table_lengths: Mapping[str, int] = field(default_factory=dict)  # of the table that is there
+    table_rows: int = 0  # of the table that is there, as far as they are known
     _first: int = 1
     _check_reading: Check = lambda: None
     _kept: list[Chunk] | None = None  # all chunks, if they were made before the job
@@ -165,7 +167,19 @@ class PreparedFrame:
         Raises:
             FrameError: The frame cannot be sent as it is.
         """
-        return (*self.measure.check(), *repeated_notes(self.source))
+        found = self.measure.check()
+        return (*found, *self.check_rows(self.measure.rows), *repeated_notes(self.source))
+
+    def check_rows(self, sent: int) -> tuple[str, ...]:
+        """Warnings about the rows that the table will have once so many are sent.
+
+        Raises:
+            FrameError: They are too many.
+        """
+        if self.deleted:
+            return ()
+        keyed = bool(self.options.keys)
+        return check_table_rows(self.table, sent, before=self.table_rows, keyed=keyed)
 
     @property
     def staged(self) -> int:

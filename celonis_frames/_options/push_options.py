@@ -175,7 +175,9 @@ class PushOptions:
         "of rows with the same key keep the one with the highest value here", metavar="NAME",
     )  # fmt: skip
     verify: tuple[Verify, ...] = option(
-        (), _verify, "compare with the table before, or count it after; may be repeated",
+        (), _verify,
+        "compare with the table before, or count it after, which no Celonis team is known to "
+        "allow, but the local Celonis does; may be repeated",
         action="append", choices=("schema", "rows", "none"),
     )  # fmt: skip
     # The values.

@@ -71,9 +71,13 @@ class Verification:
         Raises:
             ColumnTypeError: A column has another type in the table (``verify="schema"``).
             KeyColumnError: The table lacks a key column (``verify="schema"``).
+            FrameError: The table would have too many rows (``verify="rows"``).
         """
         if "rows" in self._options.verify and self._options.mode != "REPLACE":
             self._rows_before = self._count(absent=0)
+            for frame in frames:
+                frame.table_rows = self._rows_before or 0
+                frame.check_rows(frame.source.rows or 0)
         if self._options.mode != "DELTA" or "none" in self._options.verify:
             return
         asked = "schema" in self._options.verify
@@ -151,7 +155,10 @@ class Verification:
         if rows is None and self._api.token.expired:
             return ("The table's rows were not counted, because timeout= had passed.",)
         if rows is None:
-            return ("The table's rows were not counted: this server does not report them.",)
+            return (
+                "The table's rows were not counted: this server does not report them. No call of a "
+                "Celonis team is known that does; the local Celonis reports them.",
+            )
         keyed = bool(self._options.keys)
         # With keys a row may replace another, but every key that was sent has a row afterwards.
         least = self._different if keyed else self._upserted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -233,7 +234,9 @@ def test_verify_rows_without_row_counts_from_the_server(table: str) -> None:
     with local.start(limits=False) as server, server.connect() as connection:
         server.faults.answer("tables", 403, times=None)
         status = connection.push(FIRST, POOL, table, verify="rows")
-        assert "does not report" in " ".join(status.warnings)
+        told = " ".join(status.warnings)
+        assert "does not report" in told
+        assert "No call of a Celonis team is known" in told
 
 
 def test_an_unknown_row_count_is_not_zero(server: Any, connection: Celonis, table: str) -> None:
@@ -254,6 +257,51 @@ def test_too_few_rows_are_detected_without_a_count_before(
         server.faults.answer("tables", 403)
         with pytest.raises(JobError, match="1 row instead of 3 or more"):
             connection.push(FIRST, POOL, table, verify=["rows", "none"])
+
+
+@pytest.mark.parametrize("mode", ["DELTA", "REPLACE"])
+def test_a_frame_of_too_many_rows_is_rejected_before_anything_is_sent(
+    mode: Any, server: Any, connection: Celonis, table: str
+) -> None:
+    """Its rows are known up front; a frame of nulls takes no memory."""
+    frame = pa.table({"A": pa.nulls(2_200_000_000)})
+    for send in (connection.push, connection.plan):
+        with pytest.raises(exceptions.FrameError, match=r"2,200,000,000 rows.*split it"):
+            send(frame, POOL, table, mode=mode)
+    assert not [job for job in server.jobs if job["targetName"] == table]
+
+
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [(800_000_000, r"would have 800,000,003 rows \(800,000,000 are there, 3 in the frame\)"),
+     (2_100_000_000, r"2,100,000,003 rows \(2,100,000,000 are there, 3 in the frame\), more than")],
+)  # fmt: skip
+def test_rows_that_are_there_count_where_the_server_tells(
+    there: int,
+    found: str,
+    server: Any,
+    connection: Celonis,
+    table: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """verify="rows" knows them for an append; other pushes know only their frame."""
+    frame = pl.DataFrame({"A": [1, 2, 3]})
+    connection.push(frame, POOL, table)
+    jobs = len(server.jobs)
+    real = server._catalog.count
+    monkeypatch.setattr(
+        server._catalog, "count",
+        lambda *place: real(*place) - 3 + there if place == (POOL, table) else real(*place),
+    )  # fmt: skip
+    if there < 1_000_000_000:
+        status = connection.push(frame, POOL, table, verify="rows")
+        (warning,) = status.warnings
+        assert re.search(found, warning)
+    else:
+        with pytest.raises(exceptions.FrameError, match=found):
+            connection.push(frame, POOL, table, verify="rows")
+        assert len(server.jobs) == jobs
+    assert connection.push(frame, POOL, table).warnings == ()
 
 
 @pytest.mark.parametrize(
