@@ -98,7 +98,8 @@ class Celonis(Connection):
                 and each is named once.
             connection: Data connection: id or name; None is the pool's global schema.
             columns: Overrides by column name: a `Column`, a Celonis type (``"STRING"``) or the
-                length of a string column in characters.
+                length of a string column in characters. ``Column(pseudonymise=key)`` sends
+                pseudonyms of the values.
             rename: New names by old ones, or ``"snake"`` / ``"upper_snake"`` for all columns.
             index: pandas only. None sends a named index as columns and leaves out an unnamed one;
                 True and False force it.
@@ -297,6 +298,8 @@ class Celonis(Connection):
             pool: As for `push`. All parameters not named here are those of `push`.
             table: As for `push`.
             keys: Names of the key columns with which the table was pushed.
+            columns: As for `push`; keys that were pushed as pseudonyms need the same
+                ``Column(pseudonymise=key)`` here, or they match no row.
 
         Raises:
             ConfigError, FrameError, ApiError, JobFailed, JobTimeout, UploadUncertain: As for

@@ -28,8 +28,11 @@ class Unpicklable:
 class Secret(Unpicklable):
     """A string that no repr shows, and so no traceback with locals.
 
+    Two with the same string are equal.
+
     Args:
-        value: The string, such as a password for ``storage_options=``.
+        value: The string, such as a password for ``storage_options=`` or the key of
+            ``Column(pseudonymise=…)``.
     """
 
     __slots__ = ("_value",)
@@ -40,6 +43,12 @@ class Secret(Unpicklable):
     def reveal(self) -> str:
         """The string."""
         return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return self._value == other._value if isinstance(other, Secret) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._value)
 
     def __repr__(self) -> str:
         return MASK

@@ -216,6 +216,8 @@ def reason_to_rewrite(
         return "its columns have other names or another order, or some are missing"
     for leaf, column in zip(file.leaves, layout.columns, strict=True):
         kind = file.schema.field(leaf.path).type
+        if column.pseudonymised:
+            return f"column {leaf.path!r} is to be pseudonymised"
         if column.source != column.name or isinstance(kind, pa.BaseExtensionType):
             return f"column {leaf.path!r} is to be renamed or converted"
         if pa.types.is_floating(kind) and layout.options.infinity == "null":

@@ -87,3 +87,9 @@ def _check_column(name: str, shape: TableLayout) -> None:
             f"deduplicate_by={name!r} is not a column of the frame.{did_you_mean(name, names)} It "
             f"has {listed(names)}."
         )
+    if shape.columns[names.index(name)].pseudonymised:
+        raise KeyColumnError(
+            f"deduplicate_by={name!r} is to be pseudonymised, and pseudonyms have no order: choose "
+            "another column.",
+            column=name,
+        )

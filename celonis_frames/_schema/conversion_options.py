@@ -32,7 +32,8 @@ class ConversionOptions:
         """Whether `columns=` sends this column of the frame as a type for integers of any size."""
         new = renamed(name, self.rename)
         return any(
-            override.type in ("STRING", "FLOAT") and find_name(column, [name], [new]) is not None
+            (override.type in ("STRING", "FLOAT") or override.pseudonymise is not None)
+            and find_name(column, [name], [new]) is not None
             for column, override in self.columns.items()
         )
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-from celonis_frames._formatting import did_you_mean, shown
+from celonis_frames._formatting import did_you_mean, shown, type_name, with_article
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
+from celonis_frames._secrets import Secret
 from celonis_frames.exceptions import ConfigError
 
 ColumnType = Literal["INTEGER", "DATE", "TIME", "DATETIME", "FLOAT", "BOOLEAN", "STRING"]
@@ -25,19 +26,43 @@ _OTHER_TYPES = {
 """What other systems call the types."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Column:
     """An override for one column, given in `columns=`.
 
-    Attributes:
+    Args:
         type: Celonis column type, such as ``"STRING"``; None keeps the default type.
         length: Length of a string column in characters, 1 to 16,250; None measures it.
+        pseudonymise: A secret key, best as a `Secret`: instead of each value the column gets the
+            first 32 hex digits of HMAC-SHA-256 under this key, of the value as a STRING column
+            shows it. Equal values get equal pseudonyms in all tables that are pushed with the same
+            key. The type is STRING, the length 32. The key is never stored; with it the override
+            cannot be pickled.
+
+    Raises:
+        ConfigError: A type or length that is not allowed, or a key that is empty or no string.
     """
 
     type: ColumnType | None = None
     length: int | None = None
+    pseudonymise: Secret | None = None
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        type: ColumnType | None = None,  # noqa: A002  # the API's word
+        length: int | None = None,
+        pseudonymise: Secret | str | bytes | None = None,
+    ) -> None:
+        problem = None if pseudonymise is None else key_problem(pseudonymise)
+        key = None if pseudonymise is None or problem else as_key(pseudonymise)
+        del pseudonymise  # a traceback that shows locals must not show it
+        if problem is not None:
+            raise ConfigError(problem)
+        for name, value in (("type", type), ("length", length), ("pseudonymise", key)):
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
         if self.type is not None and (
             not isinstance(self.type, str) or self.type not in COLUMN_TYPES
         ):
@@ -56,6 +81,44 @@ class Column:
             )
         if self.length is not None and self.type not in (None, "STRING"):
             raise ConfigError(f"A length is for STRING columns, not for {self.type}.")
+        if self.pseudonymise is not None and (
+            self.type not in (None, "STRING") or self.length is not None
+        ):
+            raise ConfigError(
+                "With pseudonymise= a column is a STRING of 32 hex digits: leave out its "
+                f"{'length' if self.length is not None else 'type'}."
+            )
+
+
+def key_problem(key: object) -> str | None:
+    """Why a value cannot be the key of `pseudonymise=`, without showing it; None if it can.
+
+    The message is returned, not raised, so that no traceback has a frame with the key.
+    """
+    value = key.reveal() if isinstance(key, Secret) else key
+    if not isinstance(value, str | bytes):
+        return (
+            "pseudonymise= must be a secret key: a celonis_frames.Secret, a str or bytes, not "
+            f"{with_article(type_name(key))}."
+        )
+    if not value:
+        return (
+            "pseudonymise= was given an empty key, with which anybody could make the same "
+            "pseudonyms. Check the variable or file it was read from."
+        )
+    try:
+        as_key(value)
+    except UnicodeEncodeError:
+        return "pseudonymise= was given a key with a lone surrogate: give it as bytes."
+    return None
+
+
+def as_key(key: Secret | str | bytes) -> Secret:
+    """The key as a string, with bytes that are not UTF-8 escaped as Python's file names are."""
+    value: str | bytes = key.reveal() if isinstance(key, Secret) else key
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogateescape")
+    return Secret(value.decode("utf-8", "surrogateescape"))
 
 
 ColumnOverride = Column | ColumnType | int

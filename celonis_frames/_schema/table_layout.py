@@ -20,6 +20,7 @@ from celonis_frames._schema.names import (
     stripped_note,
 )
 from celonis_frames._schema.overrides import Column, ColumnType
+from celonis_frames._schema.pseudonyms import PSEUDONYM_LENGTH, pseudonymised
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 from celonis_frames._schema.types import Conversion, conversion_to, opt_in_conversion, rule_for
 from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, KeyColumnError
@@ -36,8 +37,9 @@ class ColumnPlan:
     arrow_type: pa.DataType
     name: str
     conversion: Conversion
-    length: int | None  # in characters, as given in `columns=`; None measures it
+    length: int | None  # in characters, given in `columns=` or of pseudonyms; None measures it
     key: bool
+    pseudonymised: bool = False  # its strings are pseudonyms, and no message says more of a value
 
     @property
     def max_length(self) -> int:
@@ -138,7 +140,8 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
         columns.append(
             ColumnPlan(
                 position, field.name, field.type,
-                name, conversion, override.length, key=position in key_positions,
+                name, conversion, _length(override), key=position in key_positions,
+                pseudonymised=override.pseudonymise is not None,
             )
         )  # fmt: skip
     notes = () if names == given else stripped_note("column", given)
@@ -209,7 +212,7 @@ def conversion_error(
     `largest` is the integer farthest from 0, `row` the first whose value does not fit.
     """
     start = f"Column {column.source!r} ({column.arrow_type}) has values "
-    found = [] if largest is None else [f"up to {largest}"]
+    found = [] if largest is None or column.pseudonymised else [f"up to {largest}"]
     found += [] if row is None else [f"first in row {row:,}"]
     where = f" ({', '.join(found)})" if found else ""
     if isinstance(error, ConversionError):
@@ -293,7 +296,7 @@ def _choose_conversion(field: pa.Field, override: Column, options: ConversionOpt
             column=field.name,
         )
     default: ColumnType = rule.default or "STRING"
-    wanted = override.type or default
+    wanted = override.type or ("STRING" if override.pseudonymise is not None else default)
     if wanted == "TIME" and "TIME" in rule.others and not options.csv:
         raise ColumnTypeError(
             f"Column {field.name!r} cannot be sent as TIME in a Parquet file, from which Celonis "
@@ -312,4 +315,11 @@ def _choose_conversion(field: pa.Field, override: Column, options: ConversionOpt
             f"columns= gives column {field.name!r} a length, but it becomes {wanted}: only STRING "
             "columns have one."
         )
-    return opt_in or conversion_to(field.type, wanted, options)
+    conversion = opt_in or conversion_to(field.type, wanted, options)
+    if override.pseudonymise is not None:
+        return pseudonymised(conversion, override.pseudonymise)
+    return conversion
+
+
+def _length(override: Column) -> int | None:
+    return override.length if override.pseudonymise is None else PSEUDONYM_LENGTH

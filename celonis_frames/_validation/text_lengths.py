@@ -72,11 +72,15 @@ def known_lengths(layout: TableLayout, longest: Mapping[str, int]) -> dict[str, 
 def texts_to_look_at(layout: TableLayout) -> list[ColumnPlan] | None:
     """The columns whose text lengths only their rows show, and show without a conversion.
 
+    All pseudonyms have the same length.
+
     None if a column has to be converted for it: JSON, floats as text, bytes.
     """
     found = []
     for column in layout.text_columns:
         kind = casts.storage_type(column.arrow_type)
+        if column.pseudonymised:
+            continue
         if casts.is_text(kind) and not isinstance(column.arrow_type, pa.BaseExtensionType):
             found.append(column)
         elif not _is_short(column.arrow_type):

@@ -36,7 +36,7 @@ import pytest
 from unit.conftest import JOB, POOL, Server
 
 import celonis_frames
-from celonis_frames import ApiKey, AppKey, Celonis, OAuth2
+from celonis_frames import ApiKey, AppKey, Celonis, Column, OAuth2, Secret
 from celonis_frames._auth.token_file import TokenFile
 from celonis_frames._cli.main import main
 from celonis_frames._http.transport import Timeouts
@@ -324,10 +324,11 @@ def hostile() -> Iterator[Callable[[str, Any], Server]]:
 
 def _push(celonis: Celonis, folder: Path, **options: Any) -> Any:
     (folder / "staging").mkdir(exist_ok=True)
-    frame = pa.table({"A": [1, 2], "S": ["x", None]})
+    frame = pa.table({"A": [1, 2], "S": ["x", None], "USER": [7, 8]})
     return celonis.push(
-        frame, POOL, "EVENTS", progress=True, staging=str(folder / "staging"), **options
-    )
+        frame, POOL, "EVENTS", progress=True, staging=str(folder / "staging"),
+        columns={"USER": Column(pseudonymise=Secret(f"pseudonyms-{SECRET}"))}, **options,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("step", "name", "kind"), CASES, ids=lambda value: value)
@@ -520,6 +521,47 @@ def test_a_connection_is_not_pickled() -> None:
         with pytest.raises(TypeError, match="from_env") as caught:
             pickle.dumps([auth])
         assert not leaks(str(caught.value))
+
+
+# Pseudonyms
+
+
+@pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
+@pytest.mark.parametrize(
+    "key", [f"key-{SECRET}", f"key-{SECRET}".encode()], ids=["string", "bytes"]
+)
+def test_no_pseudonymised_value_and_no_key_of_it_is_sent_or_stored(
+    hostile: Callable[[str, Any], Server],
+    everything: Everything,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    key: Any,
+    file_type: Any,
+) -> None:
+    """Neither is in a request, a staged file, a log, a plan, a status or an error's message."""
+    server = hostile("upload", FAILURES["403"])
+    values = [f"{CORE}-{number}" for number in range(20)]
+    frame = pa.table({"N": range(20), "USER": pa.array(values).dictionary_encode(), "ID": values})
+    column = Column(pseudonymise=key)
+    options: dict[str, Any] = {
+        "keys": "ID", "columns": {"USER": column, "ID": column},
+        "upload": {"file_type": file_type, "compression": "none"},
+    }  # fmt: skip
+    with Celonis(server.url, auth=ApiKey("key")) as celonis:
+        shown = celonis.plan(frame, POOL, "EVENTS", **options)
+        everything.add("plan", repr(shown) + shown._repr_html_() + str(vars(shown)))
+        with pytest.raises(CelonisFramesError) as caught:
+            celonis.push(frame, POOL, "EVENTS", staging=str(tmp_path), progress=True, **options)
+        everything.add("error", f"{caught.value!r} {vars(caught.value)} {caught.value.__notes__}")
+        assert any(path.suffix in (".parquet", ".csv") for path in tmp_path.rglob("*"))
+        everything.add_files(tmp_path)
+        server.answers[0].step = "none"
+        status = celonis.push(frame, POOL, "EVENTS", **options)
+        everything.add("status", repr(status) + status._repr_html_() + str(status.to_dict()))
+    for seen in server.seen:
+        everything.add(f"request {seen.path}", f"{seen.headers} {seen.body.decode('latin-1')}")
+    everything.add("printed", "".join(capfd.readouterr()))
+    everything.check()
 
 
 # The command line

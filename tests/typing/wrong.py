@@ -61,6 +61,7 @@ def overrides() -> None:
     """What a column cannot be."""
     Column("TEXT")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Column(length="80")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Column(pseudonymise=80)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Column(size=80)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 

@@ -21,7 +21,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from celonis_frames import ApiKey, Celonis, PushStatus, exceptions, local, plan
+from celonis_frames import ApiKey, Celonis, Column, PushStatus, exceptions, local, plan
 from celonis_frames._arrow.batching import BATCH_BYTES, batch_bytes
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.codecs import CODECS as ALL_CODECS
@@ -549,6 +549,15 @@ def test_the_encodings_that_a_footer_may_list(
     reason = reason_to_rewrite(file, layout, compression="snappy", target_bytes=None, few=True)
     assert (reason is None) is passes
     assert passes or "pages" in str(reason)
+
+
+def test_a_file_is_not_sent_unchanged_if_a_column_is_pseudonymised(tmp_path: Path) -> None:
+    """Its values are replaced; the footer alone decides."""
+    (file,) = ParquetFiles.find([_write(tmp_path / "a.parquet")]).files
+    for columns, expected in (({}, None), ({"S": Column(pseudonymise="key")}, "pseudonymised")):
+        layout = build_layout(file.schema, (), ConversionOptions(columns=columns))
+        reason = reason_to_rewrite(file, layout, compression="snappy", target_bytes=None, few=True)
+        assert reason is None if expected is None else expected in str(reason)
 
 
 def test_definition_levels_that_are_bit_packed_are_written_anew(tmp_path: Path) -> None:
