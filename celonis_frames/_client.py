@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
-from celonis_frames._connection import Connection
+from celonis_frames._connection import Connection, PlanDefaults
 from celonis_frames._options.push_options import (
     PushOptions,
     Verify,
@@ -24,6 +25,7 @@ from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus, mark_as_delete
 from celonis_frames._schema.overrides import Column, ColumnType
+from celonis_frames._tables.existing_table import read_existing
 from celonis_frames._tracebacks import short_tracebacks
 
 
@@ -54,12 +56,14 @@ class Celonis(Connection):
         pool: str,
         table: str,
         *,
-        mode: Literal["DELTA", "REPLACE", "delta", "replace"] = "DELTA",
+        mode: Literal["DELTA", "REPLACE", "CREATE", "delta", "replace", "create"] = "DELTA",
         keys: Sequence[str] | str | None = None,
         connection: str | None = None,
         columns: Mapping[str, Column | ColumnType | int] | None = None,
         rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
         index: bool | None = None,
+        schema_mode: Literal["align", "evolve", "freeze"] | None = None,
+        missing_columns: Literal["error", "null"] | None = None,
         deduplicate_by: str | None = None,
         verify: Sequence[Verify] | Verify | None = None,
         nested: Literal["error", "json"] = "error",
@@ -93,7 +97,7 @@ class Celonis(Connection):
 
         The table:
             mode: ``"DELTA"`` appends, or upserts on `keys`; ``"REPLACE"`` drops the table and
-                creates it again. Case does not matter.
+                creates it again; ``"CREATE"`` does so only if there is none. Case does not matter.
             keys: Names of the key columns, as in the frame or as in the table; they have no nulls,
                 and each is named once.
             connection: Data connection: id or name; None is the pool's global schema.
@@ -103,17 +107,29 @@ class Celonis(Connection):
             rename: New names by old ones, or ``"snake"`` / ``"upper_snake"`` for all columns.
             index: pandas only. None sends a named index as columns and leaves out an unnamed one;
                 True and False force it.
+            schema_mode: ``"align"``, the default for a DELTA, sends each column with the type that
+                it has in the table where no value changes: whole floats as INTEGER, exact integers
+                as FLOAT, columns of nulls as any type, integers as text for STRING; other values
+                are an error that names the first row. With a REPLACE it keeps the old types and
+                lengths where all values fit. ``"evolve"``, the default for a REPLACE and only for
+                it, takes the frame's types. ``"freeze"`` rejects every difference. The API key
+                needs the scope ``integration.data-pools:read`` for it; without, types stay the
+                frame's.
+            missing_columns: What an upsert does whose frame lacks columns of the table, which sets
+                them to NULL in the rows that it writes. ``"error"`` rejects it, also if that cannot
+                be checked, and appends too; ``"null"`` sends it, with a warning. None rejects an
+                upsert if the API key may read the table's columns, else it logs a warning once per
+                connection.
             deduplicate_by: Of rows with the same key in this push the one with the highest value in
                 this column wins (the API's ``duplicateRemovalColumn``).
-            verify: ``"schema"`` compares types, string lengths and keys with the table before
-                anything is sent, or warns that the API key may not read the table's columns.
+            verify: ``"schema"`` also rejects columns of another type without a value, and keys that
+                the table lacks, or warns that the API key may not read the table's columns.
                 ``"rows"`` counts the table's rows after the job, if the server reports them. No
                 call of a Celonis team is known that does, so that there a warning says that the
                 rows were not counted; the local Celonis reports them: without keys every row lost
                 or doubled is detected, with keys only more rows than were there and sent, or fewer
-                than the frame has different keys.
-                None compares the string lengths of a DELTA if the API key may read them, since a
-                table keeps the lengths it was created with; ``"none"`` compares nothing.
+                than the frame has different keys. None compares columns, types and string lengths
+                if the API key may read them, by one call; ``"none"`` compares nothing.
 
         The values:
             nested: ``"error"`` rejects lists, structs and maps; ``"json"`` sends them as JSON.
@@ -165,12 +181,14 @@ class Celonis(Connection):
         frames: Mapping[str, Any],
         pool: str,
         *,
-        mode: Literal["DELTA", "REPLACE", "delta", "replace"] = "DELTA",
+        mode: Literal["DELTA", "REPLACE", "CREATE", "delta", "replace", "create"] = "DELTA",
         keys: Sequence[str] | str | Mapping[str, Sequence[str] | str] | None = None,
         connection: str | None = None,
         columns: Mapping[str, Column | ColumnType | int] | None = None,
         rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
         index: bool | None = None,
+        schema_mode: Literal["align", "evolve", "freeze"] | None = None,
+        missing_columns: Literal["error", "null"] | None = None,
         deduplicate_by: str | None = None,
         verify: Sequence[Verify] | Verify | None = None,
         nested: Literal["error", "json"] = "error",
@@ -228,6 +246,8 @@ class Celonis(Connection):
         columns: Mapping[str, Column | ColumnType | int] | None = None,
         rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
         index: bool | None = None,
+        schema_mode: Literal["align", "freeze"] | None = None,
+        missing_columns: Literal["error", "null"] | None = None,
         verify: Sequence[Verify] | Verify | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
@@ -312,47 +332,58 @@ class Celonis(Connection):
         return mark_as_delete(status)
 
     def plan(  # noqa: D417  # the other parameters are those of `push`
-        self: Celonis | None,
+        self: Celonis | PlanDefaults | None,
         frame: Any,
         pool: str,
         table: str,
         *,
-        mode: Literal["DELTA", "REPLACE", "delta", "replace"] = "DELTA",
+        mode: Literal["DELTA", "REPLACE", "CREATE", "delta", "replace", "create"] = "DELTA",
         keys: Sequence[str] | str | None = None,
         connection: str | None = None,
         columns: Mapping[str, Column | ColumnType | int] | None = None,
         rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
         index: bool | None = None,
+        schema_mode: Literal["align", "evolve", "freeze"] | None = None,
+        missing_columns: Literal["error", "null"] | None = None,
         deduplicate_by: str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] = "error",
         times: Literal["utc", "local"] = "utc",
         storage_options: Mapping[str, Any] | None = None,
+        client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
     ) -> PushPlan:
         """Reports what `push` would do with the same parameters; sends nothing.
 
-        All rows are read once and measured, as in a push; chunks and bytes are estimated from the
-        first rows encoded. A stream that can be read only once is left unread. The function
-        `celonis_frames.plan` needs no connection.
+        All rows are read and measured, as in a push; chunks and bytes are estimated from the first
+        rows encoded. A stream that can be read only once is left unread. The function
+        `celonis_frames.plan` needs no connection, and uses only the one of ``client=``. With a
+        connection the frame is compared with the table that is there, by one call: see
+        `PushPlan.differences`.
 
         Args:
             frame: As for `push`. All parameters not named here are those of `push`.
-            pool: Not looked up: it only tells which codec is known to be taken there, if the pool
-                is known by this id, URL or name.
+            pool: Without a connection it is not looked up, and may be empty.
             table: As for `push`.
-            connection: Ignored; present so that the call matches `push`.
+            connection: As for `push`; not looked up without a connection.
+            client: The connection to use instead of this one; the function needs none.
 
         Raises:
-            ConfigError, FrameError: Those that `push` would raise before it sends.
+            ConfigError, FrameError: Those that `push` would raise before it sends, but for what the
+                comparison with the table shows.
+            ApiError: The pool or the data connection cannot be looked up.
         """
-        default = Upload() if self is None else self._upload
+        connected = self if client is None else client
+        defaults = connected.defaults if isinstance(connected, Celonis) else connected
         check_order("plan", pool, table)
-        options = PushOptions.from_call(locals(), default)
-        if self is not None:
-            options = with_planned_codec(self.url, pool, options)
-        return plan_frame(frame, table, options)
+        options = PushOptions.from_call(locals(), Upload() if defaults is None else defaults.upload)
+        if defaults is not None:
+            options = with_planned_codec(defaults.url, pool, options)
+        if not isinstance(connected, Celonis):
+            return plan_frame(frame, table, options)
+        read = partial(read_existing, connected._api, pool, options)
+        return plan_frame(frame, table, options, read)
 
     def resume(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import checked
 from celonis_frames._client import Celonis
+from celonis_frames._connection import PlanDefaults
 from celonis_frames._formatting import shown
 from celonis_frames._http.auth import Auth
 from celonis_frames._http.transport import Timeouts
@@ -91,9 +92,9 @@ def connect(
     return client
 
 
-def connected() -> Celonis | None:
-    """The connection of the last `connect`, if there is one; opens none."""
-    return None if _connected is _stopped else _connected
+def plan_defaults() -> PlanDefaults | None:
+    """The defaults of the connection of the last `connect`, if there is one; opens none."""
+    return None if _connected is None or _connected is _stopped else _connected.defaults
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import atexit
 import importlib
 import os
 from collections.abc import Mapping
-from typing import Any, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
@@ -23,6 +23,13 @@ from celonis_frames._push.call_order import check_id
 from celonis_frames._push.status import PushStatus
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError
+
+
+class PlanDefaults(NamedTuple):
+    """What a plan takes from a connection without using it: its team, and how chunks are made."""
+
+    url: str
+    upload: Upload
 
 
 @short_tracebacks
@@ -165,6 +172,11 @@ class Connection:
             ApiError: If a call fails.
         """
         return lookup.connection_id(self._api, pool_id, connection)
+
+    @property
+    def defaults(self) -> PlanDefaults:
+        """What a plan without this connection takes from it."""
+        return PlanDefaults(self.url, self._upload)
 
     def _options(self, call: Mapping[str, Any], **more: Any) -> PushOptions:
         """The options named in a call to this connection, with its defaults for the others."""

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from celonis_frames._client import Celonis
-from celonis_frames._connect import connected, current
+from celonis_frames._connect import current, plan_defaults
+from celonis_frames._connection import PlanDefaults
 from celonis_frames._formatting import shown
 from celonis_frames._tracebacks import short_traceback
 from celonis_frames.exceptions import ConfigError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_C = TypeVar("_C", Celonis, Celonis | None)
+_C = TypeVar("_C", Celonis, Celonis | PlanDefaults | None)
 
 
 class _Annotation(str):
@@ -70,4 +71,4 @@ push_many = _function(Celonis.push_many, current)
 delete = _function(Celonis.delete, current)
 changes = _function(Celonis.changes, current)
 resume = _function(Celonis.resume, current)
-plan = _function(Celonis.plan, connected)
+plan = _function(Celonis.plan, plan_defaults)

@@ -14,6 +14,7 @@ import celonis_frames
 from celonis_frames._frames.reading import FRAMES, choose_reading
 from celonis_frames._jobs.machine import TABLE as TRANSITIONS
 from celonis_frames._schema.types import TYPE_TABLE
+from celonis_frames._tables.alignment import Follow, choose_type
 from celonis_frames.local._assumptions import ASSUMPTIONS
 
 HERE = Path(__file__).parent
@@ -48,6 +49,27 @@ def library_table(library: str) -> str:
             shown = ", ".join(_shown(value) for value in case.stored or [])
         rows.append(f"| {case.type} | {options} | {celonis} | {shown} | {case.note} |")
     return "\n".join(rows)
+
+
+def alignment_table() -> str:
+    """What becomes of a column of one type for a table that shows another, as Markdown."""
+    shown = ("INTEGER", "FLOAT", "STRING", "DATE")
+    rows = [f"| frame | {' | '.join(f'table: {one}' for one in shown)} |", "|---" * 5 + "|"]
+    for own in ("INTEGER", "FLOAT", "BOOLEAN", "STRING", "DATETIME"):
+        cells = [_FOLLOWED[choose_type(own, one)] for one in shown]
+        rows.append(f"| {own} | {' | '.join(cells)} |")
+    cells = [_FOLLOWED[Follow.AS_IT_IS]] * len(shown)
+    rows.append(f"| only nulls, of any type | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+_FOLLOWED = {
+    Follow.AS_IT_IS: "sent",
+    Follow.WHOLE_NUMBERS: "whole numbers are sent",
+    Follow.EXACT_FLOATS: "if exact as floats",
+    Follow.TEXT: "as text, with a warning; an error for keys",
+    Follow.ONLY_NULLS: "an error",
+}
 
 
 def _shown(value: object) -> str:
@@ -112,6 +134,7 @@ PAGES = (
     ("errors.md", "tree", error_tree),
     ("reliability.md", "transitions", transitions_table),
     ("architecture.md", "readings", readings_table),
+    ("existing-table.md", "alignment", alignment_table),
 )
 
 if __name__ == "__main__":

@@ -58,6 +58,11 @@ class DataPushApi:
         self.token = token or CancelToken()
         self.url = transport.url
 
+    @property
+    def connection(self) -> object:
+        """What all calls of one connection share, under whatever token."""
+        return self._transport
+
     def within(self, token: CancelToken) -> DataPushApi:
         """The same calls under a token, which can end them."""
         return DataPushApi(self._transport, policy=self.policy, token=token)

@@ -7,6 +7,8 @@ environment.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import logging
 import signal
 import threading
@@ -14,17 +16,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from celonis_frames import Celonis, plan
+from celonis_frames._auth.environment import environment_url
 from celonis_frames._cli.arguments import add_options, read_options
 from celonis_frames._cli.demo import run as run_demo
 from celonis_frames._cli.printing import say, say_error
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import CelonisFramesError, JobError
 
+LOSES = 3
+"""Exit status of a plan that would lose values, or whose job would fail."""
+
 Command = Callable[[argparse.Namespace], int | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 done, 1 an error, 130 interrupted."""
+    """Run a command and return its exit status.
+
+    0 done, 1 an error, 3 a plan with differences that are lossy or fatal, 130 interrupted.
+    """
     parsed = _parser().parse_args(arguments)
     command: Command = parsed.command
     try:
@@ -73,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, run, text in (
         ("push", _push, "push Parquet files into a table"),
-        ("plan", _plan, "show what push would do"),
+        ("plan", _plan, "show what push would do, and how the table that is there differs"),
     ):
         sub = _command(commands, name, run, text)
         sub.add_argument("files", nargs="+", metavar="FILE", help="Parquet: path, URL or glob")
@@ -82,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         sub.add_argument("--table", required=True, help="name of the table")
         add_options(sub, Celonis.push if name == "push" else Celonis.plan)
+        if name == "plan":
+            sub.add_argument("--json", action="store_true", help="print the plan as JSON")
 
     resume = _command(commands, "resume", _resume, "finish pushes that were staged and not ended")
     resume.add_argument("staging", help="the fsspec URL that push was given")
@@ -154,8 +165,18 @@ def _resume(arguments: argparse.Namespace) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    found = plan(arguments.files, arguments.pool, arguments.table, **read_options(arguments))
-    return _show(repr(found))
+    """Compares with the table that is there, if a pool and a connection are given."""
+    with contextlib.ExitStack() as stack:
+        client = None
+        if arguments.pool and environment_url() is not None:
+            client = stack.enter_context(Celonis.from_env())
+        found = plan(
+            arguments.files, arguments.pool, arguments.table,
+            client=client, **read_options(arguments),
+        )  # fmt: skip
+    text = json.dumps(found.to_dict(), indent=2) if arguments.json else repr(found)
+    failed = _show(text)
+    return failed or (LOSES if found.level in ("lossy", "fatal") else 0)
 
 
 def _jobs(arguments: argparse.Namespace) -> int:

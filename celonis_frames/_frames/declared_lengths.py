@@ -29,8 +29,7 @@ def estimated_lengths(
     return {
         column.name: column.length
         or min(table_lengths.get(column.name, 0), MAX_TEXT_LENGTH)
-        or estimate.get(column.name)
-        or text_length(0)
+        or max(estimate.get(column.name, text_length(0)), column.least_length)
         for column in layout.text_columns
     }
 

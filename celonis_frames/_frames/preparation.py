@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -48,18 +49,57 @@ def prepare(
         shape = shape.ordered_like(like)
     if options.deduplicate_by is not None:
         _check_column(options.deduplicate_by, shape)
-    empty = options.mode == "REPLACE" and not deleted
-    unique = options.deduplicate_by is None and not deleted
-    measure = FrameValidator(shape, empty=empty, unique=unique, ordered=options.ordered)
     spare = spare or MemoryBudget(options.spool_memory)
     sent = source.schema.names
     by_column = (note for name, note in source.column_notes.items() if name in sent)
     warnings = (*source.notes, *by_column, *stripped_note("table", [table]), *shape.notes)
-    prepared = PreparedFrame(stored, source, shape, measure, options, deleted, warnings, spare)
+    prepared = _assembled(stored, source, shape, options, deleted, warnings, spare)
     prepared.check_rows(source.rows or 0)
+    return prepared
+
+
+def with_layout(
+    prepared: PreparedFrame,
+    layout: TableLayout,
+    *,
+    table_lengths: Mapping[str, int],
+    warnings: tuple[str, ...],
+) -> PreparedFrame:
+    """The frame with another layout, before anything was read of it.
+
+    Args:
+        prepared: The frame, which is not to be used any more.
+        layout: Its layout, with the types of the table that is there.
+        table_lengths: Lengths of the table's text columns, which strings must not exceed.
+        warnings: Further warnings for the user.
+    """
+    found = _assembled(
+        prepared.table, prepared.source, layout, prepared.options, prepared.deleted,
+        prepared.warnings + warnings, prepared.spare,
+    )  # fmt: skip
+    found.table_lengths = table_lengths
+    return found
+
+
+def _assembled(
+    table: str,
+    source: Source,
+    layout: TableLayout,
+    options: PushOptions,
+    deleted: bool,  # private
+    warnings: tuple[str, ...],
+    spare: MemoryBudget,
+) -> PreparedFrame:
+    measure = FrameValidator(
+        layout,
+        empty=options.replaces and not deleted,
+        unique=options.deduplicate_by is None and not deleted,
+        ordered=options.ordered,
+    )
+    prepared = PreparedFrame(table, source, layout, measure, options, deleted, warnings, spare)
     if source.files is not None:
         prepared.passing = PassthroughFiles(
-            source.files, shape, compression=options.codec,
+            source.files, layout, compression=options.codec,
             target_bytes=options.upload.chunk_bytes, deleted=deleted,
         )  # fmt: skip
     return prepared

@@ -30,7 +30,9 @@ from celonis_frames._secrets import Secret
 from celonis_frames._sources.source import ReadOptions
 from celonis_frames.exceptions import ConfigError, KeyColumnError
 
-Mode = Literal["DELTA", "REPLACE", "delta", "replace"]
+Mode = Literal["DELTA", "REPLACE", "CREATE", "delta", "replace", "create"]
+SchemaMode = Literal["align", "evolve", "freeze"]
+MissingColumns = Literal["error", "null"]
 Times = Literal["utc", "local"]
 Verify = Literal["schema", "rows", "none"]
 
@@ -51,7 +53,7 @@ def _mode(name: str, value: Any) -> str:
     meaning = _OTHER_MODES.get(value.casefold()) if isinstance(value, str) else None
     if meaning is not None:
         raise ConfigError(f"{name}={shown(value)} is unknown: {meaning}.")
-    return one_of("DELTA", "REPLACE")(name, value)  # type: ignore[no-any-return]
+    return one_of("DELTA", "REPLACE", "CREATE")(name, value)  # type: ignore[no-any-return]
 
 
 def _columns(name: str, value: Any) -> Mapping[str, Column]:
@@ -155,7 +157,9 @@ class PushOptions:
     """
 
     # The table.
-    mode: Literal["DELTA", "REPLACE"] = option("DELTA", _mode, "DELTA (default) or REPLACE")
+    mode: Literal["DELTA", "REPLACE", "CREATE"] = option(
+        "DELTA", _mode, "DELTA (default), REPLACE, or CREATE"
+    )
     keys: tuple[str, ...] = option((), _keys, "key columns, separated by commas")
     connection: str | None = option(
         None, instance("an id or a name", str), "data connection: id or name"
@@ -170,6 +174,15 @@ class PushOptions:
         "rename all columns", choices=("snake", "upper_snake"),
     )  # fmt: skip
     index: bool | None = option(None, parse_progress)
+    schema_mode: SchemaMode | None = option(
+        None, one_of("align", "evolve", "freeze"),
+        "how types follow the table that is there: align (default for DELTA), evolve (default for "
+        "REPLACE) or freeze",
+    )  # fmt: skip
+    missing_columns: MissingColumns | None = option(
+        None, one_of("error", "null"),
+        "an upsert that lacks columns of the table: error (default), or null, which sets them to NULL",
+    )  # fmt: skip
     deduplicate_by: str | None = option(
         None, _column,
         "of rows with the same key keep the one with the highest value here", metavar="NAME",
@@ -214,15 +227,58 @@ class PushOptions:
     upload: Upload = field(default_factory=Upload, metadata={"parse": _upload, "cli": None})
 
     def __post_init__(self) -> None:
-        if "upsertStrategy" in self.upload.job_options and (self.mode != "DELTA" or not self.keys):
+        if "upsertStrategy" in self.upload.job_options and (self.replaces or not self.keys):
             raise KeyColumnError(
                 "upsertStrategy in job_options= needs mode='DELTA' and keys=: it is about rows whose "
                 "key is in the table already."
             )
+        self._check_table_options()
         if self.deduplicate_by is not None and not self.keys:
             raise KeyColumnError(
                 "deduplicate_by= chooses among rows with the same key: give keys= as well."
             )
+
+    def _check_table_options(self) -> None:
+        """Check what concerns the table that is there."""
+        if self.schema_mode == "evolve" and not self.replaces:
+            raise ConfigError(
+                'schema_mode="evolve" lets the table follow the frame, which only REPLACE can do: leave '
+                'it out, or push with mode="REPLACE".'
+            )
+        if self.mode == "CREATE" and self.schema_mode in ("align", "freeze"):
+            raise ConfigError(
+                f'schema_mode="{self.schema_mode}" follows a table that is there, and mode="CREATE" '
+                "makes a new one: leave one of them out."
+            )
+        if self.missing_columns is not None and self.replaces:
+            raise ConfigError(
+                f'missing_columns= is for a DELTA: with mode="{self.mode}" the table gets the columns '
+                "of the frame."
+            )
+        wants = [
+            f'{name}="{value}"'
+            for name, value in (
+                ("mode", self.mode if self.mode == "CREATE" else None),
+                ("schema_mode", self.schema_mode),
+                ("missing_columns", self.missing_columns),
+            )
+            if value is not None and value != "null"
+        ]
+        if wants and "none" in self.verify:
+            raise ConfigError(
+                f'{wants[0]} compares the frame with the table, and verify="none" forbids that: '
+                "leave one of them out."
+            )
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the job makes the table anew."""
+        return self.mode != "DELTA"
+
+    @property
+    def schema(self) -> SchemaMode:
+        """How types follow those of the table that is there."""
+        return self.schema_mode or ("evolve" if self.replaces else "align")
 
     @classmethod
     def from_call(cls, call: Mapping[str, Any], upload: Upload, **more: Any) -> Self:

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any, Self
 
+from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._frames.preparation import prepare
@@ -15,6 +16,8 @@ from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.pipeline import push_prepared
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
+from celonis_frames._tables.existing_table import ExistingTable, read_table
+from celonis_frames._tables.fitting import fit
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError, FrameError
 
@@ -31,6 +34,7 @@ class Changes:
         self._api, self._pool, self._table = api, pool, table
         self._options = options
         self._frames: list[PreparedFrame] = []
+        self._existing: ExistingTable | None = None
         self._spool = ChunkSpool(MemoryBudget(options.spool_memory))
         self._status: PushStatus | None = None
         self._entered = self._open = False
@@ -94,6 +98,7 @@ class Changes:
             self._options,
             # The work of the block itself, which is the user's, is not part of the push.
             begin=time.monotonic(),
+            fitted=True,
             checked=self._options.staging is None,
         )
 
@@ -115,6 +120,7 @@ class Changes:
             kept = options.conversion.for_keys(options.keys)
             options = replace(options, columns=kept.columns, rename=kept.rename)
         prepared = prepare(frame, self._table, options, deleted=deleted, like=next(alike, None))
+        prepared = fit(prepared, self._table_that_is_there(prepared))
         self._check_columns(prepared)
         if self._options.staging is None:
             try:
@@ -123,6 +129,20 @@ class Changes:
                 prepared.close()
                 raise
         self._frames.append(prepared)
+
+    def _table_that_is_there(self, prepared: PreparedFrame) -> ExistingTable:
+        """The table as it is before the changes, which is looked up once."""
+        if self._existing is None:
+            with CancelToken() as token:
+                api = self._api.within(token)
+                pool_id = lookup.pool_id(api, self._pool)
+                connection_id = lookup.connection_id(api, pool_id, self._options.connection)
+                self._existing = read_table(
+                    api, pool_id, prepared.table, connection_id, self._options,
+                    deleted=prepared.deleted,
+                )  # fmt: skip
+            self._pool, self._options = pool_id, replace(self._options, connection=connection_id)
+        return self._existing
 
     def _check_columns(self, prepared: PreparedFrame) -> None:
         """Check that the frame's columns fit the frames added before.

@@ -31,7 +31,7 @@ def job_mark(
     """
     return {
         "targetName": frames[0].table,
-        "type": options.mode,
+        "type": "REPLACE" if options.replaces else "DELTA",
         "connectionId": connection_id,
         _MARK: secrets.randbelow(65_000 - MAX_TEXT_LENGTH) + MAX_TEXT_LENGTH + 1,
     }

@@ -41,6 +41,8 @@ from celonis_frames._push.stream_delivery import deliver_while_reading
 from celonis_frames._push.verification import Verification
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
+from celonis_frames._tables.existing_table import read_table
+from celonis_frames._tables.fitting import fit
 from celonis_frames.exceptions import ApiError, FrameError, JobError
 
 logger = logging.getLogger("celonis_frames")
@@ -83,6 +85,7 @@ def push_prepared(
     options: PushOptions,
     *,
     begin: float,
+    fitted: bool = False,
     checked: bool = False,
     token: CancelToken | None = None,
     delivered: DeliveryResult | None = None,
@@ -96,6 +99,7 @@ def push_prepared(
         pool: Data Pool by id, name or URL.
         options: The checked options.
         begin: When the push began, in seconds of `time.monotonic`.
+        fitted: Whether the frames were fitted to the table that is there.
         checked: Whether `PreparedFrame.begin` was already called for each.
         token: Cancels the push when another thread cancels it; `Cancelled` is raised. ``timeout=``
             counts besides its deadline.
@@ -111,8 +115,6 @@ def push_prepared(
     with ExitStack() as stack:
         # 1. Look up the pool and the data connection, begin the stage.
         stack.enter_context(termination_as_system_exit())
-        for prepared in frames:
-            stack.callback(prepared.close)
         token = stack.enter_context(limit(token, begin, options.timeout))
         whole, api = api, api.within(token)
         with timeout_error(token, "while the pool was looked up"):
@@ -128,8 +130,12 @@ def push_prepared(
         progress.stage("checking")
         checking = time.monotonic()
         verification = Verification(api, pool_id, table, connection_id, options)
+        if not fitted:
+            frames = _fitted(frames, api, pool_id, connection_id, options)
+        for prepared in frames:
+            stack.callback(prepared.close)
         verification.check_before(frames)
-        raise_if_expired(token, f"while the columns of table {table!r} were read")
+        logged = _log_warnings(frames)
         if not checked:
             _begin(frames, stage, token)
         for prepared in frames:
@@ -149,7 +155,7 @@ def push_prepared(
                     deliver_while_reading(streams[0], deliver_all, signals)
                 else:
                     deliver_all()
-            warnings = _logged_warnings(frames)
+            _log_warnings(frames, after=logged)
             verification.count(frames)
             if on_submitted is not None:
                 on_submitted(delivered, verification)
@@ -162,7 +168,7 @@ def push_prepared(
         if on_submitted is None:
             found = verification.check_after(delivered.job_id, job.state)
     timings["total"] = time.monotonic() - begin
-    warnings += verification.notes + found
+    warnings = (*chain.from_iterable(prepared.warnings for prepared in frames), *found)
     return status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=options.wait)
 
 
@@ -331,12 +337,29 @@ def _delivery(
     )
 
 
-def _begin(frames: Sequence[PreparedFrame], stage: Stage | None, token: CancelToken) -> None:
-    def check() -> None:
-        token.raise_if_cancelled()
-        raise_if_expired(token, "while the frame was read")
+def _fitted(
+    frames: Sequence[PreparedFrame],
+    api: DataPushApi,
+    pool_id: str,
+    connection_id: str | None,
+    options: PushOptions,
+) -> list[PreparedFrame]:
+    """The frames, fitted to the table that is there."""
+    table, deleted = frames[0].table, all(prepared.deleted for prepared in frames)
+    existing = read_table(api, pool_id, table, connection_id, options, deleted=deleted)
+    raise_if_expired(api.token, f"while the columns of table {table!r} were read")
+    check = partial(_check_reading, api.token)
+    return [fit(prepared, existing, check) for prepared in frames]
 
-    first = 1
+
+def _check_reading(token: CancelToken) -> None:
+    """Raise if the frame is not to be read any further."""
+    token.raise_if_cancelled()
+    raise_if_expired(token, "while the frame was read")
+
+
+def _begin(frames: Sequence[PreparedFrame], stage: Stage | None, token: CancelToken) -> None:
+    check, first = partial(_check_reading, token), 1
     for prepared in frames:
         prepared.begin(stage, first=first, check=check)
         check()
@@ -351,11 +374,9 @@ def _chunks(frames: Sequence[PreparedFrame], check: Callable[[], None]) -> Itera
         raise BodyRefuted from None
 
 
-def _logged_warnings(frames: Sequence[PreparedFrame]) -> tuple[str, ...]:
-    """The warnings of all frames, once all rows were read."""
-    warnings: tuple[str, ...] = ()
-    for prepared in frames:
-        warnings += prepared.warnings
-        for warning in prepared.warnings:
+def _log_warnings(frames: Sequence[PreparedFrame], after: Sequence[int] = ()) -> list[int]:
+    """Log the warnings of each frame but the first `after` ones; returns how many it has."""
+    for place, prepared in enumerate(frames):
+        for warning in prepared.warnings[after[place] if after else 0 :]:
             logger.warning("%s: %s", prepared.table, warning)
-    return warnings
+    return [len(prepared.warnings) for prepared in frames]

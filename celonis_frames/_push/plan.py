@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from itertools import islice
 from typing import Any
@@ -14,9 +15,14 @@ from celonis_frames._formatting import counted, format_bytes
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame, Rows
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._schema.names import name_key
 from celonis_frames._schema.table_layout import TableLayout
+from celonis_frames._tables.differences import Level, TableDifference
+from celonis_frames._tables.existing_table import ExistingTable
+from celonis_frames._tables.fitting import planned_fit, planned_lengths
 
 _SAMPLE_BATCHES = 4
+_LEVELS: tuple[Level, ...] = ("fatal", "lossy", "safe")
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,13 @@ class PlannedTableColumn:
         name: Its name in Celonis.
         source: Its name in the frame.
         arrow: Its Arrow type in the frame.
-        type: Its Celonis column type.
+        type: Its Celonis column type, as it would be sent.
         length: Length in characters that a text column gets; None for others.
         longest: Characters of the longest string; None for others, or if no rows were read.
         key: Whether it is a key.
+        existing_type: Its type in the table that is there, as the server shows it; None if it is
+            new, or not known.
+        existing_length: Its length there, in characters.
     """
 
     name: str
@@ -40,6 +49,8 @@ class PlannedTableColumn:
     length: int | None
     longest: int | None
     key: bool
+    existing_type: str | None = None
+    existing_length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,13 +59,16 @@ class PushPlan:
 
     Attributes:
         table: Name of the table.
-        mode: ``"DELTA"`` or ``"REPLACE"``.
+        mode: ``"DELTA"``, ``"REPLACE"`` or ``"CREATE"``.
         columns: The table's columns.
         rows: Rows of the frame; None for a stream, which can be read only once.
         chunks: Estimated number of chunks, from encoding a sample; None for a stream.
         bytes: Estimated bytes to upload; None for a stream.
         requests: Estimated number of API calls without polling; None for a stream.
         warnings: Warnings that `push` would give.
+        exists: Whether the table is there; None without a connection, or if the API key may not
+            read it.
+        differences: How the frame differs from the table that is there.
     """
 
     table: str
@@ -65,47 +79,65 @@ class PushPlan:
     bytes: int | None
     requests: int | None
     warnings: tuple[str, ...]
+    exists: bool | None = None
+    differences: tuple[TableDifference, ...] = ()
+
+    @property
+    def level(self) -> Level | None:
+        """The worst level of the differences; None if there are none."""
+        found = {difference.level for difference in self.differences}
+        return next((level for level in _LEVELS if level in found), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes and the level, for JSON."""
+        return {**asdict(self), "level": self.level}
 
     def __repr__(self) -> str:
         lines = [self._headline(), ""]
-        head = ("column", "type", "length", "longest", "key", "from")
-        rows = [self._cells(column) for column in self.columns]
+        head, rows = self._head(), [self._cells(column) for column in self.columns]
         widths = [
             min(30, max(len(row[place]) for row in [head, *rows])) for place in range(len(head))
         ]
         for row in [head, *rows]:
             cells = (_fit(cell, width) for cell, width in zip(row, widths, strict=True))
             lines.append("  " + "  ".join(cells).rstrip())
+        lines += ["", *self._difference_lines()] if self.differences else []
         lines += [f"\n! {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        head = "".join(
-            f"<th>{name}</th>" for name in ("column", "type", "length", "longest", "key", "from")
-        )
+        head = "".join(f"<th>{name}</th>" for name in self._head())
         rows = "".join(
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in self._cells(column)) + "</tr>"
             for column in self.columns
         )
-        notes = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
+        found = (*self._difference_lines(), *self.warnings)
+        notes = "".join(f"<li>{escape(note)}</li>" for note in found)
         return (
             f"<div><b>{escape(self._headline())}</b><table><thead><tr>{head}</tr></thead>"
             f"<tbody>{rows}</tbody></table>{f'<ul>{notes}</ul>' if notes else ''}</div>"
         )
 
     def _headline(self) -> str:
+        there = {True: "", False: ", a new table", None: ""}[self.exists]
+        start = f"PushPlan {self.table} ({self.mode}{there})"
         if self.rows is None:
-            return (
-                f"PushPlan {self.table} ({self.mode}): a stream, whose size is known after reading"
-            )
+            return f"{start}: a stream, whose size is known after reading"
         return (
-            f"PushPlan {self.table} ({self.mode}): {counted(self.rows, 'row')}, about "
-            f"{counted(self.chunks or 0, 'chunk')}, {format_bytes(self.bytes or 0)}, "
-            f"{counted(self.requests or 0, 'request')}"
+            f"{start}: {counted(self.rows, 'row')}, about {counted(self.chunks or 0, 'chunk')}, "
+            f"{format_bytes(self.bytes or 0)}, {counted(self.requests or 0, 'request')}"
         )
 
+    def _difference_lines(self) -> list[str]:
+        order = sorted(self.differences, key=lambda one: _LEVELS.index(one.level))
+        return [f"{one.level}: {one}" for one in order]
+
+    def _head(self) -> tuple[str, ...]:
+        head = ("column", "type", "length", "longest", "key", "from")
+        return (*head[:2], "in the table", *head[2:]) if self.exists else head
+
     def _cells(self, column: PlannedTableColumn) -> tuple[str, ...]:
-        return (
+        cells = (
             column.name,
             column.type,
             "" if column.length is None else f"{column.length:,}",
@@ -113,19 +145,34 @@ class PushPlan:
             "key" if column.key else "",
             column.arrow if column.source == column.name else f"{column.source} · {column.arrow}",
         )
+        if not self.exists:
+            return cells
+        length = "" if column.existing_length is None else f", {column.existing_length:,}"
+        return (*cells[:2], f"{column.existing_type or 'new'}{length}", *cells[2:])
 
 
-def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
+def plan_frame(
+    frame: Any,
+    table: str,
+    options: PushOptions,
+    read: Callable[[str], ExistingTable] | None = None,
+) -> PushPlan:
     """The plan for a frame. Reads all rows once, unless the frame is a stream.
+
+    `read` reads the table that is there by its name; without it nothing is compared.
 
     Raises:
         FrameError: `push` would raise it before sending.
     """
     prepared = prepare(frame, table, options)
+    existing = ExistingTable(prepared.table) if read is None else read(prepared.table)
+    prepared, differences = planned_fit(prepared, existing)
     if not prepared.source.replayable:
         note = "The frame can be read only once, so its rows were neither checked nor counted."
-        return _plan(prepared, options, None, None, (*prepared.warnings, note))
+        found = _plan(prepared, options, None, None, (*prepared.warnings, note))
+        return _compared(found, existing, differences)
     prepared.measure_rows()
+    differences += planned_lengths(prepared, existing)
     warnings = (*prepared.warnings, *prepared.warnings_of_rows())
     size = chunks = 0
     for part in prepared.parts(ordered=prepared.ordered):
@@ -138,7 +185,32 @@ def plan_frame(frame: Any, table: str, options: PushOptions) -> PushPlan:
         uploads = options.uploads(ordered=prepared.ordered)
         sizer = ChunkSizer(options.upload.chunk_bytes, rows, weight, uploads=uploads)
         chunks += sizer.expected_chunks or 1
-    return _plan(prepared, options, size, chunks, warnings)
+    return _compared(_plan(prepared, options, size, chunks, warnings), existing, differences)
+
+
+def _compared(
+    found: PushPlan, existing: ExistingTable, differences: tuple[TableDifference, ...]
+) -> PushPlan:
+    """The plan beside the table that is there."""
+    warnings = found.warnings
+    if existing.error is not None:
+        warnings += (
+            f"The table that is there could not be compared ({existing.error.message}) A push may "
+            "find differences.",
+        )
+    columns = []
+    for column in found.columns:
+        known = existing.known.get(name_key(column.name))
+        if known is not None:
+            column = replace(column, existing_type=known.type, existing_length=known.length)  # noqa: PLW2901
+        columns.append(column)
+    return replace(
+        found,
+        columns=tuple(columns),
+        exists=None if existing.columns is None else existing.exists,
+        differences=differences,
+        warnings=warnings,
+    )
 
 
 def _plan(
@@ -169,8 +241,8 @@ def _plan(
         rows=prepared.measure.rows if known else None,
         chunks=chunks,
         bytes=size,
-        # create, one per chunk, list the chunks, execute; a DELTA reads the table's columns first
-        requests=None if chunks is None else chunks + 3 + (options.mode == "DELTA"),
+        # read the table's columns, create, one per chunk, list the chunks, execute
+        requests=None if chunks is None else chunks + 4,
         warnings=warnings,
     )
 

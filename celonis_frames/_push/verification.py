@@ -1,4 +1,4 @@
-"""Compare a push with its table: columns before it is sent, rows after its job is done."""
+"""Compare the number of rows sent with those of the table, before the push and after its job."""
 
 from __future__ import annotations
 
@@ -6,47 +6,20 @@ import logging
 from collections.abc import Sequence
 
 from celonis_frames._api.client import DataPushApi
-from celonis_frames._api.models import TableColumn
 from celonis_frames._formatting import counted
 from celonis_frames._frames.prepared_frame import PreparedFrame
-from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._schema.names import CHANGE_DATE, name_key
+from celonis_frames._schema.names import name_key
 from celonis_frames.exceptions import (
     ApiError,
-    ColumnTypeError,
     JobError,
-    KeyColumnError,
-    NotFound,
 )
 
 _log = logging.getLogger("celonis_frames")
 
-_SHOWN = {
-    "STRING": ("STRING",),
-    "INTEGER": ("INTEGER",),
-    "FLOAT": ("FLOAT",),
-    "BOOLEAN": ("BOOLEAN", "INTEGER"),
-    "DATE": ("DATE", "DATETIME"),
-    "DATETIME": ("DATE", "DATETIME"),
-    "TIME": ("TIME", "STRING"),
-}
-"""The types that the columns call may return for a column of each type (it knows STRING, DATE,
-FLOAT and INTEGER; the official client)."""
-
-BYTES_PER_CHARACTER = 4
-"""The columns call returns lengths in bytes, four per character (the official client)."""
-
 
 class Verification:
-    """Compares one push with its table.
-
-    A DELTA is always compared with the lengths of the table's text columns, if the server returns
-    them: a table keeps the lengths it was created with, and cuts longer strings without an error.
-
-    Attributes:
-        notes: Warnings for the user: differences, and what could not be compared.
-    """
+    """Compares the rows of one push with those of its table (``verify="rows"``)."""
 
     def __init__(
         self,
@@ -61,79 +34,18 @@ class Verification:
         self._options = options
         self._rows_before: int | None = 0
         self._upserted = self._deleted = self._different = 0
-        self.notes: tuple[str, ...] = ()
 
     def check_before(self, frames: Sequence[PreparedFrame]) -> None:
-        """Compare the frames with the existing table, unless it is replaced.
-
-        Gives each frame the lengths of the table's text columns.
+        """Count the table's rows before the push, unless it is replaced, and tell the frames.
 
         Raises:
-            ColumnTypeError: A column has another type in the table (``verify="schema"``).
-            KeyColumnError: The table lacks a key column (``verify="schema"``).
-            FrameError: The table would have too many rows (``verify="rows"``).
+            FrameError: The table would have too many rows.
         """
-        if "rows" in self._options.verify and self._options.mode != "REPLACE":
+        if "rows" in self._options.verify and not self._options.replaces:
             self._rows_before = self._count(absent=0)
             for frame in frames:
                 frame.table_rows = self._rows_before or 0
                 frame.check_rows(frame.source.rows or 0)
-        if self._options.mode != "DELTA" or "none" in self._options.verify:
-            return
-        asked = "schema" in self._options.verify
-        try:
-            # One try, unless the user asked for the comparison: it must not delay the push.
-            found = self._api.columns(
-                self._pool_id,
-                self._table,
-                self._connection_id,
-                policy=None if asked else RetryPolicy(max_tries=1),
-            )
-        except NotFound:
-            self._note_missing_table(frames)
-            return
-        except ApiError as error:
-            _log.info(
-                "table %s: its columns cannot be read (%s)", self._table, type(error).__name__
-            )
-            if asked:
-                self._note(
-                    f"The table could not be compared before the push ({error.message}) Only the "
-                    "job will show whether the columns fit."
-                )
-            return
-        columns = {name_key(column.name): column for column in found}
-        if not columns:
-            self._note_missing_table(frames)
-            return
-        for frame in frames:
-            if not frame.deleted:  # all frames to upsert have the same columns
-                self._note_differences(frame, columns)
-                break
-        for frame in frames:
-            # Keys to delete that are too long match no row, so nothing is cut.
-            if asked or not frame.deleted:
-                self._compare(frame, columns, asked)
-
-    def _note_missing_table(self, frames: Sequence[PreparedFrame]) -> None:
-        if all(frame.deleted for frame in frames):
-            self._note(f"Table {self._table!r} does not exist: nothing is deleted.")
-
-    def _note_differences(self, frame: PreparedFrame, columns: dict[str, TableColumn]) -> None:
-        """Note which columns the rows to write lack, and which the table gets."""
-        lacking = dict(columns)
-        lacking.pop(name_key(CHANGE_DATE), None)
-        for column in frame.layout.columns:
-            lacking.pop(name_key(column.name), None)
-        new = [c.name for c in frame.layout.columns if name_key(c.name) not in columns]
-        if lacking:
-            missing = [column.name for column in lacking.values()]
-            self._note(
-                f"Table {self._table!r} has columns that the frame lacks: {missing}. The rows "
-                "that are written get NULL there, also those that had a value."
-            )
-        if new:
-            self._note(f"Table {self._table!r} gets new columns: {new}.")
 
     def check_after(self, job_id: str, state: str) -> tuple[str, ...]:
         """Compare the table's rows with those sent; returns warnings, which are logged.
@@ -192,30 +104,6 @@ class Verification:
             job_id=job_id,
         )
 
-    def _compare(self, frame: PreparedFrame, columns: dict[str, TableColumn], asked: bool) -> None:
-        lengths: dict[str, int] = {}
-        for column in frame.layout.columns:
-            existing = columns.get(name_key(column.name))
-            if existing is None:
-                if column.key and asked:
-                    raise KeyColumnError(
-                        f"Key column {column.source!r} is not in table {self._table!r}, which has "
-                        f"{[found.name for found in columns.values()]}.",
-                        column=column.source,
-                    )
-                continue
-            kind = column.conversion.column_type
-            if asked and existing.type not in _SHOWN[kind]:
-                raise ColumnTypeError(
-                    f"Column {column.source!r} would be sent as {kind}, but is {existing.type} in "
-                    f"table {self._table!r}. Convert it, set another type in columns=, or "
-                    'recreate the table with mode="REPLACE".',
-                    column=column.source,
-                )
-            if kind == "STRING" and existing.type == "STRING" and existing.length:
-                lengths[column.name] = existing.length // BYTES_PER_CHARACTER
-        frame.table_lengths = lengths
-
     def count(self, frames: Sequence[PreparedFrame]) -> None:
         """Note how many rows were sent, once all were read, if the table's are to be counted."""
         for frame in frames if "rows" in self._options.verify else ():
@@ -239,7 +127,3 @@ class Verification:
             if same and table.connection_id == self._connection_id:
                 return table.rows
         return absent
-
-    def _note(self, text: str) -> None:
-        self.notes += (text,)
-        _log.warning("%s: %s", self._table, text)

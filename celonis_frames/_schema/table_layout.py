@@ -40,6 +40,9 @@ class ColumnPlan:
     length: int | None  # in characters, given in `columns=` or of pseudonyms; None measures it
     key: bool
     pseudonymised: bool = False  # its strings are pseudonyms, and no message says more of a value
+    given: bool = False  # the type is that of `columns=`
+    aligned: bool = False  # the type is that of the table's column; a value may not fit
+    least_length: int = 0  # in characters, that of the table's column to keep
 
     @property
     def max_length(self) -> int:
@@ -74,6 +77,11 @@ class TableLayout:
         columns = tuple(sorted(self.columns, key=lambda column: places[column.name]))
         encoded = pa.schema([self.encoded_schema.field(column.name) for column in columns])
         return replace(self, columns=columns, encoded_schema=encoded)
+
+    def with_columns(self, columns: tuple[ColumnPlan, ...]) -> TableLayout:
+        """The same frame with other plans for its columns, in the same order."""
+        encoded = [pa.field(column.name, column.conversion.encoded_type) for column in columns]
+        return replace(self, columns=columns, encoded_schema=pa.schema(encoded))
 
     def convert(self, batch: pa.RecordBatch, start: int = 0) -> pa.RecordBatch:
         """The batch with the table's names and the encoded types.
@@ -142,6 +150,7 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
                 position, field.name, field.type,
                 name, conversion, _length(override), key=position in key_positions,
                 pseudonymised=override.pseudonymise is not None,
+                given=override.type is not None or override.pseudonymise is not None,
             )
         )  # fmt: skip
     notes = () if names == given else stripped_note("column", given)

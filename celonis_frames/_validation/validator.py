@@ -256,7 +256,7 @@ class FrameValidator:
             warnings.append(
                 f"Column {name!r}: {counted(found.infinite, 'infinite value')} sent as null."
             )
-        if pa.types.is_null(column.arrow_type):
+        if pa.types.is_null(column.arrow_type) and not column.aligned:
             warnings.append(
                 f"Column {name!r} has only nulls and no type: it becomes "
                 f"{column.conversion.column_type}; columns= sets another type."

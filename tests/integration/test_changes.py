@@ -364,7 +364,8 @@ def test_an_unknown_verify_value_is_rejected(connection: Celonis, table: str) ->
 def test_different_columns_give_a_warning(connection: Celonis, table: str) -> None:
     """A DELTA warns about columns that the frame lacks, and about new ones."""
     connection.push(FIRST, POOL, table, mode="REPLACE", keys="K")
-    status = connection.push(pl.DataFrame({"K": [1], "W": [2]}), POOL, table, keys="K")
+    frame = pl.DataFrame({"K": [1], "W": [2]})
+    status = connection.push(frame, POOL, table, keys="K", missing_columns="null")
     told = " ".join(status.warnings)
     assert "lacks: ['V']" in told
     assert "new columns: ['W']" in told

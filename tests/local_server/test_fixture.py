@@ -97,8 +97,8 @@ def test_a_closed_server_is_never_the_default() -> None:
     """An error says so at once, instead of tries to reach it; the team is not used instead."""
     with local.start() as celonis:
         connection = celonis.connect()
-        assert _connect.connected() is connection
-    assert _connect.connected() is None
+        assert _connect.current() is connection
+    assert _connect.plan_defaults() is None
     begin = time.perf_counter()
     with pytest.raises(ConfigError, match=r"The local Celonis at http://127.* has stopped\. Call"):
         celonis_frames.push(TABLE, "P", "T")

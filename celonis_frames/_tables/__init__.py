@@ -1,0 +1,1 @@
+"""The table that is there: its columns are read, compared with a frame's, and followed."""

@@ -1,0 +1,334 @@
+"""A frame is fitted to the table that is there: types are aligned, differences reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from celonis_frames._formatting import counted, listed
+from celonis_frames._frames.preparation import with_layout
+from celonis_frames._frames.prepared_frame import PreparedFrame
+from celonis_frames._options.push_options import PushOptions
+from celonis_frames._schema.table_layout import (
+    ColumnPlan,
+    TableLayout,
+    conversion_error,
+    convert_column,
+    first_failing,
+)
+from celonis_frames._tables.alignment import Follow, align, follows, with_existing
+from celonis_frames._tables.differences import (
+    TableDifference,
+    is_frozen,
+    length_differences,
+    schema_differences,
+)
+from celonis_frames._tables.existing_table import ExistingTable
+from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, KeyColumnError
+
+Check = Callable[[], None]
+
+
+def fit(
+    prepared: PreparedFrame, table: ExistingTable, check: Check = lambda: None
+) -> PreparedFrame:
+    """The frame with the types of the table where its options say so.
+
+    Reads no rows, except for a REPLACE with ``schema_mode="align"``: whether all values fit the old
+    types must be known before. `check` is called before each batch, and raises to end that.
+
+    Raises:
+        FrameError: The frame does not fit the table.
+        ConfigError: ``mode="CREATE"``, and there is such a table.
+    """
+    options, layout = prepared.options, prepared.layout
+    _check_existence(table, options)
+    if not table.exists:
+        return _with_notes(prepared, _notes_of_absent(prepared, table))
+    # 1. What the schemas show.
+    if "schema" in options.verify and not options.replaces:
+        _check_schema(layout, table)
+    notes: tuple[str, ...] = ()
+    if not prepared.deleted:
+        differences = schema_differences(layout, table, options)
+        _raise_for(differences, prepared, table)
+        notes = _notes_on(differences, table, options)
+    # 2. The types of the table.
+    aligned = layout
+    if options.schema != "evolve":
+        aligned = align(layout, table)
+        notes += _text_notes(layout, table)
+    # 3. Its lengths.
+    lengths: dict[str, int] = {}
+    if options.replaces and options.schema != "evolve":
+        aligned = _with_least_lengths(aligned, table)
+    kept = not options.replaces or options.schema == "freeze"
+    # Keys to delete that are too long match no row, so nothing is cut.
+    if kept and (not prepared.deleted or "schema" in options.verify):
+        lengths = _text_lengths(aligned, table)
+    # 4. A REPLACE keeps the old types only where all values fit them.
+    if options.replaces and options.schema == "align" and prepared.source.replayable:
+        misfits = first_misfits(prepared, aligned, check)
+        aligned, changed = without_misfits(aligned, layout, misfits), sorted(misfits)
+        if changed:
+            notes += (
+                f"Columns {listed(changed)} have values that do not fit their types in table "
+                f"{table.name!r}, which the REPLACE changes.",
+            )
+    return with_layout(prepared, aligned, table_lengths=lengths, warnings=notes)
+
+
+def planned_fit(
+    prepared: PreparedFrame, table: ExistingTable
+) -> tuple[PreparedFrame, tuple[TableDifference, ...]]:
+    """As `fit`, but what would be an error for the table's sake is a difference.
+
+    Columns that do not fit the table stay as the frame has them.
+
+    Raises:
+        FrameError, ConfigError: The table must not be there, or must be there.
+    """
+    options, layout = prepared.options, prepared.layout
+    _check_existence(table, options)
+    if not table.exists:
+        return prepared, ()
+    differences = schema_differences(layout, table, options)
+    if options.schema == "evolve":
+        return prepared, differences
+    aligned, notes = align(layout, table), _text_notes(layout, table)
+    if options.replaces:
+        aligned = _with_least_lengths(aligned, table)
+    if prepared.source.replayable:
+        misfits = first_misfits(prepared, aligned)
+        differences = tuple(_with_misfit(one, layout, misfits, options) for one in differences)
+        aligned = without_misfits(aligned, layout, misfits)
+    return with_layout(prepared, aligned, table_lengths={}, warnings=notes), differences
+
+
+def planned_lengths(prepared: PreparedFrame, table: ExistingTable) -> tuple[TableDifference, ...]:
+    """The differences of string lengths, once all rows were measured."""
+    measure = prepared.measure
+    longest = {c.name: measure.longest(c.name)[0] for c in prepared.layout.text_columns}
+    return length_differences(prepared.layout, table, prepared.options, longest, measure.lengths())
+
+
+def _with_misfit(
+    difference: TableDifference,
+    layout: TableLayout,
+    misfits: Mapping[str, ColumnTypeError],
+    options: PushOptions,
+) -> TableDifference:
+    """The difference of a column, given the values that do not fit."""
+    column = next((c for c in layout.columns if c.name == difference.column), None)
+    error = None if column is None else misfits.get(column.source)
+    if error is None or difference.kind != "type":
+        return difference
+    if options.replaces:
+        text = f"REPLACE changes the type to {difference.frame}, since some values do not fit."
+        return replace(difference, consequence=text)
+    return replace(difference, level="fatal", consequence=error.message)
+
+
+def first_misfits(
+    prepared: PreparedFrame, aligned: TableLayout, check: Check = lambda: None
+) -> dict[str, ColumnTypeError]:
+    """The error of the first value of each column that does not fit the table's type, by name.
+
+    Reads the frame until every aligned column has one.
+    """
+    open_columns = [column for column in aligned.columns if column.aligned]
+    errors: dict[str, ColumnTypeError] = {}
+    start = 0
+    for batch in prepared.source.batches() if open_columns else ():
+        check()
+        for column in tuple(open_columns):
+            try:
+                convert_column(column, batch)
+            except ColumnTypeError as error:
+                errors[column.source] = _located(column, error, batch, start)
+                open_columns.remove(column)
+        if not open_columns:
+            break
+        start += batch.num_rows
+    return errors
+
+
+def _located(
+    column: ColumnPlan, error: ColumnTypeError, batch: object, start: int
+) -> ColumnTypeError:
+    row, cause = first_failing(column, batch), error.__cause__
+    if row is None or not isinstance(cause, Exception):
+        return error
+    return conversion_error(column, cause, None, start + row)
+
+
+def _check_existence(table: ExistingTable, options: PushOptions) -> None:
+    if options.mode == "CREATE" and table.exists:
+        raise ConfigError(
+            f"Table {table.name!r} exists, with {counted(len(table.known), 'column')}, and "
+            'mode="CREATE" only makes new tables: use another name, or mode="REPLACE" to drop it.'
+        )
+    if options.schema_mode == "freeze" and table.absent:
+        raise FrameError(
+            f'Table {table.name!r} does not exist, and schema_mode="freeze" makes none: create it '
+            'with mode="CREATE" first.'
+        )
+
+
+def _raise_for(
+    differences: Sequence[TableDifference], prepared: PreparedFrame, table: ExistingTable
+) -> None:
+    """Raise if the differences are not to be sent."""
+    options = prepared.options
+    fatal = [difference for difference in differences if difference.level == "fatal"]
+    if fatal and is_frozen(options):
+        why = (
+            'schema_mode="freeze"' if options.schema == "freeze"
+            else "UPSERT_WITH_UNCHANGED_METADATA in job_options="
+        )  # fmt: skip
+        raise FrameError(
+            f"The frame and table {table.name!r} have other columns, which {why} rejects: "
+            f"{'; '.join(map(_brief, fatal[:_SHOWN_DIFFERENCES]))}"
+            f"{'; and more' if len(fatal) > _SHOWN_DIFFERENCES else ''}. Change the frame, or "
+            "recreate the table."
+        )
+    for difference in fatal:
+        raise ColumnTypeError(
+            f"Column {difference.column!r} is to be {difference.frame}, as columns= says, but is "
+            f"{difference.table} in table {table.name!r}: leave it out of columns=, or recreate "
+            'the table with mode="REPLACE".',
+            column=difference.column,
+        )
+    missing = [one.column for one in differences if one.kind == "missing"]
+    wiped = bool(options.keys) and options.missing_columns != "null"
+    if missing and not options.replaces and (wiped or options.missing_columns == "error"):
+        raise FrameError(_missing_text(missing, prepared, table))
+
+
+def _missing_text(missing: list[str], prepared: PreparedFrame, table: ExistingTable) -> str:
+    start = f"The frame lacks columns of table {table.name!r}: {listed(missing)}"
+    if not prepared.options.keys:
+        return (
+            f'{start}, and missing_columns="error" rejects that: the new rows would get NULL '
+            "there. Add the columns, or leave missing_columns= out."
+        )
+    rows = prepared.source.rows
+    who = "rows" if rows is None else f"up to {counted(rows, 'row')}"
+    return (
+        f"{start}. An upsert sets what is not sent to NULL, so {who} of the table would lose "
+        'the values there. Add the columns to the frame, or push with missing_columns="null" if '
+        "NULL is right. Columns that are updated on their own belong in a table of their own."
+    )
+
+
+def _brief(difference: TableDifference) -> str:
+    name = repr(difference.column)
+    if difference.kind == "new":
+        return f"{name} is not in the table"
+    if difference.kind == "missing":
+        return f"{name} is not in the frame"
+    return f"{name} is {difference.frame} instead of {difference.table}"
+
+
+def _notes_on(
+    differences: Sequence[TableDifference], table: ExistingTable, options: PushOptions
+) -> tuple[str, ...]:
+    """Warnings about columns that are added, set to NULL or dropped."""
+    notes = []
+    missing = [one.column for one in differences if one.kind == "missing"]
+    new = [one.column for one in differences if one.kind == "new"]
+    if missing and options.replaces:
+        notes.append(f"Table {table.name!r} loses columns that the frame lacks: {listed(missing)}.")
+    elif missing:
+        also = ", also those that had a value" if options.keys else ""
+        notes.append(
+            f"Table {table.name!r} has columns that the frame lacks: {listed(missing)}. The rows "
+            f"that are written get NULL there{also}."
+        )
+    if new and not options.replaces:
+        notes.append(f"Table {table.name!r} gets new columns: {listed(new)}.")
+    return tuple(notes)
+
+
+def _notes_of_absent(prepared: PreparedFrame, table: ExistingTable) -> tuple[str, ...]:
+    if prepared.deleted and table.absent:
+        return (f"Table {table.name!r} does not exist: nothing is deleted.",)
+    if table.error is not None and "schema" in prepared.options.verify:
+        return (
+            f"The table could not be compared before the push ({table.error.message}) Only the job "
+            "will show whether the columns fit.",
+        )
+    return ()
+
+
+def _text_notes(layout: TableLayout, table: ExistingTable) -> tuple[str, ...]:
+    texts = [
+        column.source
+        for column, found in with_existing(layout, table)
+        if found is not None and follows(column, found) is Follow.TEXT
+    ]
+    if not texts:
+        return ()
+    return (
+        f"Table {table.name!r} has STRING for the integers of {listed(texts)}: they are sent as "
+        'text. mode="REPLACE" makes INTEGER of the columns.',
+    )
+
+
+def _check_schema(layout: TableLayout, table: ExistingTable) -> None:
+    """What ``verify="schema"`` adds."""
+    for column, found in with_existing(layout, table):
+        own = column.conversion.column_type
+        if found is None and column.key:
+            raise KeyColumnError(
+                f"Key column {column.source!r} is not in table {table.name!r}, which has "
+                f"{listed([known.name for known in table.known.values()])}.",
+                column=column.source,
+            )
+        if found is None or pa.types.is_null(column.arrow_type):
+            continue
+        if follows(column, found) is Follow.ONLY_NULLS:
+            raise ColumnTypeError(
+                f"Column {column.source!r} would be sent as {own}, but is {found.type} in table "
+                f"{table.name!r}. Convert it, set another type in columns=, or recreate the table "
+                'with mode="REPLACE".',
+                column=column.source,
+            )
+
+
+def _text_lengths(layout: TableLayout, table: ExistingTable) -> dict[str, int]:
+    """The lengths of the table's text columns that are sent as text."""
+    return {
+        column.name: found.length
+        for column, found in with_existing(layout, table)
+        if found is not None and found.length and column.conversion.column_type == "STRING"
+    }
+
+
+def _with_least_lengths(layout: TableLayout, table: ExistingTable) -> TableLayout:
+    """The layout with no text column shorter than the table's."""
+    least = _text_lengths(layout, table)
+    return layout.with_columns(
+        tuple(replace(column, least_length=least.get(column.name, 0)) for column in layout.columns)
+    )
+
+
+def without_misfits(
+    aligned: TableLayout, own: TableLayout, names: Mapping[str, object]
+) -> TableLayout:
+    """The aligned layout, with these columns as they were in the frame's own."""
+    columns = tuple(
+        before if column.source in names else column
+        for column, before in zip(aligned.columns, own.columns, strict=True)
+    )
+    return aligned.with_columns(columns)
+
+
+def _with_notes(prepared: PreparedFrame, notes: tuple[str, ...]) -> PreparedFrame:
+    prepared.warnings += notes
+    return prepared
+
+
+_SHOWN_DIFFERENCES = 5

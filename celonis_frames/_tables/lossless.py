@@ -1,0 +1,81 @@
+"""Conversions to the type of the table's column, which reject values that they would change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from celonis_frames._arrow import casts
+from celonis_frames._arrow.casts import ConversionError
+from celonis_frames._schema.conversion_options import ConversionOptions
+from celonis_frames._schema.overrides import ColumnType
+from celonis_frames._schema.table_layout import ColumnPlan
+from celonis_frames._schema.types import Conversion, conversion_to
+
+_is = pa.types
+
+
+def whole_numbers(column: ColumnPlan, table: str, options: ConversionOptions) -> Conversion:
+    """Floats, decimals and durations as INTEGER, which must be whole numbers."""
+    plain, floats = casts.storage_type(column.arrow_type), column.conversion.convert
+    target = conversion_to(column.arrow_type, "INTEGER", options)
+
+    def seconds(array: Any) -> Any:
+        found = floats(array)
+        if casts.inexact(casts.decoded(array), found):
+            raise ValueError
+        return found.cast(pa.int64())
+
+    convert = seconds if _is.is_duration(plain) else target.convert
+
+    def checked(array: Any) -> Any:
+        try:
+            return convert(array)
+        except (pa.ArrowException, ValueError, ArithmeticError) as error:
+            raise ConversionError(
+                "that are FLOAT, not whole 64-bit integers, but the column is INTEGER in table "
+                f"{table!r}",
+                f"round them in the frame, {_RECREATE.format('FLOAT')}",
+            ) from error
+
+    return Conversion("INTEGER", target.encoded_type, checked)
+
+
+def exact_floats(column: ColumnPlan, table: str, options: ConversionOptions) -> Conversion:
+    """Integers as FLOAT, which must be exact."""
+    target = conversion_to(column.arrow_type, "FLOAT", options)
+
+    def checked(array: Any) -> Any:
+        floats = target.convert(array)
+        if casts.inexact(casts.decoded(array), floats):
+            raise ConversionError(
+                "that are INTEGER and not exact as floats, but the column is FLOAT in table "
+                f"{table!r}",
+                f'send the nearest floats with columns={{{column.source!r}: "FLOAT"}}, '
+                f"{_RECREATE.format('INTEGER')}",
+            )
+        return floats
+
+    return Conversion("FLOAT", target.encoded_type, checked)
+
+
+def only_nulls(
+    column: ColumnPlan, wanted: ColumnType, table: str, options: ConversionOptions
+) -> Conversion:
+    """A column of another type that has no values, so that nothing has to be converted."""
+    target = conversion_to(pa.null(), wanted, options)
+    own = column.conversion.column_type
+
+    def checked(array: Any) -> Any:
+        if casts.nulls(array) < len(array):
+            raise ConversionError(
+                f"that would be sent as {own}, but the column is {wanted} in table {table!r}",
+                f"convert them in the frame, {_RECREATE.format(own)}",
+            )
+        return pa.nulls(len(array), target.encoded_type)
+
+    return Conversion(wanted, target.encoded_type, checked)
+
+
+_RECREATE = 'or recreate the table with mode="REPLACE", which makes the column {}'
