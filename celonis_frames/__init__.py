@@ -16,6 +16,7 @@ from celonis_frames._client import Celonis
 from celonis_frames._connect import connect
 from celonis_frames._functions import changes, delete, plan, push, push_many, resume
 from celonis_frames._http.transport import Timeouts
+from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._options.upload import Upload
 from celonis_frames._push.plan import PushPlan
 from celonis_frames._push.status import PushStatus
@@ -31,6 +32,7 @@ __all__ = [
     "AppKey",
     "Celonis",
     "Column",
+    "IngestionKeys",
     "OAuth2",
     "PushPlan",
     "PushStatus",

@@ -1,0 +1,1 @@
+"""The Data Ingestion API: a gateway like S3 that stores objects, which Celonis then loads."""
