@@ -68,8 +68,9 @@ class Celonis(Connection):
         verify: Sequence[Verify] | Verify | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
-        infinity: Literal["error", "null"] = "error",
+        infinity: Literal["error", "null"] | None = None,
         times: Literal["utc", "local"] = "utc",
+        on_bad: Literal["error", "null", "drop"] = "error",
         staging: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
         wait: bool = True,
@@ -135,10 +136,15 @@ class Celonis(Connection):
             nested: ``"error"`` rejects lists, structs and maps; ``"json"`` sends them as JSON.
             binary: ``"error"`` rejects bytes; ``"hex"`` and ``"base64"`` send them as strings.
             infinity: ``"error"`` rejects infinite numbers; ``"null"`` sends them as null, counted
-                in a warning.
+                in a warning. None does with them as `on_bad` says.
             times: ``"utc"`` stores times with a zone as their UTC instant; ``"local"`` stores the
                 date and the time of day that clocks show in their zone. Celonis stores no zones.
                 A warning names each column whose hours are not those of UTC.
+            on_bad: What to do with values that Celonis cannot hold: ``"error"`` rejects the frame,
+                ``"null"`` sends them as null, ``"drop"`` leaves their rows out. Warnings count them
+                by column and reason, and the status's ``rejects`` lists where they are. A key that
+                is bad or null is an error with ``"null"``; with ``"drop"`` its row is left out, and
+                the table's old row stays.
 
         The way:
             staging: An fsspec URL. All rows are checked and all chunks written there before the
@@ -193,8 +199,9 @@ class Celonis(Connection):
         verify: Sequence[Verify] | Verify | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
-        infinity: Literal["error", "null"] = "error",
+        infinity: Literal["error", "null"] | None = None,
         times: Literal["utc", "local"] = "utc",
+        on_bad: Literal["error", "null", "drop"] = "error",
         staging: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
         wait: bool = True,
@@ -251,8 +258,9 @@ class Celonis(Connection):
         verify: Sequence[Verify] | Verify | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
-        infinity: Literal["error", "null"] = "error",
+        infinity: Literal["error", "null"] | None = None,
         times: Literal["utc", "local"] = "utc",
+        on_bad: Literal["error", "null", "drop"] = "error",
         staging: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
         wait: bool = True,
@@ -276,6 +284,7 @@ class Celonis(Connection):
             pool: As for `push`. All parameters not named here are those of `push`.
             table: As for `push`.
             keys: As for `push`; they identify the rows to upsert and to delete.
+            on_bad: As for `push`, for the rows to upsert; a bad key to delete is always an error.
             upload: As for `push`; chunks are uploaded one at a time, since their order matters.
 
         Raises:
@@ -348,8 +357,9 @@ class Celonis(Connection):
         deduplicate_by: str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
-        infinity: Literal["error", "null"] = "error",
+        infinity: Literal["error", "null"] | None = None,
         times: Literal["utc", "local"] = "utc",
+        on_bad: Literal["error", "null", "drop"] = "error",
         storage_options: Mapping[str, Any] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,

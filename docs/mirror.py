@@ -15,6 +15,7 @@ from celonis_frames._frames.reading import FRAMES, choose_reading
 from celonis_frames._jobs.machine import TABLE as TRANSITIONS
 from celonis_frames._schema.types import TYPE_TABLE
 from celonis_frames._tables.alignment import Follow, choose_type
+from celonis_frames._validation.rejects import Reason
 from celonis_frames.local._assumptions import ASSUMPTIONS
 
 HERE = Path(__file__).parent
@@ -93,6 +94,16 @@ def readings_table() -> str:
     return "\n".join(rows)
 
 
+def reasons_table() -> str:
+    """The reasons of rejects as Markdown."""
+    rows = ["| reason | value |", "|---|---|"]
+    for reason in Reason:
+        word, meaning = reason.value
+        fits = f"{word} INTEGER` (or another type)" if reason is Reason.NOT_FITTING else f"{word}`"
+        rows.append(f"| `{fits} | {meaning} |")
+    return "\n".join(rows)
+
+
 def transitions_table() -> str:
     """The transitions of a delivery as Markdown, by state."""
     rows = ["| in | event | if | then | next |", "|---|---|---|---|---|"]
@@ -130,6 +141,7 @@ PAGES = (
     ("types.md", "pandas", lambda: library_table("pandas")),
     ("types.md", "polars", lambda: library_table("polars")),
     ("types.md", "arrow", lambda: library_table("Arrow")),
+    ("types.md", "reasons", reasons_table),
     ("local.md", "assumptions", assumptions_table),
     ("errors.md", "tree", error_tree),
     ("reliability.md", "transitions", transitions_table),

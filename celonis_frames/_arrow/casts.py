@@ -33,11 +33,12 @@ class ConversionError(ValueError):
     Attributes:
         what: What is wrong with the values, such as ``"that contain bytes"``.
         advice: What the user can do.
+        of_type: Whether no value of this type can be converted.
     """
 
-    def __init__(self, what: str, advice: str) -> None:
+    def __init__(self, what: str, advice: str, *, of_type: bool = False) -> None:
         super().__init__(f"{what}: {advice}")
-        self.what, self.advice = what, advice
+        self.what, self.advice, self.of_type = what, advice, of_type
 
 
 def storage_type(kind: pa.DataType) -> pa.DataType:
@@ -122,6 +123,11 @@ def nulls(array: Any) -> int:
     if _is.is_dictionary(kind) or _is.is_run_end_encoded(kind):
         array = decoded(array)
     return int(array.null_count)
+
+
+def trues(mask: Any) -> int:
+    """How often a mask is true."""
+    return int(pc.sum(mask).as_py() or 0)
 
 
 def without_infinity(array: Any) -> Any:

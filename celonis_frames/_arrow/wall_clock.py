@@ -105,6 +105,7 @@ def _shown_by_python(instants: Any, zone: str, per_second: int) -> Any:
             f"in the zone {zone!r}, which neither Arrow nor Python finds",
             "give them a zone such as 'Europe/Berlin' (a system without zones needs the package "
             "tzdata)",
+            of_type=True,
         ) from error
     epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 

@@ -85,7 +85,7 @@ def sample_row_bytes(
         FrameError: A value does not fit its column's type.
     """
     sample = validator.restarted().convert(batch.slice(0, SAMPLE_ROWS))
-    return estimate_row_bytes(sample, file_format)
+    return estimate_row_bytes(sample, file_format) if sample.num_rows else None
 
 
 @dataclass(eq=False)
@@ -111,6 +111,7 @@ class ChunkEncoder:
 
     def __post_init__(self) -> None:
         self.next_number, self._lock = self.first_number, threading.Lock()
+        self._made = False  # whether there is a chunk
 
     def run(
         self,
@@ -128,14 +129,28 @@ class ChunkEncoder:
         Raises:
             FrameError: A value does not fit, or a chunk came out too large.
         """
+
+        def pass_on(chunk: MemoryChunk) -> None:
+            self._made = True
+            on_chunk(chunk)
+
+        self._encode(batches, pass_on, validator, acquire_slot, release_slot)
+        if not self._made:  # its schema makes the table
+            number, self.next_number = self.next_number, self.next_number + 1
+            on_chunk(encode_rows(None, self.file_format, number=number, deleted=self.deleted))
+
+    def _encode(
+        self,
+        batches: _Batches,
+        on_chunk: Callable[[MemoryChunk], object],
+        validator: FrameValidator,
+        acquire_slot: Callable[[], None],
+        release_slot: Callable[[], None] | None,
+    ) -> None:
         # If the number of rows shows whether there is more, the workers start before the second
         # batch is read.
         head = list(islice(batches, 1 if self.rows else 2))
         if not head:
-            on_chunk(
-                encode_rows(None, self.file_format, number=self.first_number, deleted=self.deleted)
-            )
-            self.next_number += 1
             return
         # 1. Decide the size of the chunks and the number of threads.
         alone = head[0].num_rows >= self.rows if self.rows else len(head) < 2
@@ -197,19 +212,25 @@ class ChunkEncoder:
         # Each thread has a run, another waits, and one is being read.
         limit = self.memory_limit // (2 * threads + 1)
         sizer = ChunkSizer(int(MAX_PLANNED_BYTES), None, None)
-        waiting: dict[int, MemoryChunk] = {}
+        waiting: dict[int, MemoryChunk | None] = {}
 
         def work(items: WorkItems[tuple[int, list[_Rows]]], split: FrameValidator) -> None:
             for number, run in items:
                 converted = self._converted(_taken(run), split)
                 writer, _ = fill_chunk(converted, self.file_format, sizer)
-                assert writer is not None  # noqa: S101  # a run has rows
-                chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
+                chunk = None
+                if writer is not None:
+                    chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
+                elif release_slot is not None:  # all rows of the run were left out
+                    release_slot()
                 with self._lock:
                     waiting[number] = chunk
                     del writer, chunk  # the memory of a chunk is freed with its upload
                     while self.next_number in waiting:
-                        on_chunk(waiting.pop(self.next_number))
+                        following = waiting.pop(self.next_number)
+                        if following is not None:
+                            on_chunk(following)
+                        del following
                         self.next_number += 1
 
         def runs() -> Iterator[tuple[int, list[_Rows]]]:

@@ -57,8 +57,8 @@ def encode_small(
 def encode_rows(
     rows: pa.RecordBatch | None, file_format: FileFormat, *, number: int = 1, deleted: bool = False
 ) -> MemoryChunk:
-    """One chunk of converted rows. None: its schema alone makes the columns of the table."""
-    table = None if rows is None else pa.Table.from_batches([rows])
+    """One chunk of converted rows. Without any its schema alone makes the columns of the table."""
+    table = None if not rows else pa.Table.from_batches([rows])
     if table is not None:
         file_format.choose_encodings(table)
     sink = pa.BufferOutputStream()

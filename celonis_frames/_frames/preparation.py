@@ -54,7 +54,8 @@ def prepare(
     by_column = (note for name, note in source.column_notes.items() if name in sent)
     warnings = (*source.notes, *by_column, *stripped_note("table", [table]), *shape.notes)
     prepared = _assembled(stored, source, shape, options, deleted, warnings, spare)
-    prepared.check_rows(source.rows or 0)
+    if prepared.measure.on_bad != "drop":  # else it is not known yet how many are sent
+        prepared.check_rows(source.rows or 0)
     return prepared
 
 
@@ -77,7 +78,7 @@ def with_layout(
         prepared.table, prepared.source, layout, prepared.options, prepared.deleted,
         prepared.warnings + warnings, prepared.spare,
     )  # fmt: skip
-    found.table_lengths = table_lengths
+    found.table_lengths = found.measure.limits = table_lengths
     return found
 
 
@@ -90,14 +91,16 @@ def _assembled(
     warnings: tuple[str, ...],
     spare: MemoryBudget,
 ) -> PreparedFrame:
+    on_bad = "error" if deleted else options.on_bad
     measure = FrameValidator(
         layout,
         empty=options.replaces and not deleted,
         unique=options.deduplicate_by is None and not deleted,
         ordered=options.ordered,
+        on_bad=on_bad,
     )
     prepared = PreparedFrame(table, source, layout, measure, options, deleted, warnings, spare)
-    if source.files is not None:
+    if source.files is not None and on_bad == "error":
         prepared.passing = PassthroughFiles(
             source.files, layout, compression=options.codec,
             target_bytes=options.upload.chunk_bytes, deleted=deleted,

@@ -39,6 +39,7 @@ from celonis_frames._sources.local_times import repeated_notes
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._validation.parallel import validate_parallel
+from celonis_frames._validation.rejects import RejectReport
 from celonis_frames._validation.row_limits import check_table_rows
 from celonis_frames._validation.text_lengths import TextWatch, known_lengths, texts_to_look_at
 from celonis_frames._validation.validator import FrameValidator
@@ -100,15 +101,14 @@ class PreparedFrame:
         with self._located():
             self._measure_files()
             batches = None if self._sent else self._unless_small(self.source.batches(), store)
-            choice = choose_reading(
-                Facts(
-                    one_chunk=self._kept is not None,
-                    stored_first=store is not None,
-                    cheap_lengths=self.source.longest_texts is not None
-                    and texts_to_look_at(self.layout) is not None,
-                    ordered=self.options.ordered,
-                )
+            facts = Facts(
+                one_chunk=self._kept is not None,
+                stored_first=store is not None,
+                cheap_lengths=self.source.longest_texts is not None
+                and texts_to_look_at(self.layout) is not None,
+                ordered=self.options.ordered,
             )
+            choice = choose_reading(facts)
             if choice.reading is Reading.ALL_FIRST:
                 if store is not None and self._kept is None:
                     kept = self._kept = list[Chunk]()
@@ -119,7 +119,8 @@ class PreparedFrame:
                 return
             if choice.reading is Reading.LENGTHS_FIRST:
                 self._lengths = self._look_at_lengths()
-            else:
+            if self._lengths is None:
+                choice = choose_reading(facts._replace(cheap_lengths=False))
                 self._watch, self._lengths = TextWatch(), self._estimated_by_head()
                 self._watch.declare(refutable(self.layout, self.table_lengths, self._lengths))
         self._head = None
@@ -180,6 +181,16 @@ class PreparedFrame:
             return ()
         keyed = bool(self.options.keys)
         return check_table_rows(self.table, sent, before=self.table_rows, keyed=keyed)
+
+    @property
+    def rejects(self) -> RejectReport:
+        """The values that are not sent, once all rows were read."""
+        files = self.source.files.files if self.source.files is not None else ()
+        return RejectReport.of(
+            self.measure.rejects,
+            self.layout.columns,
+            ((str(file.location), file.rows) for file in files),
+        )
 
     @property
     def staged(self) -> int:
@@ -351,8 +362,10 @@ class PreparedFrame:
             sample.convert(self._head)
         return estimated_lengths(self.layout, self.table_lengths, watch.estimate())
 
-    def _look_at_lengths(self) -> dict[str, int]:
+    def _look_at_lengths(self) -> dict[str, int] | None:
         """The length of each text column, by reading these columns only.
+
+        None if some strings are too long and are not sent: the others may be much shorter.
 
         Raises:
             FrameError: A string is too long; or another error, if one is found on the way.
@@ -365,6 +378,8 @@ class PreparedFrame:
         enough = {name: min(limit, MIN_TEXT_LENGTH) for name, limit in limits.items()}
         found = look(enough) if names else {}
         if any(found[name] > limit for name, limit in limits.items()):
+            if self.measure.on_bad != "error":
+                return None
             measure, self.measure = self.measure, self._fresh_measure()
             self._measure_rest()  # counts the strings that are too long
             self._conclude()

@@ -22,6 +22,7 @@ from celonis_frames._schema.conversion_options import (
     ConversionOptions,
     Infinity,
     Nested,
+    OnBad,
 )
 from celonis_frames._schema.json_objects import object_encoder
 from celonis_frames._schema.names import Rename, parse_rename
@@ -200,12 +201,16 @@ class PushOptions:
     binary: Binary = option(
         "error", one_of("error", "hex", "base64"), "bytes: error (default), hex or base64"
     )
-    infinity: Infinity = option(
-        "error", one_of("error", "null"), "infinite numbers: error (default) or null"
+    infinity: Infinity | None = option(
+        None, one_of("error", "null"), "infinite numbers: error or null (default: as --on-bad)"
     )
     times: Times = option(
         "utc", one_of("utc", "local"),
         "times with a zone: as UTC (default), or the local time of the zone",
+    )  # fmt: skip
+    on_bad: OnBad = option(
+        "error", one_of("error", "null", "drop"),
+        "values that Celonis cannot hold: error (default), null, or drop their rows",
     )  # fmt: skip
     # The way.
     staging: str | None = field(

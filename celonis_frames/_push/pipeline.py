@@ -43,6 +43,7 @@ from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
 from celonis_frames._tables.existing_table import read_table
 from celonis_frames._tables.fitting import fit
+from celonis_frames._validation.rejects import RejectReport
 from celonis_frames.exceptions import ApiError, FrameError, JobError
 
 logger = logging.getLogger("celonis_frames")
@@ -169,7 +170,10 @@ def push_prepared(
             found = verification.check_after(delivered.job_id, job.state)
     timings["total"] = time.monotonic() - begin
     warnings = (*chain.from_iterable(prepared.warnings for prepared in frames), *found)
-    return status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=options.wait)
+    return status_of(
+        whole, job, delivered, warnings=warnings, timings=timings, raises=options.wait,
+        rejects=RejectReport.joined(prepared.rejects for prepared in frames),
+    )  # fmt: skip
 
 
 def follow(
@@ -220,6 +224,7 @@ def status_of(
     warnings: tuple[str, ...],
     timings: dict[str, float],
     raises: bool,
+    rejects: RejectReport | None = None,
 ) -> PushStatus:
     """The status to return.
 
@@ -235,6 +240,7 @@ def status_of(
         bytes_sent=delivered.bytes,
         warnings=warnings,
         timings=timings,
+        rejects=rejects,
     )
     if raises:
         status.raise_for_status()

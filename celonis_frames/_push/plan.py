@@ -16,7 +16,6 @@ from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame, Rows
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.names import name_key
-from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._tables.differences import Level, TableDifference
 from celonis_frames._tables.existing_table import ExistingTable
 from celonis_frames._tables.fitting import planned_fit, planned_lengths
@@ -180,7 +179,7 @@ def plan_frame(
             size, chunks = size + part.size, chunks + 1
             continue
         rows = part.count or 0
-        weight = _estimate(part, prepared.layout, options)
+        weight = _estimate(part, prepared, options)
         size += int(weight if not rows else weight * rows)
         uploads = options.uploads(ordered=prepared.ordered)
         sizer = ChunkSizer(options.upload.chunk_bytes, rows, weight, uploads=uploads)
@@ -247,13 +246,13 @@ def _plan(
     )
 
 
-def _estimate(part: Rows, layout: TableLayout, options: PushOptions) -> float:
+def _estimate(part: Rows, prepared: PreparedFrame, options: PushOptions) -> float:
     """Bytes per row in a chunk, estimated by encoding the first batches."""
     sample = list(islice(part.batches(), _SAMPLE_BATCHES))
     rows = sum(int(batch.num_rows) for batch in sample)
     encoded = encode(
-        (layout.convert(batch) for batch in sample),
-        layout.encoded_schema,
+        map(prepared.measure.restarted().convert, sample),
+        prepared.layout.encoded_schema,
         chunk_bytes=options.upload.chunk_bytes,
         file_type=options.upload.file_type,
         compression=options.codec,

@@ -7,12 +7,15 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job, JobState
 from celonis_frames._formatting import counted, format_bytes, shown
 from celonis_frames._http.status_errors import restated
 from celonis_frames._jobs.polling import ENDED, failure, wait_for
 from celonis_frames._tracebacks import short_tracebacks
+from celonis_frames._validation.rejects import RejectReport
 from celonis_frames.exceptions import BadRequest, ConfigError
 
 _COUNT = r"(\d{1,3}(?:[,.']\d{3})+|\d+)"
@@ -37,6 +40,7 @@ class PushStatus:
         restarts: Jobs that were made again because a string was longer than foreseen.
         warnings: Warnings about the frame and the table.
         timings: Seconds by stage; ``total`` is the whole push.
+        rejects: The values that were not sent.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class PushStatus:
         restarts: int = 0,
         warnings: Iterable[str] = (),
         timings: Mapping[str, float] | None = None,
+        rejects: RejectReport | None = None,
     ) -> None:
         self._api = api
         self._job = job
@@ -59,6 +64,7 @@ class PushStatus:
         self._restarts = restarts
         self._warnings = tuple(warnings)
         self._timings = dict(timings or {})
+        self._rejects = rejects or RejectReport()
         self._deletes = False
 
     @property
@@ -142,6 +148,16 @@ class PushStatus:
         """Seconds by stage."""
         return dict(self._timings)
 
+    @property
+    def rejects(self) -> pa.Table:
+        """The values that were not sent because of ``on_bad=``, in the order of the rows.
+
+        A pyarrow Table with the columns ``row`` (from 0, in the frame or in the file), ``file`` (of
+        a frame of Parquet files, else null), ``column`` and ``reason``. It has the first 100,000;
+        `warnings` count all.
+        """
+        return self._rejects.table
+
     def refresh(self) -> PushStatus:
         """Read the job's state again; returns this status.
 
@@ -202,7 +218,7 @@ class PushStatus:
             raise failure(self._job)
 
     def to_dict(self) -> dict[str, Any]:
-        """All attributes, in types that JSON supports."""
+        """All attributes, in types that JSON supports; of `rejects` the numbers by column."""
         names = ("state", "ok", "done", "job_id", "pool_id", "table", "mode", "rows", "chunks")
         return {
             **{name: getattr(self, name) for name in names},
@@ -212,6 +228,7 @@ class PushStatus:
             "logs": list(self.logs),
             "warnings": list(self.warnings),
             "timings": self.timings,
+            "rejects": {name: dict(found) for name, found in self._rejects.counts.items()},
         }
 
     def __getstate__(self) -> dict[str, Any]:

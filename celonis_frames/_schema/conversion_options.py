@@ -12,20 +12,22 @@ from celonis_frames._schema.overrides import Column
 Nested = Literal["error", "json"]
 Binary = Literal["error", "hex", "base64"]
 Infinity = Literal["error", "null"]
+OnBad = Literal["error", "null", "drop"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionOptions:
     """How the columns of a frame become columns of a table, in final types.
 
-    ``"error"`` rejects lists, structs and maps (`nested`), bytes (`binary`), infinities.
+    ``"error"`` rejects lists, structs and maps (`nested`), bytes (`binary`), infinities, as does
+    None, unless bad values are left out.
     """
 
     columns: Mapping[str, Column] = field(default_factory=dict)  # by name, old or after `rename`
     rename: Rename | None = None
     nested: Nested = "error"
     binary: Binary = "error"
-    infinity: Infinity = "error"
+    infinity: Infinity | None = None
     csv: bool = False  # the file is CSV: times in microseconds, and TIME is possible
 
     def takes_wide_integers(self, name: str) -> bool:

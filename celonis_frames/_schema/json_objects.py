@@ -161,7 +161,7 @@ class _Writer:
         if math.isfinite(value):
             return True
         self.met_nan = True
-        if math.isinf(value) and self._infinity == "error":
+        if math.isinf(value) and self._infinity != "null":
             raise ConversionError(*INFINITY_ERROR)
         return False
 

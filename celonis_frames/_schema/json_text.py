@@ -64,7 +64,8 @@ def _encode(array: _Array, options: ConversionOptions) -> _Array:
     for matches, encode in _ENCODERS:
         if matches(kind):
             return encode(array, options)
-    raise ConversionError(f"that contain {kind}, which JSON cannot hold", "convert it first")
+    what = f"that contain {kind}, which JSON cannot hold"
+    raise ConversionError(what, "convert it first", of_type=True)
 
 
 def _cast(array: _Array, _: ConversionOptions) -> _Array:
@@ -82,7 +83,7 @@ def _quoting(text: Callable[[_Array], _Array]) -> _Encode:
 def _floats(array: _Array, options: ConversionOptions) -> _Array:
     array = array.cast(pa.float64())
     infinite = pc.is_inf(array)
-    if options.infinity == "error" and pc.any(infinite).as_py():
+    if options.infinity != "null" and pc.any(infinite).as_py():
         raise ConversionError(*INFINITY_ERROR)
     array = pc.if_else(pc.or_(infinite, pc.is_nan(array)), _null(pa.float64()), array)
     text, size = array.cast(_TEXT), pc.abs(array)
@@ -101,7 +102,7 @@ def _floats(array: _Array, options: ConversionOptions) -> _Array:
 
 def _binary(array: _Array, options: ConversionOptions) -> _Array:
     if options.binary == "error" and array.null_count < len(array):
-        raise ConversionError(*BYTES_ERROR)
+        raise ConversionError(*BYTES_ERROR, of_type=True)
     text = casts.base64_text if options.binary == "base64" else casts.hex_text
     return _quoted(text(array).cast(_TEXT))
 

@@ -22,6 +22,11 @@ PSEUDONYM_LENGTH = 32
 """Hex digits of a pseudonym, the first half of the digest: at 128 bits two values practically never
 get the same one, even among billions."""
 
+NOT_UTF8_ERROR = (
+    "that are not UTF-8, such as bytes of another encoding",
+    "read its source with the right encoding",
+)
+
 
 def pseudonymised(to_text: Conversion, key: Secret) -> Conversion:
     """A conversion to pseudonyms of the strings that `to_text` returns; nulls stay nulls."""
@@ -79,10 +84,7 @@ def _check_utf8(texts: Any) -> None:
         return
     used = texts.dictionary.take(pc.unique(texts.indices).drop_null())
     if not _is_valid(used):
-        raise ConversionError(
-            "that are not UTF-8, such as bytes of another encoding",
-            "read its source with the right encoding",
-        )
+        raise ConversionError(*NOT_UTF8_ERROR)
 
 
 def _is_valid(texts: Any) -> bool:

@@ -27,6 +27,9 @@ from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, 
 
 _NO_OVERRIDE = Column()
 
+VALUE_ERRORS = (pa.ArrowException, ValueError, ArithmeticError, TypeError)
+"""What a conversion raises for a value that does not fit."""
+
 
 @dataclass(frozen=True)
 class ColumnPlan:
@@ -92,11 +95,11 @@ class TableLayout:
         try:
             arrays = [convert_column(column, batch) for column in self.columns]
         except ColumnTypeError as error:
-            raise self._with_row(error, batch, start) from error.__cause__
+            raise self.with_row(error, batch, start) from error.__cause__
         return pa.RecordBatch.from_arrays(arrays, schema=self.encoded_schema)
 
-    def _with_row(self, error: ColumnTypeError, batch: pa.RecordBatch, start: int) -> Exception:
-        """The error of `convert` with the first row that does not fit."""
+    def with_row(self, error: ColumnTypeError, batch: pa.RecordBatch, start: int) -> Exception:
+        """The error of `convert_column` with the first row that does not fit."""
         column = next((c for c in self.columns if c.source == error.column), None)
         cause = error.__cause__
         row = None if column is None else first_failing(column, batch)
@@ -189,7 +192,7 @@ def convert_column(column: ColumnPlan, batch: pa.RecordBatch) -> pa.Array:
         return column.conversion.convert(array)
     except MemoryError:
         raise
-    except (pa.ArrowException, ValueError, ArithmeticError, TypeError) as error:
+    except VALUE_ERRORS as error:
         raise conversion_error(column, error, largest_magnitude(array)) from error
 
 
@@ -200,7 +203,7 @@ def first_failing(column: ColumnPlan, batch: pa.RecordBatch) -> int | None:
     def fails(start: int, stop: int) -> bool:
         try:
             column.conversion.convert(array.slice(start, stop - start))
-        except (pa.ArrowException, ValueError, ArithmeticError, TypeError):
+        except VALUE_ERRORS:
             return True
         return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -64,9 +64,8 @@ def fit(
     lengths: dict[str, int] = {}
     if options.replaces and options.schema != "evolve":
         aligned = _with_least_lengths(aligned, table)
-    kept = not options.replaces or options.schema == "freeze"
     # Keys to delete that are too long match no row, so nothing is cut.
-    if kept and (not prepared.deleted or "schema" in options.verify):
+    if _keeps_lengths(options) and (not prepared.deleted or "schema" in options.verify):
         lengths = _text_lengths(aligned, table)
     # 4. A REPLACE keeps the old types only where all values fit them.
     if options.replaces and options.schema == "align" and prepared.source.replayable:
@@ -102,9 +101,37 @@ def planned_fit(
         aligned = _with_least_lengths(aligned, table)
     if prepared.source.replayable:
         misfits = first_misfits(prepared, aligned)
-        differences = tuple(_with_misfit(one, layout, misfits, options) for one in differences)
-        aligned = without_misfits(aligned, layout, misfits)
-    return with_layout(prepared, aligned, table_lengths={}, warnings=notes), differences
+        left_out = {} if options.replaces else _left_out(misfits, aligned, prepared)
+        differences = tuple(
+            _with_misfit(one, layout, misfits, options, left_out) for one in differences
+        )
+        aligned = without_misfits(aligned, layout, misfits.keys() - left_out.keys())
+    # Strings that are too long are differences, unless they are not sent.
+    rejects = prepared.measure.on_bad != "error" and _keeps_lengths(options)
+    lengths = _text_lengths(aligned, table) if rejects else {}
+    return with_layout(prepared, aligned, table_lengths=lengths, warnings=notes), differences
+
+
+def _keeps_lengths(options: PushOptions) -> bool:
+    """Whether the lengths of the table's text columns stay as they are."""
+    return not options.replaces or options.schema == "freeze"
+
+
+def _left_out(
+    misfits: Mapping[str, ColumnTypeError], aligned: TableLayout, prepared: PreparedFrame
+) -> dict[str, str]:
+    """Columns of which only the values that do not fit are not sent, and what becomes of these."""
+    measure = prepared.measure
+    found = {}
+    for column in aligned.columns:
+        error = misfits.get(column.source)
+        of_type = error is not None and getattr(error.__cause__, "of_type", False)
+        if error is not None and not of_type and measure.cleans(column):
+            then = (
+                "are sent as null" if measure.on_bad == "null" else "are left out with their rows"
+            )
+            found[column.source] = f"Values that do not fit {column.conversion.column_type} {then}."
+    return found
 
 
 def planned_lengths(prepared: PreparedFrame, table: ExistingTable) -> tuple[TableDifference, ...]:
@@ -119,12 +146,15 @@ def _with_misfit(
     layout: TableLayout,
     misfits: Mapping[str, ColumnTypeError],
     options: PushOptions,
+    left_out: Mapping[str, str],
 ) -> TableDifference:
     """The difference of a column, given the values that do not fit."""
     column = next((c for c in layout.columns if c.name == difference.column), None)
     error = None if column is None else misfits.get(column.source)
     if error is None or difference.kind != "type":
         return difference
+    if column is not None and column.source in left_out:
+        return replace(difference, level="lossy", consequence=left_out[column.source])
     if options.replaces:
         text = f"REPLACE changes the type to {difference.frame}, since some values do not fit."
         return replace(difference, consequence=text)
@@ -161,7 +191,9 @@ def _located(
     row, cause = first_failing(column, batch), error.__cause__
     if row is None or not isinstance(cause, Exception):
         return error
-    return conversion_error(column, cause, None, start + row)
+    found = conversion_error(column, cause, None, start + row)
+    found.__cause__ = cause
+    return found
 
 
 def _check_existence(table: ExistingTable, options: PushOptions) -> None:
@@ -315,9 +347,7 @@ def _with_least_lengths(layout: TableLayout, table: ExistingTable) -> TableLayou
     )
 
 
-def without_misfits(
-    aligned: TableLayout, own: TableLayout, names: Mapping[str, object]
-) -> TableLayout:
+def without_misfits(aligned: TableLayout, own: TableLayout, names: Container[str]) -> TableLayout:
     """The aligned layout, with these columns as they were in the frame's own."""
     columns = tuple(
         before if column.source in names else column

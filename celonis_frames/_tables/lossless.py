@@ -72,6 +72,7 @@ def only_nulls(
             raise ConversionError(
                 f"that would be sent as {own}, but the column is {wanted} in table {table!r}",
                 f"convert them in the frame, {_RECREATE.format(own)}",
+                of_type=True,
             )
         return pa.nulls(len(array), target.encoded_type)
 

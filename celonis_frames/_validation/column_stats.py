@@ -56,42 +56,46 @@ class ColumnStats:
         if _is_ascii(values):
             longest = size
         else:
-            if not _is_utf8(values):
+            if not is_utf8(values):
                 self.not_utf8 = True
                 return
             least = min(self.longest, limit)
             longest = (pc.max(pc.utf8_length(values)).as_py() or 0) if size > least else 0
             if pc.any(pc.match_substring(values, "\0")).as_py():
-                self.nul_characters += _count(pc.match_substring(_without_dictionary(array), "\0"))
+                self.nul_characters += casts.trues(
+                    pc.match_substring(_without_dictionary(array), "\0")
+                )
         self.longest = max(self.longest, longest)
         self.longest_bytes = max(self.longest_bytes, size)
         if longest > limit:
-            self.too_long += _count(pc.greater(pc.utf8_length(_without_dictionary(array)), limit))
+            self.too_long += casts.trues(
+                pc.greater(pc.utf8_length(_without_dictionary(array)), limit)
+            )
 
     def add_times(self, array: Any, *, csv: bool) -> None:
         """Add times; CSV holds years of four digits, INT96 almost all times."""
-        if not (csv or WRITES_EARLY_TIMES):
-            self._add_early(array.cast(pa.int64()), _DAY[array.type.unit])
+        early = early_times(array, csv=csv)
+        self.early += 0 if early is None else casts.trues(early)
         if array.type.unit == "ns":  # 64 bits of nanoseconds reach from 1677 to 2262
             try:
                 array.cast(pa.timestamp("us"))
             except pa.ArrowInvalid:
                 cut = array.cast(pa.timestamp("us"), safe=False).cast(array.type)
-                self.nanoseconds += _count(pc.not_equal(cut, array))
+                self.nanoseconds += casts.trues(pc.not_equal(cut, array))
             return
         moments = array.cast(pa.int64())
         first, last = pc.min_max(moments).as_py().values()
         if first is None or (first >= _YEAR_1400 and last < _YEAR_10000):
             return
-        storable = (_YEAR_1, _YEAR_10000 - 1) if csv else (casts.FIRST_TIME, casts.LAST_TIME)
-        self.out_of_range += _outside(moments, _YEAR_1400, _YEAR_10000 - 1)
-        self.not_storable += _outside(moments, *storable)
+        self.out_of_range += casts.trues(_outside(moments, _YEAR_1400, _YEAR_10000 - 1))
+        self.not_storable += casts.trues(times_out_of_range(array, csv=csv))
 
-    def _add_early(self, times: Any, day: int) -> None:
-        first = pc.min(times).as_py()
-        if first is not None and first < 0:
-            midnights = pc.multiply(pc.divide(times, day), day)
-            self.early += _count(pc.and_(pc.less(times, 0), pc.not_equal(times, midnights)))
+    @property
+    def has_bad(self) -> bool:
+        """Whether there are values, other than infinities, that no column can hold."""
+        return bool(
+            self.too_long or self.not_utf8 or self.nul_characters or self.not_storable or self.early
+        )
 
     def merge(self, other: ColumnStats) -> None:
         """Add the statistics of other rows of the same column."""
@@ -110,7 +114,7 @@ class ColumnStats:
 
     def add_floats(self, source: Any) -> None:
         """Add floats as in the frame."""
-        self.infinite += _count(pc.is_inf(casts.as_floats(casts.decoded(source))))
+        self.infinite += casts.trues(pc.is_inf(casts.as_floats(casts.decoded(source))))
 
     def add_converted(self, source: Any, floats: Any) -> None:
         """Add other numbers that were converted to floats."""
@@ -143,17 +147,34 @@ def _without_dictionary(array: Any) -> Any:
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
-def _is_utf8(array: Any) -> bool:
+def is_utf8(array: Any) -> bool:
+    """Whether all strings are valid UTF-8."""
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:
-        return bool(array.null_count) and _is_utf8(array.drop_null())  # bytes of nulls are not sent
+        return bool(array.null_count) and is_utf8(array.drop_null())  # bytes of nulls are not sent
     return True
 
 
-def _outside(moments: Any, first: int, last: int) -> int:
-    return _count(pc.or_(pc.less(moments, first), pc.greater(moments, last)))
+def times_out_of_range(times: Any, *, csv: bool) -> Any:
+    """Where times are that the file cannot hold; None if there can be none."""
+    if times.type.unit == "ns":
+        return None
+    storable = (_YEAR_1, _YEAR_10000 - 1) if csv else (casts.FIRST_TIME, casts.LAST_TIME)
+    return _outside(times.cast(pa.int64()), *storable)
 
 
-def _count(mask: Any) -> int:
-    return int(pc.sum(mask).as_py() or 0)
+def early_times(times: Any, *, csv: bool) -> Any:
+    """Where times of day before 1970 are that this version of Arrow cannot write; or None."""
+    if csv or WRITES_EARLY_TIMES:
+        return None
+    counts = times.cast(pa.int64())
+    if (pc.min(counts).as_py() or 0) >= 0:
+        return None
+    day = _DAY[times.type.unit]
+    midnights = pc.multiply(pc.divide(counts, day), day)
+    return pc.and_(pc.less(counts, 0), pc.not_equal(counts, midnights))
+
+
+def _outside(moments: Any, first: int, last: int) -> Any:
+    return pc.or_(pc.less(moments, first), pc.greater(moments, last))

@@ -20,18 +20,27 @@ def validate_parallel(batches: _Batches, validator: FrameValidator) -> None:
     Raises:
         ColumnTypeError: A value does not fit its column's type.
     """
-    head = list(islice(batches, 2))
+    numbered = _numbered(batches)
+    head = list(islice(numbered, 2))
     if len(head) < 2:  # most frames are small: a thread costs more
-        for batch in head:
-            validator.convert(batch)
+        for start, batch in head:
+            validator.convert(batch, start)
         return
     lock = threading.Lock()
 
-    def work(items: _Batches) -> None:
+    def work(items: Iterator[tuple[int, pa.RecordBatch]]) -> None:
         split = validator.split()
-        for batch in items:
-            split.convert(batch)
+        for start, batch in items:
+            split.convert(batch, start)
         with lock:
             validator.merge(split)
 
-    feed(chain(head, batches), WorkerPool(work, threads=cpu_count(), queue_size=QUEUE_SIZE))
+    feed(chain(head, numbered), WorkerPool(work, threads=cpu_count(), queue_size=QUEUE_SIZE))
+
+
+def _numbered(batches: _Batches) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Each batch with the number of its first row."""
+    start = 0
+    for batch in batches:
+        yield start, batch
+        start += batch.num_rows

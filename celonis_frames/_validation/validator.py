@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from celonis_frames._arrow import casts
 from celonis_frames._formatting import counted
-from celonis_frames._schema.table_layout import ColumnPlan, TableLayout
+from celonis_frames._schema.conversion_options import OnBad
+from celonis_frames._schema.table_layout import (
+    VALUE_ERRORS,
+    ColumnPlan,
+    TableLayout,
+    conversion_error,
+    convert_column,
+)
+from celonis_frames._validation.bad_values import FoundBad, either, find_bad, without
 from celonis_frames._validation.column_stats import ColumnStats
 from celonis_frames._validation.key_counter import DuplicateKeyCounter
+from celonis_frames._validation.rejects import Reason, Rejects
 from celonis_frames._validation.text_lengths import TextWatch, known_lengths
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError, TruncationError
 
@@ -22,14 +33,21 @@ _EXACT_TYPES = frozenset({"STRING", "INTEGER", "DATE", "DATETIME"})
 
 @dataclass
 class FrameValidator:
-    """Converts batches and collects statistics; `check` then raises an error or returns warnings."""
+    """Converts batches and collects statistics; `check` then raises an error or returns warnings.
+
+    Unless `on_bad` is ``"error"``, bad values are nulled or their rows left out, and noted in
+    `rejects`: the statistics are those of the rows that are sent.
+    """
 
     layout: TableLayout
     empty: bool = False  # a frame without rows is allowed: it makes an empty table
     unique: bool = False  # rows with duplicate keys are counted, for a warning
     ordered: bool = True  # the last of these rows is kept, as the warning says
-    rows: int = 0  # read
+    on_bad: OnBad = "error"
+    limits: Mapping[str, int] = field(default_factory=dict)  # most characters of texts, by name
+    rows: int = 0  # to send
     watch: TextWatch | None = None  # told of the longest strings after each batch
+    rejects: Rejects = field(default_factory=Rejects)
     _columns: dict[str, ColumnStats] = field(default_factory=dict)
     _keys: DuplicateKeyCounter = field(default_factory=DuplicateKeyCounter)
     _empty_lines: int = 0
@@ -43,7 +61,9 @@ class FrameValidator:
 
     def restarted(self) -> FrameValidator:
         """A validator of the same frame that has read no rows."""
-        return FrameValidator(self.layout, self.empty, self.unique, self.ordered)
+        return FrameValidator(
+            self.layout, self.empty, self.unique, self.ordered, self.on_bad, self.limits
+        )
 
     def copied(self) -> FrameValidator:
         """The same statistics, to which other rows are added."""
@@ -55,28 +75,31 @@ class FrameValidator:
         """Add the statistics of a `split`."""
         self.rows += split.rows
         self._empty_lines += split._empty_lines
+        self.rejects.merge(split.rejects)
         for name, stats in split._columns.items():
             self._columns[name].merge(stats)
 
     def convert(self, batch: pa.RecordBatch, start: int = 0) -> pa.RecordBatch:
         """The batch, as the frame yields it, in the form of the table; its statistics are added.
 
+        `start` is the number of its first row.
+
         Raises:
-            ColumnTypeError: A value does not fit its column's type; the error names the row, counted
-                from `start`.
+            ColumnTypeError: A value does not fit its column's type; the error names the row.
         """
-        converted = self.layout.convert(batch, start)
-        self.rows += batch.num_rows
-        keys = []
-        for column, array in zip(self.layout.columns, converted.columns, strict=True):
-            source = batch.column(column.position)
-            if not _needs_no_check(column):
-                self._update_column(column, source, array)
-            if column.key:
-                self._columns[column.name].add_keys(source, array)
-                keys.append(array)
-        if self.layout.options.csv and len(self.layout.columns) == 1:
-            self._empty_lines += casts.nulls(array)
+        sources = [batch.column(column.position) for column in self.layout.columns]
+        if self.on_bad == "error":
+            arrays = self.layout.convert(batch, start).columns
+            for column, source, array in zip(self.layout.columns, sources, arrays, strict=True):
+                self._update_column(self._columns[column.name], column, source, array)
+        else:
+            arrays = self._convert_good(batch, sources, start)
+        self.rows += len(arrays[0])
+        if self.layout.options.csv and len(arrays) == 1:
+            self._empty_lines += casts.nulls(arrays[0])
+        keys = [
+            array for column, array in zip(self.layout.columns, arrays, strict=True) if column.key
+        ]
         if self.unique and keys:
             self._keys.update(keys)
         if self.watch is not None:
@@ -84,13 +107,117 @@ class FrameValidator:
                 (column.name, self._columns[column.name].longest)
                 for column in self.layout.text_columns
             )
-        return converted
+        return pa.RecordBatch.from_arrays(arrays, schema=self.layout.encoded_schema)
 
-    def _update_column(self, column: ColumnPlan, source: Any, array: Any) -> None:
-        stats, kind = self._columns[column.name], casts.storage_type(column.arrow_type)
-        to, is_float = column.conversion.column_type, pa.types.is_floating(kind)
+    def _convert_good(
+        self, batch: pa.RecordBatch, sources: Sequence[Any], start: int
+    ) -> Sequence[Any]:
+        """The converted columns without bad values, whose statistics are added."""
+        arrays: list[Any] = []
+        measured: dict[str, ColumnStats] = {}
+        bad: dict[int, FoundBad] = {}
+        # 1. Convert and measure; mostly, that is all.
+        for place, (column, source) in enumerate(zip(self.layout.columns, sources, strict=True)):
+            stats = measured[column.name] = copy.copy(self._columns[column.name])
+            try:
+                array = convert_column(column, batch)
+            except ColumnTypeError as error:
+                if not self.cleans(column):
+                    raise self.layout.with_row(error, batch, start) from error.__cause__
+                array = None
+            else:
+                self._update_column(stats, column, source, array)
+            if array is None or (self.cleans(column) and self._has_bad(column, stats)):
+                bad[place] = found = self._find_bad(column, source, batch, start)
+                array = found.array
+            arrays.append(array)
+        if not bad:
+            self._columns = measured
+            return arrays
+        # 2. Leave out the rows; measure again what differs from what was measured.
+        keep = None
+        if self.on_bad == "drop":
+            keep = self._keep(bad, batch.num_rows)
+        for place, (column, source) in enumerate(zip(self.layout.columns, sources, strict=True)):
+            if keep is None and place not in bad:
+                self._columns[column.name] = measured[column.name]
+                continue
+            stats, array = self._columns[column.name], arrays[place]
+            values = casts.decoded(source) if _is_number(column) else array
+            if place in bad:
+                values = self._note(place, bad[place], values, start)
+            if keep is not None:
+                values, array = values.filter(keep), array.filter(keep)
+            self._update_column(stats, column, values, array)
+            arrays[place] = array
+        return arrays
+
+    def cleans(self, column: ColumnPlan) -> bool:
+        """Whether bad values of a column are left out; a key is not nulled."""
+        return self.on_bad == "drop" or (self.on_bad == "null" and not column.key)
+
+    def _has_bad(self, column: ColumnPlan, stats: ColumnStats) -> bool:
+        infinity = self.layout.options.infinity
+        lost = stats.infinite if infinity is None or (infinity == "null" and column.key) else 0
+        return bool(stats.has_bad or lost or (column.key and stats.nulls))
+
+    def _find_bad(
+        self, column: ColumnPlan, source: Any, batch: pa.RecordBatch, start: int
+    ) -> FoundBad:
+        try:
+            return find_bad(
+                column, source,
+                limit=self._limit(column), options=self.layout.options, no_nulls=column.key,
+            )  # fmt: skip
+        except VALUE_ERRORS as failed:  # no value of this type can be converted
+            error = conversion_error(column, failed, None)
+            error.__cause__ = failed
+            raise self.layout.with_row(error, batch, start) from failed
+
+    def _keep(self, bad: Mapping[int, FoundBad], rows: int) -> Any:
+        """Which rows are sent."""
+        left_out = either(
+            (mask for found in bad.values() for reason, mask in found.masks.items()
+             if self._rejects(reason)),
+            rows,
+        )  # fmt: skip
+        self.rejects.rows += casts.trues(left_out)
+        return pc.invert(left_out)
+
+    def _rejects(self, reason: Reason) -> bool:
+        """Whether values are left out for a reason, and do not make an error."""
+        return reason is not Reason.INFINITE or self.layout.options.infinity is None
+
+    def _note(self, place: int, found: FoundBad, values: Any, start: int) -> Any:
+        """Note the bad values of a column; returns its `values` without them."""
+        for reason, mask in found.masks.items():
+            if self._rejects(reason):
+                self.rejects.add(place, reason, mask, start)
+            else:
+                self._columns[self.layout.columns[place].name].infinite += casts.trues(mask)
+            if reason is not Reason.NULL_KEY:
+                values = without(values, mask)
+        return values
+
+    def _limit(self, column: ColumnPlan) -> int:
+        """The most characters that a string of a column may have."""
+        limit = column.max_length
+        if not self.cleans(column):
+            return limit
+        return min(limit, self.limits.get(column.name, limit))
+
+    def _update_column(
+        self, stats: ColumnStats, column: ColumnPlan, source: Any, array: Any
+    ) -> None:
+        """Add values of a column, as in the frame and as converted, to its statistics."""
+        if column.key:
+            stats.add_keys(source, array)
+        if _needs_no_check(column):
+            return
+        kind, to = casts.storage_type(column.arrow_type), column.conversion.column_type
+        is_float = pa.types.is_floating(kind)
         if to == "STRING":
-            stats.add_strings(array, column.max_length)
+            stats.add_strings(array, self._limit(column))
         elif pa.types.is_timestamp(array.type):
             stats.add_times(array, csv=self.layout.options.csv)
         elif to == "FLOAT" and not is_float:
@@ -137,6 +264,11 @@ class FrameValidator:
             ColumnTypeError: Values are infinite, not UTF-8 or have NUL characters, or are times
                 that the file cannot hold.
         """
+        if self.rows == 0 and self.rejects.rows and not self.empty:
+            raise FrameError(
+                f"All rows of the frame ({self.rejects.rows:,}) were left out, so there is nothing "
+                f"to push. {' '.join(self._rejected())}"
+            )
         if self.rows == 0 and not self.empty:
             raise FrameError(
                 "The frame has no rows: there is nothing to push. (If an empty result is normal "
@@ -155,7 +287,7 @@ class FrameValidator:
             self._check_key(column, found)
             self._check_values(column, found)
             warnings += self._warnings(column, found)
-        return (*warnings, *self._repeated_keys())
+        return (*self._rows_left_out(), *self._rejected(), *warnings, *self._repeated_keys())
 
     def check_table_lengths(self, table: str, lengths: Mapping[str, int]) -> None:
         """Compare with the lengths of text columns of the existing table.
@@ -213,7 +345,7 @@ class FrameValidator:
                 "with .str.replace('\\x00', '').",
                 column=name,
             )
-        if found.infinite and self.layout.options.infinity == "error":
+        if found.infinite and self.layout.options.infinity != "null":
             raise ColumnTypeError(
                 f"Column {name!r} has {counted(found.infinite, 'infinite value')}, which Celonis "
                 'cannot store: replace them, or push with infinity="null" to send them as null.',
@@ -263,6 +395,30 @@ class FrameValidator:
             )
         return warnings
 
+    def _rows_left_out(self) -> list[str]:
+        if not self.rejects.rows:
+            return []
+        text = (
+            f"{self.rejects.rows:,} of {counted(self.rows + self.rejects.rows, 'row')} left out, for "
+            "values that Celonis cannot hold; status.rejects names them."
+        )
+        if self.layout.keys and not self.empty:
+            text += " If the table has rows with their keys, these old rows stay as they are."
+        return [text]
+
+    def _rejected(self) -> list[str]:
+        """A sentence on each column and reason."""
+        return [
+            f"Column {column!r}: {counted(count, 'value')} {self._done_with(count)}: {reason}."
+            for column, by_reason in self.rejects.counted_by(self.layout.columns).items()
+            for reason, count in by_reason.items()
+        ]
+
+    def _done_with(self, count: int) -> str:
+        if self.on_bad == "null":
+            return "sent as null"
+        return f"left out with {'its row' if count == 1 else 'their rows'}"
+
     def _repeated_keys(self) -> list[str]:
         if not self.unique or not self.layout.keys:
             return []
@@ -281,6 +437,12 @@ class FrameValidator:
             kept = "the last is kept" if self.ordered else any_kept
             text += f". Of rows with one key {kept}; deduplicate_by= chooses another, and unique keys keep all"
         return [f"{text}."]
+
+
+def _is_number(column: ColumnPlan) -> bool:
+    """Whether the statistics of a column need its values as they are in the frame."""
+    kind, to = casts.storage_type(column.arrow_type), column.conversion.column_type
+    return to in ("INTEGER", "FLOAT") or bool(pa.types.is_floating(kind))
 
 
 def _needs_no_check(column: ColumnPlan) -> bool:

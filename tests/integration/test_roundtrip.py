@@ -73,7 +73,7 @@ def test_every_type_of_every_library_arrives_as_documented(
         drawn = data.draw(
             st.lists(strategies.any_column(library, ROWS), min_size=COLUMNS, max_size=COLUMNS)
         )
-        number = _numbers(library, ROWS)
+        number = strategies.numbers(library, ROWS)
         sent, expected = {"N": number}, {"N": list(range(ROWS))}
         for place, column in enumerate(drawn):
             name = f"C{place}"
@@ -115,7 +115,7 @@ def test_chunk_boundaries_change_nothing(
         drawn = data.draw(st.lists(strategies.any_column(library, rows), min_size=6, max_size=6))
         good = {f"C{i}": c.column for i, c in enumerate(drawn)
                 if c.stored(file_type) is not strategies.REJECTED}  # fmt: skip
-        frame = strategies.frame(library, {"N": _numbers(library, rows)} | good)
+        frame = strategies.frame(library, {"N": strategies.numbers(library, rows)} | good)
         tables = []
         for chunk_bytes in ("1 B", f"{data.draw(st.integers(1, 2_000))} B", None):
             status = connection.push(
@@ -135,10 +135,6 @@ def test_chunk_boundaries_change_nothing(
                 assert all(map(equal, values, tables[0][name])), name
 
     check()
-
-
-def _numbers(library: str, rows: int) -> Any:
-    return {"arrow": pa.array, "polars": pl.Series, "pandas": pd.Series}[library](list(range(rows)))
 
 
 def _sent(frame: Any, unit: str) -> list[int | None]:

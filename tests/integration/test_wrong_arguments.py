@@ -95,8 +95,8 @@ def test_a_frame_in_the_wrong_place_is_named(connection: Celonis, frame: Any) ->
 
 
 OPTIONS = ("keys", "columns", "rename", "index", "deduplicate_by", "verify", "nested", "binary",
-           "infinity", "staging", "wait", "timeout", "progress", "client", "upload", "connection",
-           "mode")  # fmt: skip
+           "infinity", "on_bad", "staging", "wait", "timeout", "progress", "client", "upload",
+           "connection", "mode")  # fmt: skip
 
 
 OTHERS = {"rows": ROWS, "list": [4711.5], "bytes": CELL.encode()}

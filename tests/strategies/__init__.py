@@ -18,7 +18,7 @@ from strategies.oracle import INT96_FIRST, PER_SECOND, REJECTED, Drawn, columns
 from strategies.pandas_columns import PANDAS, pandas_own
 from strategies.polars_columns import POLARS, polars_own
 
-__all__ = ["INT96_FIRST", "PER_SECOND", "REJECTED", "any_column", "cut", "frame"]
+__all__ = ["INT96_FIRST", "PER_SECOND", "REJECTED", "any_column", "cut", "frame", "numbers"]
 
 
 def any_column(library: str, rows: int) -> st.SearchStrategy[Drawn]:
@@ -38,3 +38,8 @@ def frame(library: str, named: dict[str, Any]) -> Any:
     if library == "pandas":
         return pd.concat(list(named.values()), axis=1, keys=list(named))
     return pa.table(named)
+
+
+def numbers(library: str, rows: int) -> Any:
+    """A column with the numbers of the rows."""
+    return {"arrow": pa.array, "polars": pl.Series, "pandas": pd.Series}[library](list(range(rows)))

@@ -52,16 +52,21 @@ class Kind:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A column and what it must become."""
+    """A column and what each of its values must become: something stored, or REJECTED."""
 
     kind: str
     column: Any
-    parquet: Any
-    csv: Any
+    parquet: list[Any]
+    csv: list[Any]
+
+    def each(self, file_type: str) -> list[Any]:
+        """What each value becomes."""
+        return self.csv if file_type == "CSV" else self.parquet
 
     def stored(self, file_type: str) -> Any:
-        """The stored values, or REJECTED."""
-        return self.csv if file_type == "CSV" else self.parquet
+        """The stored values, or REJECTED if one is."""
+        found = self.each(file_type)
+        return REJECTED if any(value is REJECTED for value in found) else found
 
 
 def columns(kind: Kind, rows: int) -> st.SearchStrategy[Drawn]:
@@ -73,17 +78,10 @@ def columns(kind: Kind, rows: int) -> st.SearchStrategy[Drawn]:
 
 
 def drawn_from(kind: Kind, values: list[Any]) -> Drawn:
-    def all_stored(stored: Callable[[Any], Any]) -> Any:
-        found = [None if value is None else stored(value) for value in values]
-        return REJECTED if any(value is REJECTED for value in found) else found
+    def each(stored: Callable[[Any], Any]) -> list[Any]:
+        return [None if value is None else stored(value) for value in values]
 
-    parquet = all_stored(kind.stored)
-    return Drawn(
-        kind.id,
-        kind.build(values),
-        parquet,
-        parquet if kind.csv is None else all_stored(kind.csv),
-    )
+    return Drawn(kind.id, kind.build(values), each(kind.stored), each(kind.csv or kind.stored))
 
 
 # What values become

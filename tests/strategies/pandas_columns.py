@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -147,4 +148,4 @@ def pandas_own(draw: st.DrawFn, rows: int) -> Drawn:
     )
     series = draw(hpd.series(dtype=dtype, index=hpd.range_indexes(rows, rows)))
     drawn = drawn_from(Kind("", st.none(), lambda _: series, stored), series.tolist())
-    return Drawn(f"hypothesis' own {dtype}", drawn.column, drawn.parquet, drawn.csv)
+    return replace(drawn, kind=f"hypothesis' own {dtype}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -80,4 +81,4 @@ def polars_own(draw: st.DrawFn, rows: int) -> Drawn:
         pl.Binary: lambda value: value.hex(),
     }.get(dtype, long if dtype.is_integer() else same)  # fmt: skip
     drawn = drawn_from(Kind("", st.none(), lambda _: series, stored), series.to_list())
-    return Drawn(f"polars' own {dtype}", drawn.column, drawn.parquet, drawn.csv)
+    return replace(drawn, kind=f"polars' own {dtype}")

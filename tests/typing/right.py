@@ -73,6 +73,8 @@ def options(frame: Any, celonis: Celonis) -> None:
         index=False,
         rename={"a": "A"},
         nested="json",
+        infinity=None,
+        on_bad="drop",
         upload={
             "file_type": "CSV",
             "compression": "none",

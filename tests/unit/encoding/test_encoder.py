@@ -327,3 +327,31 @@ def test_chunks_that_lack_a_row_are_not_executed() -> None:
     with pytest.raises(FrameError, match=r"have 300,000 rows, .* has 300,001"):
         list(prepared.chunks())
     prepared.close()
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_runs_whose_rows_are_all_left_out(ends: bool) -> None:
+    """Chunks stay in order, and every slot is released."""
+    texts = ["\0" if (50 <= n < 150 or (ends and n >= 300)) else "x" for n in range(400)]
+    batch = pa.record_batch({"N": range(400), "T": texts})
+    prepared = prepare(batch, "T", PushOptions.parse(on_bad="drop", mode="REPLACE"))
+    encoding = ChunkEncoder(
+        FileFormat(prepared.layout.encoded_schema),
+        rows=400,
+        target_bytes=None,
+        memory_limit=ROOM,
+        ordered=True,
+    )
+    slots = threading.Semaphore(20)
+    chunks: list[MemoryChunk] = []
+    encoding._encode_runs(
+        iter([batch]), 50, 3, chunks.append, prepared.measure, slots.acquire, slots.release
+    )
+    assert [n for chunk in chunks for n in _rows(chunk)] == [
+        n for n, text in enumerate(texts) if text == "x"
+    ]
+    for chunk in chunks:
+        chunk.release()
+    assert slots._value == 20
+    assert prepared.measure.rejects.rows == texts.count("\0")
+    assert push_threads(seconds=5) == []

@@ -117,7 +117,7 @@ def test_what_has_its_default_is_not_parsed() -> None:
     """The defaults of a call are those of the options; None elsewhere is rejected as any value."""
     call = {"keys": None, "verify": None, "columns": None, "timeout": None, "mode": "DELTA"}
     assert PushOptions.from_call(call, Upload()) == PushOptions()
-    for name in ("mode", "nested", "binary", "infinity", "times", "wait"):
+    for name in ("mode", "nested", "binary", "times", "on_bad", "wait"):
         with pytest.raises(ConfigError, match=f"{name}=None"):
             PushOptions.from_call({name: None}, Upload())
     with pytest.raises(ConfigError, match=r"keys=\(\)"):
