@@ -119,7 +119,7 @@ def _read_keys(frame: Any, options: PushOptions) -> tuple[Source, ConversionOpti
         others.update(set(names) - set(chosen))
         return chosen
 
-    source = read(frame, replace(options.reading, choose=choose))
+    source = read(frame, replace(options.reading, choose=choose, surrogates=False))
     return source, options.conversion.without(sorted(others))
 
 

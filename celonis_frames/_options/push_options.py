@@ -337,6 +337,7 @@ class PushOptions:
             index=self.index,
             wide=conversion.takes_wide_integers,
             local=self.times == "local",
+            surrogates=self.on_bad != "error",
             storage_options=self.storage_options,
             encode=object_encoder(conversion) if self.nested == "json" else None,
         )

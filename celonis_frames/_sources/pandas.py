@@ -28,6 +28,7 @@ from celonis_frames._sources.pandas_objects import (
     surrogate_error,
     unchanged,
     values_error,
+    with_surrogates,
 )
 from celonis_frames._sources.source import ReadOptions, Source
 from celonis_frames.exceptions import CelonisFramesError, ColumnNameError, ColumnTypeError
@@ -50,6 +51,7 @@ class _Column:
     type: pa.DataType
     prepare: Callable[[Any], Any]
     unit: str = "row"  # what the values are, in messages
+    surrogates: bool = False  # see `ReadOptions`
 
     @property
     def expensive(self) -> bool:
@@ -93,7 +95,12 @@ class _Column:
         whole = start == 0 and stop == len(self.series)
         array = self.prepare(self.series if whole else self.series.iloc[start:stop])
         if not isinstance(array, pa.Array):
-            array = pa.array(array, type=self.type, from_pandas=True)
+            try:
+                array = pa.array(array, type=self.type, from_pandas=True)
+            except UnicodeEncodeError:
+                if not self.surrogates:
+                    raise
+                array = with_surrogates(array, self.type)
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
     def _first_failing(self, start: int, stop: int) -> int:
@@ -257,8 +264,10 @@ def _choose_conversion(name: str, series: Any, options: ReadOptions) -> _Column:
     if isinstance(dtype, pandas.CategoricalDtype):
         return _convert_category(name, series, options)
     if pandas.api.types.is_object_dtype(dtype):
-        return _Column(name, series, *object_type(name, series, options.encode))
-    return _Column(name, series, _arrow_type(name, dtype), unchanged)
+        found = _Column(name, series, *object_type(name, series, options.encode))
+    else:
+        found = _Column(name, series, _arrow_type(name, dtype), unchanged)
+    return replace(found, surrogates=options.surrogates)
 
 
 def _convert_category(name: str, series: Any, options: ReadOptions) -> _Column:
@@ -266,7 +275,8 @@ def _convert_category(name: str, series: Any, options: ReadOptions) -> _Column:
     pandas = sys.modules["pandas"]
     categories = pandas.Series(series.cat.categories)
     try:
-        column = replace(_choose_conversion(name, categories, options), unit="category")
+        column = _choose_conversion(name, categories, replace(options, surrogates=False))
+        column = replace(column, unit="category")
         dictionary = column.slice(0, len(categories))
     except ColumnTypeError:
         # A category that no row has is no reason to reject the column.

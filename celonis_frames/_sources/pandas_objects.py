@@ -192,6 +192,16 @@ def unchanged(part: Any) -> Any:
     return part
 
 
+def with_surrogates(strings: Any, kind: pa.DataType) -> Any:
+    """Strings as UTF-8 that is not valid where they have lone surrogates."""
+    missing = strings.isna().to_numpy()
+    raw = [
+        None if null else value.encode("utf-8", "surrogatepass")
+        for value, null in zip(strings, missing, strict=True)
+    ]
+    return pa.array(raw, pa.large_binary() if kind == pa.large_string() else pa.binary()).view(kind)
+
+
 def _to_strings(part: Any) -> Any:
     return part.map(str, na_action="ignore")
 

@@ -24,6 +24,8 @@ class ReadOptions:
         local: Times with a zone become the local time of that zone, without a zone.
         encode: Returns Python dicts or lists as JSON; None if such columns are rejected.
         storage_options: Those of fsspec for URLs.
+        surrogates: Strings with lone surrogates are read as what they would be in UTF-8, which is
+            not valid and rejected later; else they are an error here.
         choose: Returns the columns to read by the names of all; the others may have any name and
             type. None reads all.
     """
@@ -33,6 +35,7 @@ class ReadOptions:
     local: bool = False
     encode: Callable[[Iterable[Any]], list[str]] | None = None
     storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
+    surrogates: bool = False
     choose: Callable[[list[str]], list[str]] | None = None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -283,6 +284,21 @@ def test_a_type_that_is_rejected_stays_an_error(connection: Celonis, table: str)
     for on_bad in ("null", "drop"):
         with pytest.raises(exceptions.ColumnTypeError, match="binary="):
             connection.push(frame, POOL, table, nested="json", on_bad=on_bad)
+
+
+def test_half_characters(server: Any, connection: Celonis, table: str) -> None:
+    """Strings with lone surrogates, which only Python's own can have, are not UTF-8."""
+    texts = pd.Series(["a", "b\ud800", None, "\udcff"], dtype=object)
+    frame = pd.DataFrame({"N": range(4), "T": texts})
+    for on_bad, left in (("null", ["a", None, None, None]), ("drop", ["a", None])):
+        status = connection.push(frame, POOL, table, mode="REPLACE", on_bad=on_bad)  # type: ignore[arg-type]
+        assert status.rejects["row"].to_pylist() == [1, 3]
+        assert set(status.rejects["reason"].to_pylist()) == {"not UTF-8"}
+        assert server.table(POOL, table).sort_by("N")["T"].to_pylist() == left
+    categories = pd.Categorical.from_codes([0], pd.Index(["\ud800"], dtype=object))
+    for keyed in (frame.iloc[1:2], pd.DataFrame({"T": categories})):
+        with pytest.raises(exceptions.ColumnTypeError, match="'T'"):
+            connection.push(keyed, POOL, table, keys="T", on_bad="null")
 
 
 def test_no_row_is_left(server: Any, connection: Celonis, table: str) -> None:
