@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -299,6 +300,35 @@ def test_half_characters(server: Any, connection: Celonis, table: str) -> None:
     for keyed in (frame.iloc[1:2], pd.DataFrame({"T": categories})):
         with pytest.raises(exceptions.ColumnTypeError, match="'T'"):
             connection.push(keyed, POOL, table, keys="T", on_bad="null")
+
+
+def test_keys_in_order(server: Any, connection: Celonis, table: str) -> None:
+    """Of rows with the same key the last good one is kept, in runs of several threads."""
+    rows = 200_000
+    noise = random.Random(1)  # noqa: S311  # the same each time
+    frame = pl.DataFrame({
+        "K": [n % 150_000 for n in range(rows)],
+        "N": range(rows),
+        "T": ["\0" if n % 1_000 == 7 else noise.randbytes(40).hex() for n in range(rows)],
+    })  # fmt: skip
+    status = connection.push(frame, POOL, table, keys="K", on_bad="drop", verify="rows")
+    assert (status.chunks or 0) > 1
+    assert status.rejects["row"].to_pylist() == list(range(7, rows, 1_000))
+    expected = {n % 150_000: n for n in range(rows) if n % 1_000 != 7}
+    back = server.table(POOL, table)
+    assert dict(zip(back["K"].to_pylist(), back["N"].to_pylist(), strict=True)) == expected
+
+
+def test_staged(tmp_path: Path, server: Any, connection: Celonis, table: str) -> None:
+    """The stage has the good rows, and the status the rejects."""
+    for rows in (100, 150_000):
+        status = connection.push(
+            pl.DataFrame(_columns(rows)), POOL, table, mode="REPLACE", on_bad="drop",
+            columns={"Q": "INTEGER"}, staging=tmp_path,
+        )  # fmt: skip
+        assert status.rejects["row"].to_pylist() == [row for row, _, _ in _expected(rows)]
+        out = len({row for row, _, _ in _expected(rows)})
+        assert server.table(POOL, table).num_rows == status.rows == rows - out
 
 
 def test_no_row_is_left(server: Any, connection: Celonis, table: str) -> None:
