@@ -9,7 +9,8 @@ at the end of the block.
 How it works: the first signal cancels the token and starts a thread, which aborts the token's calls
 a second later. The thread is started by ``_thread``, since `threading.Thread.start` takes locks
 that the interrupted code may hold; it ends by itself and nobody joins it. The second signal raises
-at once in the handler. In other threads than the main one the block does nothing.
+at once in the handler, which restores the handlers first. In other threads than the main one the
+block does nothing.
 """
 
 from __future__ import annotations
@@ -91,7 +92,6 @@ class DeferredSignals:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._raises_at_once = True  # nothing is left to protect
         self._restore()
         if self._note:
             _log.warning(self._note)
@@ -127,6 +127,8 @@ class DeferredSignals:
                 self._token.abort_calls()
         else:
             self._token.abandon()
+            # It may raise in `__enter__` or `__exit__`, and then nothing else does this.
+            self._restore()
         if self._raises_at_once or not first:
             self._raise(number, "" if first else self._describe_open())
 

@@ -57,6 +57,17 @@ def test_a_signal_raises_at_the_end_of_the_block(number: int, nested: bool) -> N
         assert caught.value.code == 128 + number
 
 
+def test_from_the_second_signal_on_the_handlers_are_the_programs_own() -> None:
+    """It may raise while the block begins or ends, where nothing would restore them later."""
+    with pytest.raises(KeyboardInterrupt), DeferredSignals(CancelToken()):  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            during = [signal.getsignal(number) for number in ALL]
+    assert during == [signal.getsignal(number) for number in ALL]
+
+
 def test_the_notes_of_the_error_are_those_of_the_interruption() -> None:
     """An error other than Cancelled is named as well."""
     for error, lines in ((Cancelled(), 1), (ValueError("mine"), 2)):
