@@ -88,7 +88,6 @@ class JobDestination:
         if unanswered is not None:
             self._creations.wait_or_raise(unanswered)
         while True:
-            self._api.token.raise_if_cancelled()
             try:
                 job = self._api.create_job(self._pool_id, body)
             except ApiError as error:
@@ -169,7 +168,6 @@ class JobDestination:
         self, _: c.Submit
     ) -> c.Submitted | c.NotSubmitted | c.SubmissionUnknown | c.SubmissionRejected:
         """Submit the job, once. A job that has left NEW is rejected with 400."""
-        self._api.token.raise_if_cancelled()
         rejections, self._rejections = self._rejections, 0
         try:
             self._api.execute_job(
