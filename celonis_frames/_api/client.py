@@ -43,7 +43,8 @@ class DataPushApi:
 
     The policy says when to retry, by default never; only requests that read are retried here. The
     token can end the calls: one that was not made because of it raises `Cancelled`, or
-    `ApiTimeoutError` after its deadline.
+    `ApiTimeoutError` after its deadline. `before_change` is called before each call that may change
+    something; what it raises is raised instead.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class DataPushApi:
         *,
         policy: RetryPolicy | None = None,
         token: CancelToken | None = None,
+        before_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._transport = transport
         self.policy = policy or RetryPolicy(max_tries=1)
         self.token = token or CancelToken()
+        self._before_change = before_change
         self.url = transport.url
 
     @property
@@ -65,7 +68,15 @@ class DataPushApi:
 
     def within(self, token: CancelToken) -> DataPushApi:
         """The same calls under a token, which can end them."""
-        return DataPushApi(self._transport, policy=self.policy, token=token)
+        return DataPushApi(
+            self._transport, policy=self.policy, token=token, before_change=self._before_change
+        )
+
+    def guarded(self, before_change: Callable[[], None]) -> DataPushApi:
+        """The same calls; the function is called before each that may change something."""
+        return DataPushApi(
+            self._transport, policy=self.policy, token=self.token, before_change=before_change
+        )
 
     def _request(
         self,
@@ -75,6 +86,8 @@ class DataPushApi:
         **options: Any,
     ) -> Any:
         """The response; or what `read` makes of it and its JSON, which is held whole."""
+        if method != "GET":
+            self._before_change()
         with self.token.calling():
             response = self._transport.request(method, path, **options)
         return response if read is None else read(response, response.json())

@@ -297,8 +297,9 @@ def fail_cancelling(m: DeliveryState, e: c.Failed) -> Sequence[Any]:
 
 
 def end_taken_over(m: DeliveryState, e: c.TakenOver) -> Sequence[Any]:
-    """Leave the job to the other process."""
-    m.error, m.taken_over = e.error, True
+    """Leave the jobs to the other process, which reports how the push ends."""
+    m.error = m.error if m.interrupted else e.error
+    m.verdict, m.taken_over = None, True
     return (c.StopUploads(),)
 
 

@@ -184,7 +184,10 @@ class Failed(NamedTuple):
 
 
 class TakenOver(NamedTuple):
-    """Another process has taken over the push: its job is not touched."""
+    """Another process has taken over the push: its jobs are not touched.
+
+    It answers any command that changes a job or is recorded.
+    """
 
     error: Any
 
@@ -201,7 +204,7 @@ class Create(NamedTuple):
 
 
 class Record(NamedTuple):
-    """Record the state, so that a later process can go on from it: `TakenOver`."""
+    """Record the state, so that a later process can go on from it."""
 
     state: State
 
@@ -272,6 +275,8 @@ class Sweep(NamedTuple):
 
 CLEANING = (Release, StopUploads, Cancel, Sweep)
 """Commands that are carried out although one before them failed, or the push was cancelled."""
+STOPPING = (Failed, TakenOver)
+"""Events after which the commands that were to follow are not carried out."""
 
 
 def carry_out(commands: Iterable[Any], function: Callable[[Any], Any]) -> list[Any]:
@@ -288,5 +293,5 @@ def carry_out(commands: Iterable[Any], function: Callable[[Any], Any]) -> list[A
         event = function(command)
         if event is not None:
             events.append(event)
-        stopped = stopped or isinstance(event, Failed | TakenOver)
+        stopped = stopped or isinstance(event, STOPPING)
     return events

@@ -10,6 +10,7 @@ from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.multipart import Payload
 from celonis_frames._jobs.delivery_state import Recorded
 from celonis_frames._jobs.upload_pool import UploadProgress
+from celonis_frames.exceptions import UploadUncertain
 
 
 class JobChunk(Payload, Protocol):
@@ -77,6 +78,21 @@ class JobJournal(Protocol):
         Raises:
             UploadUncertain: Another process has taken over the push.
         """
+
+    def hold(self) -> None:
+        """Check that the push is still this process's; called before each call that changes a job.
+
+        Raises:
+            UploadUncertain: Another process has taken over the push.
+        """
+
+
+class LeaseLost(Exception):  # no error: the delivery ends, and has the error
+    """A call was not made, because another process has taken over the push; `error` says so."""
+
+    def __init__(self, error: UploadUncertain) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @dataclasses.dataclass(frozen=True)

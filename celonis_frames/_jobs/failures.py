@@ -20,6 +20,8 @@ def failure_of(machine: DeliveryMachine) -> BaseException:
         )
     else:
         error = machine.error
+    if machine.taken_over:
+        return error
     for job_id in machine.jobs:
         if job_id != machine.job_id:
             error.add_note(
@@ -27,7 +29,7 @@ def failure_of(machine: DeliveryMachine) -> BaseException:
                 if machine.created
                 else f"Job {job_id} of the earlier process may still be open: check it."
             )
-    if machine.verdict is None and machine.job_id and not machine.taken_over:
+    if machine.verdict is None and machine.job_id:
         if isinstance(error, CelonisFramesError) and not getattr(error, "job_id", None):
             error.job_id = machine.job_id  # type: ignore[attr-defined]  # on every error
         error.add_note(_note(machine))

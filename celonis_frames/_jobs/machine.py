@@ -17,6 +17,7 @@ The promises, and what they assume of the server:
   `LAG_SECONDS` later. So a job that was ever in doubt is counted after both have passed, and once
   more after its submission.
 * A job is replaced only once it is cancelled, or if it cannot have been submitted.
+* When another process has taken over the push, its jobs are not touched any more.
 """
 
 from __future__ import annotations
@@ -82,6 +83,9 @@ HAVE_A_JOB = (
     S.CHECKING,
 )  # fmt: skip
 CANCEL_A_JOB = (S.REPLACING, S.FAILING, S.RETRACTING)
+CHANGE_A_JOB = (
+    S.CREATING, S.UPLOADING, S.RECONCILING, S.PROBING, S.SUBMITTING, *CANCEL_A_JOB, S.SWEEPING,
+)  # fmt: skip
 TABLE: tuple[Row, ...] = (
     # What an earlier process left. `Start` is the first event of every delivery.
     Row(S.FINDING, c.Start, None, found.find, S.FINDING),
@@ -178,7 +182,7 @@ TABLE: tuple[Row, ...] = (
     *(Row(state, c.Failed, None, do.fail, S.FAILING) for state in HAVE_A_JOB),
     *(Row(state, c.Failed, None, do.fail_cancelling, S.SWEEPING) for state in CANCEL_A_JOB),
     # Another process goes on with the push.
-    Row(S.SUBMITTING, c.TakenOver, None, do.end_taken_over, S.FAILED),
+    *(Row(state, c.TakenOver, None, do.end_taken_over, S.FAILED) for state in CHANGE_A_JOB),
 )
 
 IGNORED = frozenset(

@@ -12,6 +12,8 @@ How it works:
 * Before each command the API's token is checked: if it is cancelled or has expired, the machine
   gets `Failed`, and cancels the job. In the main thread the caller puts a `DeferredSignals` block
   around it, so that no signal interrupts a step.
+* Before each call that changes a job the journal is asked whether the push is still this process's:
+  if another one has taken over its stage, the machine gets `TakenOver`, and touches nothing more.
 * What cleans up has a token of its own. If a second signal abandons the push, nothing waits any
   more: a daemon thread, ``celonis-cancel``, tries to cancel the jobs.
 * If the interpreter ends while a daemon thread delivers, `_cancel_at_exit` cancels its job.
@@ -20,6 +22,7 @@ How it works:
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
 import logging
 import os
@@ -28,6 +31,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celonis_frames._api.client import DataPushApi
@@ -41,14 +45,20 @@ from celonis_frames._jobs import commands as c
 from celonis_frames._jobs.cancel import cancel
 from celonis_frames._jobs.chunk_uploads import ChunkUploads, UploadFailed
 from celonis_frames._jobs.commands import ENDS, State
-from celonis_frames._jobs.delivery import Delivery, DeliveryProgress, DeliveryResult
+from celonis_frames._jobs.delivery import (
+    Delivery,
+    DeliveryProgress,
+    DeliveryResult,
+    JobJournal,
+    LeaseLost,
+)
 from celonis_frames._jobs.failures import failure_of, log_uncounted, surplus_error, why
 from celonis_frames._jobs.guards import in_doubt
 from celonis_frames._jobs.job_destination import JobDestination
 from celonis_frames._jobs.machine import DeliveryMachine
 from celonis_frames._jobs.reconcile import ChecksumKind
 from celonis_frames._jobs.timeouts import UPLOADING, explained, raise_if_interrupted
-from celonis_frames.exceptions import ApiError, CelonisFramesError
+from celonis_frames.exceptions import ApiError, CelonisFramesError, UploadUncertain
 
 CREATION_SECONDS = 1.0
 """Seconds for a creation that was interrupted to take effect, before its job is looked for."""
@@ -119,6 +129,8 @@ class _Shell:
         progress: DeliveryProgress,
         timings: dict[str, float],
     ) -> None:
+        if delivery.journal is not None:
+            api = api.guarded(partial(_hold, delivery.journal))
         self._api, self._delivery = api, delivery
         self._result, self._progress, self._timings = result, progress, timings
         self._machine = DeliveryMachine(
@@ -159,11 +171,17 @@ class _Shell:
         self._conclude()
 
     def cancel_jobs(self) -> list[str]:
-        """Cancel all jobs but a submitted one; returns a note for each that may be left open."""
+        """Cancel all jobs but a submitted one; returns a note for each that may be left open.
+
+        If another process has taken over the push, they are left to it.
+        """
         machine = self._machine
         job_ids = [job for job in machine.jobs if not (machine.submitted and job == machine.job_id)]
-        notes = []
-        with CancelToken(deadline=time.monotonic() + CLEANUP_SECONDS) as token:
+        notes: list[str] = []
+        with (
+            CancelToken(deadline=time.monotonic() + CLEANUP_SECONDS) as token,
+            contextlib.suppress(LeaseLost),
+        ):
             for job_id in job_ids:
                 try:
                     cancel(self._api.within(token), self._delivery.pool_id, job_id)
@@ -210,6 +228,8 @@ class _Shell:
             return self._functions[type(command)](command)
         except UploadFailed:
             return None
+        except LeaseLost as lost:
+            return c.TakenOver(lost.error)
         except CelonisFramesError as error:
             reason = explained(error, self._api.token, self._machine)
             return c.Failed(reason, unsent=isinstance(command, c.Record))
@@ -265,6 +285,13 @@ class _Shell:
         finally:
             # An error in its own traceback's frame would keep all this alive.
             del error, interruption
+
+
+def _hold(journal: JobJournal) -> None:
+    try:
+        journal.hold()
+    except UploadUncertain as error:
+        raise LeaseLost(error) from None
 
 
 class _Wait:

@@ -6,7 +6,8 @@ when the process ends, however it ends.
 On every filesystem a process also has a lease: a file in the stage, which a thread of its own
 rewrites long before it expires. A process writes its lease first and then looks for others: of two
 that start at the same time at least one sees the other's lease and backs off. A lease that is
-listed but cannot be read counts.
+listed but cannot be read counts. A process that renewed its lease too long ago, as after a long
+sleep of its machine, writes it and looks again before it goes on.
 
 A process takes a stage if the lock is free, and every other lease has expired or is known to be of
 a dead process: one that held, on this machine, the lock that this process holds now. Where there is
@@ -88,6 +89,7 @@ class StageLease:
         self.filesystem, self._folder = filesystem, folder
         self._name = f"{_PREFIX}{uuid.uuid4().hex}"
         self._path = join_path(folder, self._name)
+        self._held_at = 0.0  # when it was renewed last, and no other process had a lease
         self._pid = os.getpid()
         self._lock: Any = None  # of `filelock`, which is slow to import
         self._stop = threading.Event()
@@ -100,19 +102,26 @@ class StageLease:
             raise
 
     def check(self) -> None:
-        """Check that no other process has taken over, as after a long sleep of this machine.
+        """Check that no other process has taken over.
 
         Raises:
             UploadUncertain: One has.
         """
-        names = list_names(self.filesystem, self._folder)
-        if self._name not in names or any(lease.holds for lease in self._others(names)):
-            raise UploadUncertain(
-                "Another process has taken over the push staged at "
-                f"{display_url(self.filesystem, self._folder)}: nothing was executed from here. "
-                "Check the push there.",
-                job_id="",
-            )
+        self._check(self.filesystem)
+
+    def hold(self) -> None:
+        """Renew the lease and check it, if that is overdue, as after a long sleep of this machine.
+
+        Otherwise this reads no more than the clock: it may be called before every step, in any
+        thread.
+
+        Raises:
+            UploadUncertain: Another process has taken over.
+        """
+        # Half of the time is left: clocks differ between machines.
+        if not 0.0 <= time.time() - self._held_at < LEASE_SECONDS / 2:
+            with borrowed_filesystem(self.filesystem) as filesystem:
+                self._extend(filesystem)
 
     def stop(self) -> None:
         """End the renewals: the lease holds for some minutes more."""
@@ -129,11 +138,12 @@ class StageLease:
         locked_by_another = not self._lock_folder()
         if not locked_by_another:
             _held.add(self._name)
+            self._held_at = time.time()
             self._renew(self.filesystem)
             if new:
                 return
         names = list_names(self.filesystem, self._folder)
-        others = self._others(names)
+        others = self._others(self.filesystem, names)
         if locked_by_another or any(lease.holds for lease in others):
             others.sort(key=lambda lease: not lease.holds)
             holder = f" ({others[0].holder})" if others else ""
@@ -189,14 +199,38 @@ class StageLease:
 
     def _keep(self) -> None:
         while not self._stop.wait(LEASE_SECONDS / _RENEWALS):
-            # Whatever the filesystem's library raises: the next try may succeed, and `check`
+            # Whatever the filesystem's library raises: the next try may succeed, and `hold`
             # detects if none did.
             with (
                 contextlib.suppress(Exception),
                 borrowed_filesystem(self.filesystem) as filesystem,
             ):
-                if self._name in list_names(filesystem, self._folder):
-                    self._renew(filesystem)
+                self._extend(filesystem)
+
+    def _extend(self, filesystem: Any) -> None:
+        """Renew the lease unless it was removed, and then look for others."""
+        now = time.time()
+        if self._name in self._names(filesystem):
+            self._renew(filesystem)
+        self._check(filesystem)
+        self._held_at = now
+
+    def _check(self, filesystem: Any) -> None:
+        names = self._names(filesystem)
+        if self._name not in names or any(lease.holds for lease in self._others(filesystem, names)):
+            raise UploadUncertain(
+                "Another process has taken over the push staged at "
+                f"{display_url(filesystem, self._folder)}, or has finished it. "
+                "Check the push there.",
+                job_id="",
+            )
+
+    def _names(self, filesystem: Any) -> list[str]:
+        """What is in the folder, which a process that finishes the push removes."""
+        try:
+            return list_names(filesystem, self._folder)
+        except FileNotFoundError:
+            return []
 
     def _renew(self, filesystem: Any) -> None:
         record = {
@@ -209,22 +243,23 @@ class StageLease:
         }
         write_atomically(filesystem, self._path, json.dumps(record).encode())
 
-    def _others(self, names: list[str]) -> list[_OtherLease]:
+    def _others(self, filesystem: Any, names: list[str]) -> list[_OtherLease]:
         """The leases of other processes among the names in the folder."""
         leases = [name for name in names if is_lease(name) and name != self._name]
-        return [found for found in map(self._read, leases) if found is not None]
+        found = (self._read(filesystem, name) for name in leases)
+        return [other for other in found if other is not None]
 
-    def _read(self, name: str) -> _OtherLease | None:
+    def _read(self, filesystem: Any, name: str) -> _OtherLease | None:
         """A lease that is listed; None if it is not listed any more."""
         path = join_path(self._folder, name)
         try:
-            record = json.loads(self.filesystem.cat_file(path))
+            record = json.loads(filesystem.cat_file(path))
             holder = f"process {record['pid']} on {record['host']}"
             return _OtherLease(path, holder, self._holds(name, record))
         except Exception:  # half a file, or whatever the filesystem's library raises
-            if name not in list_names(self.filesystem, self._folder):
+            if name not in list_names(filesystem, self._folder):
                 return None
-            return _OtherLease(path, f"its {name} cannot be read", self._fresh(path))
+            return _OtherLease(path, f"its {name} cannot be read", _fresh(filesystem, path))
 
     def _holds(self, name: str, record: dict[str, Any]) -> bool:
         if record.get("process") == _process_id():
@@ -232,16 +267,6 @@ class StageLease:
         if self._lock is not None and record.get("locked") and record["machine"] == _machine_id():
             return False  # the kernel has freed its lock, which is this process's now
         return bool(record["until"] > time.time())
-
-    def _fresh(self, path: str) -> bool:
-        """Whether an unreadable lease is younger than `LEASE_SECONDS`, or may be."""
-        for modified in (self.filesystem.modified, self.filesystem.created):
-            with contextlib.suppress(Exception):  # not every filesystem has both
-                when = modified(path)
-                if when.tzinfo is None:
-                    when = when.replace(tzinfo=dt.UTC)
-                return bool(when.timestamp() + LEASE_SECONDS > time.time())
-        return True
 
     def _remove(self, path: str) -> None:
         with contextlib.suppress(Exception):  # a file that stays expires
@@ -251,6 +276,17 @@ class StageLease:
 def is_lease(name: str) -> bool:
     """Whether a file of this name is a lease."""
     return name.startswith(_PREFIX)
+
+
+def _fresh(filesystem: Any, path: str) -> bool:
+    """Whether an unreadable lease is younger than `LEASE_SECONDS`, or may be."""
+    for modified in (filesystem.modified, filesystem.created):
+        with contextlib.suppress(Exception):  # not every filesystem has both
+            when = modified(path)
+            if when.tzinfo is None:
+                when = when.replace(tzinfo=dt.UTC)
+            return bool(when.timestamp() + LEASE_SECONDS > time.time())
+    return True
 
 
 def _process_id() -> str:

@@ -203,7 +203,7 @@ class Stage:
     def record(
         self, state: StageState, job_id: str, jobs: tuple[str, ...], lost_creations: int
     ) -> None:
-        """Record the state of the delivery; ``submitting`` if this process still has the stage.
+        """Record the state of the delivery, if this process still has the stage.
 
         Raises:
             UploadUncertain: Another process has taken over.
@@ -217,7 +217,23 @@ class Stage:
             self._reconnect()
             if state == "submitting":
                 self._lease.check()
+            else:
+                self._lease.hold()
             self._write(state=state, job_id=job_id, jobs=list(jobs), lost_creations=lost_creations)
+
+    def hold(self) -> None:
+        """Check that this process still has the stage, if its lease may have expired.
+
+        Raises:
+            UploadUncertain: Another process has taken over.
+            ConfigError: The leases cannot be read or written.
+        """
+        with translate_filesystem_errors(
+            f"The lease at {self.url} cannot be renewed",
+            "Another process may have taken over the push: resume it when that can be seen.",
+            secrets=self._secrets,
+        ):
+            self._lease.hold()
 
     @property
     def resumable(self) -> bool:

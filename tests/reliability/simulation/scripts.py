@@ -133,7 +133,7 @@ def executed_without_its_chunks() -> None:
 
 
 def failures_while_cancelling() -> None:
-    """Whatever fails while a job is cancelled, the push ends; a job taken over is left alone."""
+    """Whatever fails while a job is cancelled, the push ends."""
     machine = machines.DeliveryMachine(uploads=1)
     _feed(machine, 0.0, c.Start(), c.Created("j1"), c.Failed("403"), c.Failed("bug"))
     _expect(machine.state is State.SWEEPING or machine.state is State.FAILED)
@@ -143,9 +143,6 @@ def failures_while_cancelling() -> None:
     machine = _submitting_in_doubt()
     _feed(machine, 18.0, c.Submitted(), c.Listed(("d1", "d1")), c.Failed("bug"))
     _expect(machine.error == "bug")
-    machine = _submitting_in_doubt()
-    _feed(machine, 18.0, c.TakenOver("lease"))
-    _expect(machine.state is State.FAILED and machine.taken_over)
 
 
 def count_grows_old() -> None:
@@ -170,8 +167,51 @@ def doubt_of_its_own_stays() -> None:
     _expect(machine.doubted and machine.running == {1})
 
 
+def taken_over() -> None:
+    """Whatever was to be done, and whatever had failed: another process goes on with the push."""
+    job = (c.Start(), c.Created("j1"))
+    one = (*job, c.ChunkReady(1, 1), c.ChunksEnded())
+    for events, state in (
+        ((c.Start(),), State.CREATING),
+        (job, State.UPLOADING),
+        ((*job, c.Refuted()), State.REPLACING),
+        ((*job, c.Failed("403")), State.FAILING),
+        ((*one, c.Uploaded(1), *(c.Listed(()) for _ in range(4))), State.REPLACING),
+    ):
+        machine = machines.DeliveryMachine(uploads=1)
+        _feed(machine, 0.0, *events)
+        _expect(machine.state is state)
+        _end_taken_over(machine)
+    machine = machines.DeliveryMachine(uploads=1, recorded=Recorded(State.UPLOADING, "j1", ("j1",)))
+    found = c.Found(c.FoundJob("j1", "NEW"), (), DIGESTS)
+    _feed(machine, 0.0, c.Start(), found)
+    _feed(machine, 15.0, c.Woke(), found)
+    _expect(machine.state is State.RECONCILING)
+    _end_taken_over(machine)
+    machine = _submitting_in_doubt()
+    _end_taken_over(machine)
+    machine = _submitting_in_doubt()
+    _feed(machine, 18.0, c.Submitted(), c.Listed(("d1", "d1")))
+    _expect(machine.state is State.RETRACTING)
+    _end_taken_over(machine)
+    machine = _submitting_in_doubt()
+    machine.lost_creations = 1
+    _feed(machine, 18.0, c.Submitted(), c.Listed(("d1", "d1")), c.JobCancelled("CANCELED"))
+    _expect(machine.state is State.SWEEPING and machine.verdict is Verdict.SURPLUS)
+    _end_taken_over(machine)
+    machine = machines.DeliveryMachine(uploads=1)
+    _feed(machine, 0.0, *job, c.Failed("signal", interrupted=True), c.TakenOver("lease"))
+    _expect(machine.error == "signal" and machine.taken_over)
+
+
+def _end_taken_over(machine: Any) -> None:
+    commands = machine.handle(c.TakenOver("lease"), 20.0)
+    _expect(commands == [c.StopUploads()] and machine.state is State.FAILED)
+    _expect(machine.error == "lease" and machine.verdict is None and machine.taken_over)
+
+
 SCRIPTS = (
-    count_grows_old, doubt_of_its_own_stays,
+    count_grows_old, doubt_of_its_own_stays, taken_over,
     known_kinds, kind_is_found_out, several_in_doubt, executed_without_its_chunks,
     failures_while_cancelling,
     counted, chunk_of_others, executed_by_others, acknowledged_is_missing, submitted_in_doubt,

@@ -600,6 +600,114 @@ def test_a_lease_taken_over_is_not_submitted(
     assert [job["status"] for job in own.jobs] == ["NEW"]
 
 
+class Clock:
+    """The clock of the leases, which is put forward while the machine sleeps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.slept = 0.0
+        monkeypatch.setattr(lease, "time", self)
+
+    def time(self) -> float:
+        """Seconds since 1970."""
+        return time.time() + self.slept
+
+
+RESUMER = """
+import sys
+from celonis_frames import ApiKey, Celonis
+from celonis_frames._concurrency import cancellation
+cancellation._sleep = lambda _seconds, _token: None
+with Celonis(sys.argv[1], auth=ApiKey(sys.argv[2])) as celonis:
+    (status,) = celonis.resume(sys.argv[3])
+    assert status.ok
+"""
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [("create", 503)],
+        [("upload", 503)],
+        [("upload", 429)],
+        [("execute", 429)],
+        [("upload", 400), ("cancel", 503)],
+    ],
+    ids=str,
+)
+def test_a_push_that_wakes_up_leaves_its_jobs_to_the_resume(
+    own: Any,
+    client: Celonis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    faults: list[tuple[str, int]],
+) -> None:
+    """It sleeps in the pause after a fault, while another process finishes the push.
+
+    After that it neither creates, fills, submits nor cancels a job.
+    """
+    _no_lock(monkeypatch, NotImplementedError())  # else no other process could take the stage
+    clock = Clock(monkeypatch)
+
+    def sleep(_seconds: float, _token: object) -> None:
+        if clock.slept:
+            return
+        clock.slept = 2 * lease.LEASE_SECONDS
+        (path,) = tmp_path.rglob("lease-*")
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"until": 0}))
+        command = [sys.executable, "-c", RESUMER, own.url, own.token, str(tmp_path)]
+        subprocess.run(command, check=True, timeout=60)
+
+    monkeypatch.setattr(cancellation, "_sleep", sleep)
+    for route, status in faults:
+        own.faults.answer(route, status)
+    with pytest.raises(exceptions.UploadUncertain, match="taken over"):
+        client.push(FRAME, "P", "T", staging=str(tmp_path))
+    assert clock.slept
+    states = [job["status"] for job in own.jobs]
+    assert [state for state in states if state != "CANCELED"] == ["DONE"]
+    assert own.table("P", "T").num_rows == len(FRAME)
+
+
+def test_a_push_that_wakes_up_goes_on_if_nobody_has_resumed_it(
+    own: Any, client: Celonis, remote: type[Remote], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease has expired, but nobody has taken the stage: it is renewed."""
+    clock, written = Clock(monkeypatch), []
+
+    def sleep(_seconds: float, _token: object) -> None:
+        clock.slept = 2 * lease.LEASE_SECONDS
+        written.append(len(remote.opened))
+
+    monkeypatch.setattr(cancellation, "_sleep", sleep)
+    own.faults.answer("upload", 429)
+    assert client.push(FRAME, "P", "T", staging="remote://stage").ok
+    after = [path for mode, path in remote.opened[written[0] :] if mode == "wb"]
+    assert "/lease-" in after[0]
+    assert not remote.store
+
+
+def test_a_push_that_cannot_see_its_lease_changes_nothing(
+    own: Any, client: Celonis, remote: type[Remote], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The storage is gone for longer than the lease holds: another process may have the stage."""
+    clock = Clock(monkeypatch)
+
+    def sleep(_seconds: float, _token: object) -> None:
+        if not clock.slept:
+            clock.slept = 2 * lease.LEASE_SECONDS
+            monkeypatch.setattr(remote, "fails", lambda *_: LibraryError("reset"))
+
+    monkeypatch.setattr(cancellation, "_sleep", sleep)
+    own.faults.answer("upload", 429)
+    with pytest.raises(exceptions.ConfigError, match=r"lease .* cannot be renewed") as caught:
+        client.push(FRAME, "P", "T", staging="remote://stage")
+    assert "could not be cancelled" in _told(caught.value)
+    assert [job["status"] for job in own.jobs] == ["NEW"]
+    monkeypatch.setattr(remote, "fails", lambda *_: None)
+    assert client.resume("remote://stage")[0].ok
+    assert own.table("P", "T").num_rows == len(FRAME)
+
+
 @pytest.mark.parametrize("name", ["push-40wk", "push-", f"push-{'0' * 31}g"])
 def test_a_folder_named_like_a_stage(own: Any, client: Celonis, tmp_path: Path, name: str) -> None:
     """A user's folder whose name begins as a stage's does is no stage."""
