@@ -7,23 +7,27 @@ from typing import Any
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs.commands import State
 from simulation.server import FOLLOW, Job, digests
+from simulation.stage import holds_lease
 from simulation.world import World
 
 RESPONSE_SECONDS = 0.1
 MAX_TRIES = 6
 SOON_SECONDS = 2.0  # an upload stored before that is not taken to be lost
 RETRY_SECONDS = 0.5  # doubled with every try
+TAKEN_OVER = c.TakenOver("lease")
 
 
 class Calls:
     """Each command is a call: its event is returned at once, or fed when the call has ended."""
 
     machine: Any
+    stage: Any
     feed: Any
 
     def __init__(self, world: World, contents: list[int]) -> None:
         self.world, self.contents = world, contents
         self.alive, self.ended = True, False
+        self.frozen, self.froze_at, self.wakes_at = False, -1.0, -1.0
         self.generation = self.turn = 0  # of the uploads, and of the other calls
         self.taken = 0
         self.kill_during = ""  # the call in which the process is killed
@@ -83,9 +87,18 @@ class Calls:
         self.struck(f"{name}: {how}")
         world.later(delay, self.answer, unknown, ticket, upload)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether another process has the stage now."""
+        return self.stage is not None and not holds_lease(self, None)
+
     def retry(self, again: tuple[Any, ...]) -> None:
         name, effect, arguments, done, unknown, ticket, upload, tries = again
-        if self.alive and ticket == (self.generation if upload else self.turn):
+        if self.frozen:
+            self.world.at(self.wakes_at, self.retry, again)
+        elif self.is_lost:
+            self.answer(TAKEN_OVER, ticket, upload)
+        elif self.alive and ticket == (self.generation if upload else self.turn):
             self.call(
                 name, effect, arguments, done, unknown, ticket, upload=upload, tries=tries
             )  # fmt: skip
@@ -100,8 +113,11 @@ class Calls:
         if ticket == (self.generation if upload else self.turn):
             self.feed(event)
 
-    def read(self, delay: float, function: Any, failed: Any) -> None:
-        """Read from the server, or repeat a call as often as it takes; `failed` after all tries."""
+    def read(self, delay: float, function: Any, failed: Any, *, changes: bool = False) -> None:
+        """Read from the server, or repeat a call as often as it takes; `failed` after all tries.
+
+        `changes`: the call changes something.
+        """
         world = self.world
         delay += RESPONSE_SECONDS * (0.5 + world.random())
         if world.limits.outage > 0.0 and world.is_down():
@@ -111,7 +127,16 @@ class Calls:
         while world.fails():
             self.struck("read")
             delay += 1.0
-        world.later(delay, self.respond, function, (), _same, self.turn, False)
+        world.later(delay, self.got, function, changes, self.turn)
+
+    def got(self, function: Any, changes: bool, ticket: int) -> None:
+        """The call's end. If the process was frozen before, it is carried out only now, or was."""
+        if self.frozen and self.world.random() < 0.5:
+            self.world.at(self.wakes_at, self.got, function, changes, ticket)
+        elif changes and self.is_lost and not self.frozen:
+            self.answer(TAKEN_OVER, ticket, upload=False)
+        else:
+            self.respond(function, (), _same, ticket, upload=False)
 
     # The commands.
 
@@ -190,8 +215,6 @@ class Calls:
         self.world.later(wait, self.answer, c.SlotReserved(), self.turn, False)
 
     def submit(self, _: c.Submit) -> Any:
-        if self.stage is not None and self.stage.holder is not self:
-            return c.Failed("lease")
         draw = self.world.random()
         if self.rejected == self.machine.job_id:
             self.problem = "a submission that was rejected for good is repeated"
@@ -208,9 +231,11 @@ class Calls:
             if draw < self.world.limits.rate / 4:
                 return c.NotSubmitted()
             return c.SubmissionRejected("409", temporary=True)
+        now = self.world.now
+        # One that was frozen until now, between its last list and this, saw no later one.
+        called = self.froze_at if now == self.wakes_at else now
         self.call(
-            "submit", self.world.server.execute, (self.machine.job_id, self, self.world.now),
-            _submitted,
+            "submit", self.world.server.execute, (self.machine.job_id, self, called), _submitted,
             c.SubmissionUnknown("500"), self.turn,
         )  # fmt: skip
         return None
@@ -225,7 +250,8 @@ class Calls:
             self.struck("cancel: failed")
             self.world.later(0.1, self.answer, c.CancelFailed("403"), self.turn, False)
             return
-        self.read(0.0, lambda: self.cancelled(command), c.CancelFailed("unreachable"))
+        failed = c.CancelFailed("unreachable")
+        self.read(0.0, lambda: self.cancelled(command), failed, changes=True)
 
     def cancelled(self, command: c.Cancel) -> Any:
         """Cancel, and wait for the job's end if it runs."""
@@ -240,7 +266,8 @@ class Calls:
 
     def sweep(self, command: c.Sweep) -> None:
         delay = max(0.0, command.at - self.world.now)
-        self.read(delay, lambda: self.swept(command.others), c.Failed("unreachable"))
+        failed = c.Failed("unreachable")
+        self.read(delay, lambda: self.swept(command.others), failed, changes=True)
 
     def swept(self, others: tuple[str, ...]) -> c.Swept:
         if self.world.limits.no_cancel:

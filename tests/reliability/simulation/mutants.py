@@ -14,8 +14,10 @@ from celonis_frames._jobs import actions, delivery_state, finding, guards, machi
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs import reconcile as pure
 from celonis_frames._jobs.commands import State
+from simulation import calls
 from simulation import process as processes
 from simulation.process import Process
+from simulation.stage import holds_lease
 
 _MODULES = (delivery_state, guards, actions, finding)
 """Those that use the pure functions and the times."""
@@ -128,7 +130,10 @@ def _replaced(module: ModuleType, tree: ast.Module) -> Iterator[tuple[Any, str, 
 
 
 def _by_hand() -> Iterator[Mutant]:
-    """Steps that are no guards: records, the cancel before a new job, the lease, the sweep."""
+    """Steps that are no guards: records, the cancel before a new job, the lease, the sweep.
+
+    And the order to end a batch of commands.
+    """
     handle = (machine.DeliveryMachine, "handle")
     table = dict(processes._CARRY_OUT)
 
@@ -147,7 +152,18 @@ def _by_hand() -> Iterator[Mutant]:
     yield Mutant("chunks", "not begun again for a new job", "", without(c.Restart))
     yield Mutant("cancel", "none before a new job", "", instead(c.Cancel, _no_cancel))
     yield Mutant("sweep", "none", "", instead(c.Sweep, _no_sweep))
-    yield Mutant("lease", "none", "", ((processes, "take_lease", _take),))
+    take = (processes, "take_lease", _take)
+    yield Mutant("lease", "none", "", (take, *_lease(lambda *_: True)))
+    for what, holds in (
+        ("not checked before the submission", _holds_before_others),
+        ("checked before the submission only", _holds_before_submission),
+    ):
+        yield Mutant("lease", what, "", _lease(holds))
+    for what, kinds in (
+        ("go on after one showed that another process has taken over", (c.Failed,)),
+        ("go on after one failed", (c.TakenOver,)),
+    ):
+        yield Mutant("commands", what, "", ((c, "STOPPING", kinds),))
     for name, value, what in _TIMES:
         changes = tuple((user, name, value) for user in _MODULES if hasattr(user, name))
         yield Mutant("times", what, f"`{name}`", changes)
@@ -188,4 +204,21 @@ def _no_sweep(self: Process, _: c.Sweep) -> None:
 def _take(process: Process) -> bool:
     assert process.stage is not None
     process.stage.holder = process
+    process.stage.takers.append(process)
     return True
+
+
+def _lease(holds: Callable[..., bool]) -> tuple[tuple[Any, str, Any], ...]:
+    return (processes, "holds_lease", holds), (calls, "holds_lease", holds)
+
+
+def _holds_before_others(process: Process, command: Any) -> bool:
+    return _is_submitting(command) or holds_lease(process, command)
+
+
+def _holds_before_submission(process: Process, command: Any) -> bool:
+    return not _is_submitting(command) or holds_lease(process, command)
+
+
+def _is_submitting(command: Any) -> bool:
+    return isinstance(command, c.Record) and command.state is State.SUBMITTING

@@ -32,12 +32,16 @@ def judge(s: Schedule) -> str:
     end = s.ends[-1] if s.ends else ""
     if not end:
         return "the push does not end"
-    for process in s.processes:
+    for process in (*s.processes, *s.overtaken):
         if process.problem:
             return str(process.problem)
     if s.limits.bucket:
         return _bucket(s, end) or _bucket_liveness(s, end)
-    rows = _rows_beyond(s, end) if s.limits.beyond else _rows(s, end) or _left(s, end)
+    rows = (
+        _rows_beyond(s, end)
+        if s.limits.beyond
+        else _rows(s, end) or _rows_of_overtaken(s) or _left(s, end)
+    )
     return rows or _executions(s) or _shown(s) or _jobs(s) or _liveness(s, end)
 
 
@@ -57,7 +61,20 @@ def _rows(s: Schedule, end: str) -> str:
     process = s.processes[-1]
     if end == "interrupted" and table == wanted and process.told:
         return ""  # the job runs on, or had been executed, and the error says so
+    silent = end == "killed" or not process.begun  # or its error says that nothing was found out
+    if silent and any(other.result == "DONE" for other in s.overtaken):
+        return ""  # see `_rows_of_overtaken`
     return f"{end}, but the table holds {table}"
+
+
+def _rows_of_overtaken(s: Schedule) -> str:
+    """A process whose stage was taken over is right as well if it reports DONE.
+
+    What else it reports is about its own jobs, or that the push was taken over.
+    """
+    if any(process.result == "DONE" for process in s.overtaken):
+        return _rows(s, "DONE")
+    return ""
 
 
 def _left(s: Schedule, end: str) -> str:
@@ -175,7 +192,7 @@ def _liveness(s: Schedule, end: str) -> str:
     if limits.lag > 5.0 or limits.errors or limits.refusals:
         return ""
     adopted = _adoption(s)
-    if adopted or s.resumes or any(f in ("kill", "interruption", "outage") for f in faults):
+    if adopted or s.resumes or not _BREAKS.isdisjoint(faults):
         return adopted
     if len(faults) - faults.count("refuted") > 1 or (limits.beyond and faults):
         return ""
@@ -194,6 +211,8 @@ def _liveness(s: Schedule, end: str) -> str:
     return "" if others else _exact(s, process)
 
 
+_BREAKS = frozenset({"kill", "freeze", "interruption", "outage"})
+"""Faults that end or stop a process."""
 _HARMLESS = frozenset(
     {"read", "submit: now", "submit: soon", "submit: late", "submit: twice",
      "submit: refused for now", "submit: no connection", "upload: no connection",

@@ -7,37 +7,31 @@ calls to the server.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs import machine as machines
 from celonis_frames._jobs.commands import State
-from celonis_frames._jobs.delivery_state import Recorded
-from simulation.calls import Calls
+from simulation.calls import TAKEN_OVER, Calls
 from simulation.server import digests
+from simulation.stage import CHECKED, LEASE_SECONDS, Stage, holds_lease, take_lease
 from simulation.world import REFUSABLE, World
 
-CLEANING = frozenset({c.Release, c.StopUploads, c.Cancel, c.Sweep})
-"""What is done although the push is interrupted."""
 _REFUSABLE = frozenset(getattr(c, name) for name in REFUSABLE)
 _CLEANING_STATES = frozenset({State.REPLACING, State.FAILING, State.SWEEPING, State.RETRACTING})
 
 
+FREEZE_DURING = (c.Create, c.Send, c.List, c.Reserve, c.Cancel, c.Sweep)
+"""Calls in which a process may be frozen: they go on, and their answers wait for it."""
+FREEZE_SECONDS = 60.0
+"""Longest time that a process stays frozen after its lease has expired."""
 KILL_DURING = {"submit": c.Submit, "create": c.Create, "upload": c.Send}
 """Calls in which a process may be killed: what becomes of them then is open."""
 
 
 class Killed(BaseException):
     """The process ends here."""
-
-
-class Stage:
-    """Manifest of a staged push, with every version ever written, and its lease."""
-
-    def __init__(self) -> None:
-        self.versions = [Recorded(State.CREATING)]
-        self.holder: Process | None = None
-        self.removed = False
 
 
 class Process(Calls):
@@ -53,14 +47,21 @@ class Process(Calls):
         resumes: bool = False,
         kill_at: int = -1,
         kill_during: str = "",
+        freeze_at: int = -1,
+        freeze_during: type | None = None,
         waits: bool,
+        on_freeze: Any,
         on_end: Any,
     ) -> None:
         super().__init__(world, contents)
         self.stage, self.resumes = stage, resumes
         self.kill_at, self.kill_during, self.steps = kill_at, kill_during, 0
-        self.on_end, self.waits = on_end, waits
+        self.freeze_at, self.freeze_during = freeze_at, freeze_during
+        self.held_commands: list[Any] = []  # while it is frozen
+        self.held_events: list[Any] = []
+        self.on_freeze, self.on_end, self.waits = on_freeze, on_end, waits
         self.calls: dict[type, int] = {}
+        self.refusals = world.limits.refusals
         self.interrupted = False
         self.result = ""
         self.began = world.now
@@ -92,31 +93,23 @@ class Process(Calls):
 
     def feed(self, event: Any) -> None:
         """Give an event to the machine and carry its commands out."""
-        if not self.alive:
-            return
-        pending, machine, calls = [event], self.machine, self.calls
-        refusals = self.world.limits.refusals
+        if self.frozen:
+            self.held_events.append(event)
+        elif self.alive:
+            self.go_on([event])
+
+    def go_on(self, pending: list[Any], commands: Sequence[Any] = ()) -> None:
+        """Carry commands out, and give the machine their events and those that are pending."""
+        machine, carry_out, now = self.machine, self.carry_out, self.world.now
         try:
+            if commands:
+                pending = c.carry_out(commands, carry_out) + pending
             while pending:
                 self.step()
-                for command in machine.handle(pending.pop(0), self.world.now):
-                    self.step()
-                    kind = type(command)
-                    if self.interrupted and kind not in CLEANING:
-                        pending.append(c.Failed("interrupted", interrupted=True))
-                        break
-                    calls[kind] = calls.get(kind, 0) + 1
-                    if refusals and self.refuses(kind):
-                        pending.append(c.Failed("refused"))
-                        break
-                    answer = _CARRY_OUT[kind](self, command)
-                    if self.kill_during and kind is KILL_DURING[self.kill_during]:
-                        self.struck("kill")
-                        raise Killed
-                    if answer is not None:
-                        pending.append(answer)
-                        if type(answer) is c.Failed:
-                            break
+                if self.frozen:
+                    self.held_events += pending
+                    return
+                pending += c.carry_out(machine.handle(pending.pop(0), now), carry_out)
         except Killed:
             self.die()
             self.on_end(self, "killed")
@@ -124,6 +117,30 @@ class Process(Calls):
         if machine.state in machines.ENDS and not self.ended:
             self.ended = True
             self.finish()
+
+    def carry_out(self, command: Any) -> Any:
+        """The event that answers the command, if it does so at once."""
+        kind = type(command)
+        if kind is c.Submit and self.steps + 1 == self.freeze_at:
+            self.freeze_at += 1  # no freeze falls between its record and the submission
+        self.step()
+        if self.frozen:
+            self.held_commands.append(command)
+            return None
+        if self.interrupted and kind not in c.CLEANING:
+            return c.Failed("interrupted", interrupted=True, unknown=kind is c.Create)
+        self.calls[kind] = self.calls.get(kind, 0) + 1
+        if self.stage is not None and kind in CHECKED and not holds_lease(self, command):
+            return TAKEN_OVER
+        if self.refusals and self.refuses(kind):
+            return c.Failed("refused", unsent=kind is c.Record)
+        answer = _CARRY_OUT[kind](self, command)
+        if self.kill_during and kind is KILL_DURING[self.kill_during]:
+            self.struck("kill")
+            raise Killed
+        if kind is self.freeze_during:
+            self.freeze()
+        return answer
 
     def refuses(self, kind: type) -> bool:
         """Whether the command fails for good."""
@@ -136,20 +153,46 @@ class Process(Calls):
         return True
 
     def step(self) -> None:
-        """Count a step; the process may be killed at any."""
+        """Count a step; the process may be killed or frozen at any."""
         self.steps += 1
         if self.steps == self.kill_at:
             self.struck("kill")
             raise Killed
+        if self.steps == self.freeze_at:
+            self.freeze()
+
+    def freeze(self) -> None:
+        """Do nothing for longer than the lease holds, as when the machine sleeps."""
+        self.freeze_during, world = None, self.world
+        if self.stage is None or self.frozen or self.ended:
+            return
+        self.struck("freeze")
+        seconds = LEASE_SECONDS + FREEZE_SECONDS * world.random() ** 2
+        self.frozen, self.froze_at, self.wakes_at = True, world.now, world.now + seconds
+        world.at(world.now + LEASE_SECONDS, self.stage.expire, self)
+        world.at(self.wakes_at, self.wake)
+        self.on_freeze()
+
+    def wake(self) -> None:
+        """Go on where it was frozen."""
+        assert self.stage is not None
+        self.frozen = False
+        self.stage.renew(self)
+        commands, self.held_commands = self.held_commands, []
+        events, self.held_events = self.held_events, []
+        self.go_on(events, commands)
 
     def die(self) -> None:
         """End without a trace, but for the lease, which others find to be of a dead process."""
         self.alive = False
-        if self.stage is not None and self.stage.holder is self:
-            self.stage.holder = None
+        if self.stage is not None:
+            self.stage.expire(self)
 
     def interrupt(self) -> None:
         """A signal: what runs ends, and nothing but cleaning up begins."""
+        if self.frozen:
+            self.world.at(self.wakes_at, self.interrupt)
+            return
         if not self.alive:
             return
         self.struck("interruption")
@@ -164,6 +207,8 @@ class Process(Calls):
     def finish(self) -> None:
         """The delivery has ended: wait for the job, or report the error."""
         machine = self.machine
+        if machine.taken_over and not self.interrupted:
+            return self.report("taken over")
         if machine.state is State.FAILED:
             verdict = machine.verdict.name if machine.verdict else ""
             word = "interrupted" if self.interrupted else "error"
@@ -185,7 +230,7 @@ class Process(Calls):
             return self.on_end(self, "killed")
         job = self.world.server.jobs[self.machine.job_id]
         if not self.waits:
-            return self.report("DONE")
+            return self.report("CANCELED" if job.state == "CANCELED" else "DONE")
         if job.state in ("NEW", "RUNNING"):
             self.world.later(1.0, self.wait_for_job)
             return None
@@ -214,7 +259,7 @@ class Process(Calls):
     # Commands that call nobody.
 
     def record(self, command: c.Record) -> None:
-        if self.stage is not None and self.stage.holder is self:
+        if self.stage is not None:
             recorded = dataclasses.replace(self.machine.record, state=command.state)
             self.stage.versions.append(recorded)
 
@@ -275,16 +320,6 @@ class Process(Calls):
             tuple([show(job) for job in others]),
             tuple([digests(content) for content in self.contents]),
         )
-
-
-def take_lease(process: Process) -> bool:
-    """Take the stage; False if another process has it."""
-    stage = process.stage
-    assert stage is not None
-    if stage.holder is not None:
-        return False
-    stage.holder = process
-    return True
 
 
 _CARRY_OUT: dict[type, Any] = {

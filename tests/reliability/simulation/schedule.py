@@ -6,11 +6,14 @@ import random
 from typing import NamedTuple
 
 from simulation.oracle import UNCERTAIN, judge
-from simulation.process import Process, Stage
+from simulation.process import FREEZE_DURING, Process
 from simulation.server import FOLLOW
+from simulation.stage import LEASE_SECONDS, Stage
 from simulation.world import Limits, World, random_limits
 
 RESUMES = 6
+TAKEOVER_SECONDS = 40.0
+"""Longest time after which a frozen process's push is resumed, once its lease has expired."""
 
 
 class Result(NamedTuple):
@@ -32,12 +35,13 @@ class Schedule:
     ) -> None:
         self.world = World(seed, kind, limits)
         self.contents, self.uploads, self.limits = contents, uploads, limits
-        self.kills, self.twins = limits.kills, limits.twins
+        self.kills, self.freezes, self.twins = limits.kills, limits.freezes, limits.twins
         self.waits = limits.errors or self.world.random() < 0.6
-        staged = limits.kills > 0 or self.world.random() < 0.15
+        staged = limits.kills + limits.freezes > 0 or self.world.random() < 0.15
         self.stage = Stage() if staged and limits.repeatable else None
         self.ends: list[str] = []
         self.processes: list[Process] = []  # those that ended, in the order of their ends
+        self.overtaken: list[Process] = []  # those that ended after another had taken the stage
         self.resumes = 0
 
     def run(self) -> Result:
@@ -57,13 +61,33 @@ class Schedule:
                 kill_during = "submit" if draw < 0.2 else "create" if draw < 0.25 else "upload"
             else:
                 kill_at = 1 + int(self.world.random() * (16 + 6 * len(self.contents)))
+        freeze_at, freeze_during = -1, None
+        if self.freezes:
+            self.freezes -= 1
+            draw = self.world.random()
+            if draw < 0.5:
+                freeze_during = FREEZE_DURING[int(draw * 2 * len(FREEZE_DURING))]
+            else:
+                freeze_at = 1 + int(self.world.random() * (16 + 6 * len(self.contents)))
         Process(
             self.world, self.contents, uploads=self.uploads, stage=self.stage, resumes=resumes,
-            kill_at=kill_at, kill_during=kill_during, waits=self.waits, on_end=self._ended,
+            kill_at=kill_at, kill_during=kill_during, freeze_at=freeze_at,
+            freeze_during=freeze_during, waits=self.waits, on_freeze=self._frozen,
+            on_end=self._ended,
         ).start()  # fmt: skip
+
+    def _frozen(self) -> None:
+        if self.resumes < RESUMES:
+            self.resumes += 1
+            self.world.later(
+                LEASE_SECONDS + TAKEOVER_SECONDS * self.world.random() ** 2, self._resume
+            )
 
     def _ended(self, process: Process, result: str) -> None:
         if result == "locked":
+            return
+        if self.stage is not None and self.stage.takers[-1] is not process:
+            self.overtaken.append(process)
             return
         self.ends.append(result)
         self.processes.append(process)

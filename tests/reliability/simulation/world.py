@@ -33,6 +33,7 @@ class Limits(NamedTuple):
         refused: The one command that does so, if it is one only.
         errors: Whether jobs end in ERROR, half of them.
         kills: Processes that are killed.
+        freezes: Processes that are frozen for longer than their lease holds.
         interruption: When (s) the first process is interrupted; 0 for never.
         outage: When (s) the server cannot be reached for long; 0 for never.
         no_cancel: Whether no job can be cancelled.
@@ -58,6 +59,7 @@ class Limits(NamedTuple):
     refused: str = ""
     errors: bool = False
     kills: int = 0
+    freezes: int = 0
     interruption: float = 0.0
     outage: float = 0.0
     no_cancel: bool = False
@@ -92,6 +94,11 @@ class World:
         """Call a function after some seconds."""
         self._count += 1
         heapq.heappush(self._queue, (self.now + seconds, self._count, function, args))
+
+    def at(self, time: float, function: Callable[..., None], *args: Any) -> None:
+        """Call a function at a time, after what was to be called then already."""
+        self._count += 1
+        heapq.heappush(self._queue, (time, self._count, function, args))
 
     def run(self) -> None:
         """Go on until nothing is left to happen."""
@@ -171,4 +178,5 @@ def random_limits(choose: random.Random) -> tuple[str, Limits]:
         deletes=deletes,
         quota=(0.0, 0.0, 0.9, 40.0)[int(draw() * 4)],
         refutes=1 + int(draw() * 2) if draw() < 0.05 else 0,
+        freezes=1 + int(draw() * 2) if draw() < 0.15 else 0,
     )
