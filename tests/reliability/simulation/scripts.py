@@ -31,6 +31,17 @@ def submitted_in_doubt() -> None:
     _expect(machine.state is State.RECHECKING)
 
 
+def executed_after_all() -> None:
+    """A submission without a response took effect while the job was cancelled: it is no doubt."""
+    machine = machines.DeliveryMachine(uploads=1)
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1, 1), c.ChunksEnded())
+    _feed(machine, 1.0, c.Uploaded(1), c.Listed(("d1",)), c.SlotReserved())
+    _feed(machine, 2.0, c.SubmissionUnknown("500"), *(c.JobIs("NEW") for _ in range(4)))
+    _expect(machine.state is State.REPLACING)
+    _feed(machine, 13.0, c.JobCancelled("DONE"), c.Listed(("d1",)))
+    _expect(machine.state is State.DELIVERED)
+
+
 def executed_after_an_error() -> None:
     """The state of a submitted job cannot be read, and it was executed: it is counted again."""
     machine = _submitting_in_doubt()
@@ -215,7 +226,7 @@ SCRIPTS = (
     known_kinds, kind_is_found_out, several_in_doubt, executed_without_its_chunks,
     failures_while_cancelling,
     counted, chunk_of_others, executed_by_others, acknowledged_is_missing, submitted_in_doubt,
-    executed_after_an_error,
+    executed_after_all, executed_after_an_error,
 )  # fmt: skip
 
 
