@@ -1,8 +1,9 @@
 """`start` and the object it returns.
 
-How it works: a local Celonis is two threads. One runs uvicorn (`FaultableServer`), the other the
-submitted jobs (`JobRunner`); they share the DuckDB database (`Catalog`). `LocalCelonis` starts both,
-and its `close` stops and joins both before it closes the database. Its other methods query the
+How it works: a local Celonis is two threads, or three. One runs uvicorn (`FaultableServer`), one the
+submitted jobs (`JobRunner`), and one ingests objects (`IngestionWorker`), from the first data
+connection on that takes them; they share the DuckDB database (`Catalog`). `LocalCelonis` starts them,
+and its `close` stops and joins them before it closes the database. Its other methods query the
 database from the caller's thread.
 """
 
@@ -13,9 +14,9 @@ import errno
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import uvicorn
@@ -25,8 +26,12 @@ from celonis_frames.local._database.catalog import CHANGE_DATE, Catalog
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.job_runner import JobRunner
 from celonis_frames.local._database.sql import quote
+from celonis_frames.local._faults.checks import check_seconds
 from celonis_frames.local._faults.faults import Faults
 from celonis_frames.local._faults.server import BufferedH11Protocol, FaultableServer
+from celonis_frames.local._gateway.objects import BUCKET, REGION, ObjectStore
+from celonis_frames.local._gateway.tables import read_tables
+from celonis_frames.local._gateway.worker import IngestionWorker
 from celonis_frames.local._web.app import ENDPOINTS, create_app
 from celonis_frames.local._web.endpoint import ServerState
 from celonis_frames.local._web.oauth import DEFAULT_SECONDS, TokenIssuer
@@ -34,6 +39,7 @@ from celonis_frames.local._web.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from celonis_frames._client import Celonis
+    from celonis_frames._ingestion.keys import IngestionKeys
 
 MAX_CHUNK_BYTES = 1_000_000_000
 """The documented limit of the API."""
@@ -67,6 +73,9 @@ class LocalCelonis:
             proxy_headers=False,
         )  # fmt: skip
         self._server = state.faults.attach(FaultableServer(config, sock))
+        self._worker = IngestionWorker(state.catalog, state.objects, lenient=state.lenient)
+        if state.objects.is_used:
+            self._worker.start()
         self._closed, self._pid = False, os.getpid()
         from celonis_frames._connect import server_started  # noqa: PLC0415  # as in `connect`
 
@@ -149,6 +158,90 @@ class LocalCelonis:
         found = self._catalog.pool(pool) or self._catalog.add_pool(pool)
         return str(self._catalog.add_connection(found, name)["id"])
 
+    def ingestion(
+        self,
+        pool: str,
+        tables: Mapping[str, Mapping[str, Any] | None] | None = None,
+        *,
+        name: str = "Push data",
+        delay: float = 0.0,
+    ) -> IngestionKeys:
+        """Set up a *Push data into Celonis* connection, as in the UI; returns its keys.
+
+        If the pool has a data connection of that name, the tables are added to it; a table that it
+        has already gets the new settings. Its keys stay the same.
+
+        Args:
+            pool: The pool's id or name; the pool is added if it does not exist.
+            tables: Source tables with their options: ``keys``, the primary key; ``age``, a column
+                by which a row replaces another one only if its value is not less; ``target``, the
+                table to load into if its name is another one. None and ``{}`` are no options.
+            name: Name of the data connection.
+            delay: Seconds from the storage of an object to its ingestion.
+
+        Raises:
+            ConfigError: The tables or the delay are not valid.
+        """
+        from celonis_frames._ingestion.keys import IngestionKeys  # noqa: PLC0415  # as in `connect`
+
+        wanted = read_tables(tables)
+        check_seconds("delay", delay)
+        with self._catalog.locked():
+            found = self._catalog.pool(pool) or self._catalog.add_pool(pool)
+            connection = self._catalog.connection(found["id"], name)
+            if connection is None:
+                connection = self._catalog.add_connection(found, name)
+            keys = self._state.objects.set_up(connection["id"], wanted, delay)
+        self._worker.start()
+        return IngestionKeys(
+            connection["id"], keys["access_key"], keys["secret_key"], BUCKET, REGION
+        )
+
+    @property
+    def objects(self) -> list[Row]:
+        """The objects stored by the Data Ingestion API, in the order of their arrival.
+
+        Each is a dict: ``key``, ``table`` (the source table), ``rows`` (None until it is ingested),
+        ``bytes``, ``state`` (``PENDING``, ``INGESTED``, ``FAILED``), ``reason`` (of a failure), and
+        ``time``, the milliseconds from 1970 to its storage.
+        """
+        return [
+            {
+                "key": item["key"], "table": item["table_name"], "rows": item["rows"],
+                "bytes": item["bytes"], "state": item["state"], "reason": item["reason"],
+                "time": item["created"],
+            }
+            for item in self._state.objects.objects()
+        ]  # fmt: skip
+
+    def replay(self, key: str | None = None) -> int:
+        """Ingest failed objects again, after all that wait; returns their number.
+
+        Args:
+            key: Key of an object; None replays all that have failed.
+
+        Raises:
+            KeyError: No object with that key has failed; the message lists those that have.
+        """
+        replayed = self._state.objects.replay(key)
+        if key is not None and not replayed:
+            failed = [item["key"] for item in self.objects if item["state"] == "FAILED"]
+            raise KeyError(f"no failed object {key!r}; failed objects are {failed}")
+        return len(replayed)
+
+    def wait_ingested(self, timeout: float = 30.0) -> None:
+        """Wait until no object is PENDING.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Raises:
+            TimeoutError: Some still are.
+        """
+        if not self._state.objects.settled.wait(timeout):
+            waiting = [item["key"] for item in self.objects if item["state"] == "PENDING"]
+            raise TimeoutError(f"not ingested after {timeout:g} seconds: {waiting}")
+
     def expire_tokens(self) -> None:
         """Let all access tokens issued so far expire now."""
         self._state.tokens.expire()
@@ -165,6 +258,7 @@ class LocalCelonis:
 
         server_stopped(self.url)
         self._server.end()
+        self._worker.close()
         self._state.job_runner.close()
         self._catalog.close()
 
@@ -233,6 +327,7 @@ def start(
     state = ServerState(
         catalog=catalog,
         job_runner=JobRunner(catalog, schedule),
+        objects=ObjectStore(catalog),
         faults=schedule,
         limiter=RateLimiter() if limits else None,
         api_key=token or secrets.token_urlsafe(24),

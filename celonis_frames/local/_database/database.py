@@ -35,6 +35,9 @@ class Database:
     Args:
         path: The file, or None for memory.
 
+    Attributes:
+        writing: Is held by a thread that writes the tables of users, so that one at a time does.
+
     Raises:
         ConfigError: The file cannot be opened, for example because another process uses it.
     """
@@ -42,6 +45,7 @@ class Database:
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self.path = files.checked_path(path)
         self._lock = threading.RLock()
+        self.writing = threading.Lock()
         self._readers = 0
         self._temporary = None if self.path else files.TemporaryFolder()
         try:

@@ -134,7 +134,7 @@ class JobRunner:
             message = self._faults.take_job_failure()
             if message is not None:
                 raise JobError(message)
-            with self._cursor(job["id"]) as cursor:
+            with self._catalog.writing, self._cursor(job["id"]) as cursor:
                 self._write(cursor, job, event, lines)
         except Exception as error:
             if self._stop.is_set():

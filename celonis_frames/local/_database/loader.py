@@ -33,7 +33,7 @@ def execute(catalog: Catalog, cursor: Any, job: Row, chunks: list[Row]) -> Itera
     if not chunks:
         raise JobError("The job has no chunks")
     space = catalog.space(job["dataPoolId"], job["connectionId"])
-    target = _Target(catalog, cursor, space, job)
+    target = Target(catalog, cursor, space, job)
     if job["type"] == "REPLACE":
         target.drop()
         yield f"Dropped table {job['targetName']}"
@@ -46,8 +46,16 @@ def execute(catalog: Catalog, cursor: Any, job: Row, chunks: list[Row]) -> Itera
             yield f"Loaded {counted(target.load(files), 'row')} into {target.name}"
 
 
-class _Target:
-    """The table a job writes to."""
+class Target:
+    """The table a job writes to.
+
+    Args:
+        catalog: The catalog.
+        cursor: A cursor with an open transaction.
+        space: Where the table is.
+        job: The job. Its ``ageColumn``, which no job of the API has, is a column by which a row
+            replaces another one only if its value is not less; null is the lowest.
+    """
 
     def __init__(self, catalog: Catalog, cursor: Any, space: str, job: Row) -> None:
         self._cursor = cursor
@@ -89,8 +97,9 @@ class _Target:
         self._fit(columns)
         rows = self._rows(source, columns)
         if self._keys:
-            keys = self._key_places(columns)
-            key_rows = rows if rows == _STAGED else self._numbered(source, columns, keys)
+            keys = self._places(columns, self._keys, "key column")
+            needed = [*keys, *self._age(columns)]
+            key_rows = rows if rows == _STAGED else self._numbered(source, columns, needed)
             rows = self._upserted(rows, key_rows, columns, keys, empty=empty)
         names = ", ".join([*(quote(c.name) for c in columns), quote(CHANGE_DATE)])
         values = ", ".join(f"c{place}" for place in range(len(columns)))
@@ -99,7 +108,7 @@ class _Target:
             (self._loaded_at,),
         ).fetchone()[0]
         if self._keys:
-            for table in ("_staged", "_keys", "_losers"):
+            for table in ("_staged", "_keys", "_losers", "_stale"):
                 self._cursor.execute(f"DROP TABLE IF EXISTS temp.{table}")
         return int(loaded)
 
@@ -207,14 +216,17 @@ class _Target:
     def _values(self, columns: list[Column], places: Iterable[int]) -> str:
         return ", ".join(f"{self._value(columns[place])} AS c{place}" for place in places)
 
-    def _key_places(self, columns: list[Column]) -> list[int]:
+    def _places(self, columns: list[Column], names: list[str], noun: str) -> list[int]:
         places = {column.name.lower(): place for place, column in enumerate(columns)}
-        missing = [key for key in self._keys if key.lower() not in places]
+        missing = [name for name in names if name.lower() not in places]
         if missing:
-            raise JobError(
-                f"The data lack {counted(len(missing), 'key column')}: {', '.join(missing)}"
-            )
-        return [places[key.lower()] for key in self._keys]
+            raise JobError(f"The data lack {counted(len(missing), noun)}: {', '.join(missing)}")
+        return [places[name.lower()] for name in names]
+
+    def _age(self, columns: list[Column]) -> list[int]:
+        """The place of the age column, if there is one."""
+        by = self._job.get("ageColumn")
+        return self._places(columns, [by], "age column") if by else []
 
     def _upserted(
         self, rows: str, key_rows: str, columns: list[Column], keys: list[int], *, empty: bool
@@ -222,35 +234,54 @@ class _Target:
         """Delete the table's rows with these keys; returns a query for the rows that replace them.
 
         Most jobs have no duplicate keys. Only the rows of duplicate keys are sorted. `key_rows` is
-        `rows` with the key columns at least: planning a query takes time for each column.
+        `rows` with the key and age columns at least: planning a query takes time for each column.
         """
         listed = ", ".join(f"c{key}" for key in keys)
         complete = " AND ".join(f"c{key} IS NOT NULL" for key in keys)
         wanted = "HAVING times > 1" if empty else ""
+        latest = "".join(f", max(c{age}) AS age" for age in self._age(columns))
         self._cursor.execute(
-            f"CREATE OR REPLACE TEMP TABLE _keys AS SELECT {listed}, count(*) AS times "
+            f"CREATE OR REPLACE TEMP TABLE _keys AS SELECT {listed}, count(*) AS times{latest} "
             f"FROM ({key_rows}) WHERE {complete} GROUP BY {listed} {wanted}"
         )
-        if not empty:
-            same = " AND ".join(f"t.{quote(columns[key].name)} = s.c{key}" for key in keys)
-            self._cursor.execute(f"DELETE FROM {self._sql_name} t USING temp._keys s WHERE {same}")
+        joined = rows if empty else self._without_stale(rows, columns, keys, listed)
+        # A join does not keep the order.
+        ordered = rows if joined == rows else f"{joined} ORDER BY file, number"
         if not self._cursor.execute("SELECT 1 FROM temp._keys WHERE times > 1 LIMIT 1").fetchone():
-            return rows
+            return ordered
         self._cursor.execute(
             f"CREATE OR REPLACE TEMP TABLE _losers AS SELECT file, number FROM ({rows}) "
             f"SEMI JOIN (FROM temp._keys WHERE times > 1) USING ({listed}) "
             f"QUALIFY row_number() OVER (PARTITION BY {listed} ORDER BY {self._order(columns)}) > 1"
         )
-        # A join does not keep the order.
         return (
-            f"SELECT * FROM ({rows}) ANTI JOIN temp._losers USING (file, number) "
+            f"SELECT * FROM ({joined}) ANTI JOIN temp._losers USING (file, number) "
             "ORDER BY file, number"
         )
+
+    def _without_stale(self, rows: str, columns: list[Column], keys: list[int], listed: str) -> str:
+        """Delete the rows that are replaced; returns a query for the rows that may be stored.
+
+        With an age column, rows of the table that are newer stay, and those with their keys may not.
+        """
+        same = " AND ".join(f"t.{quote(columns[key].name)} = s.c{key}" for key in keys)
+        ages = [f"t.{quote(columns[place].name)}" for place in self._age(columns)]
+        older = "".join(f" AND ({age} IS NULL OR s.age >= {age})" for age in ages)
+        self._cursor.execute(
+            f"DELETE FROM {self._sql_name} t USING temp._keys s WHERE {same}{older}"
+        )
+        if not older:
+            return rows
+        self._cursor.execute(
+            f"CREATE OR REPLACE TEMP TABLE _stale AS SELECT {listed} FROM temp._keys s "
+            f"WHERE EXISTS (SELECT 1 FROM {self._sql_name} t WHERE {same})"
+        )
+        return f"SELECT * FROM ({rows}) ANTI JOIN temp._stale USING ({listed})"
 
     def _order(self, columns: list[Column]) -> str:
         """Sort order of rows with one key; the first is kept. By default it is the last uploaded."""
         last = "file DESC, number DESC"
-        by = self._job.get("duplicateRemovalColumn")
+        by = self._job.get("ageColumn") or self._job.get("duplicateRemovalColumn")
         if not by:
             return last
         found = [place for place, c in enumerate(columns) if c.name.lower() == by.lower()]

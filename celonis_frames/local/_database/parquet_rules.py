@@ -1,7 +1,9 @@
-"""The check of Parquet chunks: by default only types and codecs that Celonis most likely accepts."""
+"""The check of Parquet files: by default only types and codecs that Celonis most likely accepts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +13,44 @@ import pyarrow.parquet as pq
 
 from celonis_frames._formatting import counted
 
-_CODECS = {"SNAPPY", "UNCOMPRESSED"}
+
+@dataclass(frozen=True)
+class Rules:
+    """What an API accepts.
+
+    Attributes:
+        codecs: The codecs.
+        units: The units of timestamps that are no INT96.
+        page_v2: Whether it accepts data pages v2.
+    """
+
+    codecs: frozenset[str]
+    units: frozenset[str]
+    page_v2: bool
+
+
+PUSH_RULES = Rules(
+    frozenset({"SNAPPY", "UNCOMPRESSED"}), frozenset({"milliseconds"}), page_v2=False
+)
+INGESTION_RULES = Rules(
+    frozenset({"UNCOMPRESSED"}), frozenset({"milliseconds", "microseconds"}), page_v2=True
+)
 _PLAIN = {"BOOLEAN", "FLOAT", "DOUBLE", "INT96"}
 _PAGE_V2 = b"\x15\x06"
 """First bytes of the header of a data page v2, in Thrift's compact protocol: field 1, type, is 3."""
 
 
-def check(cursor: Any, path: Path, *, keys: list[str], lenient: bool) -> str | None:
-    """The reason to reject a file at upload, or None.
+def check(
+    cursor: Any, path: Path, *, rules: Rules | None, keys: Sequence[str], age: str | None = None
+) -> str | None:
+    """The reason to reject a file, or None.
 
     Args:
         cursor: A cursor of DuckDB.
         path: The file.
-        keys: The key columns of the job, which the file must have.
-        lenient: Accept every type and codec that DuckDB reads.
+        rules: What is accepted; None accepts every type and codec that DuckDB reads.
+        keys: The key columns, which the file must have.
+        age: The age column, which it must have too.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -35,15 +61,17 @@ def check(cursor: Any, path: Path, *, keys: list[str], lenient: bool) -> str | N
             missing = [key for key in keys if key.lower() not in names]
             if missing:
                 return f"The file lacks {counted(len(missing), 'key column')}: {', '.join(missing)}"
-            return None if lenient else _strict(cursor, path, schema)
+            if age is not None and age.lower() not in names:
+                return f"The file lacks the age column: {age}"
+            return None if rules is None else _strict(cursor, path, schema, rules)
     except (pa.ArrowException, duckdb.Error, OSError, ValueError):
         return "The file is not a readable Parquet file"
 
 
-def _strict(cursor: Any, path: Path, schema: Any) -> str | None:
+def _strict(cursor: Any, path: Path, schema: Any, rules: Rules) -> str | None:
     for place in range(len(schema)):
         column = schema.column(place)
-        problem = _type_problem(column)
+        problem = _type_problem(column, rules)
         if problem:
             return f"Column {column.path}: {problem} is not known to be accepted"
     # By DuckDB: pyarrow ends the whole process if this part of a file is damaged.
@@ -53,16 +81,16 @@ def _strict(cursor: Any, path: Path, schema: Any) -> str | None:
     ).fetchall()
     with path.open("rb") as file:
         for name, codec, offset, count in chunks:
-            if codec not in _CODECS:
+            if codec not in rules.codecs:
                 return f"Column {name}: codec {codec} is not known to be accepted"
-            if count:
+            if count and not rules.page_v2:
                 file.seek(offset)
                 if file.read(2) == _PAGE_V2:
                     return f"Column {name}: data page v2 is not known to be accepted"
     return None
 
 
-def _type_problem(column: Any) -> str | None:
+def _type_problem(column: Any, rules: Rules) -> str | None:
     physical, logical = column.physical_type, str(column.logical_type)
     if column.max_repetition_level or ("." in column.path and column.max_definition_level > 1):
         return "a nested type"
@@ -73,6 +101,6 @@ def _type_problem(column: Any) -> str | None:
     if physical in ("INT32", "INT64"):
         if logical == "None" or (logical.startswith("Int(") and "isSigned=true" in logical):
             return None
-        if logical.startswith("Timestamp(") and "milliseconds" in logical:
+        if logical.startswith("Timestamp(") and any(unit in logical for unit in rules.units):
             return None
     return physical if logical == "None" else f"{physical} as {logical}"

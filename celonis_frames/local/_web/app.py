@@ -15,10 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from celonis_frames.local._faults.injector import with_fault
+from celonis_frames.local._gateway import routes as gateway
 from celonis_frames.local._web import job_routes, pool_routes
 from celonis_frames.local._web.authorization import authorize, check_page
 from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
@@ -64,15 +65,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              _identity, "Get the identity", ""),
     Endpoint("token", ("POST",), ("/oauth2/token",), _token, "Get an access token", "Token",
              body="form", scopes=None),
+    *gateway.ENDPOINTS,
 )  # fmt: skip
 
 
 def create_app(state: ServerState) -> Starlette:
     """The ASGI application."""
     # A path can have several endpoints, one for each method. More literal paths come first.
-    routes = [
+    routes: list[BaseRoute] = [
         Route(path, _handler(state, endpoint), methods=list(endpoint.methods))
         for endpoint in ENDPOINTS
+        if endpoint not in gateway.ENDPOINTS
         for path in endpoint.paths
     ]
 
@@ -89,9 +92,32 @@ def create_app(state: ServerState) -> Starlette:
         return HTMLResponse(shown, headers=_PAGE_HEADERS)
 
     routes += [Route("/openapi.json", openapi), Route("/", page)]
+    routes.append(_GatewayRoute(state))
     app = Starlette(routes=routes, middleware=[Middleware(_SingleSlashes)])
     app.router.redirect_slashes = False
     return app
+
+
+class _GatewayRoute(BaseRoute):
+    """All calls of the Data Ingestion API: the key of an object may have any character."""
+
+    def __init__(self, state: ServerState) -> None:
+        self._handlers = {
+            method: _handler(state, endpoint)
+            for endpoint in gateway.ENDPOINTS
+            for method in endpoint.methods
+        }
+        self._state = state
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        is_below = f"{scope['path']}/".startswith(f"{gateway.PREFIX}/")
+        return (Match.FULL if scope["type"] == "http" and is_below else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        handler = self._handlers.get(request.method)
+        response = await (handler(request) if handler else gateway.respond(self._state, request))
+        await response(scope, receive, send)
 
 
 class _SingleSlashes:

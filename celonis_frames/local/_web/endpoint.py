@@ -13,6 +13,7 @@ from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.job_runner import JobRunner
 from celonis_frames.local._faults.schedule import FaultSchedule
+from celonis_frames.local._gateway.objects import ObjectStore
 from celonis_frames.local._web.oauth import TokenIssuer
 from celonis_frames.local._web.rate_limit import RateLimiter
 
@@ -44,6 +45,7 @@ class ServerState:
 
     catalog: Catalog
     job_runner: JobRunner
+    objects: ObjectStore
     faults: FaultSchedule
     limiter: RateLimiter | None
     api_key: str

@@ -14,7 +14,7 @@ from celonis_frames.local._database.catalog import now
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.errors import STORED
 from celonis_frames.local._database.job_runner import ACTIVE
-from celonis_frames.local._database.parquet_rules import check
+from celonis_frames.local._database.parquet_rules import PUSH_RULES, check
 from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
 from celonis_frames.local._web.oauth import BROAD, DATA_PUSH
 from celonis_frames.local._web.upload import UploadRejected, receive
@@ -226,7 +226,7 @@ async def _receive(state: ServerState, request: Request, kind: str) -> Response:
 
 def _check(state: ServerState, path: Path, keys: list[str]) -> str | None:
     with state.catalog.reading() as cursor:
-        return check(cursor, path, keys=keys, lenient=state.lenient)
+        return check(cursor, path, rules=None if state.lenient else PUSH_RULES, keys=keys)
 
 
 def _both(tail: str) -> tuple[str, ...]:

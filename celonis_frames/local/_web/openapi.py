@@ -112,6 +112,12 @@ _SECURITY = {
         },
     },
     "client": {"type": "http", "scheme": "basic"},
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "AWS Signature Version 4, with the keys of a data connection",
+    },
 }
 
 
@@ -129,7 +135,10 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
                 )
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Local Celonis: Data Push API", "version": __version__},
+        "info": {
+            "title": "Local Celonis: Data Push API and Data Ingestion API",
+            "version": __version__,
+        },
         "security": [{"key": []}],
         "paths": paths,
         "components": {
@@ -176,6 +185,8 @@ def _reference(name: str) -> dict[str, Any]:
 
 
 def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
+    if _is_s3(endpoint):
+        return [{"signature": []}]
     if endpoint.scopes is None:
         return [{"client": []}, {}]  # the form can have the client's id and secret too
     if not endpoint.scopes:
@@ -183,7 +194,28 @@ def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
     return [{"key": []}, *({"oauth2": [scope]} for scope in sorted(endpoint.scopes))]
 
 
+def _is_s3(endpoint: Endpoint) -> bool:
+    return endpoint.paths[0].startswith("/api/data-ingestion/")
+
+
+def _s3_errors(endpoint: Endpoint) -> dict[str, Any]:
+    """S3's errors: a code in an XML body, which the response to a HEAD does not have."""
+    content: dict[str, Any] = (
+        {} if endpoint.name == "head" else {"content": {"application/xml": {}}}
+    )
+    errors = {
+        "400": "Malformed, too large, or not what its digest says",
+        "403": "Not signed by the keys of this connection, or another call of S3",
+        "404": "No such bucket or object",
+        "411": "No Content-Length",
+        "501": "A header that is not implemented",
+    }
+    return {status: {"description": text, **content} for status, text in errors.items()}
+
+
 def _errors(endpoint: Endpoint) -> dict[str, Any]:
+    if _is_s3(endpoint):
+        return _s3_errors(endpoint)
     shape = _reference("TokenError" if endpoint.scopes is None else "Errors")
     content = {"content": {"application/json": {"schema": shape}}}
     errors: dict[str, Any] = {
@@ -214,6 +246,8 @@ def _body(kind: str) -> dict[str, Any]:
             | {"grant_type": {"enum": ["client_credentials"]}},
         }
         return {"application/x-www-form-urlencoded": {"schema": form}}
+    if kind == "object":
+        return {"application/octet-stream": {}}
     file = {"type": "string", "contentMediaType": "application/octet-stream"}
     form = {"type": "object", "required": ["file"], "properties": {"file": file}}
     return {"multipart/form-data": {"schema": form}}

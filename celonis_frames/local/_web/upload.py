@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.concurrency import run_in_threadpool
 
-from celonis_frames.local._database.files import create
+from celonis_frames.local._web.block_writer import BLOCK_BYTES, BlockWriter
 
 MAX_HEADER_BYTES = 64 * 1024
 """Largest size of the headers of all parts of a form."""
 MAX_FORM_BYTES = 100_000
 """Largest size of the form without its file."""
-BLOCK_BYTES = 1024 * 1024
-"""Bytes written and digested at a time."""
 
 
 class UploadRejected(Exception):
@@ -35,69 +29,10 @@ class UploadRejected(Exception):
         self.status = status
 
 
-class _BlockWriter:
-    """Writes a file block by block in a worker thread, while the next block fills.
-
-    Args:
-        path: The file.
-        size: The expected bytes; blocks are not larger than this.
-    """
-
-    def __init__(self, path: Path, size: int) -> None:
-        self._file = os.fdopen(create(path), "wb", buffering=0)
-        self._block_bytes = min(size, BLOCK_BYTES)
-        self._block = bytearray(self._block_bytes)
-        self._other = bytearray()
-        self._used = 0
-        self._writing: asyncio.Task[None] | None = None
-        self.digest = hashlib.sha1(usedforsecurity=False)
-
-    def put(self, piece: memoryview) -> None:
-        """Append bytes to the block, which grows if needed."""
-        end = self._used + len(piece)
-        self._block[self._used : end] = piece
-        self._used = end
-
-    async def make_room(self) -> None:
-        """Start writing the block if it is full, once the one before it is written."""
-        if self._used >= self._block_bytes:
-            await self._swap()
-
-    async def finish(self) -> None:
-        """Write the rest and wait for it."""
-        await self._swap()
-        await self._written()
-
-    async def close(self) -> None:
-        """Close the file once no thread writes to it."""
-        with contextlib.suppress(Exception):  # `make_room` or `finish` has raised it
-            await self._written()
-        self._file.close()
-
-    async def _swap(self) -> None:
-        await self._written()
-        full, used = self._block, self._used
-        # The two blocks are reused: new memory costs page faults.
-        self._block, self._other, self._used = self._other, full, 0
-        self._writing = asyncio.create_task(run_in_threadpool(self._write, memoryview(full)[:used]))
-
-    async def _written(self) -> None:
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            await writing
-
-    def _write(self, block: memoryview) -> None:
-        with block:
-            self.digest.update(block)
-            done = 0
-            while done < len(block):
-                done += self._file.write(block[done:])
-
-
 class _FileField:
     """The parser's callbacks: they write the field ``file`` and ignore all others."""
 
-    def __init__(self, disk: _BlockWriter, limit: int) -> None:
+    def __init__(self, disk: BlockWriter, limit: int) -> None:
         self._limit = limit
         self._headers: dict[bytes, bytes] = {}
         self._field, self._value = b"", b""
@@ -165,7 +100,8 @@ async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit + MAX_FORM_BYTES:
         raise UploadRejected(413, f"The chunk is larger than {limit:,} bytes")
-    disk = _BlockWriter(path, int(declared) if declared.isdecimal() else BLOCK_BYTES)
+    sha1 = hashlib.sha1(usedforsecurity=False)
+    disk = BlockWriter(path, int(declared) if declared.isdecimal() else BLOCK_BYTES, sha1)
     file = _FileField(disk, limit)
     try:
         parser = MultipartParser(boundary, file.callbacks())
@@ -187,4 +123,4 @@ async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
         await disk.close()
     if not file.found or not file.ended:
         raise UploadRejected(400, "The form has no complete field 'file'")
-    return disk.digest.hexdigest(), file.size
+    return sha1.hexdigest(), file.size

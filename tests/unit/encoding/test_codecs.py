@@ -30,7 +30,7 @@ def test_files_have_the_codec_asked_for(name: str) -> None:
 def test_what_is_said_to_be_accepted_is_accepted() -> None:
     """The local Celonis' strict rules take exactly these, the default among them."""
     accepted = {codec.parquet_name for codec in CODECS.values() if codec.accepted}
-    assert accepted == parquet_rules._CODECS
+    assert accepted == parquet_rules.PUSH_RULES.codecs
     assert PushOptions().codec == DEFAULT_CODEC == "snappy"
     assert CODECS[DEFAULT_CODEC].accepted
 
