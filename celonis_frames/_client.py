@@ -382,7 +382,8 @@ class Celonis(Connection):
         Raises:
             ConfigError, FrameError: Those that `push` would raise before it sends, but for what the
                 comparison with the table shows.
-            ApiError: The pool or the data connection cannot be looked up.
+            ApiError: The pool, the data connection or the table's columns cannot be looked up; a
+                key that may not read the columns gives a warning.
         """
         connected = self if client is None else client
         defaults = connected.defaults if isinstance(connected, Celonis) else connected

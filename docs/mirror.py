@@ -68,7 +68,7 @@ _FOLLOWED = {
     Follow.AS_IT_IS: "sent",
     Follow.WHOLE_NUMBERS: "whole numbers are sent",
     Follow.EXACT_FLOATS: "if exact as floats",
-    Follow.TEXT: "as text, with a warning; an error for keys",
+    Follow.TEXT: "as text, with a warning; an error for keys and `deduplicate_by`",
     Follow.ONLY_NULLS: "an error",
 }
 

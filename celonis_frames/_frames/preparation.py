@@ -48,7 +48,7 @@ def prepare(
     if like is not None:
         shape = shape.ordered_like(like)
     if options.deduplicate_by is not None:
-        _check_column(options.deduplicate_by, shape)
+        shape = _ranked_by(options.deduplicate_by, shape)
     spare = spare or MemoryBudget(options.spool_memory)
     sent = source.schema.names
     by_column = (note for name, note in source.column_notes.items() if name in sent)
@@ -123,16 +123,21 @@ def _read_keys(frame: Any, options: PushOptions) -> tuple[Source, ConversionOpti
     return source, options.conversion.without(sorted(others))
 
 
-def _check_column(name: str, shape: TableLayout) -> None:
+def _ranked_by(name: str, shape: TableLayout) -> TableLayout:
+    """The layout with the column that `deduplicate_by` names marked as such."""
     names = [column.name for column in shape.columns]
     if name not in names:
         raise KeyColumnError(
             f"deduplicate_by={name!r} is not a column of the frame.{did_you_mean(name, names)} It "
             f"has {listed(names)}."
         )
-    if shape.columns[names.index(name)].pseudonymised:
+    place = names.index(name)
+    if shape.columns[place].pseudonymised:
         raise KeyColumnError(
             f"deduplicate_by={name!r} is to be pseudonymised, and pseudonyms have no order: choose "
             "another column.",
             column=name,
         )
+    columns = list(shape.columns)
+    columns[place] = replace(columns[place], ranks=True)
+    return shape.with_columns(tuple(columns))

@@ -121,6 +121,8 @@ class Changes:
             options = replace(options, columns=kept.columns, rename=kept.rename)
         prepared = prepare(frame, self._table, options, deleted=deleted, like=next(alike, None))
         prepared = fit(prepared, self._table_that_is_there(prepared))
+        said = {warning for other in self._frames for warning in other.warnings}
+        prepared.warnings = tuple(one for one in prepared.warnings if one not in said)
         self._check_columns(prepared)
         if self._options.staging is None:
             try:
@@ -131,8 +133,17 @@ class Changes:
         self._frames.append(prepared)
 
     def _table_that_is_there(self, prepared: PreparedFrame) -> ExistingTable:
-        """The table as it is before the changes, which is looked up once."""
-        if self._existing is None:
+        """The table as it is before the changes, which is looked up once.
+
+        Once more for the first rows to upsert, if it could not be read when only keys to delete
+        were known. A table that is not there is made by the first rows to upsert.
+        """
+        written = any(not other.deleted for other in self._frames)
+        found = self._existing
+        if found is not None and found.absent and written:
+            return ExistingTable(found.name)
+        unread = found is None or (found.error is not None and not (written or prepared.deleted))
+        if found is None or unread:
             with CancelToken() as token:
                 api = self._api.within(token)
                 pool_id = lookup.pool_id(api, self._pool)
@@ -142,7 +153,8 @@ class Changes:
                     deleted=prepared.deleted,
                 )  # fmt: skip
             self._pool, self._options = pool_id, replace(self._options, connection=connection_id)
-        return self._existing
+            return self._existing
+        return found
 
     def _check_columns(self, prepared: PreparedFrame) -> None:
         """Check that the frame's columns fit the frames added before.

@@ -352,8 +352,10 @@ def _fitted(
 ) -> list[PreparedFrame]:
     """The frames, fitted to the table that is there."""
     table, deleted = frames[0].table, all(prepared.deleted for prepared in frames)
-    existing = read_table(api, pool_id, table, connection_id, options, deleted=deleted)
-    raise_if_expired(api.token, f"while the columns of table {table!r} were read")
+    doing = f"while the columns of table {table!r} were read"
+    with timeout_error(api.token, doing):
+        existing = read_table(api, pool_id, table, connection_id, options, deleted=deleted)
+    raise_if_expired(api.token, doing)
     check = partial(_check_reading, api.token)
     return [fit(prepared, existing, check) for prepared in frames]
 

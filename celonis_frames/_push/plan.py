@@ -22,6 +22,8 @@ from celonis_frames._tables.fitting import planned_fit, planned_lengths
 
 _SAMPLE_BATCHES = 4
 _LEVELS: tuple[Level, ...] = ("fatal", "lossy", "safe")
+_SHOWN_DIFFERENCES = 50
+"""Differences that the text shows, the worst first; `PushPlan.differences` has all."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ class PushPlan:
 
     def _difference_lines(self) -> list[str]:
         order = sorted(self.differences, key=lambda one: _LEVELS.index(one.level))
-        return [f"{one.level}: {one}" for one in order]
+        lines = [f"{one.level}: {one}" for one in order[:_SHOWN_DIFFERENCES]]
+        left = len(order) - len(lines)
+        return [*lines, f"… and {counted(left, 'more difference')}"] if left else lines
 
     def _head(self) -> tuple[str, ...]:
         head = ("column", "type", "length", "longest", "key", "from")
@@ -194,8 +198,8 @@ def _compared(
     warnings = found.warnings
     if existing.error is not None:
         warnings += (
-            f"The table that is there could not be compared ({existing.error.message}) A push may "
-            "find differences.",
+            f"The frame could not be compared with the table: {existing.reason} A push may find "
+            "differences.",
         )
     columns = []
     for column in found.columns:
@@ -206,7 +210,7 @@ def _compared(
     return replace(
         found,
         columns=tuple(columns),
-        exists=None if existing.columns is None else existing.exists,
+        exists=existing.exists if existing.exists or existing.absent else None,
         differences=differences,
         warnings=warnings,
     )

@@ -43,6 +43,7 @@ class ColumnPlan:
     length: int | None  # in characters, given in `columns=` or of pseudonyms; None measures it
     key: bool
     pseudonymised: bool = False  # its strings are pseudonyms, and no message says more of a value
+    ranks: bool = False  # of rows with one key that with the highest value wins
     given: bool = False  # the type is that of `columns=`
     aligned: bool = False  # the type is that of the table's column; a value may not fit
     least_length: int = 0  # in characters, that of the table's column to keep

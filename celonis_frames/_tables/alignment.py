@@ -47,8 +47,8 @@ def choose_type(
 ) -> Follow:
     """How a column that would be sent as `own` follows a column that is shown as `shown`.
 
-    `untyped`: it has the Arrow type null. `given`: the user has set its type. `key`: texts of keys
-    would never be equal to those that are there.
+    `untyped`: it has the Arrow type null. `given`: the user has set its type. `key`: its values are
+    compared, and texts compare otherwise.
     """
     if untyped and not given:
         return Follow.AS_IT_IS if shown == own else Follow.ONLY_NULLS
@@ -65,14 +65,16 @@ def choose_type(
     return Follow.ONLY_NULLS
 
 
-def align(layout: TableLayout, table: ExistingTable) -> TableLayout:
+def align(layout: TableLayout, table: ExistingTable, *, replaces: bool = False) -> TableLayout:
     """The layout with the types of the table, where nothing is lost by it.
 
-    A value that would be changed is an error once it is converted. Columns whose type was given,
-    and those that the table does not have, stay as they are.
+    A value that would be changed is an error once it is converted; `replaces` says that a REPLACE
+    sends it. Columns whose type was given, and those that the table does not have, stay as they
+    are.
     """
+    way_out = lossless.EVOLVE if replaces else lossless.RECREATE
     columns = tuple(
-        column if found is None else _aligned(column, found, table.name, layout)
+        column if found is None else _aligned(column, found, table.name, layout, way_out)
         for column, found in with_existing(layout, table)
     )
     return layout if columns == layout.columns else layout.with_columns(columns)
@@ -92,26 +94,26 @@ def follows(column: ColumnPlan, found: ExistingColumn) -> Follow:
         found.type,
         untyped=pa.types.is_null(column.arrow_type),
         given=column.given,
-        key=column.key,
+        key=column.key or column.ranks,
     )
 
 
 def _aligned(
-    column: ColumnPlan, found: ExistingColumn, table: str, layout: TableLayout
+    column: ColumnPlan, found: ExistingColumn, table: str, layout: TableLayout, way_out: str
 ) -> ColumnPlan:
     follow, options = follows(column, found), layout.options
     conversion: Conversion
     if follow is Follow.WHOLE_NUMBERS:
-        conversion = lossless.whole_numbers(column, table, options)
+        conversion = lossless.whole_numbers(column, table, options, way_out)
     elif follow is Follow.EXACT_FLOATS:
-        conversion = lossless.exact_floats(column, table, options)
+        conversion = lossless.exact_floats(column, table, options, way_out)
     elif follow is Follow.TEXT:
         conversion = conversion_to(column.arrow_type, "STRING", options)
     elif follow is Follow.ONLY_NULLS:
         wanted = _TYPE_OF.get(found.type)
         if wanted is None:  # a type that the call is not known to show
             return column
-        conversion = lossless.only_nulls(column, wanted, table, options)
+        conversion = lossless.only_nulls(column, wanted, table, options, way_out)
     else:
         return column
     return replace(column, conversion=conversion, aligned=True)

@@ -107,7 +107,10 @@ def length_differences(
                 f"Celonis would cut strings longer than {length:,} characters, so the push is "
                 'rejected: recreate the table with mode="REPLACE", or shorten them.'
             )
-            found.append(_length(column, "lossy", most, length, text))
+            if options.replaces:
+                text = 'schema_mode="freeze" keeps the length: leave that out, or shorten them.'
+            level: Level = "fatal" if options.schema == "freeze" else "lossy"
+            found.append(_length(column, level, most, length, text))
     return tuple(found)
 
 
@@ -139,6 +142,13 @@ def _missing(column: ExistingColumn, options: PushOptions) -> TableDifference:
     text = "The rows that are written get NULL, also those that have a value."
     if options.replaces:
         text = "REPLACE drops this column."
+    elif options.keys and options.missing_columns != "null":
+        text = (
+            "An upsert sets it to NULL in the rows that it writes, so the push is rejected: "
+            'missing_columns="null" sends it.'
+        )
+    elif options.missing_columns == "error":
+        level, text = "fatal", 'missing_columns="error" rejects the push.'
     elif not options.keys:
         level, text = "safe", "The new rows get NULL."
     if is_frozen(options):

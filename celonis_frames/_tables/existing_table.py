@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,13 @@ from celonis_frames._api.models import TableColumn
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.names import CHANGE_DATE, name_key
-from celonis_frames.exceptions import ApiError, ApiStatusError, ConfigError, NotFound
+from celonis_frames.exceptions import (
+    ApiError,
+    ApiStatusError,
+    ConfigError,
+    NotFound,
+    PermissionDenied,
+)
 
 _log = logging.getLogger("celonis_frames")
 
@@ -24,7 +31,8 @@ SCOPE = "integration.data-pools:read"
 """The scope of OAuth that the columns call needs (Celonis' documentation)."""
 
 _told: weakref.WeakSet[object] = weakref.WeakSet()
-"""Connections whose user knows that their key may not read the columns of tables."""
+"""Connections whose user knows that the columns of tables cannot be read."""
+_telling = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -44,12 +52,13 @@ class ExistingColumn:
 class ExistingTable:
     """The table with its columns by `name_key`, without the one that the server adds.
 
-    There are none if there is no such table, and they are None if they are not known, because
-    `error` says so or because nobody asked.
+    They are None if there is no such table, and if they are not known, because `error` says so or
+    because nobody asked: `absent` tells which.
     """
 
     name: str
     columns: Mapping[str, ExistingColumn] | None = None
+    absent: bool = False
     error: ApiError | None = field(default=None, compare=False)
 
     @property
@@ -60,12 +69,14 @@ class ExistingTable:
     @property
     def exists(self) -> bool:
         """Whether there is such a table, as far as is known."""
-        return bool(self.columns)
+        return self.columns is not None
 
     @property
-    def absent(self) -> bool:
-        """Whether there is certainly no such table."""
-        return self.columns is not None and not self.columns
+    def reason(self) -> str:
+        """Why its columns are not known, in a sentence; empty if nobody asked."""
+        if isinstance(self.error, PermissionDenied):
+            return f"this API key may not read the table's columns (scope {SCOPE})."
+        return "" if self.error is None else self.error.message
 
 
 def read_table(
@@ -76,10 +87,12 @@ def read_table(
     options: PushOptions,
     *,
     deleted: bool = False,
+    tells: bool = True,
 ) -> ExistingTable:
     """The table, by one call; ``verify="none"`` makes none.
 
-    `deleted`: rows are deleted only, so that no value can be lost.
+    `deleted`: rows are deleted only, so that no value can be lost. `tells`: log a warning if values
+    may be lost that could not be compared.
 
     Raises:
         ConfigError: The columns cannot be read, but an option needs them.
@@ -89,27 +102,30 @@ def read_table(
         return ExistingTable(name)
     needed = _option_that_needs_columns(options)
     guarded = options.keys and not (options.replaces or deleted) and not options.missing_columns
-    patient = needed or guarded or "schema" in options.verify
+    asked = "schema" in options.verify or options.schema_mode == "align"
+    patient = needed or guarded or asked
     try:
         found = api.columns(
             pool_id, name, connection_id,
             policy=None if patient else RetryPolicy(max_tries=1),  # it must not delay the push
         )  # fmt: skip
     except NotFound:
-        return ExistingTable(name, {})
+        return ExistingTable(name, absent=True)
     except ApiError as error:
         _log.info("table %s: its columns cannot be read (%s)", name, type(error).__name__)
+        table = ExistingTable(name, error=error)
+        if (needed or guarded or options.schema_mode == "align") and _may_pass(error):
+            raise
         if needed:
             raise ConfigError(
-                f"{needed} needs the columns of table {name!r}, which cannot be read "
-                f"({error.message}) Leave it out, or use a key that may read the pool (scope "
-                f"{SCOPE})."
+                f"{needed} compares the frame with table {name!r}, which is not possible: "
+                f"{table.reason} Leave the option out, or use a key that may read the pool."
             ) from error
-        if guarded and _may_pass(error):
-            raise
-        if guarded:
-            _tell_once(api, name)
-        return ExistingTable(name, error=error)
+        if guarded and tells:
+            _tell_once(api, table)
+        return table
+    if not found:
+        return ExistingTable(name, absent=True)
     known = {name_key(column.name): _column(column) for column in found}
     known.pop(name_key(CHANGE_DATE), None)
     return ExistingTable(name, known)
@@ -124,7 +140,7 @@ def read_existing(api: DataPushApi, pool: str, options: PushOptions, table: str)
     """
     pool_id = lookup.pool_id(api, pool)
     connection_id = lookup.connection_id(api, pool_id, options.connection)
-    return read_table(api, pool_id, table, connection_id, options)
+    return read_table(api, pool_id, table, connection_id, options, tells=False)
 
 
 def _option_that_needs_columns(options: PushOptions) -> str | None:
@@ -141,18 +157,20 @@ def _option_that_needs_columns(options: PushOptions) -> str | None:
 def _may_pass(error: ApiError) -> bool:
     """Whether a later call may succeed: the key may read the columns, as far as is known."""
     status = error.status_code if isinstance(error, ApiStatusError) else None
-    return status is None or status >= 500 or status == 429  # HTTP
+    return status is None or status >= 500 or status in (408, 425, 429)  # HTTP
 
 
-def _tell_once(api: DataPushApi, name: str) -> None:
-    if api.connection in _told:
-        return
-    _told.add(api.connection)
+def _tell_once(api: DataPushApi, table: ExistingTable) -> None:
+    with _telling:
+        if api.connection in _told:
+            return
+        _told.add(api.connection)
     _log.warning(
-        "table %s: this API key may not read its columns (scope %s). Columns that the frame lacks, "
-        "if there are any, become NULL in the rows that an upsert writes. "
-        'missing_columns="null" accepts that; this warning is given once per connection.',
-        name, SCOPE,
+        "table %s: the frame could not be compared with it: %s Columns that the frame lacks, if "
+        "there are any, become NULL in the rows that an upsert writes. A key that may read the "
+        'pool shows them; missing_columns="null" accepts the NULLs. This warning is given once per '
+        "connection.",
+        table.name, table.reason,
     )  # fmt: skip
 
 

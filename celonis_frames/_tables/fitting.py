@@ -50,16 +50,16 @@ def fit(
     # 1. What the schemas show.
     if "schema" in options.verify and not options.replaces:
         _check_schema(layout, table)
-    notes: tuple[str, ...] = ()
-    if not prepared.deleted:
-        differences = schema_differences(layout, table, options)
-        _raise_for(differences, prepared, table)
-        notes = _notes_on(differences, table, options)
+    differences = schema_differences(layout, table, options)
+    if prepared.deleted:  # keys only, of which no row gets a value
+        differences = tuple(one for one in differences if one.kind == "type")
+    _raise_for(differences, prepared, table)
+    notes = _notes_on(differences, table, options)
     # 2. The types of the table.
     aligned = layout
     if options.schema != "evolve":
-        aligned = align(layout, table)
-        notes += _text_notes(layout, table)
+        aligned = align(layout, table, replaces=options.replaces)
+        notes += _text_notes(layout, table, options)
     # 3. Its lengths.
     lengths: dict[str, int] = {}
     if options.replaces and options.schema != "evolve":
@@ -70,7 +70,8 @@ def fit(
     # 4. A REPLACE keeps the old types only where all values fit them.
     if options.replaces and options.schema == "align" and prepared.source.replayable:
         misfits = first_misfits(prepared, aligned, check)
-        aligned, changed = without_misfits(aligned, layout, misfits), sorted(misfits)
+        aligned = without_misfits(aligned, layout, misfits)
+        changed = [column.source for column in layout.columns if column.source in misfits]
         if changed:
             notes += (
                 f"Columns {listed(changed)} have values that do not fit their types in table "
@@ -96,7 +97,8 @@ def planned_fit(
     differences = schema_differences(layout, table, options)
     if options.schema == "evolve":
         return prepared, differences
-    aligned, notes = align(layout, table), _text_notes(layout, table)
+    aligned = align(layout, table, replaces=options.replaces)
+    notes = _text_notes(layout, table, options)
     if options.replaces:
         aligned = _with_least_lengths(aligned, table)
     if prepared.source.replayable:
@@ -215,18 +217,18 @@ def _raise_for(
     """Raise if the differences are not to be sent."""
     options = prepared.options
     fatal = [difference for difference in differences if difference.level == "fatal"]
-    if fatal and is_frozen(options):
-        why = (
-            'schema_mode="freeze"' if options.schema == "freeze"
-            else "UPSERT_WITH_UNCHANGED_METADATA in job_options="
-        )  # fmt: skip
+    frozen = options.schema == "freeze"
+    kept = [one for one in fatal if frozen or one.kind != "type"]
+    if kept and is_frozen(options):
+        why = 'schema_mode="freeze"' if frozen else "UPSERT_WITH_UNCHANGED_METADATA in job_options="
+        more = len(kept) - _SHOWN_DIFFERENCES
         raise FrameError(
-            f"The frame and table {table.name!r} have other columns, which {why} rejects: "
-            f"{'; '.join(map(_brief, fatal[:_SHOWN_DIFFERENCES]))}"
-            f"{'; and more' if len(fatal) > _SHOWN_DIFFERENCES else ''}. Change the frame, or "
-            "recreate the table."
+            f"The frame differs from table {table.name!r}, which {why} rejects: "
+            f"{'; '.join(map(_brief, kept[:_SHOWN_DIFFERENCES]))}"
+            f"{f'; and {more:,} more' if more > 0 else ''}. Change the frame, or recreate the "
+            "table."
         )
-    for difference in fatal:
+    for difference in fatal if not kept else ():
         raise ColumnTypeError(
             f"Column {difference.column!r} is to be {difference.frame}, as columns= says, but is "
             f"{difference.table} in table {table.name!r}: leave it out of columns=, or recreate "
@@ -247,7 +249,7 @@ def _missing_text(missing: list[str], prepared: PreparedFrame, table: ExistingTa
             "there. Add the columns, or leave missing_columns= out."
         )
     rows = prepared.source.rows
-    who = "rows" if rows is None else f"up to {counted(rows, 'row')}"
+    who = f"up to {counted(rows, 'row')}" if rows else "rows"
     return (
         f"{start}. An upsert sets what is not sent to NULL, so {who} of the table would lose "
         'the values there. Add the columns to the frame, or push with missing_columns="null" if '
@@ -287,15 +289,16 @@ def _notes_on(
 def _notes_of_absent(prepared: PreparedFrame, table: ExistingTable) -> tuple[str, ...]:
     if prepared.deleted and table.absent:
         return (f"Table {table.name!r} does not exist: nothing is deleted.",)
-    if table.error is not None and "schema" in prepared.options.verify:
+    asked = "schema" in prepared.options.verify or prepared.options.schema_mode == "align"
+    if table.error is not None and asked:
         return (
-            f"The table could not be compared before the push ({table.error.message}) Only the job "
-            "will show whether the columns fit.",
+            f"The frame could not be compared with the table: {table.reason} Only the job will "
+            "show whether the columns fit.",
         )
     return ()
 
 
-def _text_notes(layout: TableLayout, table: ExistingTable) -> tuple[str, ...]:
+def _text_notes(layout: TableLayout, table: ExistingTable, options: PushOptions) -> tuple[str, ...]:
     texts = [
         column.source
         for column, found in with_existing(layout, table)
@@ -303,9 +306,10 @@ def _text_notes(layout: TableLayout, table: ExistingTable) -> tuple[str, ...]:
     ]
     if not texts:
         return ()
+    way_out = 'schema_mode="evolve"' if options.replaces else 'mode="REPLACE"'
     return (
         f"Table {table.name!r} has STRING for the integers of {listed(texts)}: they are sent as "
-        'text. mode="REPLACE" makes INTEGER of the columns.',
+        f"text. {way_out} makes them INTEGER.",
     )
 
 

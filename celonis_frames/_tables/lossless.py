@@ -16,18 +16,20 @@ from celonis_frames._schema.types import Conversion, conversion_to
 _is = pa.types
 
 
-def whole_numbers(column: ColumnPlan, table: str, options: ConversionOptions) -> Conversion:
-    """Floats, decimals and durations as INTEGER, which must be whole numbers."""
-    plain, floats = casts.storage_type(column.arrow_type), column.conversion.convert
+def whole_numbers(
+    column: ColumnPlan, table: str, options: ConversionOptions, way_out: str
+) -> Conversion:
+    """Floats, decimals and durations as INTEGER, which must be whole numbers.
+
+    `way_out` is what else the user can do, with a place for the column's own type.
+    """
     target = conversion_to(column.arrow_type, "INTEGER", options)
 
     def seconds(array: Any) -> Any:
-        found = floats(array)
-        if casts.inexact(casts.decoded(array), found):
-            raise ValueError
-        return found.cast(pa.int64())
+        return casts.seconds_decimals(casts.decoded(array)).cast(pa.int64())
 
-    convert = seconds if _is.is_duration(plain) else target.convert
+    is_duration = _is.is_duration(casts.storage_type(column.arrow_type))
+    convert = seconds if is_duration else target.convert
 
     def checked(array: Any) -> Any:
         try:
@@ -36,13 +38,15 @@ def whole_numbers(column: ColumnPlan, table: str, options: ConversionOptions) ->
             raise ConversionError(
                 "that are FLOAT, not whole 64-bit integers, but the column is INTEGER in table "
                 f"{table!r}",
-                f"round them in the frame, {_RECREATE.format('FLOAT')}",
+                f"round them in the frame, {way_out.format('FLOAT')}",
             ) from error
 
     return Conversion("INTEGER", target.encoded_type, checked)
 
 
-def exact_floats(column: ColumnPlan, table: str, options: ConversionOptions) -> Conversion:
+def exact_floats(
+    column: ColumnPlan, table: str, options: ConversionOptions, way_out: str
+) -> Conversion:
     """Integers as FLOAT, which must be exact."""
     target = conversion_to(column.arrow_type, "FLOAT", options)
 
@@ -53,7 +57,7 @@ def exact_floats(column: ColumnPlan, table: str, options: ConversionOptions) -> 
                 "that are INTEGER and not exact as floats, but the column is FLOAT in table "
                 f"{table!r}",
                 f'send the nearest floats with columns={{{column.source!r}: "FLOAT"}}, '
-                f"{_RECREATE.format('INTEGER')}",
+                f"{way_out.format('INTEGER')}",
             )
         return floats
 
@@ -61,7 +65,7 @@ def exact_floats(column: ColumnPlan, table: str, options: ConversionOptions) -> 
 
 
 def only_nulls(
-    column: ColumnPlan, wanted: ColumnType, table: str, options: ConversionOptions
+    column: ColumnPlan, wanted: ColumnType, table: str, options: ConversionOptions, way_out: str
 ) -> Conversion:
     """A column of another type that has no values, so that nothing has to be converted."""
     target = conversion_to(pa.null(), wanted, options)
@@ -71,7 +75,7 @@ def only_nulls(
         if casts.nulls(array) < len(array):
             raise ConversionError(
                 f"that would be sent as {own}, but the column is {wanted} in table {table!r}",
-                f"convert them in the frame, {_RECREATE.format(own)}",
+                f"convert them in the frame, {way_out.format(own)}",
                 of_type=True,
             )
         return pa.nulls(len(array), target.encoded_type)
@@ -79,4 +83,5 @@ def only_nulls(
     return Conversion(wanted, target.encoded_type, checked)
 
 
-_RECREATE = 'or recreate the table with mode="REPLACE", which makes the column {}'
+RECREATE = 'or recreate the table with mode="REPLACE", which makes the column {}'
+EVOLVE = 'or replace the table with schema_mode="evolve", which makes the column {}'

@@ -298,12 +298,19 @@ class FrameValidator:
         for column in self.layout.columns:
             longest, limit = self._columns[column.name].longest, lengths.get(column.name)
             if limit is not None and longest > limit:
-                raise TruncationError(
+                start = (
                     f"Column {column.source!r} has a string of {counted(longest, 'character')}, but "
-                    f"in table {table!r} its length is {limit:,}, set when the table was created: "
-                    "Celonis would cut longer strings without an error. Recreate the table with "
-                    'mode="REPLACE" (a length in columns= allows longer strings later), or shorten '
-                    "the strings.",
+                    f"in table {table!r} its length is {limit:,}"
+                )
+                rest = (
+                    ', which schema_mode="freeze" keeps: leave that out, or shorten the strings.'
+                    if self.empty  # the table is replaced
+                    else ", set when the table was created: Celonis would cut longer strings without "
+                    'an error. Recreate the table with mode="REPLACE" (a length in columns= allows '
+                    "longer strings later), or shorten the strings."
+                )
+                raise TruncationError(
+                    start + rest,
                     column=column.source,
                     longest=longest,
                 )

@@ -75,6 +75,7 @@ DURATIONS = pa.array([1_500, 2_000], pa.duration("ms"))
         (pa.array([2.0**62]), "INTEGER", [2**62]),
         (pa.array([1, 2], pa.decimal128(20, 2)), "INTEGER", [1, 2]),
         (pa.array([2_000, None], pa.duration("ms")), "INTEGER", [2, None]),
+        (pa.array([2**63 - 1, -5], pa.duration("s")), "INTEGER", [2**63 - 1, -5]),
         (pa.array([1, None, 2**53]), "FLOAT", [1.0, None, float(2**53)]),
         (pa.array([2**64 - 1], pa.uint64()), "STRING", ["18446744073709551615"]),
         (pa.array([-5, None]), "STRING", ["-5", None]),
