@@ -31,6 +31,8 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 
+ROUNDTRIPS = ("test_roundtrip.py", "test_two_frames.py")
+
 # Run where celonis_frames is installed without any extra.
 BARE = """
 import celonis_frames, pyarrow as pa
@@ -89,12 +91,12 @@ for version in PYTHONS:
 
 @nox.session
 def roundtrip(session: nox.Session) -> None:
-    """2,000 frames of 20 columns, of every type, there and back."""
+    """2,000 frames of 20 columns, of every type, there and back, and 667 pairs into one table."""
     _install_project(session, "tests")
-    (file,) = Path("tests").rglob("test_roundtrip.py")
+    files = [str(Path("tests/integration") / name) for name in ROUNDTRIPS]
     examples = os.environ.get("CELONIS_FRAMES_EXAMPLES", "40020")
     session.run(
-        "pytest", "-q", *PROCESSES, str(file), "-k", "every", *session.posargs,
+        "pytest", "-q", *PROCESSES, *files, "-k", "every", *session.posargs,
         env={"CELONIS_FRAMES_EXAMPLES": examples},
     )  # fmt: skip
 

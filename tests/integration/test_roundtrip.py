@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 import strategies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strategies import equal, physical
 
 from celonis_frames import Celonis, exceptions, plan
 from celonis_frames._encoding.chunking import encode
@@ -41,22 +41,6 @@ pytestmark = [
     # It would hide the failure that is being reported.
     pytest.mark.filterwarnings("ignore:Generating overly large repr"),
 ]
-
-
-def physical(column: Any) -> list[Any]:
-    """Stored values as the oracle says them: times in microseconds."""
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("us")).cast(pa.int64())
-    return column.to_pylist()
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same: NaN is NaN, -0.0 is not 0.0, 1 is not True."""
-    if isinstance(one, float) and isinstance(other, float):
-        return (math.isnan(one) and math.isnan(other)) or (
-            one == other and math.copysign(1, one) == math.copysign(1, other)
-        )
-    return type(one) is type(other) and one == other
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

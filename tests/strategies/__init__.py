@@ -14,11 +14,30 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from strategies.arrow_columns import ARROW, cut
-from strategies.oracle import INT96_FIRST, PER_SECOND, REJECTED, Drawn, columns
+from strategies.oracle import (
+    INT96_FIRST,
+    PER_SECOND,
+    REJECTED,
+    Drawn,
+    columns,
+    equal,
+    physical,
+)
 from strategies.pandas_columns import PANDAS, pandas_own
 from strategies.polars_columns import POLARS, polars_own
 
-__all__ = ["INT96_FIRST", "PER_SECOND", "REJECTED", "any_column", "cut", "frame", "numbers"]
+__all__ = [
+    "INT96_FIRST",
+    "PER_SECOND",
+    "REJECTED",
+    "Drawn",
+    "any_column",
+    "cut",
+    "equal",
+    "frame",
+    "numbers",
+    "physical",
+]
 
 
 def any_column(library: str, rows: int) -> st.SearchStrategy[Drawn]:

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from hypothesis import strategies as st
 
 from celonis_frames._validation.column_stats import WRITES_EARLY_TIMES
@@ -58,6 +59,8 @@ class Drawn:
     column: Any
     parquet: list[Any]
     csv: list[Any]
+    given: list[Any]  # its values, None for null
+    exact: Callable[[Any], Fraction]  # the number that a drawn value is
 
     def each(self, file_type: str) -> list[Any]:
         """What each value becomes."""
@@ -81,7 +84,29 @@ def drawn_from(kind: Kind, values: list[Any]) -> Drawn:
     def each(stored: Callable[[Any], Any]) -> list[Any]:
         return [None if value is None else stored(value) for value in values]
 
-    return Drawn(kind.id, kind.build(values), each(kind.stored), each(kind.csv or kind.stored))
+    exact = kind.stored.exact if isinstance(kind.stored, Span) else Fraction
+    return Drawn(
+        kind.id, kind.build(values), each(kind.stored), each(kind.csv or kind.stored), values, exact
+    )
+
+
+# What is read back
+
+
+def physical(column: Any) -> list[Any]:
+    """Stored values as the oracle says them: times in microseconds."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us")).cast(pa.int64())
+    return column.to_pylist()
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same: NaN is NaN, -0.0 is not 0.0, 1 is not True."""
+    if isinstance(one, float) and isinstance(other, float):
+        return (math.isnan(one) and math.isnan(other)) or (
+            one == other and math.copysign(1, one) == math.copysign(1, other)
+        )
+    return type(one) is type(other) and one == other
 
 
 # What values become
@@ -143,8 +168,20 @@ def clock(unit: str) -> Callable[[int], str]:
     return stored
 
 
-def span(unit: str) -> Callable[[int], float]:
-    return lambda count: float(Fraction(count, PER_SECOND[unit]))
+@dataclass(frozen=True)
+class Span:
+    """Seconds, as the nearest float, and as they are."""
+
+    unit: str
+
+    def exact(self, count: int) -> Fraction:
+        return Fraction(count, PER_SECOND[self.unit])
+
+    def __call__(self, count: int) -> float:
+        return float(self.exact(count))
+
+
+span = Span
 
 
 UNITS = ("s", "ms", "us", "ns")
