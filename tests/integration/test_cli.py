@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -22,6 +23,7 @@ from celonis_frames import ApiKey, Celonis, local
 from celonis_frames._cli import demo
 from celonis_frames._cli.main import main
 from celonis_frames._cli.sample_data import purchase_to_pay
+from celonis_frames._tables.differences import TableDifference
 from celonis_frames.exceptions import ConfigError
 
 Done = subprocess.CompletedProcess[str]
@@ -318,6 +320,75 @@ def test_the_options_of_push_reach_it(
     for wrong in ("A", "=STRING", "A="):
         done = run("plan", str(file), "--table", "T", "--column", wrong)
         assert (done.returncode, "--column" in done.stderr) == (1, True)
+
+
+TABLE = pl.DataFrame({"K": [1, 2], "V": ["a", "b"], "N": [1, 2]})
+FOLLOWING = TABLE.with_columns(N=pl.col("N").cast(pl.Float64), NEW=pl.lit(True))
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "level", "words"),
+    [
+        (TABLE, ["--keys", "K"], None, ""),
+        (FOLLOWING, ["--keys", "K"], "safe", "The table gets this column"),
+        (TABLE.drop("N"), [], "safe", "The new rows get NULL"),
+        (TABLE.with_columns(V=pl.lit("x" * 300)), ["--mode", "replace", "--schema-mode", "align"],
+         "safe", "REPLACE changes the length to 320"),
+        (TABLE.drop("N"), ["--keys", "K"], "lossy", "N: INTEGER, missing in the frame"),
+        (TABLE.drop("N"), ["--keys", "K", "--missing-columns", "null"], "lossy", "get NULL, also"),
+        (TABLE.drop("N"), ["--mode", "REPLACE"], "lossy", "REPLACE drops this column"),
+        (TABLE.with_columns(V=pl.lit("x" * 300)), [], "lossy", "would cut strings longer than 80"),
+        (TABLE.with_columns(N=pl.lit(1.5)), [], "fatal", "not whole 64-bit integers"),
+        (TABLE.with_columns(V=pl.lit(True)), [], "fatal", "would be sent as BOOLEAN"),
+        (FOLLOWING, ["--schema-mode", "freeze"], "fatal", "No column may be added"),
+        (TABLE.drop("N"), ["--missing-columns", "error"], "fatal", "rejects the push"),
+        (TABLE, ["--column", "N=FLOAT"], "fatal", "columns= says FLOAT"),
+    ],
+)  # fmt: skip
+def test_plan_compares_with_the_table_that_is_there(
+    run: Callable[..., Done], server: Any, connection: Celonis, tmp_path: Path, table: str,
+    frame: pl.DataFrame, options: list[str], level: str | None, words: str,
+) -> None:  # fmt: skip
+    """As text and as JSON; the exit status is 3 if values would be lost or the job would fail.
+
+    Without a connection in the environment nothing is compared.
+    """
+    connection.push(TABLE, "CLI", table, keys="K")
+    file = tmp_path / "x.parquet"
+    frame.write_parquet(file)
+    to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    command = ["plan", str(file), "--pool", "CLI", "--table", table, *options]
+    done = run(*command, **to)
+    status = 3 if level in ("lossy", "fatal") else 0
+    assert (done.returncode, done.stderr) == (status, "")
+    assert "in the table" in done.stdout
+    assert re.search(rf"^{level}: .*{re.escape(words)}", done.stdout, re.MULTILINE) or level is None
+    done = run(*command, "--json", **to)
+    assert (done.returncode, done.stderr) == (status, "")
+    found = json.loads(done.stdout)
+    assert (found["level"], found["exists"]) == (level, True)
+    assert words in "".join(str(TableDifference(**one)) for one in found["differences"])
+    assert {one["level"] for one in found["differences"]} == ({level} if level else set())
+    done = run(*command, "--json", CELONIS_URL="")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["level"], found["exists"]) == (0, None, None)
+    assert len([job for job in server.jobs if job["targetName"] == table]) == 1
+
+
+def test_plan_of_a_new_table_and_of_one_that_must_be_new(
+    run: Callable[..., Done], server: Any, connection: Celonis, tmp_path: Path, table: str
+) -> None:
+    """--mode create is an error of one line once the table is there."""
+    file = tmp_path / "x.parquet"
+    TABLE.write_parquet(file)
+    to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    connection.push(TABLE, "CLI", f"{table}_2")
+    command = ["plan", str(file), "--pool", "CLI", "--mode", "create", "--table"]
+    done = run(*command, table, **to)
+    assert (done.returncode, "a new table" in done.stdout) == (0, True), done.stderr
+    done = run(*command, f"{table}_2", **to)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "exists, with 3 columns" in done.stderr
 
 
 def test_an_empty_keys_is_refused(run: Callable[..., Done], tmp_path: Path) -> None:
