@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
-from celonis_frames import Celonis
+from celonis_frames import Celonis, OAuth2
+from celonis_frames._auth.oauth2 import DATA_PUSH
+from celonis_frames.exceptions import JobFailed
 
 FOLDER = Path(
     os.environ.get("CELONIS_FRAMES_EVENT_LOGS")
@@ -72,3 +76,42 @@ def test_a_real_log_arrives_cell_by_cell(
     back = pl.from_arrow(server.table("Logs", table).sort_by("#row"))
     assert isinstance(back, pl.DataFrame)
     assert_frame_equal(back, _as_stored(expected), check_dtypes=False, check_exact=True)
+
+
+def _days(name: str, library: str) -> Iterator[Any]:
+    """The log as two days: the second changes 100 rows of the first."""
+    log = _read(name)
+    half = log.height // 2
+    text = next(n for n, t in log.schema.items() if t == pl.String)
+    second = log.tail(log.height - half).with_columns(pl.col(text) + " changed")
+    for day in (log.head(half + 100), second):
+        yield day.to_pandas() if library == "pandas" else day
+
+
+def _outcome(celonis: Celonis, day: Any, pool: str, **options: Any) -> tuple[Any, ...]:
+    """What a push ends with: its status and warnings, or its error."""
+    try:
+        status = celonis.push(day, pool, "LOG", keys="#row", **options)
+    except JobFailed as error:
+        return (type(error), re.sub(r"[0-9a-f-]{36}", "id", str(error)))
+    return (status.state, status.rows, status.chunks, status.warnings)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("name", LOGS)
+def test_two_days_of_a_log_with_a_key_that_may_only_push(
+    name: str, library: str, own: Any, client: Celonis
+) -> None:
+    """Nothing differs from a push that compares nothing; a key that sees the table does well."""
+    pools = [str(own.add_pool(pool)) for pool in ("compared", "not compared", "seen")]
+    blind = OAuth2(*own.oauth_client, scopes=DATA_PUSH)
+    with Celonis(own.url, auth=blind) as celonis:
+        for day in _days(name, library):
+            compared = _outcome(celonis, day, pools[0])
+            assert compared == _outcome(celonis, day, pools[1], verify="none")
+            assert _outcome(client, day, pools[2])[0] == "DONE"
+    first, second = (
+        pl.from_arrow(own.table(pool, "LOG").sort_by("#row"))
+        for pool in ("compared", "not compared")
+    )
+    assert first.equals(second)
