@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -61,31 +61,21 @@ class TableLayout:
     columns: tuple[ColumnPlan, ...]
     encoded_schema: pa.Schema  # of the rows as they are written to a file
     options: ConversionOptions
-    notes: tuple[str, ...] = ()  # warnings about names
-
-    @property
-    def text_columns(self) -> tuple[ColumnPlan, ...]:
-        """The columns that have a length."""
-        return tuple(c for c in self.columns if c.conversion.column_type == "STRING")
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Names of the key columns in the table."""
-        return tuple(column.name for column in self.columns if column.key)
+    text_columns: tuple[ColumnPlan, ...]  # which have a length
+    keys: tuple[str, ...]  # names of the key columns in the table
+    notes: tuple[str, ...] = ()  # warnings about names and zones
 
     def ordered_like(self, other: TableLayout) -> TableLayout:
         """This layout with its columns in the order of `other`, if that has the same columns."""
         places = {column.name: place for place, column in enumerate(other.columns)}
         if places.keys() != {column.name for column in self.columns}:
             return self
-        columns = tuple(sorted(self.columns, key=lambda column: places[column.name]))
-        encoded = pa.schema([self.encoded_schema.field(column.name) for column in columns])
-        return replace(self, columns=columns, encoded_schema=encoded)
+        columns = sorted(self.columns, key=lambda column: places[column.name])
+        return self.with_columns(columns)
 
-    def with_columns(self, columns: tuple[ColumnPlan, ...]) -> TableLayout:
-        """The same frame with other plans for its columns, in the same order."""
-        encoded = [pa.field(column.name, column.conversion.encoded_type) for column in columns]
-        return replace(self, columns=columns, encoded_schema=pa.schema(encoded))
+    def with_columns(self, columns: Sequence[ColumnPlan]) -> TableLayout:
+        """The same frame with other plans for its columns."""
+        return layout_of(columns, self.options, self.notes)
 
     def convert(self, batch: pa.RecordBatch, start: int = 0) -> pa.RecordBatch:
         """The batch with the table's names and the encoded types.
@@ -125,7 +115,9 @@ class TableLayout:
         }
 
 
-def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOptions) -> TableLayout:
+def build_layout(
+    schema: pa.Schema, keys: Collection[str], options: ConversionOptions
+) -> TableLayout:
     """The layout of the table for a frame of this schema.
 
     The keys are column names, as in the frame or after renaming.
@@ -142,13 +134,15 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
         raise FrameError("The frame has no columns: nothing to push.")
     given = new_names(schema.names, options.rename)
     names = column_names(given)
-    overrides = _overrides_by_position(options.columns, schema.names, names)
-    key_positions = _key_positions(keys, schema.names, names)
-    columns, encoded = [], []
+    overrides: dict[int, Column] = {}
+    if options.columns:
+        overrides = _overrides_by_position(options.columns, schema.names, names)
+    key_positions = _key_positions(keys, schema.names, names) if keys else ()
+    columns = list[ColumnPlan]()
+    notes = () if names == given else stripped_note("column", given)
     for position, (field, name) in enumerate(zip(schema, names, strict=True)):
         override = overrides.get(position, _NO_OVERRIDE)
         conversion = _choose_conversion(field, override, options)
-        encoded.append(pa.field(name, conversion.encoded_type))
         columns.append(
             ColumnPlan(
                 position, field.name, field.type,
@@ -157,20 +151,29 @@ def build_layout(schema: pa.Schema, keys: Iterable[str], options: ConversionOpti
                 given=override.type is not None or override.pseudonymise is not None,
             )
         )  # fmt: skip
-    notes = () if names == given else stripped_note("column", given)
-    notes += tuple(_zone_notes(schema))
-    return TableLayout(tuple(columns), pa.schema(encoded), options, notes)
-
-
-def _zone_notes(schema: pa.Schema) -> Iterator[str]:
-    """A warning for each column with a zone, for which `times=` may be wrong."""
-    for field in schema:
         zone = zone_of(field.type)
         if zone is not None and not is_utc(zone):
-            yield (
+            notes += (
                 f"Column {field.name!r}: stored as the UTC instant, not as the local time of "
-                f'{zone}, which times="local" stores.'
+                f'{zone}, which times="local" stores.',
             )
+    return layout_of(columns, options, notes)
+
+
+def layout_of(
+    columns: Sequence[ColumnPlan], options: ConversionOptions, notes: tuple[str, ...]
+) -> TableLayout:
+    """The layout with these columns, in their order."""
+    encoded, texts, keys = [], list[ColumnPlan](), list[str]()
+    for column in columns:
+        encoded.append(pa.field(column.name, column.conversion.encoded_type))
+        if column.conversion.column_type == "STRING":
+            texts.append(column)
+        if column.key:
+            keys.append(column.name)
+    return TableLayout(
+        tuple(columns), pa.schema(encoded), options, tuple(texts), tuple(keys), notes
+    )
 
 
 def key_columns(names: list[str], keys: Iterable[str], options: ConversionOptions) -> list[str]:
@@ -301,7 +304,9 @@ def _overrides_by_position(
 
 def _choose_conversion(field: pa.Field, override: Column, options: ConversionOptions) -> Conversion:
     rule = rule_for(field.type)
-    opt_in = None if rule is None else opt_in_conversion(field.type, rule, options)
+    opt_in = None
+    if rule is not None and rule.option:
+        opt_in = opt_in_conversion(field.type, rule, options)
     if rule is None or (rule.default is None and opt_in is None):
         advice = rule.advice if rule is not None else "convert it first"
         raise ColumnTypeError(

@@ -139,6 +139,10 @@ TYPE_TABLE: tuple[TypeRule, ...] = (
 other extension types that of their storage."""
 
 
+_AS_IT_IS = {"INTEGER": pa.int64(), "FLOAT": pa.float64(), "BOOLEAN": pa.bool_()}
+"""Arrow types that are written as they are."""
+
+
 def rule_for(kind: pa.DataType) -> TypeRule | None:
     """The row of the table for an Arrow type; None for a type that this pyarrow has and we do not."""
     logical = _logical_type(kind)
@@ -152,6 +156,8 @@ def _logical_type(kind: pa.DataType) -> pa.DataType:
     values = kind
     while _is.is_dictionary(values) or _is.is_run_end_encoded(values):
         values = values.value_type
+    if not isinstance(values, pa.BaseExtensionType):
+        return values
     named = isinstance(values, WideInteger | NestedObjects) or _is_period(values)
     return values if named else storage_type(values)
 
@@ -160,6 +166,8 @@ def conversion_to(
     kind: pa.DataType, column_type: ColumnType, options: ConversionOptions
 ) -> Conversion:
     """How values of an Arrow type are converted to a Celonis type that its rule allows."""
+    if kind == _AS_IT_IS.get(column_type) and options.infinity != "null":
+        return Conversion(column_type, kind, _unchanged)
     plain = _logical_type(kind)
     if column_type == "STRING":
         if _is.is_dictionary(kind) and casts.is_text(kind.value_type):
