@@ -64,13 +64,15 @@ class TextWatch:
 def known_lengths(layout: TableLayout, longest: Mapping[str, int]) -> dict[str, int]:
     """Lengths by the longest strings; columns that `longest` lacks have short ones only."""
     return {
-        column.name: column.length or _length_for(column, longest.get(column.name, 0))
+        column.name: length_to_declare(column, longest.get(column.name, 0))
         for column in layout.text_columns
     }
 
 
-def _length_for(column: ColumnPlan, longest: int) -> int:
-    """The length that holds the longest string, but not less than the table's column has."""
+def length_to_declare(column: ColumnPlan, longest: int) -> int:
+    """The length given; else one that holds the longest string, not less than the table's has."""
+    if column.length:
+        return column.length
     least = column.least_length
     return least if least and longest <= least else text_length(longest)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +26,7 @@ from celonis_frames._validation.bad_values import FoundBad, either, find_bad, wi
 from celonis_frames._validation.column_stats import ColumnStats
 from celonis_frames._validation.key_counter import DuplicateKeyCounter
 from celonis_frames._validation.rejects import Reason, Rejects
-from celonis_frames._validation.text_lengths import TextWatch, known_lengths
+from celonis_frames._validation.text_lengths import TextWatch, length_to_declare
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError, TruncationError
 
 _EXACT_TYPES = frozenset({"STRING", "INTEGER", "DATE", "DATETIME"})
@@ -48,12 +50,9 @@ class FrameValidator:
     rows: int = 0  # to send
     watch: TextWatch | None = None  # told of the longest strings after each batch
     rejects: Rejects = field(default_factory=Rejects)
-    _columns: dict[str, ColumnStats] = field(default_factory=dict)
+    _columns: dict[str, ColumnStats] = field(default_factory=partial(defaultdict, ColumnStats))
     _keys: DuplicateKeyCounter = field(default_factory=DuplicateKeyCounter)
     _empty_lines: int = 0
-
-    def __post_init__(self) -> None:
-        self._columns = {column.name: ColumnStats() for column in self.layout.columns}
 
     def split(self) -> FrameValidator:
         """A validator for one thread, for some of the rows; `merge` adds its statistics."""
@@ -227,8 +226,11 @@ class FrameValidator:
 
     def lengths(self) -> dict[str, int]:
         """Length in characters of every text column, by name."""
-        longest = {name: stats.longest for name, stats in self._columns.items()}
-        return known_lengths(self.layout, longest)
+        found = {}
+        for column in self.layout.text_columns:
+            longest = self._columns[column.name].longest
+            found[column.name] = length_to_declare(column, longest)
+        return found
 
     def longest(self, name: str) -> tuple[int, int]:
         """Length of the longest string of a column, in characters and in UTF-8 bytes."""
@@ -284,10 +286,16 @@ class FrameValidator:
         warnings = []
         for column in self.layout.columns:
             found = self._columns[column.name]
-            self._check_key(column, found)
-            self._check_values(column, found)
-            warnings += self._warnings(column, found)
-        return (*self._rows_left_out(), *self._rejected(), *warnings, *self._repeated_keys())
+            if column.key:
+                self._check_key(column, found)
+            if not _needs_no_check(column):
+                self._check_values(column, found)
+                warnings += self._warnings(column, found)
+        if self.on_bad != "error":
+            warnings = [*self._rows_left_out(), *self._rejected(), *warnings]
+        if self.unique and self.layout.keys:
+            warnings += self._repeated_keys()
+        return tuple(warnings)
 
     def check_table_lengths(self, table: str, lengths: Mapping[str, int]) -> None:
         """Compare with the lengths of text columns of the existing table.
@@ -317,7 +325,7 @@ class FrameValidator:
 
     def _check_key(self, column: ColumnPlan, found: ColumnStats) -> None:
         lost = found.infinite if self.layout.options.infinity == "null" else 0
-        if column.key and (found.nulls or lost):
+        if found.nulls or lost:
             raise KeyColumnError(
                 f"Key column {column.source!r} has {counted(found.nulls + lost, 'null')} in "
                 f"{counted(self.rows, 'row')}: fill or drop them, since a null never equals the key "
@@ -427,8 +435,6 @@ class FrameValidator:
         return f"left out with {'its row' if count == 1 else 'their rows'}"
 
     def _repeated_keys(self) -> list[str]:
-        if not self.unique or not self.layout.keys:
-            return []
         repeated = self._keys.repeated
         if not repeated and self._keys.complete:
             return []
@@ -453,7 +459,8 @@ def _is_number(column: ColumnPlan) -> bool:
 
 
 def _needs_no_check(column: ColumnPlan) -> bool:
-    """Whether every value of the column's type can be stored."""
+    """Whether every value of the column's type can be stored, without a warning."""
     kind, to = column.arrow_type, column.conversion.column_type
-    fits = pa.types.is_integer(kind) and kind != pa.uint64()
-    return to == "BOOLEAN" or (to == "INTEGER" and bool(fits))
+    if to == "BOOLEAN":
+        return not pa.types.is_null(kind)
+    return to == "INTEGER" and bool(pa.types.is_integer(kind)) and kind != pa.uint64()
