@@ -49,11 +49,14 @@ def prepare(
         shape = shape.ordered_like(like)
     if options.deduplicate_by is not None:
         shape = _ranked_by(options.deduplicate_by, shape)
-    spare = spare or MemoryBudget(options.spool_memory)
-    sent = source.schema.names
-    by_column = (note for name, note in source.column_notes.items() if name in sent)
-    warnings = (*source.notes, *by_column, *stripped_note("table", [table]), *shape.notes)
-    prepared = _assembled(stored, source, shape, options, deleted, warnings, spare)
+    warnings = list(source.notes)
+    for name, note in source.column_notes.items():
+        if name in source.schema.names:
+            warnings.append(note)
+    if stored != table:
+        warnings += stripped_note("table", [table])
+    warnings += shape.notes
+    prepared = _assembled(stored, source, shape, options, deleted, tuple(warnings), spare)
     if prepared.measure.on_bad != "drop":  # else it is not known yet how many are sent
         prepared.check_rows(source.rows or 0)
     return prepared
@@ -89,7 +92,7 @@ def _assembled(
     options: PushOptions,
     deleted: bool,  # private
     warnings: tuple[str, ...],
-    spare: MemoryBudget,
+    spare: MemoryBudget | None,
 ) -> PreparedFrame:
     on_bad = "error" if deleted else options.on_bad
     measure = FrameValidator(

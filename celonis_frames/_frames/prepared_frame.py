@@ -68,7 +68,7 @@ class PreparedFrame:
     options: PushOptions
     deleted: bool  # its rows are keys of rows to delete
     warnings: tuple[str, ...]  # for the user; those about values once all rows were read
-    spare: MemoryBudget  # for chunks that are kept
+    spare: MemoryBudget | None  # for chunks that are kept; None: one of its own
     passing: PassthroughFiles | None = None  # Parquet files that are sent unchanged
     table_lengths: Mapping[str, int] = field(default_factory=dict)  # of the table that is there
     table_rows: int = 0  # of the table that is there, as far as they are known
@@ -99,18 +99,23 @@ class PreparedFrame:
         """
         self._first, self._check_reading = first, check
         with self._located():
-            self._measure_files()
-            batches = None if self._sent else self._unless_small(self.source.batches(), store)
+            if self.passing is not None:
+                self._measure_files()
+            batches = None
+            if self.passing is None or not self.passing.unchanged:
+                batches = self._unless_small(self.source.batches(), store)
+            small = self._kept is not None
             facts = Facts(
-                one_chunk=self._kept is not None,
+                one_chunk=small,
                 stored_first=store is not None,
-                cheap_lengths=self.source.longest_texts is not None
+                cheap_lengths=not small
+                and self.source.longest_texts is not None
                 and texts_to_look_at(self.layout) is not None,
                 ordered=self.options.ordered,
             )
             choice = choose_reading(facts)
             if choice.reading is Reading.ALL_FIRST:
-                if store is not None and self._kept is None:
+                if store is not None and not small:
                     kept = self._kept = list[Chunk]()
                     put = lambda chunk: kept.append(store.put(chunk))  # noqa: E731
                     self._encode(self._parts(batches), self._while_read, self.measure, put)
@@ -168,8 +173,10 @@ class PreparedFrame:
         Raises:
             FrameError: The frame cannot be sent as it is.
         """
-        found = self.measure.check()
-        return (*found, *self.check_rows(self.measure.rows), *repeated_notes(self.source))
+        found = self.measure.check() + self.check_rows(self.measure.rows)
+        if self.options.times == "local":
+            found += repeated_notes(self.source)
+        return found
 
     def check_rows(self, sent: int) -> tuple[str, ...]:
         """Warnings about the rows that the table will have once so many are sent.
@@ -244,7 +251,8 @@ class PreparedFrame:
         if self._feed is not None and not self._refuted and not self._feed.rewind():
             self._end_reading()
         if self._feed is None:  # its chunks were not kept
-            self._free_kept()  # nothing sends them any more
+            if self._spool is not None:
+                self._spool.close()  # nothing sends them any more
             self.measure = self._fresh_measure()
             self._feed = self._new_feed(self.parts(ordered=self.options.ordered), keeps=False)
         feed, made, place = self._feed, 0, 0
@@ -266,17 +274,14 @@ class PreparedFrame:
         """End the reading, and free the chunks."""
         if self._feed is not None:
             self._feed.close()
-        self._free_kept()
+        if self._spool is not None:
+            self._spool.close()
 
     def _end_reading(self) -> None:
         """Forget a reading whose chunks are not kept: the next one begins anew."""
         if self._feed is not None:
             self._feed.close()
         self._feed = None
-
-    def _free_kept(self) -> None:
-        if self._spool is not None:
-            self._spool.close()
 
     @property
     def _refuted(self) -> bool:
@@ -338,15 +343,14 @@ class PreparedFrame:
             head = call_in_background(first, self._check_reading, name="celonis-read")
         if not head or (len(head) < 2 and is_small(head[0], size)):
             rows = head[0] if head else None
-            measure = self._fresh_measure()
             chunk = encode_small(
-                rows, self._file_format(), measure,
+                rows, self._file_format(), self.measure,
                 target_bytes=size, number=self._first, deleted=self.deleted,
             )  # fmt: skip
             if chunk is not None:
-                self.measure = measure
                 self._kept = [chunk if store is None else store.put(chunk)]
                 return None
+            self.measure = self._fresh_measure()  # these rows are read again
         self._head = head[0]
         for column in self.layout.columns:
             if column.aligned:  # most that do not fit show before the job is created
@@ -390,7 +394,9 @@ class PreparedFrame:
         """A reading of the frame, to be begun by `_start`."""
         measure, stopped = self.measure, threading.Event()
         measure.watch = self._watch
-        self._spool = ChunkSpool(self.spare) if keeps else None
+        self._spool = None
+        if keeps:
+            self._spool = ChunkSpool(self.spare or MemoryBudget(self.options.spool_memory))
 
         def rows(batches: _Batches) -> _Batches:
             for batch in self._while_read(batches):
@@ -439,12 +445,16 @@ class PreparedFrame:
             FrameError: The frame cannot be sent as it is, or has changed between two readings.
         """
         found = self.warnings_of_rows()
-        self.measure.check_table_lengths(self.table, self.table_lengths)
+        if self.table_lengths:
+            self.measure.check_table_lengths(self.table, self.table_lengths)
         if not self._checked:
             self._checked, self.warnings = True, self.warnings + found
-        declared = self._lengths or {}
-        if self._watch is None and any(
-            self.measure.longest(name)[0] > length for name, length in declared.items()
+        if (
+            self._lengths
+            and self._watch is None
+            and any(
+                self.measure.longest(name)[0] > length for name, length in self._lengths.items()
+            )
         ):
             raise FrameError(
                 f"The {self.source.kind} changed between two readings: it has longer strings now. "
