@@ -67,7 +67,8 @@ def schema_differences(
         difference = _new(column, options) if existing is None else _type(column, existing, options)
         if difference is not None:
             found.append(difference)
-    return (*found, *(_missing(column, options) for column in lacking(layout, table)))
+    found += [_missing(column, options) for column in lacking(layout, table)]
+    return tuple(found)
 
 
 def lacking(layout: TableLayout, table: ExistingTable) -> list[ExistingColumn]:

@@ -11,6 +11,7 @@ from celonis_frames._formatting import counted, listed
 from celonis_frames._frames.preparation import with_layout
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._schema.names import name_key
 from celonis_frames._schema.table_layout import (
     ColumnPlan,
     TableLayout,
@@ -46,13 +47,17 @@ def fit(
     options, layout = prepared.options, prepared.layout
     _check_existence(table, options)
     if not table.exists:
-        return _with_notes(prepared, _notes_of_absent(prepared, table))
+        prepared.warnings += _notes_of_absent(prepared, table)
+        return prepared
     # 1. What the schemas show.
     if "schema" in options.verify and not options.replaces:
         _check_schema(layout, table)
     differences = schema_differences(layout, table, options)
     if prepared.deleted:  # keys only, of which no row gets a value
         differences = tuple(one for one in differences if one.kind == "type")
+    elif not differences and not options.replaces:  # only its lengths matter
+        prepared.table_lengths = prepared.measure.limits = _text_lengths(layout, table)
+        return prepared
     _raise_for(differences, prepared, table)
     notes = _notes_on(differences, table, options)
     # 2. The types of the table.
@@ -336,11 +341,12 @@ def _check_schema(layout: TableLayout, table: ExistingTable) -> None:
 
 def _text_lengths(layout: TableLayout, table: ExistingTable) -> dict[str, int]:
     """The lengths of the table's text columns that are sent as text."""
-    return {
-        column.name: found.length
-        for column, found in with_existing(layout, table)
-        if found is not None and found.length and column.conversion.column_type == "STRING"
-    }
+    lengths = {}
+    for column in layout.text_columns:
+        found = table.known.get(name_key(column.name))
+        if found is not None and found.length:
+            lengths[column.name] = found.length
+    return lengths
 
 
 def _with_least_lengths(layout: TableLayout, table: ExistingTable) -> TableLayout:
@@ -358,11 +364,6 @@ def without_misfits(aligned: TableLayout, own: TableLayout, names: Container[str
         for column, before in zip(aligned.columns, own.columns, strict=True)
     )
     return aligned.with_columns(columns)
-
-
-def _with_notes(prepared: PreparedFrame, notes: tuple[str, ...]) -> PreparedFrame:
-    prepared.warnings += notes
-    return prepared
 
 
 _SHOWN_DIFFERENCES = 5
