@@ -58,5 +58,7 @@ def flag(name: str, value: Any) -> bool:
 
 def parsed(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """The values given, each parsed as its field says."""
+    if not given:
+        return {}
     parsers = {one.name: one.metadata["parse"] for one in fields(kind)}
     return {name: parsers[name](name, value) for name, value in given.items()}

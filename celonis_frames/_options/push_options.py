@@ -260,20 +260,17 @@ class PushOptions:
                 f'missing_columns= is for a DELTA: with mode="{self.mode}" the table gets the columns '
                 "of the frame."
             )
-        wants = [
-            f'{name}="{value}"'
+        if "none" in self.verify:
             for name, value in (
                 ("mode", self.mode if self.mode == "CREATE" else None),
                 ("schema_mode", self.schema_mode),
                 ("missing_columns", self.missing_columns),
-            )
-            if value is not None and value != "null"
-        ]
-        if wants and "none" in self.verify:
-            raise ConfigError(
-                f'{wants[0]} compares the frame with the table, and verify="none" forbids that: '
-                "leave one of them out."
-            )
+            ):
+                if value is not None and value != "null":
+                    raise ConfigError(
+                        f'{name}="{value}" compares the frame with the table, and verify="none" '
+                        "forbids that: leave one of them out."
+                    )
 
     @property
     def replaces(self) -> bool:
