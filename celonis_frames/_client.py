@@ -19,6 +19,7 @@ from celonis_frames._options.upload import Upload, UploadSettings
 from celonis_frames._push.call_order import check_frames, check_order
 from celonis_frames._push.change_set import Changes
 from celonis_frames._push.codec_choice import with_planned_codec
+from celonis_frames._push.object_push import push_objects
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.plan import PushPlan, plan_frame
 from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
@@ -35,7 +36,8 @@ class Celonis(Connection):
 
     Args:
         url: Any URL of the team, pasted from the browser.
-        auth: `ApiKey`, `AppKey` or `OAuth2`.
+        auth: `ApiKey`, `AppKey` or `OAuth2`; it may be left out with `ingestion`.
+        ingestion: `IngestionKeys`, for ``via="ingestion"``.
         verify: True, or the path of a CA file to trust instead; certificates are always checked.
         timeouts: How long to wait for the server.
         upload: How the pushes of this connection make and send chunks: an `Upload`, or a dict of
@@ -65,12 +67,14 @@ class Celonis(Connection):
         schema_mode: Literal["align", "evolve", "freeze"] | None = None,
         missing_columns: Literal["error", "null"] | None = None,
         deduplicate_by: str | None = None,
+        order_by: str | None = None,
         verify: Sequence[Verify] | Verify | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
         times: Literal["utc", "local"] = "utc",
         on_bad: Literal["error", "null", "drop"] = "error",
+        via: Literal["push", "ingestion"] | None = None,
         staging: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
         wait: bool = True,
@@ -123,6 +127,9 @@ class Celonis(Connection):
                 connection.
             deduplicate_by: Of rows with the same key in this push the one with the highest value in
                 this column wins (the API's ``duplicateRemovalColumn``).
+            order_by: The age column, with ``via="ingestion"`` only: a row applies if its value
+                there is not less than that of the row that is there. The column and `keys` are set
+                up in Celonis; here they are checked: present, without nulls.
             verify: ``"schema"`` also rejects columns of another type without a value, and keys that
                 the table lacks, or warns that the API key may not read the table's columns.
                 ``"rows"`` counts the table's rows after the job, if the server reports them. No
@@ -147,6 +154,10 @@ class Celonis(Connection):
                 the table's old row stays.
 
         The way:
+            via: ``"push"`` sends a job of the Data Push API: all or nothing. ``"ingestion"`` stores
+                objects for the Data Ingestion API, which Celonis recommends for new work: they are
+                loaded later, one by one, upsert or append only. None is what the connection is set
+                up for: ``"push"`` if it has `auth`.
             staging: An fsspec URL. All rows are checked and all chunks written there before the
                 first is sent, and `resume` can finish a push that a crash interrupted.
             storage_options: fsspec's options for the URLs of `frame` and `staging`, such as
@@ -180,6 +191,8 @@ class Celonis(Connection):
         connected = client or self
         options = connected._options(locals())
         check_order("push", pool, table)
+        if options.by_objects:
+            return push_objects(connected._way(), frame, pool, table, options)
         return push_frame(connected._api, frame, pool, table, options)
 
     def push_many(  # noqa: D417  # the other parameters are those of `push`
@@ -196,12 +209,14 @@ class Celonis(Connection):
         schema_mode: Literal["align", "evolve", "freeze"] | None = None,
         missing_columns: Literal["error", "null"] | None = None,
         deduplicate_by: str | None = None,
+        order_by: str | None = None,
         verify: Sequence[Verify] | Verify | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
         times: Literal["utc", "local"] = "utc",
         on_bad: Literal["error", "null", "drop"] = "error",
+        via: Literal["push", "ingestion"] | None = None,
         staging: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
         wait: bool = True,
@@ -235,12 +250,14 @@ class Celonis(Connection):
         connected, call = client or self, locals()
         check_frames(frames, at_once)
         keys_of = keys_by_table(keys, frames)
+        objects = connected._options(call, keys=None).by_objects
         return push_tables(
             connected._api,
             frames,
             pool,
             lambda table: connected._options(call, keys=keys_of(table)),
             at_once=at_once,
+            way=connected._way() if objects else None,
         )
 
     def changes(  # noqa: D417  # the other parameters are those of `push`
@@ -355,11 +372,13 @@ class Celonis(Connection):
         schema_mode: Literal["align", "evolve", "freeze"] | None = None,
         missing_columns: Literal["error", "null"] | None = None,
         deduplicate_by: str | None = None,
+        order_by: str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
         times: Literal["utc", "local"] = "utc",
         on_bad: Literal["error", "null", "drop"] = "error",
+        via: Literal["push", "ingestion"] | None = None,
         storage_options: Mapping[str, Any] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
@@ -437,6 +456,7 @@ class Celonis(Connection):
         return resume_staged(
             connected._api,
             parse_staging("staging", staging) or "",
+            way=connected._way() if connected._gateway is not None else None,
             storage_options=parse_storage_options("storage_options", storage_options),
             wait=wait,
             timeout=timeout,

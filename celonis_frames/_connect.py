@@ -15,6 +15,7 @@ from celonis_frames._connection import PlanDefaults
 from celonis_frames._formatting import shown
 from celonis_frames._http.auth import Auth
 from celonis_frames._http.transport import Timeouts
+from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._jobs import rate_limit
 from celonis_frames._options.upload import Upload, UploadSettings
 from celonis_frames._tracebacks import short_traceback
@@ -35,6 +36,7 @@ def connect(
     team: str | None = None,
     cluster: str | None = None,
     auth: Auth | None = None,
+    ingestion: IngestionKeys | None = None,
     verify: bool | str | os.PathLike[str] = True,
     timeouts: Timeouts | None = None,
     upload: Upload | UploadSettings | None = None,
@@ -50,6 +52,8 @@ def connect(
         cluster: See `team`.
         auth: `ApiKey`, `AppKey` or `OAuth2`; None takes it from the environment, unless it belongs
             to another host.
+        ingestion: `IngestionKeys`, for ``via="ingestion"``; None takes them from the environment,
+            unless they belong to another host. With these alone, pushes go that way by default.
         verify: True, or the path of a CA file to trust instead; certificates are always checked.
         timeouts: How long to wait for the server.
         upload: How the pushes of this connection make and send chunks: an `Upload`, or a dict of
@@ -78,15 +82,21 @@ def connect(
         url = team_url(team, cluster)
     if url is None:
         found = environment.read_environment(auth)
-        url, auth = found.url, found.auth
+        url, auth, ingestion = found.url, found.auth, ingestion or found.ingestion
     if environment.is_local(url):
-        if auth is not None:
-            msg = "The local Celonis brings its own key: leave out auth."
+        if auth is not None or ingestion is not None:
+            msg = (
+                "The local Celonis brings its own keys: leave out auth and ingestion. Its gateway "
+                "is set up by connection.local.ingestion(…)."
+            )
             raise ConfigError(msg)
         client = Celonis._start_local(url, **options)  # noqa: SLF001
     else:
-        key = environment.environment_auth(url=base_url(url)) if auth is None else auth
-        client = Celonis(url, auth=key, **options)
+        if ingestion is None:
+            ingestion = environment.environment_ingestion(url=base_url(url))
+        if auth is None and (ingestion is None or environment.has_key(url=base_url(url))):
+            auth = environment.environment_auth(url=base_url(url))
+        client = Celonis(url, auth=auth, ingestion=ingestion, **options)
     with _lock:
         _connected = client
     return client

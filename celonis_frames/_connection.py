@@ -14,12 +14,15 @@ from celonis_frames._api.models import DataConnection, Pool
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import ApiKey, checked
 from celonis_frames._formatting import shown
-from celonis_frames._http.auth import Auth
+from celonis_frames._http.auth import Auth, NoAuth, Unsigned
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._http.transport import Timeouts, Transport
-from celonis_frames._options.push_options import PushOptions, parse_progress
+from celonis_frames._ingestion.gateway import IngestionGateway
+from celonis_frames._ingestion.keys import IngestionKeys
+from celonis_frames._options.push_options import PushOptions, Via, parse_progress
 from celonis_frames._options.upload import Upload, UploadSettings
 from celonis_frames._push.call_order import check_id
+from celonis_frames._push.object_push import IngestionWay
 from celonis_frames._push.status import PushStatus
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError
@@ -40,7 +43,8 @@ class Connection:
         self,
         url: str,
         *,
-        auth: Auth,
+        auth: Auth | None = None,
+        ingestion: IngestionKeys | None = None,
         verify: bool | str | os.PathLike[str] = True,
         timeouts: Timeouts | None = None,
         upload: Upload | UploadSettings | None = None,
@@ -52,7 +56,19 @@ class Connection:
             )
         self._upload = Upload().changed(upload)
         self._progress = parse_progress("progress", progress)
-        self._transport = Transport(url, checked(auth), verify=verify, timeouts=timeouts)
+        if not isinstance(ingestion, IngestionKeys | None):
+            raise ConfigError(
+                f"ingestion={shown(ingestion)} must be IngestionKeys(…), the keys of a Push data "
+                "into Celonis connection."
+            )
+        # With ingestion keys alone, calls of the Data Push API say that they need another key.
+        key: Auth = NoAuth() if auth is None and ingestion is not None else checked(auth)
+        self._transport = Transport(url, key, verify=verify, timeouts=timeouts)
+        self._gateway = None
+        if ingestion is not None:
+            unsigned = Transport(url, Unsigned(), verify=verify, timeouts=timeouts)
+            self._gateway = IngestionGateway(unsigned, ingestion)
+        self._default_way: Via = "push" if auth is not None or ingestion is None else "ingestion"
         self._api = DataPushApi(self._transport, policy=RetryPolicy())
         self.url = self._transport.url
         self.local: Any = None
@@ -64,15 +80,17 @@ class Connection:
 
         Reads ``CELONIS_URL`` and the first that is set of ``CELONIS_API_TOKEN`` (with
         ``CELONIS_KEY_TYPE``), ``OAUTH_CLIENT_ID`` (with ``OAUTH_CLIENT_SECRET``, ``OAUTH_SCOPES``,
-        ``OAUTH_METHOD``) and ``OAUTH_ACCESS_TOKEN_PATH``.
+        ``OAUTH_METHOD``) and ``OAUTH_ACCESS_TOKEN_PATH``. Besides or instead of these,
+        ``CELONIS_INGESTION_ACCESS_KEY``, ``…_SECRET_KEY``, ``…_CONNECTION``, ``…_BUCKET`` and
+        ``…_REGION``.
 
         Raises:
             ConfigError: If something is missing or wrong; the message says what to set.
         """
         found = environment.read_environment()
-        if found.auth is None:
+        if environment.is_local(found.url):
             return cls._start_local(found.url)
-        return cls(found.url, auth=found.auth)
+        return cls(found.url, auth=found.auth, ingestion=found.ingestion)
 
     @classmethod
     def _start_local(cls, url: str, **options: Any) -> Self:
@@ -182,7 +200,22 @@ class Connection:
         """The options named in a call to this connection, with its defaults for the others."""
         if call.get("progress") is None:
             more.setdefault("progress", self._progress)
-        return PushOptions.from_call(call, self._upload, **more)
+        if call.get("via") is None:
+            more["via"] = self._default_way
+        options = PushOptions.from_call(call, self._upload, **more)
+        if options.by_objects and self._gateway is None:
+            raise ConfigError(
+                'via="ingestion" needs the keys of a Push data into Celonis connection: '
+                "connect(…, ingestion=IngestionKeys(…)), or set CELONIS_INGESTION_ACCESS_KEY and "
+                "the others in the environment."
+            )
+        return options
+
+    def _way(self) -> IngestionWay:
+        """What a push of objects needs; `_options` has checked that there are ingestion keys."""
+        assert self._gateway is not None  # noqa: S101
+        can_look = not isinstance(self._transport.auth, NoAuth)
+        return IngestionWay(self._gateway, self._api, can_look)
 
     def close(self) -> None:
         """Close the connection, and the local Celonis that it started. Further calls do nothing."""
@@ -190,6 +223,8 @@ class Connection:
             return
         self._closed = True
         self._transport.close()
+        if self._gateway is not None:
+            self._gateway.close()
         if self.local is not None:
             atexit.unregister(self.close)
             self.local.close()

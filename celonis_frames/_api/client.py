@@ -24,7 +24,7 @@ from celonis_frames._api.models import (
     read_table,
 )
 from celonis_frames._concurrency.cancellation import CancelToken
-from celonis_frames._http.multipart import MultipartFile, Payload
+from celonis_frames._http.file_body import MultipartFile, Payload
 from celonis_frames._http.responses import Response
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._http.transport import Transport

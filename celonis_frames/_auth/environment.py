@@ -15,6 +15,7 @@ from celonis_frames._auth.keys import ApiKey, AppKey, token_problem
 from celonis_frames._auth.oauth2 import DATA_PUSH, OAuth2
 from celonis_frames._auth.token_file import TokenFile
 from celonis_frames._http.auth import Auth
+from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._urls import parse_url
 from celonis_frames.exceptions import ConfigError
 
@@ -26,7 +27,18 @@ OAUTH_SECRET = "OAUTH_CLIENT_SECRET"  # noqa: S105
 OAUTH_SCOPES = "OAUTH_SCOPES"
 OAUTH_METHOD = "OAUTH_METHOD"
 OAUTH_FILE = "OAUTH_ACCESS_TOKEN_PATH"
-NAMES = (URL, TOKEN, KEY_TYPE, OAUTH_ID, OAUTH_SECRET, OAUTH_SCOPES, OAUTH_METHOD, OAUTH_FILE)
+INGESTION = {
+    "access_key": "CELONIS_INGESTION_ACCESS_KEY",
+    "secret_key": "CELONIS_INGESTION_SECRET_KEY",
+    "connection": "CELONIS_INGESTION_CONNECTION",
+    "bucket": "CELONIS_INGESTION_BUCKET",
+    "region": "CELONIS_INGESTION_REGION",
+}
+"""Parameters of `IngestionKeys`, and where each is read from."""
+NAMES = (
+    URL, TOKEN, KEY_TYPE, OAUTH_ID, OAUTH_SECRET, OAUTH_SCOPES, OAUTH_METHOD, OAUTH_FILE,
+    *INGESTION.values(),
+)  # fmt: skip
 
 HOW_TO_CONNECT = (
     "Set CELONIS_URL (such as https://myteam.eu-1.celonis.cloud), CELONIS_API_TOKEN (the key) and "
@@ -45,7 +57,8 @@ class Settings:
     url: str
     """A URL, ``"local"`` or ``"local:PATH"``."""
     auth: Auth | None
-    """None for the local Celonis, which has a token of its own."""
+    """None for the local Celonis, which has a token of its own, and with ingestion keys alone."""
+    ingestion: IngestionKeys | None = None
 
 
 def is_local(url: str) -> bool:
@@ -67,7 +80,39 @@ def read_environment(auth: Auth | None = None) -> Settings:
             f"set. {HOW_TO_CONNECT}"
         )
         raise ConfigError(msg)
-    return Settings(url, auth if is_local(url) else auth or environment_auth())
+    if is_local(url):
+        return Settings(url, auth)
+    ingestion = environment_ingestion()
+    if auth is None and ingestion is not None and not has_key():
+        return Settings(url, None, ingestion)
+    return Settings(url, auth or environment_auth(), ingestion)
+
+
+def has_key(*, url: str | None = None) -> bool:
+    """Whether there is a key, an OAuth client or a token file, for the host of `url` if given."""
+    home = environment_url()
+    return any(map(_get, (TOKEN, OAUTH_ID, OAUTH_FILE))) and url in (None, home or url)
+
+
+def environment_ingestion(*, url: str | None = None) -> IngestionKeys | None:
+    """The ingestion keys of the environment; None if none of their variables is set.
+
+    Raises:
+        ConfigError: Some are not set, one is wrong, or they belong to another host than that of
+            `url`.
+    """
+    unset = [name for name in INGESTION.values() if _get(name) is None]
+    if len(unset) == len(INGESTION):
+        return None
+    if unset:
+        raise ConfigError(
+            f"{', '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set, and the other "
+            "ingestion keys are: Celonis shows all five where the connection is set up."
+        )
+    home = environment_url()
+    if url is not None and home is not None and home != url:
+        return None
+    return IngestionKeys(**{one: _get(name) or "" for one, name in INGESTION.items()})
 
 
 def environment_url() -> str | None:

@@ -242,6 +242,7 @@ def columns_to_read(
         column.name
         for column in layout.columns
         if column.key
+        or column.age
         or not _is_storable(column, file.schema.field(column.name).type)
         or (pa.types.is_floating(column.arrow_type) and column.name not in file.finite)
         or (pa.types.is_timestamp(column.arrow_type) and column.name not in usual_times)

@@ -48,7 +48,9 @@ def prepare(
     if like is not None:
         shape = shape.ordered_like(like)
     if options.deduplicate_by is not None:
-        shape = _ranked_by(options.deduplicate_by, shape)
+        shape = _ranked_by("deduplicate_by", options.deduplicate_by, shape)
+    if options.order_by is not None:
+        shape = _ranked_by("order_by", options.order_by, shape)
     warnings = list(source.notes)
     for name, note in source.column_notes.items():
         if name in source.schema.names:
@@ -126,21 +128,21 @@ def _read_keys(frame: Any, options: PushOptions) -> tuple[Source, ConversionOpti
     return source, options.conversion.without(sorted(others))
 
 
-def _ranked_by(name: str, shape: TableLayout) -> TableLayout:
-    """The layout with the column that `deduplicate_by` names marked as such."""
+def _ranked_by(option: str, name: str, shape: TableLayout) -> TableLayout:
+    """The layout with the column marked that an option names, which decides between rows."""
     names = [column.name for column in shape.columns]
     if name not in names:
         raise KeyColumnError(
-            f"deduplicate_by={name!r} is not a column of the frame.{did_you_mean(name, names)} It "
-            f"has {listed(names)}."
+            f"{option}={name!r} is not a column of the frame.{did_you_mean(name, names)} It has "
+            f"{listed(names)}."
         )
     place = names.index(name)
     if shape.columns[place].pseudonymised:
         raise KeyColumnError(
-            f"deduplicate_by={name!r} is to be pseudonymised, and pseudonyms have no order: choose "
+            f"{option}={name!r} is to be pseudonymised, and pseudonyms have no order: choose "
             "another column.",
             column=name,
         )
     columns = list(shape.columns)
-    columns[place] = replace(columns[place], ranks=True)
+    columns[place] = replace(columns[place], ranks=True, age=option == "order_by")
     return shape.with_columns(tuple(columns))

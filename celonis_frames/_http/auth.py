@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from celonis_frames._http.messages import RawResponse
 from celonis_frames._secrets import Secret
+from celonis_frames.exceptions import ConfigError
 
 
 class Credentials(ABC):
@@ -52,3 +53,31 @@ class Auth(ABC):
     @abstractmethod
     def credentials(self, post: PostForm, clock: Callable[[], float]) -> Credentials:
         """The credentials of one connection; `clock` returns the time (s), for their expiry."""
+
+
+class Unsigned(Auth, Credentials):
+    """No header: each request is signed by its caller."""
+
+    def authorization(self) -> str:
+        """No value."""
+        return ""
+
+    def credentials(self, post: PostForm, clock: Callable[[], float]) -> Credentials:
+        """This object."""
+        del post, clock
+        return self
+
+
+class NoAuth(Unsigned):
+    """There is no key: a request that needs one is an error."""
+
+    def authorization(self) -> str:
+        """Nothing.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            "This connection has ingestion keys only, which open no other API: connect with "
+            "auth=AppKey(…), ApiKey(…) or OAuth2(…) besides them."
+        )

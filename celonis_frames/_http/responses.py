@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 from celonis_frames._http.auth import Auth
+from celonis_frames._http.file_body import FileBody
 from celonis_frames._http.json_items import has_surrogates, whole
 from celonis_frames._http.messages import RawResponse, Request
-from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.redaction import plain
 from celonis_frames._http.status_errors import is_page, redirect, status_error, unreadable
 from celonis_frames.exceptions import ApiConnectionError, ApiStatusError
@@ -45,7 +46,13 @@ class Response:
         return unreadable(self.request, self.status, problem, plain(self.content, MAX_START))
 
 
-def raise_for_status(raw: RawResponse, auth: Auth, body: MultipartFile | None) -> Response:
+ErrorOf = Callable[[RawResponse], ApiStatusError | None]
+"""Makes the error of a response, or returns None for one that it does not know."""
+
+
+def raise_for_status(
+    raw: RawResponse, auth: Auth, body: FileBody | None, error_of: ErrorOf | None = None
+) -> Response:
     """The response, if it is a success; `auth` is for the advice in errors.
 
     Raises:
@@ -55,7 +62,7 @@ def raise_for_status(raw: RawResponse, auth: Auth, body: MultipartFile | None) -
     if 300 <= raw.status < 400:
         raise redirect(raw)
     if not 200 <= raw.status < 300:
-        raise status_error(raw, auth)
+        raise (None if error_of is None else error_of(raw)) or status_error(raw, auth)
     response = Response(raw.status, raw.content, raw.request)
     if is_page(raw.headers, raw.content):
         # Also if no content is expected: a login page is not a stored chunk.

@@ -26,8 +26,8 @@ from celonis_frames._concurrency.cancellation import current_token
 from celonis_frames._formatting import shown
 from celonis_frames._http import responses
 from celonis_frames._http.auth import Auth
+from celonis_frames._http.file_body import FileBody
 from celonis_frames._http.messages import CallEvent, Listener, RawResponse, Request
-from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.network_errors import from_requests_error
 from celonis_frames._http.receiving import OnItem, Received, receive
 from celonis_frames._http.session import close_session, new_session
@@ -135,6 +135,11 @@ class Transport:
         self._pid = os.getpid()
         self._closed = False
 
+    @property
+    def auth(self) -> Auth:
+        """How requests authenticate."""
+        return self._auth
+
     def __repr__(self) -> str:
         return f"<Transport {self.url}>"
 
@@ -145,15 +150,20 @@ class Transport:
         *,
         params: Mapping[str, str] | None = None,
         json: Any = None,
-        body: MultipartFile | None = None,
+        body: FileBody | None = None,
+        headers: Mapping[str, str] | None = None,
+        hide: Sequence[Secret] = (),
         job_id: str | None = None,
         read_timeout: float | None = None,
         on_item: OnItem | None = None,
+        error_of: responses.ErrorOf | None = None,
     ) -> responses.Response:
         """Send a request, with `json` or a file as its body, and return its successful response.
 
         The percent-encoded `path` follows the base URL; `read_timeout` (s) replaces that of the
-        transport; errors name `job_id`. With `on_item` the response is a JSON array, whose items
+        transport; errors name `job_id`. `headers` sign a request instead of `auth`, and secrets to
+        `hide` are masked in the response; `error_of` makes the error of a response that is not of
+        the Data Push API. With `on_item` the response is a JSON array, whose items
         are given to it as they arrive; the content is its beginning. The `CancelToken` in whose
         `calling` block this thread is can end the request, and its deadline bounds all waits.
 
@@ -172,6 +182,8 @@ class Transport:
             data=None if json is None else _encode(json),
             content_type=None if json is None else "application/json",
             body=body,
+            headers=headers,
+            hide=hide,
             read_timeout=read_timeout,
             on_item=on_item,
         )
@@ -181,7 +193,7 @@ class Transport:
         response = send(header)
         if response.status == 401 and credentials.renew(header.reveal()):
             response = send(_Header(credentials.authorization()))
-        return responses.raise_for_status(response, self._auth, body)
+        return responses.raise_for_status(response, self._auth, body, error_of)
 
     def _post_form(
         self, path: str, form: Secret, authorization: Secret | None, hide: Sequence[Secret]
@@ -207,7 +219,8 @@ class Transport:
         params: Mapping[str, str] | None = None,
         data: bytes | Secret | None = None,
         content_type: str | None = None,
-        body: MultipartFile | None = None,
+        body: FileBody | None = None,
+        headers: Mapping[str, str] | None = None,
         read_timeout: float | None = None,
         hide: Sequence[Secret] = (),
         for_another: bool = False,
@@ -236,7 +249,10 @@ class Transport:
                 params=params,
                 # A body with a length is streamed.
                 data=data.reveal() if isinstance(data, Secret) else data or body,  # type: ignore[arg-type]
-                headers={"Content-Type": content_type if body is None else body.content_type},
+                headers={
+                    "Content-Type": content_type if body is None else body.content_type,
+                    **(headers or {}),
+                },
                 auth=header,
                 timeout=(connect, read),
                 # The SSLContext decides; for True requests 2.32.2 would replace it.

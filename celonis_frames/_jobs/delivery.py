@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 from celonis_frames._concurrency.cancellation import CancelToken
-from celonis_frames._http.multipart import Payload
+from celonis_frames._http.file_body import Payload
 from celonis_frames._jobs.delivery_state import Recorded
 from celonis_frames._jobs.upload_pool import UploadProgress
 from celonis_frames.exceptions import UploadUncertain

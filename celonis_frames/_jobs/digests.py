@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import zlib
 
-from celonis_frames._http.multipart import Payload
+from celonis_frames._http.file_body import Payload
 
 _ALGORITHMS = ("md5", "sha1", "sha256")
 

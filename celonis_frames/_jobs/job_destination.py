@@ -17,7 +17,7 @@ from typing import Any
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job, plain_text
 from celonis_frames._concurrency.cancellation import Cancelled, CancelToken
-from celonis_frames._http.multipart import Payload
+from celonis_frames._http.file_body import Payload
 from celonis_frames._http.retry import Outcome, RetryState, outcome
 from celonis_frames._jobs import commands as c
 from celonis_frames._jobs.cancel import cancel, cleanup_policy

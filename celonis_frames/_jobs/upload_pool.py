@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from celonis_frames._concurrency.cancellation import POLL_SECONDS, Cancelled, CancelToken
-from celonis_frames._http.multipart import Payload
+from celonis_frames._http.file_body import Payload
 from celonis_frames._http.retry import Outcome, RetryPolicy, RetryState, outcome
 from celonis_frames._jobs.commands import Failed, Uploaded, UploadUnknown
 from celonis_frames._jobs.digests import digests

@@ -34,6 +34,7 @@ from celonis_frames.exceptions import ConfigError, KeyColumnError
 Mode = Literal["DELTA", "REPLACE", "CREATE", "delta", "replace", "create"]
 SchemaMode = Literal["align", "evolve", "freeze"]
 MissingColumns = Literal["error", "null"]
+Via = Literal["push", "ingestion"]
 Times = Literal["utc", "local"]
 Verify = Literal["schema", "rows", "none"]
 
@@ -188,6 +189,11 @@ class PushOptions:
         None, _column,
         "of rows with the same key keep the one with the highest value here", metavar="NAME",
     )  # fmt: skip
+    order_by: str | None = option(
+        None, _column,
+        "the age column of the connection (--via ingestion only): a row applies only if its value is "
+        "not less than that of the row that is there", metavar="NAME",
+    )  # fmt: skip
     verify: tuple[Verify, ...] = option(
         (), _verify,
         "compare with the table before, or count it after, which no Celonis team is known to "
@@ -213,6 +219,11 @@ class PushOptions:
         "values that Celonis cannot hold: error (default), null, or drop their rows",
     )  # fmt: skip
     # The way.
+    via: Via | None = option(
+        None, one_of("push", "ingestion"),
+        "push: a job of the Data Push API; ingestion: objects for the Data Ingestion API (default: what "
+        "the connection is set up for)",
+    )  # fmt: skip
     staging: str | None = field(
         default=None,
         repr=False,
@@ -238,6 +249,7 @@ class PushOptions:
                 "key is in the table already."
             )
         self._check_table_options()
+        self._check_way()
         if self.deduplicate_by is not None and not self.keys:
             raise KeyColumnError(
                 "deduplicate_by= chooses among rows with the same key: give keys= as well."
@@ -271,6 +283,43 @@ class PushOptions:
                         f'{name}="{value}" compares the frame with the table, and verify="none" '
                         "forbids that: leave one of them out."
                     )
+
+    def _check_way(self) -> None:
+        """Check that the way can do what is asked for."""
+        if not self.by_objects:
+            if self.order_by is not None:
+                raise ConfigError(
+                    'order_by= is the age column of the Data Ingestion API (via="ingestion"). A job of '
+                    "the Data Push API applies its rows as they are: leave it out, or see deduplicate_by=."
+                )
+            return
+        upload = self.upload
+        impossible = (
+            (self.replaces, f'mode="{self.mode}"', "upserts and appends only"),
+            (
+                self.deduplicate_by is not None,
+                "deduplicate_by=",
+                "keeps the row with the highest age",
+            ),
+            (bool(upload.job_options), "job_options=", "has no jobs"),
+            (upload.file_type == "CSV", 'file_type="CSV"', "takes Parquet files only"),
+            (
+                upload.compression not in (None, "none"),
+                f"compression={upload.compression!r}",
+                "takes uncompressed files only",
+            ),
+        )
+        for is_asked, what, why in impossible:
+            if is_asked:
+                raise ConfigError(
+                    f'{what} is impossible with via="ingestion": the Data Ingestion API {why}. Leave '
+                    'it out, or push with via="push", which needs an API key.'
+                )
+
+    @property
+    def by_objects(self) -> bool:
+        """Whether the rows go as objects to the Data Ingestion API, not as a job."""
+        return self.via == "ingestion"
 
     @property
     def replaces(self) -> bool:
@@ -353,12 +402,14 @@ class PushOptions:
     @property
     def codec(self) -> Compression:
         """Codec of the chunks: the one given or known to be taken, else the one that is certain."""
+        if self.by_objects:
+            return "none"  # the gateway takes no others
         return self.upload.compression or DEFAULT_CODEC
 
     @property
     def ordered(self) -> bool:
         """Whether the order of rows is kept, as long as their keys are not known to be unique."""
-        return bool(self.keys) and self.upload.workers in (None, 1)
+        return (bool(self.keys) or self.by_objects) and self.upload.workers in (None, 1)
 
     @property
     def memory(self) -> int:

@@ -15,6 +15,7 @@ from celonis_frames.exceptions import ConfigError
 
 FileType = Literal["PARQUET", "CSV", "parquet", "csv"]
 Compression = Literal["snappy", "none", "zstd", "gzip", "lz4"]
+Repeat = Literal["never", "allowed"]
 
 UPSERT_STRATEGIES = ("UPSERT_WITH_UNCHANGED_METADATA", "UPSERT_WITH_NULLIFICATION")
 
@@ -84,6 +85,7 @@ class UploadSettings(TypedDict, total=False):
     compression: Compression | None
     chunk_bytes: int | str | None
     workers: int | None
+    repeat: Repeat
     job_options: Mapping[str, Any] | None
 
 
@@ -103,6 +105,8 @@ class Upload:
             first chunks are smaller, so that uploading starts early).
         workers: Parallel uploads. The default is 4; with `keys` it is 1 unless every key is known
             to be unique, because of rows with the same key the last one uploaded wins.
+        repeat: With ``via="ingestion"``, whether an object is stored again if the response was
+            lost: ``"never"``, or ``"allowed"``, by which rows without keys may arrive twice.
         job_options: Further fields of the job by their API names, such as ``upsertStrategy``.
     """
 
@@ -116,6 +120,11 @@ class Upload:
     workers: int | None = option(
         None, _workers, "parallel uploads (default: 4; with keys that may repeat 1)", type=int
     )
+    repeat: Repeat = option(
+        "never", one_of("never", "allowed"),
+        "whether --via ingestion stores an object again if the response was lost: never (default) "
+        "or allowed",
+    )  # fmt: skip
     job_options: Mapping[str, Any] = option(
         None, _job_options, "a further field of the job, by its API name; may be repeated",
         action="append", metavar="NAME=VALUE", flag="--job-option",
@@ -128,6 +137,7 @@ class Upload:
         compression: Compression | None = None,
         chunk_bytes: int | str | None = None,
         workers: int | None = None,
+        repeat: Repeat = "never",
         job_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Parses the values.
@@ -139,6 +149,7 @@ class Upload:
             chunk_bytes: In bytes or as ``"256 MB"``, at most 1 GB; less than 10,000 bytes only with
                 a unit (``"5 KB"``).
             workers: Parallel uploads, 1 or more.
+            repeat: ``"never"`` or ``"allowed"``.
             job_options: API name → value; not the fields that `push` sets itself.
 
         Raises:
@@ -149,6 +160,7 @@ class Upload:
             "compression": compression,
             "chunk_bytes": chunk_bytes,
             "workers": workers,
+            "repeat": repeat,
             "job_options": job_options,
         }
         for name, value in parsed(Upload, given).items():

@@ -11,12 +11,13 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame
+from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.codec_choice import with_codec
-from celonis_frames._push.pipeline import push_prepared
+from celonis_frames._push.pipeline import limit, look_at_table, push_prepared
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
-from celonis_frames._tables.existing_table import ExistingTable, read_table
+from celonis_frames._tables.existing_table import ExistingTable
 from celonis_frames._tables.fitting import fit
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import ConfigError, FrameError
@@ -113,7 +114,7 @@ class Changes:
         # The chunks of one kind have the same columns in the same order.
         alike = (other.layout for other in self._frames if other.deleted == deleted)
         if not self._frames:
-            with CancelToken() as token:
+            with self._limit() as token:
                 self._pool, self._options = with_codec(self._api, self._pool, self._options, token)
         options = self._options
         if deleted:  # what concerns other columns is for the frames to upsert
@@ -144,17 +145,23 @@ class Changes:
             return ExistingTable(found.name)
         unread = found is None or (found.error is not None and not (written or prepared.deleted))
         if found is None or unread:
-            with CancelToken() as token:
+            with self._limit() as token:
                 api = self._api.within(token)
-                pool_id = lookup.pool_id(api, self._pool)
-                connection_id = lookup.connection_id(api, pool_id, self._options.connection)
-                self._existing = read_table(
+                with timeout_error(token, "while the pool was looked up"):
+                    pool_id = lookup.pool_id(api, self._pool)
+                with timeout_error(token, "while the data connection was looked up"):
+                    connection_id = lookup.connection_id(api, pool_id, self._options.connection)
+                self._existing = look_at_table(
                     api, pool_id, prepared.table, connection_id, self._options,
                     deleted=prepared.deleted,
                 )  # fmt: skip
             self._pool, self._options = pool_id, replace(self._options, connection=connection_id)
             return self._existing
         return found
+
+    def _limit(self) -> CancelToken:
+        """A token for look-ups in the block, which ``timeout=`` bounds like a push of their own."""
+        return limit(None, time.monotonic(), self._options.timeout)
 
     def _check_columns(self, prepared: PreparedFrame) -> None:
         """Check that the frame's columns fit the frames added before.

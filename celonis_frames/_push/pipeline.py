@@ -23,7 +23,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
-from celonis_frames._encoding.chunk import Chunk
+from celonis_frames._encoding.chunk import Chunk, ChunkStore
 from celonis_frames._formatting import counted
 from celonis_frames._frames.chunk_feed import TextsOutgrown
 from celonis_frames._frames.preparation import prepare
@@ -41,7 +41,7 @@ from celonis_frames._push.stream_delivery import deliver_while_reading
 from celonis_frames._push.verification import Verification
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
-from celonis_frames._tables.existing_table import read_table
+from celonis_frames._tables.existing_table import ExistingTable, read_table
 from celonis_frames._tables.fitting import fit
 from celonis_frames._validation.rejects import RejectReport
 from celonis_frames.exceptions import ApiError, FrameError, JobError
@@ -136,9 +136,9 @@ def push_prepared(
         for prepared in frames:
             stack.callback(prepared.close)
         verification.check_before(frames)
-        logged = _log_warnings(frames)
+        logged = log_warnings(frames)
         if not checked:
-            _begin(frames, stage, token)
+            begin_reading(frames, stage, token)
         for prepared in frames:
             prepared.measure.check_table_lengths(table, prepared.table_lengths)
         timings["check"] = time.monotonic() - checking
@@ -156,7 +156,7 @@ def push_prepared(
                     deliver_while_reading(streams[0], deliver_all, signals)
                 else:
                     deliver_all()
-            _log_warnings(frames, after=logged)
+            log_warnings(frames, after=logged)
             verification.count(frames)
             if on_submitted is not None:
                 on_submitted(delivered, verification)
@@ -273,7 +273,7 @@ def outcome_notes(pool_id: str, delivered: DeliveryResult, stage: Stage | None) 
         if delivered.submitted and not isinstance(error, JobError):
             _note_job(error, pool_id, delivered.job_id)
         if stage is not None and not stage.finished:
-            _note_stage(error, stage)
+            note_stage(error, stage)
         raise
 
 
@@ -288,7 +288,8 @@ def _note_job(error: BaseException, pool_id: str, job_id: str) -> None:
         error.job_id = error.job_id or job_id
 
 
-def _note_stage(error: BaseException, stage: Stage) -> None:
+def note_stage(error: BaseException, stage: Stage) -> None:
+    """Note how to finish a staged push, unless its chunks would fail again."""
     if isinstance(error, FrameError):
         stage.finished = True  # the same chunks would fail again
     else:
@@ -352,24 +353,46 @@ def _fitted(
 ) -> list[PreparedFrame]:
     """The frames, fitted to the table that is there."""
     table, deleted = frames[0].table, all(prepared.deleted for prepared in frames)
-    doing = f"while the columns of table {table!r} were read"
-    with timeout_error(api.token, doing):
-        existing = read_table(api, pool_id, table, connection_id, options, deleted=deleted)
-    raise_if_expired(api.token, doing)
-    check = partial(_check_reading, api.token)
+    existing = look_at_table(api, pool_id, table, connection_id, options, deleted=deleted)
+    check = partial(check_reading, api.token)
     return [fit(prepared, existing, check) for prepared in frames]
 
 
-def _check_reading(token: CancelToken) -> None:
+def look_at_table(
+    api: DataPushApi,
+    pool_id: str,
+    table: str,
+    connection_id: str | None,
+    options: PushOptions,
+    *,
+    deleted: bool = False,
+) -> ExistingTable:
+    """The table that is there, as `read_table`.
+
+    Raises:
+        JobTimeout: The deadline of the API's token has passed.
+        ConfigError, ApiError: As `read_table`.
+    """
+    doing = f"while the columns of table {table!r} were read"
+    with timeout_error(api.token, doing):
+        existing = read_table(api, pool_id, table, connection_id, options, deleted=deleted)
+    raise_if_expired(api.token, doing)  # a response that is cut then may look like another
+    return existing
+
+
+def check_reading(token: CancelToken) -> None:
     """Raise if the frame is not to be read any further."""
     token.raise_if_cancelled()
     raise_if_expired(token, "while the frame was read")
 
 
-def _begin(frames: Sequence[PreparedFrame], stage: Stage | None, token: CancelToken) -> None:
-    check, first = partial(_check_reading, token), 1
+def begin_reading(
+    frames: Sequence[PreparedFrame], store: ChunkStore | None, token: CancelToken
+) -> None:
+    """Begin to read the frames, in their order; with a `store` all rows are read and encoded."""
+    check, first = partial(check_reading, token), 1
     for prepared in frames:
-        prepared.begin(stage, first=first, check=check)
+        prepared.begin(store, first=first, check=check)
         check()
         first += prepared.staged
 
@@ -382,7 +405,7 @@ def _chunks(frames: Sequence[PreparedFrame], check: Callable[[], None]) -> Itera
         raise BodyRefuted from None
 
 
-def _log_warnings(frames: Sequence[PreparedFrame], after: Sequence[int] = ()) -> list[int]:
+def log_warnings(frames: Sequence[PreparedFrame], after: Sequence[int] = ()) -> list[int]:
     """Log the warnings of each frame but the first `after` ones; returns how many it has."""
     for place, prepared in enumerate(frames):
         for warning in prepared.warnings[after[place] if after else 0 :]:

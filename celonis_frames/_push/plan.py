@@ -21,6 +21,10 @@ from celonis_frames._tables.existing_table import ExistingTable
 from celonis_frames._tables.fitting import planned_fit, planned_lengths
 
 _SAMPLE_BATCHES = 4
+_ONE_BY_ONE = (
+    "Stored objects are loaded one by one, some time later, and cannot be recalled: this way is "
+    "not all or nothing."
+)
 _LEVELS: tuple[Level, ...] = ("fatal", "lossy", "safe")
 _SHOWN_DIFFERENCES = 50
 """Differences that the text shows, the worst first; `PushPlan.differences` has all."""
@@ -70,6 +74,7 @@ class PushPlan:
         exists: Whether the table is there; None without a connection, or if the API key may not
             read it.
         differences: How the frame differs from the table that is there.
+        via: ``"push"`` or ``"ingestion"``.
     """
 
     table: str
@@ -82,6 +87,7 @@ class PushPlan:
     warnings: tuple[str, ...]
     exists: bool | None = None
     differences: tuple[TableDifference, ...] = ()
+    via: str = "push"
 
     @property
     def level(self) -> Level | None:
@@ -121,7 +127,8 @@ class PushPlan:
 
     def _headline(self) -> str:
         there = {True: "", False: ", a new table", None: ""}[self.exists]
-        start = f"PushPlan {self.table} ({self.mode}{there})"
+        way = " via ingestion" if self.via == "ingestion" else ""
+        start = f"PushPlan {self.table} ({self.mode}{way}{there})"
         if self.rows is None:
             return f"{start}: a stream, whose size is known after reading"
         return (
@@ -245,8 +252,9 @@ def _plan(
         chunks=chunks,
         bytes=size,
         # read the table's columns, create, one per chunk, list the chunks, execute
-        requests=None if chunks is None else chunks + 4,
-        warnings=warnings,
+        requests=None if chunks is None else chunks + (1 if options.by_objects else 4),
+        warnings=(*warnings, _ONE_BY_ONE) if options.by_objects else warnings,
+        via="ingestion" if options.by_objects else "push",
     )
 
 

@@ -37,6 +37,7 @@ from celonis_frames._jobs.polling import timed_out, wait_for_all
 from celonis_frames._jobs.shell import check_at_end
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._push.object_push import IngestionWay, push_objects
 from celonis_frames._push.pipeline import limit, push_frame
 from celonis_frames._push.status import PushStatus
 from celonis_frames._push.table_push import TablePush, add_outcomes
@@ -64,10 +65,11 @@ def push_tables(
     options: Callable[[str], PushOptions],
     *,
     at_once: int = AT_ONCE,
+    way: IngestionWay | None = None,
 ) -> dict[str, PushStatus]:
     """Push each frame into the table of its name; `options` returns the options of a table.
 
-    See `celonis_frames.push_many`.
+    `way` is given if they are stored as objects. See `celonis_frames.push_many`.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push_many`.
@@ -76,9 +78,11 @@ def push_tables(
     pushes = {table: TablePush(table, frames[table], options(table)) for table in frames}
     first = next(iter(pushes.values())).options
     with limit(None, time.monotonic(), first.timeout) as token:
-        with timeout_error(token, "while the pool was looked up"):
-            pool_id = lookup.pool_id(api.within(token), pool)
-        multi = _MultiPush(api, token, pool_id, pushes)
+        pool_id = pool
+        if way is None:
+            with timeout_error(token, "while the pool was looked up"):
+                pool_id = lookup.pool_id(api.within(token), pool)
+        multi = _MultiPush(api, token, pool_id, pushes, way)
         try:
             with termination_as_system_exit():
                 multi.run(min(at_once, len(pushes)))
@@ -131,8 +135,9 @@ class _MultiPush:
         token: CancelToken,
         pool_id: str,
         pushes: Mapping[str, TablePush],
+        way: IngestionWay | None,
     ) -> None:
-        self._api, self._token, self._pool_id = api, token, pool_id
+        self._api, self._token, self._pool_id, self._way = api, token, pool_id, way
         self._pushes = pushes
         self._waiting: queue.SimpleQueue[TablePush] = queue.SimpleQueue()
         for push in pushes.values():
@@ -209,7 +214,9 @@ class _MultiPush:
         """
         begin = time.monotonic()
         pending = {
-            push.status.job_id: push for push in self._pushes.values() if push.status is not None
+            push.job_id: push
+            for push in self._pushes.values()
+            if push.status is not None and push.job_id is not None
         }
         last_seen: dict[str, Job] = {}
 
@@ -239,7 +246,12 @@ class _MultiPush:
     def conclude(self) -> None:
         """Complete the status of each submitted job; store the error of each that failed."""
         for push in self._pushes.values():
-            if push.status is not None and push.table not in self.errors:
+            # Stored objects have no job.
+            if (
+                push.job_id is not None
+                and push.status is not None
+                and push.table not in self.errors
+            ):
                 try:
                     check_at_end(
                         self._api.within(self._token),
@@ -281,6 +293,12 @@ class _MultiPush:
             )
         # All tables share the time; their jobs are polled together, later.
         options = dataclasses.replace(push.options, wait=False, timeout=None)
+        if self._way is not None:
+            push.status = push_objects(
+                self._way, push.frame, self._pool_id, push.table, options, token=self._token,
+                delivered=push.delivered,
+            )  # fmt: skip
+            return
         push.status = push_frame(
             self._api, push.frame, self._pool_id, push.table, options, token=self._token,
             delivered=push.delivered, on_submitted=push.on_submitted,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -24,16 +25,35 @@ _DELETED = re.compile(
     rf"|\b{_COUNT} rows? (?:were )?deleted\b"
 )
 """How a job's log reports the rows it deleted."""
-_MARKS = {"DONE": "✓", "ERROR": "✗", "CANCELED": "✗"}
+_MARKS = {"DONE": "✓", "ACCEPTED": "✓", "ERROR": "✗", "CANCELED": "✗"}
+_INGESTED = {
+    None: "stored, not yet in the table", True: "in the table", False: "not in the table in time"
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StoredObjects:
+    """What stands in a status in the place of a job: objects stored for the Data Ingestion API."""
+
+    table: str
+    pool_id: str | None  # None: it could not be checked
+    connection: str  # id of the data connection
+    objects: tuple[str, ...]  # their names
+    repeated: int  # objects that were stored again after a response was lost
+    ingested: bool | None  # whether the rows are in the table; None: it is not known
+    id: None = None
+    mode: str = "DELTA"
+    state: Literal["ACCEPTED"] = "ACCEPTED"
+    logs: tuple[str, ...] = ()
 
 
 @short_tracebacks
 class PushStatus:
-    """A data push job and what was sent to it. Returned by `push`, `job` and others.
+    """A data push job, or stored objects, and what was sent. Returned by `push`, `job` and others.
 
     Args:
         api: The API; None for a status that can only be read.
-        job: The job as last read.
+        job: The job as last read, or the objects.
         rows: Rows sent; None if the job was not pushed here.
         chunks: Files sent.
         bytes_sent: Bytes of the files.
@@ -46,7 +66,7 @@ class PushStatus:
     def __init__(
         self,
         api: DataPushApi | None,
-        job: Job,
+        job: Job | StoredObjects,
         *,
         rows: int | None = None,
         chunks: int | None = None,
@@ -68,28 +88,31 @@ class PushStatus:
         self._deletes = False
 
     @property
-    def state(self) -> JobState:
-        """``NEW``, ``QUEUED``, ``RUNNING``, ``DONE``, ``ERROR`` or ``CANCELED``, as last read."""
+    def state(self) -> JobState | Literal["ACCEPTED"]:
+        """``NEW``, ``QUEUED``, ``RUNNING``, ``DONE``, ``ERROR`` or ``CANCELED``, as last read.
+
+        ``ACCEPTED`` by ``via="ingestion"``: stored, and not yet in the table.
+        """
         return self._job.state
 
     @property
     def ok(self) -> bool:
-        """Whether the job succeeded."""
-        return self._job.state == "DONE"
+        """Whether the job succeeded, or all objects were stored."""
+        return self._job.state in ("DONE", "ACCEPTED")
 
     @property
     def done(self) -> bool:
-        """Whether the job has ended, successfully or not."""
-        return self._job.state in ENDED
+        """Whether the job has ended, successfully or not, or all objects were stored."""
+        return self._job.state in ENDED or self._job.state == "ACCEPTED"
 
     @property
-    def job_id(self) -> str:
-        """The job's id."""
+    def job_id(self) -> str | None:
+        """The job's id; None by ``via="ingestion"``, which has no jobs."""
         return self._job.id
 
     @property
-    def pool_id(self) -> str:
-        """The pool's id."""
+    def pool_id(self) -> str | None:
+        """The pool's id; None if stored objects could not be checked to go there."""
         return self._job.pool_id
 
     @property
@@ -134,6 +157,21 @@ class PushStatus:
         return self._restarts
 
     @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of the objects stored by ``via="ingestion"``, in the order of the rows."""
+        return self._job.objects if isinstance(self._job, StoredObjects) else ()
+
+    @property
+    def repeated(self) -> int:
+        """Objects that were stored again after a response was lost (``repeat="allowed"``)."""
+        return self._job.repeated if isinstance(self._job, StoredObjects) else 0
+
+    @property
+    def ingested(self) -> bool | None:
+        """Whether the rows are in the table, as ``verify="rows"`` has seen; None if not known."""
+        return self._job.ingested if isinstance(self._job, StoredObjects) else None
+
+    @property
     def logs(self) -> tuple[str, ...]:
         """The job's log lines, as the server wrote them."""
         return self._job.logs
@@ -165,7 +203,8 @@ class PushStatus:
             ApiError: If the job cannot be read.
             ConfigError: If the status has no connection, as after unpickling.
         """
-        self._job = self._connected_api().job(self.pool_id, self.job_id)
+        if isinstance(self._job, Job):
+            self._job = self._connected_api().job(self._job.pool_id, self._job.id)
         return self
 
     def wait(self, timeout: float | None = None) -> PushStatus:
@@ -182,9 +221,9 @@ class PushStatus:
         """
         if timeout is not None and not isinstance(timeout, int | float):
             raise ConfigError(f"timeout={shown(timeout)} must be a number of seconds.")
-        if not self.done:
-            api = self._connected_api()
-            wait_for(api, self.pool_id, self.job_id, timeout=timeout, on_job=self._update)
+        if isinstance(self._job, Job) and not self.done:
+            api, job = self._connected_api(), self._job
+            wait_for(api, job.pool_id, job.id, timeout=timeout, on_job=self._update)
         return self
 
     def cancel(self) -> PushStatus:
@@ -193,10 +232,16 @@ class PushStatus:
         Raises:
             BadRequest: If the job has ended: there is nothing to cancel.
             ApiError: If the call fails.
-            ConfigError: If the status has no connection, as after unpickling.
+            ConfigError: If the status has no connection, as after unpickling, or is that of stored
+                objects, which cannot be recalled.
         """
+        if isinstance(self._job, StoredObjects):
+            raise ConfigError(
+                "Objects that were stored cannot be recalled: Celonis loads them. Delete or "
+                "overwrite the rows in Celonis."
+            )
         try:
-            self._connected_api().cancel_job(self.pool_id, self.job_id)
+            self._connected_api().cancel_job(self._job.pool_id, self._job.id)
         except BadRequest as error:
             rejected = error
         else:
@@ -214,7 +259,7 @@ class PushStatus:
         Raises:
             JobFailed: If the job ended in ERROR or CANCELED.
         """
-        if self._job.state in ("ERROR", "CANCELED"):
+        if isinstance(self._job, Job) and self._job.state in ("ERROR", "CANCELED"):
             raise failure(self._job)
 
     def to_dict(self) -> dict[str, Any]:
@@ -224,6 +269,9 @@ class PushStatus:
             **{name: getattr(self, name) for name in names},
             "bytes_sent": self.bytes_sent,
             "restarts": self.restarts,
+            "objects": list(self.objects),
+            "repeated": self.repeated,
+            "ingested": self.ingested,
             "deleted": self.deleted,
             "logs": list(self.logs),
             "warnings": list(self.warnings),
@@ -238,13 +286,20 @@ class PushStatus:
         facts = self._facts()
         if self.warnings:
             facts.append(counted(len(self.warnings), "warning"))
-        return f"<PushStatus {' · '.join([*facts, f'job {self.job_id}'])}>"
+        if self.job_id is not None:
+            facts.append(f"job {self.job_id}")
+        return f"<PushStatus {' · '.join(facts)}>"
 
     def _repr_html_(self) -> str:
+        objects = self._job if isinstance(self._job, StoredObjects) else None
+        named = {
+            "job": self.job_id, "pool": self.pool_id,
+            "data connection": None if objects is None else objects.connection,
+        }  # fmt: skip
+        ids = [f"{name} <code>{html.escape(one)}</code>" for name, one in named.items() if one]
         rows = [
             f"<b>{_MARKS.get(self.state, '…')} {html.escape(' · '.join(self._facts()))}</b>",
-            f"<small>job <code>{html.escape(self.job_id)}</code> · "
-            f"pool <code>{html.escape(self.pool_id)}</code></small>",
+            f"<small>{' · '.join(ids)}</small>",
         ]
         rows += [f"⚠ {html.escape(warning)}" for warning in self.warnings]
         if self.logs and not self.ok:
@@ -263,8 +318,13 @@ class PushStatus:
             facts.append(counted(self.rows, "key" if self._deletes else "row"))
         if self.deleted is not None:
             facts.append(f"{counted(self.deleted, 'row')} deleted")
+        objects = self._job if isinstance(self._job, StoredObjects) else None
         if self.chunks is not None:
-            facts.append(counted(self.chunks, "chunk"))
+            facts.append(counted(self.chunks, "chunk" if objects is None else "object"))
+        if objects is not None:
+            facts.append(_INGESTED[objects.ingested])
+        if self.repeated:
+            facts.append(f"at least once: {counted(self.repeated, 'object')} stored again")
         if self.bytes_sent is not None:
             facts.append(format_bytes(self.bytes_sent))
         if self._timings:

@@ -74,7 +74,7 @@ class TablePush:
             update_status(status, wait_seconds=self.waited)
             status.raise_for_status()
         if self.verification is not None:
-            warnings = self.verification.check_after(status.job_id, status.state)
+            warnings = self.verification.check_after(self.job_id or "", status.state)
             update_status(status, warnings=warnings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 from celonis_frames._api.client import DataPushApi
@@ -28,10 +29,12 @@ class Verification:
         table: str,  # as it is stored
         connection_id: str | None,
         options: PushOptions,
+        *,
+        can_count: bool = True,  # the pool is known
     ) -> None:
         self._api, self._pool_id = api, pool_id
         self._table, self._connection_id = table, connection_id
-        self._options = options
+        self._options, self._can_count = options, can_count
         self._rows_before: int | None = 0
         self._upserted = self._deleted = self._different = 0
 
@@ -59,6 +62,38 @@ class Verification:
         for warning in warnings:
             _log.warning("%s: %s", self._table, warning)
         return warnings
+
+    def wait_for_rows(self, seconds: float) -> tuple[bool | None, tuple[str, ...]]:
+        """Wait until the table has the rows of stored objects.
+
+        Returns:
+            Whether it has them after `seconds` at most; None if that cannot be seen. And warnings,
+            which are logged.
+        """
+        before, keyed = self._rows_before, bool(self._options.keys)
+        # Rows with keys may replace others, so only more rows than before prove something.
+        wanted = self._different if keyed else (before or 0) + self._upserted
+        if before is None or (keyed and before >= wanted):
+            found = "Whether the rows are in the table was not seen: their number does not show it."
+            return None, self._logged(found)
+        end, rows, pause = time.monotonic() + seconds, before, 0.05
+        while (left := end - time.monotonic()) > 0 and not self._api.token.expired:
+            found_rows = self._count(absent=0)
+            if found_rows is None and not self._api.token.expired:
+                return None, ()
+            rows = rows if found_rows is None else found_rows
+            if rows >= wanted:
+                return True, ()
+            self._api.token.sleep(min(left, pause))
+            pause = min(2 * pause, 5.0)
+        return False, self._logged(
+            f"Table {self._table!r} had {counted(rows, 'row')} instead of {wanted:,} or more after "
+            f"{seconds:,.0f} s: the connection's monitoring in Celonis lists objects that failed."
+        )
+
+    def _logged(self, warning: str) -> tuple[str, ...]:
+        _log.warning("%s: %s", self._table, warning)
+        return (warning,)
 
     def _compare_rows(self, job_id: str, state: str) -> tuple[str, ...]:
         if state != "DONE":
@@ -117,6 +152,8 @@ class Verification:
 
     def _count(self, *, absent: int | None = None) -> int | None:
         """Rows of the table; `absent` if there is no such table, None if the count is unknown."""
+        if not self._can_count:
+            return None
         try:
             tables = self._api.tables(self._pool_id)
         except ApiError as error:

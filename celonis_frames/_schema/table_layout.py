@@ -46,6 +46,7 @@ class ColumnPlan:
     ranks: bool = False  # of rows with one key that with the highest value wins
     given: bool = False  # the type is that of `columns=`
     aligned: bool = False  # the type is that of the table's column; a value may not fit
+    age: bool = False  # rows apply by its order, so that it must have no nulls
     least_length: int = 0  # in characters, that of the table's column to keep
 
     @property

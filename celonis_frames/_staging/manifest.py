@@ -16,7 +16,7 @@ from celonis_frames._version import __version__
 from celonis_frames.exceptions import ConfigError, FrameError
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 """Version of the manifest, raised by every change; others are rejected."""
 
 _FILE_NAME = re.compile(r"\w[\w.-]*")
@@ -26,6 +26,29 @@ CHUNK_FIELDS = ("name", "size", "rows", "deleted", "sha256")
 """What is recorded of each `StagedChunk`."""
 
 StageState = Literal["writing", "creating", "uploading", "submitting"]
+
+
+@dataclass
+class ObjectRecord:
+    """What is recorded of objects that are stored for the Data Ingestion API.
+
+    `begun` are the names of those that were begun to be stored, `stored` of the acknowledged ones.
+    """
+
+    connection: str  # id of the data connection
+    bucket: str
+    push_id: str  # begins the name of each object
+    repeatable: bool  # whether storing an object twice changes nothing, or is allowed
+    consequence: str  # what storing one twice would do, for messages
+    begun: list[str] = field(default_factory=list)
+    stored: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        texts = (self.connection, self.bucket, self.push_id, self.consequence)
+        if not all(isinstance(text, str) for text in (*texts, *self.begun, *self.stored)):
+            raise ValueError("a name that was never written")
+        if not isinstance(self.repeatable, bool) or not _FILE_NAME.fullmatch(self.push_id):
+            raise ValueError("fields of objects that were never written")
 
 
 @dataclass
@@ -51,6 +74,7 @@ class Manifest:
     lost_creations: int = 0
     begun: float = field(default_factory=time.time)  # s since 1970
     marked: bool = True  # whether jobs are known by the random number in their fields
+    objects: dict[str, Any] | None = None  # fields of `ObjectRecord`, of a push without a job
     format: int = FORMAT
     library: str = __version__
 
@@ -63,6 +87,8 @@ class Manifest:
             raise ValueError("no table")
         if any(chunk.keys() != set(CHUNK_FIELDS) for chunk in self.chunks):
             raise ValueError("fields of a chunk that were never written")
+        if self.objects is not None:
+            ObjectRecord(**self.objects)
         if not all(_FILE_NAME.fullmatch(chunk["name"]) for chunk in self.chunks):
             raise ValueError("a chunk outside the stage")
 

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import re
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -96,6 +97,7 @@ class Stage:
         self.url = display_url(filesystem, folder)  # without secrets
         self.finished = False  # True when the push has ended: `close` then removes the stage
         self._pid = os.getpid()
+        self._lock = threading.Lock()  # several threads store objects
 
     @classmethod
     def begin(cls, url: str, manifest: Manifest, options: Mapping[str, Any] | None = None) -> Self:
@@ -234,6 +236,27 @@ class Stage:
             secrets=self._secrets,
         ):
             self._lease.hold()
+
+    def record_object(self, name: str, *, stored: bool) -> None:
+        """Record that an object is about to be stored, or that it was acknowledged.
+
+        Raises:
+            UploadUncertain: Another process has taken over.
+            ConfigError: The leases cannot be read, or the manifest cannot be written.
+        """
+        objects = self.manifest.objects
+        assert objects is not None  # noqa: S101  # a push of objects
+        with self._lock, translate_filesystem_errors(
+            f"The stage at {self.url} cannot be written",
+            "Make it writable, then resume the push.",
+            secrets=self._secrets,
+        ):  # fmt: skip
+            self._reconnect()
+            if not stored:
+                self._lease.check()
+            names = objects["stored" if stored else "begun"]
+            if name not in names:
+                self._write(objects={**objects, "stored" if stored else "begun": [*names, name]})
 
     @property
     def resumable(self) -> bool:

@@ -100,7 +100,7 @@ def read_table(
     """
     if "none" in options.verify:
         return ExistingTable(name)
-    needed = _option_that_needs_columns(options)
+    needed = option_that_needs_columns(options)
     guarded = options.keys and not (options.replaces or deleted) and not options.missing_columns
     asked = "schema" in options.verify or options.schema_mode == "align"
     patient = needed or guarded or asked
@@ -112,6 +112,8 @@ def read_table(
     except NotFound:
         return ExistingTable(name, absent=True)
     except ApiError as error:
+        if api.token.expired:
+            raise
         _log.info("table %s: its columns cannot be read (%s)", name, type(error).__name__)
         table = ExistingTable(name, error=error)
         if (needed or guarded or options.schema_mode == "align") and _may_pass(error):
@@ -143,7 +145,7 @@ def read_existing(api: DataPushApi, pool: str, options: PushOptions, table: str)
     return read_table(api, pool_id, table, connection_id, options, tells=False)
 
 
-def _option_that_needs_columns(options: PushOptions) -> str | None:
+def option_that_needs_columns(options: PushOptions) -> str | None:
     """The option of a user who relies on the comparison, as it is written."""
     if options.mode == "CREATE":
         return 'mode="CREATE"'

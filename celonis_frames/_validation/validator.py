@@ -211,6 +211,8 @@ class FrameValidator:
         """Add values of a column, as in the frame and as converted, to its statistics."""
         if column.key:
             stats.add_keys(source, array)
+        elif column.age:
+            stats.nulls += casts.nulls(source)
         if _needs_no_check(column):
             return
         kind, to = casts.storage_type(column.arrow_type), column.conversion.column_type
@@ -330,6 +332,14 @@ class FrameValidator:
                 f"Key column {column.source!r} has {counted(found.nulls + lost, 'null')} in "
                 f"{counted(self.rows, 'row')}: fill or drop them, since a null never equals the key "
                 "of an existing row.",
+                column=column.source,
+            )
+        if column.age and (found.nulls or lost):
+            raise KeyColumnError(
+                f"Column {column.source!r} of order_by= has {counted(found.nulls + lost, 'null')} in "
+                f"{counted(self.rows, 'row')}: fill them, or choose another age column where the "
+                "connection is set up (Data Pool → Data Connections), since a row without an age "
+                "cannot be compared.",
                 column=column.source,
             )
 

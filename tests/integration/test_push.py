@@ -367,7 +367,7 @@ def test_every_warning_is_logged(
     status = connection.push(
         frame, "Tests", table, keys="K", missing_columns="null", verify="rows", wait=False
     )
-    assert len(status.warnings) > 3
+    assert len(status.warnings) >= 3  # one more unless the job has ended already
     logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert sorted(text for text in logged if text.startswith(f"{table}: ")) == sorted(
         f"{table}: {warning}" for warning in status.warnings

@@ -118,7 +118,7 @@ def answers(status: PushStatus) -> None:
     """What a status says, and what an error carries."""
     assert_type(status.ok, bool)
     assert_type(status.done, bool)
-    assert_type(status.job_id, str)
+    assert_type(status.job_id, str | None)
     assert_type(status.rows, int | None)
     assert_type(status.chunks, int | None)
     assert_type(status.bytes_sent, int | None)

@@ -14,8 +14,8 @@ import pytest
 
 from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._concurrency.cancellation import CancelToken
+from celonis_frames._http.file_body import MultipartFile
 from celonis_frames._http.messages import CallEvent
-from celonis_frames._http.multipart import MultipartFile
 from celonis_frames._http.transport import Transport
 from celonis_frames.exceptions import ApiConnectionError, ApiError, ApiTimeoutError, NotFound
 from unit.conftest import CANARY, Server

@@ -1,4 +1,4 @@
-"""The body of an upload: one file as ``multipart/form-data``, streamed without a copy.
+"""The body of an upload: a file, alone or as ``multipart/form-data``, streamed without a copy.
 
 ``files=`` of requests copies the whole chunk, and a generator would force chunked transfer
 encoding, which some gateways reject.
@@ -37,7 +37,7 @@ class Payload(Protocol):
         """Free the bytes: the chunk has arrived and is not read again."""
 
 
-class MultipartFile:
+class FileBody:
     """A request body that streams a payload with a known length.
 
     Each iteration starts at the beginning, so that a request can be repeated. `on_sent` is called
@@ -51,18 +51,15 @@ class MultipartFile:
         trace: Its traceback, without the frames of the HTTP library.
     """
 
+    content_type = "application/octet-stream"
+
     def __init__(
         self, payload: Payload, *, on_sent: Callable[[int], None] = lambda _: None
     ) -> None:
-        boundary = f"celonis-frames-{secrets.token_hex(16)}"
-        part = RequestField("file", b"", filename=payload.name)
-        part.make_multipart(content_type="application/octet-stream")
         self._payload = payload
         self._on_sent = on_sent
         self._counted = 0
-        self._prefix = f"--{boundary}\r\n{part.render_headers()}".encode()
-        self._suffix = f"\r\n--{boundary}--\r\n".encode()
-        self.content_type = f"multipart/form-data; boundary={boundary}"
+        self._prefix = self._suffix = b""
         self.finished = False
         self.failure: Exception | None = None
         self.trace: TracebackType | None = None
@@ -78,7 +75,8 @@ class MultipartFile:
         """
         self.finished, self.failure = False, None
         total, size = 0, self._payload.size
-        yield self._prefix
+        if self._prefix:
+            yield self._prefix
         try:
             if self._counted:
                 self._on_sent(-self._counted)
@@ -103,5 +101,21 @@ class MultipartFile:
         except Exception as error:
             self.failure, self.trace = error, error.__traceback__
             raise
-        yield self._suffix
+        if self._suffix:
+            yield self._suffix
         self.finished = True
+
+
+class MultipartFile(FileBody):
+    """The same as the field ``file`` of a form."""
+
+    def __init__(
+        self, payload: Payload, *, on_sent: Callable[[int], None] = lambda _: None
+    ) -> None:
+        super().__init__(payload, on_sent=on_sent)
+        boundary = f"celonis-frames-{secrets.token_hex(16)}"
+        part = RequestField("file", b"", filename=payload.name)
+        part.make_multipart(content_type="application/octet-stream")
+        self._prefix = f"--{boundary}\r\n{part.render_headers()}".encode()
+        self._suffix = f"\r\n--{boundary}--\r\n".encode()
+        self.content_type = f"multipart/form-data; boundary={boundary}"

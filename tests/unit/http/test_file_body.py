@@ -13,7 +13,7 @@ import pytest
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._auth.keys import ApiKey
-from celonis_frames._http.multipart import SEND_BYTES, MultipartFile
+from celonis_frames._http.file_body import SEND_BYTES, MultipartFile
 from celonis_frames._http.transport import Transport
 from celonis_frames.exceptions import ApiConnectionError, ApiStatusError, FrameError
 from unit.conftest import POOL, Server

@@ -1,0 +1,347 @@
+"""A push through the Data Ingestion API: read and check everything, then store objects.
+
+What was stored cannot be recalled, and Celonis loads objects one by one. So nothing is stored
+before every row was read and checked: the chunks wait in a spool, or in the stage.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+from celonis_frames._api import lookup
+from celonis_frames._api.client import DataPushApi
+from celonis_frames._concurrency.cancellation import CancelToken
+from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._frames.prepared_frame import PreparedFrame
+from celonis_frames._ingestion.destination import ObjectDestination
+from celonis_frames._ingestion.gateway import IngestionGateway, object_key
+from celonis_frames._ingestion.signing import botocore
+from celonis_frames._jobs.delivery import Delivery, DeliveryResult
+from celonis_frames._jobs.shell import deliver
+from celonis_frames._jobs.timeouts import timeout_error
+from celonis_frames._options.push_options import PushOptions
+from celonis_frames._push.pipeline import (
+    begin_reading,
+    check_reading,
+    limit,
+    log_warnings,
+    look_at_table,
+    note_stage,
+)
+from celonis_frames._push.progress import Progress
+from celonis_frames._push.status import PushStatus, StoredObjects
+from celonis_frames._push.verification import Verification
+from celonis_frames._staging.manifest import Manifest, ObjectRecord
+from celonis_frames._staging.spool import ChunkSpool
+from celonis_frames._staging.stage import Stage
+from celonis_frames._tables.existing_table import (
+    ExistingTable,
+    option_that_needs_columns,
+)
+from celonis_frames._tables.fitting import fit
+from celonis_frames._validation.rejects import RejectReport
+from celonis_frames.exceptions import ConfigError, PermissionDenied
+
+_log = logging.getLogger("celonis_frames")
+
+DEFAULT_LENGTH = 80
+"""Characters that a text column without a length holds in Celonis (the official client)."""
+
+INGESTION_SECONDS = 300.0
+"""How long ``verify="rows"`` waits for the rows, unless ``timeout=`` is shorter."""
+
+
+class IngestionWay(NamedTuple):
+    """What a push of objects needs: the gateway, and the API for look-ups, if a key opens it."""
+
+    gateway: IngestionGateway
+    api: DataPushApi
+    can_look: bool
+
+
+def push_objects(
+    way: IngestionWay,
+    frame: Any,
+    pool: str,
+    table: str,
+    options: PushOptions,
+    *,
+    token: CancelToken | None = None,
+    delivered: DeliveryResult | None = None,
+) -> PushStatus:
+    """Read and check a frame, and store it as objects.
+
+    Raises:
+        FrameError, ConfigError, ApiError, JobTimeout: As `celonis_frames.push`.
+        UploadUncertain: It is unknown whether an object was stored.
+        ImportError: botocore is not installed.
+    """
+    begin, timings = time.monotonic(), dict[str, float]()
+    keys = way.gateway.keys
+    botocore()
+    _check_connection(options, keys.connection)
+    delivered = delivered or DeliveryResult()
+    with ExitStack() as stack:
+        # 1. The frame by itself, then the pool and the table.
+        stack.enter_context(termination_as_system_exit())
+        token = stack.enter_context(limit(token, begin, options.timeout))
+        api = way.api.within(token)
+        prepared = prepare(frame, table, options)
+        object_key(keys, prepared.table, "")  # raises for a name that no key can have
+        pool_id, notes = _pool(api, pool, keys.connection, token) if way.can_look else (None, (
+            "The pool was not checked: this connection has ingestion keys only.",
+        ))  # fmt: skip
+        progress = stack.enter_context(Progress(prepared.table, show=options.progress))
+        progress.stage("checking")
+        existing = _existing(api, pool_id, prepared.table, keys.connection, options)
+        prepared = fit(prepared, existing, partial(check_reading, token))
+        prepared.warnings += notes
+        stack.callback(prepared.close)
+        verification = Verification(
+            api,
+            pool_id or "",
+            prepared.table,
+            keys.connection,
+            options,
+            can_count=pool_id is not None,
+        )
+        verification.check_before([prepared])
+        # 2. Read and check every row; the chunks wait.
+        stage, push_id = None, new_push_id()
+        if options.staging is not None:
+            stage = _begin_stage(way.gateway, pool_id, push_id, options)
+            stack.callback(stage.close)
+        spool = ChunkSpool(prepared.spare)
+        stack.callback(spool.close)
+        logged = log_warnings([prepared])
+        with _stage_notes(stage):
+            begin_reading([prepared], stage or spool, token)
+        prepared.warnings += _length_notes(prepared, existing)
+        log_warnings([prepared], after=logged)
+        timings["check"] = time.monotonic() - begin
+        # 3. Store the objects.
+        unique = prepared.measure.different_keys == prepared.measure.rows
+        destination = ObjectDestination(
+            way.gateway,
+            prepared.table,
+            push_id,
+            repeatable=options.upload.repeat == "allowed",
+            consequence=_consequence(options, unique=unique),
+            journal=stage,
+        )
+        workers = options.uploads(ordered=prepared.ordered)
+        if stage is not None:
+            _seal(stage, prepared, destination, exact=unique or options.order_by is not None,
+                  workers=workers)  # fmt: skip
+        store(api, destination, prepared.chunks, delivered, progress, timings, stage=stage,
+              workers=workers)  # fmt: skip
+        verification.count([prepared])
+        # 4. Wait for the rows, where a server tells them.
+        ingested = None
+        if "rows" in options.verify:
+            progress.stage("waiting for Celonis")
+            seconds = min(INGESTION_SECONDS, token.remaining() or INGESTION_SECONDS)
+            ingested, found = verification.wait_for_rows(seconds)
+            prepared.warnings += found
+    timings["total"] = time.monotonic() - begin
+    return objects_status(
+        way, destination, delivered, prepared.table, pool_id,
+        warnings=prepared.warnings, timings=timings, ingested=ingested, rejects=prepared.rejects,
+    )  # fmt: skip
+
+
+def store(
+    api: DataPushApi,
+    destination: ObjectDestination,
+    chunks: Any,
+    delivered: DeliveryResult,
+    progress: Progress,
+    timings: dict[str, float],
+    *,
+    stage: Stage | None,
+    workers: int,
+) -> None:
+    """Store the chunks as objects.
+
+    Raises:
+        ApiError, JobTimeout: A call failed for good; the notes say what was stored.
+        UploadUncertain: It is unknown whether an object was stored.
+    """
+    delivery = Delivery(
+        "", lambda _: {}, chunks, workers=lambda: workers, mark={}, destination=destination
+    )
+    with (
+        _object_notes(destination, stage),
+        DeferredSignals(api.token, lambda: destination.note() or ""),
+    ):
+        progress.stage("storing")
+        deliver(api, delivery, delivered, progress=progress, timings=timings)
+        if stage is not None:
+            stage.finished = True
+
+
+def objects_status(
+    way: IngestionWay,
+    destination: ObjectDestination,
+    delivered: DeliveryResult,
+    table: str,
+    pool_id: str | None,
+    *,
+    warnings: Sequence[str],
+    timings: dict[str, float],
+    ingested: bool | None = None,
+    rejects: RejectReport | None = None,
+) -> PushStatus:
+    """The status of objects that were stored."""
+    stored = StoredObjects(
+        table=table,
+        pool_id=pool_id,
+        connection=way.gateway.keys.connection,
+        objects=tuple(sorted(one.name for one in destination.stored)),
+        repeated=len(destination.repeated),
+        ingested=ingested,
+    )
+    return PushStatus(
+        way.api if way.can_look else None,
+        stored,
+        rows=delivered.rows,
+        chunks=delivered.chunks,
+        bytes_sent=sum(one.size for one in destination.stored),
+        warnings=warnings,
+        timings=timings,
+        rejects=rejects,
+    )
+
+
+def new_push_id() -> str:
+    """Begins the names of a push's objects: those of later pushes sort behind."""
+    now = dt.datetime.now(dt.UTC)
+    return f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+
+
+def _check_connection(options: PushOptions, connection: str) -> None:
+    if options.connection not in (None, connection):
+        raise ConfigError(
+            f"connection={options.connection!r} is not the data connection of the ingestion keys "
+            f"({connection}): leave it out, or use the keys of that connection."
+        )
+
+
+def _pool(
+    api: DataPushApi, pool: str, connection: str, token: CancelToken
+) -> tuple[str | None, tuple[str, ...]]:
+    """The pool's id if it can be checked to have the connection, and warnings."""
+    with timeout_error(token, "while the pool was looked up"):
+        try:
+            pool_id = lookup.pool_id(api, pool, for_push=False)
+            connections = api.connections(pool_id)
+        except PermissionDenied:
+            return None, (
+                "The pool was not checked: the API key may not read it. The rows go where the "
+                "ingestion keys lead.",
+            )
+    if connection not in {one.id for one in connections}:
+        raise ConfigError(
+            f"Pool {pool!r} has no data connection {connection}, to which the ingestion keys "
+            "belong: give the pool in which it was set up."
+        )
+    return pool_id, ()
+
+
+def _existing(
+    api: DataPushApi, pool_id: str | None, table: str, connection: str, options: PushOptions
+) -> ExistingTable:
+    if pool_id is not None:
+        return look_at_table(api, pool_id, table, connection, options)
+    needed = option_that_needs_columns(options)
+    if needed:
+        raise ConfigError(
+            f"{needed} needs the columns of table {table!r}, which cannot be read: connect with an "
+            "API key that may read the pool besides the ingestion keys, or leave it out."
+        )
+    return ExistingTable(table)
+
+
+def _length_notes(prepared: PreparedFrame, existing: ExistingTable) -> tuple[str, ...]:
+    """A warning for texts of which it is not known whether the table's columns hold them."""
+    measure, known = prepared.measure, prepared.table_lengths
+    unknown = [
+        column.source
+        for column in prepared.layout.text_columns
+        if column.name not in known and measure.longest(column.name)[0] > DEFAULT_LENGTH
+    ]
+    if existing.exists or not unknown:
+        return ()
+    return (
+        f"Columns {unknown} have strings longer than {DEFAULT_LENGTH} characters, and it is not "
+        "known what the table's columns hold: check in Celonis that none is cut.",
+    )
+
+
+def _consequence(options: PushOptions, *, unique: bool) -> str:
+    if options.order_by is not None:
+        what = "Storing it again would change nothing, since the age column decides"
+    elif unique:
+        what = "Storing it again would change nothing, unless a later push has the same keys"
+    elif options.keys:
+        what = "Storing it again could bring back older rows with the same keys"
+    else:
+        what = "Storing it again could add its rows twice, since there are no keys"
+    return f'{what}. upload={{"repeat": "allowed"}} does so by itself.'
+
+
+def _begin_stage(
+    gateway: IngestionGateway, pool_id: str | None, push_id: str, options: PushOptions
+) -> Stage:
+    keys = gateway.keys
+    record = ObjectRecord(keys.connection, keys.bucket, push_id, repeatable=False, consequence="")
+    manifest = Manifest(gateway.url, pool_id or "", objects=vars(record))
+    return Stage.begin(str(options.staging), manifest, options.storage_options)
+
+
+def _seal(
+    stage: Stage,
+    prepared: PreparedFrame,
+    destination: ObjectDestination,
+    *,
+    exact: bool,
+    workers: int,
+) -> None:
+    objects = dict(stage.manifest.objects or {})
+    objects["repeatable"] = exact or destination.repeatable
+    objects["consequence"] = _consequence(prepared.options, unique=exact)
+    stage.manifest.objects = objects
+    stage.seal({"targetName": prepared.table}, prepared.warnings, workers=workers)
+
+
+@contextmanager
+def _stage_notes(stage: Stage | None) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        if stage is not None:
+            note_stage(error, stage)
+        raise
+
+
+@contextmanager
+def _object_notes(destination: ObjectDestination, stage: Stage | None) -> Iterator[None]:
+    """Add notes to an error: what was stored, and how to finish a staged push."""
+    try:
+        yield
+    except BaseException as error:
+        note = destination.note()
+        if note:
+            _log.warning(note)
+            error.add_note(note)
+        if stage is not None and not stage.finished:
+            note_stage(error, stage)
+        raise
