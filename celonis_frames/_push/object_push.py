@@ -40,7 +40,7 @@ from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, StoredObjects
 from celonis_frames._push.verification import Verification
 from celonis_frames._staging.manifest import Manifest, ObjectRecord
-from celonis_frames._staging.spool import ChunkSpool
+from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._staging.stage import Stage
 from celonis_frames._tables.existing_table import (
     ExistingTable,
@@ -119,7 +119,7 @@ def push_objects(
         if options.staging is not None:
             stage = _begin_stage(way.gateway, pool_id, push_id, options)
             stack.callback(stage.close)
-        spool = ChunkSpool(prepared.spare)
+        spool = ChunkSpool(prepared.spare or MemoryBudget(options.spool_memory))
         stack.callback(spool.close)
         logged = log_warnings([prepared])
         with _stage_notes(stage):
