@@ -288,7 +288,7 @@ class FrameValidator:
         warnings = []
         for column in self.layout.columns:
             found = self._columns[column.name]
-            if column.key:
+            if column.key or column.age:
                 self._check_key(column, found)
             if not _needs_no_check(column):
                 self._check_values(column, found)
@@ -326,22 +326,22 @@ class FrameValidator:
                 )
 
     def _check_key(self, column: ColumnPlan, found: ColumnStats) -> None:
-        lost = found.infinite if self.layout.options.infinity == "null" else 0
-        if found.nulls or lost:
+        nulls = found.nulls + (found.infinite if self.layout.options.infinity == "null" else 0)
+        if not nulls:
+            return
+        count = f"{counted(nulls, 'null')} in {counted(self.rows, 'row')}"
+        if column.key:
             raise KeyColumnError(
-                f"Key column {column.source!r} has {counted(found.nulls + lost, 'null')} in "
-                f"{counted(self.rows, 'row')}: fill or drop them, since a null never equals the key "
-                "of an existing row.",
+                f"Key column {column.source!r} has {count}: fill or drop them, since a null never "
+                "equals the key of an existing row.",
                 column=column.source,
             )
-        if column.age and (found.nulls or lost):
-            raise KeyColumnError(
-                f"Column {column.source!r} of order_by= has {counted(found.nulls + lost, 'null')} in "
-                f"{counted(self.rows, 'row')}: fill them, or choose another age column where the "
-                "connection is set up (Data Pool → Data Connections), since a row without an age "
-                "cannot be compared.",
-                column=column.source,
-            )
+        raise KeyColumnError(
+            f"Column {column.source!r} of order_by= has {count}: fill them, or choose another age "
+            "column where the connection is set up (Data Pool → Data Connections), since a row "
+            "without an age cannot be compared.",
+            column=column.source,
+        )
 
     def _check_values(self, column: ColumnPlan, found: ColumnStats) -> None:
         name = column.source
