@@ -144,12 +144,13 @@ def build_layout(
     for position, (field, name) in enumerate(zip(schema, names, strict=True)):
         override = overrides.get(position, _NO_OVERRIDE)
         conversion = _choose_conversion(field, override, options)
+        hidden = override.pseudonymise is not None
         columns.append(
             ColumnPlan(
                 position, field.name, field.type,
-                name, conversion, _length(override), key=position in key_positions,
-                pseudonymised=override.pseudonymise is not None,
-                given=override.type is not None or override.pseudonymise is not None,
+                name, conversion, PSEUDONYM_LENGTH if hidden else override.length,
+                key=position in key_positions, pseudonymised=hidden,
+                given=hidden or override.type is not None,
             )
         )  # fmt: skip
         zone = zone_of(field.type)
@@ -338,7 +339,3 @@ def _choose_conversion(field: pa.Field, override: Column, options: ConversionOpt
     if override.pseudonymise is not None:
         return pseudonymised(conversion, override.pseudonymise)
     return conversion
-
-
-def _length(override: Column) -> int | None:
-    return override.length if override.pseudonymise is None else PSEUDONYM_LENGTH

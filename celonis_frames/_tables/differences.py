@@ -62,19 +62,14 @@ def schema_differences(
     """
     if not table.exists:
         return ()
-    found = []
-    for column, existing in with_existing(layout, table):
+    found, lacking = [], dict(table.known)
+    for column in layout.columns:
+        existing = lacking.pop(name_key(column.name), None)
         difference = _new(column, options) if existing is None else _type(column, existing, options)
         if difference is not None:
             found.append(difference)
-    found += [_missing(column, options) for column in lacking(layout, table)]
+    found += [_missing(column, options) for column in lacking.values()]
     return tuple(found)
-
-
-def lacking(layout: TableLayout, table: ExistingTable) -> list[ExistingColumn]:
-    """The columns of the table that the frame lacks."""
-    mine = {name_key(column.name) for column in layout.columns}
-    return [column for key, column in table.known.items() if key not in mine]
 
 
 def length_differences(

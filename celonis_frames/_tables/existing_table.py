@@ -52,24 +52,15 @@ class ExistingColumn:
 class ExistingTable:
     """The table with its columns by `name_key`, without the one that the server adds.
 
-    They are None if there is no such table, and if they are not known, because `error` says so or
-    because nobody asked: `absent` tells which.
+    There are none if there is no such table, and if they are not known, because `error` says so or
+    because nobody asked: `exists` and `absent` tell which.
     """
 
     name: str
-    columns: Mapping[str, ExistingColumn] | None = None
-    absent: bool = False
+    known: Mapping[str, ExistingColumn] = field(default_factory=dict)  # its columns
+    exists: bool = False  # certainly
+    absent: bool = False  # certainly
     error: ApiError | None = field(default=None, compare=False)
-
-    @property
-    def known(self) -> Mapping[str, ExistingColumn]:
-        """The columns that are known."""
-        return self.columns or {}
-
-    @property
-    def exists(self) -> bool:
-        """Whether there is such a table, as far as is known."""
-        return self.columns is not None
 
     @property
     def reason(self) -> str:
@@ -130,7 +121,7 @@ def read_table(
         return ExistingTable(name, absent=True)
     known = {name_key(column.name): _column(column) for column in found}
     known.pop(name_key(CHANGE_DATE), None)
-    return ExistingTable(name, known)
+    return ExistingTable(name, known, exists=True)
 
 
 def read_existing(api: DataPushApi, pool: str, options: PushOptions, table: str) -> ExistingTable:

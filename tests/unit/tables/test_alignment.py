@@ -60,7 +60,7 @@ def _sent(values: Any, shown: str, **columns: Any) -> pa.Array:
     table = pa.table({"A": values})
     options = ConversionOptions(columns={name: Column(kind) for name, kind in columns.items()})
     layout = build_layout(table.schema, (), options)
-    existing = ExistingTable("T", {"a": ExistingColumn("A", shown)})
+    existing = ExistingTable("T", {"a": ExistingColumn("A", shown)}, exists=True)
     (batch,) = table.combine_chunks().to_batches()
     return align(layout, existing).convert(batch, 100).column(0)
 
