@@ -144,8 +144,9 @@ def count_is_wrong(m: DeliveryState, e: c.Listed) -> bool:
 
 def has_equal_chunks(m: DeliveryState, e: c.Listed) -> bool:
     """Two checksums are equal: one chunk may hide another that is not in the list yet."""
-    known = [checksum for checksum in e.checksums if checksum is not None]
-    return not m.waited_for_lag and not m.doubted and has_repeats(known)
+    if m.sent < 2 or m.waited_for_lag or m.doubted:
+        return False
+    return has_repeats([checksum for checksum in e.checksums if checksum is not None])
 
 
 def has_slot(m: DeliveryState, e: Any) -> bool:
@@ -245,8 +246,8 @@ def has_no_job(m: DeliveryState, e: Any) -> bool:
 
 def nothing_to_sweep(m: DeliveryState, e: Any) -> bool:
     """Every job of the push is known, and all but a submitted one are cancelled."""
-    others = [job for job in m.jobs if job != m.job_id]
-    return m.swept or not (m.must_sweep or m.lost_creations or others)
+    open_jobs = set(m.jobs) - {m.job_id}
+    return m.swept or not (m.must_sweep or m.lost_creations or open_jobs)
 
 
 def is_delivered(m: DeliveryState, e: Any) -> bool:
