@@ -345,7 +345,9 @@ class PushOptions:
             ConfigError, KeyColumnError: A value is not one of those allowed.
         """
         named, given = {**call, **more}, {}
-        upload = upload.changed(named.pop("upload", None))
+        changes = named.pop("upload", None)
+        if changes is not None:
+            upload = upload.changed(changes)
         for one in fields(cls):
             # A default needs no parsing; it is None for a user where it is () here.
             default = None if one.default == () else one.default
