@@ -41,11 +41,13 @@ class Progress:
 
     def stage(self, name: str) -> None:
         """Show the current stage."""
-        self._call(lambda bar: bar.set_description_str(f"{self._label}: {name}"))
+        if self._bar is not None:
+            self._call(lambda bar: bar.set_description_str(f"{self._label}: {name}"))
 
     def sent(self, size: int) -> None:
         """Count sent bytes. Called from upload threads."""
-        self._call(lambda bar: bar.update(size))
+        if self._bar is not None:
+            self._call(lambda bar: bar.update(size))
 
     def chunk_done(self) -> None:
         """Count a chunk."""
@@ -54,7 +56,8 @@ class Progress:
             self._chunks += 1
             bar.set_postfix_str(counted(self._chunks, "chunk"), refresh=False)
 
-        self._call(count)
+        if self._bar is not None:
+            self._call(count)
 
     def restart(self) -> None:
         """Reset the counts: a new job gets all chunks again."""
@@ -63,19 +66,20 @@ class Progress:
             self._chunks = 0
             bar.reset()
 
-        self._call(reset)
+        if self._bar is not None:
+            self._call(reset)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._call(lambda bar: bar.close())
+        if self._bar is not None:
+            self._call(lambda bar: bar.close())
 
     def _call(self, change: Callable[[Any], object]) -> None:
-        if self._bar is not None:
-            with self._lock, self._guarded():
-                if self._bar is not None:
-                    change(self._bar)
+        with self._lock, self._guarded():
+            if self._bar is not None:  # another thread may have dropped it
+                change(self._bar)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
