@@ -316,6 +316,7 @@ class PreparedFrame:
             validate_parallel(self._while_read(batches), self.measure)
             if self._sent:
                 self.measure.check()
+            self.measure.check_table_lengths(self.table, self.table_lengths)
             self._of_files = self.measure.copied()
 
     def _measure_rest(self) -> None:

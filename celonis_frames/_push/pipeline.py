@@ -49,7 +49,7 @@ from celonis_frames.exceptions import ApiError, FrameError, JobError
 logger = logging.getLogger("celonis_frames")
 
 
-OnSubmitted = Callable[[DeliveryResult, Verification], None]
+OnSubmitted = Callable[[DeliveryResult, Verification | None], None]
 
 
 def push_frame(
@@ -106,7 +106,7 @@ def push_prepared(
             counts besides its deadline.
         delivered: Updated during the push, so that the caller knows its job.
         on_submitted: Called as soon as the job is submitted. The caller then has to call
-            `Verification.check_after`.
+            `Verification.check_after`, if there is one.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: As `celonis_frames.push`.
@@ -118,29 +118,27 @@ def push_prepared(
         stack.enter_context(termination_as_system_exit())
         token = stack.enter_context(limit(token, begin, options.timeout))
         whole, api = api, api.within(token)
-        with timeout_error(token, "while the pool was looked up"):
-            writes = not all(prepared.deleted for prepared in frames)
-            pool_id = lookup.pool_id(api, pool, for_push=writes)
-        with timeout_error(token, "while the data connection was looked up"):
-            connection_id = lookup.connection_id(api, pool_id, options.connection)
+        deleted = all(prepared.deleted for prepared in frames)
+        pool_id, connection_id = _look_up(api, pool, options, for_push=not deleted)
         progress = stack.enter_context(Progress(table, show=options.progress))
-        stage = _begin_stage(api, pool_id, options)
-        if stage is not None:
+        stage = None
+        if options.staging is not None:
+            stage = _begin_stage(api, pool_id, options, options.staging)
             stack.callback(stage.close)
         # 2. Compare the frames with the table; read what must be known before the job is created.
         progress.stage("checking")
         checking = time.monotonic()
-        verification = Verification(api, pool_id, table, connection_id, options)
         if not fitted:
-            frames = _fitted(frames, api, pool_id, connection_id, options)
+            frames = _fitted(frames, api, pool_id, connection_id, options, deleted=deleted)
         for prepared in frames:
             stack.callback(prepared.close)
-        verification.check_before(frames)
+        verification = None
+        if "rows" in options.verify:
+            verification = Verification(api, pool_id, table, connection_id, options)
+            verification.check_before(frames)
         logged = log_warnings(frames)
         if not checked:
             begin_reading(frames, stage, token)
-        for prepared in frames:
-            prepared.measure.check_table_lengths(table, prepared.table_lengths)
         timings["check"] = time.monotonic() - checking
         # 3. Describe the job, each time it is made.
         delivery = _delivery(frames, pool_id, connection_id, options, stage)
@@ -157,7 +155,8 @@ def push_prepared(
                 else:
                     deliver_all()
             log_warnings(frames, after=logged)
-            verification.count(frames)
+            if verification is not None:
+                verification.count(frames)
             if on_submitted is not None:
                 on_submitted(delivered, verification)
             # 5. Wait for the job.
@@ -166,13 +165,14 @@ def push_prepared(
                 stage.finished = True
         # 6. Count the table's rows.
         found: tuple[str, ...] = ()
-        if on_submitted is None:
+        if on_submitted is None and verification is not None:
             found = verification.check_after(delivered.job_id, job.state)
     timings["total"] = time.monotonic() - begin
-    warnings = (*chain.from_iterable(prepared.warnings for prepared in frames), *found)
+    lossy = options.on_bad != "error"
     return status_of(
-        whole, job, delivered, warnings=warnings, timings=timings, raises=options.wait,
-        rejects=RejectReport.joined(prepared.rejects for prepared in frames),
+        whole, job, delivered, timings=timings, raises=options.wait,
+        warnings=(*chain.from_iterable(prepared.warnings for prepared in frames), *found),
+        rejects=RejectReport.joined(prepared.rejects for prepared in frames) if lossy else None,
     )  # fmt: skip
 
 
@@ -202,7 +202,8 @@ def follow(
         if wait:
             progress.stage("waiting for Celonis")
             job = wait_for(api, pool_id, job_id)
-            check_at_end(api, pool_id, delivered, job.state)
+            if delivered.doubted:
+                check_at_end(api, pool_id, delivered, job.state)
             return job
         with within_timeout(api) as (limited, _):
             try:
@@ -242,7 +243,7 @@ def status_of(
         timings=timings,
         rejects=rejects,
     )
-    if raises:
+    if raises and job.state != "DONE":
         status.raise_for_status()
     return status
 
@@ -299,16 +300,26 @@ def note_stage(error: BaseException, stage: Stage) -> None:
         )
 
 
-def _begin_stage(api: DataPushApi, pool_id: str, options: PushOptions) -> Stage | None:
-    if options.staging is None:
-        return None
+def _look_up(
+    api: DataPushApi, pool: str, options: PushOptions, *, for_push: bool
+) -> tuple[str, str | None]:
+    """The ids of the pool and the data connection."""
+    with timeout_error(api.token, "while the pool was looked up"):
+        pool_id = lookup.pool_id(api, pool, for_push=for_push)
+    if options.connection is None:
+        return pool_id, None
+    with timeout_error(api.token, "while the data connection was looked up"):
+        return pool_id, lookup.connection_id(api, pool_id, options.connection)
+
+
+def _begin_stage(api: DataPushApi, pool_id: str, options: PushOptions, url: str) -> Stage:
     manifest = Manifest(
         api.url,
         pool_id,
         duplicate_removal_column=options.deduplicate_by,
         marked=is_marked(options),
     )
-    return Stage.begin(options.staging, manifest, options.storage_options)
+    return Stage.begin(url, manifest, options.storage_options)
 
 
 def _delivery(
@@ -324,9 +335,7 @@ def _delivery(
 
     def workers() -> int:
         # Frames of one job may have the same keys: their chunks must stay in order.
-        ordered = any(prepared.ordered for prepared in frames) or (
-            options.ordered and len(frames) > 1
-        )
+        ordered = options.ordered and (len(frames) > 1 or frames[0].ordered)
         return options.uploads(ordered=ordered)
 
     if stage is not None:
@@ -350,9 +359,11 @@ def _fitted(
     pool_id: str,
     connection_id: str | None,
     options: PushOptions,
+    *,
+    deleted: bool,
 ) -> list[PreparedFrame]:
     """The frames, fitted to the table that is there."""
-    table, deleted = frames[0].table, all(prepared.deleted for prepared in frames)
+    table = frames[0].table
     existing = look_at_table(api, pool_id, table, connection_id, options, deleted=deleted)
     check = partial(check_reading, api.token)
     return [fit(prepared, existing, check) for prepared in frames]

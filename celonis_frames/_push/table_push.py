@@ -52,7 +52,7 @@ class TablePush:
         assert self.status is not None  # noqa: S101  # otherwise the push has an error
         return self.status
 
-    def on_submitted(self, delivered: DeliveryResult, verification: Verification) -> None:
+    def on_submitted(self, delivered: DeliveryResult, verification: Verification | None) -> None:
         """Store the job's id: from now on the job continues on the server in any case."""
         self.job_id, self.verification = delivered.job_id, verification
 
