@@ -49,11 +49,12 @@ def job_body(
     `check` is called while the lengths are not known yet, and raises to end the wait.
     """
     lengths: dict[str, int] = {}
+    shown = frames[0]
     for frame in frames:
+        if shown.deleted:
+            shown = frame  # keys to delete are columns of the frames to upsert, if there are any
         for name, length in frame.lengths(check).items():
             lengths[name] = max(length, lengths.get(name, 0))
-    # Keys to delete are columns of the frames to upsert, if there are any.
-    shown = next((frame for frame in frames if not frame.deleted), frames[0])
     body: dict[str, Any] = {
         **mark,
         "fileType": options.upload.file_type,
