@@ -121,8 +121,9 @@ class PushPlan:
         found = (*self._difference_lines(), *self.warnings)
         notes = "".join(f"<li>{escape(note)}</li>" for note in found)
         return (
-            f"<div style='overflow-x:auto'><b>{escape(self._headline())}</b><table><thead><tr>{head}</tr></thead>"
-            f"<tbody>{rows}</tbody></table>{f'<ul>{notes}</ul>' if notes else ''}</div>"
+            f"<div style='overflow-x:auto'><b>{escape(self._headline())}</b>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            f"{f'<ul>{notes}</ul>' if notes else ''}</div>"
         )
 
     def _headline(self) -> str:
