@@ -117,6 +117,19 @@ def storages(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("client", ["boto3", "s3fs", "awscli"])
+def gateway(session: nox.Session, client: str) -> None:
+    """A client of S3 stores an object in the local Celonis, with the settings that the docs show.
+
+    Each in its own environment: they require different versions of botocore.
+    """
+    tools = ("hypothesis", "psutil", "pytest")
+    lines = [line for line in EXTRAS["dev"] if Requirement(line).name in tools]
+    session.install("-e", ".[local]", client, *lines)
+    session.run("pytest", "tests/gateway", *session.posargs, env={"CELONIS_FRAMES_CLIENT": client})
+
+
+@nox.session
 def bare(session: nox.Session) -> None:
     """Without any extra a plan works, and `celonis_frames.local` says which extra it needs."""
     session.install(".")

@@ -20,6 +20,7 @@ from celonis_frames._auth.environment import environment_url
 from celonis_frames._cli.arguments import add_options, read_options
 from celonis_frames._cli.demo import run as run_demo
 from celonis_frames._cli.printing import say, say_error
+from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._version import __version__
 from celonis_frames.exceptions import CelonisFramesError, JobError
 
@@ -79,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--strict-pools", action="store_true", help="do not create pools on first use"
     )
+    serve.add_argument(
+        "--ingestion",
+        metavar="FILE",
+        help="JSON file with the pools, connections and tables of the Data Ingestion API",
+    )
 
     for name, run, text in (
         ("push", _push, "push Parquet files into a table"),
@@ -123,7 +129,9 @@ def _demo_command(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace) -> None:
     from celonis_frames import local  # noqa: PLC0415  # needs an extra
+    from celonis_frames.local._gateway.tables import read_file  # noqa: PLC0415
 
+    ingestion = read_file(arguments.ingestion) if arguments.ingestion else []
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     path, port = arguments.path, arguments.port
@@ -134,10 +142,22 @@ def _serve(arguments: argparse.Namespace) -> None:
             "Point the library or any client at it:",
             f"  export CELONIS_URL={celonis.url}",
             f"  export CELONIS_API_TOKEN={celonis.token}",
-            "Stop it with Ctrl-C.",
         )
+        for pool, name, tables in ingestion:
+            keys = celonis.ingestion(pool, tables, name=name)
+            say(f"Data connection {name} of {pool}:", *_exported(keys))
+        say("Stop it with Ctrl-C.")
         while not stop.wait(0.5):
             pass
+
+
+def _exported(keys: IngestionKeys) -> list[str]:
+    """The keys as the variables that a shell sets."""
+    values = {
+        "ACCESS_KEY": keys.access_key.reveal(), "SECRET_KEY": keys.secret_key.reveal(),
+        "CONNECTION": keys.connection, "BUCKET": keys.bucket, "REGION": keys.region,
+    }  # fmt: skip
+    return [f"  export CELONIS_INGESTION_{name}={value}" for name, value in values.items()]
 
 
 def _push(arguments: argparse.Namespace) -> None:

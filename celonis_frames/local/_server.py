@@ -73,7 +73,9 @@ class LocalCelonis:
             proxy_headers=False,
         )  # fmt: skip
         self._server = state.faults.attach(FaultableServer(config, sock))
-        self._worker = IngestionWorker(state.catalog, state.objects, lenient=state.lenient)
+        self._worker = IngestionWorker(
+            state.catalog, state.objects, state.faults, lenient=state.lenient
+        )
         if state.objects.is_used:
             self._worker.start()
         self._closed, self._pid = False, os.getpid()
@@ -223,11 +225,11 @@ class LocalCelonis:
         Raises:
             KeyError: No object with that key has failed; the message lists those that have.
         """
-        replayed = self._state.objects.replay(key)
+        replayed = self._state.objects.replay(key=key)
         if key is not None and not replayed:
             failed = [item["key"] for item in self.objects if item["state"] == "FAILED"]
             raise KeyError(f"no failed object {key!r}; failed objects are {failed}")
-        return len(replayed)
+        return replayed
 
     def wait_ingested(self, timeout: float = 30.0) -> None:
         """Wait until no object is PENDING.
@@ -298,12 +300,12 @@ def start(
         host: Address to listen on. By default only this machine can connect.
         strict_pools: Return 404 for a job in an unknown pool instead of creating the pool.
         lenient: Accept every Parquet file that DuckDB reads, not only those that Celonis most
-            likely accepts.
+            likely accepts; the gateway of the Data Ingestion API also answers HEAD.
         limits: Enforce the limits on submissions: 10 a second and 250 an hour. Without them, pushes
             of this process do not keep to them either.
         token: The user API key to accept; None generates one.
         token_seconds: Lifetime in seconds of an access token of ``/oauth2/token``.
-        max_chunk_bytes: Largest chunk, in bytes.
+        max_chunk_bytes: Largest chunk or object, in bytes.
 
     Raises:
         ConfigError: The file is in use or cannot be a DuckDB file, or the port is in use or not
@@ -333,6 +335,7 @@ def start(
         api_key=token or secrets.token_urlsafe(24),
         app_key=secrets.token_urlsafe(24),
         tokens=TokenIssuer(seconds=token_seconds),
+        form_token=secrets.token_urlsafe(24),
         strict_pools=strict_pools,
         lenient=lenient,
         max_chunk_bytes=max_chunk_bytes,

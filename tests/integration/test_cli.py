@@ -217,6 +217,50 @@ def test_serve_takes_pushes_until_it_is_stopped(
         ]
 
 
+def test_serve_sets_up_the_data_ingestion_api(tmp_path: Path) -> None:
+    """From a JSON file; the keys that it says to export are the same after a restart."""
+    setup, file = tmp_path / "tables.json", tmp_path / "served.duckdb"
+    setup.write_text(json.dumps({"S": {"Push": {"T": {"keys": "K"}}, "Other": {"U": None}}}))
+    printed = []
+    for _ in range(2):
+        with _serving(str(file), "--ingestion", str(setup)) as (process, exports, lines):
+            assert "Data connection Push of S:" in lines
+            assert "Data connection Other of S:" in lines
+            connection = exports["CELONIS_INGESTION_CONNECTION"]
+            for name in ("ACCESS_KEY", "SECRET_KEY", "BUCKET", "REGION"):
+                assert exports[f"CELONIS_INGESTION_{name}"]
+            printed.append([line for line in lines if "INGESTION" in line])
+            with Celonis(exports["CELONIS_URL"], auth=ApiKey(exports["CELONIS_API_TOKEN"])) as own:
+                assert connection in [each.id for each in own.connections("S")]
+            process.terminate()
+            process.communicate(timeout=30)
+    assert len(printed[0]) == 10
+    assert printed[0] == printed[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (None, "cannot be read"),
+        ("{", "is not a JSON file"),
+        ("[1]", "must have pools"),
+        ('{"P": []}', "must have pools"),
+        ('{"P": {"": {}}}', "must have pools"),
+        ('{"P": {"C": {"T": {"key": "K"}}}}', "Did you mean 'keys'"),
+    ],
+)
+def test_a_file_without_connections_is_refused(tmp_path: Path, text: str | None, word: str) -> None:
+    """One line says what is wrong with it, before anything is served."""
+    file, setup = tmp_path / "served.duckdb", tmp_path / "tables.json"
+    if text is not None:
+        setup.write_text(text)
+    done = _process("serve", str(file), "--port", "0", "--ingestion", str(setup))
+    assert done.returncode == 1
+    assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not file.exists()
+
+
 def test_serve_says_what_it_cannot_have(tmp_path: Path) -> None:
     """A port or a file that another holds is one line on stderr, not a traceback."""
     file = tmp_path / "served.duckdb"

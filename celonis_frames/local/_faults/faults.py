@@ -18,6 +18,7 @@ from celonis_frames.local._faults.checks import (
     check_seconds,
 )
 from celonis_frames.local._faults.schedule import Checksums, Fault, FaultSchedule, How
+from celonis_frames.local._gateway.xml_errors import MEDIA_TYPE, GatewayError
 
 DEFAULT_STALL_SECONDS = 60.0
 """Longest silence of `Faults.stall`: as long as a client waits by default."""
@@ -41,7 +42,7 @@ class Faults:
         self._schedule, self._calls = FaultSchedule(), frozenset(calls)
 
     def clear(self) -> None:
-        """Remove faults, delays, job failures and other checksums; accept connections again."""
+        """Remove faults, delays, failures and other checksums; accept connections again."""
         self._schedule.clear()
 
     def drop(
@@ -100,6 +101,28 @@ class Faults:
         return self._add(
             Fault(route, "answer", times, skip, carry_out=carry_out, status=status, headers=given,
                   body=body)
+        )  # fmt: skip
+
+    def slow_down(
+        self,
+        route: str = "put",
+        *,
+        carry_out: bool = False,
+        times: int | None = 1,
+        skip: int = 0,
+    ) -> Fault:
+        """Return 503 ``SlowDown`` with its XML, as S3 does when there are too many calls.
+
+        Args:
+            route: Which calls.
+            carry_out: Process the call first.
+            times: Number of calls to hit.
+            skip: Number of calls to skip first.
+        """
+        error = GatewayError("SlowDown")
+        return self.answer(
+            route, error.status, carry_out=carry_out, times=times, skip=skip, body=error.body(),
+            content_type=MEDIA_TYPE,
         )  # fmt: skip
 
     def stall(
@@ -237,6 +260,11 @@ class Faults:
         """Let the next jobs end in ERROR with this message in the log."""
         check_count("times", times)
         self._schedule.add_job_failures(message, times)
+
+    def fail_objects(self, message: str, *, times: int = 1) -> None:
+        """Let the next objects that are ingested fail, with this reason."""
+        check_count("times", times)
+        self._schedule.add_object_failures(message, times)
 
     def checksums(self, kind: Checksums) -> None:
         """Show other checksums in the lists of chunks, until `clear`.

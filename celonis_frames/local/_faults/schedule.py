@@ -49,7 +49,7 @@ class Fault:
 
 
 class FaultSchedule:
-    """Faults in the order in which they were added, delays, and job failures.
+    """Faults in the order in which they were added, delays, and failures of jobs and objects.
 
     Tests change it from their threads while the server and the job runner read it.
     """
@@ -60,6 +60,7 @@ class FaultSchedule:
         self._faults: list[Fault] = []
         self._delays: dict[str, float] = {}
         self._job_failures: list[str] = []
+        self._object_failures: list[str] = []
         self._checksums: Checksums = "sha1"
         self.queued_seconds = 0.0
         self.running_seconds = 0.0
@@ -67,7 +68,8 @@ class FaultSchedule:
     def clear(self) -> None:
         """Remove everything, and accept connections again."""
         with self._lock:
-            self._faults, self._delays, self._job_failures = [], {}, []
+            self._faults, self._delays = [], {}
+            self._job_failures, self._object_failures = [], []
             self.queued_seconds = self.running_seconds = 0.0
             self._checksums = "sha1"
         if self._server is not None:
@@ -83,6 +85,11 @@ class FaultSchedule:
         """Let the next jobs fail with this message."""
         with self._lock:
             self._job_failures += [message] * times
+
+    def add_object_failures(self, message: str, times: int) -> None:
+        """Let the next objects fail with this message."""
+        with self._lock:
+            self._object_failures += [message] * times
 
     def set_delay(self, route: str, seconds: float) -> None:
         """Delay each call of a route."""
@@ -136,6 +143,11 @@ class FaultSchedule:
         """The message with which the next job fails, if any."""
         with self._lock:
             return self._job_failures.pop(0) if self._job_failures else None
+
+    def take_object_failure(self) -> str | None:
+        """The reason for which the next object fails, if any."""
+        with self._lock:
+            return self._object_failures.pop(0) if self._object_failures else None
 
     def attach(self, server: FaultableServer) -> FaultableServer:
         """Set the server on whose connections the faults act."""

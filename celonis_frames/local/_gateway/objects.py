@@ -46,7 +46,7 @@ class ObjectStore:
         catalog: Where they are kept.
 
     Attributes:
-        changed: Is set when an object is to be ingested.
+        changed: Is set when an object is to be ingested, or may be due earlier.
         settled: Is set while no object is PENDING.
     """
 
@@ -91,7 +91,8 @@ class ObjectStore:
                 "UPDATE _celonis.ingestions SET delay = ? WHERE connection_id = ?",
                 delay, connection_id,
             )  # fmt: skip
-            return self.connection(connection_id) or {}
+        self.changed.set()  # what waits may be due now
+        return self.connection(connection_id) or {}
 
     def connection(self, connection_id: str) -> Row | None:
         """The keys of a data connection that takes objects, or None if it takes none."""
@@ -175,13 +176,21 @@ class ObjectStore:
         )
         return found[0] if found else None
 
-    def objects(self, connection_id: str | None = None) -> list[Row]:
-        """All objects, or those of a data connection, in the order of their arrival."""
+    def objects(self, connection_id: str | None = None, *, state: str | None = None) -> list[Row]:
+        """All objects, or those of a data connection or in a state, in the order of their arrival."""
         return self._catalog.rows(
-            "SELECT * FROM _celonis.objects WHERE ?1 IS NULL OR connection_id = ?1 "
-            "ORDER BY arrival",
+            "SELECT * FROM _celonis.objects WHERE (?1 IS NULL OR connection_id = ?1) "
+            "AND (?2 IS NULL OR state = ?2) ORDER BY arrival",
+            connection_id, state,
+        )  # fmt: skip
+
+    def counts(self, connection_id: str) -> dict[str, int]:
+        """The number of objects of a data connection in each state."""
+        found = self._catalog.rows(
+            "SELECT state, count(*) AS n FROM _celonis.objects WHERE connection_id = ? GROUP BY 1",
             connection_id,
         )
+        return {row["state"]: row["n"] for row in found}
 
     def next(self) -> tuple[Row | None, float]:
         """The object to ingest next, and the seconds until then; None if there is none.
@@ -209,14 +218,14 @@ class ObjectStore:
             reason, object_id,
         )  # fmt: skip
 
-    def replay(self, key: str | None = None) -> list[str]:
-        """Queue the failed objects, or those of a key, again; returns their keys."""
+    def replay(self, *, key: str | None = None, object_id: str | None = None) -> int:
+        """Queue the failed objects, those of a key, or one of them, again; returns their number."""
         with self._catalog.locked():
-            found = [
-                row
-                for row in self.objects()
-                if row["state"] == "FAILED" and key in (None, row["key"])
-            ]
+            found = self._catalog.rows(
+                "SELECT id FROM _celonis.objects WHERE state = 'FAILED' AND "
+                "(?1 IS NULL OR key = ?1) AND (?2 IS NULL OR id = ?2) ORDER BY arrival",
+                key, object_id,
+            )  # fmt: skip
             if found:
                 self.settled.clear()
             for row in found:
@@ -226,7 +235,7 @@ class ObjectStore:
                     self._next_number(), now(), row["id"],
                 )  # fmt: skip
         self.changed.set()
-        return [row["key"] for row in found]
+        return len(found)
 
     def _heads(self) -> list[Row]:
         """The first PENDING object of each data connection, with its space and the time when it is due."""

@@ -162,7 +162,7 @@ def canonical_request(request: SignedRequest, signed_headers: tuple[str, ...], p
     headers = [f"{name}:{_trimmed(request, name)}\n" for name in signed_headers]
     return "\n".join((
         request.method,
-        _encoded(request.path, safe="/"),
+        "/".join(map(_encoded, request.path.split(b"/"))),
         "&".join(f"{name}={value}" for name, value in query),
         "".join(headers),
         ";".join(signed_headers),
@@ -189,9 +189,9 @@ def sign(secret_key: str, text: str, given: Authorization) -> str:
     return hmac.digest(signing_key(secret_key, given), text.encode(), "sha256").hex()
 
 
-def _encoded(value: bytes, safe: str = "") -> str:
+def _encoded(value: bytes) -> str:
     """The value in the one percent-encoding of the specification, however it was sent."""
-    return quote(unquote_to_bytes(value), safe=safe)
+    return quote(unquote_to_bytes(value), safe="")
 
 
 def _trimmed(request: SignedRequest, name: str) -> str:

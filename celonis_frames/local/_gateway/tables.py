@@ -48,8 +48,8 @@ def read_tables(given: object) -> tuple[IngestionTable, ...]:
     return tuple(_table(name, options) for name, options in given.items())
 
 
-def read_file(path: str) -> list[tuple[str, str, tuple[IngestionTable, ...]]]:
-    """The pools, connections and their tables in a JSON file.
+def read_file(path: str) -> list[tuple[str, str, Any]]:
+    """The pools, connections and their tables in a JSON file, for `LocalCelonis.ingestion`.
 
     Raises:
         ConfigError: It cannot be read, or does not describe connections.
@@ -65,11 +65,14 @@ def read_file(path: str) -> list[tuple[str, str, tuple[IngestionTable, ...]]]:
             f"{path!r} must have pools, in them connections, and in them tables, such as "
             '{"Purchasing": {"Push data": {"EVENTS": {"keys": ["CASE_ID"]}}}}.'
         )
-    return [
-        (pool, name, read_tables(tables))
+    listed = [
+        (pool, name, tables)
         for pool, connections in found.items()
         for name, tables in connections.items()
     ]
+    for _, _, tables in listed:
+        read_tables(tables)
+    return listed
 
 
 def _is_nested(found: Any) -> bool:

@@ -22,6 +22,7 @@ from celonis_frames.local._database.database import LOG_BYTES, Row
 from celonis_frames.local._database.errors import JobError
 from celonis_frames.local._database.loader import Target
 from celonis_frames.local._database.parquet_rules import INGESTION_RULES, check
+from celonis_frames.local._faults.schedule import FaultSchedule
 from celonis_frames.local._gateway.objects import ObjectStore
 from celonis_frames.local._gateway.tables import IngestionTable
 
@@ -39,11 +40,14 @@ class IngestionWorker:
     Args:
         catalog: Where the tables are.
         store: The objects.
+        faults: Which of them fail.
         lenient: Accept every type and codec that DuckDB reads.
     """
 
-    def __init__(self, catalog: Catalog, store: ObjectStore, *, lenient: bool) -> None:
-        self._catalog, self._store = catalog, store
+    def __init__(
+        self, catalog: Catalog, store: ObjectStore, faults: FaultSchedule, *, lenient: bool
+    ) -> None:
+        self._catalog, self._store, self._faults = catalog, store, faults
         self._rules = None if lenient else INGESTION_RULES
         self._stop = threading.Event()
         self._cursor: Any = None  # of the object that is being loaded
@@ -103,6 +107,9 @@ class IngestionWorker:
                 self._store.path(item["id"]).unlink(missing_ok=True)
 
     def _load(self, cursor: Any, item: Row) -> None:
+        failure = self._faults.take_object_failure()
+        if failure is not None:
+            raise JobError(failure)
         tables = {table.name: table for table in self._store.tables(item["connection_id"])}
         table = tables.get(item["table_name"])
         if table is None:

@@ -6,15 +6,17 @@ import inspect
 import json
 import logging
 import re
+import secrets
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -34,7 +36,8 @@ MAX_JSON_DEPTH = 50
 """Levels of nesting."""
 
 _PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
 }
 """They block scripts, even if something on the page were not escaped."""
@@ -42,6 +45,7 @@ _PAGE_NEEDS_KEY = (
     "This page shows rows. It is served to callers on this machine, at http://127.0.0.1 or "
     "http://localhost; from elsewhere, give the server's key as the password."
 )
+_FORM_IS_OLD = "This button is not of the page as it is now. Load the page again."
 _ASK_FOR_KEY = {"WWW-Authenticate": 'Basic realm="local Celonis"'}
 
 
@@ -83,19 +87,50 @@ def create_app(state: ServerState) -> Starlette:
         return JSONResponse(describe(ENDPOINTS))
 
     async def page(request: Request) -> Response:
-        try:
-            check_page(state, request)
-        except ApiProblem as problem:
-            headers = _ASK_FOR_KEY if problem.status == 401 else None
-            return Response(_PAGE_NEEDS_KEY, status_code=problem.status, headers=headers)
-        shown = await run_in_threadpool(render, state.catalog)
+        rejected = _rejected(state, request)
+        if rejected is not None:
+            return rejected
+        shown = await run_in_threadpool(render, state.catalog, state.objects, state.form_token)
         return HTMLResponse(shown, headers=_PAGE_HEADERS)
 
-    routes += [Route("/openapi.json", openapi), Route("/", page)]
-    routes.append(_GatewayRoute(state))
+    async def replay(request: Request) -> Response:
+        rejected = _rejected(state, request)
+        if rejected is not None:
+            return rejected
+        try:
+            form = parse_qs((await _bounded(request, MAX_FORM_BYTES)).decode("utf-8", "replace"))
+        except ApiProblem as problem:
+            return problem.response()
+        # A page from elsewhere can let a browser send a form, but does not know the token.
+        token = form.get("token", [""])[0].encode()
+        if not secrets.compare_digest(token, state.form_token.encode()):
+            return Response(_FORM_IS_OLD, status_code=403)
+        await run_in_threadpool(_replay, state, form.get("object", [""])[0])
+        return RedirectResponse("/", status_code=303)
+
+    routes += [
+        Route("/openapi.json", openapi),
+        Route("/", page),
+        Route("/replay", replay, methods=["POST"]),
+        _GatewayRoute(state),
+    ]
     app = Starlette(routes=routes, middleware=[Middleware(_SingleSlashes)])
     app.router.redirect_slashes = False
     return app
+
+
+def _rejected(state: ServerState, request: Request) -> Response | None:
+    """The response to a caller who may not use the page; None for others."""
+    try:
+        check_page(state, request)
+    except ApiProblem as problem:
+        headers = _ASK_FOR_KEY if problem.status == 401 else None
+        return Response(_PAGE_NEEDS_KEY, status_code=problem.status, headers=headers)
+    return None
+
+
+def _replay(state: ServerState, object_id: str) -> None:
+    state.objects.replay(object_id=object_id)
 
 
 class _GatewayRoute(BaseRoute):

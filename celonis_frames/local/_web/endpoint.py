@@ -51,6 +51,7 @@ class ServerState:
     api_key: str
     app_key: str
     tokens: TokenIssuer
+    form_token: str
     strict_pools: bool
     lenient: bool
     max_chunk_bytes: int

@@ -1,4 +1,4 @@
-"""The read-only page at `/`: pools, tables with their first rows, jobs with their logs."""
+"""The page at `/`: pools, tables with their first rows, jobs with their logs, failed objects."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from celonis_frames._formatting import counted
 from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.sql import quote
+from celonis_frames.local._gateway.objects import ObjectStore
 
 ROWS = 10
 """Rows shown of each table."""
 JOBS = 50
 """Jobs shown of each pool."""
+OBJECTS = 50
+"""Failed objects shown of each data connection."""
 
 _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
@@ -28,12 +31,18 @@ table { border-collapse: collapse; margin: .6rem 0; font-size: .87rem }
 th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid var(--line);
   max-width: 22rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 pre { font-size: .8rem; overflow-x: auto } .null { opacity: .4 }
-.DONE { color: #188038 } .ERROR, .CANCELED { color: #d93025 }
+.DONE { color: #188038 } .ERROR, .CANCELED, .FAILED { color: #d93025 } form { display: inline }
 """
 
 
-def render(catalog: Catalog) -> str:
-    """The page as HTML; every value from outside is escaped."""
+def render(catalog: Catalog, objects: ObjectStore, form_token: str) -> str:
+    """The page as HTML; every value from outside is escaped.
+
+    Args:
+        catalog: What it shows.
+        objects: What it shows of the Data Ingestion API.
+        form_token: Is sent back by the page's buttons.
+    """
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Local Celonis</title>",
         f"<style>{_STYLE}</style></head><body><h1>Local Celonis</h1>",
@@ -46,10 +55,12 @@ def render(catalog: Catalog) -> str:
     for pool in pools:
         parts.append(f"<h2>{escape(pool['name'])} <small>{escape(pool['id'])}</small></h2>")
         places = [("", pool["space"])]
-        places += [(f"{c['name']} · ", c["space"]) for c in catalog.connections(pool["id"])]
+        connections = catalog.connections(pool["id"])
+        places += [(f"{c['name']} · ", c["space"]) for c in connections]
         for label, space in places:
             parts += [_table(catalog, label, space, table) for table in catalog.tables(space)]
         parts.append(_jobs(catalog, catalog.jobs(pool["id"])[:JOBS]))
+        parts += [_ingestion(objects, c, form_token) for c in connections]
     return "".join([*parts, "</body></html>"])
 
 
@@ -97,3 +108,36 @@ def _jobs(catalog: Catalog, jobs: list[Row]) -> str:
             "</details>"
         )
     return "<h3>Jobs</h3>" + ("".join(parts) or "<p class='quiet'>No jobs yet.</p>")
+
+
+def _ingestion(objects: ObjectStore, connection: Row, form_token: str) -> str:
+    """A *Push data into Celonis* connection; empty for other data connections."""
+    if objects.connection(connection["id"]) is None:
+        return ""
+    tables = "".join(
+        f"<tr><td>{escape(t.name)}</td><td>{escape(t.target)}</td>"
+        f"<td>{escape(', '.join(t.keys))}</td><td>{escape(t.age or '')}</td></tr>"
+        for t in objects.tables(connection["id"])
+    )
+    counts = objects.counts(connection["id"])
+    listed = ", ".join(f"{counts.get(s, 0):,} {s}" for s in ("INGESTED", "PENDING", "FAILED"))
+    failed = objects.objects(connection["id"], state="FAILED")[-OBJECTS:]
+    return (
+        f"<h3>Push data into Celonis: {escape(connection['name'])} "
+        f"<small>{escape(connection['id'])}</small></h3>"
+        "<table><thead><tr><th>source table</th><th>table</th><th>keys</th><th>age</th></tr></thead>"
+        f"<tbody>{tables}</tbody></table><p class='quiet'>Objects: {listed}</p>"
+        + "".join(_failed(item, form_token) for item in reversed(failed))
+    )
+
+
+def _failed(item: Row, form_token: str) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(item["created"] / 1000))
+    return (
+        "<form method='post' action='/replay'>"
+        f"<input type='hidden' name='token' value='{escape(form_token)}'>"
+        f"<input type='hidden' name='object' value='{escape(item['id'])}'>"
+        f"<p><span class='FAILED'>FAILED</span> {escape(item['key'])} <small>{when} UTC · "
+        f"{counted(item['bytes'], 'byte')}</small> <button>Replay</button><br>"
+        f"{escape(item['reason'] or '')}</p></form>"
+    )
