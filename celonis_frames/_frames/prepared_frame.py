@@ -33,7 +33,7 @@ from celonis_frames._frames.declared_lengths import (
 from celonis_frames._frames.failing_rows import locate_errors
 from celonis_frames._frames.reading import Facts, Reading, choose_reading
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._schema.table_layout import TableLayout, convert_column
+from celonis_frames._schema.table_layout import ColumnPlan, TableLayout, convert_column
 from celonis_frames._schema.text_length import MIN_TEXT_LENGTH
 from celonis_frames._sources.local_times import repeated_notes
 from celonis_frames._sources.source import Source
@@ -355,8 +355,15 @@ class PreparedFrame:
         self._head = head[0]
         for column in self.layout.columns:
             if column.aligned:  # most that do not fit show before the job is created
-                convert_column(column, head[0])
+                self._check_aligned(column, head[0])
         return chain(head, batches)
+
+    def _check_aligned(self, column: ColumnPlan, rows: pa.RecordBatch) -> None:
+        try:
+            convert_column(column, rows)
+        except ColumnTypeError as error:
+            if not self.measure.leaves_out(column, error):
+                raise
 
     def _estimated_by_head(self) -> dict[str, int]:
         """Lengths by the first batch."""

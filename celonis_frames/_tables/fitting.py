@@ -132,8 +132,7 @@ def _left_out(
     found = {}
     for column in aligned.columns:
         error = misfits.get(column.source)
-        of_type = error is not None and getattr(error.__cause__, "of_type", False)
-        if error is not None and not of_type and measure.cleans(column):
+        if error is not None and measure.leaves_out(column, error):
             then = (
                 "are sent as null" if measure.on_bad == "null" else "are left out with their rows"
             )

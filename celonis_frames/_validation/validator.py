@@ -155,6 +155,10 @@ class FrameValidator:
         """Whether bad values of a column are left out; a key is not nulled."""
         return self.on_bad == "drop" or (self.on_bad == "null" and not column.key)
 
+    def leaves_out(self, column: ColumnPlan, error: ColumnTypeError) -> bool:
+        """Whether only the values are left out by which a conversion failed."""
+        return self.cleans(column) and not getattr(error.__cause__, "of_type", False)
+
     def _has_bad(self, column: ColumnPlan, stats: ColumnStats) -> bool:
         infinity = self.layout.options.infinity
         lost = stats.infinite if infinity is None or (infinity == "null" and column.key) else 0

@@ -357,6 +357,26 @@ def test_strings_longer_than_their_column(connection: Celonis, table: str) -> No
         assert set(status.rejects["reason"].to_pylist()) == {"too long"}
 
 
+@pytest.mark.parametrize("rows", [400, 120_000])
+@pytest.mark.parametrize("on_bad", ["null", "drop"])
+def test_values_that_do_not_fit_the_table_that_is_there(
+    on_bad: str, rows: int, server: Any, connection: Celonis, table: str
+) -> None:
+    """They are rejected as any others, in a frame of any size; another type is an error."""
+    connection.push(pa.table({"Q": [1], "B": [2]}), POOL, table)
+    fractions = [0.5 if n % 100 == 7 else float(n) for n in range(rows)]
+    frame = pa.table({"Q": fractions, "B": range(rows)})
+    status = connection.push(frame, POOL, table, on_bad=on_bad, verify="rows")  # type: ignore[arg-type]
+    assert status.rejects["row"].to_pylist() == list(range(7, rows, 100))
+    assert set(status.rejects["reason"].to_pylist()) == {"does not fit INTEGER"}
+    good = {n for n in range(rows) if n % 100 != 7}
+    assert set(server.table(POOL, table)["Q"].to_pylist()) - {None} == good
+    jobs = len(server.jobs)
+    with pytest.raises(exceptions.ColumnTypeError, match="would be sent as STRING"):
+        connection.push(pa.table({"Q": ["x"] * rows, "B": range(rows)}), POOL, table, on_bad=on_bad)  # type: ignore[arg-type]
+    assert len(server.jobs) == jobs
+
+
 @pytest.mark.parametrize("kind", ["polars", "lazy", "stream"])
 def test_a_string_that_is_too_long_makes_no_column_longer(
     kind: str, tmp_path: Path, client: Celonis, own: Any
