@@ -184,7 +184,7 @@ def _places(gateway: GatewayClient) -> dict[str, tuple[str, str]]:
         f"{bucket}/a": ("AccessDenied", "no connection"),
         bucket: ("AccessDenied", "no key"),
         start: ("AccessDenied", "no bucket"),
-        f"/{bucket}/{mine}/LOG/a": ("AccessDenied", "two slashes"),
+        f"/api/{bucket.removeprefix('/api')}/{mine}/LOG/a": ("AccessDenied", "two slashes"),
         f"{bucket}/{mine}/LOG/{'a' * 1024}": ("KeyTooLongError", "a long key"),
         f"{bucket}/{mine}/LOG/%FF": ("InvalidArgument", "no UTF-8"),
     }

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from gateway_client import GatewayClient, file
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import IngestionKeys, local
@@ -86,6 +86,29 @@ def test_the_table_is_that_of_the_model(
     mine = [item for item in celonis.objects if gateway.keys.connection in item["key"]]
     found = [(item["state"], item["rows"]) for item in mine]
     assert found == [("INGESTED", len(rows)) for rows in files]
+
+
+GOOD = file(pa.table({"K": [1, 2], "S": ["a", "b"], "A": [0.5, None]}))
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(place=st.integers(0, len(GOOD) - 1), byte=st.integers(0, 255), cut=st.integers(0, len(GOOD)))
+def test_a_damaged_file_fails_or_is_read(
+    celonis: Any, caplog: pytest.LogCaptureFixture, place: int, byte: int, cut: int
+) -> None:
+    """Whatever byte was changed or end is missing: the worker goes on, with a reason of its own."""
+    keys = celonis.ingestion("Damaged", {"T": {"keys": ["K"], "age": "A"}})
+    gateway = GatewayClient(celonis, keys)
+    damaged = GOOD[:place] + bytes([byte]) + GOOD[place + 1 :]
+    for body in (damaged, GOOD[:cut]):
+        name = str(next(_numbers))
+        assert gateway.put("T", name, body).status_code == 200
+        celonis.wait_ingested()
+        (item,) = (one for one in celonis.objects if one["key"] == gateway.key("T", name))
+        assert item["state"] in ("INGESTED", "FAILED")
+        assert (item["state"] == "FAILED") == bool(item["reason"])
+        assert "Internal error" not in (item["reason"] or "")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_jobs_and_objects_write_one_table_one_after_the_other(celonis: Any) -> None:
