@@ -249,7 +249,13 @@ class PushOptions:
                 "key is in the table already."
             )
         self._check_table_options()
-        self._check_way()
+        if self.by_objects:
+            self._check_ingestion()
+        elif self.order_by is not None:
+            raise ConfigError(
+                'order_by= is the age column of the Data Ingestion API (via="ingestion"). A job of '
+                "the Data Push API applies its rows as they are: leave it out, or see deduplicate_by=."
+            )
         if self.deduplicate_by is not None and not self.keys:
             raise KeyColumnError(
                 "deduplicate_by= chooses among rows with the same key: give keys= as well."
@@ -284,15 +290,8 @@ class PushOptions:
                         "forbids that: leave one of them out."
                     )
 
-    def _check_way(self) -> None:
-        """Check that the way can do what is asked for."""
-        if not self.by_objects:
-            if self.order_by is not None:
-                raise ConfigError(
-                    'order_by= is the age column of the Data Ingestion API (via="ingestion"). A job of '
-                    "the Data Push API applies its rows as they are: leave it out, or see deduplicate_by=."
-                )
-            return
+    def _check_ingestion(self) -> None:
+        """Check that the Data Ingestion API can do what is asked for."""
         upload = self.upload
         impossible = (
             (self.replaces, f'mode="{self.mode}"', "upserts and appends only"),
