@@ -86,21 +86,19 @@ class FrameValidator:
         Raises:
             ColumnTypeError: A value does not fit its column's type; the error names the row.
         """
-        sources = [batch.column(column.position) for column in self.layout.columns]
         if self.on_bad == "error":
             arrays = self.layout.convert(batch, start).columns
-            for column, source, array in zip(self.layout.columns, sources, arrays, strict=True):
+            for column, array in zip(self.layout.columns, arrays, strict=True):
+                source = batch.column(column.position)
                 self._update_column(self._columns[column.name], column, source, array)
         else:
-            arrays = self._convert_good(batch, sources, start)
+            arrays = self._convert_good(batch, start)
         self.rows += len(arrays[0])
         if self.layout.options.csv and len(arrays) == 1:
             self._empty_lines += casts.nulls(arrays[0])
-        keys = [
-            array for column, array in zip(self.layout.columns, arrays, strict=True) if column.key
-        ]
-        if self.unique and keys:
-            self._keys.update(keys)
+        if self.unique and self.layout.keys:
+            pairs = zip(self.layout.columns, arrays, strict=True)
+            self._keys.update([array for column, array in pairs if column.key])
         if self.watch is not None:
             self.watch.update(
                 (column.name, self._columns[column.name].longest)
@@ -108,10 +106,9 @@ class FrameValidator:
             )
         return pa.RecordBatch.from_arrays(arrays, schema=self.layout.encoded_schema)
 
-    def _convert_good(
-        self, batch: pa.RecordBatch, sources: Sequence[Any], start: int
-    ) -> Sequence[Any]:
+    def _convert_good(self, batch: pa.RecordBatch, start: int) -> Sequence[Any]:
         """The converted columns without bad values, whose statistics are added."""
+        sources = [batch.column(column.position) for column in self.layout.columns]
         arrays: list[Any] = []
         measured: dict[str, ColumnStats] = {}
         bad: dict[int, FoundBad] = {}
