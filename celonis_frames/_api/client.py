@@ -53,7 +53,7 @@ class DataPushApi:
         *,
         policy: RetryPolicy | None = None,
         token: CancelToken | None = None,
-        before_change: Callable[[], None] = lambda: None,
+        before_change: Callable[[], None] | None = None,
     ) -> None:
         self._transport = transport
         self.policy = policy or RetryPolicy(max_tries=1)
@@ -86,7 +86,7 @@ class DataPushApi:
         **options: Any,
     ) -> Any:
         """The response; or what `read` makes of it and its JSON, which is held whole."""
-        if method != "GET":
+        if self._before_change is not None and method != "GET":
             self._before_change()
         with self.token.calling():
             response = self._transport.request(method, path, **options)

@@ -149,9 +149,9 @@ def push_prepared(
                 deliver, api, delivery, delivered, progress=progress, timings=timings
             )
             with DeferredSignals(token, partial(open_job, pool_id, delivered)) as signals:
-                streams = [prepared for prepared in frames if prepared.reads_here]
-                if streams:
-                    deliver_while_reading(streams[0], deliver_all, signals)
+                stream = next((prepared for prepared in frames if prepared.reads_here), None)
+                if stream is not None:
+                    deliver_while_reading(stream, deliver_all, signals)
                 else:
                     deliver_all()
             log_warnings(frames, after=logged)
@@ -418,7 +418,9 @@ def _chunks(frames: Sequence[PreparedFrame], check: Callable[[], None]) -> Itera
 
 def log_warnings(frames: Sequence[PreparedFrame], after: Sequence[int] = ()) -> list[int]:
     """Log the warnings of each frame but the first `after` ones; returns how many it has."""
+    counts = []
     for place, prepared in enumerate(frames):
         for warning in prepared.warnings[after[place] if after else 0 :]:
             logger.warning("%s: %s", prepared.table, warning)
-    return [len(prepared.warnings) for prepared in frames]
+        counts.append(len(prepared.warnings))
+    return counts

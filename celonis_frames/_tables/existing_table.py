@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
-from celonis_frames._api.models import TableColumn
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.names import CHANGE_DATE, name_key
@@ -119,7 +118,12 @@ def read_table(
         return table
     if not found:
         return ExistingTable(name, absent=True)
-    known = {name_key(column.name): _column(column) for column in found}
+    known = {}
+    for column in found:
+        length = None
+        if column.type == "STRING" and column.length:
+            length = column.length // BYTES_PER_CHARACTER
+        known[name_key(column.name)] = ExistingColumn(column.name, column.type, length)
     known.pop(name_key(CHANGE_DATE), None)
     return ExistingTable(name, known, exists=True)
 
@@ -165,8 +169,3 @@ def _tell_once(api: DataPushApi, table: ExistingTable) -> None:
         "connection.",
         table.name, table.reason,
     )  # fmt: skip
-
-
-def _column(column: TableColumn) -> ExistingColumn:
-    length = column.length // BYTES_PER_CHARACTER if column.length else None
-    return ExistingColumn(column.name, column.type, length if column.type == "STRING" else None)
