@@ -18,6 +18,10 @@ from celonis_frames._schema.table_layout import ColumnPlan
 MAX_POSITIONS = 100_000
 """Values whose positions are kept, those of the first rows; all are counted."""
 
+_MAX_TABLES = 1_000
+"""Tables of positions that are kept apart. Each takes 2 KB, though it may have one position: of a
+batch of a wide frame there are as many as columns with bad values."""
+
 SCHEMA = pa.schema(
     [("row", pa.int64()), ("file", pa.string()), ("column", pa.string()), ("reason", pa.string())]
 )
@@ -130,6 +134,8 @@ class Rejects:
         if self._kept > 2 * MAX_POSITIONS:
             self._found = [self._first()]
             self._kept = self._found[0].num_rows
+        elif len(self._found) > _MAX_TABLES:
+            self._found = [pa.concat_tables(self._found).combine_chunks()]
 
     def _first(self) -> pa.Table:
         """The positions of the first rows, sorted."""

@@ -82,3 +82,13 @@ def test_frames_together() -> None:
     assert report.counts == {"A": {"does not fit INTEGER": 3}}
     assert report.table["row"].to_pylist() == [5, 0, 1]
     assert RejectReport.joined([]).table.schema == rejects.SCHEMA
+
+
+def test_many_batches_with_one_bad_value_take_little_memory() -> None:
+    """As in a wide frame, each of whose columns has one in each batch."""
+    bad, found = pa.array([False, True]), Rejects()
+    before = pa.total_allocated_bytes()
+    for n in range(20_000):
+        found.add(n % 1_000, Reason.NUL, bad, 2 * (n // 1_000))
+    assert pa.total_allocated_bytes() - before < 50 * 20_000
+    assert sum(found.counts.values()) == 20_000
