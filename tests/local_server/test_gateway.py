@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -311,3 +312,17 @@ def test_tables_that_cannot_be_are_errors(tables: Any, words: str) -> None:
         with pytest.raises(ConfigError, match="delay"):
             celonis.ingestion(POOL, delay=-1.0)
         assert celonis._catalog.pools() == []
+
+
+def test_an_internal_error_is_one_of_s3(
+    gateway: GatewayClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a status on which clients try again, and without the path of a file; it is logged."""
+    shutil.rmtree(gateway.celonis._catalog.folder / "objects")
+    response = gateway.put("LOG", "a", ROW)
+    assert response.status_code == 500
+    assert "<Code>InternalError</Code>" in response.text
+    assert str(gateway.celonis._catalog.folder) not in response.text
+    (record,) = caplog.records
+    assert response.headers["x-amz-request-id"] in record.getMessage()
+    assert gateway.celonis.objects == []
