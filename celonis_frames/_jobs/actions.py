@@ -105,6 +105,9 @@ def acknowledge(m: DeliveryState, e: c.Uploaded) -> Sequence[Any]:
     """The chunk is stored. If its outcome was unknown before, its checksum may show their kind."""
     m.running.discard(e.number)
     m.acknowledged += 1
+    if e.number in m.once_unknown:
+        # The first upload of it may be stored too, and a list that lags show that one only.
+        m.settled_at = max(m.settled_at, m.now + LAG_SECONDS)
     if e.number in m.once_unknown and m.kind is ChecksumKind.UNKNOWN and not m.only_chunk:
         m.examples[e.number] = m.once_unknown[e.number]
         m.examine = True

@@ -96,7 +96,7 @@ def all_put(m: DeliveryState, e: Any) -> bool:
 
 
 def may_change(m: DeliveryState, e: Any) -> bool:
-    """All are stored, but an upload that was in doubt may still be stored once more."""
+    """All are stored, but an upload that was in doubt may still be stored, or listed, once more."""
     return all_stored(m, e) and m.now < m.settled_at
 
 

@@ -14,8 +14,8 @@ The promises, and what they assume of the server:
 
 * A job is submitted only if it holds every chunk exactly once, which `reconcile` defines.
 * A call without a response takes effect within `LATE_SECONDS` or never, and a list shows it
-  `LAG_SECONDS` later. So a job that was ever in doubt is counted after both have passed, and once
-  more after its submission.
+  `LAG_SECONDS` later. So a job that was ever in doubt is counted after both have passed, and after
+  `LAG_SECONDS` if a chunk in doubt was sent again, and once more after its submission.
 * A job is replaced only once it is cancelled, or if it cannot have been submitted.
 * When another process has taken over the push, its jobs are not touched any more.
 """

@@ -164,6 +164,7 @@ def _by_hand() -> Iterator[Mutant]:
         ("go on after one failed", (c.TakenOver,)),
     ):
         yield Mutant("commands", what, "", ((c, "STOPPING", kinds),))
+    yield Mutant("times", "no wait after a chunk in doubt was sent again", "", _soon_settled())
     for name, value, what in _TIMES:
         changes = tuple((user, name, value) for user in _MODULES if hasattr(user, name))
         yield Mutant("times", what, f"`{name}`", changes)
@@ -191,6 +192,23 @@ def _without(command: type, state: State | None = None) -> Callable[[Any, Any, A
         ]  # fmt: skip
 
     return changed
+
+
+def _soon_settled() -> tuple[tuple[Any, str, Any], ...]:
+    def acknowledge(m: Any, e: c.Uploaded) -> Any:
+        before = m.settled_at
+        commands = actions.acknowledge(m, e)
+        m.settled_at = before
+        return commands
+
+    return (
+        _table(
+            [
+                row._replace(action=acknowledge) if row.action is actions.acknowledge else row
+                for row in machine.TABLE
+            ]
+        ),
+    )
 
 
 def _no_cancel(self: Process, _: c.Cancel) -> None:

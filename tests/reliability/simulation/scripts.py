@@ -31,6 +31,21 @@ def submitted_in_doubt() -> None:
     _expect(machine.state is State.RECHECKING)
 
 
+def sent_again_slowly() -> None:
+    """An upload that was taken to be lost was stored, and a list that lags hides the second one.
+
+    The job is counted only when the list must show both.
+    """
+    machine = machines.DeliveryMachine(uploads=1)
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1, 1), c.ChunksEnded())
+    _feed(machine, 1.0, c.UploadUnknown(1, DIGESTS[0]), c.Listed(()), c.Listed(()), c.Listed(()))
+    commands = machine.handle(c.Uploaded(1), 30.0)
+    _expect(machine.state is State.SETTLING)
+    _expect(commands[-1] == c.Sleep(30.0 + delivery_state.LAG_SECONDS))
+    _feed(machine, 35.0, c.Woke(), c.Listed(("d1", "d1")))
+    _expect(machine.state is State.REPLACING)
+
+
 def executed_after_all() -> None:
     """A submission without a response took effect while the job was cancelled: it is no doubt."""
     machine = machines.DeliveryMachine(uploads=1)
@@ -226,7 +241,7 @@ SCRIPTS = (
     known_kinds, kind_is_found_out, several_in_doubt, executed_without_its_chunks,
     failures_while_cancelling,
     counted, chunk_of_others, executed_by_others, acknowledged_is_missing, submitted_in_doubt,
-    executed_after_all, executed_after_an_error,
+    sent_again_slowly, executed_after_all, executed_after_an_error,
 )  # fmt: skip
 
 
