@@ -55,6 +55,8 @@ class Calls:
         world = self.world
         draw = world.random()
         delay = RESPONSE_SECONDS * (0.5 + draw)
+        if upload and world.limits.slow:
+            delay += world.limits.slow * world.random()
         down = world.limits.outage > 0.0 and world.is_down()
         struck = world.fails() or name == self.kill_during
         struck = struck or (

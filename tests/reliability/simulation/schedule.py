@@ -12,6 +12,8 @@ from simulation.stage import LEASE_SECONDS, Stage
 from simulation.world import Limits, World, random_limits
 
 RESUMES = 6
+SLOW_SECONDS, SLOW_SHARE = 20.0, 0.1
+"""Longest time that an upload takes in a share of the schedules."""
 TAKEOVER_SECONDS = 40.0
 """Longest time after which a frozen process's push is resumed, once its lease has expired."""
 
@@ -127,4 +129,7 @@ def run(seed: int) -> Result:
     if chunks > 1 and choose.random() < 0.06:
         contents[-1] = contents[0]  # equal rows make equal chunks
     uploads = 1 + int(choose.random() * 3)
+    # An upload that is under way when its process stops takes effect soon, or never.
+    if choose.random() < SLOW_SHARE and not (limits.kills or limits.freezes):
+        limits = limits._replace(slow=SLOW_SECONDS)
     return Schedule(seed, kind=kind, limits=limits, contents=contents, uploads=uploads).run()

@@ -26,6 +26,7 @@ class Limits(NamedTuple):
         answers: Whether only answers are lost: every call is carried out.
         twice: Whether an acknowledged upload may be stored twice.
         late: Longest delay (s) of an effect.
+        slow: Longest time (s) that an upload takes.
         edges: Whether effects come just before the bound; beyond it, just after the last count.
         lag: Longest lag (s) of a list.
         manifest_lag: Writes by which a manifest that is read may be behind.
@@ -52,6 +53,7 @@ class Limits(NamedTuple):
     answers: bool = False
     twice: bool = False
     late: float = LATE
+    slow: float = 0.0
     edges: bool = False
     lag: float = 0.0
     manifest_lag: int = 0
