@@ -19,7 +19,7 @@ from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._ingestion.gateway import IngestionGateway
 from celonis_frames._ingestion.keys import IngestionKeys
-from celonis_frames._options.push_options import PushOptions, Via, parse_progress
+from celonis_frames._options.push_options import PushOptions, parse_progress
 from celonis_frames._options.upload import Upload, UploadSettings
 from celonis_frames._push.call_order import check_id
 from celonis_frames._push.object_push import IngestionWay
@@ -68,7 +68,7 @@ class Connection:
         if ingestion is not None:
             unsigned = Transport(url, Unsigned(), verify=verify, timeouts=timeouts)
             self._gateway = IngestionGateway(unsigned, ingestion)
-        self._default_way: Via = "push" if auth is not None or ingestion is None else "ingestion"
+        self._only_objects = auth is None and ingestion is not None
         self._api = DataPushApi(self._transport, policy=RetryPolicy())
         self.url = self._transport.url
         self.local: Any = None
@@ -200,8 +200,8 @@ class Connection:
         """The options named in a call to this connection, with its defaults for the others."""
         if call.get("progress") is None:
             more.setdefault("progress", self._progress)
-        if call.get("via") is None:
-            more["via"] = self._default_way
+        if self._only_objects and call.get("via") is None:
+            more["via"] = "ingestion"
         options = PushOptions.from_call(call, self._upload, **more)
         if options.by_objects and self._gateway is None:
             raise ConfigError(

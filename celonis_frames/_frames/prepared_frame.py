@@ -72,6 +72,7 @@ class PreparedFrame:
     passing: PassthroughFiles | None = None  # Parquet files that are sent unchanged
     table_lengths: Mapping[str, int] = field(default_factory=dict)  # of the table that is there
     table_rows: int = 0  # of the table that is there, as far as they are known
+    staged: int = 0  # chunks that were made before the job
     _first: int = 1
     _check_reading: Check = lambda: None
     _kept: list[Chunk] | None = None  # all chunks, if they were made before the job
@@ -120,7 +121,7 @@ class PreparedFrame:
                     put = lambda chunk: kept.append(store.put(chunk))  # noqa: E731
                     self._encode(self._parts(batches), self._while_read, self.measure, put)
                 self._conclude()
-                self._lengths = self.measure.lengths()
+                self.staged, self._lengths = len(self._kept or ()), self.measure.lengths()
                 return
             if choice.reading is Reading.LENGTHS_FIRST:
                 self._lengths = self._look_at_lengths()
@@ -198,11 +199,6 @@ class PreparedFrame:
             self.layout.columns,
             ((str(file.location), file.rows) for file in files),
         )
-
-    @property
-    def staged(self) -> int:
-        """Number of chunks that were made before the job."""
-        return len(self._kept or ())
 
     @property
     def ordered(self) -> bool:

@@ -11,12 +11,8 @@ from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 
-_MARK = "fallbackVarcharLength"
-
-
-def is_marked(options: PushOptions) -> bool:
-    """Whether the job has a random number as its mark, not a value of the caller's."""
-    return _MARK not in options.upload.job_options
+MARK = "fallbackVarcharLength"
+"""The field with a random number by which jobs are recognised, unless the caller sets it."""
 
 
 def job_mark(
@@ -33,7 +29,7 @@ def job_mark(
         "targetName": frames[0].table,
         "type": "REPLACE" if options.replaces else "DELTA",
         "connectionId": connection_id,
-        _MARK: secrets.randbelow(65_000 - MAX_TEXT_LENGTH) + MAX_TEXT_LENGTH + 1,
+        MARK: secrets.randbelow(65_000 - MAX_TEXT_LENGTH) + MAX_TEXT_LENGTH + 1,
     }
 
 

@@ -99,7 +99,8 @@ def push_objects(
         pool_id, notes = _pool(api, pool, keys.connection, token) if way.can_look else (None, (
             "The pool was not checked: this connection has ingestion keys only.",
         ))  # fmt: skip
-        progress = stack.enter_context(Progress(prepared.table, show=options.progress))
+        progress = Progress(prepared.table, show=options.progress)
+        stack.callback(progress.close)
         progress.stage("checking")
         existing = _existing(api, pool_id, prepared.table, keys.connection, options)
         prepared = fit(prepared, existing, partial(check_reading, token))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -24,7 +24,6 @@ from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._encoding.chunk import Chunk, ChunkStore
-from celonis_frames._formatting import counted
 from celonis_frames._frames.chunk_feed import TextsOutgrown
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame
@@ -34,7 +33,7 @@ from celonis_frames._jobs.shell import check_at_end, deliver
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.codec_choice import with_codec
-from celonis_frames._push.job_request import is_marked, job_body, job_mark
+from celonis_frames._push.job_request import MARK, job_body, job_mark
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
 from celonis_frames._push.stream_delivery import deliver_while_reading
@@ -120,7 +119,7 @@ def push_prepared(
         whole, api = api, api.within(token)
         deleted = all(prepared.deleted for prepared in frames)
         pool_id, connection_id = _look_up(api, pool, options, for_push=not deleted)
-        progress = stack.enter_context(Progress(table, show=options.progress))
+        progress = stack.enter_context(closing(Progress(table, show=options.progress)))
         stage = None
         if options.staging is not None:
             stage = _begin_stage(api, pool_id, options, options.staging)
@@ -168,11 +167,10 @@ def push_prepared(
         if on_submitted is None and verification is not None:
             found = verification.check_after(delivered.job_id, job.state)
     timings["total"] = time.monotonic() - begin
-    lossy = options.on_bad != "error"
+    rejects = None if options.on_bad == "error" else RejectReport.joined(p.rejects for p in frames)
     return status_of(
-        whole, job, delivered, timings=timings, raises=options.wait,
+        whole, job, delivered, timings=timings, raises=options.wait, rejects=rejects,
         warnings=(*chain.from_iterable(prepared.warnings for prepared in frames), *found),
-        rejects=RejectReport.joined(prepared.rejects for prepared in frames) if lossy else None,
     )  # fmt: skip
 
 
@@ -193,10 +191,7 @@ def follow(
         UploadUncertain: The job holds more chunks than were sent.
     """
     job_id = delivered.job_id
-    logger.info(
-        "job %s submitted: %s, %s",
-        job_id, counted(delivered.chunks, "chunk"), counted(delivered.rows, "row"),
-    )  # fmt: skip
+    logger.info("job %s submitted, chunks: %d, rows: %d", job_id, delivered.chunks, delivered.rows)
     begin = time.monotonic()
     try:
         if wait:
@@ -317,7 +312,7 @@ def _begin_stage(api: DataPushApi, pool_id: str, options: PushOptions, url: str)
         api.url,
         pool_id,
         duplicate_removal_column=options.deduplicate_by,
-        marked=is_marked(options),
+        marked=MARK not in options.upload.job_options,
     )
     return Stage.begin(url, manifest, options.storage_options)
 
@@ -349,7 +344,7 @@ def _delivery(
         mark=mark,
         duplicate_removal_column=options.deduplicate_by,
         journal=stage,
-        marked=is_marked(options),
+        marked=MARK not in options.upload.job_options,
     )
 
 
@@ -365,8 +360,10 @@ def _fitted(
     """The frames, fitted to the table that is there."""
     table = frames[0].table
     existing = look_at_table(api, pool_id, table, connection_id, options, deleted=deleted)
-    check = partial(check_reading, api.token)
-    return [fit(prepared, existing, check) for prepared in frames]
+    check, fitted = partial(check_reading, api.token), list[PreparedFrame]()
+    for prepared in frames:
+        fitted.append(fit(prepared, existing, check))
+    return fitted
 
 
 def look_at_table(

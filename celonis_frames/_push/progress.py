@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any
 
 from celonis_frames._formatting import counted, encodable
 
@@ -69,10 +69,8 @@ class Progress:
         if self._bar is not None:
             self._call(reset)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Remove the bar."""
         if self._bar is not None:
             self._call(lambda bar: bar.close())
 

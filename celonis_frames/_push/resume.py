@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 from celonis_frames._api.client import DataPushApi
@@ -85,7 +85,7 @@ def _resume(
     timings: dict[str, float] = {}
     delivered = DeliveryResult()
     with (
-        Progress(table, show=show) as progress,
+        closing(Progress(table, show=show)) as progress,
         outcome_notes(manifest.pool_id, delivered, stage),
     ):
         # 2. Find its job, send what is missing and submit it, unless that was done already.
@@ -161,7 +161,7 @@ def _resume_objects(
         way.gateway, table, record.push_id, repeatable=record.repeatable,
         consequence=record.consequence, journal=stage, begun=record.begun, stored=record.stored,
     )  # fmt: skip
-    with Progress(table, show=show) as progress:
+    with closing(Progress(table, show=show)) as progress:
         store(
             whole.within(token), destination, lambda _: iter(chunks), delivered, progress, timings,
             stage=stage, workers=manifest.workers,

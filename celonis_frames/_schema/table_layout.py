@@ -133,7 +133,7 @@ def build_layout(
     """
     if not schema.names:
         raise FrameError("The frame has no columns: nothing to push.")
-    given = new_names(schema.names, options.rename)
+    given = schema.names if options.rename is None else new_names(schema.names, options.rename)
     names = column_names(given)
     overrides: dict[int, Column] = {}
     if options.columns:

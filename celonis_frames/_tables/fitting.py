@@ -45,10 +45,11 @@ def fit(
         ConfigError: ``mode="CREATE"``, and there is such a table.
     """
     options, layout = prepared.options, prepared.layout
-    _check_existence(table, options)
     if not table.exists:
         prepared.warnings += _notes_of_absent(prepared, table)
         return prepared
+    if options.mode == "CREATE":
+        raise _exists_error(table)
     # 1. What the schemas show.
     if "schema" in options.verify and not options.replaces:
         _check_schema(layout, table)
@@ -96,9 +97,11 @@ def planned_fit(
         FrameError, ConfigError: The table must not be there, or must be there.
     """
     options, layout = prepared.options, prepared.layout
-    _check_existence(table, options)
     if not table.exists:
+        _notes_of_absent(prepared, table)  # raises, if there must be a table
         return prepared, ()
+    if options.mode == "CREATE":
+        raise _exists_error(table)
     differences = schema_differences(layout, table, options)
     if options.schema == "evolve":
         return prepared, differences
@@ -202,17 +205,11 @@ def _located(
     return found
 
 
-def _check_existence(table: ExistingTable, options: PushOptions) -> None:
-    if options.mode == "CREATE" and table.exists:
-        raise ConfigError(
-            f"Table {table.name!r} exists, with {counted(len(table.known), 'column')}, and "
-            'mode="CREATE" only makes new tables: use another name, or mode="REPLACE" to drop it.'
-        )
-    if options.schema_mode == "freeze" and table.absent:
-        raise FrameError(
-            f'Table {table.name!r} does not exist, and schema_mode="freeze" makes none: create it '
-            'with mode="CREATE" first.'
-        )
+def _exists_error(table: ExistingTable) -> ConfigError:
+    return ConfigError(
+        f"Table {table.name!r} exists, with {counted(len(table.known), 'column')}, and "
+        'mode="CREATE" only makes new tables: use another name, or mode="REPLACE" to drop it.'
+    )
 
 
 def _raise_for(
@@ -291,6 +288,11 @@ def _notes_on(
 
 
 def _notes_of_absent(prepared: PreparedFrame, table: ExistingTable) -> tuple[str, ...]:
+    if prepared.options.schema_mode == "freeze" and table.absent:
+        raise FrameError(
+            f'Table {table.name!r} does not exist, and schema_mode="freeze" makes none: create it '
+            'with mode="CREATE" first.'
+        )
     if prepared.deleted and table.absent:
         return (f"Table {table.name!r} does not exist: nothing is deleted.",)
     asked = "schema" in prepared.options.verify or prepared.options.schema_mode == "align"

@@ -35,7 +35,11 @@ NO_VALUES = ("arrow month_day_nano_interval", "pandas object mixed")
 
 ROWS, COLUMNS = 8, 3
 
-pytestmark = pytest.mark.usefixtures("impatient")
+pytestmark = [
+    pytest.mark.usefixtures("impatient"),
+    # It would hide the failure that is being reported.
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+]
 
 
 def _same(one: Any, other: Any) -> bool:
