@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
-from celonis_frames import Celonis, OAuth2
+from celonis_frames import ApiKey, Celonis, OAuth2
 from celonis_frames._auth.oauth2 import DATA_PUSH
 from celonis_frames.exceptions import JobFailed
 
@@ -74,6 +74,42 @@ def test_a_real_log_arrives_cell_by_cell(
         assert (status.ok, status.rows) == (True, frame.height)
     expected = pl.concat([log.head(half), second])
     back = pl.from_arrow(server.table("Logs", table).sort_by("#row"))
+    assert isinstance(back, pl.DataFrame)
+    assert_frame_equal(back, _as_stored(expected), check_dtypes=False, check_exact=True)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("name", LOGS)
+def test_parts_of_a_log_sent_again_and_out_of_order_end_the_same(
+    name: str, library: str, server: Any, table: str
+) -> None:
+    """With keys and an age column, objects may come twice and late: every cell is the newest."""
+    log = _read(name)
+    age = next(
+        n for n, t in log.schema.items() if isinstance(t, pl.Datetime) and not log[n].null_count()
+    )
+    text = next(n for n, t in log.schema.items() if t == pl.String and n != age)
+    third = log.height // 3
+    newer = log.tail(2 * third).with_columns(
+        pl.col(text) + " changed", pl.col(age) + pl.duration(days=1)
+    )
+    parts = [
+        newer.tail(third), log.tail(third), log.head(log.height - third), newer.tail(third),
+        newer.head(third + 7), log.slice(third // 2, third),
+    ]  # fmt: skip
+    pool = f"Logs of {table}"
+    keys = server.ingestion(pool, tables={table: {"keys": ["#row"], "age": age}})
+    with Celonis(server.url, auth=ApiKey(server.token), ingestion=keys) as celonis:
+        for part in parts:
+            sent: Any = part.to_pandas() if library == "pandas" else part
+            status = celonis.push(
+                sent, pool, table, keys="#row", order_by=age, via="ingestion",
+                upload={"chunk_bytes": "500 KB"},
+            )  # fmt: skip
+            assert status.rows == part.height
+    server.wait_ingested(120)
+    expected = pl.concat([log.head(log.height - newer.height), newer])
+    back = pl.from_arrow(server.table(pool, table, connection=keys.connection).sort_by("#row"))
     assert isinstance(back, pl.DataFrame)
     assert_frame_equal(back, _as_stored(expected), check_dtypes=False, check_exact=True)
 

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -20,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import equal, physical
 
-from celonis_frames import Celonis, exceptions, plan
+from celonis_frames import ApiKey, Celonis, exceptions, plan
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._schema.conversion_options import ConversionOptions
 from celonis_frames._schema.table_layout import build_layout
@@ -30,6 +32,9 @@ COLUMNS = 20
 EXAMPLES = int(os.environ.get("CELONIS_FRAMES_EXAMPLES", "1260"))
 LIBRARIES = ("arrow", "polars", "pandas")
 ROWS = 5
+
+Store = Callable[[Any, dict[str, Any]], pa.Table]
+"""Pushes a frame into an empty table; the table as it is stored then."""
 
 PROPERTY = {
     "suppress_health_check": list(HealthCheck),
@@ -43,16 +48,58 @@ pytestmark = [
 ]
 
 
+@pytest.fixture
+def objects(server: Any, table: str) -> Iterator[tuple[Celonis, str]]:
+    """A connection that stores objects, and the pool of its own in which they are loaded."""
+    pool = f"Objects of {table}"
+    keys = server.ingestion(pool, tables={table: {}})
+    with Celonis(server.url, auth=ApiKey(server.token), ingestion=keys) as celonis:
+        yield celonis, pool
+
+
+def _by_job(server: Any, connection: Celonis, table: str) -> Store:
+    def store(frame: Any, options: dict[str, Any]) -> pa.Table:
+        connection.push(frame, "Roundtrip", table, mode="REPLACE", **options)
+        return server.table("Roundtrip", table)
+
+    return store
+
+
+def _by_object(server: Any, celonis: Celonis, pool: str, table: str) -> Store:
+    def store(frame: Any, options: dict[str, Any]) -> pa.Table:
+        # This way only appends: each frame gets a table of its own.
+        name = f"{table}_{uuid.uuid4().hex[:8]}"
+        keys = server.ingestion(pool, tables={name: {}})
+        celonis.push(frame, pool, name, via="ingestion", **options)
+        server.wait_ingested()
+        return server.table(pool, name, connection=keys.connection)
+
+    return store
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_type_of_every_library_arrives_as_documented(
     library: str, server: Any, connection: Celonis, table: str
 ) -> None:
     """Each column is stored as the oracle says, or rejected before anything is sent."""
+    _check_every_type(
+        library, table, ["PARQUET", "PARQUET", "CSV"], _by_job(server, connection, table)
+    )
 
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_every_type_arrives_as_documented_in_objects(
+    library: str, server: Any, objects: tuple[Celonis, str], table: str
+) -> None:
+    """The Data Ingestion API stores the same values, by the same oracle."""
+    _check_every_type(library, table, ["PARQUET"], _by_object(server, *objects, table))
+
+
+def _check_every_type(library: str, table: str, file_types: list[str], store: Store) -> None:
     @settings(max_examples=max(1, EXAMPLES // COLUMNS // len(LIBRARIES)), **PROPERTY)
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        file_type: Any = data.draw(st.sampled_from(["PARQUET", "PARQUET", "CSV"]))
+        file_type: Any = data.draw(st.sampled_from(file_types))
         options = {"binary": "hex", "upload": {"file_type": file_type}}
         drawn = data.draw(
             st.lists(strategies.any_column(library, ROWS), min_size=COLUMNS, max_size=COLUMNS)
@@ -72,8 +119,7 @@ def test_every_type_of_every_library_arrives_as_documented(
                 sent[name] = data.draw(strategies.cut(values)) if library == "arrow" else values
                 expected[name] = stored
         whole = strategies.frame(library, sent)
-        connection.push(whole, "Roundtrip", table, mode="REPLACE", **options)
-        back = server.table("Roundtrip", table)
+        back = store(whole, options)
         assert back.schema.names == list(expected)
         order = back["N"].to_pylist()
         for name, values in expected.items():
