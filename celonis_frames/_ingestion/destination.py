@@ -16,8 +16,8 @@ from celonis_frames.exceptions import ApiError, UploadUncertain
 class ObjectJournal(Protocol):
     """Records which objects were stored, so that another process can finish the push."""
 
-    def record_object(self, name: str, *, stored: bool) -> None:
-        """Record that an object is about to be stored, or that it was acknowledged."""
+    def record_object(self, name: str, *, stored: bool | None) -> None:
+        """Record that an object is about to be stored (None), and then whether it was."""
 
 
 class StoredObject(NamedTuple):
@@ -42,6 +42,7 @@ class ObjectDestination:
         stored: Names of those that were acknowledged then: they are not stored again.
 
     Attributes:
+        before: Names of those that were acknowledged to an earlier process.
         stored: The objects that were acknowledged to this process.
         uncertain: Names of those of which it is unknown.
         repeated: Names of those that were stored again after that.
@@ -61,8 +62,8 @@ class ObjectDestination:
     ) -> None:
         self._gateway, self._table, self._push_id = gateway, table, push_id
         self._repeatable, self._consequence, self._journal = repeatable, consequence, journal
-        self._before = frozenset(stored)
-        self.uncertain = {name: 0 for name in begun if name not in self._before}
+        self.before = frozenset(stored)
+        self.uncertain = {name: 0 for name in begun if name not in self.before}
         self.repeated: set[str] = set()
         self.stored: list[StoredObject] = []
         self._lock = threading.Lock()
@@ -93,7 +94,7 @@ class ObjectDestination:
         """
         assert not deleted  # noqa: S101  # options were checked
         name = f"{self._push_id}-{payload.name.removeprefix('chunk-')}"
-        if name in self._before:
+        if name in self.before:
             on_sent(payload.size)
             return
         if name in self.uncertain and not self._repeatable:
@@ -102,15 +103,16 @@ class ObjectDestination:
             if name in self.uncertain:
                 self.repeated.add(name)
         if self._journal is not None:
-            self._journal.record_object(name, stored=False)
+            self._journal.record_object(name, stored=None)
         with self._lock:
+            doubted = name in self.uncertain
             self.uncertain[name] = payload.rows  # until there is a response, whatever ends the call
         try:
             self._gateway.put(token, self.key(name), payload, on_sent=on_sent)
         except ApiError as error:
             if outcome(error) is not Outcome.UNKNOWN:
-                with self._lock:
-                    del self.uncertain[name]
+                if not doubted:  # an earlier call of the same object may have stored it
+                    self._forget(name)
                 raise
             if self._repeatable:
                 raise
@@ -120,6 +122,13 @@ class ObjectDestination:
             self.stored.append(StoredObject(name, payload.rows, payload.size))
         if self._journal is not None:
             self._journal.record_object(name, stored=True)
+
+    def _forget(self, name: str) -> None:
+        """An object was certainly not stored: it may be stored again without permission."""
+        with self._lock:
+            del self.uncertain[name]
+        if self._journal is not None:
+            self._journal.record_object(name, stored=False)
 
     def _uncertain_error(self, name: str, rows: int, why: str) -> UploadUncertain:
         return UploadUncertain(
@@ -131,13 +140,21 @@ class ObjectDestination:
     def note(self) -> str | None:
         """What was stored before the push failed, and what may have been, for a note."""
         parts = []
+        if self.before:
+            parts.append(
+                f"{counted(len(self.before), 'object')} "
+                f"{'was' if len(self.before) == 1 else 'were'} stored by an earlier process."
+            )
         if self.stored:
             rows = sum(one.rows for one in self.stored)
+            names = sorted(one.name for one in self.stored)
             parts.append(
-                f"{counted(len(self.stored), 'object')} with {counted(rows, 'row')} "
-                f"{'was' if len(self.stored) == 1 else 'were'} stored, up to "
-                f"{self.stored[-1].name}: Celonis loads what was stored, it cannot be recalled."
+                f"{counted(len(names), 'object')} with {counted(rows, 'row')} "
+                f"{'was' if len(names) == 1 else 'were'} stored, the last one as {names[-1]}: "
+                "Celonis loads what was stored, it cannot be recalled."
             )
         if self.uncertain:
-            parts.append(f"Perhaps stored: {', '.join(sorted(self.uncertain)[:5])}.")
+            names = sorted(self.uncertain)
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            parts.append(f"Perhaps stored: {', '.join(names[:5])}{more}.")
         return " ".join(parts) or None

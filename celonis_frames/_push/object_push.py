@@ -206,7 +206,7 @@ def objects_status(
         table=table,
         pool_id=pool_id,
         connection=way.gateway.keys.connection,
-        objects=tuple(sorted(one.name for one in destination.stored)),
+        objects=tuple(sorted({*destination.before, *(one.name for one in destination.stored)})),
         repeated=len(destination.repeated),
         ingested=ingested,
     )

@@ -237,26 +237,25 @@ class Stage:
         ):
             self._lease.hold()
 
-    def record_object(self, name: str, *, stored: bool) -> None:
-        """Record that an object is about to be stored, or that it was acknowledged.
+    def record_object(self, name: str, *, stored: bool | None) -> None:
+        """Record that an object is about to be stored (None), and then whether it was.
 
         Raises:
             UploadUncertain: Another process has taken over.
             ConfigError: The leases cannot be read, or the manifest cannot be written.
         """
-        objects = self.manifest.objects
-        assert objects is not None  # noqa: S101  # a push of objects
         with self._lock, translate_filesystem_errors(
             f"The stage at {self.url} cannot be written",
             "Make it writable, then resume the push.",
             secrets=self._secrets,
         ):  # fmt: skip
             self._reconnect()
-            if not stored:
-                self._lease.check()
-            names = objects["stored" if stored else "begun"]
-            if name not in names:
-                self._write(objects={**objects, "stored" if stored else "begun": [*names, name]})
+            self._lease.check()
+            objects = self.manifest.objects
+            assert objects is not None  # noqa: S101  # a push of objects
+            kind = "stored" if stored else "begun"
+            names = [one for one in objects[kind] if one != name]
+            self._write(objects={**objects, kind: names if stored is False else [*names, name]})
 
     @property
     def resumable(self) -> bool:

@@ -459,7 +459,10 @@ class FrameValidator:
         if repeated:
             any_kept = "any may be kept, since parallel uploads arrive in any order"
             kept = "the last is kept" if self.ordered else any_kept
-            text += f". Of rows with one key {kept}; deduplicate_by= chooses another, and unique keys keep all"
+            other = "deduplicate_by= chooses another"
+            if any(column.age for column in self.layout.columns):
+                kept, other = "the newest by its age is kept", "of equal ages the last"
+            text += f". Of rows with one key {kept}; {other}, and unique keys keep all"
         return [f"{text}."]
 
 

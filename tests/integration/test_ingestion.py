@@ -428,7 +428,7 @@ def test_resume_stores_what_is_missing(
             upload={"chunk_bytes": "200 KB", "workers": 1}, **options,
         )  # fmt: skip
     assert any("2 objects" in note for note in caught.value.__notes__)
-    before = [one["key"] for one in own.objects]
+    before = {one["key"]: one["time"] for one in own.objects}
     assert len(before) == 3
     if not exact:
         with pytest.raises(exceptions.UploadUncertain, match="twice"):
@@ -436,9 +436,44 @@ def test_resume_stores_what_is_missing(
         return
     (status,) = celonis.resume(str(tmp_path))
     assert status.state == "ACCEPTED"
-    assert not set(status.objects) & {key.rpartition("/")[2] for key in before[:2]}
+    stored = {one["key"]: one["time"] for one in own.objects}
+    assert [stored[key] for key in before] == list(before.values())
+    assert status.objects == tuple(sorted(key.rpartition("/")[2] for key in stored))
+    assert status.chunks == len(status.objects)
     assert len(_rows(own, celonis)) == 60_000
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_rejected_is_stored_again_without_permission(
+    own: Any, connect: Connect, tmp_path: Path
+) -> None:
+    """A stage knows which objects were certainly not stored, also without keys."""
+    celonis = connect(KEYLESS)
+    own.faults.answer("put", 403)
+    with pytest.raises(exceptions.PermissionDenied) as caught:
+        celonis.push(FRAME, POOL, TABLE, via="ingestion", staging=str(tmp_path))
+    assert "erhaps" not in "".join(caught.value.__notes__)
+    (status,) = celonis.resume(str(tmp_path))
+    assert (status.repeated, len(own.objects), len(_rows(own, celonis))) == (0, 1, 3)
+
+
+def test_a_rejection_after_a_lost_response_leaves_the_doubt(own: Any, connect: Connect) -> None:
+    """The first call may have stored what the second one did not."""
+    celonis = connect(KEYLESS)
+    own.faults.drop("put", when="after")
+    own.faults.answer("put", 403)
+    with pytest.raises(exceptions.PermissionDenied) as caught:
+        celonis.push(FRAME, POOL, TABLE, via="ingestion", upload={"repeat": "allowed"})
+    assert len(own.objects) == 1
+    assert "Perhaps stored" in "".join(caught.value.__notes__)
+
+
+def test_a_warning_of_repeated_keys_names_the_age(connect: Connect) -> None:
+    """Of rows with one key the age column decides, not the order."""
+    rows = pl.concat([FRAME, FRAME])
+    status = connect().push(rows, POOL, TABLE, keys=KEYS, order_by="CHANGED_AT", via="ingestion")
+    assert any("the newest by its age is kept" in warning for warning in status.warnings)
+    assert not any("deduplicate_by" in warning for warning in status.warnings)
 
 
 def test_resume_needs_the_same_keys(

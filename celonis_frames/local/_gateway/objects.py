@@ -48,10 +48,13 @@ class ObjectStore:
     Attributes:
         changed: Is set when an object is to be ingested, or may be due earlier.
         settled: Is set while no object is PENDING.
+        loads_again: Whether an object is ingested although its key has the same bytes already. It
+            is not known what Celonis does; tests of at-least-once delivery take the worse.
     """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self.loads_again = False
         catalog.run(_TABLES)
         self.folder = catalog.folder / "objects"
         self.changed, self.settled = threading.Event(), threading.Event()
@@ -158,7 +161,8 @@ class ObjectStore:
         """
         with self._catalog.locked():
             last = self.last(key)
-            if last is not None and last["sha256"] == digests[0]:
+            equal = last is not None and last["sha256"] == digests[0]
+            if equal and not self.loads_again:
                 return False
             self.settled.clear()
             self._catalog.run(

@@ -14,6 +14,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +33,7 @@ from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._staging import lease
 from celonis_frames._staging.lease import StageLease
+from celonis_frames._staging.manifest import Manifest, ObjectRecord, read_manifest
 from celonis_frames._staging.stage import Stage
 
 CANARY = "SECRETPW"
@@ -817,3 +819,21 @@ def test_a_stage_without_a_manifest_is_doubtful(
     remote().rm_file(f"{folder}/manifest.json")
     with pytest.raises(exceptions.ConfigError, match="either another process has just finished"):
         client.resume("remote://stage")
+
+
+def test_threads_that_store_objects_record_all_of_them(tmp_path: Path) -> None:
+    """No record of one thread is lost to another's: a lost one would be stored again unasked."""
+    record = ObjectRecord("c", "b", "p", repeatable=False, consequence="")
+    stage = Stage.begin(f"file://{tmp_path}", Manifest("u", "", objects=vars(record)))
+    names = [f"object-{number}" for number in range(24)]
+
+    def store(name: str) -> None:
+        stage.record_object(name, stored=None)
+        stage.record_object(name, stored=name != names[0])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store, names))
+    written = read_manifest(LocalFileSystem(), stage.folder).objects or {}
+    assert set(written["begun"]) == set(written["stored"]) == set(names[1:])
+    stage.finished = True
+    stage.close()
