@@ -399,9 +399,7 @@ def test_repeat_allowed_stores_the_object_again(own: Any, connect: Connect) -> N
 def test_what_certainly_did_not_arrive_is_stored_again(own: Any, connect: Connect) -> None:
     """SlowDown, and refused connections, need no permission."""
     celonis = connect(KEYLESS)
-    slow = (
-        b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-    )
+    slow = b"<Error><Code>SlowDown</Code><Message>Too many requests.</Message></Error>"
     own.faults.answer("put", 503, body=slow, times=2)
     status = celonis.push(FRAME, POOL, TABLE, via="ingestion")
     assert (status.repeated, len(own.objects)) == (0, 1)

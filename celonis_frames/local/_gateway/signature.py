@@ -104,9 +104,7 @@ def verify(
     _check_signed_headers(given, request)
     payload = request.header("x-amz-content-sha256")
     if payload is None:
-        raise GatewayError(
-            "InvalidRequest", "Missing required header for this request: x-amz-content-sha256"
-        )
+        raise GatewayError("InvalidRequest", "The header x-amz-content-sha256 is missing.")
     canonical = canonical_request(request, given.signed_headers, payload)
     text = string_to_sign(canonical, at, given.scope)
     expected = sign(known.secret_key, text, given)
@@ -140,8 +138,7 @@ def parse_authorization(header: str | None) -> Authorization:
     if kind != ALGORITHM:
         raise GatewayError(
             "InvalidRequest",
-            "The authorization mechanism you have provided is not supported. Please use "
-            f"{ALGORITHM}.",
+            f"Only this kind of Authorization is known: {ALGORITHM}.",
         )
     pairs = [part.strip().partition("=") for part in rest.split(",")]
     parts = {name: value for name, _, value in pairs}
@@ -215,9 +212,7 @@ def _time(request: SignedRequest) -> datetime:
         except ValueError:
             break
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    raise GatewayError(
-        "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"
-    )
+    raise GatewayError("AccessDenied", "The request has no x-amz-date or Date that can be read.")
 
 
 def _check_scope(given: Authorization, at: datetime, region: str) -> None:
@@ -239,11 +234,11 @@ def _check_signed_headers(given: Authorization, request: SignedRequest) -> None:
     if unsigned:
         raise GatewayError(
             "AccessDenied",
-            "There were headers present in the request which were not signed",
+            "A header of S3 is not signed.",
             HeadersNotSigned=", ".join(unsigned),
         )
 
 
 def _malformed(problem: str, **details: str) -> GatewayError:
-    text = f"The authorization header is malformed; {problem}"
+    text = f"The Authorization header cannot be read: {problem}"
     return GatewayError("AuthorizationHeaderMalformed", text, **details)

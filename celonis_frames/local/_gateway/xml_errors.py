@@ -13,34 +13,26 @@ MEDIA_TYPE = "application/xml"
 _NO_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 CODES: dict[str, tuple[int, str]] = {
-    "AccessDenied": (403, "Access Denied"),
-    "AuthorizationHeaderMalformed": (400, "The authorization header is malformed."),
-    "BadDigest": (400, "The Content-MD5 you specified did not match what we received."),
-    "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed size"),
-    "IncompleteBody": (400, "The request body is shorter than its Content-Length."),
-    "InternalError": (500, "We encountered an internal error. Please try again."),
-    "InvalidAccessKeyId": (403, "The AWS access key ID you provided does not exist in our records."),
-    "InvalidArgument": (400, "Invalid Argument"),
-    "InvalidDigest": (400, "The Content-MD5 you specified is not valid."),
-    "InvalidRequest": (400, "Invalid Request"),
-    "KeyTooLongError": (400, "Your key is too long"),
-    "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
-    "NoSuchBucket": (404, "The specified bucket does not exist"),
-    "NotImplemented": (501, "A header you provided implies functionality that is not implemented"),
-    "RequestTimeTooSkewed": (
-        403, "The difference between the request time and the current time is too large.",
-    ),
-    "SignatureDoesNotMatch": (
-        403,
-        "The request signature we calculated does not match the signature you provided. Check "
-        "your key and signing method.",
-    ),
-    "SlowDown": (503, "Please reduce your request rate."),
-    "XAmzContentSHA256Mismatch": (
-        400, "The provided 'x-amz-content-sha256' header does not match what was computed.",
-    ),
-}  # fmt: skip
-"""Status and message of each code."""
+    "AccessDenied": (403, "These keys do not open this, or the gateway has no such call."),
+    "AuthorizationHeaderMalformed": (400, "The Authorization header cannot be read."),
+    "BadDigest": (400, "The body has another MD5 than Content-MD5 says."),
+    "EntityTooLarge": (400, "The object is larger than the gateway takes."),
+    "IncompleteBody": (400, "The body ended before Content-Length was reached."),
+    "InternalError": (500, "The gateway failed."),
+    "InvalidAccessKeyId": (403, "No data connection has this access key."),
+    "InvalidArgument": (400, "A part of the request cannot be used."),
+    "InvalidDigest": (400, "Content-MD5 is no MD5."),
+    "InvalidRequest": (400, "The request cannot be used."),
+    "KeyTooLongError": (400, "The object's key is too long."),
+    "MissingContentLength": (411, "The request has no Content-Length."),
+    "NoSuchBucket": (404, "There is no such bucket."),
+    "NotImplemented": (501, "The gateway does not know what a header asks for."),
+    "RequestTimeTooSkewed": (403, "The request was signed at another time than now."),
+    "SignatureDoesNotMatch": (403, "The signature is not the one of this request and secret key."),
+    "SlowDown": (503, "Too many requests at a time."),
+    "XAmzContentSHA256Mismatch": (400, "The body has another SHA-256 than its header says."),
+}
+"""Status of each code of S3, and the gateway's own message."""
 
 
 class GatewayError(Exception):
