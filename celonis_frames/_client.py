@@ -407,10 +407,14 @@ class Celonis(Connection):
         connected = self if client is None else client
         defaults = connected.defaults if isinstance(connected, Celonis) else connected
         check_order("plan", pool, table)
-        options = PushOptions.from_call(locals(), Upload() if defaults is None else defaults.upload)
+        only_objects = defaults is not None and defaults.only_objects
+        options = PushOptions.from_call(
+            locals(), Upload() if defaults is None else defaults.upload,
+            **({"via": "ingestion"} if only_objects and via is None else {}),
+        )  # fmt: skip
         if defaults is not None:
             options = with_planned_codec(defaults.url, pool, options)
-        if not isinstance(connected, Celonis):
+        if only_objects or not isinstance(connected, Celonis):
             return plan_frame(frame, table, options)
         read = partial(read_existing, connected._api, pool, options)
         return plan_frame(frame, table, options, read)

@@ -33,6 +33,7 @@ class PlanDefaults(NamedTuple):
 
     url: str
     upload: Upload
+    only_objects: bool  # there are ingestion keys, and no others
 
 
 @short_tracebacks
@@ -194,7 +195,7 @@ class Connection:
     @property
     def defaults(self) -> PlanDefaults:
         """What a plan without this connection takes from it."""
-        return PlanDefaults(self.url, self._upload)
+        return PlanDefaults(self.url, self._upload, self._only_objects)
 
     def _options(self, call: Mapping[str, Any], **more: Any) -> PushOptions:
         """The options named in a call to this connection, with its defaults for the others."""
@@ -214,8 +215,7 @@ class Connection:
     def _way(self) -> IngestionWay:
         """What a push of objects needs; `_options` has checked that there are ingestion keys."""
         assert self._gateway is not None  # noqa: S101
-        can_look = not isinstance(self._transport.auth, NoAuth)
-        return IngestionWay(self._gateway, self._api, can_look)
+        return IngestionWay(self._gateway, self._api, can_look=not self._only_objects)
 
     def close(self) -> None:
         """Close the connection, and the local Celonis that it started. Further calls do nothing."""

@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -39,6 +39,7 @@ from celonis_frames.exceptions import ApiTimeoutError, ConfigError
 
 DEFAULT_CONNECT_SECONDS = 10.0
 DEFAULT_READ_SECONDS = 60.0
+_T = TypeVar("_T")
 _NETWORK = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -151,7 +152,7 @@ class Transport:
         params: Mapping[str, str] | None = None,
         json: Any = None,
         body: FileBody | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         hide: Sequence[Secret] = (),
         job_id: str | None = None,
         read_timeout: float | None = None,
@@ -220,7 +221,7 @@ class Transport:
         data: bytes | Secret | None = None,
         content_type: str | None = None,
         body: FileBody | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         read_timeout: float | None = None,
         hide: Sequence[Secret] = (),
         for_another: bool = False,
@@ -248,10 +249,10 @@ class Transport:
                 request.url,
                 params=params,
                 # A body with a length is streamed.
-                data=data.reveal() if isinstance(data, Secret) else data or body,  # type: ignore[arg-type]
+                data=_revealed(data) or body,  # type: ignore[arg-type]
                 headers={
                     "Content-Type": content_type if body is None else body.content_type,
-                    **(headers or {}),
+                    **{name: _revealed(value) for name, value in (headers or {}).items()},
                 },
                 auth=header,
                 timeout=(connect, read),
@@ -370,3 +371,7 @@ def _encode(value: Any) -> bytes:
         problem = str(error)
     msg = f"The request cannot be written as JSON ({problem}). Check job_options."
     raise ConfigError(msg)
+
+
+def _revealed(value: _T | Secret) -> _T | str:
+    return value.reveal() if isinstance(value, Secret) else value

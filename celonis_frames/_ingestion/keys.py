@@ -46,30 +46,40 @@ class IngestionKeys(Unpicklable):
         bucket: str,
         region: str,
     ) -> None:
-        for name, value in (("connection", connection), ("bucket", bucket), ("region", region)):
-            if not isinstance(value, str) or not _SEGMENT.fullmatch(value):
-                raise ConfigError(
-                    f"IngestionKeys({name}=…) must be the {name} as Celonis shows it: letters, "
-                    "digits, '.', '_' and '-'."
-                )
-            object.__setattr__(self, name, value)
-        problem = _key_problem("access_key", access_key) or _key_problem("secret_key", secret_key)
-        keys = Secret(_text(access_key)), Secret(_text(secret_key))
-        del access_key, secret_key  # a traceback that shows locals must not show them
+        named = {"connection": connection, "bucket": bucket, "region": region}
+        problems = [_segment_problem(*item) for item in named.items()]
+        problems += [_key_problem("access_key", access_key), _key_problem("secret_key", secret_key)]
+        problem = next(filter(None, problems), None)
+        if problem is None:
+            for name, value in named.items():
+                object.__setattr__(self, name, value)
+            object.__setattr__(self, "access_key", Secret(_text(access_key)))
+            object.__setattr__(self, "secret_key", Secret(_text(secret_key)))
+        # A traceback that shows locals must not show keys, also not one that was given for another.
+        del access_key, secret_key, connection, bucket, region, named
         if problem is not None:
             raise ConfigError(problem)
-        object.__setattr__(self, "access_key", keys[0])
-        object.__setattr__(self, "secret_key", keys[1])
 
     def __repr__(self) -> str:
-        return (
-            f"IngestionKeys({self.connection!r}, '{MASK}', '{MASK}', {self.bucket!r}, "
-            f"{self.region!r})"
+        # A debugger shows keys that were rejected, too, which have no fields yet.
+        connection, bucket, region = (
+            getattr(self, name, None) for name in ("connection", "bucket", "region")
         )
+        return f"IngestionKeys({connection!r}, '{MASK}', '{MASK}', {bucket!r}, {region!r})"
 
 
 def _text(key: object) -> str:
     return key.reveal() if isinstance(key, Secret) else key if isinstance(key, str) else ""
+
+
+def _segment_problem(name: str, value: object) -> str | None:
+    """Why a value cannot be a segment of a path, without showing it; None if it can."""
+    if isinstance(value, str) and _SEGMENT.fullmatch(value):
+        return None
+    return (
+        f"IngestionKeys({name}=…) must be the {name} as Celonis shows it: letters, digits, '.', "
+        "'_' and '-'."
+    )
 
 
 def _key_problem(name: str, key: object) -> str | None:

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from celonis_frames._ingestion.keys import IngestionKeys
+from celonis_frames._secrets import Secret
 
 SERVICE = "s3"
 
 
 def signed_headers(
     keys: IngestionKeys, method: str, url: str, headers: Mapping[str, str], sha256: str
-) -> dict[str, str]:
-    """The headers of a request with its signature, good for some minutes.
+) -> dict[str, str | Secret]:
+    """The headers of a request with its signature, good for some minutes; no traceback shows it.
 
     Args:
         keys: The keys to sign with.
@@ -40,7 +41,8 @@ def signed_headers(
             return str(request.context["sha256"])
 
     Signer(key, SERVICE, keys.region).add_auth(request)
-    return dict(request.headers.items())
+    signed: dict[str, str | Secret] = dict(request.headers.items())
+    return signed | {"Authorization": Secret(request.headers["Authorization"])}
 
 
 def botocore() -> tuple[Any, Any, Any]:

@@ -207,6 +207,13 @@ def test_keys_alone_choose_this_way(own: Any) -> None:
     assert len(_rows(own, celonis)) == 3
 
 
+def test_a_plan_needs_no_other_keys(own: Any) -> None:
+    """With ingestion keys alone a frame is planned as without a connection."""
+    with Celonis(own.url, ingestion=own.ingestion(POOL, tables=KEYED)) as celonis:
+        plan = celonis.plan(FRAME, POOL, TABLE, keys=KEYS, order_by="CHANGED_AT")
+    assert (plan.via, plan.rows, plan.exists) == ("ingestion", 3, None)
+
+
 def test_both_kinds_of_keys_choose_jobs(own: Any, connect: Connect) -> None:
     """With auth a push without via= is a job, as before."""
     assert connect().push(FRAME, POOL, TABLE, keys=KEYS).state == "DONE"

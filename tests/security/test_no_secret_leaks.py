@@ -36,7 +36,7 @@ import pytest
 from unit.conftest import JOB, POOL, Server
 
 import celonis_frames
-from celonis_frames import ApiKey, AppKey, Celonis, Column, OAuth2, Secret
+from celonis_frames import ApiKey, AppKey, Celonis, Column, IngestionKeys, OAuth2, Secret
 from celonis_frames._auth.token_file import TokenFile
 from celonis_frames._cli.main import main
 from celonis_frames._http.transport import Timeouts
@@ -521,6 +521,156 @@ def test_a_connection_is_not_pickled() -> None:
         with pytest.raises(TypeError, match="from_env") as caught:
             pickle.dumps([auth])
         assert not leaks(str(caught.value))
+
+
+# Ingestion keys
+
+ACCESS_KEY = f"AK{CORE}ACCESS"
+INGESTION = IngestionKeys("connection-1", ACCESS_KEY, SECRET, "continuous", "eu-central-1")
+
+
+class HostileGateway:
+    """A gateway that fails, and shows all that was sent to it."""
+
+    def __init__(self, failure: Callable[[Handler, str], None] | None) -> None:
+        self.failure, self.release = failure, threading.Event()
+
+    def __call__(self, handler: Handler) -> None:
+        if self.failure is None:
+            Hostile.raw(handler, 200, b"")
+        else:
+            self.failure(handler, Hostile._echo(self, handler))  # type: ignore[arg-type]
+
+    server: Server
+
+
+def _xml(status: int, code: str) -> Callable[[Handler, str], None]:
+    """An error of S3, which quotes what was signed, as S3 does."""
+
+    def fail(handler: Handler, echo: str) -> None:
+        parts = (f"<Code>{code}</Code><Message>{html.escape(echo)}</Message>"
+                 f"<AWSAccessKeyId>{ACCESS_KEY}</AWSAccessKeyId>"
+                 f"<StringToSign>{html.escape(echo)}</StringToSign>")  # fmt: skip
+        Hostile.raw(handler, status, f"<Error>{parts}</Error>".encode())
+
+    return fail
+
+
+GATEWAY_FAILURES = {
+    name: failure for name, failure in FAILURES.items() if name not in ("truncated", "odd")
+} | {
+    code: _xml(status, code)
+    for code, status in {
+        "AccessDenied": 403, "SignatureDoesNotMatch": 403, "RequestTimeTooSkewed": 403,
+        "InvalidAccessKeyId": 403, "NoSuchBucket": 404, "EntityTooLarge": 400, "SlowDown": 503,
+        "Unknown": 400,
+    }.items()
+} | {"none": None}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GATEWAY_FAILURES)
+def test_no_failure_of_the_gateway_shows_a_key(
+    everything: Everything, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Neither the access key nor the secret key is in anything that comes out."""
+    server = Server()
+    response = HostileGateway(GATEWAY_FAILURES[name])
+    response.server = server
+    server._http.release = response.release  # type: ignore[attr-defined]
+    server.answers = [response]
+    timeouts = Timeouts(connect=2.0, read=0.15 if name == "silent" else 5.0)
+    options: Any = {"staging": str(tmp_path), "progress": True, "keys": "A"}
+    everything.add("repr of keys", f"{INGESTION!r} {INGESTION} {vars(INGESTION)}")
+    try:
+        with Celonis(server.url, ingestion=INGESTION, timeouts=timeouts) as celonis:
+            frame = pa.table({"A": [1, 2]})
+            shown = celonis.plan(frame, POOL, "EVENTS", via="ingestion")
+            everything.add("plan", repr(shown) + shown._repr_html_())
+            for call in (
+                lambda: celonis.push(frame, POOL, "EVENTS", **options),
+                lambda: celonis.resume(str(tmp_path)),
+            ):
+                try:
+                    status = call()
+                except CelonisFramesError as error:
+                    everything.add_error(error)
+                else:
+                    everything.add("status", repr(status))
+                    everything.add("pickle of status", pickle.dumps(status).decode("latin-1"))
+                everything.add_files(tmp_path)
+            everything.add("repr of Celonis", f"{celonis!r} {celonis} {vars(celonis)}")
+    finally:
+        response.release.set()
+        server.close()
+    sent = "".join(str(seen.headers) for seen in server.seen)
+    assert ACCESS_KEY in sent, "no signature was sent, so that this shows nothing"
+    assert SECRET not in sent
+    everything.add("printed", "".join(capfd.readouterr()))
+    everything.check()
+
+
+def test_ingestion_keys_are_not_pickled() -> None:
+    """As all keys."""
+    with pytest.raises(TypeError, match="from_env") as caught:
+        pickle.dumps([INGESTION])
+    assert not leaks(str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["access_key", "secret_key"])
+@pytest.mark.parametrize("value", [f"{CORE}\n", f" {CORE}", f"{CORE}\x00", 7, ""])
+def test_an_ingestion_key_that_is_rejected_is_in_no_local(
+    everything: Everything, name: str, value: Any
+) -> None:
+    """The frames of the error itself hold neither it nor the other key."""
+    keys = {"access_key": ACCESS_KEY, "secret_key": SECRET} | {name: value}
+    with pytest.raises(CelonisFramesError) as caught:
+        IngestionKeys("c", bucket="b", region="r", **keys)
+    everything.add_error(caught.value)
+    everything.check()
+
+
+@pytest.mark.parametrize(
+    "variable", [f"CELONIS_INGESTION_{name}" for name in
+                 ("CONNECTION", "ACCESS_KEY", "SECRET_KEY", "BUCKET", "REGION")]
+)  # fmt: skip
+@pytest.mark.parametrize("value", [f"{CORE}\n{CORE}", f"{CORE} {CORE}"])
+def test_a_key_in_the_wrong_variable_is_not_repeated(
+    everything: Everything, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """Whatever a variable has: its value is not shown, because it may be a key."""
+    monkeypatch.setenv("CELONIS_URL", "https://dev.us-2.celonis.cloud")
+    for name, text in (
+        ("CONNECTION", "c"), ("ACCESS_KEY", ACCESS_KEY), ("SECRET_KEY", SECRET), ("BUCKET", "b"),
+        ("REGION", "r"),
+    ):  # fmt: skip
+        monkeypatch.setenv(f"CELONIS_INGESTION_{name}", text)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(CelonisFramesError) as caught:
+        Celonis.from_env()
+    everything.add_error(caught.value)
+    everything.check()
+
+
+def test_the_command_line_shows_no_ingestion_key(tmp_path: Path) -> None:
+    """Neither in what it prints nor in its arguments, when a gateway quotes what was signed."""
+    pq.write_table(pa.table({"A": [1]}), tmp_path / "x.parquet")
+    server = Server()
+    response = HostileGateway(GATEWAY_FAILURES["SignatureDoesNotMatch"])
+    response.server = server
+    server.answers = [response]
+    try:
+        process = _cli(
+            "push", str(tmp_path / "x.parquet"), "--pool", POOL, "--table", "T", "--via",
+            "ingestion", CELONIS_URL=server.url, CELONIS_INGESTION_CONNECTION="c",
+            CELONIS_INGESTION_ACCESS_KEY=ACCESS_KEY, CELONIS_INGESTION_SECRET_KEY=SECRET,
+            CELONIS_INGESTION_BUCKET="b", CELONIS_INGESTION_REGION="r",
+        )  # fmt: skip
+        out, err = process.communicate(timeout=60)
+    finally:
+        server.close()
+    assert process.returncode == 1
+    assert "SignatureDoesNotMatch" in err
+    assert not leaks(out + err)
 
 
 # Pseudonyms

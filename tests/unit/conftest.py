@@ -65,7 +65,7 @@ class Server:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_DELETE = handle_all  # noqa: N815
+            do_GET = do_POST = do_PUT = do_DELETE = handle_all  # noqa: N815
 
             def log_message(self, *_: object) -> None:
                 pass
