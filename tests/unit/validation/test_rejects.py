@@ -84,8 +84,11 @@ def test_frames_together() -> None:
     assert RejectReport.joined([]).table.schema == rejects.SCHEMA
 
 
-def test_many_batches_with_one_bad_value_take_little_memory() -> None:
+def test_many_batches_with_one_bad_value_take_little_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As in a wide frame, each of whose columns has one in each batch."""
+    monkeypatch.setattr(rejects, "MAX_POSITIONS", 100_000)
     bad, found = pa.array([False, True]), Rejects()
     before = pa.total_allocated_bytes()
     for n in range(20_000):
