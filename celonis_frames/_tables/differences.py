@@ -165,9 +165,10 @@ def _type(
         text = f"REPLACE changes the type to {own}."
     elif follow is Follow.NOT:
         level = "safe" if options.replaces else "fatal"
+        leave = "" if column.pseudonymised else "leave it out, or "
         text = (
             f"REPLACE changes the type to {own}, as columns= says." if options.replaces
-            else f"columns= says {own}: leave it out, or recreate the table with REPLACE."
+            else f"columns= says {own}: {leave}recreate the table with REPLACE."
         )  # fmt: skip
     else:
         text = _TEXTS[follow].format(existing.type)

@@ -229,10 +229,13 @@ def _raise_for(
             f"{f'; and {more:,} more' if more > 0 else ''}. Change the frame, or recreate the "
             "table."
         )
+    pseudonyms = {column.name for column in prepared.layout.columns if column.pseudonymised}
     for difference in fatal if not kept else ():
+        # Who leaves that out of columns= would send the values themselves.
+        leave = "" if difference.column in pseudonyms else "leave it out of columns=, or "
         raise ColumnTypeError(
             f"Column {difference.column!r} is to be {difference.frame}, as columns= says, but is "
-            f"{difference.table} in table {table.name!r}: leave it out of columns=, or recreate "
+            f"{difference.table} in table {table.name!r}: {leave}recreate "
             'the table with mode="REPLACE".',
             column=difference.column,
         )

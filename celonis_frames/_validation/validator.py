@@ -202,7 +202,7 @@ class FrameValidator:
     def _limit(self, column: ColumnPlan) -> int:
         """The most characters that a string of a column may have."""
         limit = column.max_length
-        if not self.cleans(column):
+        if column.pseudonymised or not self.cleans(column):  # no pseudonym is longer than others
             return limit
         return min(limit, self.limits.get(column.name, limit))
 
@@ -309,16 +309,21 @@ class FrameValidator:
         for column in self.layout.columns:
             longest, limit = self._columns[column.name].longest, lengths.get(column.name)
             if limit is not None and longest > limit:
+                what = "pseudonym" if column.pseudonymised else "string"
                 start = (
-                    f"Column {column.source!r} has a string of {counted(longest, 'character')}, but "
+                    f"Column {column.source!r} has a {what} of {counted(longest, 'character')}, but "
                     f"in table {table!r} its length is {limit:,}"
                 )
+                others = "" if column.pseudonymised else ", or shorten the strings"
+                room = (
+                    "" if column.pseudonymised
+                    else " (a length in columns= allows longer strings later)"
+                )  # fmt: skip
                 rest = (
-                    ', which schema_mode="freeze" keeps: leave that out, or shorten the strings.'
+                    f', which schema_mode="freeze" keeps: leave that out{others}.'
                     if self.empty  # the table is replaced
                     else ", set when the table was created: Celonis would cut longer strings without "
-                    'an error. Recreate the table with mode="REPLACE" (a length in columns= allows '
-                    "longer strings later), or shorten the strings."
+                    f'an error. Recreate the table with mode="REPLACE"{room}{others}.'
                 )
                 raise TruncationError(
                     start + rest,

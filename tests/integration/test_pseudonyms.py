@@ -196,3 +196,26 @@ def test_many_chunks_have_the_same_pseudonyms(
     stored = server.table(POOL, table).sort_by("N")
     digits = {user: pseudonym(user) for user in users}
     assert stored["USER"].to_pylist() == [digits[user] for user in frame["USER"].to_pylist()]
+
+
+@pytest.mark.parametrize("on_bad", ["error", "null", "drop"])
+@pytest.mark.parametrize(
+    ("there", "error"),
+    [(pa.array([1]), exceptions.ColumnTypeError), (pa.array(["a"]), exceptions.TruncationError)],
+)
+def test_a_column_that_cannot_hold_pseudonyms_is_an_error(
+    there: Any, error: type[Exception], on_bad: Any, connection: Celonis, server: Any, table: str
+) -> None:
+    """No value is bad by itself, and the error does not advise to send the values themselves."""
+    columns: Any = {"USER": 20} if pa.types.is_string(there.type) else None
+    connection.push(pa.table({"USER": there}), POOL, table, columns=columns)
+    with pytest.raises(error, match=r'(?i)recreate the table with mode="REPLACE"') as caught:
+        connection.push(
+            pa.table({"USER": ["ada", "b"]}), POOL, table, columns=PSEUDONYMISED, on_bad=on_bad
+        )
+    assert "columns=," not in str(caught.value)
+    assert "shorten" not in str(caught.value)
+    planned = connection.plan(pa.table({"USER": ["ada"]}), POOL, table, columns=PSEUDONYMISED)
+    assert planned.level in ("fatal", "lossy")
+    assert "leave it out" not in str(planned)
+    assert server.table(POOL, table)["USER"].to_pylist() == there.to_pylist()
