@@ -9,6 +9,7 @@ database from the caller's thread.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import os
@@ -83,6 +84,8 @@ class LocalCelonis:
 
         server_started(self.url, limits=state.limiter is not None)
         self._server.begin()
+        # A thread that the exit stops while DuckDB runs for it would abort the process.
+        atexit.register(self.close)
 
     def connect(self) -> Celonis:
         """Connect to it, and make this the default connection."""
@@ -256,6 +259,7 @@ class LocalCelonis:
         if self._closed or self._pid != os.getpid():
             return
         self._closed = True
+        atexit.unregister(self.close)
         from celonis_frames._connect import server_stopped  # noqa: PLC0415  # as in `connect`
 
         server_stopped(self.url)

@@ -51,6 +51,22 @@ def test_it_leaves_the_logging_of_the_process_alone(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text().split() == ["before", "during", "after"]
 
 
+def test_a_process_may_end_without_closing_it() -> None:
+    """Also while jobs run: it is closed at exit, as that of `connect("local")` is."""
+    code = (
+        "import pyarrow\n"
+        "from celonis_frames import local\n"
+        "celonis = local.start()\n"
+        "connection = celonis.connect()\n"
+        "for _ in range(5):\n"
+        "    connection.push(pyarrow.table({'A': [1]}), 'P', 'T', wait=False)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, timeout=120, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_it_stops_at_once() -> None:
     """Stopping waits for nothing when no response is due, also with connections open."""
     seconds = []
