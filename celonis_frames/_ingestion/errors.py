@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import re
 import time
 from email.utils import parsedate_to_datetime
@@ -19,7 +20,7 @@ from celonis_frames.exceptions import (
     ServerError,
 )
 
-_FIELD = re.compile(rb"<(Code|Message)>(.*?)</\1>", re.DOTALL)
+_FIELD = re.compile(rb"<(Code|Message|ServerTime)>(.*?)</\1>", re.DOTALL)
 """Fields of the flat XML that S3 documents; no XML parser reads what a stranger sent."""
 
 _WHERE = "Data Pool → Data Connections → the Push data into Celonis connection"
@@ -73,9 +74,9 @@ def error_of(response: RawResponse) -> ApiStatusError | None:
     known = _ADVICE.get(code)
     kind = known[0] if known else ServerError if status >= 500 else ApiStatusError
     advice = known[1] if known else "the gateway rejected the request. Correct what it names."
-    message = fields.get("Message", "")
+    message, advice = fields.get("Message", ""), advice.format(skew=_skew(response, fields))
     return kind(
-        f"{response.request} returned {status} {code}: {advice.format(skew=_skew(response))}"
+        f"{response.request} returned {status} {code}: {advice}"
         f"{f' The server says: {message}' if message else ''}",
         status_code=status,
         body=plain(response.content),
@@ -86,10 +87,13 @@ def error_of(response: RawResponse) -> ApiStatusError | None:
     )
 
 
-def _skew(response: RawResponse) -> str:
+def _skew(response: RawResponse, fields: dict[str, str]) -> str:
     """By how much this machine's clock differs from the server's, for a message."""
     try:
-        server = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+        if "ServerTime" in fields:
+            server = dt.datetime.fromisoformat(fields["ServerTime"]).timestamp()
+        else:
+            server = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
     except (ValueError, TypeError):
         return ""
     minutes = (time.time() - server) / 60

@@ -256,6 +256,11 @@ class PushOptions:
                 'order_by= is the age column of the Data Ingestion API (via="ingestion"). A job of '
                 "the Data Push API applies its rows as they are: leave it out, or see deduplicate_by=."
             )
+        if self.order_by is not None and not self.keys:
+            raise KeyColumnError(
+                "order_by= decides between rows with the same key: give keys= as well, those of the "
+                "table in its data connection."
+            )
         if self.deduplicate_by is not None and not self.keys:
             raise KeyColumnError(
                 "deduplicate_by= chooses among rows with the same key: give keys= as well."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,45 @@ def test_keys_and_ages_have_no_nulls(
     frame = FRAME.with_columns(**{name: pl.Series(values) for name, values in change.items()})
     with pytest.raises(exceptions.KeyColumnError, match=message):
         connect().push(frame, POOL, TABLE, via="ingestion", keys=KEYS, order_by="CHANGED_AT")
+    assert own.objects == []
+
+
+def test_an_age_column_needs_keys(connect: Connect) -> None:
+    """Without keys every row is another one: what is stored again would be there twice."""
+    with pytest.raises(exceptions.KeyColumnError, match="give keys= as well"):
+        connect(KEYLESS).push(FRAME, POOL, TABLE, order_by="CHANGED_AT", via="ingestion")
+
+
+@pytest.mark.usefixtures("alone")
+def test_without_botocore_the_error_says_what_to_install(
+    own: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the frame is read."""
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    keys = own.ingestion(POOL, tables=KEYED)
+    with (
+        Celonis(own.url, ingestion=keys) as celonis,
+        pytest.raises(ImportError, match=r'pip install "celonis-frames\[ingestion\]"'),
+    ):
+        celonis.push(FRAME, POOL, TABLE, keys=KEYS)
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_a_wrong_clock_is_named_with_its_difference(
+    own: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Signatures hold for minutes: the error says by how much this machine's clock is wrong."""
+    celonis = connect()
+
+    class ServersClock(dt.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return dt.datetime.now(tz) - dt.timedelta(hours=hours)
+
+    monkeypatch.setattr("celonis_frames.local._gateway.routes.datetime", ServersClock)
+    with pytest.raises(exceptions.PermissionDenied) as caught:
+        celonis.push(FRAME, POOL, TABLE, via="ingestion")
+    assert f"by 120 minutes {'ahead' if hours > 0 else 'behind'}" in str(caught.value)
     assert own.objects == []
 
 
