@@ -51,6 +51,7 @@ _BEFORE: dict[str, tuple[str | None, int]] = {
     "execute": ("chunks", 0),
     "job": ("execute", 0),
     "cancel": ("upload", 0),
+    "put": ("put", 0),
 }
 """The call after which connections are refused, so that the next one finds the door closed."""
 

@@ -7,9 +7,11 @@ or ``{"resume": staging URL}``, and answers each with a line of JSON that says w
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,9 @@ import shortened_waits
 from soak_server import TOKEN
 
 import celonis_frames
-from celonis_frames import ApiKey, Celonis
+from celonis_frames import ApiKey, Celonis, IngestionKeys
 from celonis_frames._http.transport import Timeouts
+from celonis_frames._staging import stage
 
 POOL = "Soak"
 TEXT_LENGTH = 80
@@ -66,14 +69,39 @@ def push(client: Celonis, order: dict[str, Any]) -> dict[str, Any]:
     """Push as told; what came of it."""
     status = client.push(
         frame(order["frame"], order["push"], order["rows"]),
-        POOL,
+        order.get("pool", POOL),
         order["table"],
         columns={"TEXT": TEXT_LENGTH},
+        **order.get("options", {}),
         upload={"chunk_bytes": f"{order['chunk_bytes']} B", "workers": order["workers"]},
         staging=order["staging"],
         progress=False,
     )
     return {"state": status.state, "job_id": status.job_id, "rows": status.rows}
+
+
+def push_objects(url: str, timeouts: Timeouts, order: dict[str, Any]) -> dict[str, Any]:
+    """Push or resume as told, with ingestion keys; what came of it."""
+    if "dies" in order:
+        _die_at_a_write(**order["dies"])
+    keys = IngestionKeys(**order["ingestion"])
+    with Celonis(url, ingestion=keys, timeouts=timeouts) as client:
+        return resume(client, order["resume"]) if "resume" in order else push(client, order)
+
+
+def _die_at_a_write(number: int, when: str) -> None:
+    """Let this process be killed before or after a write of a manifest."""
+    write, counter = stage.write_manifest, itertools.count(1)
+
+    def dying(*args: Any) -> None:
+        last = next(counter) == number
+        if last and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(*args)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    stage.write_manifest = dying
 
 
 def usual(url: str, order: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +144,9 @@ def main() -> None:
             if order.pop("pid", os.getpid()) != os.getpid():
                 continue  # its process was killed before it could read it
             try:
-                if "resume" in order:
+                if "ingestion" in order:
+                    result = push_objects(sys.argv[1], timeouts, order)
+                elif "resume" in order:
                     result = resume(client, order["resume"])
                 elif "naive" in sys.argv:
                     result = usual(sys.argv[1], order)
