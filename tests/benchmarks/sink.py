@@ -3,7 +3,8 @@
     python -m tests.benchmarks.sink '{"total": 100e6, "rtt": 0.01}'
 
 It prints its address and ends when its standard input does. It speaks the calls of the Data Push
-API that a push makes, over as few system calls as it can, for it shares the machine with what is
+API, and the PUT of the Data Ingestion API, that a push makes, over as few system calls as it can:
+it shares the machine with what is
 measured: the kernel throws bodies away unread (`MSG_TRUNC`), as if the line's other end were at
 another machine. Only bodies over TLS are read, because they have to be decrypted.
 
@@ -27,6 +28,7 @@ _READ_BYTES = 1_048_576
 _SLICE_SECONDS = 0.01
 _WAITED_SECONDS = 0.001
 _JOBS = "/data-ingestion/api/v1/data-push/"
+_OBJECTS = "/api/data-ingestion/"
 
 
 class Bucket:
@@ -136,7 +138,8 @@ class Connection:
         for line in lines[1:]:
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
-        upload = target.partition("?")[0].rstrip("/").endswith(("/upserted", "/deleted"))
+        chunk = target.partition("?")[0].rstrip("/").endswith(("/upserted", "/deleted"))
+        upload = chunk or method == "PUT"
         if "chunked" in headers.get("transfer-encoding", ""):
             size, body = self._chunked(keep=not upload)
         else:
@@ -215,6 +218,8 @@ class Connection:
             return 200, None
         if path == "/_counts":
             return 200, state.counts | {"cpu": time.process_time() - state.cpu}
+        if method == "PUT" and path.startswith(_OBJECTS):
+            return 200, None
         if not path.startswith(_JOBS):
             return 404, {"message": f"The sink knows no {path}"}
         pool, _, *rest = path.removeprefix(_JOBS).rstrip("/").split("/")
