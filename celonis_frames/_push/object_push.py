@@ -55,6 +55,11 @@ _log = logging.getLogger("celonis_frames")
 DEFAULT_LENGTH = 80
 """Characters that a text column without a length holds in Celonis (the official client)."""
 
+_ALLOW = 'upload={"repeat": "allowed"} does so by itself.'
+_CHECK = (
+    "Check whether its rows are in the table, push those that are missing, and delete the stage."
+)
+
 INGESTION_SECONDS = 300.0
 """How long ``verify="rows"`` waits for the rows, unless ``timeout=`` is shorter."""
 
@@ -135,7 +140,7 @@ def push_objects(
             prepared.table,
             push_id,
             repeatable=options.upload.repeat == "allowed",
-            consequence=_consequence(options, unique=unique),
+            consequence=f"{_consequence(options, unique=unique)} {_ALLOW}",
             journal=stage,
         )
         workers = options.uploads(ordered=prepared.ordered)
@@ -296,7 +301,7 @@ def _consequence(options: PushOptions, *, unique: bool) -> str:
         what = "Storing it again could bring back older rows with the same keys"
     else:
         what = "Storing it again could add its rows twice, since there are no keys"
-    return f'{what}. upload={{"repeat": "allowed"}} does so by itself.'
+    return f"{what}."
 
 
 def _begin_stage(
@@ -318,7 +323,7 @@ def _seal(
 ) -> None:
     objects = dict(stage.manifest.objects or {})
     objects["repeatable"] = exact or destination.repeatable
-    objects["consequence"] = _consequence(prepared.options, unique=exact)
+    objects["consequence"] = f"{_consequence(prepared.options, unique=exact)} {_CHECK}"
     stage.manifest.objects = objects
     stage.seal({"targetName": prepared.table}, prepared.warnings, workers=workers)
 
