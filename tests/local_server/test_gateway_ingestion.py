@@ -61,7 +61,7 @@ ROWS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     files=st.lists(ROWS, min_size=1, max_size=4),
     keys=st.sampled_from([[], ["K"], ["K", "L"]]),
@@ -91,7 +91,7 @@ def test_the_table_is_that_of_the_model(
 GOOD = file(pa.table({"K": [1, 2], "S": ["a", "b"], "A": [0.5, None]}))
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(place=st.integers(0, len(GOOD) - 1), byte=st.integers(0, 255), cut=st.integers(0, len(GOOD)))
 def test_a_damaged_file_fails_or_is_read(
     celonis: Any, caplog: pytest.LogCaptureFixture, place: int, byte: int, cut: int

@@ -15,7 +15,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 from gateway_client import GatewayClient, file
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import local
@@ -337,6 +337,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 )
 
 
+@settings(max_examples=25)
 @given(table=NAMES, name=NAMES)
 def test_any_name_of_a_table_and_a_file_arrives(
     gateway: GatewayClient, table: str, name: str
