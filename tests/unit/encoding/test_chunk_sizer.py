@@ -200,14 +200,15 @@ def _chunks(frame: Any, **upload: Any) -> list[int]:
 def test_chunks_have_their_target_size(
     change: str, cpu_count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the data do: none is a fifth over, and none but the last two is a fifth under.
+    """Whatever the data do: none is a fifth over, and few at the end are a fifth under.
 
-    What an end looks like is only known when it comes, so that two may be smaller.
+    What an end looks like is only known when it comes: then each worker has a chunk begun, and one
+    of them may get the rest of a batch besides.
     """
     monkeypatch.setattr(encoder, "cpu_count", lambda: cpu_count)
     sizes = _chunks(CHANGES[change](), chunk_bytes=TARGET)
     assert max(sizes) <= 1.2 * TARGET, sizes
-    assert len([size for size in sizes if size < 0.8 * TARGET]) <= 2, sizes
+    assert len([size for size in sizes if size < 0.8 * TARGET]) <= cpu_count + 1, sizes
 
 
 def test_without_chunk_bytes_no_chunk_is_larger_than_the_largest() -> None:
