@@ -101,8 +101,12 @@ def either(masks: Iterable[Any], rows: int) -> Any:
 
 
 def without(array: Any, bad: Any) -> Any:
-    """The array, which is no dictionary, with nulls where a mask is true."""
-    return pc.if_else(bad, pa.scalar(None, array.type), array)
+    """The array with nulls where a mask is true.
+
+    `take` does so for every type; `if_else` of older Arrow versions breaks slices of strings.
+    """
+    places = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), len(array)))
+    return array.take(pc.if_else(bad, pa.scalar(None, pa.int64()), pc.subtract(places, 1)))
 
 
 def _mark(array: Any, reason: Reason, bad: Any, found: dict[Reason, Any]) -> Any:
