@@ -54,6 +54,9 @@ _log = logging.getLogger("celonis_frames")
 _open: set[str] = set()
 """Jobs that this process is delivering: no orphans, even if their fields match."""
 
+CREATION_SECONDS = 1.0
+"""Seconds for a creation that was interrupted to take effect, before its job is looked for."""
+
 
 class JobDestination:
     """The calls of one push. Its public methods carry commands out.
@@ -245,6 +248,8 @@ class JobDestination:
         token = self._api.token
         with contextlib.suppress(Cancelled):
             token.sleep(max(0.0, command.at - time.monotonic()))
+        if self._machine.interrupted and self._machine.lost_creations and not token.abandoned:
+            self._cleaning().sleep(CREATION_SECONDS)  # one that was aborted may take effect now
         if not token.abandoned:
             self.cancel_left(self._cleaning(), self._machine.job_id, command.others)
         return c.Swept()

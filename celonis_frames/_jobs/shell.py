@@ -54,14 +54,12 @@ from celonis_frames._jobs.delivery import (
 )
 from celonis_frames._jobs.failures import failure_of, log_uncounted, surplus_error, why
 from celonis_frames._jobs.guards import in_doubt
-from celonis_frames._jobs.job_destination import JobDestination
+from celonis_frames._jobs.job_destination import CREATION_SECONDS, JobDestination
 from celonis_frames._jobs.machine import DeliveryMachine
 from celonis_frames._jobs.reconcile import ChecksumKind
 from celonis_frames._jobs.timeouts import UPLOADING, explained, raise_if_interrupted
 from celonis_frames.exceptions import ApiError, CelonisFramesError, UploadUncertain
 
-CREATION_SECONDS = 1.0
-"""Seconds for a creation that was interrupted to take effect, before its job is looked for."""
 EXIT_SECONDS = 3.0
 """Seconds for a daemon thread to cancel its job when the interpreter ends."""
 
