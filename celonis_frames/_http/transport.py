@@ -136,11 +136,6 @@ class Transport:
         self._pid = os.getpid()
         self._closed = False
 
-    @property
-    def auth(self) -> Auth:
-        """How requests authenticate."""
-        return self._auth
-
     def __repr__(self) -> str:
         return f"<Transport {self.url}>"
 

@@ -42,6 +42,7 @@ class ObjectDestination:
         stored: Names of those that were acknowledged then: they are not stored again.
 
     Attributes:
+        repeatable: As the argument.
         before: Names of those that were acknowledged to an earlier process.
         stored: The objects that were acknowledged to this process.
         uncertain: Names of those of which it is unknown.
@@ -61,17 +62,13 @@ class ObjectDestination:
         stored: Collection[str] = (),
     ) -> None:
         self._gateway, self._table, self._push_id = gateway, table, push_id
-        self._repeatable, self._consequence, self._journal = repeatable, consequence, journal
+        self.repeatable = repeatable
+        self._consequence, self._journal = consequence, journal
         self.before = frozenset(stored)
         self.uncertain = {name: 0 for name in begun if name not in self.before}
         self.repeated: set[str] = set()
         self.stored: list[StoredObject] = []
         self._lock = threading.Lock()
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether an object may be stored again under its name."""
-        return self._repeatable
 
     def key(self, name: str) -> str:
         """The percent-encoded key of an object."""
@@ -97,7 +94,7 @@ class ObjectDestination:
         if name in self.before:
             on_sent(payload.size)
             return
-        if name in self.uncertain and not self._repeatable:
+        if name in self.uncertain and not self.repeatable:
             raise self._uncertain_error(name, payload.rows, "the process that stored it ended.")
         with self._lock:
             if name in self.uncertain:
@@ -114,7 +111,7 @@ class ObjectDestination:
                 if not doubted:  # an earlier call of the same object may have stored it
                     self._forget(name)
                 raise
-            if self._repeatable:
+            if self.repeatable:
                 raise
             raise self._uncertain_error(name, payload.rows, error.message) from error
         with self._lock:

@@ -42,10 +42,7 @@ from celonis_frames._push.verification import Verification
 from celonis_frames._staging.manifest import Manifest, ObjectRecord
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._staging.stage import Stage
-from celonis_frames._tables.existing_table import (
-    ExistingTable,
-    option_that_needs_columns,
-)
+from celonis_frames._tables.existing_table import ExistingTable, option_that_needs_columns
 from celonis_frames._tables.fitting import fit
 from celonis_frames._validation.rejects import RejectReport
 from celonis_frames.exceptions import ConfigError, PermissionDenied
@@ -111,21 +108,23 @@ def push_objects(
         prepared = fit(prepared, existing, partial(check_reading, token))
         prepared.warnings += notes
         stack.callback(prepared.close)
-        verification = Verification(
-            api,
-            pool_id or "",
-            prepared.table,
-            keys.connection,
-            options,
-            can_count=pool_id is not None,
-        )
-        verification.check_before([prepared])
+        verification = None
+        if "rows" in options.verify:
+            verification = Verification(
+                api,
+                pool_id or "",
+                prepared.table,
+                keys.connection,
+                options,
+                can_count=pool_id is not None,
+            )
+            verification.check_before([prepared])
         # 2. Read and check every row; the chunks wait.
         stage, push_id = None, new_push_id()
         if options.staging is not None:
             stage = _begin_stage(way.gateway, pool_id, push_id, options)
             stack.callback(stage.close)
-        spool = ChunkSpool(prepared.spare or MemoryBudget(options.spool_memory))
+        spool = ChunkSpool(MemoryBudget(options.spool_memory))
         stack.callback(spool.close)
         logged = log_warnings([prepared])
         with _stage_notes(stage):
@@ -149,10 +148,10 @@ def push_objects(
                   workers=workers)  # fmt: skip
         store(api, destination, prepared.chunks, delivered, progress, timings, stage=stage,
               workers=workers)  # fmt: skip
-        verification.count([prepared])
         # 4. Wait for the rows, where a server tells them.
         ingested = None
-        if "rows" in options.verify:
+        if verification is not None:
+            verification.count([prepared])
             progress.stage("waiting for Celonis")
             seconds = min(INGESTION_SECONDS, token.remaining() or INGESTION_SECONDS)
             ingested, found = verification.wait_for_rows(seconds)
@@ -330,10 +329,11 @@ def _seal(
 
 @contextmanager
 def _stage_notes(stage: Stage | None) -> Iterator[None]:
+    """Add a note to an error: how to finish a staged push."""
     try:
         yield
     except BaseException as error:
-        if stage is not None:
+        if stage is not None and not stage.finished:
             note_stage(error, stage)
         raise
 
@@ -341,13 +341,12 @@ def _stage_notes(stage: Stage | None) -> Iterator[None]:
 @contextmanager
 def _object_notes(destination: ObjectDestination, stage: Stage | None) -> Iterator[None]:
     """Add notes to an error: what was stored, and how to finish a staged push."""
-    try:
-        yield
-    except BaseException as error:
-        note = destination.note()
-        if note:
-            _log.warning(note)
-            error.add_note(note)
-        if stage is not None and not stage.finished:
-            note_stage(error, stage)
-        raise
+    with _stage_notes(stage):
+        try:
+            yield
+        except BaseException as error:
+            note = destination.note()
+            if note:
+                _log.warning(note)
+                error.add_note(note)
+            raise

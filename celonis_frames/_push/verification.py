@@ -11,10 +11,7 @@ from celonis_frames._formatting import counted
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.names import name_key
-from celonis_frames.exceptions import (
-    ApiError,
-    JobError,
-)
+from celonis_frames.exceptions import ApiError, JobError
 
 _log = logging.getLogger("celonis_frames")
 
@@ -44,7 +41,7 @@ class Verification:
         Raises:
             FrameError: The table would have too many rows.
         """
-        if "rows" in self._options.verify and not self._options.replaces:
+        if not self._options.replaces:
             self._rows_before = self._count(absent=0)
             for frame in frames:
                 frame.table_rows = self._rows_before or 0
@@ -56,12 +53,7 @@ class Verification:
         Raises:
             JobError: The table has more or fewer rows than possible.
         """
-        if "rows" not in self._options.verify:
-            return ()
-        warnings = self._compare_rows(job_id, state)
-        for warning in warnings:
-            _log.warning("%s: %s", self._table, warning)
-        return warnings
+        return self._logged(*self._compare_rows(job_id, state))
 
     def wait_for_rows(self, seconds: float) -> tuple[bool | None, tuple[str, ...]]:
         """Wait until the table has the rows of stored objects.
@@ -91,9 +83,10 @@ class Verification:
             f"{seconds:,.0f} s: the connection's monitoring in Celonis lists objects that failed."
         )
 
-    def _logged(self, warning: str) -> tuple[str, ...]:
-        _log.warning("%s: %s", self._table, warning)
-        return (warning,)
+    def _logged(self, *warnings: str) -> tuple[str, ...]:
+        for warning in warnings:
+            _log.warning("%s: %s", self._table, warning)
+        return warnings
 
     def _compare_rows(self, job_id: str, state: str) -> tuple[str, ...]:
         if state != "DONE":
@@ -140,8 +133,8 @@ class Verification:
         )
 
     def count(self, frames: Sequence[PreparedFrame]) -> None:
-        """Note how many rows were sent, once all were read, if the table's are to be counted."""
-        for frame in frames if "rows" in self._options.verify else ():
+        """Note how many rows were sent, once all were read."""
+        for frame in frames:
             rows = frame.measure.rows
             if frame.deleted:
                 self._deleted += rows

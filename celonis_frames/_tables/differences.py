@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 
@@ -47,10 +47,6 @@ class TableDifference:
         else:
             what = f"{self.frame}, {self.table} in the table"
         return f"{self.column}: {what}. {self.consequence}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The attributes, for JSON."""
-        return asdict(self)
 
 
 def schema_differences(

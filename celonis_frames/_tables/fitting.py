@@ -30,6 +30,8 @@ from celonis_frames._tables.existing_table import ExistingTable
 from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError, KeyColumnError
 
 Check = Callable[[], None]
+_SHOWN_DIFFERENCES = 5
+"""Differences that an error names."""
 
 
 def fit(
@@ -368,6 +370,3 @@ def without_misfits(aligned: TableLayout, own: TableLayout, names: Container[str
         for column, before in zip(aligned.columns, own.columns, strict=True)
     )
     return aligned.with_columns(columns)
-
-
-_SHOWN_DIFFERENCES = 5
