@@ -13,7 +13,7 @@ import pytest
 from test_server import Client, _file
 
 from celonis_frames import local
-from celonis_frames.local._database import job_runner
+from celonis_frames.local._database import job_runner, loading_thread
 from celonis_frames.local._database.errors import JobError
 
 TABLE = pa.table({"A": [1]})
@@ -71,7 +71,7 @@ def test_a_state_that_cannot_be_stored_is_stored_later(
         real(job_id, status, *lines, cursor=cursor)
 
     monkeypatch.setattr(catalog, "set_job", set_job)
-    monkeypatch.setattr(job_runner, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(loading_thread, "RETRY_SECONDS", 0.01)
     ends = [client.push("P", TABLE, targetName="T", type="DELTA") for _ in range(2)]
     assert [end["status"] for end in ends] == ["ERROR", "DONE"]
     assert failures == ["RUNNING", "ERROR", "ERROR", "ERROR"]
@@ -90,7 +90,7 @@ def test_cancelling_a_job_interrupts_no_other(celonis: Any) -> None:
         time.sleep(0.005)
     for _ in range(100):
         runner.cancel(first)
-        runner._interrupt(first)
+        runner._cursors.interrupt(first)
     assert client.call("POST", f"/P/jobs/{first}/cancel").status_code == 400
     assert client.end("P", second)["status"] == "DONE"
 

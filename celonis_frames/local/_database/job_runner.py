@@ -17,7 +17,7 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -26,14 +26,13 @@ from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import LOG_BYTES, Row
 from celonis_frames.local._database.errors import JobError
 from celonis_frames.local._database.loader import execute
+from celonis_frames.local._database.loading_thread import InterruptibleCursors, reason, store_end
 from celonis_frames.local._faults.schedule import FaultSchedule
 
 _log = logging.getLogger("celonis_frames.local")
 
 ACTIVE = ("QUEUED", "RUNNING")
 """States of a job that has been submitted and has not ended."""
-RETRY_SECONDS = 0.5
-"""Seconds until a state that could not be stored is stored again."""
 IDLE_SECONDS = 1.0
 """Seconds without a job after which the write-ahead log is folded into the database file."""
 
@@ -51,8 +50,7 @@ class JobRunner:
         self._catalog, self._faults = catalog, faults
         self._queue: queue.Queue[Row | None] = queue.Queue()
         self._cancelled: dict[str, threading.Event] = {}
-        self._cursors: dict[str, Any] = {}  # of the job that runs
-        self._cursor_lock = threading.Lock()
+        self._cursors = InterruptibleCursors(catalog)  # of the job that runs
         self._stop = threading.Event()
         self._recover()
         self._thread = threading.Thread(
@@ -71,7 +69,7 @@ class JobRunner:
         event = self._cancelled.get(job_id)
         if event is not None:
             event.set()
-            self._interrupt(job_id)
+            self._cursors.interrupt(job_id)
 
     def close(self) -> None:
         """Stop the thread. A running job is interrupted, and is in ERROR after the next start."""
@@ -79,8 +77,7 @@ class JobRunner:
         for event in list(self._cancelled.values()):
             event.set()
         self._queue.put(None)
-        for job_id in list(self._cursors):
-            self._interrupt(job_id)
+        self._cursors.interrupt()
         self._thread.join(10)
 
     def _recover(self) -> None:
@@ -95,11 +92,6 @@ class JobRunner:
     def _put(self, job: Row) -> None:
         self._cancelled[job["id"]] = threading.Event()
         self._queue.put(job)
-
-    def _interrupt(self, job_id: str) -> None:
-        with self._cursor_lock:  # it is not closed meanwhile
-            if job_id in self._cursors:
-                self._cursors[job_id].interrupt()
 
     def _run_jobs(self) -> None:
         while not self._stop.is_set():
@@ -134,19 +126,19 @@ class JobRunner:
             message = self._faults.take_job_failure()
             if message is not None:
                 raise JobError(message)
-            with self._catalog.writing, self._cursor(job["id"]) as cursor:
+            with self._catalog.writing, self._cursors.cursor(job["id"]) as cursor:
                 self._write(cursor, job, event, lines)
         except Exception as error:
             if self._stop.is_set():
                 return  # the next start finds the job RUNNING and sets it to ERROR
             if event.is_set():
                 self._end(job, "CANCELED", *lines, "Job cancelled, its changes are rolled back")
-            elif isinstance(error, (JobError, duckdb.Error)):
-                text = (str(error).splitlines() or [type(error).__name__])[0]
-                self._end(job, "ERROR", *lines, f"Job failed: {text}")
-            else:
+                return
+            why = reason(error)
+            if why is None:
                 _log.exception("Job %s failed with an internal error", job["id"])
-                self._end(job, "ERROR", *lines, "Job failed: internal error of the local Celonis")
+                why = "internal error of the local Celonis"
+            self._end(job, "ERROR", *lines, f"Job failed: {why}")
         else:
             self._drop_files(job)
 
@@ -164,30 +156,11 @@ class JobRunner:
         self._catalog.set_job(job["id"], "DONE", *end, cursor=cursor)
         cursor.execute("COMMIT")
 
-    @contextlib.contextmanager
-    def _cursor(self, job_id: str) -> Iterator[Any]:
-        """A cursor for a job, which `cancel` can interrupt; what is not committed is rolled back."""
-        cursor = self._catalog.cursor()
-        with self._cursor_lock:
-            self._cursors[job_id] = cursor
-        try:
-            yield cursor
-        finally:
-            with self._cursor_lock:
-                del self._cursors[job_id]
-                cursor.close()
-
     def _end(self, job: Row, status: str, *lines: str) -> None:
-        """Record that a job has not been carried out. Waits while that is impossible: a full disk."""
-        while not self._stop.is_set():
-            try:
-                self._catalog.set_job(job["id"], status, *lines)
-            except duckdb.Error:
-                _log.exception("The state of job %s cannot be stored", job["id"])
-                self._stop.wait(RETRY_SECONDS)
-            else:
-                self._drop_files(job)
-                return
+        """Record that a job has not been carried out. Waits while that is impossible."""
+        store = partial(self._catalog.set_job, job["id"], status, *lines)
+        if store_end(store, self._stop, f"job {job['id']}"):
+            self._drop_files(job)
 
     def _drop_files(self, job: Row) -> None:
         # They are not needed any more; the next start removes what is left.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -21,6 +21,7 @@ from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import LOG_BYTES, Row
 from celonis_frames.local._database.errors import JobError
 from celonis_frames.local._database.loader import Target
+from celonis_frames.local._database.loading_thread import InterruptibleCursors, reason, store_end
 from celonis_frames.local._database.parquet_rules import INGESTION_RULES, check
 from celonis_frames.local._faults.schedule import FaultSchedule
 from celonis_frames.local._gateway.objects import ObjectStore
@@ -30,8 +31,6 @@ _log = logging.getLogger("celonis_frames.local")
 
 MAX_LENGTH = 16_250
 """Characters of a string: the lake stores 65,000 bytes, 4 for each character."""
-RETRY_SECONDS = 0.5
-"""Seconds until a failure that could not be stored is stored again."""
 
 
 class IngestionWorker:
@@ -50,8 +49,7 @@ class IngestionWorker:
         self._catalog, self._store, self._faults = catalog, store, faults
         self._rules = None if lenient else INGESTION_RULES
         self._stop = threading.Event()
-        self._cursor: Any = None  # of the object that is being loaded
-        self._cursor_lock = threading.Lock()
+        self._cursors = InterruptibleCursors(catalog)  # of the object that is being loaded
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -68,9 +66,7 @@ class IngestionWorker:
         """Stop the thread. An object that is being loaded stays PENDING."""
         self._stop.set()
         self._store.changed.set()
-        with self._cursor_lock:
-            if self._cursor is not None:
-                self._cursor.interrupt()
+        self._cursors.interrupt()
         if self._thread is not None:
             self._thread.join(10)
 
@@ -91,17 +87,17 @@ class IngestionWorker:
     def _ingest(self, item: Row) -> None:
         """Ingest an object and record how it ended. Raises nothing: other objects follow."""
         try:
-            with self._catalog.writing, self._new_cursor() as cursor:
+            with self._catalog.writing, self._cursors.cursor(item["id"]) as cursor:
                 self._load(cursor, item)
         except Exception as error:
             if self._stop.is_set():
                 return
-            if isinstance(error, (JobError, duckdb.Error)):
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-            else:
+            why = reason(error)
+            if why is None:
                 _log.exception("Object %s failed with an internal error", item["id"])
-                reason = "Internal error of the local Celonis"
-            self._fail(item, reason)
+                why = "Internal error of the local Celonis"
+            store = partial(self._store.set_failed, item["id"], why)
+            store_end(store, self._stop, f"object {item['id']}")
         else:
             with contextlib.suppress(OSError):  # the next start removes it
                 self._store.path(item["id"]).unlink(missing_ok=True)
@@ -125,30 +121,6 @@ class IngestionWorker:
         if self._stop.is_set():
             raise duckdb.InterruptException("stopped")
         cursor.execute("COMMIT")
-
-    @contextlib.contextmanager
-    def _new_cursor(self) -> Iterator[Any]:
-        """A cursor that `close` can interrupt; what is not committed is rolled back."""
-        cursor = self._catalog.cursor()
-        with self._cursor_lock:
-            self._cursor = cursor
-        try:
-            yield cursor
-        finally:
-            with self._cursor_lock:
-                self._cursor = None
-                cursor.close()
-
-    def _fail(self, item: Row, reason: str) -> None:
-        """Record a failure. Waits while that is impossible: a full disk."""
-        while not self._stop.is_set():
-            try:
-                self._store.set_failed(item["id"], reason)
-            except duckdb.Error:
-                _log.exception("The state of object %s cannot be stored", item["id"])
-                self._stop.wait(RETRY_SECONDS)
-            else:
-                return
 
 
 def _job(table: IngestionTable) -> Row:
