@@ -27,7 +27,6 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-import reliability_page  # noqa: E402
 import soak  # noqa: E402
 
 PARTS = 4
@@ -241,17 +240,10 @@ def _together(
 
 def main() -> int:
     """Kill so many pushes with this seed; 0 if nothing was lost, doubled or left behind."""
-    pushes = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    pushes, seed = soak.numbers(200)
     with tempfile.TemporaryDirectory() as folder:
         report = kill_all(pushes, seed, Path(folder))
-    figures = {"seed": seed, **report.figures, "problems": len(report.wrong)}
-    for name, figure in figures.items():
-        print(f"{name}: {figure}")
-    print(*report.wrong, sep="\n")
-    if "write" in sys.argv:
-        reliability_page.write("kills", soak.table(figures))
-    return 1 if report.wrong else 0
+    return soak.show("kills", seed, report)
 
 
 if __name__ == "__main__":

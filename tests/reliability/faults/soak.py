@@ -447,23 +447,33 @@ def table(figures: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def numbers(pushes: int) -> tuple[int, int]:
+    """The pushes and the seed of the command line; so many pushes if it gives none."""
+    given = [int(word) for word in sys.argv[1:3]]
+    return given[0] if given else pushes, given[1] if len(given) > 1 else 1
+
+
+def show(section: str, seed: int, report: Report) -> int:
+    """Print a report, with "write" into a section of the page too; 0 if nothing is wrong."""
+    figures = {"seed": seed, **report.figures, "problems": len(report.wrong)}
+    for name, figure in figures.items():
+        print(f"{name}: {figure}")
+    print(*report.wrong, sep="\n")
+    if "write" in sys.argv:
+        reliability_page.write(section, table(figures))
+    return 1 if report.wrong else 0
+
+
 def main() -> int:
     """Soak for so many pushes with this seed; 0 when nothing was lost or doubled."""
-    pushes = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    pushes, seed = numbers(1_000)
     with tempfile.TemporaryDirectory() as folder:
         report = soak(pushes, seed, Path(folder), *(["naive"] if "naive" in sys.argv else []))
         if report.wrong:
             kept = Path(tempfile.mkdtemp(prefix="soak-")) / "journal.jsonl"
             kept.write_bytes((Path(folder) / "journal.jsonl").read_bytes())
             print(f"The journal is kept at {kept}")
-    figures = {"seed": seed, **report.figures, "problems": len(report.wrong)}
-    for name, figure in figures.items():
-        print(f"{name}: {figure}")
-    print(*report.wrong, sep="\n")
-    if "write" in sys.argv:
-        reliability_page.write("soak", table(figures))
-    return 1 if report.wrong else 0
+    return show("soak", seed, report)
 
 
 if __name__ == "__main__":
