@@ -30,6 +30,12 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
 }
 """The types that the columns call may return for a column of each type (the official client)."""
 
+_TYPE_OF: Mapping[str, ColumnType] = {
+    "STRING": "STRING", "INTEGER": "INTEGER", "FLOAT": "FLOAT", "DATE": "DATETIME",
+    "DATETIME": "DATETIME", "BOOLEAN": "BOOLEAN",
+}  # fmt: skip
+"""The type of a column of nulls, by what the call shows: the more common one."""
+
 
 class Follow(enum.Enum):
     """How the values of a column follow the table's type."""
@@ -117,10 +123,3 @@ def _aligned(
     else:
         return column
     return replace(column, conversion=conversion, aligned=True)
-
-
-_TYPE_OF: Mapping[str, ColumnType] = {
-    "STRING": "STRING", "INTEGER": "INTEGER", "FLOAT": "FLOAT", "DATE": "DATETIME",
-    "DATETIME": "DATETIME", "BOOLEAN": "BOOLEAN",
-}  # fmt: skip
-"""The type of a column of nulls, by what the call shows: the more common one."""

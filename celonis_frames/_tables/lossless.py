@@ -15,13 +15,17 @@ from celonis_frames._schema.types import Conversion, conversion_to
 
 _is = pa.types
 
+RECREATE = 'or recreate the table with mode="REPLACE", which makes the column {}'
+EVOLVE = 'or replace the table with schema_mode="evolve", which makes the column {}'
+"""What else a user can do, with a place for the column's own type."""
+
 
 def whole_numbers(
     column: ColumnPlan, table: str, options: ConversionOptions, way_out: str
 ) -> Conversion:
     """Floats, decimals and durations as INTEGER, which must be whole numbers.
 
-    `way_out` is what else the user can do, with a place for the column's own type.
+    `way_out` is `RECREATE` or `EVOLVE`.
     """
     target = conversion_to(column.arrow_type, "INTEGER", options)
 
@@ -81,7 +85,3 @@ def only_nulls(
         return pa.nulls(len(array), target.encoded_type)
 
     return Conversion(wanted, target.encoded_type, checked)
-
-
-RECREATE = 'or recreate the table with mode="REPLACE", which makes the column {}'
-EVOLVE = 'or replace the table with schema_mode="evolve", which makes the column {}'

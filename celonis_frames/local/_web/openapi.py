@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from celonis_frames._version import __version__
+from celonis_frames.local._gateway.routes import PREFIX
 from celonis_frames.local._web.oauth import BROAD, DATA_PUSH, READ, SCOPES
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
 
 
 def _is_s3(endpoint: Endpoint) -> bool:
-    return endpoint.paths[0].startswith("/api/data-ingestion/")
+    return endpoint.paths[0].startswith(f"{PREFIX}/")
 
 
 def _s3_errors(endpoint: Endpoint) -> dict[str, Any]:
