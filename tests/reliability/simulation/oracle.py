@@ -61,10 +61,16 @@ def _rows(s: Schedule, end: str) -> str:
     process = s.processes[-1]
     if end == "interrupted" and table == wanted and process.told:
         return ""  # the job runs on, or had been executed, and the error says so
-    silent = end == "killed" or not process.begun  # or its error says that nothing was found out
-    if silent and any(other.result == "DONE" for other in s.overtaken):
+    if _is_told_by_overtaken(s, end):
         return ""  # see `_rows_of_overtaken`
     return f"{end}, but the table holds {table}"
+
+
+def _is_told_by_overtaken(s: Schedule, end: str) -> bool:
+    """Whether the last process says nothing of the rows, and one before it has reported DONE."""
+    # Killed, or its error says that nothing was found out.
+    silent = end == "killed" or not s.processes[-1].begun
+    return silent and any(process.result == "DONE" for process in s.overtaken)
 
 
 def _rows_of_overtaken(s: Schedule) -> str:
@@ -103,6 +109,8 @@ def _rows_beyond(s: Schedule, end: str) -> str:
         return _could_be_shown(s, done[0])
     if end in UNCERTAIN or not server.table:
         return ""
+    if _is_told_by_overtaken(s, end):
+        return _rows_beyond(s, "DONE")
     process = s.processes[-1]
     if process.told or (process.machine.cancel_error is not None and process.machine.may_run):
         return ""  # the error says that the job was or may have been executed
