@@ -147,7 +147,8 @@ class LocalCelonis:
     def sql(self, query: str) -> pa.Table:
         """The result of an SQL query.
 
-        A table is named ``"<pool>"."<table>"``, or ``"<pool>/<data connection>"."<table>"``.
+        A table is named ``"<pool>"."<table>"``, or ``"<pool>/<data connection>"."<table>"``; as a
+        data model has loaded it, ``"<pool>/models/<data model>"."<table>"``.
         """
         with self._catalog.reading() as cursor:
             return cursor.sql(query).to_arrow_table()
