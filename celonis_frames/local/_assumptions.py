@@ -57,7 +57,7 @@ ASSUMPTIONS: tuple[tuple[str, str], ...] = (
     ("Loads: responses", "last-load returns the fields of currentComputeLoad, null before the first load, and its tableLoads, each with a message; currentComputeLoad is the last load, also when it has ended. The history has the last 20 loads."),
     ("Loads: restart", "After a restart a load that was RUNNING is LOST_CONNECTION, and the data model is unchanged."),
     ("Data jobs", "A data job is SQL in DuckDB's dialect, executed in one transaction; names without a schema are tables of the pool's global schema. Data jobs run one after the other; the mode, DELTA if none is given, is recorded and changes nothing. The response to the call is empty, or 409 without a body while the data job is QUEUED or RUNNING."),
-    ("Data jobs: statements", "SELECT, INSERT, UPDATE, DELETE, MERGE, CREATE, ALTER and DROP can be recorded; others, such as COPY, ATTACH, INSTALL, SET and COMMIT, are rejected by add_data_job."),
+    ("Data jobs: statements", "SELECT, INSERT, UPDATE, DELETE, MERGE, CREATE, ALTER and DROP can be recorded; others, such as COPY, ATTACH, INSTALL, SET and COMMIT, are rejected by add_data_job. Functions that read files are not."),
     ("Data jobs: fields", "The data jobs call also returns mode, message, startDate and endDate of the last execution."),
     ("Data jobs: tables", "A column that SQL makes gets the DuckDB type of the nearest Celonis type, a string column 16,250 characters; a type without one, such as a list, ends the data job in FAIL. A table that SQL makes gets _CELONIS_CHANGE_DATE by its first push; rows cannot be pushed into a view."),
     ("Data jobs: restart", "After a restart a data job that was RUNNING is in FAIL, and its tables are unchanged; a QUEUED one is executed."),

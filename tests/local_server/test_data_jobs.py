@@ -58,11 +58,11 @@ def test_names_without_a_schema_are_tables_of_the_pool(client: ProcessingClient)
 def test_a_data_job_is_one_transaction(client: ProcessingClient) -> None:
     """If a statement fails, nothing of the data job remains; the message says why."""
     client.celonis.add_data_job(
-        "P", "J", ["DELETE FROM EVENTS", "CREATE TABLE T AS SELECT 1 AS a", "SELECT * FROM NOWHERE"]
+        "P", "J", ["DELETE FROM EVENTS; CREATE TABLE T AS SELECT 1 AS a", "SELECT * FROM NOWHERE"]
     )
     job = client.run("J")
     assert job["status"] == "FAIL"
-    assert job["message"] == "Catalog Error: Table with name NOWHERE does not exist!"
+    assert job["message"] == "Statement 3: Catalog Error: Table with name NOWHERE does not exist!"
     assert _listed(client) == {"EVENTS": "TABLE"}
     assert client.celonis.table("P", "EVENTS").num_rows == 2
 
@@ -196,7 +196,7 @@ def test_tables_of_data_connections_have_their_schema(client: ProcessingClient) 
         ("LOAD httpfs", "LOAD"),
         ("SET threads = 1", "SET"),
         ("USE memory", "SET"),
-        ("PRAGMA database_size", "PRAGMA"),
+        ("PRAGMA enable_profiling", "PRAGMA"),
         ("CHECKPOINT", "CALL"),
         ("SELECT 1; COMMIT; DROP TABLE EVENTS", "TRANSACTION"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processing_client import NEW, OLD, ProcessingClient, counts
+from processing_client import JOBS, NEW, OLD, RUN, ProcessingClient, counts
 
 from celonis_frames import local
 from celonis_frames.exceptions import ConfigError
@@ -422,6 +424,44 @@ def test_scopes() -> None:
             client_calls = (("GET", OLD), ("GET", f"{NEW}/last-load"), ("POST", f"{NEW}/load"))
             status[scope] = [client.call(*each).status_code for each in client_calls]
         assert status == {"": [200] * 3, ":read": [200, 200, 403], ":data_push": [403] * 3}
+
+
+def test_a_killed_server_keeps_whole_data_models(tmp_path: Path) -> None:
+    """After kill -9 during a load and a data job both have ended, and changed nothing."""
+    file = tmp_path / "celonis.duckdb"
+    code = (
+        "import sys\nfrom celonis_frames import local\n"
+        f"c = local.start({str(file)!r}, token='t')\n"
+        "c.add_data_model('P', 'M')\n"
+        "c.add_data_job('P', 'First', 'CREATE TABLE T AS SELECT 1 AS a')\n"
+        "c.add_data_job('P', 'J', 'INSERT INTO T VALUES (2)')\n"
+        "print(c.url, flush=True)\nsys.stdin.readline()\n"
+        "c.faults.slow_loads(60)\nc.faults.slow_data_jobs(running=60)\n"
+        "print('slow', flush=True)\nsys.stdin.readline()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True,
+                          stdout=subprocess.PIPE) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stdin
+        url = process.stdout.readline().strip()
+        client = ProcessingClient(type("Server", (), {"url": url, "token": "t"}))
+        assert client.run("First")["status"] == "SUCCESS"
+        client.load()
+        process.stdin.write("slow\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        assert client.call("POST", f"{NEW}/load").status_code == 200
+        assert client.call("POST", RUN).status_code == 200
+        while client.json(f"{JOBS}/J")["status"] != "RUNNING":
+            time.sleep(0.01)
+        process.kill()
+    with local.start(file) as celonis:
+        client = ProcessingClient(celonis)
+        assert client.json(f"{NEW}/last-load")["loadStatus"] == "LOST_CONNECTION"
+        assert client.json(f"{JOBS}/J")["status"] == "FAIL"
+        assert client.rows("T").num_rows == celonis.table("P", "T").num_rows == 1
+        assert client.run("J")["status"] == "SUCCESS"
+        assert counts(client.load()) == {"T": 2}
 
 
 def test_data_models_survive_a_restart(tmp_path: Path) -> None:

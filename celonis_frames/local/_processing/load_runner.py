@@ -147,6 +147,7 @@ class LoadRunner:
                 stay.append(old)
         taken = {old["stored"].lower() for old in stay}
         for table in tables:
+            self._worker.check()
             stored = free_name(table.shown, taken)
             taken.add(stored.lower())
             columns = self._catalog.columns(table.space, table.name)
