@@ -133,7 +133,7 @@ def put_again(m: DeliveryState, e: c.UploadUnknown) -> Sequence[Any]:
 
 def list_chunks(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Read the job's chunks."""
-    m.reads = 0
+    m.reads, m.listed_at = 0, m.now
     return (c.List(0.0),)
 
 
@@ -146,8 +146,9 @@ def list_lost(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
 
 def list_short(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
     """Read the list again later."""
-    m.reads += 1
-    return (c.List(SHORT_DELAYS[m.reads - 1]),)
+    delay = SHORT_DELAYS[m.reads]
+    m.reads, m.listed_at = m.reads + 1, m.now + delay
+    return (c.List(delay),)
 
 
 def settle(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
@@ -222,14 +223,12 @@ def wait_for_lag(m: DeliveryState, e: c.Listed) -> Sequence[Any]:
 def reserve(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Wait for the quota."""
     m.reserved, m.rejection, m.may_run = False, None, False
-    if isinstance(e, c.Listed):
-        m.counted_at = m.now
     return (c.Reserve(),)
 
 
 def recount(m: DeliveryState, e: Any) -> Sequence[Any]:
     """Count the chunks again."""
-    m.reserved, m.reads = True, 0
+    m.reserved, m.reads, m.listed_at = True, 0, m.now
     return (c.List(0.0),)
 
 

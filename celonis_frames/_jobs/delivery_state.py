@@ -31,7 +31,8 @@ STATE_DELAYS = (0.5, 2.0, 8.0)
 """Delays (s) between reads of the state of a job whose submission had no response; their sum is
 longer than `LATE_SECONDS`."""
 RECOUNT_SECONDS = 1.0
-"""Age of a count after which the chunks are counted again before the submission."""
+"""Age of a count after which the chunks are counted again before the submission. A count is as old
+as the call for it: its response may have waited for a process that was frozen."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,7 @@ class DeliveryState:
         self.complete = self.asked = self.examine = False
         self.doubted = self.may_run = self.reserved = self.waited_for_lag = False
         self.settled_at = 0.0  # time from which the list shows everything
-        self.counted_at = 0.0
+        self.listed_at = 0.0  # when the last count was asked for
         self.reads = 0  # lists or states read in a row
         self.stayed_new = self.refuted = self.submitted = False
         self.adopted = self.unverified = self.taken_over = False

@@ -156,7 +156,7 @@ def has_slot(m: DeliveryState, e: Any) -> bool:
 
 def count_is_old(m: DeliveryState, e: Any) -> bool:
     """The chunks are counted again: the count is old, or the job was in doubt."""
-    return m.doubted or m.now - m.counted_at > RECOUNT_SECONDS
+    return m.doubted or m.now - m.listed_at > RECOUNT_SECONDS
 
 
 def in_doubt(m: DeliveryState, e: Any) -> bool:

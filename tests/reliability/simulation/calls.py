@@ -37,7 +37,8 @@ class Calls:
         self.adopted: Job | None = None
         self.found_at = 0.0
         self.problem = ""
-        self.waited = 0.0  # for the quota, most at a time
+        self.listed_at = 0.0  # when the last list was asked for
+        self.count_age = 0.0  # at the end of the wait for the quota
         self.created = self.probes = 0
         self.rejected = ""  # a job whose submission was rejected for good
         self.hopeless = ""  # a job whose list showed that it cannot be executed
@@ -194,6 +195,7 @@ class Calls:
         return None
 
     def list(self, command: c.List) -> None:
+        self.listed_at = self.world.now + command.delay
         self.read(command.delay, self.listed, c.Failed("unreachable"))
 
     def listed(self) -> c.Listed:
@@ -213,7 +215,7 @@ class Calls:
 
     def reserve(self, _: c.Reserve) -> None:
         wait = self.world.limits.quota * self.world.random()
-        self.waited = max(self.waited, wait)
+        self.count_age = max(self.count_age, self.world.now + wait - self.listed_at)
         self.world.later(wait, self.answer, c.SlotReserved(), self.turn, False)
 
     def submit(self, _: c.Submit) -> Any:

@@ -246,7 +246,7 @@ def _exact(s: Schedule, process: Any) -> str:
     calls = {kind.__name__: number for kind, number in process.calls.items()}
     refuted, equal = s.world.faults.count("refuted"), len(set(s.contents)) < count
     looks = equal and s.world.server.kind in FOLLOW  # the list shows equal checksums: once more
-    recounts = process.waited > 1.0
+    recounts = process.count_age > 1.0
     wanted = {
         "Create": 1, "Record": 2, "Next": count + 1, "Send": count, "Release": count,
         "List": 1 + looks + recounts + looks, "Reserve": 1, "Submit": 1,

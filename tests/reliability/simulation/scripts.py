@@ -46,6 +46,17 @@ def sent_again_slowly() -> None:
     _expect(machine.state is State.REPLACING)
 
 
+def counted_before_a_freeze() -> None:
+    """A count is as old as the call for it, whenever its response is read."""
+    machine = machines.DeliveryMachine(uploads=1)
+    _feed(machine, 0.0, c.Start(), c.Created("j1"), c.ChunkReady(1, 1), c.ChunksEnded())
+    _feed(machine, 1.0, c.Uploaded(1))
+    _feed(machine, 301.0, c.Listed(("d1",)), c.SlotReserved())
+    _expect(machine.state is State.COUNTING)
+    _feed(machine, 301.1, c.Listed(("d1", "d1")))
+    _expect(machine.state is State.REPLACING)
+
+
 def executed_after_all() -> None:
     """A submission without a response took effect while the job was cancelled: it is no doubt."""
     machine = machines.DeliveryMachine(uploads=1)
@@ -241,7 +252,7 @@ SCRIPTS = (
     known_kinds, kind_is_found_out, several_in_doubt, executed_without_its_chunks,
     failures_while_cancelling,
     counted, chunk_of_others, executed_by_others, acknowledged_is_missing, submitted_in_doubt,
-    sent_again_slowly, executed_after_all, executed_after_an_error,
+    sent_again_slowly, counted_before_a_freeze, executed_after_all, executed_after_an_error,
 )  # fmt: skip
 
 
