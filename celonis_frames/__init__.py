@@ -14,7 +14,17 @@ from celonis_frames._auth.keys import ApiKey, AppKey
 from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._client import Celonis
 from celonis_frames._connect import connect
-from celonis_frames._functions import changes, delete, plan, push, push_many, resume
+from celonis_frames._event_log.check import check_event_log
+from celonis_frames._event_log.report import EventLogReport
+from celonis_frames._functions import (
+    changes,
+    delete,
+    plan,
+    push,
+    push_event_log,
+    push_many,
+    resume,
+)
 from celonis_frames._http.transport import Timeouts
 from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._options.upload import Upload
@@ -32,6 +42,7 @@ __all__ = [
     "AppKey",
     "Celonis",
     "Column",
+    "EventLogReport",
     "IngestionKeys",
     "OAuth2",
     "PushPlan",
@@ -41,12 +52,14 @@ __all__ = [
     "Upload",
     "__version__",
     "changes",
+    "check_event_log",
     "connect",
     "delete",
     "exceptions",
     "local",
     "plan",
     "push",
+    "push_event_log",
     "push_many",
     "resume",
     "show_versions",

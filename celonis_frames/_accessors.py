@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from wrapt import when_imported
 
 from celonis_frames import _functions
+from celonis_frames._event_log.check import check_event_log
 from celonis_frames._functions import without_first
 from celonis_frames._tracebacks import short_traceback
 
@@ -40,7 +41,7 @@ def _method(
 
 
 class CelonisAccessor:
-    """`df.celonis`: `push`, `delete` and `plan` for this frame."""
+    """`df.celonis`: `push`, `delete`, `plan` and those of event logs for this frame."""
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame
@@ -48,6 +49,8 @@ class CelonisAccessor:
     push = _method(_functions.push)
     delete = _method(_functions.delete)
     plan = _method(_functions.plan)
+    check_event_log = _method(check_event_log)
+    push_event_log = _method(_functions.push_event_log)
 
 
 class _AccessorDescriptor:

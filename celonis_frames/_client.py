@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 from celonis_frames._connection import Connection, PlanDefaults
+from celonis_frames._event_log.check import watch_event_log
+from celonis_frames._event_log.columns import LogColumns
+from celonis_frames._options.fields import one_of
 from celonis_frames._options.push_options import (
     PushOptions,
     Verify,
@@ -26,8 +29,10 @@ from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus, mark_as_delete
 from celonis_frames._schema.overrides import Column, ColumnType
+from celonis_frames._sources.source import Source
 from celonis_frames._tables.existing_table import read_existing
 from celonis_frames._tracebacks import short_tracebacks
+from celonis_frames.exceptions import ConfigError
 
 
 @short_tracebacks
@@ -191,9 +196,97 @@ class Celonis(Connection):
         connected = client or self
         options = connected._options(locals())
         check_order("push", pool, table)
+        return connected._send(frame, pool, table, options)
+
+    def push_event_log(  # noqa: D417  # the other parameters are those of `push`
+        self,
+        frame: Any,
+        pool: str,
+        table: str,
+        *,
+        case: str,
+        activity: str,
+        timestamp: str,
+        end: str | None = None,
+        order: str | None = None,
+        model: str | None = None,
+        check: Literal["error", "warn"] = "error",
+        mode: Literal["DELTA", "REPLACE", "CREATE", "delta", "replace", "create"] = "DELTA",
+        keys: Sequence[str] | str | None = None,
+        connection: str | None = None,
+        columns: Mapping[str, Column | ColumnType | int] | None = None,
+        rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
+        index: bool | None = None,
+        schema_mode: Literal["align", "evolve", "freeze"] | None = None,
+        missing_columns: Literal["error", "null"] | None = None,
+        deduplicate_by: str | None = None,
+        order_by: str | None = None,
+        verify: Sequence[Verify] | Verify | None = None,
+        nested: Literal["error", "json"] = "error",
+        binary: Literal["error", "hex", "base64"] = "error",
+        infinity: Literal["error", "null"] | None = None,
+        times: Literal["utc", "local"] = "utc",
+        on_bad: Literal["error", "null", "drop"] = "error",
+        via: Literal["push", "ingestion"] | None = None,
+        staging: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        wait: bool = True,
+        timeout: float | None = None,
+        progress: bool | None = None,
+        client: Celonis | None = None,
+        upload: Upload | UploadSettings | None = None,
+    ) -> PushStatus:
+        """Pushes an event log into an activity table and returns the job's status.
+
+        The rows are checked as by `check_event_log` while they are read for the push, once. Errors
+        reject the frame: nothing was executed. Warnings are logged, and in the status's
+        ``warnings``. The check sees the values of the frame, before `columns`, `rename` and
+        `on_bad`, and with the times that ``times="local"`` makes. Parquet files are never sent
+        unchanged, since every row has to be checked.
+
+        Args:
+            frame: As for `push`. All parameters not named here are those of `push`.
+            pool: As for `push`.
+            table: As for `push`; the activity table.
+            case: Name of the column with the case id, as in the frame or as in the table.
+            activity: Name of the column with the activity.
+            timestamp: Name of the column with the time at which the activity happened, or began.
+            end: Name of the column with the time at which it ended.
+            order: Name of a column of numbers that orders events of one case at one time.
+            model: Data model to load afterwards. It cannot be given yet.
+            check: ``"error"`` rejects the frame for errors of the report; ``"warn"`` pushes it,
+                with a warning for each.
+
+        Raises:
+            ConfigError, ApiError, JobFailed, JobTimeout, UploadUncertain: As for `push`.
+            FrameError: As for `push`, or the frame is no event log; the message lists the errors.
+        """
+        connected = client or self
+        if model is not None:
+            raise ConfigError(
+                "model= is not supported yet: leave it out, and load the model after."
+            )
+        options = connected._options(locals(), reload=model)
+        check_order("push_event_log", pool, table)
+        log = LogColumns.parse(
+            case=case, activity=activity, timestamp=timestamp, end=end, order=order
+        )
+        lenient = one_of("error", "warn")("check", check) == "warn"
+        watch = watch_event_log(log, lenient=lenient, rename=options.rename)
+        return connected._send(frame, pool, table, options, watch)
+
+    def _send(
+        self,
+        frame: Any,
+        pool: str,
+        table: str,
+        options: PushOptions,
+        watch: Callable[[Source], Source] | None = None,
+    ) -> PushStatus:
+        """Push a frame the way that the options say."""
         if options.by_objects:
-            return push_objects(connected._way(), frame, pool, table, options)
-        return push_frame(connected._api, frame, pool, table, options)
+            return push_objects(self._way(), frame, pool, table, options, watch=watch)
+        return push_frame(self._api, frame, pool, table, options, watch=watch)
 
     def push_many(  # noqa: D417  # the other parameters are those of `push`
         self,

@@ -91,7 +91,9 @@ def _parameters(function: Any, skipped: int = 0) -> list[tuple[str, Any, str]]:
     return [(one.name, one.default, str(one.annotation)) for one in parameters]
 
 
-@pytest.mark.parametrize("name", ["push", "push_many", "delete", "changes", "plan", "resume"])
+@pytest.mark.parametrize(
+    "name", ["push", "push_many", "push_event_log", "delete", "changes", "plan", "resume"]
+)
 def test_functions_have_the_signature_of_the_method(name: str) -> None:
     """Function and method take the same parameters, say the same, and name themselves."""
     function, method = getattr(celonis_frames, name), getattr(Celonis, name)
@@ -101,7 +103,7 @@ def test_functions_have_the_signature_of_the_method(name: str) -> None:
     assert typing.get_type_hints(function) == typing.get_type_hints(method)
 
 
-@pytest.mark.parametrize("name", ["push", "delete", "plan"])
+@pytest.mark.parametrize("name", ["push", "push_event_log", "check_event_log", "delete", "plan"])
 def test_accessors_have_the_signature_of_the_function(name: str) -> None:
     """The accessor's methods take what the function takes after the frame."""
     function = getattr(celonis_frames, name)
@@ -119,7 +121,9 @@ def test_help_shows_annotations_as_they_are_written() -> None:
     assert "-> PushStatus" in shown
 
 
-@pytest.mark.parametrize("name", ["push", "push_many", "delete", "changes", "plan"])
+@pytest.mark.parametrize(
+    "name", ["push", "push_many", "push_event_log", "delete", "changes", "plan"]
+)
 def test_every_keyword_is_an_option(name: str) -> None:
     """Each keyword is a field of PushOptions or read by the method itself: none is dropped."""
     keywords = {
@@ -128,8 +132,10 @@ def test_every_keyword_is_an_option(name: str) -> None:
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     options = {option.name for option in fields(PushOptions)}
-    assert keywords - options <= {"client", "at_once"}
-    if name == "push":
+    own = {"case", "activity", "timestamp", "end", "order", "model", "check"}
+    own = own if name == "push_event_log" else set()
+    assert keywords - options <= {"client", "at_once", *own}
+    if name in ("push", "push_event_log"):
         assert options <= keywords
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,12 +28,14 @@ def prepare(
     deleted: bool = False,
     spare: MemoryBudget | None = None,
     like: TableLayout | None = None,
+    watch: Callable[[Source], Source] | None = None,
 ) -> PreparedFrame:
     """The frame with its layout, after the checks of its schema; reads no row.
 
     `deleted` frames have keys of rows to delete. Without a `spare` memory budget, shared with other
     frames, it gets one of its own. Its columns are sent in the order of the layout `like`, if that
-    has the same.
+    has the same. `watch` returns the source to read in the place of the frame's own, with the same
+    rows, which it may reject at their end (`Source.conclude`).
 
     Raises:
         FrameError: The frame cannot be sent.
@@ -44,6 +46,8 @@ def prepare(
         source, conversion = _read_keys(frame, options)
     else:
         source, conversion = read(frame, options.reading), options.conversion
+    if watch is not None:
+        source = watch(source)
     shape = build_layout(source.schema, options.keys, conversion)
     if like is not None:
         shape = shape.ordered_like(like)

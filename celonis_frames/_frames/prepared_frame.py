@@ -174,7 +174,7 @@ class PreparedFrame:
         Raises:
             FrameError: The frame cannot be sent as it is.
         """
-        found = self.measure.check() + self.check_rows(self.measure.rows)
+        found = self.measure.check() + self.check_rows(self.measure.rows) + self.source.conclude()
         if self.options.times == "local":
             found += repeated_notes(self.source)
         return found

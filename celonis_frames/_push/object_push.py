@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ from celonis_frames._push.pipeline import (
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, StoredObjects
 from celonis_frames._push.verification import Verification
+from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest, ObjectRecord
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._staging.stage import Stage
@@ -76,10 +77,11 @@ def push_objects(
     table: str,
     options: PushOptions,
     *,
+    watch: Callable[[Source], Source] | None = None,
     token: CancelToken | None = None,
     delivered: DeliveryResult | None = None,
 ) -> PushStatus:
-    """Read and check a frame, and store it as objects.
+    """Read and check a frame, and store it as objects; see `prepare` for `watch`.
 
     Raises:
         FrameError, ConfigError, ApiError, JobTimeout: As `celonis_frames.push`.
@@ -96,7 +98,7 @@ def push_objects(
         stack.enter_context(termination_as_system_exit())
         token = stack.enter_context(limit(token, begin, options.timeout))
         api = way.api.within(token)
-        prepared = prepare(frame, table, options)
+        prepared = prepare(frame, table, options, watch=watch)
         object_key(keys, prepared.table, "")  # raises for a name that no key can have
         pool_id, notes = _pool(api, pool, keys.connection, token) if way.can_look else (None, (
             "The pool was not checked: this connection has ingestion keys only.",

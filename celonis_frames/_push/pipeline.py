@@ -38,6 +38,7 @@ from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
 from celonis_frames._push.stream_delivery import deliver_while_reading
 from celonis_frames._push.verification import Verification
+from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
 from celonis_frames._tables.existing_table import ExistingTable, read_table
@@ -59,11 +60,14 @@ def push_frame(
     options: PushOptions,
     *,
     deleted: bool = False,
+    watch: Callable[[Source], Source] | None = None,
     token: CancelToken | None = None,
     delivered: DeliveryResult | None = None,
     on_submitted: OnSubmitted | None = None,
 ) -> PushStatus:
-    """Prepare a frame and send it; `deleted` sends its keys as rows to delete. See `push_prepared`.
+    """Prepare a frame and send it; `deleted` sends its keys as rows to delete.
+
+    See `prepare` for `watch`, and `push_prepared`.
 
     Raises:
         FrameError, ConfigError, ApiError, JobError: As `celonis_frames.push`.
@@ -71,7 +75,7 @@ def push_frame(
     begin = time.monotonic()
     with limit(token, begin, options.timeout) as whole:
         pool, options = with_codec(api, pool, options, whole)
-    prepared = prepare(frame, table, options, deleted=deleted)
+    prepared = prepare(frame, table, options, deleted=deleted, watch=watch)
     return push_prepared(
         api, [prepared], pool, options, begin=begin, token=token, delivered=delivered,
         on_submitted=on_submitted,

@@ -58,3 +58,5 @@ class Source:
     # As `longest_texts` of `_arrow.text_sizes`; None if it costs as much as reading the rows.
     longest_texts: Callable[[Mapping[str, int]], Mapping[str, int]] | None = None
     sized: bool = False  # the batches have a useful size already
+    # Called once all rows were read: warnings about them; raises FrameError to reject them.
+    conclude: Callable[[], tuple[str, ...]] = tuple

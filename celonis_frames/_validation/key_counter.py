@@ -27,10 +27,12 @@ class DuplicateKeyCounter:
 
     Only digests of the keys are kept (see `key_digest`). New ones are merged into the distinct ones
     each time they are as many as these: that reads every digest about twice. If the digests outgrow
-    `LIMIT_BYTES`, counting stops and the memory is freed. Several threads may call `update`.
+    `LIMIT_BYTES`, counting stops and the memory is freed; if they are not `bounded`, they grow with
+    the distinct keys. Several threads may call `update`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, bounded: bool = True) -> None:
+        self._bounded = bounded
         self.rows = 0  # counted
         self.complete = True  # whether all rows were counted
         self._known: list[pa.Table] = []  # parts by the first bits of the digests, 2^n of them
@@ -41,7 +43,7 @@ class DuplicateKeyCounter:
 
     def copied(self) -> DuplicateKeyCounter:
         """A counter that has counted the same rows."""
-        found = DuplicateKeyCounter()
+        found = DuplicateKeyCounter(bounded=self._bounded)
         with self._lock:
             for name, value in vars(self).items():
                 if name != "_lock":
@@ -62,7 +64,7 @@ class DuplicateKeyCounter:
             self._waiting_bytes += part.nbytes
             known = sum(part.num_rows for part in self._known)
             enough = self._waiting_rows >= max(known, _MIN_MERGED_ROWS)
-            if enough or self._waiting_bytes > LIMIT_BYTES:
+            if enough or self._outgrown(self._waiting_bytes):
                 self._merge()
 
     @property
@@ -72,6 +74,12 @@ class DuplicateKeyCounter:
             if self._waiting:
                 self._merge()
             return self._repeated
+
+    @property
+    def different(self) -> int:
+        """Number of distinct keys of the rows counted."""
+        repeated = self.repeated  # counts those that wait
+        return self.rows - repeated
 
     def _merge(self) -> None:
         """Group part by part, so that Arrow's hash table stays small."""
@@ -87,8 +95,11 @@ class DuplicateKeyCounter:
             self._known[place] = distinct
         self.rows += self._waiting_rows
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
-        if sum(part.nbytes for part in self._known) > LIMIT_BYTES:
+        if self._outgrown(sum(part.nbytes for part in self._known)):
             self._known, self.complete = [], False
+
+    def _outgrown(self, size: int) -> bool:
+        return self._bounded and size > LIMIT_BYTES
 
 
 def _parts(digests: pa.Table, bits: int) -> Iterator[pa.Table]:

@@ -14,21 +14,30 @@ from celonis_frames import exceptions
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-BLOCK = re.compile(r"(<!-- skip: [^>]+-->\s*)?```python\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- skip: [^>]+-->\s*)?```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL
+)
+"""A block of code, and a block of text right behind it: what it prints."""
 RUNNING = [
-    page for page in PAGES if any(not skip for skip, _ in BLOCK.findall(page.read_text("utf-8")))
+    page for page in PAGES if any(not skip for skip, *_ in BLOCK.findall(page.read_text("utf-8")))
 ]
 
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("page", RUNNING, ids=lambda page: page.name)
-def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    """The Python blocks of a page run, one after the other, in one namespace."""
+def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    """The Python blocks of a page run, one after the other, in one namespace.
+
+    They print what the page shows right behind them.
+    """
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    for skip, block in BLOCK.findall(page.read_text("utf-8")):
+    for skip, block, output in BLOCK.findall(page.read_text("utf-8")):
         if not skip:
+            capsys.readouterr()
             exec(compile(block, str(page), "exec"), namespace)  # noqa: S102  # our own pages
+            if output:
+                assert capsys.readouterr().out == output
     if celonis_frames._connect._connected is not None:
         celonis_frames._connect._connected.close()
 

@@ -23,9 +23,10 @@ import pytest
 
 import celonis_frames as cf
 from celonis_frames._arrow.batching import COLUMN_BYTES, SLICE_BYTES, batch_bytes
+from celonis_frames._event_log.cases import CaseTable
 from celonis_frames._sources.reader import read
 
-_DATA_PACKAGES = ("_arrow", "_sources", "_schema", "_validation", "_encoding")
+_DATA_PACKAGES = ("_arrow", "_sources", "_schema", "_validation", "_encoding", "_event_log")
 _COUNTED = (
     str(Path(pa.__file__).parent),
     str(Path(pl.__file__).parent),
@@ -129,4 +130,43 @@ def test_a_frame_four_times_as_large_takes_four_times_the_work(
         with _counted_calls() as total:
             connection.push(frame, "P", f"{size} times {kind}", progress=False)
         calls[size] = total[0]
+    assert 50 < calls[1] < calls[4] <= 6 * calls[1], calls
+
+
+def _event_log(rows: int, cases: int) -> Any:
+    """A log of cases whose events lie apart from each other, with a time for each row."""
+    number = pl.col("N")
+    return pl.DataFrame({"N": range(rows)}).select(
+        (number * 7_919 % cases).cast(pl.String).alias("C"),
+        (number % 40).cast(pl.String).alias("A"),
+        number.cast(pl.Datetime("ms")).alias("T"),
+    )
+
+
+@pytest.mark.parametrize("cases", [1_000, 300_000])
+def test_a_log_four_times_as_large_takes_four_times_the_work(
+    cases: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its check: neither the cases nor what is kept of them are read with every batch.
+
+    Counted are the calls, and the rows of the cases that are merged, each about twice.
+    """
+    merged: list[int] = []
+    merge = CaseTable._merge
+
+    def counted(self: CaseTable) -> None:
+        known = 0 if self._known is None else self._known.num_rows
+        merged.append(known + self._waiting_rows)
+        merge(self)
+
+    monkeypatch.setattr(CaseTable, "_merge", counted)
+    calls = {}
+    for size in (1, 4):
+        log = _event_log(400_000 * size, cases * size)
+        merged.clear()
+        with _counted_calls() as total:
+            report = cf.check_event_log(log, case="C", activity="A", timestamp="T")
+        assert (report.events, report.cases) == (log.height, cases * size)
+        calls[size] = total[0]
+        assert sum(merged) <= 3 * log.height
     assert 50 < calls[1] < calls[4] <= 6 * calls[1], calls

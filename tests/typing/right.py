@@ -14,15 +14,18 @@ from celonis_frames import (
     AppKey,
     Celonis,
     Column,
+    EventLogReport,
     PushPlan,
     PushStatus,
     Secret,
     Upload,
+    check_event_log,
     connect,
     delete,
     exceptions,
     plan,
     push,
+    push_event_log,
 )
 
 POOL, TABLE = "Purchasing", "EVENTS"
@@ -112,6 +115,25 @@ def options(frame: Any, celonis: Celonis) -> None:
     assert_type(celonis.plan(frame, POOL, TABLE), PushPlan)
     assert_type(celonis.jobs(POOL), list[PushStatus])
     assert_type(celonis.job(POOL, "id"), PushStatus)
+
+
+def event_logs(frame: Any, celonis: Celonis) -> None:
+    """An event log is checked without a connection, and pushed with the options of a push."""
+    report = check_event_log(frame, case="C", activity="A", timestamp="T", end="E", order="O")
+    assert_type(report, EventLogReport)
+    assert_type(report.ok, bool)
+    assert_type(report.to_dict(), dict[str, Any])
+    assert_type([one.snippet for one in report.findings], list[str | None])
+    if report.events_per_case is not None:
+        assert_type(report.events_per_case.median, float)
+    check_event_log(frame, case="C", activity="A", timestamp="T", index=True, storage_options={})
+    log = push_event_log(frame, POOL, TABLE, case="C", activity="A", timestamp="T", keys="ID")
+    assert_type(log, PushStatus)
+    status = celonis.push_event_log(
+        frame, POOL, TABLE, case="C", activity="A", timestamp="T", end=None, order="O",
+        check="warn", mode="REPLACE", times="local", timeout=60.0,
+    )  # fmt: skip
+    assert_type(status, PushStatus)
 
 
 def answers(status: PushStatus) -> None:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from celonis_frames import AppKey, Celonis, Column, PushStatus, Upload, connect, delete, plan, push
+from celonis_frames import (
+    AppKey,
+    Celonis,
+    Column,
+    PushStatus,
+    Upload,
+    check_event_log,
+    connect,
+    delete,
+    plan,
+    push,
+    push_event_log,
+)
 from celonis_frames._accessors import CelonisAccessor
 
 POOL, TABLE = "Purchasing", "EVENTS"
@@ -50,6 +62,16 @@ def accessors(accessor: CelonisAccessor) -> None:
     accessor.push(POOL, TABLE, "DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     accessor.push(POOL, TABLE, modus="DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     accessor.delete(POOL, TABLE)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def event_logs(frame: Any) -> None:
+    """Columns that are missing, no names, or not named; a wrong word."""
+    check_event_log(frame, case="C", activity="A")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    check_event_log(frame, "C", "A", "T")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    check_event_log(frame, case=None, activity="A", timestamp="T")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push_event_log(frame, POOL, TABLE, case="C", activity="A")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    push_event_log(frame, POOL, TABLE, case="C", activity="A", timestamp="T", check="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push_event_log(frame, POOL, TABLE, case="C", activity="A", timestamp="T", modus="DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def uploads() -> None:

@@ -1,0 +1,1 @@
+"""Real event logs, which are no part of the project, and the figures of their reports."""
