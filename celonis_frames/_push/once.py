@@ -36,7 +36,7 @@ from celonis_frames._push.status import (
     update_status,
 )
 from celonis_frames._staging.claim import Claim, StagePlace
-from celonis_frames._staging.earlier_push import Found, Step, decide
+from celonis_frames._staging.earlier_push import Step, decide
 from celonis_frames._staging.lease import StageInUse
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.receipt import Receipt
@@ -123,30 +123,34 @@ class _Once:
             columns={one.name: one.conversion.column_type for one in shape.columns},
         )
 
-    def _in_pool(self, receipt: Receipt | None, mine: Receipt) -> Receipt | None:
-        """The receipt with the id of its pool, if it has its name.
+    def _differences(self, receipt: Receipt | None, mine: Receipt) -> list[str]:
+        """What the earlier push did otherwise.
 
-        The local Celonis takes the name for the id until the first job has created the pool.
+        The local Celonis takes the name of a pool for its id until the first job has created it: so
+        two ids that differ are looked up once more.
         """
-        if receipt is None or receipt.pool_id == mine.pool_id or self.way is not None:
-            return receipt
-        api = self.opening.api.within(self.opening.token)
-        with contextlib.suppress(ApiError, ConfigError):
-            pool_id = lookup.pool_id(api, receipt.pool_id, for_push=False)
-            return replace(receipt, pool_id=pool_id)
-        return receipt
+        if receipt is None:
+            return []
+        if receipt.pool_id != mine.pool_id and self.way is None:
+            api = self.opening.api.within(self.opening.token)
+            with contextlib.suppress(ApiError, ConfigError):
+                ids = {lookup.pool_id(api, one.pool_id, for_push=False) for one in (receipt, mine)}
+                if len(ids) == 1:
+                    mine = replace(mine, pool_id=receipt.pool_id)
+        return receipt.differences(mine)
 
     def _wait(self, place: StagePlace, mine: Receipt) -> Claim | Receipt:
         """The claim to the stage; or the receipt of a push that is done."""
         token, delay, said = self.opening.token, FIRST_DELAY, False
         while True:
-            receipt = self._in_pool(place.receipt(), mine)
-            step = _decided(receipt, "held", mine)
+            receipt = place.receipt()
+            different = self._differences(receipt, mine)
+            step = decide(None if receipt is None else receipt.state, "held", same=not different)
             if receipt is not None and step is Step.RETURN:
                 _tidy(place)
                 return receipt
             if receipt is not None and step is Step.REFUSE:
-                raise _refusal(place, receipt, mine)
+                raise _refusal(place, receipt, different)
             try:
                 return place.claim()
             except StageInUse as error:
@@ -164,8 +168,9 @@ class _Once:
 
         The claim goes over to the stage, or is released.
         """
-        receipt, kept = self._in_pool(claim.receipt, mine), True
-        step = _decided(receipt, claim.found, mine)
+        receipt, kept = claim.receipt, True
+        same = not self._differences(receipt, mine)
+        step = decide(None if receipt is None else receipt.state, claim.found, same=same)
         try:
             if step is Step.SEND:
                 kept = False
@@ -224,7 +229,7 @@ class _Once:
                 job_id=receipt.job_id,
             ) from error
         if job.state in ENDED and (wait or job.state in FAILED or not delivered.doubted):
-            self._record(claim, receipt.ended(job.state))
+            self._record(claim, receipt.ended(job.state, pool_id=job.pool_id))
         if job.state in FAILED:
             self._forget_job()
             return None
@@ -282,11 +287,6 @@ class _Once:
         return mark_as_delete(status) if receipt.mode == "DELETE" else status
 
 
-def _decided(receipt: Receipt | None, found: Found, mine: Receipt) -> Step:
-    same = receipt is None or not receipt.differences(mine)
-    return decide(None if receipt is None else receipt.state, found, same=same)
-
-
 def _tidy(place: StagePlace) -> None:
     """Remove the stage of a push that is done, if its process ended before it had done so."""
     if place.is_staged():
@@ -294,10 +294,10 @@ def _tidy(place: StagePlace) -> None:
             place.claim().release()
 
 
-def _refusal(place: StagePlace, receipt: Receipt, mine: Receipt) -> ConfigError:
-    found = "; ".join(receipt.differences(mine))
+def _refusal(place: StagePlace, receipt: Receipt, different: list[str]) -> ConfigError:
+    found = "; ".join(different)
     return ConfigError(
-        f"{mine.named} stands for another push, of {_day(receipt)}; this one has {found}. Give "
+        f"{receipt.named} stands for another push, of {_day(receipt)}; this one has {found}. Give "
         "each push an id of its own, such as the table with the date of the run. If the earlier "
         f"one does not count, delete its receipt at {place.receipt_url}."
     )

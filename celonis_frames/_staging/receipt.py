@@ -99,12 +99,16 @@ class Receipt:
         """The id for a message."""
         return f"push_id={shown(self.push_id)}"
 
+    def _knows(self, other: Receipt, name: str) -> bool:
+        """Whether a field can be compared: ingestion keys alone do not show the pool."""
+        return name != "pool_id" or bool(self.pool_id and other.pool_id)
+
     def differences(self, other: Receipt) -> list[str]:
         """What another push under the same id would do otherwise, for a message."""
         found = [
             f"{what} {getattr(other, name)!r} instead of {getattr(self, name)!r}"
             for name, what in _TARGET.items()
-            if getattr(other, name) != getattr(self, name)
+            if getattr(other, name) != getattr(self, name) and self._knows(other, name)
         ]
         if sorted(self.keys) != sorted(other.keys):
             found.append(f"keys {listed(other.keys)} instead of {listed(self.keys)}")
