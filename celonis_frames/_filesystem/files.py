@@ -47,6 +47,16 @@ def make_folder(filesystem: Any, folder: str) -> None:
     Path(folder).mkdir(mode=0o700)
 
 
+def make_shared_folder(filesystem: Any, folder: str) -> None:
+    """Make a folder as `make_folder` does, which another process may have made."""
+    if isinstance(filesystem, LocalFileSystem):
+        Path(folder).parent.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(mode=0o700, exist_ok=True)
+        return
+    with contextlib.suppress(FileExistsError):
+        filesystem.makedirs(folder, exist_ok=True)
+
+
 def remove_files(filesystem: Any, paths: Sequence[str]) -> None:
     """Remove files; stores that can take many in one request get them so."""
     if isinstance(filesystem, AsyncFileSystem):

@@ -297,9 +297,9 @@ def _tidy(place: StagePlace) -> None:
 def _refusal(place: StagePlace, receipt: Receipt, different: list[str]) -> ConfigError:
     found = "; ".join(different)
     return ConfigError(
-        f"{receipt.named} stands for another push, of {_day(receipt)}; this one has {found}. Give "
-        "each push an id of its own, such as the table with the date of the run. If the earlier "
-        f"one does not count, delete its receipt at {place.receipt_url}."
+        f"{receipt.named} was used for another push, on {_day(receipt)}; this one has {found}. "
+        "Give each push an id of its own, such as the table with the date of the run. If the "
+        f"earlier one does not count, delete its receipt at {place.receipt_url}."
     )
 
 

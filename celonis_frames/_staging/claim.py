@@ -11,7 +11,7 @@ from typing import Any, Self
 from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._filesystem.errors import translate_filesystem_errors
-from celonis_frames._filesystem.files import join_path, make_folder, sync_folder
+from celonis_frames._filesystem.files import join_path, make_shared_folder, sync_folder
 from celonis_frames._filesystem.filesystems import (
     close_filesystem,
     display_url,
@@ -139,8 +139,7 @@ class Claim:
     def take(cls, filesystem: Any, folder: str) -> Self:
         """Take it. Errors as `StagePlace.claim`, but for those of the filesystem."""
         if not has_buckets(filesystem):
-            with contextlib.suppress(FileExistsError):
-                make_folder(filesystem, folder)
+            make_shared_folder(filesystem, folder)
         lease = StageLease(filesystem, folder)
         try:
             receipt = read_receipt(filesystem, folder)

@@ -7,6 +7,7 @@ before the stage is removed: until it has an end, the stage says how far the pus
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -29,8 +30,8 @@ _DIGITS = 32
 """Hexadecimal digits of the hash of an id in names: no two ids share them."""
 
 ReceiptState = Literal["begun", "submitted", "DONE", "ERROR", "CANCELED", "ACCEPTED"]
-"""``begun`` until the job is submitted and its end, or only its submission, was recorded;
-``submitted`` if nobody has waited for the job; the others are ends."""
+"""``begun`` until more is recorded; ``submitted`` if nobody has waited for the job; the others are
+ends."""
 
 ENDS = frozenset({"DONE", "ERROR", "CANCELED", "ACCEPTED"})
 """The states of a job, or of stored objects, that are final."""
@@ -188,8 +189,9 @@ def read_receipt(filesystem: Any, folder: str) -> Receipt | None:
         except Exception:
             # What is raised for a missing file, each library decides.
             root, _, name = path.rpartition("/")
-            if name in list_names(filesystem, root):
-                raise
+            with contextlib.suppress(FileNotFoundError):
+                if name in list_names(filesystem, root):
+                    raise
             return None
     try:
         fields = json.loads(data)

@@ -84,7 +84,7 @@ def test_a_receipt_that_cannot_be_read_is_kept(
 
 @pytest.mark.parametrize(
     "older_than",
-    [90, "90 days", None, dt.timedelta(-1), dt.datetime(1, 1, 1), dt.date(2026, 1, 1)],  # noqa: DTZ001  # no zone
+    [90, "90 days", None, dt.timedelta(-1), dt.datetime(1, 1, 1), dt.date(2026, 1, 1)],  # no zone
 )
 def test_ages_that_make_no_sense(tmp_path: Path, older_than: Any) -> None:
     """Numbers have no unit, and times need a zone."""

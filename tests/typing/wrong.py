@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from celonis_frames import AppKey, Celonis, Column, PushStatus, Upload, connect, delete, plan, push
+from celonis_frames import (
+    AppKey,
+    Celonis,
+    Column,
+    PushStatus,
+    Upload,
+    connect,
+    delete,
+    plan,
+    prune_receipts,
+    push,
+)
 from celonis_frames._accessors import CelonisAccessor
 
 POOL, TABLE = "Purchasing", "EVENTS"
@@ -50,6 +62,13 @@ def accessors(accessor: CelonisAccessor) -> None:
     accessor.push(POOL, TABLE, "DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     accessor.push(POOL, TABLE, modus="DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     accessor.delete(POOL, TABLE)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def receipts() -> None:
+    """What is no age and no id."""
+    prune_receipts("stages", 90)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    prune_receipts("stages", timedelta(days=90), None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    push(None, POOL, TABLE, push_id=20261128, staging="stages")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def uploads() -> None:
