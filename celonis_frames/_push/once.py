@@ -43,6 +43,7 @@ from celonis_frames._staging.receipt import Receipt
 from celonis_frames._staging.stage import Stage, lost_receipt
 from celonis_frames.exceptions import (
     ApiError,
+    CelonisFramesError,
     ConfigError,
     JobTimeout,
     NotFound,
@@ -290,7 +291,7 @@ class _Once:
 def _tidy(place: StagePlace) -> None:
     """Remove the stage of a push that is done, if its process ended before it had done so."""
     if place.is_staged():
-        with contextlib.suppress(ConfigError):  # another process does it, or will
+        with contextlib.suppress(CelonisFramesError):  # another process does it, or will
             place.claim().release()
 
 

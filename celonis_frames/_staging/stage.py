@@ -323,6 +323,8 @@ class Stage:
         self._lease.stop()
         try:
             self._remove()
+        except UploadUncertain:
+            pass  # it is another process's now
         except Exception as error:  # it does not change how the push ended
             message = "the stage at %s could not be removed (%s): delete it"
             _log.warning(message, self.url, type(error).__name__)

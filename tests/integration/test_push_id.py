@@ -18,6 +18,7 @@ import pytest
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, exceptions
+from celonis_frames._staging.receipt import stage_name
 
 ID = "events/2026-11-28"
 FRAME = pl.DataFrame({"A": [1, 2, 3], "B": ["x", "y", "z"]})
@@ -354,6 +355,27 @@ def test_resume_finishes_and_leaves_the_receipt(
         client.resume(str(tmp_path))
     assert push().repeated
     assert _rows(own) == [1, 2, 3]
+
+
+def test_resume_removes_what_a_killed_process_had_not_removed(
+    own: Any, client: Celonis, push: Push, tmp_path: Path
+) -> None:
+    """The receipt says that the push is done, or that nothing was sent."""
+    push()
+    folder = tmp_path / stage_name(ID)
+    folder.mkdir()
+    (folder / "chunk-00001.parquet").write_bytes(b"")
+    with pytest.raises(exceptions.ConfigError, match="Nothing is staged"):
+        client.resume(str(tmp_path))
+    assert not folder.exists()
+    assert _receipt(tmp_path)["state"] == "DONE"
+    path = next(tmp_path.glob("receipt-*"))
+    path.write_text(json.dumps(_receipt(tmp_path) | {"state": "begun"}))
+    folder.mkdir()
+    with pytest.raises(exceptions.FrameError, match=r"Nothing was sent\. Push the frame again"):
+        client.resume(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert len(own.jobs) == 1
 
 
 def test_a_receipt_that_is_gone_is_no_leave_to_send_again(
