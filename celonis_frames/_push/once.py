@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -175,7 +176,7 @@ class _Once:
         try:
             if step is Step.SEND:
                 kept = False
-                return claim.begin(mine, self.manifest)
+                return claim.begin(self._receipt(), replace(self.manifest, begun=time.time()))
             if receipt is None:
                 raise lost_receipt(place.filesystem, place.folder, mine.push_id)
             if step is Step.FINISH:

@@ -237,7 +237,7 @@ def test_an_uncertain_submission_is_looked_at_again(own: Any, push: Push) -> Non
     own.faults.drop("execute", when="after", times=None)
     own.faults.answer("job", 503, times=None)
     own.faults.answer("cancel", 503, times=None)
-    with pytest.raises(exceptions.CelonisFramesError):
+    with pytest.raises((exceptions.UploadUncertain, exceptions.ApiError)):
         push(timeout=20)
     own.faults.clear()
     assert push().ok
