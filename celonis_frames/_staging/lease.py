@@ -192,14 +192,18 @@ class StageLease:
             with _removal_of(self._folder) as removed:
                 lock.acquire(blocking=False)
                 if removed():
-                    # Locking has made the folder again.
+                    # Locking has made the folder again, if not another process. While it is locked:
+                    # afterwards the lock may be that process's.
+                    with contextlib.suppress(OSError):
+                        Path(path).unlink(missing_ok=True)
+                        Path(self._folder).rmdir()
                     lock.release(force=True)
-                    Path(path).unlink(missing_ok=True)
-                    Path(self._folder).rmdir()
                     raise FileNotFoundError(self._folder)
             self._lock = lock
         except Timeout:
             return False
+        except FileNotFoundError:
+            raise
         except (OSError, NotImplementedError):
             pass  # this filesystem has no locks: the leases decide
         return True

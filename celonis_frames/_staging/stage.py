@@ -7,32 +7,27 @@ their digests, and the state of the push.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import re
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._encoding.chunk import Chunk, FileChunk
+from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._filesystem.errors import translate_filesystem_errors
 from celonis_frames._filesystem.files import (
     join_path,
     list_names,
     make_folder,
-    open_new,
-    read_verified_blocks,
-    sync_file,
     sync_folder,
 )
 from celonis_frames._filesystem.filesystems import (
-    borrowed_filesystem,
     close_filesystem,
     display_url,
     filesystem_for_thread,
@@ -57,40 +52,12 @@ from celonis_frames._staging.removal import (
     remove_locked_folder,
     remove_staged_files,
 )
+from celonis_frames._staging.staged_chunk import StagedChunk, write_chunk
 from celonis_frames.exceptions import ConfigError, FrameError, UploadUncertain
 
 _log = logging.getLogger("celonis_frames")
 
 _STAGE = re.compile(r"push-[0-9a-f]{32}")
-
-
-@dataclass(frozen=True)
-class StagedChunk(FileChunk):
-    """A chunk in a file of a stage."""
-
-    def blocks(self) -> Iterator[bytes]:
-        """The bytes in blocks, the last one only if the file is as it was written.
-
-        Raises:
-            ConfigError: The file cannot be read now.
-            FrameError: It was changed.
-        """
-        shown = display_url(self.filesystem, self.path)
-        reading = translate_filesystem_errors(
-            f"The staged chunk {shown} cannot be read",
-            "It stays: resume when it can be read again. If it is gone for good, delete its "
-            "folder and push the frame again.",
-            secrets=secrets_of(self.filesystem),
-        )
-        with reading, borrowed_filesystem(self.filesystem) as filesystem:
-            yield from read_verified_blocks(
-                filesystem,  # each upload has its own thread
-                self.path,
-                self.size,
-                self.sha256,
-                f"The chunk {shown} is not as it was written: it was changed or truncated. Push "
-                "the frame again.",
-            )
 
 
 class Stage:
@@ -191,7 +158,7 @@ class Stage:
         message = f"A chunk cannot be staged at {self.url}"
         with translate_filesystem_errors(message, kind=FrameError, secrets=self._secrets):
             self._hold_shared()
-            staged = _write_chunk(self._filesystem, self.folder, chunk)
+            staged = write_chunk(self._filesystem, self.folder, chunk)
         self.manifest.chunks.append({name: getattr(staged, name) for name in CHUNK_FIELDS})
         return staged
 
@@ -439,17 +406,3 @@ def _is_missing(filesystem: Any, folder: str) -> bool:
 
 def _is_stage(path: str) -> bool:
     return _STAGE.fullmatch(path.rstrip("/").rpartition("/")[2]) is not None
-
-
-def _write_chunk(filesystem: Any, folder: str, chunk: Chunk) -> StagedChunk:
-    """Write a chunk into a file that survives this process and a power failure."""
-    path, digest = join_path(folder, chunk.name), hashlib.sha256()
-    with open_new(filesystem, path) as file:
-        for block in chunk.blocks():
-            file.write(block)
-            digest.update(block)
-        if isinstance(filesystem, LocalFileSystem):
-            sync_file(file)
-    return StagedChunk(
-        chunk.name, chunk.size, chunk.rows, chunk.deleted, digest.hexdigest(), filesystem, path
-    )
