@@ -29,6 +29,7 @@ from celonis_frames._http.transport import Timeouts
 from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._options.upload import Upload
 from celonis_frames._push.plan import PushPlan
+from celonis_frames._push.receipts import prune_receipts
 from celonis_frames._push.status import PushStatus
 from celonis_frames._schema.overrides import Column
 from celonis_frames._secrets import Secret
@@ -58,6 +59,7 @@ __all__ = [
     "exceptions",
     "local",
     "plan",
+    "prune_receipts",
     "push",
     "push_event_log",
     "push_many",

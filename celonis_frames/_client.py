@@ -23,6 +23,7 @@ from celonis_frames._push.call_order import check_frames, check_order
 from celonis_frames._push.change_set import Changes
 from celonis_frames._push.codec_choice import with_planned_codec
 from celonis_frames._push.object_push import push_objects
+from celonis_frames._push.once import open_job_once, open_objects_once
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.plan import PushPlan, plan_frame
 from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
@@ -82,6 +83,7 @@ class Celonis(Connection):
         via: Literal["push", "ingestion"] | None = None,
         staging: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        push_id: str | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -169,6 +171,12 @@ class Celonis(Connection):
                 ``{"key": …, "secret": …}`` for S3; values may be `Secret`. Local paths get none.
                 Those of one protocol can be nested under its name: ``{"sftp": {…}}``. They are
                 never stored: give them to `resume` again.
+            push_id: An id of what is pushed, which holds the date of the run, such as
+                ``"events/2026-11-28"``; needs `staging`. The same id again sends nothing and
+                returns the earlier push's status, with its ``repeated`` True and a warning; or
+                finishes one that was interrupted, from its stage; or sends one again whose job
+                failed. Another process that pushes under the id meanwhile is waited for. The
+                receipt of the push stays at `staging`: see `prune_receipts`.
             wait: Wait until the job ends; False returns once it is submitted.
             timeout: Seconds for the whole push, all calls and the reading of the frame included. If
                 it passes before the submission, the job is cancelled, which may take 5 seconds
@@ -230,6 +238,7 @@ class Celonis(Connection):
         via: Literal["push", "ingestion"] | None = None,
         staging: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        push_id: str | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -285,8 +294,13 @@ class Celonis(Connection):
     ) -> PushStatus:
         """Push a frame the way that the options say."""
         if options.by_objects:
-            return push_objects(self._way(), frame, pool, table, options, watch=watch)
-        return push_frame(self._api, frame, pool, table, options, watch=watch)
+            way = self._way()
+            return push_objects(
+                way, frame, pool, table, options, watch=watch, open_once=open_objects_once(way)
+            )
+        return push_frame(
+            self._api, frame, pool, table, options, watch=watch, open_once=open_job_once
+        )
 
     def push_many(  # noqa: D417  # the other parameters are those of `push`
         self,
@@ -312,6 +326,7 @@ class Celonis(Connection):
         via: Literal["push", "ingestion"] | None = None,
         staging: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        push_id: str | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -330,6 +345,7 @@ class Celonis(Connection):
             pool: As for `push`. All parameters not named here are those of `push`, the same for
                 every table.
             keys: As for `push`; or a mapping from tables to their keys, for those that have any.
+            push_id: As for `push`; the id of each table is this one, a slash, and its name.
             timeout: Seconds for all tables together; no table is begun after that.
             at_once: Tables at the same time. 3 keeps two cores busy while others upload; memory
                 grows with it.
@@ -373,6 +389,7 @@ class Celonis(Connection):
         on_bad: Literal["error", "null", "drop"] = "error",
         staging: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        push_id: str | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -422,6 +439,7 @@ class Celonis(Connection):
         times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        push_id: str | None = None,
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -447,7 +465,9 @@ class Celonis(Connection):
         connected = client or self
         options = connected._options(locals(), mode="DELTA")
         check_order("delete", pool, table)
-        status = push_frame(connected._api, frame, pool, table, options, deleted=True)
+        status = push_frame(
+            connected._api, frame, pool, table, options, deleted=True, open_once=open_job_once
+        )
         return mark_as_delete(status)
 
     def plan(  # noqa: D417  # the other parameters are those of `push`

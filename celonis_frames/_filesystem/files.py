@@ -47,6 +47,16 @@ def make_folder(filesystem: Any, folder: str) -> None:
     Path(folder).mkdir(mode=0o700)
 
 
+def make_shared_folder(filesystem: Any, folder: str) -> None:
+    """Make a folder as `make_folder` does, which another process may have made."""
+    if isinstance(filesystem, LocalFileSystem):
+        Path(folder).parent.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(mode=0o700, exist_ok=True)
+        return
+    with contextlib.suppress(FileExistsError):
+        filesystem.makedirs(folder, exist_ok=True)
+
+
 def remove_files(filesystem: Any, paths: Sequence[str]) -> None:
     """Remove files; stores that can take many in one request get them so."""
     if isinstance(filesystem, AsyncFileSystem):
@@ -68,15 +78,18 @@ def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, PRIVATE)
 
 
-def write_atomically(filesystem: Any, path: str, data: bytes, *, durable: bool = False) -> None:
+def write_atomically(
+    filesystem: Any, path: str, data: bytes, *, durable: bool = False, drafts: str | None = None
+) -> None:
     """Write a file so that a reader sees the old content or the new, never a part of it.
 
-    If `durable`, it returns only when the content would survive a power failure.
+    If `durable`, it returns only when the content would survive a power failure. On a local
+    filesystem the file is written in the folder `drafts` first; None is its own.
     """
     if not isinstance(filesystem, LocalFileSystem):
         filesystem.pipe_file(path, data)  # an object appears whole
         return
-    new = Path(path).with_name(f"new-{uuid.uuid4().hex}")
+    new = Path(path).parent / (drafts or "") / f"new-{uuid.uuid4().hex}"
     try:
         with open_new(filesystem, str(new)) as file:
             file.write(data)
@@ -88,7 +101,7 @@ def write_atomically(filesystem: Any, path: str, data: bytes, *, durable: bool =
             new.unlink()
         raise
     if durable:
-        sync_folder(new.parent)
+        sync_folder(Path(path).parent)
 
 
 def sync_file(file: Any) -> None:

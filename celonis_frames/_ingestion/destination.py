@@ -70,6 +70,11 @@ class ObjectDestination:
         self.stored: list[StoredObject] = []
         self._lock = threading.Lock()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all that was acknowledged, in the order of the rows."""
+        return tuple(sorted({*self.before, *(one.name for one in self.stored)}))
+
     def key(self, name: str) -> str:
         """The percent-encoded key of an object."""
         return object_key(self._gateway.keys, self._table, name)

@@ -42,6 +42,9 @@ DEFAULT_WORKERS = 4
 """Parallel uploads if the order of chunks does not matter: bandwidth is often limited for each
 connection, and four saturate most lines."""
 
+MAX_PUSH_ID = 1_000
+"""Characters of a push's id: it is in messages and in the receipt."""
+
 _OTHER_MODES = dict.fromkeys(
     ("append", "insert", "merge", "update", "upsert"),
     "mode='DELTA' appends, and upserts if keys= names the key columns",
@@ -119,6 +122,12 @@ def parse_staging(name: str, value: Any) -> str | None:
     """
     instance("an fsspec URL or a path", str, os.PathLike)(name, value)
     return None if value is None else os.fspath(value)
+
+
+def _push_id(name: str, value: Any) -> str | None:
+    if value is None or (isinstance(value, str) and 0 < len(value) <= MAX_PUSH_ID):
+        return value
+    raise ConfigError(f"{name}={shown(value)} must be a string of 1 to {MAX_PUSH_ID:,} characters.")
 
 
 def parse_storage_options(name: str, value: Any) -> Mapping[str, Any] | None:
@@ -235,6 +244,11 @@ class PushOptions:
     storage_options: Mapping[str, Any] | None = field(
         default=None, repr=False, metadata={"parse": parse_storage_options, "cli": None}
     )
+    push_id: str | None = option(
+        None, _push_id,
+        "an id of this push, with the run's date: what was pushed under it is not sent again "
+        "(needs --staging)", metavar="ID",
+    )  # fmt: skip
     wait: bool = option(
         True, flag, "return once the job is submitted", action="store_true", flag="--no-wait"
     )
@@ -247,6 +261,11 @@ class PushOptions:
             raise KeyColumnError(
                 "upsertStrategy in job_options= needs mode='DELTA' and keys=: it is about rows whose "
                 "key is in the table already."
+            )
+        if self.push_id is not None and self.staging is None:
+            raise ConfigError(
+                "push_id= needs staging=: what was sent under the id is recorded there, for every "
+                "process that gives the same staging=."
             )
         self._check_table_options()
         if self.by_objects:

@@ -14,6 +14,7 @@ from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.codec_choice import with_codec
+from celonis_frames._push.once import open_job_once
 from celonis_frames._push.pipeline import limit, look_at_table, push_prepared
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
@@ -99,6 +100,7 @@ class Changes:
             self._options,
             # The work of the block itself, which is the user's, is not part of the push.
             begin=time.monotonic(),
+            open_once=open_job_once,
             fitted=True,
             checked=self._options.staging is None,
         )

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,18 +29,22 @@ from celonis_frames._jobs.shell import deliver
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.pipeline import (
+    Opening,
+    OpenOnce,
     begin_reading,
     check_reading,
     limit,
     log_warnings,
     look_at_table,
     note_stage,
+    open_stage,
 )
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, StoredObjects
 from celonis_frames._push.verification import Verification
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest, ObjectRecord
+from celonis_frames._staging.receipt import stage_name
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._staging.stage import Stage
 from celonis_frames._tables.existing_table import ExistingTable, option_that_needs_columns
@@ -79,6 +83,7 @@ def push_objects(
     *,
     watch: Callable[[Source], Source] | None = None,
     token: CancelToken | None = None,
+    open_once: OpenOnce,
     delivered: DeliveryResult | None = None,
 ) -> PushStatus:
     """Read and check a frame, and store it as objects; see `prepare` for `watch`.
@@ -103,8 +108,18 @@ def push_objects(
         pool_id, notes = _pool(api, pool, keys.connection, token) if way.can_look else (None, (
             "The pool was not checked: this connection has ingestion keys only.",
         ))  # fmt: skip
-        progress = Progress(prepared.table, show=options.progress)
-        stack.callback(progress.close)
+        progress = stack.enter_context(closing(Progress(prepared.table, show=options.progress)))
+        prefix, pool_known = object_prefix(options.push_id), pool_id or ""
+        stage = open_stage(
+            Opening(way.api, token, [prepared], pool_known, keys.connection, options, progress,
+                    delivered, None),
+            new_objects_manifest(way, pool_known, options, prefix),
+            open_once,
+        )  # fmt: skip
+        if isinstance(stage, PushStatus):
+            return stage
+        if stage is not None:
+            stack.callback(stage.close)
         progress.stage("checking")
         existing = _existing(api, pool_id, prepared.table, keys.connection, options)
         prepared = fit(prepared, existing, partial(check_reading, token))
@@ -122,10 +137,6 @@ def push_objects(
             )
             verification.check_before([prepared])
         # 2. Read and check every row; the chunks wait.
-        stage, push_id = None, new_push_id()
-        if options.staging is not None:
-            stage = _begin_stage(way.gateway, pool_id, push_id, options)
-            stack.callback(stage.close)
         spool = ChunkSpool(MemoryBudget(options.spool_memory))
         stack.callback(spool.close)
         logged = log_warnings([prepared])
@@ -139,7 +150,7 @@ def push_objects(
         destination = ObjectDestination(
             way.gateway,
             prepared.table,
-            push_id,
+            prefix,
             repeatable=options.upload.repeat == "allowed",
             consequence=f"{_consequence(options, unique=unique)} {_ALLOW}",
             journal=stage,
@@ -148,8 +159,10 @@ def push_objects(
         if stage is not None:
             _seal(stage, prepared, destination, exact=unique or options.order_by is not None,
                   workers=workers)  # fmt: skip
-        store(api, destination, prepared.chunks, delivered, progress, timings, stage=stage,
-              workers=workers)  # fmt: skip
+        prepared.warnings += store(
+            api, destination, prepared.chunks, delivered, progress, timings, stage=stage,
+            workers=workers,
+        )  # fmt: skip
         # 4. Wait for the rows, where a server tells them.
         ingested = None
         if verification is not None:
@@ -175,8 +188,8 @@ def store(
     *,
     stage: Stage | None,
     workers: int,
-) -> None:
-    """Store the chunks as objects.
+) -> tuple[str, ...]:
+    """Store the chunks as objects; returns warnings, which are logged.
 
     Raises:
         ApiError, JobTimeout: A call failed for good; the notes say what was stored.
@@ -191,8 +204,15 @@ def store(
     ):
         progress.stage("storing")
         deliver(api, delivery, delivered, progress=progress, timings=timings)
-        if stage is not None:
-            stage.finished = True
+        if stage is None:
+            return ()
+        return stage.finish(
+            "ACCEPTED",
+            rows=delivered.rows,
+            chunks=delivered.chunks,
+            bytes_sent=sum(one.size for one in destination.stored),
+            objects=destination.names,
+        )
 
 
 def objects_status(
@@ -212,8 +232,8 @@ def objects_status(
         table=table,
         pool_id=pool_id,
         connection=way.gateway.keys.connection,
-        objects=tuple(sorted({*destination.before, *(one.name for one in destination.stored)})),
-        repeated=len(destination.repeated),
+        objects=destination.names,
+        stored_again=len(destination.repeated),
         ingested=ingested,
     )
     return PushStatus(
@@ -228,8 +248,13 @@ def objects_status(
     )
 
 
-def new_push_id() -> str:
-    """Begins the names of a push's objects: those of later pushes sort behind."""
+def object_prefix(push_id: str | None) -> str:
+    """Begins the names of a push's objects: those of later pushes sort behind.
+
+    The same id has the same names: an object that is stored again takes the place of the first.
+    """
+    if push_id is not None:
+        return stage_name(push_id)
     now = dt.datetime.now(dt.UTC)
     return f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
 
@@ -305,13 +330,13 @@ def _consequence(options: PushOptions, *, unique: bool) -> str:
     return f"{what}."
 
 
-def _begin_stage(
-    gateway: IngestionGateway, pool_id: str | None, push_id: str, options: PushOptions
-) -> Stage:
-    keys = gateway.keys
-    record = ObjectRecord(keys.connection, keys.bucket, push_id, repeatable=False, consequence="")
-    manifest = Manifest(gateway.url, pool_id or "", objects=vars(record))
-    return Stage.begin(str(options.staging), manifest, options.storage_options)
+def new_objects_manifest(
+    way: IngestionWay, pool_id: str, options: PushOptions, prefix: str
+) -> Manifest:
+    """The manifest with which the stage of a push of objects begins."""
+    keys = way.gateway.keys
+    record = ObjectRecord(keys.connection, keys.bucket, prefix, repeatable=False, consequence="")
+    return Manifest(way.gateway.url, pool_id, objects=vars(record), push_id=options.push_id)
 
 
 def _seal(

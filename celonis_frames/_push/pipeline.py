@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
@@ -33,6 +33,7 @@ from celonis_frames._jobs.shell import check_at_end, deliver
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.codec_choice import with_codec
+from celonis_frames._push.job_end import JobEnd
 from celonis_frames._push.job_request import MARK, job_body, job_mark
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus
@@ -52,6 +53,24 @@ logger = logging.getLogger("celonis_frames")
 OnSubmitted = Callable[[DeliveryResult, Verification | None], None]
 
 
+class Opening(NamedTuple):
+    """What is known when the stage of a push is to be opened."""
+
+    api: DataPushApi
+    token: CancelToken
+    frames: Sequence[PreparedFrame]
+    pool_id: str
+    connection_id: str | None
+    options: PushOptions
+    progress: Progress
+    delivered: DeliveryResult
+    on_submitted: OnSubmitted | None
+
+
+OpenOnce = Callable[[Opening], Stage | PushStatus]
+"""Opens the stage of a push with an id, or returns the status of an earlier one."""
+
+
 def push_frame(
     api: DataPushApi,
     frame: Any,
@@ -60,6 +79,7 @@ def push_frame(
     options: PushOptions,
     *,
     deleted: bool = False,
+    open_once: OpenOnce,
     watch: Callable[[Source], Source] | None = None,
     token: CancelToken | None = None,
     delivered: DeliveryResult | None = None,
@@ -77,8 +97,8 @@ def push_frame(
         pool, options = with_codec(api, pool, options, whole)
     prepared = prepare(frame, table, options, deleted=deleted, watch=watch)
     return push_prepared(
-        api, [prepared], pool, options, begin=begin, token=token, delivered=delivered,
-        on_submitted=on_submitted,
+        api, [prepared], pool, options, begin=begin, open_once=open_once, token=token,
+        delivered=delivered, on_submitted=on_submitted,
     )  # fmt: skip
 
 
@@ -89,6 +109,7 @@ def push_prepared(
     options: PushOptions,
     *,
     begin: float,
+    open_once: OpenOnce,
     fitted: bool = False,
     checked: bool = False,
     token: CancelToken | None = None,
@@ -103,6 +124,7 @@ def push_prepared(
         pool: Data Pool by id, name or URL.
         options: The checked options.
         begin: When the push began, in seconds of `time.monotonic`.
+        open_once: Opens the stage of a push with an id, which may have been sent already.
         fitted: Whether the frames were fitted to the table that is there.
         checked: Whether `PreparedFrame.begin` was already called for each.
         token: Cancels the push when another thread cancels it; `Cancelled` is raised. ``timeout=``
@@ -124,9 +146,16 @@ def push_prepared(
         deleted = all(prepared.deleted for prepared in frames)
         pool_id, connection_id = _look_up(api, pool, options, for_push=not deleted)
         progress = stack.enter_context(closing(Progress(table, show=options.progress)))
-        stage = None
-        if options.staging is not None:
-            stage = _begin_stage(api, pool_id, options, options.staging)
+        delivered = delivered or DeliveryResult()
+        stage = open_stage(
+            Opening(whole, token, frames, pool_id, connection_id, options, progress, delivered,
+                    on_submitted),
+            new_manifest(api, pool_id, options),
+            open_once,
+        )  # fmt: skip
+        if isinstance(stage, PushStatus):
+            return stage
+        if stage is not None:
             stack.callback(stage.close)
         # 2. Compare the frames with the table; read what must be known before the job is created.
         progress.stage("checking")
@@ -145,7 +174,6 @@ def push_prepared(
         timings["check"] = time.monotonic() - checking
         # 3. Describe the job, each time it is made.
         delivery = _delivery(frames, pool_id, connection_id, options, stage)
-        delivered = delivered or DeliveryResult()
         with outcome_notes(pool_id, delivered, stage):
             # 4. Upload the chunks, most of them while the frames are read; submit the job.
             deliver_all = partial(
@@ -164,16 +192,15 @@ def push_prepared(
                 on_submitted(delivered, verification)
             # 5. Wait for the job.
             job = follow(api, pool_id, delivered, progress, wait=options.wait, timings=timings)
-            if stage is not None:
-                stage.finished = True
+            found = finish_stage(stage, job, delivered, waited=options.wait)
         # 6. Count the table's rows.
-        found: tuple[str, ...] = ()
         if on_submitted is None and verification is not None:
-            found = verification.check_after(delivered.job_id, job.state)
+            found += verification.check_after(delivered.job_id, job.state)
     timings["total"] = time.monotonic() - begin
     rejects = None if options.on_bad == "error" else RejectReport.joined(p.rejects for p in frames)
     return status_of(
         whole, job, delivered, timings=timings, raises=options.wait, rejects=rejects,
+        verification=verification,
         warnings=(*chain.from_iterable(prepared.warnings for prepared in frames), *found),
     )  # fmt: skip
 
@@ -216,6 +243,25 @@ def follow(
             timings["wait"] = time.monotonic() - begin
 
 
+def finish_stage(
+    stage: Stage | None, job: Job, delivered: DeliveryResult, *, waited: bool
+) -> tuple[str, ...]:
+    """Let the stage end with the push; returns warnings, which are logged."""
+    if stage is None:
+        return ()
+    # A job in doubt is looked at once more when it has ended.
+    known = waited or not delivered.doubted
+    return stage.finish(
+        job.state if known else "submitted",
+        pool_id=job.pool_id,
+        job_id=job.id,
+        rows=delivered.rows,
+        chunks=delivered.chunks,
+        bytes_sent=delivered.bytes,
+        doubted=delivered.doubted,
+    )
+
+
 def status_of(
     api: DataPushApi,
     job: Job,
@@ -225,8 +271,9 @@ def status_of(
     timings: dict[str, float],
     raises: bool,
     rejects: RejectReport | None = None,
+    verification: Verification | None = None,
 ) -> PushStatus:
-    """The status to return.
+    """The status to return; one that `raises` nothing has the checks at the job's end before it.
 
     Raises:
         JobFailed: `raises` is true and the job ended in ERROR or CANCELED.
@@ -241,6 +288,7 @@ def status_of(
         warnings=warnings,
         timings=timings,
         rejects=rejects,
+        end=None if raises else JobEnd(delivered, verification),
     )
     if raises and job.state != "DONE":
         status.raise_for_status()
@@ -311,14 +359,31 @@ def _look_up(
         return pool_id, lookup.connection_id(api, pool_id, options.connection)
 
 
-def _begin_stage(api: DataPushApi, pool_id: str, options: PushOptions, url: str) -> Stage:
-    manifest = Manifest(
+def open_stage(
+    opening: Opening, manifest: Manifest, open_once: OpenOnce
+) -> Stage | PushStatus | None:
+    """The stage of a push if it has one; or the status of an earlier push with its id.
+
+    Raises:
+        ConfigError, FrameError, ApiError, JobError: As `Stage.begin` and `open_once`.
+    """
+    options = opening.options
+    if options.staging is None:
+        return None
+    if options.push_id is None:
+        return Stage.begin(options.staging, manifest, options.storage_options)
+    return open_once(opening)
+
+
+def new_manifest(api: DataPushApi, pool_id: str, options: PushOptions) -> Manifest:
+    """The manifest with which the stage of a push begins."""
+    return Manifest(
         api.url,
         pool_id,
         duplicate_removal_column=options.deduplicate_by,
         marked=MARK not in options.upload.job_options,
+        push_id=options.push_id,
     )
-    return Stage.begin(url, manifest, options.storage_options)
 
 
 def _delivery(

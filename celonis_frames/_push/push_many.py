@@ -38,6 +38,7 @@ from celonis_frames._jobs.shell import check_at_end
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.object_push import IngestionWay, push_objects
+from celonis_frames._push.once import open_job_once, open_objects_once
 from celonis_frames._push.pipeline import limit, push_frame
 from celonis_frames._push.status import PushStatus
 from celonis_frames._push.table_push import TablePush, add_outcomes
@@ -293,13 +294,17 @@ class _MultiPush:
             )
         # All tables share the time; their jobs are polled together, later.
         options = dataclasses.replace(push.options, wait=False, timeout=None)
+        if options.push_id is not None:
+            push_id = f"{options.push_id}/{push.table.strip()}"
+            options = dataclasses.replace(options, push_id=push_id)
         if self._way is not None:
             push.status = push_objects(
-                self._way, push.frame, self._pool_id, push.table, options, token=self._token,
+                self._way, push.frame, self._pool_id, push.table, options,
+                open_once=open_objects_once(self._way), token=self._token,
                 delivered=push.delivered,
             )  # fmt: skip
             return
         push.status = push_frame(
-            self._api, push.frame, self._pool_id, push.table, options, token=self._token,
-            delivered=push.delivered, on_submitted=push.on_submitted,
+            self._api, push.frame, self._pool_id, push.table, options, open_once=open_job_once,
+            token=self._token, delivered=push.delivered, on_submitted=push.on_submitted,
         )  # fmt: skip

@@ -19,6 +19,8 @@ from celonis_frames._jobs.delivery_state import Recorded
 from celonis_frames._jobs.shell import deliver
 from celonis_frames._push.object_push import IngestionWay, objects_status, store
 from celonis_frames._push.pipeline import (
+    OnSubmitted,
+    finish_stage,
     follow,
     limit,
     open_job,
@@ -27,8 +29,9 @@ from celonis_frames._push.pipeline import (
 )
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, mark_as_delete
-from celonis_frames._staging.manifest import ObjectRecord
-from celonis_frames._staging.stage import Stage, find_stages
+from celonis_frames._staging.claim import begun_only, is_over
+from celonis_frames._staging.manifest import NoManifest, ObjectRecord
+from celonis_frames._staging.stage import Stage, find_stages, nothing_staged
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
 
 
@@ -57,12 +60,20 @@ def resume_staged(
             try:
                 with ExitStack() as stack:
                     stack.enter_context(termination_as_system_exit())
-                    stage = Stage.reopen(filesystem, folder)
+                    if is_over(filesystem, folder):
+                        continue
+                    try:
+                        stage = Stage.reopen(filesystem, folder)
+                    except NoManifest as error:
+                        raise begun_only(filesystem, folder) or error from None
                     stack.callback(stage.close)
-                    if stage.manifest.objects is not None:
-                        statuses.append(_resume_objects(way, api, token, stage, progress))
-                    else:
-                        statuses.append(_resume(api, token, stage, wait, progress))
+                    _check(stage, api.url)
+                    table = str(stage.manifest.job["targetName"])
+                    shown = stack.enter_context(closing(Progress(table, show=progress)))
+                    status = finish_staged(api, token, stage, way=way, wait=wait, progress=shown)
+                    if wait:
+                        status.raise_for_status()
+                    statuses.append(status)
             except CelonisFramesError as error:
                 errors.append(error)
     if errors:
@@ -71,24 +82,35 @@ def resume_staged(
         for status in statuses:
             errors[0].add_note(f"Finished: {status!r}")
         raise errors[0]
+    if not statuses:
+        raise nothing_staged(staging)
     return statuses
 
 
-def _resume(
-    whole: DataPushApi, token: CancelToken, stage: Stage, wait: bool, show: bool | None
+def finish_staged(
+    whole: DataPushApi,
+    token: CancelToken,
+    stage: Stage,
+    *,
+    way: IngestionWay | None,
+    wait: bool,
+    progress: Progress,
+    delivered: DeliveryResult | None = None,
+    on_submitted: OnSubmitted | None = None,
 ) -> PushStatus:
-    api, manifest = whole.within(token), stage.manifest
-    # 1. Check that the stage is complete and belongs to this team.
-    _check(stage, api.url)
-    table, chunks = str(manifest.job["targetName"]), stage.chunks()
+    """Finish a push whose chunks are all staged; the status may be that of a job that failed.
+
+    Raises:
+        ConfigError, FrameError, ApiError, JobError: As `celonis_frames.resume`.
+    """
+    delivered = delivered or DeliveryResult()
+    if stage.manifest.objects is not None:
+        return _finish_objects(way, whole, token, stage, progress, delivered)
+    api, manifest, chunks = whole.within(token), stage.manifest, stage.chunks()
     begin = time.monotonic()
     timings: dict[str, float] = {}
-    delivered = DeliveryResult()
-    with (
-        closing(Progress(table, show=show)) as progress,
-        outcome_notes(manifest.pool_id, delivered, stage),
-    ):
-        # 2. Find its job, send what is missing and submit it, unless that was done already.
+    with outcome_notes(manifest.pool_id, delivered, stage):
+        # 1. Find its job, send what is missing and submit it, unless that was done already.
         delivery = Delivery(
             manifest.pool_id,
             lambda _: manifest.job,
@@ -108,14 +130,15 @@ def _resume(
         )
         with DeferredSignals(token, lambda: open_job(manifest.pool_id, delivered)):
             deliver(api, delivery, delivered, progress=progress, timings=timings)
-        # 3. Wait for the job.
+        if on_submitted is not None:
+            on_submitted(delivered, None)
+        # 2. Wait for the job.
         job = follow(api, manifest.pool_id, delivered, progress, wait=wait, timings=timings)
-        stage.finished = True
-        timings["total"] = time.monotonic() - begin
-        warnings = tuple(manifest.warnings)
-        status = status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=wait)
-        deletes = bool(chunks) and all(chunk.deleted for chunk in chunks)
-        return mark_as_delete(status) if deletes else status
+        warnings = (*manifest.warnings, *finish_stage(stage, job, delivered, waited=wait))
+    timings["total"] = time.monotonic() - begin
+    status = status_of(whole, job, delivered, warnings=warnings, timings=timings, raises=False)
+    deletes = bool(chunks) and all(chunk.deleted for chunk in chunks)
+    return mark_as_delete(status) if deletes else status
 
 
 def _check(stage: Stage, url: str) -> None:
@@ -133,17 +156,17 @@ def _check(stage: Stage, url: str) -> None:
         )
 
 
-def _resume_objects(
+def _finish_objects(
     way: IngestionWay | None,
     whole: DataPushApi,
     token: CancelToken,
     stage: Stage,
-    show: bool | None,
+    progress: Progress,
+    delivered: DeliveryResult,
 ) -> PushStatus:
     """Store the objects of a stage that were not acknowledged."""
     manifest = stage.manifest
-    # 1. Check that the stage is complete, and that the keys are those of its connection.
-    _check(stage, whole.url)
+    # 1. Check that the keys are those of its connection.
     record = ObjectRecord(**(manifest.objects or {}))
     keys = None if way is None else way.gateway.keys
     if way is None or keys is None or (keys.connection, keys.bucket) != (
@@ -155,19 +178,18 @@ def _resume_objects(
         )
     botocore()
     table, chunks = str(manifest.job["targetName"]), stage.chunks()
-    begin, timings, delivered = time.monotonic(), dict[str, float](), DeliveryResult()
+    begin, timings = time.monotonic(), dict[str, float]()
     # 2. Store what is missing.
     destination = ObjectDestination(
         way.gateway, table, record.push_id, repeatable=record.repeatable,
         consequence=record.consequence, journal=stage, begun=record.begun, stored=record.stored,
     )  # fmt: skip
-    with closing(Progress(table, show=show)) as progress:
-        store(
-            whole.within(token), destination, lambda _: iter(chunks), delivered, progress, timings,
-            stage=stage, workers=manifest.workers,
-        )  # fmt: skip
+    found = store(
+        whole.within(token), destination, lambda _: iter(chunks), delivered, progress, timings,
+        stage=stage, workers=manifest.workers,
+    )  # fmt: skip
     timings["total"] = time.monotonic() - begin
-    pool_id = manifest.pool_id or None
     return objects_status(
-        way, destination, delivered, table, pool_id, warnings=manifest.warnings, timings=timings
-    )
+        way, destination, delivered, table, manifest.pool_id or None,
+        warnings=(*manifest.warnings, *found), timings=timings,
+    )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,7 +15,8 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job, JobState
 from celonis_frames._formatting import counted, format_bytes, shown
 from celonis_frames._http.status_errors import restated
-from celonis_frames._jobs.polling import ENDED, failure, wait_for
+from celonis_frames._jobs.polling import ENDED, failure, wait_for, within_timeout
+from celonis_frames._push.job_end import JobEnd
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames._validation.rejects import RejectReport
 from celonis_frames.exceptions import BadRequest, ConfigError
@@ -39,7 +41,7 @@ class StoredObjects:
     pool_id: str | None  # None: it could not be checked
     connection: str  # id of the data connection
     objects: tuple[str, ...]  # their names
-    repeated: int  # objects that were stored again after a response was lost
+    stored_again: int  # objects that were stored again after a response was lost
     ingested: bool | None  # whether the rows are in the table; None: it is not known
     id: None = None
     mode: str = "DELTA"
@@ -61,6 +63,8 @@ class PushStatus:
         warnings: Warnings about the frame and the table.
         timings: Seconds by stage; ``total`` is the whole push.
         rejects: The values that were not sent.
+        repeated: Whether an earlier push with the same id had sent the rows.
+        end: What is checked once the job has ended, if nobody has waited for it.
     """
 
     def __init__(
@@ -75,6 +79,8 @@ class PushStatus:
         warnings: Iterable[str] = (),
         timings: Mapping[str, float] | None = None,
         rejects: RejectReport | None = None,
+        repeated: bool = False,
+        end: JobEnd | None = None,
     ) -> None:
         self._api = api
         self._job = job
@@ -85,6 +91,7 @@ class PushStatus:
         self._warnings = tuple(warnings)
         self._timings = dict(timings or {})
         self._rejects = rejects or RejectReport()
+        self._repeated, self._end = repeated, end
         self._deletes = False
 
     @property
@@ -162,9 +169,17 @@ class PushStatus:
         return self._job.objects if isinstance(self._job, StoredObjects) else ()
 
     @property
-    def repeated(self) -> int:
+    def repeated(self) -> bool:
+        """Whether an earlier push with the same ``push_id=`` had sent the rows: this one did not.
+
+        What the status says is then that of the earlier push.
+        """
+        return self._repeated
+
+    @property
+    def stored_again(self) -> int:
         """Objects that were stored again after a response was lost (``repeat="allowed"``)."""
-        return self._job.repeated if isinstance(self._job, StoredObjects) else 0
+        return self._job.stored_again if isinstance(self._job, StoredObjects) else 0
 
     @property
     def ingested(self) -> bool | None:
@@ -207,8 +222,41 @@ class PushStatus:
             self._job = self._connected_api().job(self._job.pool_id, self._job.id)
         return self
 
+    def result(self, timeout: float | None = None) -> PushStatus:
+        """Wait for the job as ``push(wait=True)`` does; returns this status, completed.
+
+        For ``wait=False``. What `push` checks at the end is checked here: chunks are counted once
+        more if an upload was ever in doubt, and ``verify="rows"`` counts the table's rows.
+
+        Args:
+            timeout: Seconds to wait; None waits as long as the job takes.
+
+        Raises:
+            JobFailed: If the job ended in ERROR or CANCELED, with the server's logs.
+            JobTimeout: If the timeout has passed; the job continues on the server.
+            UploadUncertain: If the job holds more chunks than were sent.
+            JobError: If the table has more or fewer rows than possible.
+            ApiError: If the job cannot be read.
+            ConfigError: If the status has no connection, as after unpickling, or the timeout is
+                no number.
+        """
+        begin, waits, end = time.monotonic(), not self.done, self._end
+        self.wait(timeout)
+        if waits:
+            self._update(wait_seconds=time.monotonic() - begin)
+            self._end = end
+        self.raise_for_status()
+        if end is not None and isinstance(self._job, Job):
+            left = None if timeout is None else max(0.0, begin + timeout - time.monotonic())
+            with within_timeout(self._connected_api(), left) as (api, _):
+                self._warnings = end.checked(api, self._job, self._warnings)
+            self._end = None
+        return self
+
     def wait(self, timeout: float | None = None) -> PushStatus:
         """Wait until the job has ended, successfully or not; returns this status.
+
+        It raises no error for a job that failed; `result` does.
 
         Args:
             timeout: Seconds to wait; None waits as long as the job takes.
@@ -271,6 +319,7 @@ class PushStatus:
             "restarts": self.restarts,
             "objects": list(self.objects),
             "repeated": self.repeated,
+            "stored_again": self.stored_again,
             "ingested": self.ingested,
             "deleted": self.deleted,
             "logs": list(self.logs),
@@ -280,7 +329,7 @@ class PushStatus:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_api": None}
+        return {**self.__dict__, "_api": None, "_end": None}
 
     def __repr__(self) -> str:
         facts = self._facts()
@@ -324,7 +373,9 @@ class PushStatus:
         if objects is not None:
             facts.append(_INGESTED[objects.ingested])
         if self.repeated:
-            facts.append(f"at least once: {counted(self.repeated, 'object')} stored again")
+            facts.append("sent by an earlier push")
+        if self.stored_again:
+            facts.append(f"at least once: {counted(self.stored_again, 'object')} stored again")
         if self.bytes_sent is not None:
             facts.append(format_bytes(self.bytes_sent))
         if self._timings:
@@ -342,6 +393,7 @@ class PushStatus:
         if wait_seconds is not None:
             self._timings["wait"] = wait_seconds
             self._timings["total"] = self._timings.get("total", 0.0) + wait_seconds
+            self._end = None  # who has waited has checked
         self._warnings += tuple(warnings)
 
     def _connected_api(self) -> DataPushApi:

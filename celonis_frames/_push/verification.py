@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.names import name_key
 from celonis_frames.exceptions import ApiError, JobError
+
+NOT_WAITED = "The table's rows were not counted, because the job was not waited for."
+"""The warning of a push that returns before its job has ended."""
 
 _log = logging.getLogger("celonis_frames")
 
@@ -55,6 +59,12 @@ class Verification:
         """
         return self._logged(*self._compare_rows(job_id, state))
 
+    def within(self, api: DataPushApi) -> Verification:
+        """The same comparison by other calls, such as those of another timeout."""
+        other = copy.copy(self)
+        other._api = api  # noqa: SLF001  # of this class
+        return other
+
     def wait_for_rows(self, seconds: float) -> tuple[bool | None, tuple[str, ...]]:
         """Wait until the table has the rows of stored objects.
 
@@ -90,7 +100,7 @@ class Verification:
 
     def _compare_rows(self, job_id: str, state: str) -> tuple[str, ...]:
         if state != "DONE":
-            return ("The table's rows were not counted, because the job was not waited for.",)
+            return (NOT_WAITED,)
         rows = self._count()
         if rows is None and self._api.token.expired:
             return ("The table's rows were not counted, because timeout= had passed.",)

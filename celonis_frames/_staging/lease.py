@@ -5,8 +5,9 @@ when the process ends, however it ends.
 
 On every filesystem a process also has a lease: a file in the stage, which a thread of its own
 rewrites long before it expires. A process writes its lease first and then looks for others: of two
-that start at the same time at least one sees the other's lease and backs off. A lease that is
-listed but cannot be read counts. A process that renewed its lease too long ago, as after a long
+that start at the same time at least one sees the other's lease and backs off. Where there is no
+lock it looks before, too: its own lease would be that of a successor to the holder. A lease that
+is listed but cannot be read counts. A process that renewed its lease too long ago, as after a long
 sleep of its machine, writes it and looks again before it goes on.
 
 A process takes a stage if the lock is free, and every other lease has expired or is known to be of
@@ -53,6 +54,10 @@ _PROCESS_ID = uuid.uuid4().hex
 """Unique together with the pid, which a forked child does not share."""
 
 
+class StageInUse(ConfigError):
+    """Another process works on a stage."""
+
+
 class _OtherLease(NamedTuple):
     path: str
     holder: str
@@ -82,7 +87,8 @@ class StageLease:
     In a `new` folder, which no other process can know yet, no other lease is searched for.
 
     Raises:
-        ConfigError: Another process works on it.
+        StageInUse: Another process works on it.
+        ConfigError: The folder does not list what is written.
     """
 
     def __init__(self, filesystem: Any, folder: str, *, new: bool = False) -> None:
@@ -136,6 +142,10 @@ class StageLease:
 
     def _acquire(self, *, new: bool) -> None:
         locked_by_another = not self._lock_folder()
+        if not (locked_by_another or new) and self._lock is None:
+            held = self._others(self.filesystem, self._names(self.filesystem))
+            if any(lease.holds for lease in held):
+                raise self._in_use(held)
         if not locked_by_another:
             _held.add(self._name)
             self._held_at = time.time()
@@ -145,14 +155,7 @@ class StageLease:
         names = list_names(self.filesystem, self._folder)
         others = self._others(self.filesystem, names)
         if locked_by_another or any(lease.holds for lease in others):
-            others.sort(key=lambda lease: not lease.holds)
-            holder = f" ({others[0].holder})" if others else ""
-            raise ConfigError(
-                f"{display_url(self.filesystem, self._folder)} is being pushed by another process"
-                f"{holder}: wait until it ends. A process that was killed on another machine, or "
-                "that staged on a remote filesystem, holds it for up to "
-                f"{LEASE_SECONDS / 60:.0f} minutes."
-            )
+            raise self._in_use(others)
         if self._lock is None and self._name not in names:
             raise ConfigError(
                 f"The folder {display_url(self.filesystem, self._folder)} does not list a file "
@@ -161,6 +164,16 @@ class StageLease:
             )
         for lease in others:
             self._remove(lease.path)
+
+    def _in_use(self, others: list[_OtherLease]) -> StageInUse:
+        others.sort(key=lambda lease: not lease.holds)
+        holder = f" ({others[0].holder})" if others else ""
+        return StageInUse(
+            f"{display_url(self.filesystem, self._folder)} is being pushed by another process"
+            f"{holder}: wait until it ends. A process that was killed on another machine, or "
+            "that staged on a remote filesystem, holds it for up to "
+            f"{LEASE_SECONDS / 60:.0f} minutes."
+        )
 
     def _lock_folder(self) -> bool:
         """Lock the folder, where that is possible; return False if another process has locked it.
@@ -179,14 +192,18 @@ class StageLease:
             with _removal_of(self._folder) as removed:
                 lock.acquire(blocking=False)
                 if removed():
-                    # Locking has made the folder again.
+                    # Locking has made the folder again, if not another process. While it is locked:
+                    # afterwards the lock may be that process's.
+                    with contextlib.suppress(OSError):
+                        Path(path).unlink(missing_ok=True)
+                        Path(self._folder).rmdir()
                     lock.release(force=True)
-                    Path(path).unlink(missing_ok=True)
-                    Path(self._folder).rmdir()
                     raise FileNotFoundError(self._folder)
             self._lock = lock
         except Timeout:
             return False
+        except FileNotFoundError:
+            raise
         except (OSError, NotImplementedError):
             pass  # this filesystem has no locks: the leases decide
         return True

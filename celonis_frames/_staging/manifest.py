@@ -16,7 +16,7 @@ from celonis_frames._version import __version__
 from celonis_frames.exceptions import ConfigError, FrameError
 
 MANIFEST = "manifest.json"
-FORMAT = 3
+FORMAT = 4
 """Version of the manifest, raised by every change; others are rejected."""
 
 _FILE_NAME = re.compile(r"\w[\w.-]*")
@@ -75,14 +75,16 @@ class Manifest:
     begun: float = field(default_factory=time.time)  # s since 1970
     marked: bool = True  # whether jobs are known by the random number in their fields
     objects: dict[str, Any] | None = None  # fields of `ObjectRecord`, of a push without a job
+    push_id: str | None = None  # of a push with a receipt
     format: int = FORMAT
     library: str = __version__
 
     def __post_init__(self) -> None:
         if self.state not in get_args(StageState) or type(self.workers) is not int:
             raise ValueError("a state or number that was never written")
-        if self.workers < 1 or not all(isinstance(job, str) for job in (self.job_id, *self.jobs)):
-            raise ValueError("a job or number that was never written")
+        texts = (self.job_id, *self.jobs, self.push_id or "")
+        if self.workers < 1 or not all(isinstance(text, str) for text in texts):
+            raise ValueError("a job, id or number that was never written")
         if self.state != "writing" and not isinstance(self.job["targetName"], str):
             raise ValueError("no table")
         if any(chunk.keys() != set(CHUNK_FIELDS) for chunk in self.chunks):

@@ -7,33 +7,27 @@ their digests, and the state of the push.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import re
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from fsspec.implementations.local import LocalFileSystem
 
-from celonis_frames._encoding.chunk import Chunk, FileChunk
+from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._filesystem.errors import translate_filesystem_errors
 from celonis_frames._filesystem.files import (
     join_path,
     list_names,
     make_folder,
-    open_new,
-    read_verified_blocks,
-    remove_files,
-    sync_file,
     sync_folder,
 )
 from celonis_frames._filesystem.filesystems import (
-    borrowed_filesystem,
     close_filesystem,
     display_url,
     filesystem_for_thread,
@@ -41,59 +35,45 @@ from celonis_frames._filesystem.filesystems import (
     open_filesystem,
 )
 from celonis_frames._filesystem.masking import mask_url, secrets_of
-from celonis_frames._staging.lease import LOCK, StageLease, is_lease
+from celonis_frames._formatting import shown
+from celonis_frames._staging.lease import StageLease
 from celonis_frames._staging.manifest import (
     CHUNK_FIELDS,
-    MANIFEST,
     Manifest,
     NoManifest,
     StageState,
     read_manifest,
     write_manifest,
 )
-from celonis_frames.exceptions import ConfigError, FrameError
+from celonis_frames._staging.receipt import Receipt, read_receipt, remove_receipt, write_receipt
+from celonis_frames._staging.removal import (
+    remove_if_empty,
+    remove_if_still_empty,
+    remove_locked_folder,
+    remove_staged_files,
+)
+from celonis_frames._staging.staged_chunk import StagedChunk, write_chunk
+from celonis_frames.exceptions import ConfigError, FrameError, UploadUncertain
 
 _log = logging.getLogger("celonis_frames")
 
 _STAGE = re.compile(r"push-[0-9a-f]{32}")
 
 
-@dataclass(frozen=True)
-class StagedChunk(FileChunk):
-    """A chunk in a file of a stage."""
-
-    def blocks(self) -> Iterator[bytes]:
-        """The bytes in blocks, the last one only if the file is as it was written.
-
-        Raises:
-            ConfigError: The file cannot be read now.
-            FrameError: It was changed.
-        """
-        shown = display_url(self.filesystem, self.path)
-        reading = translate_filesystem_errors(
-            f"The staged chunk {shown} cannot be read",
-            "It stays: resume when it can be read again. If it is gone for good, delete its "
-            "folder and push the frame again.",
-            secrets=secrets_of(self.filesystem),
-        )
-        with reading, borrowed_filesystem(self.filesystem) as filesystem:
-            yield from read_verified_blocks(
-                filesystem,  # each upload has its own thread
-                self.path,
-                self.size,
-                self.sha256,
-                f"The chunk {shown} is not as it was written: it was changed or truncated. Push "
-                "the frame again.",
-            )
-
-
 class Stage:
     """A stage that this process works on, from `begin` or `reopen` until `close`."""
 
-    def __init__(self, filesystem: Any, folder: str, lease: StageLease, manifest: Manifest) -> None:
+    def __init__(
+        self,
+        filesystem: Any,
+        folder: str,
+        lease: StageLease,
+        manifest: Manifest,
+        receipt: Receipt | None = None,  # of a push with an id
+    ) -> None:
         self._filesystem, self._lease = filesystem, lease
         self._secrets = secrets_of(filesystem)
-        self.folder, self.manifest = folder, manifest
+        self.folder, self.manifest, self.receipt = folder, manifest, receipt
         self.url = display_url(filesystem, folder)  # without secrets
         self.finished = False  # True when the push has ended: `close` then removes the stage
         self._pid = os.getpid()
@@ -136,8 +116,8 @@ class Stage:
         """A stage that an earlier process left behind.
 
         Raises:
-            ConfigError: Another process works on it, another version wrote it, or it cannot be read
-                or written now.
+            ConfigError: Another process works on it, another version wrote it, its receipt is lost,
+                or it cannot be read or written now.
             FrameError: It has no manifest, or a damaged one.
         """
         shown = display_url(filesystem, folder)
@@ -149,11 +129,12 @@ class Stage:
             own = filesystem
             try:
                 own = filesystem_for_thread(filesystem)  # it is closed with the stage
-                return cls(own, folder, lease, read_manifest(own, folder))
+                manifest = read_manifest(own, folder)
+                return cls(own, folder, lease, manifest, _receipt_of(own, folder, manifest))
             except BaseException as error:
                 lease.release()
                 if isinstance(error, NoManifest):
-                    _remove_if_empty(filesystem, folder)
+                    remove_if_empty(filesystem, folder)
                 if own is not filesystem:
                     close_filesystem(own)
                 raise
@@ -176,7 +157,8 @@ class Stage:
         """
         message = f"A chunk cannot be staged at {self.url}"
         with translate_filesystem_errors(message, kind=FrameError, secrets=self._secrets):
-            staged = _write_chunk(self._filesystem, self.folder, chunk)
+            self._hold_shared()
+            staged = write_chunk(self._filesystem, self.folder, chunk)
         self.manifest.chunks.append({name: getattr(staged, name) for name in CHUNK_FIELDS})
         return staged
 
@@ -200,6 +182,7 @@ class Stage:
             "Nothing was sent. Make it writable, and push the frame again.",
             secrets=self._secrets,
         ):
+            self._hold_shared()
             self._write(job=job, warnings=list(warnings), workers=workers, state="creating")
 
     def record(
@@ -257,6 +240,40 @@ class Stage:
             names = [one for one in objects[kind] if one != name]
             self._write(objects={**objects, kind: names if stored is False else [*names, name]})
 
+    def finish(self, state: str, **sent: Any) -> tuple[str, ...]:
+        """Record how the push ended in its receipt, if it has one; `close` then removes the stage.
+
+        If the receipt cannot be written, the stage stays, and says the same. If another process has
+        taken over, both are left to it.
+
+        Args:
+            state: The state of the job, or of stored objects.
+            sent: What was sent, as `Receipt` has it.
+
+        Returns:
+            Warnings, which are logged.
+        """
+        if self.receipt is None:
+            self.finished = True
+            return ()
+        try:
+            with translate_filesystem_errors(
+                f"The receipt of {self.receipt.named} could not be written", secrets=self._secrets
+            ):
+                self._reconnect()
+                self._lease.check()
+                receipt = self.receipt.ended(state, **sent)
+                write_receipt(self._filesystem, self.folder, receipt)
+        except UploadUncertain as error:
+            _log.warning("%s", error.message)
+            return ()
+        except ConfigError as error:
+            text = f"{error.message}. The stage at {self.url} stays: push or resume once more."
+            _log.warning("%s", text)
+            return (text,)
+        self.receipt, self.finished = receipt, True
+        return ()
+
     @property
     def resumable(self) -> bool:
         """Whether another process could finish the push."""
@@ -273,27 +290,32 @@ class Stage:
         self._lease.stop()
         try:
             self._remove()
+        except UploadUncertain:
+            pass  # it is another process's now
         except Exception as error:  # it does not change how the push ended
             message = "the stage at %s could not be removed (%s): delete it"
             _log.warning(message, self.url, type(error).__name__)
         finally:
             self._lease.release()
-        _remove_if_empty(self._filesystem, self.folder)
+        if self.receipt is None:
+            remove_if_empty(self._filesystem, self.folder)
+        else:
+            remove_if_still_empty(self._filesystem, self.folder)
         close_filesystem(self._filesystem)
 
     def _remove(self) -> None:
-        """Remove the files, the manifest last: until then it says how the push stands.
-
-        The lease keeps other processes away meanwhile.
-        """
         self._reconnect()
-        names = list_names(self._filesystem, self.folder)
-        others = [name for name in names if name not in (MANIFEST, LOCK) and not is_lease(name)]
-        remove_files(self._filesystem, [join_path(self.folder, name) for name in others])
-        if MANIFEST in names:
-            self._filesystem.rm_file(join_path(self.folder, MANIFEST))
-        if isinstance(self._filesystem, LocalFileSystem) and os.name != "nt":
-            self._filesystem.rm(self.folder, recursive=True)  # while it is locked
+        if self.receipt is not None:
+            self._lease.check()  # another process may use the same folder
+        remove_staged_files(self._filesystem, self.folder)
+        if self.receipt is not None and self.receipt.state == "begun":
+            remove_receipt(self._filesystem, self.folder)  # nothing was sent
+        remove_locked_folder(self._filesystem, self.folder)
+
+    def _hold_shared(self) -> None:
+        """Check that another process has not begun the push of the same id anew meanwhile."""
+        if self.receipt is not None:
+            self._lease.hold()
 
     def _reconnect(self) -> None:
         """Get a new connection, if there is one: a server ends those that lie idle."""
@@ -309,6 +331,29 @@ class Stage:
         self.manifest = manifest
 
 
+def _receipt_of(filesystem: Any, folder: str, manifest: Manifest) -> Receipt | None:
+    """The receipt of a push with an id.
+
+    Raises:
+        ConfigError: It is lost, or cannot be read.
+    """
+    if manifest.push_id is None:
+        return None
+    receipt = read_receipt(filesystem, folder)
+    if receipt is None and manifest.state != "writing":
+        raise lost_receipt(filesystem, folder, manifest.push_id)
+    return receipt
+
+
+def lost_receipt(filesystem: Any, folder: str, push_id: str) -> ConfigError:
+    """The error for chunks of a push with an id that are staged without its receipt."""
+    return ConfigError(
+        f"The receipt of push_id={shown(push_id)} is gone, but its chunks are staged at "
+        f"{display_url(filesystem, folder)}: it is not known what became of them. Check the table, "
+        "delete that folder, and push again if its rows are missing."
+    )
+
+
 def find_stages(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any, list[str]]:
     """The filesystem and the folders of the stages at a URL: one of them, or the folder of several.
 
@@ -322,14 +367,19 @@ def find_stages(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any
         ):
             folders = _find_folders(filesystem, root)
         if not folders:
-            raise ConfigError(
-                f"Nothing is staged at {mask_url(url)!r}: the push there was finished and cleaned "
-                "up, or went to another staging=."
-            )
+            raise nothing_staged(url)
     except BaseException:
         close_filesystem(filesystem)
         raise
     return filesystem, folders
+
+
+def nothing_staged(url: str) -> ConfigError:
+    """The error for a URL at which there is nothing to finish."""
+    return ConfigError(
+        f"Nothing is staged at {mask_url(url)!r}: the push there was finished and cleaned up, or "
+        "went to another staging=."
+    )
 
 
 def _find_folders(filesystem: Any, root: str) -> list[str]:
@@ -346,17 +396,6 @@ def _find_folders(filesystem: Any, root: str) -> list[str]:
     return [join_path(root, name) for name in names if _is_stage(name)]
 
 
-def _remove_if_empty(filesystem: Any, folder: str) -> None:
-    """Remove a folder that holds no more than a lock, if folders exist without files."""
-    with contextlib.suppress(Exception):  # it does not change how the push ended
-        if has_buckets(filesystem):
-            return
-        names = list_names(filesystem, folder)
-        if names in ([], [LOCK]):
-            remove_files(filesystem, [join_path(folder, name) for name in names])
-            filesystem.rm(folder, recursive=True)  # not every library has rmdir
-
-
 def _is_missing(filesystem: Any, folder: str) -> bool:
     """Whether a folder is known not to exist."""
     with contextlib.suppress(Exception):  # not known: the first error is raised
@@ -367,17 +406,3 @@ def _is_missing(filesystem: Any, folder: str) -> bool:
 
 def _is_stage(path: str) -> bool:
     return _STAGE.fullmatch(path.rstrip("/").rpartition("/")[2]) is not None
-
-
-def _write_chunk(filesystem: Any, folder: str, chunk: Chunk) -> StagedChunk:
-    """Write a chunk into a file that survives this process and a power failure."""
-    path, digest = join_path(folder, chunk.name), hashlib.sha256()
-    with open_new(filesystem, path) as file:
-        for block in chunk.blocks():
-            file.write(block)
-            digest.update(block)
-        if isinstance(filesystem, LocalFileSystem):
-            sync_file(file)
-    return StagedChunk(
-        chunk.name, chunk.size, chunk.rows, chunk.deleted, digest.hexdigest(), filesystem, path
-    )

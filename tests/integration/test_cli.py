@@ -366,6 +366,26 @@ def test_the_options_of_push_reach_it(
         assert (done.returncode, "--column" in done.stderr) == (1, True)
 
 
+def test_a_push_with_an_id_is_sent_once(
+    run: Callable[..., Done], server: Any, tmp_path: Path, table: str
+) -> None:
+    """The second run, as of a scheduler, warns and exits with 0; another table is an error."""
+    file = tmp_path / "x.parquet"
+    pl.DataFrame({"A": [1, 2]}).write_parquet(file)
+    to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    command = ["push", str(file), "--pool", "CLI", "--push-id", "x/2026-11-28", "--table"]
+    stage = ["--staging", str(tmp_path / "stages")]
+    assert run(*command, table, *stage, **to).returncode == 0
+    done = run(*command, table, *stage, **to)
+    assert (done.returncode, "sent by an earlier push" in done.stdout) == (0, True)
+    assert "was sent before: 2 rows" in done.stderr
+    assert server.table("CLI", table).num_rows == 2
+    done = run(*command, f"{table}2", *stage, **to)
+    assert (done.returncode, "was used for another push" in done.stderr) == (1, True)
+    done = run(*command, table, **to)
+    assert (done.returncode, "push_id= needs staging=" in done.stderr) == (1, True)
+
+
 TABLE = pl.DataFrame({"K": [1, 2], "V": ["a", "b"], "N": [1, 2]})
 FOLLOWING = TABLE.with_columns(N=pl.col("N").cast(pl.Float64), NEW=pl.lit(True))
 

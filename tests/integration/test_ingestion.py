@@ -75,7 +75,7 @@ def test_rows_arrive_from_every_frame(own: Any, connect: Connect, make: Any) -> 
     options = {"keys": KEYS, "order_by": "CHANGED_AT"}
     status = celonis.push(make(), POOL, TABLE, via="ingestion", **options)
     assert (status.state, status.ok, status.done) == ("ACCEPTED", True, True)
-    assert (status.job_id, status.rows, status.chunks, status.repeated) == (None, 3, 1, 0)
+    assert (status.job_id, status.rows, status.chunks, status.stored_again) == (None, 3, 1, 0)
     assert status.pool_id == celonis.pool_id(POOL)
     celonis.push(FRAME, POOL, "BY_JOB", mode="REPLACE")
     by_job = own.table(POOL, "BY_JOB").to_pylist()
@@ -438,7 +438,7 @@ def test_repeat_allowed_stores_the_object_again(own: Any, connect: Connect) -> N
     status = celonis.push(
         FRAME, POOL, TABLE, keys=KEYS, via="ingestion", upload={"repeat": "allowed"}
     )
-    assert status.repeated == 1
+    assert status.stored_again == 1
     assert "at least once" in repr(status)
     assert len(_rows(own, celonis)) == 3
 
@@ -449,7 +449,7 @@ def test_what_certainly_did_not_arrive_is_stored_again(own: Any, connect: Connec
     slow = b"<Error><Code>SlowDown</Code><Message>Too many requests.</Message></Error>"
     own.faults.answer("put", 503, body=slow, times=2)
     status = celonis.push(FRAME, POOL, TABLE, via="ingestion")
-    assert (status.repeated, len(own.objects)) == (0, 1)
+    assert (status.stored_again, len(own.objects)) == (0, 1)
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -499,7 +499,7 @@ def test_what_was_rejected_is_stored_again_without_permission(
         celonis.push(FRAME, POOL, TABLE, via="ingestion", staging=str(tmp_path))
     assert "erhaps" not in "".join(caught.value.__notes__)
     (status,) = celonis.resume(str(tmp_path))
-    assert (status.repeated, len(own.objects), len(_rows(own, celonis))) == (0, 1, 3)
+    assert (status.stored_again, len(own.objects), len(_rows(own, celonis))) == (0, 1, 3)
 
 
 def test_a_rejection_after_a_lost_response_leaves_the_doubt(own: Any, connect: Connect) -> None:

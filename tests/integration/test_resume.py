@@ -321,7 +321,7 @@ def _rewrite(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-@pytest.mark.parametrize("version", [2, 4, None])
+@pytest.mark.parametrize("version", [3, 5, None])
 def test_a_stage_of_another_format_is_rejected(
     own: Any, client: Celonis, tmp_path: Path, version: int | None
 ) -> None:

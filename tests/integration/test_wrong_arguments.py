@@ -96,7 +96,7 @@ def test_a_frame_in_the_wrong_place_is_named(connection: Celonis, frame: Any) ->
 
 OPTIONS = ("keys", "columns", "rename", "index", "deduplicate_by", "verify", "nested", "binary",
            "infinity", "on_bad", "staging", "wait", "timeout", "progress", "client", "upload",
-           "connection", "mode")  # fmt: skip
+           "connection", "mode", "push_id")  # fmt: skip
 
 
 OTHERS = {"rows": ROWS, "list": [4711.5], "bytes": CELL.encode()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import traceback
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 from servers import PASSWORD
 
+import celonis_frames
 from celonis_frames import Celonis, Secret, exceptions
 from celonis_frames._filesystem.filesystems import close_filesystem
 from celonis_frames._staging.stage import Stage, find_stages
@@ -215,3 +217,50 @@ def test_a_staged_chunk_costs_two_requests_besides_its_bytes(client: Celonis, at
     (few, less), (many, more) = counts
     assert many > few + 4
     assert more - less <= (2 + 2) * (many - few), asked
+
+
+def test_a_push_with_an_id_is_sent_once(own: Any, client: Celonis, storage: Any) -> None:
+    """Its receipt is found, also after a push that was interrupted; it is all that stays."""
+    options: Any = {
+        "staging": storage.url, "storage_options": storage.options, "push_id": "rows/2026-11-28",
+        "upload": SMALL,
+    }  # fmt: skip
+    own.faults.answer("create", 400)
+    with pytest.raises(exceptions.BadRequest):
+        client.push(FRAME, "P", "T", **options)
+    own.faults.clear()
+    assert [client.push(FRAME, "P", "T", **options).repeated for _ in range(3)] == [
+        False, True, True,
+    ]  # fmt: skip
+    assert _whole(own)
+    with pytest.raises(exceptions.ConfigError, match="Nothing is staged"):
+        client.resume(storage.url, storage_options=storage.options)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    removed = celonis_frames.prune_receipts(storage.url, soon, storage_options=storage.options)
+    assert removed == 1
+    assert storage.left() == []
+
+
+def test_of_two_pushes_with_an_id_one_sends(own: Any, client: Celonis, storage: Any) -> None:
+    """The other one waits, and returns the status of the first."""
+    fault = own.faults.stall("upload", seconds=0.5)
+    statuses: list[Any] = []
+
+    def push() -> None:
+        statuses.append(
+            client.push(
+                FRAME, "P", "T", upload=SMALL, staging=storage.url, push_id="race",
+                storage_options=storage.options,
+            )
+        )  # fmt: skip
+
+    first = threading.Thread(target=push)
+    first.start()
+    for _ in range(2_000):
+        if fault.hits or not first.is_alive():
+            break
+        first.join(0.01)
+    push()
+    first.join()
+    assert sorted(status.repeated for status in statuses) == [False, True]
+    assert _whole(own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -24,6 +25,7 @@ from celonis_frames import (
     delete,
     exceptions,
     plan,
+    prune_receipts,
     push,
     push_event_log,
 )
@@ -86,6 +88,7 @@ def options(frame: Any, celonis: Celonis) -> None:
             "job_options": {"upsertStrategy": "UPSERT_WITH_NULLIFICATION", "optionalFields": []},
         },
         staging="memory://chunks",
+        push_id="events/2026-11-28",
         deduplicate_by="EVENT_TIME",
         wait=False,
         timeout=600.0,
@@ -136,6 +139,13 @@ def event_logs(frame: Any, celonis: Celonis) -> None:
     assert_type(status, PushStatus)
 
 
+def receipts() -> None:
+    """An age or a time; no connection."""
+    assert_type(prune_receipts("s3://bucket/stages", timedelta(days=90)), int)
+    before = datetime(2026, 11, 28, tzinfo=UTC)
+    assert_type(prune_receipts(Path("stages"), before, storage_options={"key": "k"}), int)
+
+
 def answers(status: PushStatus) -> None:
     """What a status says, and what an error carries."""
     assert_type(status.ok, bool)
@@ -148,6 +158,9 @@ def answers(status: PushStatus) -> None:
     assert_type(status.warnings, tuple[str, ...])
     assert_type(status.timings, dict[str, float])
     assert_type(status.refresh().wait(timeout=5).cancel(), PushStatus)
+    assert_type(status.result(timeout=60), PushStatus)
+    assert_type(status.repeated, bool)
+    assert_type(status.stored_again, int)
     assert_type(status.to_dict(), dict[str, Any])
     if status.state == "DONE":
         return

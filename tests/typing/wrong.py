@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from celonis_frames import (
@@ -14,6 +15,7 @@ from celonis_frames import (
     connect,
     delete,
     plan,
+    prune_receipts,
     push,
     push_event_log,
 )
@@ -72,6 +74,13 @@ def event_logs(frame: Any) -> None:
     push_event_log(frame, POOL, TABLE, case="C", activity="A")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     push_event_log(frame, POOL, TABLE, case="C", activity="A", timestamp="T", check="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     push_event_log(frame, POOL, TABLE, case="C", activity="A", timestamp="T", modus="DELTA")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def receipts() -> None:
+    """What is no age and no id."""
+    prune_receipts("stages", 90)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    prune_receipts("stages", timedelta(days=90), None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    push(None, POOL, TABLE, push_id=20261128, staging="stages")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def uploads() -> None:

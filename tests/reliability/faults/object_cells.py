@@ -205,7 +205,7 @@ def run(cell: Cell, server: Any, folder: Path, *, pushing: Cell | None = None) -
     return Observed(
         "" if error is None else type(error).__name__,
         resumed,
-        sum(one.repeated for one in (status, after) if one is not None),
+        sum(one.stored_again for one in (status, after) if one is not None),
         tuple(wrong),
         " ".join([str(error or ""), *getattr(error, "__notes__", [])]),
     )
@@ -269,7 +269,7 @@ def _judge(
             yield f"{len(lost)} rows are lost, but the push says it is done"
         if cell.keying.exact and there.sort_by("ROW") != wanted:
             yield "the rows are not those that were pushed"
-        if twice and cell.hazard.name != "repeat" and not status.repeated:
+        if twice and cell.hazard.name != "repeat" and not status.stored_again:
             yield f"{twice} rows are there twice, and the status does not say so"
     if error is not None:
         yield from _judge_error(server, connection, error)

@@ -28,7 +28,7 @@ from soak_server import TOKEN
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, IngestionKeys
 from celonis_frames._http.transport import Timeouts
-from celonis_frames._staging import stage
+from celonis_frames._staging import claim, stage
 
 POOL = "Soak"
 TEXT_LENGTH = 80
@@ -77,31 +77,53 @@ def push(client: Celonis, order: dict[str, Any]) -> dict[str, Any]:
         staging=order["staging"],
         progress=False,
     )
-    return {"state": status.state, "job_id": status.job_id, "rows": status.rows}
+    return {
+        "state": status.state, "job_id": status.job_id, "rows": status.rows,
+        "repeated": status.repeated,
+    }  # fmt: skip
 
 
 def push_objects(url: str, timeouts: Timeouts, order: dict[str, Any]) -> dict[str, Any]:
     """Push or resume as told, with ingestion keys; what came of it."""
-    if "dies" in order:
-        _die_at_a_write(**order["dies"])
     keys = IngestionKeys(**order["ingestion"])
     with Celonis(url, ingestion=keys, timeouts=timeouts) as client:
         return resume(client, order["resume"]) if "resume" in order else push(client, order)
 
 
-def _die_at_a_write(number: int, when: str) -> None:
-    """Let this process be killed before or after a write of a manifest."""
-    write, counter = stage.write_manifest, itertools.count(1)
+def _die_at_a_write(number: int, when: str, *, removals: bool = False) -> None:
+    """Let this process be killed before or after a write of a manifest or a receipt.
 
-    def dying(*args: Any) -> None:
-        last = next(counter) == number
-        if last and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(*args)
-        if last:
-            os.kill(os.getpid(), signal.SIGKILL)
+    With `removals` also before or after one of them, or a stage, is removed.
+    """
+    counter = itertools.count(1)
 
-    stage.write_manifest = dying
+    def dying(write: Any) -> Any:
+        def write_or_die(*args: Any) -> None:
+            last = next(counter) == number
+            if last and when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            write(*args)
+            if last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return write_or_die
+
+    names = ["write_manifest", "write_receipt"]
+    if removals:
+        names += ["remove_staged_files", "remove_receipt", "remove_locked_folder"]
+    for module in (stage, claim):
+        for name in names:
+            setattr(module, name, dying(_REAL[module, name]))
+
+
+_REAL = {
+    (module, name): getattr(module, name)
+    for module in (stage, claim)
+    for name in (
+        "write_manifest", "write_receipt", "remove_staged_files", "remove_receipt",
+        "remove_locked_folder",
+    )
+}  # fmt: skip
 
 
 def usual(url: str, order: dict[str, Any]) -> dict[str, Any]:
@@ -143,6 +165,8 @@ def main() -> None:
             order = json.loads(line)
             if order.pop("pid", os.getpid()) != os.getpid():
                 continue  # its process was killed before it could read it
+            if "dies" in order:
+                _die_at_a_write(**order["dies"])
             try:
                 if "ingestion" in order:
                     result = push_objects(sys.argv[1], timeouts, order)

@@ -1,10 +1,14 @@
-"""A short soak and a few kills; the long ones are ``soak.py 1000`` and ``kills.py 200``."""
+"""A short soak and a few kills.
+
+The long ones are ``soak.py 1000``, ``kills.py 200`` and ``push_id_kills.py 200``.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import kills
+import push_id_kills
 import pytest
 import soak
 
@@ -37,3 +41,12 @@ def test_a_killed_push_is_resumed_until_it_returns(tmp_path: Path) -> None:
     assert report.wrong == []
     assert report.figures["pushes killed"] >= 4
     assert report.figures["rows of pushes reported DONE"] > 0
+
+
+def test_a_killed_push_with_an_id_is_pushed_again_until_it_is_done(tmp_path: Path) -> None:
+    """Wherever its clients are killed, and if two push at once: each row is there exactly once."""
+    report = push_id_kills.kill_all(8, 3, tmp_path)
+    assert report.wrong == []
+    assert report.figures["clients killed"] >= 4
+    assert report.figures["pushes with two clients at once"] == 2
+    assert report.figures["rows in the tables"] == report.figures["rows pushed"]
