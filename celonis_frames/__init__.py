@@ -17,6 +17,8 @@ from celonis_frames._connect import connect
 from celonis_frames._functions import changes, delete, plan, push, push_many, resume
 from celonis_frames._http.transport import Timeouts
 from celonis_frames._ingestion.keys import IngestionKeys
+from celonis_frames._models.data_job import DataJobStatus
+from celonis_frames._models.reload import ReloadStatus
 from celonis_frames._options.upload import Upload
 from celonis_frames._push.plan import PushPlan
 from celonis_frames._push.status import PushStatus
@@ -32,10 +34,12 @@ __all__ = [
     "AppKey",
     "Celonis",
     "Column",
+    "DataJobStatus",
     "IngestionKeys",
     "OAuth2",
     "PushPlan",
     "PushStatus",
+    "ReloadStatus",
     "Secret",
     "Timeouts",
     "Upload",

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from celonis_frames._connection import Connection, PlanDefaults
+from celonis_frames._after_push import AfterPush
+from celonis_frames._connection import PlanDefaults
 from celonis_frames._options.push_options import (
     PushOptions,
     Verify,
@@ -31,7 +32,7 @@ from celonis_frames._tracebacks import short_tracebacks
 
 
 @short_tracebacks
-class Celonis(Connection):
+class Celonis(AfterPush):
     """A connection to a Celonis team; any number of threads may share it.
 
     Args:
@@ -69,6 +70,7 @@ class Celonis(Connection):
         deduplicate_by: str | None = None,
         order_by: str | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        reload: Sequence[str] | str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
@@ -138,6 +140,11 @@ class Celonis(Connection):
                 or doubled is detected, with keys only more rows than were there and sent, or fewer
                 than the frame has different keys. None compares columns, types and string lengths
                 if the API key may read them, by one call; ``"none"`` compares nothing.
+            reload: Data model to load once the rows are in the table: id or name, or a list of
+                them. They are looked up before anything is executed. A load that fails does not
+                fail the push, whose rows are in the table: it is logged, and in the status's
+                ``reload``. The API key needs *Edit* on the pool, an OAuth client the scope
+                ``integration.data-pools``.
 
         The values:
             nested: ``"error"`` rejects lists, structs and maps; ``"json"`` sends them as JSON.
@@ -165,9 +172,9 @@ class Celonis(Connection):
                 Those of one protocol can be nested under its name: ``{"sftp": {…}}``. They are
                 never stored: give them to `resume` again.
             wait: Wait until the job ends; False returns once it is submitted.
-            timeout: Seconds for the whole push, all calls and the reading of the frame included. If
-                it passes before the submission, the job is cancelled, which may take 5 seconds
-                more; after the submission the job continues on the server.
+            timeout: Seconds for the whole push, all calls, the reading of the frame and `reload`
+                included. If it passes before the submission, the job is cancelled, which may take 5
+                seconds more; after the submission the job continues on the server.
             progress: True and False force the progress bar; None is the connection's default, else
                 it is shown in notebooks and terminals.
             client: The connection to use instead of this one. The function `celonis_frames.push`
@@ -211,6 +218,7 @@ class Celonis(Connection):
         deduplicate_by: str | None = None,
         order_by: str | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        reload: Sequence[str] | str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
@@ -237,6 +245,8 @@ class Celonis(Connection):
             pool: As for `push`. All parameters not named here are those of `push`, the same for
                 every table.
             keys: As for `push`; or a mapping from tables to their keys, for those that have any.
+            reload: As for `push`; the data models are loaded once, after all tables, and are in
+                each status. If a table failed, none is loaded; a note of the error says so.
             timeout: Seconds for all tables together; no table is begun after that.
             at_once: Tables at the same time. 3 keeps two cores busy while others upload; memory
                 grows with it.
@@ -273,6 +283,7 @@ class Celonis(Connection):
         schema_mode: Literal["align", "freeze"] | None = None,
         missing_columns: Literal["error", "null"] | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        reload: Sequence[str] | str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
@@ -325,6 +336,7 @@ class Celonis(Connection):
         rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
         index: bool | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        reload: Sequence[str] | str | None = None,
         binary: Literal["error", "hex", "base64"] = "error",
         times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
@@ -373,6 +385,7 @@ class Celonis(Connection):
         missing_columns: Literal["error", "null"] | None = None,
         deduplicate_by: str | None = None,
         order_by: str | None = None,
+        reload: Sequence[str] | str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
@@ -396,6 +409,7 @@ class Celonis(Connection):
             pool: Without a connection it is not looked up, and may be empty.
             table: As for `push`.
             connection: As for `push`; not looked up without a connection.
+            reload: As for `push`; not looked up.
             client: The connection to use instead of this one; the function needs none.
 
         Raises:
@@ -434,7 +448,8 @@ class Celonis(Connection):
         For after a crash, a kill or a lost network: the chunks that `push(…, staging=…)` had
         written are sent from there, without reading the frame again. A job that was submitted is
         not submitted again, only followed; one that was cancelled is created again. The stage of a
-        push that is finished is removed.
+        push that is finished is removed. The data models of its ``reload=`` are not loaded: call
+        `reload` then.
 
         Args:
             staging: The fsspec URL that was given to `push`, or one push's own folder in it.

@@ -20,6 +20,7 @@ from typing import Any
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
+from celonis_frames._api.data_models import DataModel
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
@@ -35,7 +36,8 @@ from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.job_request import MARK, job_body, job_mark
 from celonis_frames._push.progress import Progress
-from celonis_frames._push.status import PushStatus
+from celonis_frames._push.reloading import find_models, reload_after_job
+from celonis_frames._push.status import PushStatus, Reloads
 from celonis_frames._push.stream_delivery import deliver_while_reading
 from celonis_frames._push.verification import Verification
 from celonis_frames._staging.manifest import Manifest
@@ -87,6 +89,7 @@ def push_prepared(
     begin: float,
     fitted: bool = False,
     checked: bool = False,
+    models: Sequence[DataModel] | None = None,
     token: CancelToken | None = None,
     delivered: DeliveryResult | None = None,
     on_submitted: OnSubmitted | None = None,
@@ -101,6 +104,7 @@ def push_prepared(
         begin: When the push began, in seconds of `time.monotonic`.
         fitted: Whether the frames were fitted to the table that is there.
         checked: Whether `PreparedFrame.begin` was already called for each.
+        models: The data models to load after it, if they were looked up.
         token: Cancels the push when another thread cancels it; `Cancelled` is raised. ``timeout=``
             counts besides its deadline.
         delivered: Updated during the push, so that the caller knows its job.
@@ -113,12 +117,14 @@ def push_prepared(
     table = frames[0].table
     timings: dict[str, float] = {}
     with ExitStack() as stack:
-        # 1. Look up the pool and the data connection, begin the stage.
+        # 1. Look up the pool, the data connection and the data models, begin the stage.
         stack.enter_context(termination_as_system_exit())
         token = stack.enter_context(limit(token, begin, options.timeout))
         whole, api = api, api.within(token)
         deleted = all(prepared.deleted for prepared in frames)
-        pool_id, connection_id = _look_up(api, pool, options, for_push=not deleted)
+        pool_id, connection_id, models = _look_up(
+            api, pool, options, for_push=not deleted, models=models
+        )
         progress = stack.enter_context(closing(Progress(table, show=options.progress)))
         stage = None
         if options.staging is not None:
@@ -163,13 +169,17 @@ def push_prepared(
             if stage is not None:
                 stage.finished = True
         # 6. Count the table's rows.
-        found: tuple[str, ...] = ()
-        if on_submitted is None and verification is not None:
-            found = verification.check_after(delivered.job_id, job.state)
+        counted = verification if on_submitted is None else None
+        found = () if counted is None else counted.check_after(delivered.job_id, job.state)
+        # 7. Load the data models.
+        reloads = reload_after_job(
+            whole, job, models, options, token=token, progress=progress, timings=timings
+        )
     timings["total"] = time.monotonic() - begin
     rejects = None if options.on_bad == "error" else RejectReport.joined(p.rejects for p in frames)
     return status_of(
         whole, job, delivered, timings=timings, raises=options.wait, rejects=rejects,
+        reload=reloads,
         warnings=(*chain.from_iterable(prepared.warnings for prepared in frames), *found),
     )  # fmt: skip
 
@@ -221,6 +231,7 @@ def status_of(
     timings: dict[str, float],
     raises: bool,
     rejects: RejectReport | None = None,
+    reload: Reloads = None,
 ) -> PushStatus:
     """The status to return.
 
@@ -237,6 +248,7 @@ def status_of(
         warnings=warnings,
         timings=timings,
         rejects=rejects,
+        reload=reload,
     )
     if raises and job.state != "DONE":
         status.raise_for_status()
@@ -296,15 +308,19 @@ def note_stage(error: BaseException, stage: Stage) -> None:
 
 
 def _look_up(
-    api: DataPushApi, pool: str, options: PushOptions, *, for_push: bool
-) -> tuple[str, str | None]:
-    """The ids of the pool and the data connection."""
+    api: DataPushApi,
+    pool: str,
+    options: PushOptions,
+    *,
+    for_push: bool,
+    models: Sequence[DataModel] | None = None,
+) -> tuple[str, str | None, Sequence[DataModel]]:
+    """The ids of the pool and the data connection, and the data models."""
     with timeout_error(api.token, "while the pool was looked up"):
         pool_id = lookup.pool_id(api, pool, for_push=for_push)
-    if options.connection is None:
-        return pool_id, None
     with timeout_error(api.token, "while the data connection was looked up"):
-        return pool_id, lookup.connection_id(api, pool_id, options.connection)
+        connection_id = lookup.connection_id(api, pool_id, options.connection)
+    return pool_id, connection_id, models or find_models(api, pool_id, options)
 
 
 def _begin_stage(api: DataPushApi, pool_id: str, options: PushOptions, url: str) -> Stage:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, OAuth2
 from celonis_frames._api import models
-from celonis_frames._api.client import _path
+from celonis_frames._api.calls import url_path
 from celonis_frames._auth.oauth2 import _token_error
 from celonis_frames._http.json_items import ItemReader
 from celonis_frames._http.messages import RawResponse, Request
@@ -69,7 +69,7 @@ def test_any_response_is_a_record_or_an_api_error(reader: str, item: Any) -> Non
     str(found).encode()
     if hasattr(found, "id"):
         try:
-            path = _path("{}", found.id)
+            path = url_path("{}", found.id)
         except ConfigError:
             path = ""  # a dot segment: rejected, never sent
         assert "/" not in path
