@@ -1,8 +1,9 @@
 """`start` and the object it returns.
 
-How it works: a local Celonis is two threads, or three. One runs uvicorn (`FaultableServer`), one the
+How it works: a local Celonis is two to five threads. One runs uvicorn (`FaultableServer`), one the
 submitted jobs (`JobRunner`), and one ingests objects (`IngestionWorker`), from the first data
-connection on that takes them; they share the DuckDB database (`Catalog`). `LocalCelonis` starts them,
+connection on that takes them; one loads data models and one executes data jobs (`Processing`), each
+from the first on. They share the DuckDB database (`Catalog`). `LocalCelonis` starts them,
 and its `close` stops and joins them before it closes the database. Its other methods query the
 database from the caller's thread.
 """
@@ -15,7 +16,7 @@ import errno
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,6 +34,7 @@ from celonis_frames.local._faults.server import BufferedH11Protocol, FaultableSe
 from celonis_frames.local._gateway.objects import BUCKET, REGION, ObjectStore
 from celonis_frames.local._gateway.tables import read_tables
 from celonis_frames.local._gateway.worker import IngestionWorker
+from celonis_frames.local._processing.processing import Processing
 from celonis_frames.local._web.app import ENDPOINTS, create_app
 from celonis_frames.local._web.endpoint import ServerState
 from celonis_frames.local._web.oauth import DEFAULT_SECONDS, TokenIssuer
@@ -113,7 +115,8 @@ class LocalCelonis:
             pool: The pool's id or name.
             table: The table's name; case does not matter.
             connection: A data connection's id or name; None is the pool's global schema.
-            change_date: Also return ``_CELONIS_CHANGE_DATE``, which the server adds.
+            change_date: Also return ``_CELONIS_CHANGE_DATE``, which the server adds to the tables of
+                pushes.
 
         Raises:
             KeyError: No such pool, data connection or table; the message lists those that exist.
@@ -137,7 +140,7 @@ class LocalCelonis:
             names = [t["name"] for t in self._catalog.tables(space)]
             raise KeyError(f"no table {table!r} in pool {pool!r}; tables are {names}")
         columns = [quote(c["name"]) for c in stored["columns"]]
-        if change_date:
+        if change_date and stored["has_change_date"]:
             columns.append(quote(CHANGE_DATE))
         return self.sql(f"SELECT {', '.join(columns)} FROM {quote(space)}.{quote(stored['name'])}")
 
@@ -162,6 +165,62 @@ class LocalCelonis:
         """Add a data connection to a pool, and the pool if it does not exist; returns its id."""
         found = self._catalog.pool(pool) or self._catalog.add_pool(pool)
         return str(self._catalog.add_connection(found, name)["id"])
+
+    def add_data_model(
+        self,
+        pool: str,
+        name: str,
+        tables: Collection[str] | None = None,
+        *,
+        connection: str | None = None,
+    ) -> str:
+        """Add a data model to a pool, and the pool if it does not exist; returns its id.
+
+        If the pool has a data model of that name, the tables are added to it. Its rows are those of
+        its last load, which a call of the API starts.
+
+        Args:
+            pool: The pool's id or name.
+            name: Name of the data model.
+            tables: Names of its tables, whether or not the pool has them yet. None: all tables of
+                the data connection or, without one, of the pool, also those that it gets later.
+            connection: A data connection's id or name, where the tables are; None is the pool's
+                global schema.
+
+        Raises:
+            ConfigError: There is no such data connection, or a name is blank.
+        """
+        return self._state.processing.add_model(pool, name, tables, connection)
+
+    def model_table(self, pool: str, model: str, table: str) -> pa.Table:
+        """All rows of a table of a data model, as of the last load.
+
+        Args:
+            pool: The pool's id or name.
+            model: The data model's id or name.
+            table: The table's name in the data model; case does not matter.
+
+        Raises:
+            KeyError: No such pool, data model or loaded table; the message lists those that exist.
+        """
+        return self._state.processing.model_table(pool, model, table)
+
+    def add_data_job(self, pool: str, name: str, sql: str | Sequence[str]) -> str:
+        """Add a data job to a pool, and the pool if it does not exist; returns its id.
+
+        If the pool has a data job of that name, it gets these statements.
+
+        Args:
+            pool: The pool's id or name.
+            name: Name of the data job.
+            sql: SQL statements in DuckDB's dialect. They are executed in one transaction; a name
+                without a schema is that of a table in the pool's global schema.
+
+        Raises:
+            ConfigError: The SQL cannot be parsed, or has a statement that does not read or write
+                tables, such as COPY, ATTACH, INSTALL or SET.
+        """
+        return self._state.processing.add_data_job(pool, name, sql)
 
     def ingestion(
         self,
@@ -264,8 +323,11 @@ class LocalCelonis:
 
         server_stopped(self.url)
         self._server.end()
+        # The threads wait for each other's writing, so all of them stop before one is joined.
+        self._state.processing.stop()
         self._worker.close()
         self._state.job_runner.close()
+        self._state.processing.close()
         self._catalog.close()
 
     def __enter__(self) -> Self:
@@ -334,6 +396,7 @@ def start(
         catalog=catalog,
         job_runner=JobRunner(catalog, schedule),
         objects=ObjectStore(catalog),
+        processing=Processing(catalog, schedule),
         faults=schedule,
         limiter=RateLimiter() if limits else None,
         api_key=token or secrets.token_urlsafe(24),

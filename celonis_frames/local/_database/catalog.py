@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS _celonis.pools (id VARCHAR, name VARCHAR, space VARCH
 CREATE TABLE IF NOT EXISTS _celonis.connections (
     id VARCHAR, pool_id VARCHAR, name VARCHAR, space VARCHAR);
 CREATE TABLE IF NOT EXISTS _celonis.tables (space VARCHAR, name VARCHAR);
+ALTER TABLE _celonis.tables ADD COLUMN IF NOT EXISTS is_view BOOLEAN DEFAULT false;
+ALTER TABLE _celonis.tables ADD COLUMN IF NOT EXISTS has_change_date BOOLEAN DEFAULT true;
 CREATE TABLE IF NOT EXISTS _celonis.columns (
     space VARCHAR, table_name VARCHAR, place INTEGER, name VARCHAR, type VARCHAR, length INTEGER);
 CREATE TABLE IF NOT EXISTS _celonis.jobs (
@@ -112,7 +114,7 @@ class Catalog(Database):
     def add_pool(self, name: str) -> Row:
         """Add a pool. A name that is a UUID becomes its id too."""
         with self.locked():
-            pool = {"id": _uuid_or_new(name), "name": name, "space": self._space(name)}
+            pool = {"id": _uuid_or_new(name), "name": name, "space": self.add_space(name)}
             self.run("INSERT INTO _celonis.pools VALUES (?, ?, ?)", *pool.values())
             self._pools.append(pool)
             return pool
@@ -139,10 +141,14 @@ class Catalog(Database):
                 "id": str(uuid.uuid4()),
                 "pool_id": pool["id"],
                 "name": name,
-                "space": self._space(f"{pool['name']}/{name}"),
+                "space": self.add_space(f"{pool['name']}/{name}"),
             }
             self.run("INSERT INTO _celonis.connections VALUES (?, ?, ?, ?)", *item.values())
             return item
+
+    def places(self, pool: Row) -> list[tuple[Row | None, str]]:
+        """The spaces of a pool: the global one, with None, and those of its data connections."""
+        return [(None, pool["space"]), *((c, c["space"]) for c in self.connections(pool["id"]))]
 
     def space(self, pool_id: str, connection_id: str | None) -> str:
         """The space of a pool, or of one of its data connections."""
@@ -151,7 +157,8 @@ class Catalog(Database):
         found = self.rows("SELECT space FROM _celonis.connections WHERE id = ?", connection_id)
         return str(found[0]["space"])
 
-    def _space(self, name: str) -> str:
+    def add_space(self, name: str) -> str:
+        """Create a schema of this name, or with a number behind it; returns its name."""
         taken = {
             row["n"] for row in self.rows("SELECT lower(schema_name) AS n FROM duckdb_schemas()")
         }
@@ -166,20 +173,27 @@ class Catalog(Database):
 
     def tables(self, space: str) -> list[Row]:
         """The tables of a space, with their columns."""
-        names = self.rows(
-            "SELECT name FROM _celonis.tables WHERE space = ? ORDER BY lower(name)", space
+        found = self.rows(
+            "SELECT * FROM _celonis.tables WHERE space = ? ORDER BY lower(name)", space
         )
-        return [{"name": row["name"], "columns": self.columns(space, row["name"])} for row in names]
+        return [self._with_columns(row) for row in found]
 
     def table(self, space: str, name: str) -> Row | None:
         """The table with this name; case does not matter."""
         found = self.rows(
-            "SELECT name FROM _celonis.tables WHERE space = ? AND lower(name) = lower(?)",
-            space, name,
-        )  # fmt: skip
-        for row in found:
-            return {"name": row["name"], "columns": self.columns(space, row["name"])}
-        return None
+            "SELECT * FROM _celonis.tables WHERE space = ? AND lower(name) = lower(?)", space, name
+        )
+        return self._with_columns(found[0]) if found else None
+
+    def table_names(self, space: str) -> list[str]:
+        """The names of the tables of a space."""
+        found = self.rows(
+            "SELECT name FROM _celonis.tables WHERE space = ? ORDER BY lower(name)", space
+        )
+        return [row["name"] for row in found]
+
+    def _with_columns(self, table: Row) -> Row:
+        return table | {"columns": self.columns(table["space"], table["name"])}
 
     def columns(self, space: str, table: str, cursor: Any = None) -> list[Row]:
         """The columns of a table in order, as ``name``, ``type``, ``length``."""
@@ -191,12 +205,12 @@ class Catalog(Database):
         return [{"name": n, "type": t, "length": size} for n, t, size in result.fetchall()]
 
     def count(self, space: str, table: str) -> int:
-        """Number of rows of a table; 0 if a job has just dropped it."""
+        """Number of rows of a table; 0 if a job has just dropped it, or what a view reads."""
         try:
             with self.reading() as cursor:
                 query = f"SELECT count(*) FROM {quote(space)}.{quote(table)}"
                 return int(cursor.execute(query).fetchone()[0])
-        except duckdb.CatalogException:
+        except (duckdb.CatalogException, duckdb.BinderException):
             return 0
 
     # Jobs and chunks

@@ -17,14 +17,14 @@ DEFAULT_LENGTH = 80
 _READ_AS = {
     **dict.fromkeys(
         ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER",
-         "UBIGINT"), "INTEGER"),
+         "UBIGINT", "HUGEINT"), "INTEGER"),
     **dict.fromkeys(("FLOAT", "DOUBLE"), "FLOAT"),
     **dict.fromkeys(
         ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"),
         "DATETIME"),
     "BOOLEAN": "BOOLEAN", "VARCHAR": "STRING", "DATE": "DATE", "TIME": "TIME",
 }  # fmt: skip
-"""Celonis type of each DuckDB type in a Parquet file."""
+"""Celonis type of each DuckDB type in a Parquet file, or of what SQL computes."""
 
 _LOSSLESS = {("INTEGER", "FLOAT"), ("DATE", "DATETIME"), ("DATETIME", "DATE")}
 """Conversions from the file's type to the declared type; DATETIME to DATE only at midnight."""
@@ -38,6 +38,11 @@ class Column:
     type: str
     length: int | None
     expression: str
+
+
+def celonis_type(kind: str) -> str | None:
+    """The Celonis type for a DuckDB type; None if there is none."""
+    return "FLOAT" if kind.startswith("DECIMAL") else _READ_AS.get(kind)
 
 
 def open_chunks(cursor: Any, files: list[Path], job: Row) -> tuple[str, list[Column]]:
@@ -75,7 +80,7 @@ def _parquet_columns(cursor: Any, files: list[Path]) -> list[tuple[str, str, str
         first = found
     columns = []
     for name, kind in first or []:
-        read_as = "FLOAT" if kind.startswith("DECIMAL") else _READ_AS.get(kind)
+        read_as = celonis_type(kind)
         if read_as is None:
             raise JobError(f"Column {name} has the type {kind}, which is not ingested")
         expression = quote(name)

@@ -99,7 +99,7 @@ class JobRunner:
             if job is None:
                 return
             event = self._cancelled[job["id"]]
-            event.wait(self._faults.queued_seconds)
+            event.wait(self._faults.pace("job").queued)
             if self._stop.is_set():
                 return
             self._run(job, event)
@@ -122,10 +122,10 @@ class JobRunner:
         lines: list[str] = []
         try:
             self._catalog.set_job(job["id"], "RUNNING", "Job started")
-            event.wait(self._faults.running_seconds)
-            message = self._faults.take_job_failure()
-            if message is not None:
-                raise JobError(message)
+            event.wait(self._faults.pace("job").running)
+            failure = self._faults.take_failure("job")
+            if failure is not None:
+                raise JobError(failure.message)
             with self._catalog.writing, self._cursors.cursor(job["id"]) as cursor:
                 self._write(cursor, job, event, lines)
         except Exception as error:

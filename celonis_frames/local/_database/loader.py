@@ -66,6 +66,9 @@ class Target:
         existing = catalog.table(space, job["targetName"])
         self._exists = existing is not None
         self.name: str = existing["name"] if existing else job["targetName"]
+        if existing and existing["is_view"]:
+            raise JobError(f"{self.name} is a view; rows cannot be pushed into it")
+        self._has_change_date = existing is None or existing["has_change_date"]
         self._columns: list[Row] = []
         self._by_name: dict[str, Row] = {}
         self._add_columns(existing["columns"] if existing else [])
@@ -88,6 +91,7 @@ class Target:
                     (self._space, self.name),
                 )
         self._exists, self.name = False, self._job["targetName"]
+        self._has_change_date = True
         self._columns, self._by_name = [], {}
 
     def load(self, files: list[Path]) -> int:
@@ -150,7 +154,7 @@ class Target:
                 f"CREATE TABLE {self._sql_name} ({defined}, {quote(CHANGE_DATE)} TIMESTAMP)"
             )
             self._cursor.execute(
-                "INSERT INTO _celonis.tables VALUES (?, ?)", (self._space, self.name)
+                "INSERT INTO _celonis.tables (space, name) VALUES (?, ?)", (self._space, self.name)
             )
             self._exists = True
             self._register(columns)
@@ -168,11 +172,25 @@ class Target:
         if (new or missing) and self._job["upsertStrategy"] == "UPSERT_WITH_UNCHANGED_METADATA":
             listed = ", ".join([*sorted(missing), *(column.name for column in new)])
             raise JobError(f"The columns of the table must not change, but these differ: {listed}")
+        self._add_change_date()
         for column in new:
             self._cursor.execute(
                 f"ALTER TABLE {self._sql_name} ADD COLUMN {quote(column.name)} {STORED[column.type]}"
             )
         self._register(new)
+
+    def _add_change_date(self) -> None:
+        """Add the column that the server fills, which a table of a data job does not have."""
+        if self._has_change_date:
+            return
+        self._cursor.execute(
+            f"ALTER TABLE {self._sql_name} ADD COLUMN {quote(CHANGE_DATE)} TIMESTAMP"
+        )
+        self._cursor.execute(
+            "UPDATE _celonis.tables SET has_change_date = true WHERE space = ? AND name = ?",
+            (self._space, self.name),
+        )
+        self._has_change_date = True
 
     def _register(self, columns: list[Column]) -> None:
         if not columns:

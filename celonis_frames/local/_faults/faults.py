@@ -13,11 +13,11 @@ from typing import Literal
 from celonis_frames.local._faults.checks import (
     check_call,
     check_checksums,
-    check_count,
     check_fault,
     check_seconds,
 )
 from celonis_frames.local._faults.schedule import Checksums, Fault, FaultSchedule, How
+from celonis_frames.local._faults.work import WorkFaults
 from celonis_frames.local._gateway.xml_errors import MEDIA_TYPE, GatewayError
 
 DEFAULT_STALL_SECONDS = 60.0
@@ -26,7 +26,7 @@ DEFAULT_LATE_SECONDS = 0.1
 """Seconds after the end of a connection in which a late call is processed."""
 
 
-class Faults:
+class Faults(WorkFaults):
     """The faults of a local Celonis. All methods can be called while it runs.
 
     Routes are the names in `/openapi.json`, or ``"*"`` for all. Every fault skips the first `skip`
@@ -39,7 +39,8 @@ class Faults:
     """
 
     def __init__(self, calls: Collection[str]) -> None:
-        self._schedule, self._calls = FaultSchedule(), frozenset(calls)
+        super().__init__(FaultSchedule())
+        self._calls = frozenset(calls)
 
     def clear(self) -> None:
         """Remove faults, delays, failures and other checksums; accept connections again."""
@@ -249,22 +250,6 @@ class Faults:
         check_call(route, self._calls)
         check_seconds("seconds", seconds)
         self._schedule.set_delay(route, seconds)
-
-    def slow_jobs(self, *, queued: float = 0.0, running: float = 0.0) -> None:
-        """Keep each job in QUEUED and in RUNNING for this many seconds."""
-        check_seconds("queued", queued)
-        check_seconds("running", running)
-        self._schedule.set_job_seconds(queued=queued, running=running)
-
-    def fail_jobs(self, message: str, *, times: int = 1) -> None:
-        """Let the next jobs end in ERROR with this message in the log."""
-        check_count("times", times)
-        self._schedule.add_job_failures(message, times)
-
-    def fail_objects(self, message: str, *, times: int = 1) -> None:
-        """Let the next objects that are ingested fail, with this reason."""
-        check_count("times", times)
-        self._schedule.add_object_failures(message, times)
 
     def checksums(self, kind: Checksums) -> None:
         """Show other checksums in the lists of chunks, until `clear`.

@@ -16,6 +16,8 @@ Kind = Literal[
 When = Literal["before", "body", "after", "late"]
 How = Literal["cut", "json", "html"]
 Checksums = Literal["sha1", "content", "arbitrary", "none"]
+Work = Literal["job", "object", "load", "data_job"]
+"""What the threads of the server do after a call: push jobs, objects, loads, data jobs."""
 
 LISTS = {"chunks": "creationDate", "jobs": "lastModified"}
 """Calls that can lag, and the time in their items (ms since 1970)."""
@@ -48,8 +50,31 @@ class Fault:
     over: int = 0
 
 
+@dataclass(frozen=True)
+class Failure:
+    """How a job, an object, a load or a data job ends.
+
+    Attributes:
+        message: Why.
+        table: The table of a load that is at fault; None: the load itself.
+        warning: Whether a load ends in WARNING instead of ERROR.
+    """
+
+    message: str
+    table: str | None = None
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long work stays in its states, in seconds."""
+
+    queued: float = 0.0
+    running: float = 0.0
+
+
 class FaultSchedule:
-    """Faults in the order in which they were added, delays, and failures of jobs and objects.
+    """Faults in the order in which they were added, delays, and what happens to the server's work.
 
     Tests change it from their threads while the server and the job runner read it.
     """
@@ -59,18 +84,16 @@ class FaultSchedule:
         self._server: FaultableServer | None = None
         self._faults: list[Fault] = []
         self._delays: dict[str, float] = {}
-        self._job_failures: list[str] = []
-        self._object_failures: list[str] = []
+        self._failures: dict[Work, list[Failure]] = {}
+        self._paces: dict[Work, Pace] = {}
+        self._others: dict[Work, list[float]] = {}
         self._checksums: Checksums = "sha1"
-        self.queued_seconds = 0.0
-        self.running_seconds = 0.0
 
     def clear(self) -> None:
         """Remove everything, and accept connections again."""
         with self._lock:
             self._faults, self._delays = [], {}
-            self._job_failures, self._object_failures = [], []
-            self.queued_seconds = self.running_seconds = 0.0
+            self._failures, self._paces, self._others = {}, {}, {}
             self._checksums = "sha1"
         if self._server is not None:
             self._server.listen()
@@ -81,25 +104,29 @@ class FaultSchedule:
             self._faults.append(fault)
         return fault
 
-    def add_job_failures(self, message: str, times: int) -> None:
-        """Let the next jobs fail with this message."""
+    def add_failures(self, work: Work, failure: Failure, times: int) -> None:
+        """Let the next jobs, objects, loads or data jobs fail."""
         with self._lock:
-            self._job_failures += [message] * times
+            self._failures.setdefault(work, []).extend([failure] * times)
 
-    def add_object_failures(self, message: str, times: int) -> None:
-        """Let the next objects fail with this message."""
+    def add_others(self, work: Work, seconds: float, times: int) -> None:
+        """Let the next requests of a load or data job find another one that runs so long."""
         with self._lock:
-            self._object_failures += [message] * times
+            self._others.setdefault(work, []).extend([seconds] * times)
 
     def set_delay(self, route: str, seconds: float) -> None:
         """Delay each call of a route."""
         with self._lock:
             self._delays[route] = seconds
 
-    def set_job_seconds(self, *, queued: float, running: float) -> None:
-        """Set how long jobs stay in QUEUED and RUNNING."""
+    def set_pace(self, work: Work, pace: Pace) -> None:
+        """Set how long work stays in its states."""
         with self._lock:
-            self.queued_seconds, self.running_seconds = queued, running
+            self._paces[work] = pace
+
+    def pace(self, work: Work) -> Pace:
+        """How long work stays in its states."""
+        return self._paces.get(work, Pace())
 
     def set_checksums(self, kind: Checksums) -> None:
         """Set what the list of chunks shows as their checksums."""
@@ -139,15 +166,17 @@ class FaultSchedule:
                     taken = fault
         return taken
 
-    def take_job_failure(self) -> str | None:
-        """The message with which the next job fails, if any."""
+    def take_failure(self, work: Work) -> Failure | None:
+        """How the next job, object, load or data job fails, if it does."""
         with self._lock:
-            return self._job_failures.pop(0) if self._job_failures else None
+            failures = self._failures.get(work)
+            return failures.pop(0) if failures else None
 
-    def take_object_failure(self) -> str | None:
-        """The reason for which the next object fails, if any."""
+    def take_other(self, work: Work) -> float | None:
+        """The seconds that another load or data job takes, which runs already, if there is one."""
         with self._lock:
-            return self._object_failures.pop(0) if self._object_failures else None
+            others = self._others.get(work)
+            return others.pop(0) if others else None
 
     def attach(self, server: FaultableServer) -> FaultableServer:
         """Set the server on whose connections the faults act."""

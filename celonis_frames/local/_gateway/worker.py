@@ -103,9 +103,9 @@ class IngestionWorker:
                 self._store.path(item["id"]).unlink(missing_ok=True)
 
     def _load(self, cursor: Any, item: Row) -> None:
-        failure = self._faults.take_object_failure()
+        failure = self._faults.take_failure("object")
         if failure is not None:
-            raise JobError(failure)
+            raise JobError(failure.message)
         tables = {table.name: table for table in self._store.tables(item["connection_id"])}
         table = tables.get(item["table_name"])
         if table is None:

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from celonis_frames.local._faults.injector import with_fault
 from celonis_frames.local._gateway import routes as gateway
-from celonis_frames.local._web import job_routes, pool_routes
+from celonis_frames.local._web import data_job_routes, job_routes, model_routes, pool_routes
 from celonis_frames.local._web.authorization import authorize, check_page
 from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
 from celonis_frames.local._web.oauth import MAX_FORM_BYTES, TokenError
@@ -65,6 +65,8 @@ def _token(state: ServerState, request: Request, body: bytes) -> Response:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *job_routes.ENDPOINTS,
     *pool_routes.ENDPOINTS,
+    *model_routes.ENDPOINTS,
+    *data_job_routes.ENDPOINTS,
     Endpoint("identity", ("GET",), ("/api/cloud", "/api/cloud/permissions", "/api/team"),
              _identity, "Get the identity", ""),
     Endpoint("token", ("POST",), ("/oauth2/token",), _token, "Get an access token", "Token",
@@ -90,7 +92,9 @@ def create_app(state: ServerState) -> Starlette:
         rejected = _rejected(state, request)
         if rejected is not None:
             return rejected
-        shown = await run_in_threadpool(render, state.catalog, state.objects, state.form_token)
+        shown = await run_in_threadpool(
+            render, state.catalog, state.objects, state.processing, state.form_token
+        )
         return HTMLResponse(shown, headers=_PAGE_HEADERS)
 
     async def replay(request: Request) -> Response:

@@ -14,6 +14,7 @@ from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.job_runner import JobRunner
 from celonis_frames.local._faults.schedule import FaultSchedule
 from celonis_frames.local._gateway.objects import ObjectStore
+from celonis_frames.local._processing.processing import Processing
 from celonis_frames.local._web.oauth import TokenIssuer
 from celonis_frames.local._web.rate_limit import RateLimiter
 
@@ -46,6 +47,7 @@ class ServerState:
     catalog: Catalog
     job_runner: JobRunner
     objects: ObjectStore
+    processing: Processing
     faults: FaultSchedule
     limiter: RateLimiter | None
     api_key: str
@@ -88,6 +90,11 @@ class Endpoint:
     response: str
     """Schema of the response in OpenAPI, ``[]`` behind it for a list; empty if there is none."""
     body: str | None = None
+    """Kind of the body: json, file, form, object; None: none is read."""
+    schema: str = ""
+    """Schema of a JSON body in OpenAPI."""
     query: tuple[str, ...] = ()
     scopes: frozenset[str] | None = frozenset()
     """An access token needs one of these scopes; empty: any token will do; None: no key is needed."""
+    conflict: str = ""
+    """When it returns 409; empty: it never does."""

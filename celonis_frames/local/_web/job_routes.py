@@ -235,7 +235,7 @@ def _both(tail: str) -> tuple[str, ...]:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("create", ("POST",), _both(JOBS), _create,
-             "Create a job", "Job", body="json",
+             "Create a job", "Job", body="json", schema="NewJob",
              scopes=_PUSH),
     Endpoint("jobs", ("GET",), _both(JOBS), _list, "List jobs", "Job[]",
              scopes=_PUSH),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from celonis_frames._version import __version__
 from celonis_frames.local._gateway.routes import PREFIX
+from celonis_frames.local._processing.data_jobs import MODES
 from celonis_frames.local._web.oauth import BROAD, DATA_PUSH, READ, SCOPES
 
 if TYPE_CHECKING:
@@ -19,6 +20,22 @@ _MAYBE_TEXT = {"type": ["string", "null"]}
 _NAME = {"type": "string", "minLength": 1}
 _NUMBER = {"type": "integer"}
 _TYPES = ["STRING", "INTEGER", "FLOAT", "DATETIME", "DATE", "BOOLEAN", "TIME"]
+
+_MAYBE_NUMBER = {"type": ["integer", "null"]}
+_TRUTH = {"type": "boolean"}
+_SCHEMA = "#/components/schemas/"
+_LOAD = {
+    "dataLoadId": _MAYBE_TEXT, "dataModelId": _TEXT, "startDate": _MAYBE_NUMBER,
+    "endDate": _MAYBE_NUMBER, "message": _MAYBE_TEXT,
+    "loadStatus": {"enum": ["RUNNING", "SUCCESS", "WARNING", "ERROR", "LOST_CONNECTION", None]},
+    "loadType": {"enum": ["COMPLETE", "PARTIAL", None]},
+}  # fmt: skip
+_TABLE_LOADS = {"type": "array", "items": {"$ref": _SCHEMA + "TableLoad"}}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
 
 _NEW_JOB: dict[str, Any] = {
     "type": "object",
@@ -85,6 +102,38 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
               "type": _TEXT, "schemaName": _MAYBE_TEXT},
     "TableColumn": {"name": _TEXT, "type": {"enum": ["STRING", "DATE", "FLOAT", "INTEGER"]},
                     "length": {"type": ["integer", "null"]}},
+    "DataModel": {"id": _TEXT, "name": _TEXT, "poolId": _TEXT,
+                  "tables": {"type": "array", "items": {"$ref": _SCHEMA + "DataModelTable"}}},
+    "DataModelTable": {
+        "id": _TEXT, "dataModelId": _TEXT, "dataSourceId": _MAYBE_TEXT, "name": _TEXT,
+        "alias": _MAYBE_TEXT, "aliasOrName": _TEXT,
+        "columns": {"type": "array", "items": {"$ref": _SCHEMA + "TableColumn"}},
+        "primaryKeys": {"type": "array", "items": _TEXT},
+    },
+    "TableIds": {"type": "array", "items": _TEXT},
+    "TableLoad": {"tableId": _TEXT, "tableName": _TEXT, "tableRowCount": _MAYBE_NUMBER,
+                  "done": _TRUTH, "message": _MAYBE_TEXT},
+    "Load": _LOAD | {"tableLoads": _TABLE_LOADS},
+    "LoadInfo": {
+        "loadInfo": _object({
+            "liveDataModel": _object({
+                "dataModelId": _TEXT, "dataModelName": _TEXT, "done": _TRUTH, "error": _TRUTH,
+                "errorMessage": _MAYBE_TEXT, "lastLoad": _MAYBE_NUMBER, "tableLoads": _TABLE_LOADS,
+            }),
+            "currentComputeLoad": {"anyOf": [_object(_LOAD), {"type": "null"}]},
+        }),
+        "loadHistory": _object({"dataLoadHistory": {"type": "array", "items": _object(_LOAD)}}),
+    },
+    "DataJob": {
+        "id": _TEXT, "name": _TEXT, "dataPoolId": _TEXT, "dataSourceId": _MAYBE_TEXT,
+        "status": {"enum": ["NEW", "QUEUED", "RUNNING", "SUCCESS", "FAIL"]},
+        "currentExecutionId": _MAYBE_TEXT, "mode": {"enum": [*MODES, None]},
+        "message": _MAYBE_TEXT, "startDate": _MAYBE_NUMBER, "endDate": _MAYBE_NUMBER,
+    },
+    "Execution": {
+        "type": "object",
+        "properties": {"poolId": _MAYBE_TEXT, "jobId": _MAYBE_TEXT, "mode": {"enum": [*MODES, None]}},
+    },
     "Token": {"access_token": _TEXT, "token_type": {"enum": ["Bearer"]}, "expires_in": _NUMBER,
               "scope": _TEXT},
     "TokenError": {"error": _TEXT, "error_description": _TEXT},
@@ -145,9 +194,7 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "components": {
             "securitySchemes": _SECURITY,
             "schemas": {
-                name: schema
-                if schema.get("type") == "object"
-                else {"type": "object", "properties": schema, "required": list(schema)}
+                name: schema if schema.get("type") in ("object", "array") else _object(schema)
                 for name, schema in _SCHEMAS.items()
             },
         },
@@ -177,12 +224,12 @@ def _operation(endpoint: Endpoint, path: str, operation_id: str) -> dict[str, An
         "responses": {status: success, **_errors(endpoint)},
     }
     if endpoint.body is not None:
-        operation["requestBody"] = {"required": True, "content": _body(endpoint.body)}
+        operation["requestBody"] = {"required": True, "content": _body(endpoint)}
     return operation
 
 
 def _reference(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
+    return {"$ref": f"{_SCHEMA}{name}"}
 
 
 def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
@@ -227,18 +274,20 @@ def _errors(endpoint: Endpoint) -> dict[str, Any]:
         errors["401"] |= content
     else:
         errors["403"] = {"description": "The access token has none of the required scopes"}
-        errors["404"] = {"description": "No such pool, data connection, table or job"}
+        errors["404"] = {"description": "No such pool, data connection, table, job or data model"}
     if endpoint.body is not None:
         errors["413"] = {"description": "The body is too large"}
+    if endpoint.conflict:
+        errors["409"] = {"description": endpoint.conflict}
     if endpoint.name == "execute":
         errors["429"] = {"description": "Too many submissions; Retry-After has the seconds to wait"}
     return errors
 
 
-def _body(kind: str) -> dict[str, Any]:
-    if kind == "json":
-        return {"application/json": {"schema": _reference("NewJob")}}
-    if kind == "form":
+def _body(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.body == "json":
+        return {"application/json": {"schema": _reference(endpoint.schema)}}
+    if endpoint.body == "form":
         names = ("grant_type", "scope", "client_id", "client_secret")
         form = {
             "type": "object",
@@ -247,7 +296,7 @@ def _body(kind: str) -> dict[str, Any]:
             | {"grant_type": {"enum": ["client_credentials"]}},
         }
         return {"application/x-www-form-urlencoded": {"schema": form}}
-    if kind == "object":
+    if endpoint.body == "object":
         return {"application/octet-stream": {}}
     file = {"type": "string", "contentMediaType": "application/octet-stream"}
     form = {"type": "object", "required": ["file"], "properties": {"file": file}}

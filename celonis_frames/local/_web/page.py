@@ -1,4 +1,4 @@
-"""The page at `/`: pools, tables with their first rows, jobs with their logs, failed objects."""
+"""The page at `/`: pools, tables with their first rows, jobs with their logs, and what follows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.sql import quote
 from celonis_frames.local._gateway.objects import ObjectStore
+from celonis_frames.local._processing.processing import Processing
+from celonis_frames.local._web.page_processing import render_data_jobs, render_models
 
 ROWS = 10
 """Rows shown of each table."""
@@ -31,16 +33,18 @@ table { border-collapse: collapse; margin: .6rem 0; font-size: .87rem }
 th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid var(--line);
   max-width: 22rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 pre { font-size: .8rem; overflow-x: auto } .null { opacity: .4 }
-.DONE { color: #188038 } .ERROR, .CANCELED, .FAILED { color: #d93025 } form { display: inline }
+.DONE, .SUCCESS { color: #188038 } .WARNING { color: #b06000 }
+.ERROR, .CANCELED, .FAILED, .FAIL, .LOST_CONNECTION { color: #d93025 } form { display: inline }
 """
 
 
-def render(catalog: Catalog, objects: ObjectStore, form_token: str) -> str:
+def render(catalog: Catalog, objects: ObjectStore, processing: Processing, form_token: str) -> str:
     """The page as HTML; every value from outside is escaped.
 
     Args:
         catalog: What it shows.
         objects: What it shows of the Data Ingestion API.
+        processing: What it shows of data models and data jobs.
         form_token: Is sent back by the page's buttons.
     """
     parts = [
@@ -61,6 +65,7 @@ def render(catalog: Catalog, objects: ObjectStore, form_token: str) -> str:
             parts += [_table(catalog, label, space, table) for table in catalog.tables(space)]
         parts.append(_jobs(catalog, catalog.jobs(pool["id"])[:JOBS]))
         parts += [_ingestion(objects, c, form_token) for c in connections]
+        parts += [render_models(processing, pool["id"]), render_data_jobs(processing, pool["id"])]
     return "".join([*parts, "</body></html>"])
 
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from celonis_frames.local._database.catalog import CHANGE_DATE
+from celonis_frames.local._database.database import Row
 from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
 from celonis_frames.local._web.oauth import BROAD, READ
 
@@ -46,26 +47,35 @@ def _connections(state: ServerState, request: Request, _: Any) -> Response:
 
 def _tables(state: ServerState, request: Request, _: Any) -> Response:
     pool = state.pool(request.path_params["pool"], make=False)
-    places = [(None, None, pool["space"])] + [
-        (c["id"], c["name"], c["space"]) for c in state.catalog.connections(pool["id"])
-    ]
     return JSONResponse(
         [
             {
                 "name": table["name"],
                 "loaderSource": "PUSH",
                 "available": True,
-                "dataSourceId": source,
-                "dataSourceName": name,
+                "dataSourceId": connection and connection["id"],
+                "dataSourceName": connection and connection["name"],
                 "columns": [],
-                "type": "TABLE",
-                "schemaName": source,
+                "type": "VIEW" if table["is_view"] else "TABLE",
+                "schemaName": connection and connection["id"],
                 "rowCount": state.catalog.count(space, table["name"]),
             }
-            for source, name, space in places
+            for connection, space in state.catalog.places(pool)
             for table in state.catalog.tables(space)
         ]
     )
+
+
+def shown_columns(columns: list[Row]) -> list[Row]:
+    """Columns as the API returns them; the length of strings is in bytes."""
+    return [
+        {
+            "name": c["name"],
+            "type": _SHOWN[c["type"]],
+            "length": c["length"] * 4 if c["length"] else None,
+        }
+        for c in columns
+    ]
 
 
 def _columns(state: ServerState, request: Request, _: Any) -> Response:
@@ -77,15 +87,10 @@ def _columns(state: ServerState, request: Request, _: Any) -> Response:
     table = state.catalog.table(place["space"], request.query_params.get("tableName", ""))
     if table is None:
         raise ApiProblem(404)
-    columns = [
-        {
-            "name": c["name"],
-            "type": _SHOWN[c["type"]],
-            "length": c["length"] * 4 if c["length"] else None,
-        }
-        for c in table["columns"]
-    ]
-    return JSONResponse([*columns, {"name": CHANGE_DATE, "type": "DATE", "length": None}])
+    columns = shown_columns(table["columns"])
+    if table["has_change_date"]:
+        columns.append({"name": CHANGE_DATE, "type": "DATE", "length": None})
+    return JSONResponse(columns)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
