@@ -235,7 +235,7 @@ class JobError(CelonisFramesError):
 class JobFailed(JobError):
     """The job ended in ERROR or CANCELED; the table is unchanged.
 
-    A data job ended in FAIL, CANCEL or SKIPPED; what it had done by then is not undone.
+    A data job ended in FAIL, CANCEL or SKIPPED; what it did before that may stay.
 
     Attributes:
         state: The job's final state.
@@ -268,7 +268,7 @@ class ReloadFailed(CelonisFramesError):
     """A data model was not loaded, or not known to be.
 
     Its load ended in ERROR, LOST_CONNECTION or CANCELED, or could not be begun. The tables of the
-    pool are as they were.
+    pool are not affected.
 
     Attributes:
         status: The `ReloadStatus`.

@@ -84,7 +84,7 @@ class DataJobStatus(RunStatus[DataJob]):
             said = f": {self.message.strip().rstrip('.')}" if self.message else ""
             raise JobFailed(
                 f"Data job {self.name!r} {how}{said}. Its log is in Celonis, under Data Jobs of "
-                "the Data Pool. What it had done by then is not undone.",
+                "the Data Pool.",
                 job_id=self.job_id,
                 state=self.state,
             )

@@ -72,13 +72,21 @@ class Following(Generic[_Seen]):
         """What the server shows of our run; None if that is not ours, or not shown yet."""
         return self.seen if self.ours is not None else None
 
-    def follow(self, api: IntegrationApi, *, wait: bool = True, begin: bool = True) -> None:
+    def follow(
+        self,
+        api: IntegrationApi,
+        *,
+        wait: bool = True,
+        begin: bool = True,
+        timeout: float | None = None,
+    ) -> None:
         """Begin the run, if that was not done, and follow it until it has ended.
 
         Args:
             api: The calls; their token ends it.
             wait: Whether to follow it once it was accepted.
             begin: Whether the call may be made, for the first time or again.
+            timeout: Seconds to look; None is until the deadline of the token.
 
         Raises:
             CelonisFramesError: That of `timed_out`, if the deadline of the token has passed.
@@ -86,7 +94,7 @@ class Following(Generic[_Seen]):
             Cancelled: The token was cancelled.
         """
         while True:
-            step = self._look_until_due(api, wait=wait)
+            step = self._look_until_due(api, wait=wait, timeout=timeout)
             if step is Step.BEGIN and begin:
                 self._begin(api)
             elif step in (Step.RAISE, Step.UNKNOWN, Step.BEGIN):
@@ -102,7 +110,7 @@ class Following(Generic[_Seen]):
         """
         self._take(self.look(api))
 
-    def _look_until_due(self, api: IntegrationApi, *, wait: bool) -> Step:
+    def _look_until_due(self, api: IntegrationApi, *, wait: bool, timeout: float | None) -> Step:
         """Look until something other is to be done than to look again."""
         self.on_step("checking" if self.asked is Asked.NOT_YET else self.doing)
 
@@ -115,7 +123,7 @@ class Following(Generic[_Seen]):
             return step, step not in (Step.WAIT, Step.POLL) or begun
 
         return poll(
-            fetch, self.what, api.token.remaining(), api.token,
+            fetch, self.what, api.token.remaining() if timeout is None else timeout, api.token,
             timed_out=lambda _: self.timed_out(),
             note=f"Whether {self.what} goes on is unknown: look at it in Celonis.",
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from celonis_frames._models.steps import Run
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import NotFound, ReloadFailed, ReloadTimeout
 
+_log = logging.getLogger("celonis_frames")
 _ONCE = RetryPolicy(max_tries=1)
 
 
@@ -100,6 +102,12 @@ class ReloadStatus(RunStatus[Load]):
             "warnings": list(self.warnings),
         }
 
+    def _take(self, following: Following[Load]) -> None:
+        ended = self.done and self.state != NOT_BEGUN
+        super()._take(following)
+        if self.state == "WARNING" and not ended:
+            _log.warning("data model %r: %s", self.model, "; ".join(self._said()))
+
     def _word(self, seen: Load) -> str:
         return seen.state
 
@@ -126,15 +134,16 @@ class ReloadStatus(RunStatus[Load]):
 
     def _said(self) -> tuple[str, ...]:
         """What the server says about the load and its tables, one sentence each."""
+        message, known = self.message, {table.message for table in self.tables}
         about = [
             f"table {table.name!r}: {table.message}"
             for table in self.tables
-            if table.message and table.message not in self.message
+            if table.message and not (table.message in message and table.name in message)
         ]
         missing = [table.name for table in self.tables if table.done is False and not table.message]
         if missing and not self.ok and self.done:
             about.append(f"not loaded: {listed(missing)}")
-        return tuple(filter(None, [self.message, *about]))
+        return tuple(filter(None, ["" if message in known else message, *about]))
 
     def _failure(self) -> str:
         if self._problem:
@@ -143,8 +152,8 @@ class ReloadStatus(RunStatus[Load]):
         said = f": {said}" if said else ""
         how = "was not begun" if self.state == NOT_BEGUN else f"ended in {self.state}"
         return (
-            f"The load of data model {self.model!r} {how}{said}. The tables of the pool are as "
-            f"they were; load the data model again with celonis.reload({self.pool_id!r}, "
+            f"The load of data model {self.model!r} {how}{said}. The tables of the pool are "
+            f"not affected; load the data model again with celonis.reload({self.pool_id!r}, "
             f"{self.model!r})."
         )
 
@@ -159,7 +168,7 @@ class ReloadStatus(RunStatus[Load]):
             state = "not shown yet" if self._shown is None else self.state
             text = (
                 f"The load of data model {self.model!r} was still {state} when timeout= passed. It "
-                "goes on in Celonis: the status of this error waits for it with .wait()."
+                "goes on in Celonis: its ReloadStatus waits for it with .wait()."
             )
         return ReloadTimeout(text, status=self)
 

@@ -130,9 +130,9 @@ class RunStatus(ABC, Generic[_Seen]):
             raise ConfigError(f"timeout={shown(timeout)} must be a number of seconds.")
         if not self.done:
             api, following = self._connected()
-            with within_timeout(api, timeout) as (limited, _):
+            with within_timeout(api, timeout) as (limited, left):
                 try:
-                    following.follow(limited, begin=False)
+                    following.follow(limited, begin=False, timeout=left)
                 finally:
                     self._take(following)
         return self
