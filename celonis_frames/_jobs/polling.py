@@ -171,7 +171,7 @@ def poll(
     token: CancelToken,
     *,
     timed_out: Callable[[_T | None], CelonisFramesError],
-    note: str,
+    note: str = "",
     sleep: Callable[[float], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> _T:
@@ -205,7 +205,8 @@ def poll(
                 raise
             silent_since = clock() if silent_since is None else silent_since
             if end is None and clock() - silent_since > MAX_SILENCE:
-                error.add_note(note)
+                if note:
+                    error.add_note(note)
                 raise
             wait = max(delay, min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER))
             _log.warning("%s: its state could not be read (%s)", what, type(error).__name__)

@@ -167,7 +167,7 @@ def begin_data_job(
         lambda calls: calls.start_data_job(pool_id, job_id, mode),
         timed_out=lambda: status._timeout(following),  # noqa: SLF001  # of this module
         doing="executing",
-        advice="Look at it in Celonis before you run it again.",
+        advice="look at it in Celonis before you run it again.",
         repeatable=False,
         on_step=on_step,
     )

@@ -41,7 +41,7 @@ class Following(Generic[_Seen]):
         on_step: Called with a few words whenever it waits for something else.
         timed_out: Makes the error for a deadline that has passed.
         doing: What is being done while it runs, in a word.
-        advice: What to do if it cannot be known whether it began.
+        advice: What to do if it cannot be known whether it began, or how it ends.
         asked: What became of our call.
         before: The run that was shown before it.
         ours: Our run, once it was shown.
@@ -93,6 +93,16 @@ class Following(Generic[_Seen]):
             ApiError: A call failed; the notes say if it cannot be known whether the run began.
             Cancelled: The token was cancelled.
         """
+        try:
+            self._follow(api, wait=wait, begin=begin, timeout=timeout)
+        except ApiError as error:
+            if self.asked in (Asked.ACCEPTED, Asked.LOST):
+                error.add_note(f"How {self.what} ends is unknown: {self.advice}")
+            raise
+
+    def _follow(
+        self, api: IntegrationApi, *, wait: bool, begin: bool, timeout: float | None
+    ) -> None:
         while True:
             step = self._look_until_due(api, wait=wait, timeout=timeout)
             if step is Step.BEGIN and begin:
@@ -125,7 +135,6 @@ class Following(Generic[_Seen]):
         return poll(
             fetch, self.what, api.token.remaining() if timeout is None else timeout, api.token,
             timed_out=lambda _: self.timed_out(),
-            note=f"Whether {self.what} goes on is unknown: look at it in Celonis.",
         )  # fmt: skip
 
     def _take(self, seen: _Seen) -> None:
@@ -186,18 +195,16 @@ class Following(Generic[_Seen]):
             return
 
     def _failure(self, step: Step) -> CelonisFramesError:
-        error = self._error
-        if step is Step.RAISE and error is not None:
-            return error
+        if step is Step.RAISE and self._error is not None:
+            return self._error
         doubt = (
             f"It cannot be known whether the call for {self.what} had an effect: the server shows "
-            "nothing that began after it"
+            "nothing that began after it."
         )
-        if error is None:
-            error = ApiError(f"{doubt}, although it was accepted. {self.advice}")
-        else:
-            error.add_note(f"{doubt}. {self.advice}")
-        return error
+        if self._error is None:
+            return ApiError(f"The call was accepted. {doubt}")
+        self._error.add_note(doubt)
+        return self._error
 
     def _warn(self, text: str) -> None:
         self.warnings.append(f"{self.what}: {text}.")

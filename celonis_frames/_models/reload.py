@@ -209,7 +209,7 @@ def begin_reload(
         lambda calls: calls.start_load(pool_id, model_id, table_ids),
         timed_out=lambda: status._timeout(following),  # noqa: SLF001  # of this module
         doing="loading",
-        advice="Load it again to be sure: loading twice does no harm.",
+        advice="load it again to be sure, which does no harm.",
         on_step=on_step,
     )
     start_status(status, api.within(token), following, wait=wait)

@@ -14,8 +14,10 @@ from celonis_frames import (
     AppKey,
     Celonis,
     Column,
+    DataJobStatus,
     PushPlan,
     PushStatus,
+    ReloadStatus,
     Secret,
     Upload,
     connect,
@@ -112,6 +114,31 @@ def options(frame: Any, celonis: Celonis) -> None:
     assert_type(celonis.plan(frame, POOL, TABLE), PushPlan)
     assert_type(celonis.jobs(POOL), list[PushStatus])
     assert_type(celonis.job(POOL, "id"), PushStatus)
+
+
+def after_the_push(frame: Any, celonis: Celonis) -> None:
+    """Data models and data jobs."""
+    status = push(frame, POOL, TABLE, reload="Orders")
+    push(frame, POOL, TABLE, reload=["Orders", "Items"])
+    assert_type(status.reload, ReloadStatus | tuple[ReloadStatus, ...] | None)
+    delete(frame, POOL, TABLE, keys="K", reload="Orders")
+    plan(frame, POOL, TABLE, reload="Orders")
+    loaded = celonis.reload(POOL, "Orders", tables=["A", "B"], wait=True, timeout=60)
+    assert_type(loaded, ReloadStatus)
+    assert_type(loaded.refresh().wait(timeout=5.0), ReloadStatus)
+    assert_type(loaded.state, str)
+    assert_type(loaded.ok, bool)
+    assert_type(loaded.warnings, tuple[str, ...])
+    assert_type(loaded.seconds, float | None)
+    assert_type([table.rows for table in loaded.tables], list[int | None])
+    assert_type(celonis.run_job(POOL, "Nightly", mode="DELTA").wait(), DataJobStatus)
+    assert_type([model.name for model in celonis.models(POOL)], list[str])
+    assert_type([job.state for job in celonis.data_jobs(POOL)], list[str])
+    assert_type([table.name for table in celonis.tables(POOL, columns=True)], list[str])
+    try:
+        loaded.raise_for_status()
+    except exceptions.ReloadFailed as error:
+        print(error.status)
 
 
 def answers(status: PushStatus) -> None:
