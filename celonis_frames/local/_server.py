@@ -24,10 +24,10 @@ import pyarrow as pa
 import uvicorn
 
 from celonis_frames.exceptions import ConfigError
-from celonis_frames.local._database.catalog import CHANGE_DATE, Catalog
+from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.job_runner import JobRunner
-from celonis_frames.local._database.sql import quote
+from celonis_frames.local._database.table_reader import read_table
 from celonis_frames.local._faults.checks import check_seconds
 from celonis_frames.local._faults.faults import Faults
 from celonis_frames.local._faults.server import BufferedH11Protocol, FaultableServer
@@ -121,33 +121,13 @@ class LocalCelonis:
         Raises:
             KeyError: No such pool, data connection or table; the message lists those that exist.
         """
-        found = self._catalog.pool(pool)
-        if found is None:
-            raise KeyError(
-                f"no pool {pool!r}; pools are {[p['name'] for p in self._catalog.pools()]}"
-            )
-        space = found["space"]
-        if connection is not None:
-            item = self._catalog.connection(found["id"], connection)
-            if item is None:
-                names = [c["name"] for c in self._catalog.connections(found["id"])]
-                raise KeyError(
-                    f"no data connection {connection!r} in pool {pool!r}; data connections are {names}"
-                )
-            space = item["space"]
-        stored = self._catalog.table(space, table)
-        if stored is None:
-            names = [t["name"] for t in self._catalog.tables(space)]
-            raise KeyError(f"no table {table!r} in pool {pool!r}; tables are {names}")
-        columns = [quote(c["name"]) for c in stored["columns"]]
-        if change_date and stored["has_change_date"]:
-            columns.append(quote(CHANGE_DATE))
-        return self.sql(f"SELECT {', '.join(columns)} FROM {quote(space)}.{quote(stored['name'])}")
+        return read_table(self._catalog, pool, table, connection, change_date=change_date)
 
     def sql(self, query: str) -> pa.Table:
         """The result of an SQL query.
 
-        A table is named ``"<pool>"."<table>"``, or ``"<pool>/<data connection>"."<table>"``.
+        A table is named ``"<pool>"."<table>"``, or ``"<pool>/<data connection>"."<table>"``; as a
+        data model has loaded it, ``"<pool>/models/<data model>"."<table>"``.
         """
         with self._catalog.reading() as cursor:
             return cursor.sql(query).to_arrow_table()

@@ -28,6 +28,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from celonis_frames import local
+from celonis_frames.exceptions import ConfigError
 from celonis_frames.local._web.app import ENDPOINTS
 
 EXAMPLES = int(os.environ.get("CELONIS_FRAMES_FUZZ", "4"))
@@ -42,6 +43,8 @@ BASE = "/data-ingestion/api/v1/data-push"
 OPERATIONS = [
     (method.lower(), endpoint.paths[0]) for endpoint in ENDPOINTS for method in endpoint.methods
 ]
+KNOWN = {"model": "M", "data_job": "J"}
+"""Names of what is there, by the parameters of paths."""
 QUICK = settings(
     max_examples=EXAMPLES * 5,
     database=None,
@@ -72,12 +75,15 @@ class Target:
         return str(response.json()["id"])
 
     def end(self, job: str) -> dict[str, Any]:
+        return self.until(f"{BASE}/Fuzz/jobs/{job}", "status", ("DONE", "ERROR", "CANCELED"))
+
+    def until(self, path: str, field: str, values: tuple[str, ...]) -> dict[str, Any]:
         for _ in range(2_000):
-            found: dict[str, Any] = self.call("GET", f"{BASE}/Fuzz/jobs/{job}").json()
-            if found["status"] in ("DONE", "ERROR", "CANCELED"):
+            found: dict[str, Any] = self.call("GET", path).json()
+            if found[field] in values:
                 return found
             time.sleep(0.01)
-        raise AssertionError("the job hangs")
+        raise AssertionError(f"{path} hangs")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,8 @@ def target() -> Iterator[Target]:
     """One local Celonis for all tests of this module."""
     with local.start(limits=False) as celonis:
         celonis.add_connection("Fuzz", "C")
+        celonis.add_data_model("Fuzz", "M")
+        celonis.add_data_job("Fuzz", "J", "SELECT 1")
         found = Target(celonis)
         yield found
         found.session.close()
@@ -118,6 +126,11 @@ def test_the_server_matches_its_description(
             if real > 1 and "job" in case.path_parameters:
                 kind = "CSV" if real == 2 else "PARQUET"
                 case.path_parameters["job"] = target.job(fileType=kind)
+            if real > 1:
+                known = {"model": "M", "data_job": "J"}
+                case.path_parameters |= {
+                    k: v for k, v in known.items() if k in case.path_parameters
+                }
         response = case.call(headers=target.headers, timeout=20)
         case.validate_response(response, checks=CHECKS)
 
@@ -266,6 +279,39 @@ def test_any_name_is_data(target: Target, name: str, columns: list[str]) -> None
     assert {path.name for path in target.celonis._catalog.folder.iterdir()} <= before
     page = target.call("GET", "/").text
     assert "<script>" not in page
+
+
+WORDS = st.sampled_from(
+    ["CREATE", "OR REPLACE", "TABLE", "VIEW", "TEMP", "AS", "SELECT", "FROM", "*", "1", "'x'", "a",
+     "b", "DROP", "IF EXISTS", "ALTER", "ADD COLUMN", "VARCHAR", "INSERT INTO", "VALUES (1)", "[1]",
+     ";", '"_celonis"', '"Fuzz"', ".", "DELETE", "UPDATE", "SET", "ROLLBACK", "COPY", "\x00"]
+)  # fmt: skip
+SQL = st.lists(WORDS, max_size=9).map(" ".join) | st.builds(
+    'CREATE OR REPLACE {} "{}" AS SELECT {} AS "{}"'.format,
+    st.sampled_from(["TABLE", "VIEW"]),
+    NAMES.map(lambda name: name.replace('"', '""')),
+    st.sampled_from(["1", "'x'", "[1]", "1.5", "now()", "uuid()", "a FROM t"]),
+    NAMES.map(lambda name: name.replace('"', '""')),
+)
+
+
+@QUICK
+@given(sql=SQL, name=NAMES)
+def test_any_sql_ends(target: Target, sql: str, name: str) -> None:
+    """A data job of any SQL is rejected, or ends; the data model of its tables can be loaded."""
+    jobs, loads = "/integration/api/pools/Fuzz/jobs", "/integration/api/v1/data-pools/Fuzz"
+    try:
+        key = target.celonis.add_data_job("Fuzz", name, sql)
+    except ConfigError:
+        return
+    assert target.call("POST", f"{jobs}/{key}/execute", json={}).status_code == 200
+    job = target.until(f"{jobs}/{key}", "status", ("SUCCESS", "FAIL"))
+    assert "internal error" not in str(job["message"]).lower(), (sql, job)
+    assert target.call("POST", f"{loads}/data-models/M/load").status_code == 200
+    ends = ("SUCCESS", "WARNING", "ERROR")
+    load = target.until(f"{loads}/data-models/M/last-load", "loadStatus", ends)
+    assert "internal error" not in str(load["message"]).lower(), (sql, load)
+    assert "<script>" not in target.call("GET", "/").text
 
 
 @QUICK

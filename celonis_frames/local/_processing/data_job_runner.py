@@ -12,6 +12,8 @@ import logging
 from functools import partial
 from typing import Any
 
+import duckdb
+
 from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import DATABASE, Row
 from celonis_frames.local._database.errors import JobError
@@ -87,10 +89,14 @@ class DataJobRunner:
         cursor.execute("SET python_enable_replacements = false")
         cursor.execute(f"USE {DATABASE}.{quote(self._catalog.space(job['pool_id'], None))}")
         cursor.execute("BEGIN TRANSACTION")
-        for sql in job["statements"]:
-            for statement in parse(cursor, sql):
+        statements = [each for sql in job["statements"] for each in parse(cursor, sql)]
+        for number, statement in enumerate(statements, start=1):
+            try:
                 cursor.execute(statement)
+            except duckdb.Error as error:
                 self._worker.check()
+                raise JobError(f"Statement {number}: {reason(error)}") from error
+            self._worker.check()
         cursor.execute(f"USE {DATABASE}.main")
         register(self._catalog, cursor)
         self._jobs.end(job["id"], "SUCCESS", None, cursor)

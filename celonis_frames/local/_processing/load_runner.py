@@ -142,11 +142,12 @@ class LoadRunner:
         for old in self._models.loaded(model["id"]):
             replaced = any(old["table_id"] == table.id for table in tables)
             if replaced or (load["table_ids"] is None and old["table_id"] not in failed):
-                cursor.execute(f"DROP TABLE {_sql_name(model, old['stored'])}")
+                cursor.execute(f"DROP TABLE IF EXISTS {_sql_name(model, old['stored'])}")
             else:
                 stay.append(old)
         taken = {old["stored"].lower() for old in stay}
         for table in tables:
+            self._worker.check()
             stored = free_name(table.shown, taken)
             taken.add(stored.lower())
             columns = self._catalog.columns(table.space, table.name)

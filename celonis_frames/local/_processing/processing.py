@@ -16,6 +16,7 @@ from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.errors import JobError
 from celonis_frames.local._database.sql import quote
+from celonis_frames.local._database.table_reader import known_pool
 from celonis_frames.local._faults.schedule import FaultSchedule
 from celonis_frames.local._processing.data_job_runner import DataJobRunner
 from celonis_frames.local._processing.data_jobs import DataJobs
@@ -89,10 +90,7 @@ class Processing:
 
     def model_table(self, pool: str, model: str, table: str) -> pa.Table:
         """As `LocalCelonis.model_table`."""
-        found = self._catalog.pool(pool)
-        if found is None:
-            names = [each["name"] for each in self._catalog.pools()]
-            raise KeyError(f"no pool {pool!r}; pools are {names}")
+        found = known_pool(self._catalog, pool)
         item = self.models.model(found["id"], model)
         if item is None:
             names = [each["name"] for each in self.models.models(found["id"])]

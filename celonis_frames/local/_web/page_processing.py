@@ -40,7 +40,7 @@ def _model(processing: Processing, model: Row) -> str:
         for name, table, message in rows
     )
     listing = (
-        "<div class='scroll'><table><thead><tr><th>table</th><th>rows loaded</th><th></th></tr>"
+        "<div class='scroll'><table><thead><tr><th>table</th><th>rows loaded</th><th>message</th></tr>"
         f"</thead><tbody>{body}</tbody></table></div>"
     )
     return (
