@@ -65,7 +65,7 @@ class DataJobStatus(RunStatus[DataJob]):
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from its begin to its end, as the server says; None until then."""
+        """Seconds that it took, by the server's clock; None until it has ended."""
         return None if self._shown is None else seconds_between(self._shown.begin, self._shown.end)
 
     @property

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from celonis_frames._api.integration import IntegrationApi
 from celonis_frames._http.retry import Outcome, RetryState, outcome
 from celonis_frames._jobs.polling import poll
+from celonis_frames._jobs.timeouts import ended_call
 from celonis_frames._models.steps import Asked, Run, Step, choose_step, is_new
 from celonis_frames.exceptions import ApiError, BadRequest, CelonisFramesError, Conflict
 
@@ -23,9 +24,19 @@ MAX_LOST = 3
 """Calls whose answer is lost before the last one's error is raised."""
 MAX_REFUSED = 100
 """Calls that are refused although nothing is seen to run, in about half an hour."""
+MAX_OVERTAKEN = 3
+"""Calls that are refused because something has just begun to run. More are no coincidence, but a
+gateway that makes each call twice."""
 
 _log = logging.getLogger("celonis_frames")
 _Seen = TypeVar("_Seen")
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """A 409; `before` is the run that was shown before the call."""
+
+    before: Run | None
 
 
 @dataclasses.dataclass
@@ -65,6 +76,8 @@ class Following(Generic[_Seen]):
     _looks: int = 0
     _lost: int = 0
     _refused: int = 0
+    _overtaken: int = 0
+    _refusal: Refusal | None = None
     _error: ApiError | None = None
 
     @property
@@ -96,6 +109,8 @@ class Following(Generic[_Seen]):
         try:
             self._follow(api, wait=wait, begin=begin, timeout=timeout)
         except ApiError as error:
+            if ended_call(api.token, error):
+                raise self.timed_out() from error
             if self.asked in (Asked.ACCEPTED, Asked.LOST):
                 error.add_note(f"How {self.what} ends is unknown: {self.advice}")
             raise
@@ -141,6 +156,8 @@ class Following(Generic[_Seen]):
         """Note what a look has shown."""
         run = self.run_of(seen)
         if self.asked in (Asked.NOT_YET, Asked.REFUSED, Asked.REJECTED):
+            if self._refusal is not None and is_new(self._refusal.before, run):
+                self._overtaken, self._refusal = self._overtaken + 1, None
             self.seen, self.before = seen, run
             return
         if not is_new(self.before, run, self.ours):
@@ -155,8 +172,9 @@ class Following(Generic[_Seen]):
             self._warn("another run began before the end of this one was seen; its state is shown")
 
     def _next(self) -> Step:
+        overtaken = self.asked is Asked.REFUSED and self._overtaken >= MAX_OVERTAKEN
         return choose_step(
-            self.asked,
+            Asked.REJECTED if overtaken else self.asked,
             self.before,
             None if self.seen is None else self.run_of(self.seen),
             ours=self.ours,
@@ -167,13 +185,15 @@ class Following(Generic[_Seen]):
     def _begin(self, api: IntegrationApi) -> None:
         """Make the call; one that was not sent is repeated."""
         state = RetryState(api.policy, api.token)
-        self._looks = 0
+        self._looks, before = 0, self.asked
         while True:
+            # An interruption may end the call after it was sent.
+            self.asked = Asked.LOST
             try:
                 self.ask(api)
             except (Conflict, BadRequest) as error:
                 self._refused += 1
-                self._error = error
+                self._error, self._refusal = error, Refusal(self.before)
                 refused = isinstance(error, Conflict) and self._refused < MAX_REFUSED
                 self.asked = Asked.REFUSED if refused else Asked.REJECTED
                 if refused:
@@ -182,13 +202,14 @@ class Following(Generic[_Seen]):
                 return
             except ApiError as error:
                 self._error = error
+                if outcome(error) is not Outcome.UNKNOWN:
+                    self.asked = before
                 if outcome(error) is Outcome.REJECTED:
                     raise
                 if outcome(error) is Outcome.NOT_SENT:
                     state.wait_or_raise(error)
                     continue
                 self._lost += 1
-                self.asked = Asked.LOST
                 _log.warning("%s: the answer to the call was lost (%s)", self.what, error)
                 return
             self.asked, self._error = Asked.ACCEPTED, None
@@ -196,6 +217,12 @@ class Following(Generic[_Seen]):
 
     def _failure(self, step: Step) -> CelonisFramesError:
         if step is Step.RAISE and self._error is not None:
+            if self._overtaken >= MAX_OVERTAKEN:
+                self._error.add_note(
+                    f"It was refused {self._overtaken} times because something had just begun to "
+                    "run, as if a gateway made each call twice. Whether that was ours is unknown: "
+                    f"{self.advice}"
+                )
             return self._error
         doubt = (
             f"It cannot be known whether the call for {self.what} had an effect: the server shows "

@@ -71,7 +71,7 @@ class ReloadStatus(RunStatus[Load]):
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from the begin of the load to its end, as the server says; None until then."""
+        """Seconds that the load took, by the server's clock; None until it has ended."""
         return None if self._shown is None else seconds_between(self._shown.begin, self._shown.end)
 
     @property
@@ -141,7 +141,7 @@ class ReloadStatus(RunStatus[Load]):
             if table.message and not (table.message in message and table.name in message)
         ]
         missing = [table.name for table in self.tables if table.done is False and not table.message]
-        if missing and not self.ok and self.done:
+        if missing and self.done and not self.ok and not message:
             about.append(f"not loaded: {listed(missing)}")
         return tuple(filter(None, ["" if message in known else message, *about]))
 

@@ -118,8 +118,8 @@ class RunStatus(ABC, Generic[_Seen]):
             timeout: Seconds to wait; None waits as long as it takes.
 
         Raises:
-            ReloadTimeout, JobTimeout: If the timeout has passed; it goes on in Celonis. Which of
-                them depends on what is waited for.
+            ReloadTimeout: If a load has not ended in time; it goes on in Celonis.
+            JobTimeout: The same of a data job.
             ApiError: If the state cannot be read.
             ConfigError: If the status has no connection, as after unpickling, or the timeout is
                 no number.

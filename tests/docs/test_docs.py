@@ -15,6 +15,9 @@ from celonis_frames import exceptions
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"(<!-- skip: [^>]+-->\s*)?```python\n(.*?)```", re.DOTALL)
+OUTPUT = re.compile(r"```python\n([^`]*)```\n\n<!-- output -->\n```text\n(.*?)```", re.DOTALL)
+VARYING = re.compile(r"[\da-f]{8}-[\da-f-]{27}|…|[\d.]+ s\b")
+"""Ids and seconds."""
 RUNNING = [
     page for page in PAGES if any(not skip for skip, _ in BLOCK.findall(page.read_text("utf-8")))
 ]
@@ -22,13 +25,20 @@ RUNNING = [
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("page", RUNNING, ids=lambda page: page.name)
-def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    """The Python blocks of a page run, one after the other, in one namespace."""
+def test_code_blocks_run(
+    page: Path, tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Python blocks of a page run in one namespace, and print the output shown, if one is."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
+    outputs = dict(OUTPUT.findall(page.read_text("utf-8")))
     for skip, block in BLOCK.findall(page.read_text("utf-8")):
         if not skip:
+            capsys.readouterr()
             exec(compile(block, str(page), "exec"), namespace)  # noqa: S102  # our own pages
+            if block in outputs:
+                printed = VARYING.sub("…", capsys.readouterr().out)
+                assert printed == VARYING.sub("…", outputs[block])
     if celonis_frames._connect._connected is not None:
         celonis_frames._connect._connected.close()
 

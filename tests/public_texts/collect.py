@@ -46,8 +46,8 @@ _FOREIGN = re.compile(
 )
 """How SQL, HTML and CSS begin."""
 RETURNED = (
-    "Changes", "DataConnection", "DataJob", "DataModel", "ModelTable", "Pool", "Table", "TableColumn",
-    "TableLoad",
+    "Changes", "DataConnection", "DataJob", "DataModel", "ModelTable", "Pool", "Table",
+    "TableColumn", "TableLoad",
 )  # fmt: skip
 """Classes that users get from a `Celonis`, but do not import."""
 

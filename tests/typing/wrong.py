@@ -48,7 +48,7 @@ def after_the_push(frame: Any, celonis: Celonis) -> None:
     push(frame, POOL, TABLE, reload=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     push(frame, POOL, TABLE, reload=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     celonis.reload(POOL)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    celonis.reload(POOL, "M", ["T"])  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
+    celonis.reload(POOL, "M", ["T"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     celonis.reload(POOL, "M", tables=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     celonis.run_job(POOL, "J", mode="SOME")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     celonis.tables(POOL, columns=["A"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -94,7 +94,7 @@ class Cell:
                 return done
             return error if self.always or name in _REJECTED else done
         if name in _HEARD:
-            return done
+            return frozenset({"Conflict"}) if name == "repeat" and self.always else done
         if name == "409":
             return error if self.always else done
         if name in _REJECTED:
