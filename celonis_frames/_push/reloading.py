@@ -142,11 +142,7 @@ def _interruption_note(status: ReloadStatus, pushed: str) -> Iterator[None]:
     except CelonisFramesError:
         raise
     except BaseException as error:
-        became = {
-            NOT_BEGUN: "was not begun",
-            REQUESTED: "may have begun; it then goes on in Celonis",
-        }
-        goes_on = became.get(status.state, "goes on in Celonis")
+        goes_on = _BECAME.get(status.state, "goes on in Celonis")
         text = f"{pushed} The load of data model {status.model!r} {goes_on}."
         _log.warning(text)
         error.add_note(text)

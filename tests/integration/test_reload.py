@@ -103,7 +103,7 @@ class TestReload:
             ({"model": "Ordres"}, exceptions.NotFound, "Did you mean 'Orders'"),
             ({"model": ""}, exceptions.ConfigError, "model='' must be an id or a name"),
             ({"model": None}, exceptions.ConfigError, "model=None must be an id or a name"),
-            ({"tables": ["EVNTS"]}, exceptions.NotFound, "Did you mean 'EVENTS'"),
+            ({"tables": ["EVENTZ"]}, exceptions.NotFound, "Did you mean 'EVENTS'"),
             ({"tables": []}, exceptions.ConfigError, "leave it out to load all tables"),
             ({"tables": 3}, exceptions.ConfigError, "tables=3 must be a name"),
             ({"tables": [" "]}, exceptions.ConfigError, "must be a name or a list of names"),
