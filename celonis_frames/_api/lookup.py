@@ -102,27 +102,43 @@ def connection_id(api: DataPushApi, pool_id: str, connection: str | None) -> str
     return found.id
 
 
-def data_model(
-    api: IntegrationApi, pool_id: str, model: str, *, for_push: bool = False
-) -> DataModel:
+def data_model(api: IntegrationApi, pool_id: str, model: str) -> DataModel:
     """A data model, by id or name.
 
-    `for_push`: whether a push is to load it. The local Celonis then creates the model too, and
-    takes its name for the id.
+    Raises:
+        NotFound, PermissionDenied, ConfigError, ApiError: As `data_models`.
+    """
+    return data_models(api, pool_id, [model])[0]
+
+
+def data_models(
+    api: IntegrationApi, pool_id: str, models: Sequence[str], *, for_push: bool = False
+) -> list[DataModel]:
+    """Data models, by id or name; they are listed once.
+
+    `for_push`: whether a push is to load them. The local Celonis then creates them too, and takes
+    their names for the ids.
 
     Raises:
         NotFound: If the pool has none by that id or name.
-        PermissionDenied: If the key may not list them, and it is not given by id.
-        ConfigError: If the name fits several.
+        PermissionDenied: If the key may not list them, and one is not given by id.
+        ConfigError: If a name fits several.
         ApiError: If a call fails.
     """
-    name = checked_name(model, "model")
+    names = [checked_name(model, "model") for model in models]
     try:
         listed = api.models(pool_id)
     except PermissionDenied as error:
-        if _UUID.fullmatch(name):
-            return DataModel(name, name)
-        raise _forbidden(error, "data model", name) from None
+        for name in names:
+            if not _UUID.fullmatch(name):
+                raise _forbidden(error, "data model", name) from None
+        return [DataModel(name, name) for name in names]
+    return [_data_model(api, pool_id, listed, name, for_push=for_push) for name in names]
+
+
+def _data_model(
+    api: IntegrationApi, pool_id: str, listed: Sequence[DataModel], name: str, *, for_push: bool
+) -> DataModel:
     if (found := _match(listed, name, "data model")) is not None:
         return found
     try:

@@ -262,9 +262,9 @@ def _other_requests(options: PushOptions) -> int:
     """Requests besides one for each chunk, without polling."""
     if options.by_objects:
         return 1
-    # Read the table's columns, create, list the chunks, execute; of each data model the list, its
-    # last load, and its load.
-    return 4 + 3 * len(options.models)
+    # Read the table's columns, create, list the chunks, execute; list the data models, and of each
+    # read the last load and begin one.
+    return 4 + (1 + 2 * len(options.models) if options.models else 0)
 
 
 def _estimate(part: Rows, prepared: PreparedFrame, options: PushOptions) -> float:

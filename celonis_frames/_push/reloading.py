@@ -46,10 +46,7 @@ def find_models(api: DataPushApi, pool_id: str, options: PushOptions) -> tuple[D
     integration = IntegrationApi.sharing(api)
     with timeout_error(api.token, "while the data model was looked up"):
         try:
-            found = [
-                lookup.data_model(integration, pool_id, model, for_push=True)
-                for model in options.models
-            ]
+            found = lookup.data_models(integration, pool_id, options.models, for_push=True)
         except NotFound:
             if not lookup.is_created_by_job(api, pool_id):
                 raise

@@ -242,6 +242,18 @@ class TestPush:
         assert server.model_table(pool, "Orders", "EVENTS").num_rows == 6
         assert connection.push(FRAME, pool, "EVENTS").reload is None
 
+    def test_its_requests(
+        self, connection: Celonis, pool: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As `plan` counts them: one list, two for each data model, and the polls."""
+        pool_id = connection.pool_id(pool)
+        caplog.set_level(logging.DEBUG, "celonis_frames")
+        connection.push(FRAME, pool_id, "EVENTS", reload=["Orders", "Items"])
+        calls = re.findall(r"(GET|POST) \S*/data-models\S* -> 200", caplog.text)
+        looks = len(re.findall(r"GET \S*/last-load -> 200", caplog.text))
+        assert len(calls) == 1 + 2 + looks
+        assert looks >= 4
+
     def test_several_models(self, connection: Celonis, server: Any, pool: str) -> None:
         """A list of data models gives a tuple of statuses, also of one."""
         status = connection.push(FRAME, pool, "CASES", reload=["Orders", "Items"])
@@ -387,7 +399,7 @@ class TestPush:
             FRAME, "No pool", "T", reload=["A", "B"], columns={"ID": "STRING"}
         )
         without = connection.plan(FRAME, "No pool", "T", columns={"ID": "STRING"})
-        assert (with_it.requests or 0) - (without.requests or 0) == 6
+        assert (with_it.requests or 0) - (without.requests or 0) == 5
         with pytest.raises(exceptions.ConfigError, match="reload=5"):
             connection.plan(FRAME, "No pool", "T", reload=5)  # type: ignore[arg-type]
 

@@ -213,8 +213,8 @@ class TestLookUps:
         """The local Celonis says so: a push may name it, and nothing else."""
         code = json.dumps({"errors": [{"errorCode": lookup.CREATED_BY_LOAD}]}).encode()
         scripted.say([], (404, {}, code))
-        found = lookup.data_model(integration, POOL, "Orders", for_push=True)
-        assert found == DataModel("Orders", "Orders")
+        found = lookup.data_models(integration, POOL, ["Orders"], for_push=True)
+        assert found == [DataModel("Orders", "Orders")]
         scripted.say([], (404, {}, code))
         with pytest.raises(NotFound, match="A push with reload= creates it"):
             lookup.data_model(integration, POOL, "Orders")
