@@ -13,7 +13,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from celonis_frames import ApiKey, Celonis, PushStatus, ReloadStatus, exceptions, local
+from celonis_frames import (
+    ApiKey,
+    Celonis,
+    OAuth2,
+    PushStatus,
+    ReloadStatus,
+    exceptions,
+    local,
+)
 
 FRAME = pa.table({"ID": [1, 2, 3], "NAME": ["a", "b", "c"]})
 
@@ -343,6 +351,26 @@ class TestPush:
         copy: PushStatus = pickle.loads(pickle.dumps(pushed))  # noqa: S301  # pickled here
         with pytest.raises(exceptions.ReloadFailed):
             copy.raise_for_status()
+
+    def test_a_key_that_may_only_push(self, server: Any, pool: str) -> None:
+        """Named: an error before the job is created. By id: the push is done, the load denied."""
+        pool_id = server._state.catalog.pool(pool)["id"]
+        model_id = server._state.processing.models.model(pool_id, "Orders")["id"]
+        auth = OAuth2(*server.oauth_client, scopes="integration.data-pools:data_push")
+        before = len(server.jobs)
+        with Celonis(server.url, auth=auth) as celonis:
+            with pytest.raises(exceptions.PermissionDenied, match="Use the data model's id"):
+                celonis.push(FRAME, pool_id, "EVENTS", reload="Orders")
+            assert len(server.jobs) == before
+            status = celonis.push(FRAME, pool_id, "EVENTS", reload=model_id)
+            assert status.ok
+            assert isinstance(status.reload, ReloadStatus)
+            assert status.reload.state == "NOT_BEGUN"
+            for words in ("'Edit' on the pool", "integration.data-pools"):
+                assert words in status.reload.message
+            with pytest.raises(exceptions.PermissionDenied, match="'Edit' on the pool"):
+                celonis.reload(pool_id, model_id)
+        assert loads(server, pool) == []
 
     def test_the_time_of_the_push_bounds_the_load(
         self, connection: Celonis, server: Any, pool: str
