@@ -203,7 +203,7 @@ class PermissionDenied(ApiStatusError):
 
 
 class NotFound(ApiStatusError):
-    """404: no such pool, data connection, table or job, or the key may not see it."""
+    """404: no such pool, data connection, data model, table or job, or the key may not see it."""
 
 
 class Conflict(ApiStatusError):

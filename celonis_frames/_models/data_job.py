@@ -111,6 +111,9 @@ class DataJobStatus(RunStatus[DataJob]):
     def _lines(self) -> Sequence[str]:
         return (self.message,) if self.message else ()
 
+    def _noun(self) -> str:
+        return f"The execution of data job {self.name!r}"
+
     def _doubt(self) -> str:
         how = "was not executed" if self.state == NOT_BEGUN else "is not known to be executed"
         return f"Data job {self.name!r} {how}"

@@ -125,6 +125,9 @@ class ReloadStatus(RunStatus[Load]):
     def _lines(self) -> Sequence[str]:
         return () if self.ok else self._said()
 
+    def _noun(self) -> str:
+        return f"The load of data model {self.model!r}"
+
     def _doubt(self) -> str:
         how = "was not loaded" if self.state == NOT_BEGUN else "is not known to be loaded"
         return f"Data model {self.model!r} {how}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -18,6 +19,12 @@ _Seen = TypeVar("_Seen")
 REQUESTED, NOT_BEGUN = "REQUESTED", "NOT_BEGUN"
 """States that are not the server's: our call was made, but its run is not shown yet; or it was not
 made."""
+
+
+_BECAME = {NOT_BEGUN: "was not begun", REQUESTED: "may have begun; it then goes on in Celonis"}
+"""What became of what was interrupted, by its state."""
+
+_log = logging.getLogger("celonis_frames")
 
 
 class RunStatus(ABC, Generic[_Seen]):
@@ -64,6 +71,10 @@ class RunStatus(ABC, Generic[_Seen]):
     @abstractmethod
     def _lines(self) -> Sequence[str]:
         """More lines for a notebook."""
+
+    @abstractmethod
+    def _noun(self) -> str:
+        """What it is, at the begin of a sentence."""
 
     @abstractmethod
     def _doubt(self) -> str:
@@ -142,8 +153,16 @@ class RunStatus(ABC, Generic[_Seen]):
         self._following = following
         try:
             following.follow(api, wait=wait)
-        finally:
+        except BaseException as error:
             self._take(following)
+            if not isinstance(error, CelonisFramesError):
+                text = f"{self._noun()} {_BECAME.get(self.state, 'goes on in Celonis')}."
+                _log.warning(text)
+                error.add_note(text)
+            raise
+        finally:
+            following.on_step = _ignore  # the progress bar ends with this call
+        self._take(following)
 
     def _take(self, following: Following[_Seen]) -> None:
         self._shown, self._asked = following.shown, following.asked
@@ -188,6 +207,10 @@ class RunStatus(ABC, Generic[_Seen]):
         rows += [f"⚠ {html.escape(warning)}" for warning in self.warnings]
         rows += [html.escape(line) for line in self._lines()]
         return notebook_box(rows)
+
+
+def _ignore(_: str) -> None:
+    """Show no step."""
 
 
 def seconds_between(begin: int | None, end: int | None) -> float | None:

@@ -20,14 +20,11 @@ from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._models.reload import ReloadStatus, begin_reload
-from celonis_frames._models.status import NOT_BEGUN, REQUESTED, fail_status
+from celonis_frames._models.status import fail_status
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import Reloads
 from celonis_frames.exceptions import CelonisFramesError, NotFound
-
-_BECAME = {NOT_BEGUN: "was not begun", REQUESTED: "may have begun; it then goes on in Celonis"}
-"""What became of a load that was interrupted, by its state."""
 
 _log = logging.getLogger("celonis_frames")
 
@@ -86,7 +83,7 @@ def reload_models(
         statuses.append(status)
         show = partial(_show, progress, model.name)
         try:
-            with _interruption_note(status, pushed):
+            with _interruption_note(pushed):
                 begin_reload(
                     integration, status, None, token, wait=True, created=True, on_step=show
                 )
@@ -133,14 +130,12 @@ def _show(progress: Progress, model: str, step: str) -> None:
 
 
 @contextmanager
-def _interruption_note(status: ReloadStatus, pushed: str) -> Iterator[None]:
+def _interruption_note(pushed: str) -> Iterator[None]:
     try:
         yield
     except CelonisFramesError:
         raise
     except BaseException as error:
-        goes_on = _BECAME.get(status.state, "goes on in Celonis")
-        text = f"{pushed} The load of data model {status.model!r} {goes_on}."
-        _log.warning(text)
-        error.add_note(text)
+        _log.warning(pushed)
+        error.add_note(pushed)
         raise
