@@ -27,6 +27,8 @@ from celonis_frames._functions import (
 )
 from celonis_frames._http.transport import Timeouts
 from celonis_frames._ingestion.keys import IngestionKeys
+from celonis_frames._models.data_job import DataJobStatus
+from celonis_frames._models.reload import ReloadStatus
 from celonis_frames._options.upload import Upload
 from celonis_frames._push.plan import PushPlan
 from celonis_frames._push.receipts import prune_receipts
@@ -43,11 +45,13 @@ __all__ = [
     "AppKey",
     "Celonis",
     "Column",
+    "DataJobStatus",
     "EventLogReport",
     "IngestionKeys",
     "OAuth2",
     "PushPlan",
     "PushStatus",
+    "ReloadStatus",
     "Secret",
     "Timeouts",
     "Upload",

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from celonis_frames._connection import Connection, PlanDefaults
+from celonis_frames._after_push import AfterPush
+from celonis_frames._connection import PlanDefaults
 from celonis_frames._event_log.check import watch_event_log
 from celonis_frames._event_log.columns import LogColumns
 from celonis_frames._options.fields import one_of
@@ -33,11 +34,10 @@ from celonis_frames._schema.overrides import Column, ColumnType
 from celonis_frames._sources.source import Source
 from celonis_frames._tables.existing_table import read_existing
 from celonis_frames._tracebacks import short_tracebacks
-from celonis_frames.exceptions import ConfigError
 
 
 @short_tracebacks
-class Celonis(Connection):
+class Celonis(AfterPush):
     """A connection to a Celonis team; any number of threads may share it.
 
     Args:
@@ -75,6 +75,7 @@ class Celonis(Connection):
         deduplicate_by: str | None = None,
         order_by: str | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        reload: Sequence[str] | str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
@@ -145,6 +146,11 @@ class Celonis(Connection):
                 or doubled is detected, with keys only more rows than were there and sent, or fewer
                 than the frame has different keys. None compares columns, types and string lengths
                 if the API key may read them, by one call; ``"none"`` compares nothing.
+            reload: Data model to load once the rows are in the table: id or name, or a list of
+                them. They are looked up before anything is executed. A load that fails does not
+                fail the push, whose rows are in the table: it is logged, and in the status's
+                ``reload``. The API key needs *Edit* on the pool, an OAuth client the scope
+                ``integration.data-pools``.
 
         The values:
             nested: ``"error"`` rejects lists, structs and maps; ``"json"`` sends them as JSON.
@@ -178,9 +184,9 @@ class Celonis(Connection):
                 failed. Another process that pushes under the id meanwhile is waited for. The
                 receipt of the push stays at `staging`: see `prune_receipts`.
             wait: Wait until the job ends; False returns once it is submitted.
-            timeout: Seconds for the whole push, all calls and the reading of the frame included. If
-                it passes before the submission, the job is cancelled, which may take 5 seconds
-                more; after the submission the job continues on the server.
+            timeout: Seconds for the whole push, all calls, the reading of the frame and `reload`
+                included. If it passes before the submission, the job is cancelled, which may take 5
+                seconds more; after the submission the job continues on the server.
             progress: True and False force the progress bar; None is the connection's default, else
                 it is shown in notebooks and terminals.
             client: The connection to use instead of this one. The function `celonis_frames.push`
@@ -262,7 +268,7 @@ class Celonis(Connection):
             timestamp: Name of the column with the time at which the activity happened, or began.
             end: Name of the column with the time at which it ended.
             order: Name of a column of numbers that orders events of one case at one time.
-            model: Data model to load afterwards. It cannot be given yet.
+            model: Data model to load afterwards, as `reload` of `push`.
             check: ``"error"`` rejects the frame for errors of the report; ``"warn"`` pushes it,
                 with a warning for each.
 
@@ -271,10 +277,6 @@ class Celonis(Connection):
             FrameError: As for `push`, or the frame is no event log; the message lists the errors.
         """
         connected = client or self
-        if model is not None:
-            raise ConfigError(
-                "model= is not supported yet: leave it out, and load the model after."
-            )
         options = connected._options(locals(), reload=model)
         check_order("push_event_log", pool, table)
         log = LogColumns.parse(
@@ -318,6 +320,7 @@ class Celonis(Connection):
         deduplicate_by: str | None = None,
         order_by: str | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        reload: Sequence[str] | str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
@@ -346,6 +349,8 @@ class Celonis(Connection):
                 every table.
             keys: As for `push`; or a mapping from tables to their keys, for those that have any.
             push_id: As for `push`; the id of each table is this one, a slash, and its name.
+            reload: As for `push`; the data models are loaded once, after all tables, and are in
+                each status. If a table failed, none is loaded; a note of the error says so.
             timeout: Seconds for all tables together; no table is begun after that.
             at_once: Tables at the same time. 3 keeps two cores busy while others upload; memory
                 grows with it.
@@ -382,6 +387,7 @@ class Celonis(Connection):
         schema_mode: Literal["align", "freeze"] | None = None,
         missing_columns: Literal["error", "null"] | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        reload: Sequence[str] | str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
@@ -435,6 +441,7 @@ class Celonis(Connection):
         rename: Mapping[str, str] | Literal["snake", "upper_snake"] | None = None,
         index: bool | None = None,
         verify: Sequence[Verify] | Verify | None = None,
+        reload: Sequence[str] | str | None = None,
         binary: Literal["error", "hex", "base64"] = "error",
         times: Literal["utc", "local"] = "utc",
         staging: str | os.PathLike[str] | None = None,
@@ -486,6 +493,7 @@ class Celonis(Connection):
         missing_columns: Literal["error", "null"] | None = None,
         deduplicate_by: str | None = None,
         order_by: str | None = None,
+        reload: Sequence[str] | str | None = None,
         nested: Literal["error", "json"] = "error",
         binary: Literal["error", "hex", "base64"] = "error",
         infinity: Literal["error", "null"] | None = None,
@@ -509,6 +517,7 @@ class Celonis(Connection):
             pool: Without a connection it is not looked up, and may be empty.
             table: As for `push`.
             connection: As for `push`; not looked up without a connection.
+            reload: As for `push`; not looked up.
             client: The connection to use instead of this one; the function needs none.
 
         Raises:
@@ -547,7 +556,8 @@ class Celonis(Connection):
         For after a crash, a kill or a lost network: the chunks that `push(…, staging=…)` had
         written are sent from there, without reading the frame again. A job that was submitted is
         not submitted again, only followed; one that was cancelled is created again. The stage of a
-        push that is finished is removed.
+        push that is finished is removed. The data models of its ``reload=`` are not loaded: call
+        `reload` then.
 
         Args:
             staging: The fsspec URL that was given to `push`, or one push's own folder in it.

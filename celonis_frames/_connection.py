@@ -6,11 +6,12 @@ import atexit
 import importlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, NoReturn, Self
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
-from celonis_frames._api.models import DataConnection, Pool
+from celonis_frames._api.models import DataConnection, Pool, Table
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import ApiKey, checked
 from celonis_frames._formatting import shown
@@ -19,6 +20,7 @@ from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._ingestion.gateway import IngestionGateway
 from celonis_frames._ingestion.keys import IngestionKeys
+from celonis_frames._options.fields import flag
 from celonis_frames._options.push_options import PushOptions, parse_progress
 from celonis_frames._options.upload import Upload, UploadSettings
 from celonis_frames._push.call_order import check_id
@@ -137,6 +139,34 @@ class Connection:
             ApiError: If a call fails.
         """
         return self._api.connections(self.pool_id(pool))
+
+    def tables(self, pool: str, *, columns: bool = False) -> list[Table]:
+        """The tables and views of a pool, each with its ``name`` and ``connection``.
+
+        Args:
+            pool: Data Pool: id, name, or a URL of it pasted from the browser.
+            columns: Whether to read the columns of each table too, with their types and lengths.
+                The list of tables has no columns: that is one call more for each table, which for
+                the thousands of tables of an SAP pool takes minutes. So they are read only if asked
+                for, one table after the other.
+
+        Raises:
+            NotFound: If there is no such pool.
+            PermissionDenied: If the key may not list tables.
+            ConfigError: If the pool's name matches several, or `columns` is not True or False.
+            ApiError: If a call fails.
+        """
+        with_columns = flag("columns", columns)
+        pool_id = self.pool_id(pool)
+        found = self._api.tables(pool_id)
+        if not with_columns:
+            return found
+        return [
+            replace(
+                table, columns=tuple(self._api.columns(pool_id, table.name, table.connection_id))
+            )
+            for table in found
+        ]
 
     def jobs(self, pool: str) -> list[PushStatus]:
         """The data push jobs of a pool.

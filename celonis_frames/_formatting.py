@@ -92,6 +92,15 @@ def encodable(text: str, encoding: str | None) -> str:
     return text
 
 
+def notebook_box(rows: Iterable[str]) -> str:
+    """Rows of HTML in a box, without colours of its own: it takes the notebook's, dark or light."""
+    body = "".join(f"<div>{row}</div>" for row in rows)
+    return (
+        "<div style='border-left:3px solid currentColor;padding:.2em .8em;"
+        f"color:inherit;background:transparent'>{body}</div>"
+    )
+
+
 def parse_bytes(name: str, size: object, *, maximum: int) -> int:
     """A size in bytes, from a number or a string such as ``"256 MB"``; `name` is for errors.
 

@@ -22,13 +22,17 @@ The branches are the connection's settings, the frame, the API and the job.
     │       ├── Conflict             409
     │       ├── RateLimited          429
     │       └── ServerError          5xx
-    └── JobError                     the data push job
-        ├── JobFailed                it ended in ERROR or CANCELED
-        ├── JobTimeout               it did not end in time
-        └── UploadUncertain          it is unknown which chunks arrived
+    ├── JobError                     the data push job, or a data job
+    │   ├── JobFailed                it ended in ERROR or CANCELED
+    │   ├── JobTimeout               it did not end in time
+    │   └── UploadUncertain          it is unknown which chunks arrived
+    └── ReloadFailed                 the data model was not loaded
+        └── ReloadTimeout            its load did not end in time
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = [
     "ApiConnectionError",
@@ -50,6 +54,8 @@ __all__ = [
     "NotFound",
     "PermissionDenied",
     "RateLimited",
+    "ReloadFailed",
+    "ReloadTimeout",
     "ServerError",
     "TruncationError",
     "UploadUncertain",
@@ -197,7 +203,7 @@ class PermissionDenied(ApiStatusError):
 
 
 class NotFound(ApiStatusError):
-    """404: no such pool, data connection, table or job, or the key may not see it."""
+    """404: no such pool, data connection, data model, table or job, or the key may not see it."""
 
 
 class Conflict(ApiStatusError):
@@ -213,11 +219,11 @@ class ServerError(ApiStatusError):
 
 
 class JobError(CelonisFramesError):
-    """A data push job went wrong.
+    """A data push job, or a data job that `run_job` executed, went wrong.
 
     Attributes:
         job_id: Id of the job.
-        logs: The job's log lines from the server.
+        logs: The job's log lines from the server; none for a data job.
     """
 
     def __init__(self, message: str, *, job_id: str, logs: tuple[str, ...] = ()) -> None:
@@ -228,6 +234,8 @@ class JobError(CelonisFramesError):
 
 class JobFailed(JobError):
     """The job ended in ERROR or CANCELED; the table is unchanged.
+
+    A data job ended in FAIL, CANCEL or SKIPPED; what it did before that may stay.
 
     Attributes:
         state: The job's final state.
@@ -253,4 +261,26 @@ class UploadUncertain(JobError):
 
     The job was not executed, unless the message says that it may have been: then check the table
     before you push again.
+    """
+
+
+class ReloadFailed(CelonisFramesError):
+    """A data model was not loaded, or not known to be.
+
+    Its load ended in ERROR, LOST_CONNECTION or CANCELED, or could not be begun. The tables of the
+    pool are not affected.
+
+    Attributes:
+        status: The `ReloadStatus`.
+    """
+
+    def __init__(self, message: str, *, status: Any) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ReloadTimeout(ReloadFailed):
+    """The load of a data model did not end in time; it goes on in Celonis.
+
+    If another load was in the way until then, ours was not begun. The message says which it is.
     """

@@ -68,13 +68,16 @@ class DataConnection:
 class Table:
     """A table of a pool. `connection_id` None means the pool's global schema.
 
-    Only the local Celonis reports `rows`.
+    `connection` is the name of its data connection. `columns` None means that they were not asked
+    for. Only the local Celonis reports `rows`.
     """
 
     name: str
     connection_id: str | None
     type: str
     rows: int | None = None
+    connection: str | None = None
+    columns: tuple[TableColumn, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,15 +137,15 @@ def log_skipped(response: Response, count: int) -> None:
     _log.debug("%s: entries in an unknown form: %d", response.request, count)
 
 
-def _required(response: Response, item: Any, field: str) -> str:
+def required_text(response: Response, item: Any, field: str) -> str:
     value = plain_text(item.get(field)) if isinstance(item, dict) else ""
     if not value:
         raise response.unreadable(f"its field {field!r} is missing or not a string")
     return value
 
 
-def _id(response: Response, item: Any) -> str:
-    value = _required(response, item, "id")
+def id_of(response: Response, item: Any) -> str:
+    value = required_text(response, item, "id")
     if value != item["id"] or not value.isprintable():
         raise response.unreadable("its field 'id' is not an id")
     return value
@@ -153,7 +156,7 @@ def plain_text(value: Any) -> str:
     return _CONTROLS.sub(" ", value[:MAX_STRING]) if isinstance(value, str) else ""
 
 
-def _number(item: Any, field: str) -> int | None:
+def number_or_none(item: Any, field: str) -> int | None:
     value = item.get(field) if isinstance(item, dict) else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -167,12 +170,12 @@ def _strings(item: Any, field: str) -> tuple[str, ...]:
 
 def read_pool(response: Response, item: Any) -> Pool:
     """A pool."""
-    return Pool(id=_id(response, item), name=plain_text(item.get("name")))
+    return Pool(id=id_of(response, item), name=plain_text(item.get("name")))
 
 
 def read_job(response: Response, item: Any, pool_id: str) -> Job:
     """A job; `pool_id` is used if the response does not name the pool."""
-    job_id = _id(response, item)
+    job_id = id_of(response, item)
     state = (plain_text(item.get("status")) or "NEW").upper()
     state = "CANCELED" if state == "CANCELLED" else state
     if not isinstance(item.get("status"), str | None) or state not in get_args(JobState):
@@ -187,36 +190,37 @@ def read_job(response: Response, item: Any, pool_id: str) -> Job:
         keys=_strings(item, "keys"),
         state=cast("JobState", state),
         logs=_strings(item, "logs"),
-        fallback_length=_number(item, "fallbackVarcharLength"),
-        modified=_number(item, "lastModified"),
+        fallback_length=number_or_none(item, "fallbackVarcharLength"),
+        modified=number_or_none(item, "lastModified"),
     )
 
 
 def read_checksum(response: Response, item: Any) -> str | None:
     """The checksum of a file in a job, by an unknown algorithm; None if it has none."""
-    _id(response, item)
+    id_of(response, item)
     return plain_text(item.get("checksum")) or None
 
 
 def read_connection(response: Response, item: Any) -> DataConnection:
     """A data connection."""
-    return DataConnection(id=_id(response, item), name=plain_text(item.get("name")))
+    return DataConnection(id=id_of(response, item), name=plain_text(item.get("name")))
 
 
 def read_table(response: Response, item: Any) -> Table:
     """A table or view."""
     return Table(
-        name=_required(response, item, "name"),
+        name=required_text(response, item, "name"),
         connection_id=plain_text(item.get("dataSourceId")) or None,
         type=(plain_text(item.get("type")) or "TABLE").upper(),
-        rows=_number(item, "rowCount"),
+        rows=number_or_none(item, "rowCount"),
+        connection=plain_text(item.get("dataSourceName")) or None,
     )
 
 
 def read_column(response: Response, item: Any) -> TableColumn:
     """A table's column."""
     return TableColumn(
-        name=_required(response, item, "name"),
-        type=_required(response, item, "type").upper(),
-        length=_number(item, "length"),
+        name=required_text(response, item, "name"),
+        type=required_text(response, item, "type").upper(),
+        length=number_or_none(item, "length"),
     )

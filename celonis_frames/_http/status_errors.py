@@ -182,8 +182,8 @@ def _advice(status: int, auth: Auth, wait: float | None) -> str:
         400: "the server rejected the request. Correct what it names.",
         407: "a proxy requires a user name and password. Give them in HTTPS_PROXY.",
         404: (
-            "there is no such pool, data connection, table or job, or the key may not see it. "
-            "Check the id, and that the URL is that of the team it belongs to."
+            "there is no such pool, data connection, data model, table or job, or the key may not "
+            "see it. Check the id, and that the URL is that of the team it belongs to."
         ),
         409: "another submission is in progress. Try again in a few seconds.",
         413: "the chunk is too large for the server or a gateway in between. Lower chunk_bytes.",

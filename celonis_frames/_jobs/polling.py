@@ -9,11 +9,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from celonis_frames._api.calls import ApiCalls
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.retry import MAX_RETRY_AFTER, Outcome, RetryPolicy, outcome
-from celonis_frames.exceptions import ApiError, ApiStatusError, JobFailed, JobTimeout
+from celonis_frames.exceptions import (
+    ApiError,
+    ApiStatusError,
+    CelonisFramesError,
+    JobFailed,
+    JobTimeout,
+)
 
 ENDED = frozenset({"DONE", "ERROR", "CANCELED"})
 """The final states of a job."""
@@ -31,6 +38,9 @@ NEW_SECONDS = 60.0
 """Seconds in NEW after the submission from which on a job is reported."""
 MAX_REASON = 20_000
 """Characters of the log line that says why a job failed: it is shown whole."""
+_AFTER_SILENCE = (
+    "Submitted: {}. The outcome is unknown: check with celonis.job(pool, id) before you push again."
+)
 _ABOUT_ERROR = re.compile(r"(?i)error|exception|fail")
 _TIME = re.compile(r"^\s*\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\s*-?\s*")
 MAX_LOG_LINES = 5
@@ -39,6 +49,7 @@ MAX_LOG_LINE = 500
 
 _log = logging.getLogger("celonis_frames")
 _T = TypeVar("_T")
+_Calls = TypeVar("_Calls", bound=ApiCalls)
 
 
 def wait_for(
@@ -75,7 +86,11 @@ def wait_for(
                 on_job(job)
             return job, job.state in ENDED
 
-        return _poll(fetch, job_id, left, limited.token, sleep, clock)
+        return poll(
+            fetch, f"job {job_id}", left, limited.token,
+            timed_out=lambda job: timed_out(job_id, job, left or 0.0),
+            note=_AFTER_SILENCE.format(job_id), sleep=sleep, clock=clock,
+        )  # fmt: skip
 
 
 def wait_for_all(
@@ -123,13 +138,18 @@ def wait_for_all(
                     on_job(job)
             return ended, len(ended) == len(job_ids)
 
-        return _poll(fetch, ", ".join(job_ids), left, limited.token)
+        names = ", ".join(job_ids)
+        return poll(
+            fetch, f"job {names}", left, limited.token,
+            timed_out=lambda _: timed_out(names, None, left or 0.0),
+            note=_AFTER_SILENCE.format(names),
+        )  # fmt: skip
 
 
 @contextlib.contextmanager
 def within_timeout(
-    api: DataPushApi, timeout: float | None = None
-) -> Iterator[tuple[DataPushApi, float | None]]:
+    api: _Calls, timeout: float | None = None
+) -> Iterator[tuple[_Calls, float | None]]:
     """The same calls, bounded by `timeout` too, and the seconds that they are bounded to.
 
     If less than `MIN_SECONDS` is left, a call may still take that long.
@@ -144,15 +164,34 @@ def within_timeout(
         yield api.within(token), left
 
 
-def _poll(
+def poll(
     fetch: Callable[[], tuple[_T, bool]],
-    names: str,
+    what: str,
     timeout: float | None,
     token: CancelToken,
+    *,
+    timed_out: Callable[[_T | None], CelonisFramesError],
+    note: str = "",
     sleep: Callable[[float], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> _T:
-    """The result of `fetch` when it says that this is the last; waits as `wait_for`."""
+    """The result of `fetch` when it says that this is the last; waits as `wait_for`.
+
+    Args:
+        fetch: Reads what is waited for, and says whether this was the last time.
+        what: What is waited for, for the log.
+        timeout: Seconds to wait.
+        token: Ends the waits.
+        timed_out: Makes the error for a timeout that has passed, from what was read last.
+        note: Added to an error that ends the polling after a long silence.
+        sleep: For tests.
+        clock: For tests, in seconds.
+
+    Raises:
+        CelonisFramesError: That of `timed_out`.
+        ApiError: A call was rejected, or there was no response for `MAX_SILENCE` seconds.
+        Cancelled: The token was cancelled.
+    """
     end = None if timeout is None else clock() + timeout
     delay = FIRST_DELAY
     silent_since: float | None = None
@@ -166,13 +205,11 @@ def _poll(
                 raise
             silent_since = clock() if silent_since is None else silent_since
             if end is None and clock() - silent_since > MAX_SILENCE:
-                error.add_note(
-                    f"Submitted: {names}. The outcome is unknown: check with "
-                    "celonis.job(pool, id) before you push again."
-                )
+                if note:
+                    error.add_note(note)
                 raise
             wait = max(delay, min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER))
-            _log.warning("job %s: its state could not be read (%s)", names, type(error).__name__)
+            _log.warning("%s: its state could not be read (%s)", what, type(error).__name__)
         else:
             silent_since = None
             if ended:
@@ -180,7 +217,7 @@ def _poll(
         if end is not None:
             left = end - clock()
             if left <= 0:
-                raise timed_out(names, seen if isinstance(seen, Job) else None, timeout or 0.0)
+                raise timed_out(seen)
             wait = min(wait, left)
         (sleep or token.sleep)(wait)
         delay = min(delay * GROWTH, LAST_DELAY)

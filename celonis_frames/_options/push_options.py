@@ -107,7 +107,28 @@ def _verify(name: str, value: Any) -> tuple[Verify, ...]:
     return tuple(word(name, one) for one in given)
 
 
-def _timeout(name: str, value: Any) -> float | None:
+def _reload(name: str, value: Any) -> str | tuple[str, ...] | None:
+    """A data model, or several; which of both was given is kept, since the status answers alike."""
+    models = (value,) if isinstance(value, str) else value
+    if models is None:
+        return None
+    if (
+        not isinstance(models, list | tuple)
+        or not models
+        or not all(isinstance(model, str) and model.strip() for model in models)
+    ):
+        raise ConfigError(
+            f"{name}={shown(value)} must be the name or id of a data model, or a list of them."
+        )
+    return value.strip() if isinstance(value, str) else tuple(model.strip() for model in models)
+
+
+def parse_timeout(name: str, value: Any) -> float | None:
+    """A number of seconds above 0; None stays None.
+
+    Raises:
+        ConfigError: It is something else.
+    """
     instance("a number of seconds", int, float)(name, value)
     if value is not None and not value > 0:
         raise ConfigError(f"{name}={shown(value)} must be a number of seconds above 0.")
@@ -209,6 +230,10 @@ class PushOptions:
         "allow, but the local Celonis does; may be repeated",
         action="append", choices=("schema", "rows", "none"),
     )  # fmt: skip
+    reload: str | tuple[str, ...] | None = option(
+        None, _reload,
+        "load this data model after the push; may be repeated", action="append", metavar="MODEL",
+    )  # fmt: skip
     # The values.
     nested: Nested = option(
         "error", one_of("error", "json"), "lists and structs: error (default) or json"
@@ -252,7 +277,7 @@ class PushOptions:
     wait: bool = option(
         True, flag, "return once the job is submitted", action="store_true", flag="--no-wait"
     )
-    timeout: float | None = option(None, _timeout, "seconds for the whole push", type=float)
+    timeout: float | None = option(None, parse_timeout, "seconds for the whole push", type=float)
     progress: bool | None = option(None, parse_progress)
     upload: Upload = field(default_factory=Upload, metadata={"parse": _upload, "cli": None})
 
@@ -268,6 +293,7 @@ class PushOptions:
                 "process that gives the same staging=."
             )
         self._check_table_options()
+        self._check_reload()
         if self.by_objects:
             self._check_ingestion()
         elif self.order_by is not None:
@@ -314,6 +340,19 @@ class PushOptions:
                         "forbids that: leave one of them out."
                     )
 
+    def _check_reload(self) -> None:
+        """Check that the rows are in the table when the data model is to be loaded."""
+        if self.reload is not None and self.by_objects:
+            raise ConfigError(
+                'reload= is impossible with via="ingestion": the rows are in the table some time '
+                "later. Call celonis.reload(pool, model) then."
+            )
+        if self.reload is not None and not self.wait:
+            raise ConfigError(
+                "reload= needs wait=True: the rows are in the table when the job is done. Wait for "
+                "it with status.wait(), then call celonis.reload(pool, model)."
+            )
+
     def _check_ingestion(self) -> None:
         """Check that the Data Ingestion API can do what is asked for."""
         upload = self.upload
@@ -343,6 +382,12 @@ class PushOptions:
     def by_objects(self) -> bool:
         """Whether the rows go as objects to the Data Ingestion API, not as a job."""
         return self.via == "ingestion"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The data models to load after the push."""
+        given = self.reload
+        return () if given is None else (given,) if isinstance(given, str) else given
 
     @property
     def replaces(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
+from celonis_frames._api.data_models import DataModel
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame
@@ -16,6 +17,7 @@ from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.once import open_job_once
 from celonis_frames._push.pipeline import limit, look_at_table, push_prepared
+from celonis_frames._push.reloading import find_models
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._tables.existing_table import ExistingTable
@@ -37,6 +39,7 @@ class Changes:
         self._options = options
         self._frames: list[PreparedFrame] = []
         self._existing: ExistingTable | None = None
+        self._models: tuple[DataModel, ...] | None = None
         self._spool = ChunkSpool(MemoryBudget(options.spool_memory))
         self._status: PushStatus | None = None
         self._entered = self._open = False
@@ -103,6 +106,7 @@ class Changes:
             open_once=open_job_once,
             fitted=True,
             checked=self._options.staging is None,
+            models=self._models,
         )
 
     def _add(self, frame: Any, *, deleted: bool) -> None:
@@ -153,6 +157,8 @@ class Changes:
                     pool_id = lookup.pool_id(api, self._pool)
                 with timeout_error(token, "while the data connection was looked up"):
                     connection_id = lookup.connection_id(api, pool_id, self._options.connection)
+                if self._models is None:
+                    self._models = find_models(api, pool_id, self._options)
                 self._existing = look_at_table(
                     api, pool_id, prepared.table, connection_id, self._options,
                     deleted=prepared.deleted,

@@ -41,7 +41,7 @@ from celonis_frames._push.pipeline import (
 )
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, StoredObjects
-from celonis_frames._push.verification import Verification
+from celonis_frames._push.verification import begin_verification
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest, ObjectRecord
 from celonis_frames._staging.receipt import stage_name
@@ -110,14 +110,14 @@ def push_objects(
         ))  # fmt: skip
         progress = stack.enter_context(closing(Progress(prepared.table, show=options.progress)))
         prefix, pool_known = object_prefix(options.push_id), pool_id or ""
-        stage = open_stage(
+        stage, earlier = open_stage(
             Opening(way.api, token, [prepared], pool_known, keys.connection, options, progress,
                     delivered, None),
-            new_objects_manifest(way, pool_known, options, prefix),
+            partial(new_objects_manifest, way, pool_known, options, prefix),
             open_once,
         )  # fmt: skip
-        if isinstance(stage, PushStatus):
-            return stage
+        if earlier is not None:
+            return earlier
         if stage is not None:
             stack.callback(stage.close)
         progress.stage("checking")
@@ -125,17 +125,10 @@ def push_objects(
         prepared = fit(prepared, existing, partial(check_reading, token))
         prepared.warnings += notes
         stack.callback(prepared.close)
-        verification = None
-        if "rows" in options.verify:
-            verification = Verification(
-                api,
-                pool_id or "",
-                prepared.table,
-                keys.connection,
-                options,
-                can_count=pool_id is not None,
-            )
-            verification.check_before([prepared])
+        verification = begin_verification(
+            api, pool_known, prepared.table, keys.connection, options, [prepared],
+            can_count=pool_id is not None,
+        )  # fmt: skip
         # 2. Read and check every row; the chunks wait.
         spool = ChunkSpool(MemoryBudget(options.spool_memory))
         stack.callback(spool.close)

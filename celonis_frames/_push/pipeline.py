@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
+from celonis_frames._api.data_models import DataModel
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
@@ -36,9 +37,14 @@ from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._push.job_request import MARK, job_body, job_mark
 from celonis_frames._push.progress import Progress
-from celonis_frames._push.status import PushStatus
+from celonis_frames._push.reloading import (
+    find_models,
+    reload_after_earlier,
+    reload_after_job,
+)
+from celonis_frames._push.status import PushStatus, Reloads
 from celonis_frames._push.stream_delivery import deliver_while_reading
-from celonis_frames._push.verification import Verification
+from celonis_frames._push.verification import Verification, begin_verification
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
@@ -112,6 +118,7 @@ def push_prepared(
     open_once: OpenOnce,
     fitted: bool = False,
     checked: bool = False,
+    models: Sequence[DataModel] | None = None,
     token: CancelToken | None = None,
     delivered: DeliveryResult | None = None,
     on_submitted: OnSubmitted | None = None,
@@ -127,6 +134,7 @@ def push_prepared(
         open_once: Opens the stage of a push with an id, which may have been sent already.
         fitted: Whether the frames were fitted to the table that is there.
         checked: Whether `PreparedFrame.begin` was already called for each.
+        models: The data models to load after it, if they were looked up.
         token: Cancels the push when another thread cancels it; `Cancelled` is raised. ``timeout=``
             counts besides its deadline.
         delivered: Updated during the push, so that the caller knows its job.
@@ -139,22 +147,26 @@ def push_prepared(
     table = frames[0].table
     timings: dict[str, float] = {}
     with ExitStack() as stack:
-        # 1. Look up the pool and the data connection, begin the stage.
+        # 1. Look up the pool, the data connection and the data models, begin the stage.
         stack.enter_context(termination_as_system_exit())
         token = stack.enter_context(limit(token, begin, options.timeout))
         whole, api = api, api.within(token)
         deleted = all(prepared.deleted for prepared in frames)
         pool_id, connection_id = _look_up(api, pool, options, for_push=not deleted)
+        if models is None and options.reload is not None:
+            models = find_models(api, pool_id, options)
         progress = stack.enter_context(closing(Progress(table, show=options.progress)))
         delivered = delivered or DeliveryResult()
-        stage = open_stage(
+        stage, earlier = open_stage(
             Opening(whole, token, frames, pool_id, connection_id, options, progress, delivered,
                     on_submitted),
-            new_manifest(api, pool_id, options),
+            partial(new_manifest, api, pool_id, options),
             open_once,
         )  # fmt: skip
-        if isinstance(stage, PushStatus):
-            return stage
+        if earlier is not None:
+            return reload_after_earlier(
+                whole, earlier, models, options, token=token, progress=progress
+            )
         if stage is not None:
             stack.callback(stage.close)
         # 2. Compare the frames with the table; read what must be known before the job is created.
@@ -164,10 +176,7 @@ def push_prepared(
             frames = _fitted(frames, api, pool_id, connection_id, options, deleted=deleted)
         for prepared in frames:
             stack.callback(prepared.close)
-        verification = None
-        if "rows" in options.verify:
-            verification = Verification(api, pool_id, table, connection_id, options)
-            verification.check_before(frames)
+        verification = begin_verification(api, pool_id, table, connection_id, options, frames)
         logged = log_warnings(frames)
         if not checked:
             begin_reading(frames, stage, token)
@@ -192,15 +201,19 @@ def push_prepared(
                 on_submitted(delivered, verification)
             # 5. Wait for the job.
             job = follow(api, pool_id, delivered, progress, wait=options.wait, timings=timings)
-            found = finish_stage(stage, job, delivered, waited=options.wait)
+            found = finish_stage(stage, job, delivered, waited=options.wait) if stage else ()
         # 6. Count the table's rows.
         if on_submitted is None and verification is not None:
             found += verification.check_after(delivered.job_id, job.state)
+        # 7. Load the data models.
+        reloads = reload_after_job(
+            whole, job, models, options, token=token, progress=progress, timings=timings
+        ) if models else None  # fmt: skip
     timings["total"] = time.monotonic() - begin
     rejects = None if options.on_bad == "error" else RejectReport.joined(p.rejects for p in frames)
     return status_of(
         whole, job, delivered, timings=timings, raises=options.wait, rejects=rejects,
-        verification=verification,
+        verification=verification, reload=reloads,
         warnings=(*chain.from_iterable(prepared.warnings for prepared in frames), *found),
     )  # fmt: skip
 
@@ -244,11 +257,9 @@ def follow(
 
 
 def finish_stage(
-    stage: Stage | None, job: Job, delivered: DeliveryResult, *, waited: bool
+    stage: Stage, job: Job, delivered: DeliveryResult, *, waited: bool
 ) -> tuple[str, ...]:
     """Let the stage end with the push; returns warnings, which are logged."""
-    if stage is None:
-        return ()
     # A job in doubt is looked at once more when it has ended.
     known = waited or not delivered.doubted
     return stage.finish(
@@ -272,6 +283,7 @@ def status_of(
     raises: bool,
     rejects: RejectReport | None = None,
     verification: Verification | None = None,
+    reload: Reloads = None,
 ) -> PushStatus:
     """The status to return; one that `raises` nothing has the checks at the job's end before it.
 
@@ -289,6 +301,7 @@ def status_of(
         timings=timings,
         rejects=rejects,
         end=None if raises else JobEnd(delivered, verification),
+        reload=reload,
     )
     if raises and job.state != "DONE":
         status.raise_for_status()
@@ -360,19 +373,20 @@ def _look_up(
 
 
 def open_stage(
-    opening: Opening, manifest: Manifest, open_once: OpenOnce
-) -> Stage | PushStatus | None:
-    """The stage of a push if it has one; or the status of an earlier push with its id.
+    opening: Opening, manifest: Callable[[], Manifest], open_once: OpenOnce
+) -> tuple[Stage | None, PushStatus | None]:
+    """The stage of a staged push; or the status of an earlier push with its id.
 
     Raises:
         ConfigError, FrameError, ApiError, JobError: As `Stage.begin` and `open_once`.
     """
     options = opening.options
     if options.staging is None:
-        return None
+        return None, None
     if options.push_id is None:
-        return Stage.begin(options.staging, manifest, options.storage_options)
-    return open_once(opening)
+        return Stage.begin(options.staging, manifest(), options.storage_options), None
+    opened = open_once(opening)
+    return (None, opened) if isinstance(opened, PushStatus) else (opened, None)
 
 
 def new_manifest(api: DataPushApi, pool_id: str, options: PushOptions) -> Manifest:

@@ -252,11 +252,19 @@ def _plan(
         rows=prepared.measure.rows if known else None,
         chunks=chunks,
         bytes=size,
-        # read the table's columns, create, one per chunk, list the chunks, execute
-        requests=None if chunks is None else chunks + (1 if options.by_objects else 4),
+        requests=None if chunks is None else chunks + _other_requests(options),
         warnings=(*warnings, _ONE_BY_ONE) if options.by_objects else warnings,
         via="ingestion" if options.by_objects else "push",
     )
+
+
+def _other_requests(options: PushOptions) -> int:
+    """Requests besides one for each chunk, without polling."""
+    if options.by_objects:
+        return 1
+    # Read the table's columns, create, list the chunks, execute; list the data models, and of each
+    # read the last load and begin one.
+    return 4 + (1 + 2 * len(options.models) if options.models else 0)
 
 
 def _estimate(part: Rows, prepared: PreparedFrame, options: PushOptions) -> float:

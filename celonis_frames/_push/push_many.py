@@ -20,10 +20,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
+from celonis_frames._api.data_models import DataModel
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import (
     CLEANUP_SECONDS,
@@ -32,7 +34,7 @@ from celonis_frames._concurrency.cancellation import (
     CancelToken,
 )
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
-from celonis_frames._formatting import did_you_mean
+from celonis_frames._formatting import counted, did_you_mean
 from celonis_frames._jobs.polling import timed_out, wait_for_all
 from celonis_frames._jobs.shell import check_at_end
 from celonis_frames._jobs.timeouts import timeout_error
@@ -40,7 +42,9 @@ from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.object_push import IngestionWay, push_objects
 from celonis_frames._push.once import open_job_once, open_objects_once
 from celonis_frames._push.pipeline import limit, push_frame
-from celonis_frames._push.status import PushStatus
+from celonis_frames._push.progress import Progress
+from celonis_frames._push.reloading import find_models, not_reloaded, reload_models
+from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.table_push import TablePush, add_outcomes
 from celonis_frames._schema.names import check_tables_differ, find_name
 from celonis_frames.exceptions import (
@@ -83,6 +87,7 @@ def push_tables(
         if way is None:
             with timeout_error(token, "while the pool was looked up"):
                 pool_id = lookup.pool_id(api.within(token), pool)
+        models = find_models(api.within(token), pool_id, first)
         multi = _MultiPush(api, token, pool_id, pushes, way)
         try:
             with termination_as_system_exit():
@@ -94,8 +99,31 @@ def push_tables(
                 raise next(iter(multi.errors.values()))
         except BaseException as error:
             add_outcomes(error, tuple(pushes.values()), multi.errors, pool_id)
+            if models:
+                error.add_note(not_reloaded(models))
+                _log.warning(not_reloaded(models))
             raise
+        if models:
+            _reload(api, models, token, [push.ended for push in pushes.values()], first)
     return {table: push.ended for table, push in pushes.items()}
+
+
+def _reload(
+    api: DataPushApi,
+    models: Sequence[DataModel],
+    token: CancelToken,
+    statuses: Sequence[PushStatus],
+    options: PushOptions,
+) -> None:
+    """Load the data models once for all tables; each status has them."""
+    pool_id, tables = statuses[0].pool_id or "", counted(len(statuses), "table")
+    with termination_as_system_exit(), closing(Progress(tables, show=options.progress)) as progress:
+        reloads = reload_models(
+            api, pool_id, models, options, token=token, progress=progress,
+            pushed=f"All {tables} were pushed." if len(statuses) > 1 else "The table was pushed.",
+        )  # fmt: skip
+    for status in statuses:
+        update_status(status, reload=reloads)
 
 
 def keys_by_table(
@@ -293,7 +321,7 @@ class _MultiPush:
                 job_id="",
             )
         # All tables share the time; their jobs are polled together, later.
-        options = dataclasses.replace(push.options, wait=False, timeout=None)
+        options = dataclasses.replace(push.options, wait=False, timeout=None, reload=None)
         if options.push_id is not None:
             push_id = f"{options.push_id}/{push.table.strip()}"
             options = dataclasses.replace(options, push_id=push_id)

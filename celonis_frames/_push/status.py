@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job, JobState
-from celonis_frames._formatting import counted, format_bytes, shown
+from celonis_frames._formatting import counted, format_bytes, notebook_box, shown
 from celonis_frames._http.status_errors import restated
 from celonis_frames._jobs.polling import ENDED, failure, wait_for, within_timeout
+from celonis_frames._models.reload import ReloadStatus
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames._validation.rejects import RejectReport
@@ -31,6 +32,10 @@ _MARKS = {"DONE": "✓", "ACCEPTED": "✓", "ERROR": "✗", "CANCELED": "✗"}
 _INGESTED = {
     None: "stored, not yet in the table", True: "in the table", False: "not in the table in time"
 }  # fmt: skip
+
+
+Reloads = ReloadStatus | tuple[ReloadStatus, ...] | None
+"""What ``status.reload`` is: one status for one data model, a tuple for a list of them."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class PushStatus:
         rejects: The values that were not sent.
         repeated: Whether an earlier push with the same id had sent the rows.
         end: What is checked once the job has ended, if nobody has waited for it.
+        reload: The loads of data models after the push.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class PushStatus:
         rejects: RejectReport | None = None,
         repeated: bool = False,
         end: JobEnd | None = None,
+        reload: Reloads = None,
     ) -> None:
         self._api = api
         self._job = job
@@ -93,6 +100,7 @@ class PushStatus:
         self._rejects = rejects or RejectReport()
         self._repeated, self._end = repeated, end
         self._deletes = False
+        self._reload = reload
 
     @property
     def state(self) -> JobState | Literal["ACCEPTED"]:
@@ -211,6 +219,15 @@ class PushStatus:
         """
         return self._rejects.table
 
+    @property
+    def reload(self) -> ReloadStatus | tuple[ReloadStatus, ...] | None:
+        """The load of the data model that ``reload=`` named; a tuple of them if it was a list.
+
+        None without ``reload=``, or if the job was not done. The status of a load that failed, or
+        that could not be begun, is here too.
+        """
+        return self._reload
+
     def refresh(self) -> PushStatus:
         """Read the job's state again; returns this status.
 
@@ -302,13 +319,16 @@ class PushStatus:
         raise rejected
 
     def raise_for_status(self) -> None:
-        """Raise if the job failed.
+        """Raise if the job failed, or a load of a data model after it.
 
         Raises:
             JobFailed: If the job ended in ERROR or CANCELED.
+            ReloadFailed: If a data model that ``reload=`` named was not loaded: the first of them.
         """
         if isinstance(self._job, Job) and self._job.state in ("ERROR", "CANCELED"):
             raise failure(self._job)
+        for one in self._reloads():
+            one.raise_for_status()
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes, in types that JSON supports; of `rejects` the numbers by column."""
@@ -325,6 +345,11 @@ class PushStatus:
             "logs": list(self.logs),
             "warnings": list(self.warnings),
             "timings": self.timings,
+            "reload": (
+                [one.to_dict() for one in self.reload]
+                if isinstance(self.reload, tuple)
+                else self.reload and self.reload.to_dict()
+            ),
             "rejects": {name: dict(found) for name, found in self._rejects.counts.items()},
         }
 
@@ -351,15 +376,15 @@ class PushStatus:
             f"<small>{' · '.join(ids)}</small>",
         ]
         rows += [f"⚠ {html.escape(warning)}" for warning in self.warnings]
+        rows += [
+            f"data model {html.escape(one.model)}: {html.escape(said)}"
+            for one in self._reloads()
+            for said in ((one.message,) if one.message and not one.ok else one.warnings)
+        ]
         if self.logs and not self.ok:
             lines = html.escape("\n".join(self.logs[-20:]))
             rows.append(f"<pre style='white-space:pre-wrap;margin:0'>{lines}</pre>")
-        # No colours of its own: it takes the notebook's, dark or light.
-        body = "".join(f"<div>{row}</div>" for row in rows)
-        return (
-            "<div style='border-left:3px solid currentColor;padding:.2em .8em;"
-            f"color:inherit;background:transparent'>{body}</div>"
-        )
+        return notebook_box(rows)
 
     def _facts(self) -> list[str]:
         facts = [self.state, f"{self.table} ({self.mode})"]
@@ -381,15 +406,22 @@ class PushStatus:
         if self._timings:
             total = self._timings.get("total", sum(self._timings.values()))
             facts.append(f"{total:,.1f} s")
+        facts += [f"data model {one.model}: {one.state}" for one in self._reloads()]
         return facts
+
+    def _reloads(self) -> tuple[ReloadStatus, ...]:
+        found = self._reload
+        return () if found is None else found if isinstance(found, tuple) else (found,)
 
     def _update(
         self,
         job: Job | None = None,
         wait_seconds: float | None = None,
         warnings: Iterable[str] = (),
+        reload: Reloads = None,
     ) -> None:
         self._job = job or self._job
+        self._reload = reload or self._reload
         if wait_seconds is not None:
             self._timings["wait"] = wait_seconds
             self._timings["total"] = self._timings.get("total", 0.0) + wait_seconds
@@ -412,9 +444,10 @@ def update_status(
     job: Job | None = None,
     wait_seconds: float | None = None,
     warnings: Iterable[str] = (),
+    reload: Reloads = None,
 ) -> None:
     """Add to a status what another part of this package found out. Not a public method."""
-    status._update(job, wait_seconds, warnings)  # noqa: SLF001  # of this module
+    status._update(job, wait_seconds, warnings, reload)  # noqa: SLF001  # of this module
 
 
 def mark_as_delete(status: PushStatus) -> PushStatus:

@@ -167,3 +167,25 @@ class Verification:
             if same and table.connection_id == self._connection_id:
                 return table.rows
         return absent
+
+
+def begin_verification(
+    api: DataPushApi,
+    pool_id: str,
+    table: str,
+    connection_id: str | None,
+    options: PushOptions,
+    frames: Sequence[PreparedFrame],
+    *,
+    can_count: bool = True,
+) -> Verification | None:
+    """A `Verification` that has counted the table's rows; None if the options ask for none.
+
+    Raises:
+        FrameError: The table would have too many rows.
+    """
+    if "rows" not in options.verify:
+        return None
+    verification = Verification(api, pool_id, table, connection_id, options, can_count=can_count)
+    verification.check_before(frames)
+    return verification

@@ -386,6 +386,25 @@ def test_a_push_with_an_id_is_sent_once(
     assert (done.returncode, "push_id= needs staging=" in done.stderr) == (1, True)
 
 
+def test_a_push_with_reload(
+    run: Callable[..., Done], server: Any, table: str, tmp_path: Path
+) -> None:
+    """Each --reload is loaded; one that fails is a warning: the rows are in the table."""
+    file, pool = tmp_path / "x.parquet", f"CLI {table}"
+    pl.DataFrame({"K": [1, 1]}).write_parquet(file)
+    to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    call = ("push", str(file), "--pool", pool, "--table", table, "--reload", "A", "--reload", "B")
+    done = run(*call, **to)
+    assert done.returncode == 0, done.stderr
+    assert "data model A: SUCCESS · data model B: SUCCESS" in done.stdout
+    server.faults.fail_loads("no space left")
+    done = run(*call, **to)
+    assert done.returncode == 0
+    assert "data model A: ERROR · data model B: SUCCESS" in done.stdout
+    assert "no space left" in done.stderr
+    assert server.model_table(pool, "B", table).num_rows == 4
+
+
 TABLE = pl.DataFrame({"K": [1, 2], "V": ["a", "b"], "N": [1, 2]})
 FOLLOWING = TABLE.with_columns(N=pl.col("N").cast(pl.Float64), NEW=pl.lit(True))
 

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow.dataset as ds
 import pytest
 
-from celonis_frames import Celonis, Column, Secret, check_event_log, push_event_log
+from celonis_frames import Celonis, Column, ReloadStatus, Secret, check_event_log, push_event_log
 from celonis_frames._arrow import batching
 from celonis_frames.exceptions import (
     ColumnNameError,
@@ -266,8 +266,8 @@ def test_functions_and_accessors(connection: Celonis, table: str) -> None:
     assert status.ok
 
 
-@pytest.mark.xfail(raises=ConfigError, reason="push has no reload= yet")
 def test_the_model_is_loaded_afterwards(connection: Celonis, table: str) -> None:
     """model= loads the data model once the rows are in the table."""
     status = connection.push_event_log(_log(70), POOL, table, model="Model", **LOG)
-    assert status.reload.ok  # type: ignore[attr-defined]
+    assert isinstance(status.reload, ReloadStatus)
+    assert status.reload.ok

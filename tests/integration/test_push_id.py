@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 import celonis_frames
-from celonis_frames import ApiKey, Celonis, exceptions
+from celonis_frames import ApiKey, Celonis, ReloadStatus, exceptions
 from celonis_frames._staging.receipt import stage_name
 
 ID = "events/2026-11-28"
@@ -72,6 +72,16 @@ def test_a_repeated_push_sends_nothing(
     assert len(own.jobs) == 1
     assert _rows(own) == [1, 2, 3]
     assert [path.name[:8] for path in tmp_path.iterdir()] == ["receipt-"]
+
+
+def test_a_repeated_push_loads_the_data_model_again(own: Any, push: Push) -> None:
+    """Whether the earlier one came to it is unknown: its rows may be in the table, and not seen."""
+    push()
+    again = push(_unread(), reload="Purchasing")
+    assert again.repeated
+    assert isinstance(again.reload, ReloadStatus)
+    assert again.reload.ok
+    assert own.model_table("P", "Purchasing", "T").num_rows == 3
 
 
 def test_what_a_receipt_holds(own: Any, push: Push, tmp_path: Path) -> None:

@@ -45,7 +45,10 @@ _FOREIGN = re.compile(
     r")\b)"
 )
 """How SQL, HTML and CSS begin."""
-RETURNED = ("Changes", "DataConnection", "Pool")
+RETURNED = (
+    "Changes", "DataConnection", "DataJob", "DataModel", "ModelTable", "Pool", "Table",
+    "TableColumn", "TableLoad",
+)  # fmt: skip
 """Classes that users get from a `Celonis`, but do not import."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -522,3 +523,42 @@ def test_one_connection_serves_many_threads(server: Any, table: str) -> None:
         for thread in threads:
             thread.join()
     assert server.table("P", table).num_rows == 8_000
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_an_interruption_while_a_data_model_is_loaded(several: bool) -> None:
+    """KeyboardInterrupt says that the rows are in the table, and that the load goes on."""
+    frame, ended = pl.DataFrame({"A": range(10)}), threading.Event()
+    with local.start(limits=False) as server, server.connect() as celonis:
+        celonis.push(frame, "P", "T")
+        server.add_data_model("P", "M", ["T"])
+        server.faults.slow_loads(3.0)
+        processing = server._state.processing
+        model_id = processing.models.model(server._catalog.pool("P")["id"], "M")["id"]
+
+        def strike() -> None:
+            while not processing.loads.loads(model_id) and not ended.is_set():
+                time.sleep(0.01)
+            if not ended.is_set():
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def push() -> None:
+            if several:
+                celonis.push_many({"T": frame, "U": frame}, "P", reload="M")
+            else:
+                celonis.push(frame, "P", "T", reload="M")
+
+        thread = threading.Thread(target=strike)
+        thread.start()
+        try:
+            with pytest.raises(KeyboardInterrupt) as caught:
+                push()
+        finally:
+            ended.set()
+            thread.join()
+        load, pushed = caught.value.__notes__
+        # The interruption may come before the response to the call.
+        assert re.search(r"data model 'M' (may have begun; it then )?goes on in Celonis\.$", load)
+        assert pushed.startswith("All 2 tables were pushed." if several else "Table 'T' was pushed")
+        assert server.table("P", "T").num_rows == 20
+        _until(lambda: processing.loads.loads(model_id)[0]["status"] == "SUCCESS")

@@ -37,9 +37,15 @@ from unit.conftest import JOB, POOL, Server
 
 import celonis_frames
 from celonis_frames import ApiKey, AppKey, Celonis, Column, IngestionKeys, OAuth2, Secret
+from celonis_frames._api.data_models import DataModel
+from celonis_frames._api.models import Job
 from celonis_frames._auth.token_file import TokenFile
 from celonis_frames._cli.main import main
+from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.transport import Timeouts
+from celonis_frames._options.push_options import PushOptions
+from celonis_frames._push.progress import Progress
+from celonis_frames._push.reloading import reload_after_job
 from celonis_frames.exceptions import CelonisFramesError
 
 Handler = http.server.BaseHTTPRequestHandler
@@ -795,3 +801,64 @@ def test_deprecated_or_resource_warnings_hold_no_secret(tmp_path: Path) -> None:
         for make in KINDS.values():
             Celonis("https://dev.us-2.celonis.cloud", auth=make(tmp_path))
     assert not any(leaks(str(warning.message)) for warning in caught)
+
+
+AFTER_PUSH = {
+    "models": lambda path: path.endswith("/data-models"),
+    "look": lambda path: "/last-load" in path or "/load-info-sync" in path or path.endswith("/j"),
+    "ask": lambda path: "/load?" in path or "/reload?" in path or "/execute" in path,
+}
+"""The calls of a load and of a data job, by their paths."""
+
+
+@pytest.mark.parametrize("name", ["401", "403", "404", "409", "500", "502-page", "odd", "cut"])
+@pytest.mark.parametrize("step", AFTER_PUSH)
+def test_no_failure_after_the_push_shows_a_secret(
+    everything: Everything, step: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loads and data jobs at a hostile server: errors and statuses hold no secret."""
+    monkeypatch.setattr("celonis_frames._models.following.MAX_REFUSED", 2)
+    server = Server()
+    server._http.release = threading.Event()  # type: ignore[attr-defined]
+    hostile = Hostile("", FAILURES[name])
+    hostile.server = server
+
+    def respond(handler: Handler) -> None:
+        if AFTER_PUSH[step](handler.path):
+            FAILURES[name](handler, hostile._echo(handler))
+        elif handler.path.endswith("/data-models"):
+            Hostile.respond(handler, [{"id": "m", "name": "M", "tables": []}])
+        elif handler.path.endswith("/jobs"):
+            Hostile.respond(handler, [{"id": "j", "name": "J"}])
+        elif handler.path.endswith("/j"):
+            Hostile.respond(handler, {"id": "j", "name": "J", "status": "SUCCESS"})
+        else:
+            Hostile.respond(handler, {})
+
+    server.answers = [respond]
+    try:
+        with Celonis(server.url, auth=ApiKey(SECRET)) as celonis:
+            for call in (
+                lambda: celonis.reload(POOL, "M", progress=False),
+                lambda: celonis.run_job(POOL, "J", progress=False),
+            ):
+                with pytest.raises(CelonisFramesError) as caught:
+                    call()
+                everything.add_error(caught.value)
+            pushed = _reload_after_push(celonis)
+            everything.add("status", f"{pushed!r} {pushed.message} {pushed.to_dict()}")
+            everything.add("HTML of status", pushed._repr_html_())
+            everything.add("pickle of status", pickle.dumps(pushed).decode("latin-1"))
+    finally:
+        server.close()
+    everything.check()
+
+
+def _reload_after_push(celonis: Celonis) -> Any:
+    """The status of a load after a push that is done."""
+    api, job = celonis._api, Job(POOL, POOL, "T", "DELTA", "PARQUET", None, (), "DONE", ())
+    options, model = PushOptions(reload="M"), DataModel("m", "M")
+    with CancelToken() as token, contextlib.closing(Progress("T", show=False)) as progress:
+        return reload_after_job(
+            api, job, [model], options, token=token, progress=progress, timings={}
+        )

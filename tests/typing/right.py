@@ -15,9 +15,11 @@ from celonis_frames import (
     AppKey,
     Celonis,
     Column,
+    DataJobStatus,
     EventLogReport,
     PushPlan,
     PushStatus,
+    ReloadStatus,
     Secret,
     Upload,
     check_event_log,
@@ -144,6 +146,31 @@ def receipts() -> None:
     assert_type(prune_receipts("s3://bucket/stages", timedelta(days=90)), int)
     before = datetime(2026, 11, 28, tzinfo=UTC)
     assert_type(prune_receipts(Path("stages"), before, storage_options={"key": "k"}), int)
+
+
+def after_the_push(frame: Any, celonis: Celonis) -> None:
+    """Data models and data jobs."""
+    status = push(frame, POOL, TABLE, reload="Orders")
+    push(frame, POOL, TABLE, reload=["Orders", "Items"])
+    assert_type(status.reload, ReloadStatus | tuple[ReloadStatus, ...] | None)
+    delete(frame, POOL, TABLE, keys="K", reload="Orders")
+    plan(frame, POOL, TABLE, reload="Orders")
+    loaded = celonis.reload(POOL, "Orders", tables=["A", "B"], wait=True, timeout=60)
+    assert_type(loaded, ReloadStatus)
+    assert_type(loaded.refresh().wait(timeout=5.0), ReloadStatus)
+    assert_type(loaded.state, str)
+    assert_type(loaded.ok, bool)
+    assert_type(loaded.warnings, tuple[str, ...])
+    assert_type(loaded.seconds, float | None)
+    assert_type([table.rows for table in loaded.tables], list[int | None])
+    assert_type(celonis.run_job(POOL, "Nightly", mode="DELTA").wait(), DataJobStatus)
+    assert_type([model.name for model in celonis.models(POOL)], list[str])
+    assert_type([job.state for job in celonis.data_jobs(POOL)], list[str])
+    assert_type([table.name for table in celonis.tables(POOL, columns=True)], list[str])
+    try:
+        loaded.raise_for_status()
+    except exceptions.ReloadFailed as error:
+        print(error.status)
 
 
 def answers(status: PushStatus) -> None:

@@ -57,6 +57,17 @@ def options(frame: Any, celonis: Celonis) -> None:
     plan(frame, POOL, TABLE, wait=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
+def after_the_push(frame: Any, celonis: Celonis) -> None:
+    """The same for data models and data jobs."""
+    push(frame, POOL, TABLE, reload=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    push(frame, POOL, TABLE, reload=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    celonis.reload(POOL)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    celonis.reload(POOL, "M", ["T"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    celonis.reload(POOL, "M", tables=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    celonis.run_job(POOL, "J", mode="SOME")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    celonis.tables(POOL, columns=["A"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def accessors(accessor: CelonisAccessor) -> None:
     """The same over the accessor."""
     accessor.push(POOL, TABLE, mode="APPEND")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

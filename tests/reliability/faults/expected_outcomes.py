@@ -52,6 +52,10 @@ _BEFORE: dict[str, tuple[str | None, int]] = {
     "job": ("execute", 0),
     "cancel": ("upload", 0),
     "put": ("put", 0),
+    "load": ("last_load", 0),
+    "last_load": ("models", 0),
+    "run_data_job": ("data_job", 0),
+    "data_job": ("data_jobs", 0),
 }
 """The call after which connections are refused, so that the next one finds the door closed."""
 

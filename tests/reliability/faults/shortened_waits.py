@@ -10,12 +10,16 @@ from collections.abc import Callable
 
 from celonis_frames._concurrency import cancellation
 from celonis_frames._jobs import polling, rate_limit
+from celonis_frames._models import following
 
 SCALE = 0.02
 """Factor of every pause; all tries of a push then take a quarter of a second."""
 
 SILENCE = 25.0
 """Seconds without a response, times the scale, after which the client stops polling a job."""
+
+REFUSED = 6
+"""Calls that are refused although nothing is seen to run, before the client gives up."""
 
 
 def shorten(
@@ -36,5 +40,6 @@ def shorten(
 
     put(cancellation, "_sleep", sleep)
     put(polling, "MAX_SILENCE", SILENCE * scale)
+    put(following, "MAX_REFUSED", REFUSED)
     put(rate_limit, "PER_HOUR", 1_000_000)
     return meant

@@ -15,8 +15,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from celonis_frames import ApiKey, OAuth2
-from celonis_frames._api import models
-from celonis_frames._api.client import _path
+from celonis_frames._api import data_models, models
+from celonis_frames._api.calls import url_path
 from celonis_frames._auth.oauth2 import _token_error
 from celonis_frames._http.json_items import ItemReader
 from celonis_frames._http.messages import RawResponse, Request
@@ -32,8 +32,12 @@ JSON = st.recursive(
     max_leaves=8,
 )
 FIELDS = ("id", "name", "status", "logs", "keys", "targetName", "type", "fileType", "dataPoolId",
-          "connectionId", "creationDate", "checksum", "dataSourceId", "length")  # fmt: skip
-STATES = st.sampled_from(["NEW", "queued", "RUNNING", "DONE", "CANCELLED", "ERROR"])
+          "connectionId", "creationDate", "checksum", "dataSourceId", "length", "tables", "alias",
+          "currentExecutionId", "message", "loadInfo", "loadStatus", "dataLoadId", "startDate",
+          "endDate", "tableLoads", "tableName", "currentComputeLoad", "liveDataModel")  # fmt: skip
+STATES = st.sampled_from(
+    ["NEW", "queued", "RUNNING", "DONE", "CANCELLED", "ERROR", "SUCCESS", "WARNING", "FAIL"]
+)
 ITEMS = JSON | st.fixed_dictionaries(
     {"id": st.text(min_size=1)}, optional=dict.fromkeys(FIELDS[1:], JSON | STATES)
 )
@@ -44,6 +48,9 @@ READERS = {
     "connection": models.read_connection,
     "table": models.read_table,
     "column": models.read_column,
+    "data model": data_models.read_data_model,
+    "data job": data_models.read_data_job,
+    "load": data_models.read_load,
 }
 
 
@@ -69,7 +76,7 @@ def test_any_response_is_a_record_or_an_api_error(reader: str, item: Any) -> Non
     str(found).encode()
     if hasattr(found, "id"):
         try:
-            path = _path("{}", found.id)
+            path = url_path("{}", found.id)
         except ConfigError:
             path = ""  # a dot segment: rejected, never sent
         assert "/" not in path

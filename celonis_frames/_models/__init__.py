@@ -1,0 +1,1 @@
+"""Data models and data jobs: they are begun, and followed to their end."""
