@@ -223,7 +223,7 @@ class Celonis(AfterPush):
         timestamp: str,
         end: str | None = None,
         order: str | None = None,
-        model: str | None = None,
+        model: Sequence[str] | str | None = None,
         check: Literal["error", "warn"] = "error",
         mode: Literal["DELTA", "REPLACE", "CREATE", "delta", "replace", "create"] = "DELTA",
         keys: Sequence[str] | str | None = None,
@@ -268,7 +268,7 @@ class Celonis(AfterPush):
             timestamp: Name of the column with the time at which the activity happened, or began.
             end: Name of the column with the time at which it ended.
             order: Name of a column of numbers that orders events of one case at one time.
-            model: Data model to load afterwards, as `reload` of `push`.
+            model: Data model to load once the rows are in the table, as `reload` of `push`.
             check: ``"error"`` rejects the frame for errors of the report; ``"warn"`` pushes it,
                 with a warning for each.
 

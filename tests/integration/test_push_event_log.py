@@ -239,8 +239,8 @@ def test_wrong_arguments(connection: Celonis) -> None:
         connection.push_event_log(_log(70), POOL, "T", check="none", **LOG)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"push_event_log\(frame, pool, table\)"):
         connection.push_event_log(POOL, _log(70), "T", **LOG)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="model= is not supported yet"):
-        connection.push_event_log(_log(70), POOL, "T", model="Model", **LOG)
+    with pytest.raises(ConfigError, match="reload= needs wait=True"):
+        connection.push_event_log(_log(70), POOL, "T", model="Model", wait=False, **LOG)
 
 
 def test_a_column_of_lists() -> None:
