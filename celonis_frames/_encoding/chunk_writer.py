@@ -115,7 +115,8 @@ class ChunkWriter:
         """
         row_bytes += self._file_format.extra_row_bytes
         part: Any = batch.slice(start, max(1, self._rows_that_fit(row_bytes)))
-        found = self._max_row_bytes(part)
+        whole = part.num_rows == batch.num_rows
+        found = row_bytes if whole else self._max_row_bytes(part)
         while found > 2 * row_bytes and part.num_rows > 1:  # wider rows than the batch's average
             row_bytes = found
             part = part.slice(0, max(1, self._rows_that_fit(row_bytes)))
