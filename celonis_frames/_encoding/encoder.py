@@ -126,6 +126,7 @@ class ChunkEncoder:
     ordered: bool = False  # the chunks must hold the rows in the frame's order
     holds_gil: bool = False
     small_first: bool = False  # so that uploading starts early
+    hashes: bool = False  # the threads that write chunks also hash them
     stopped: threading.Event = field(default_factory=threading.Event)  # set by any failure
 
     def __post_init__(self) -> None:
@@ -199,7 +200,7 @@ class ChunkEncoder:
                 with self._lock:
                     number = self.next_number
                     self.next_number += 1
-                chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
+                chunk = self._finished(writer, number, release_slot)
                 with self._lock:
                     on_chunk(chunk)
                 del writer, chunk  # the memory of a chunk is freed with its upload
@@ -239,7 +240,7 @@ class ChunkEncoder:
                 writer, _ = fill_chunk(converted, self.file_format, sizer)
                 chunk = None
                 if writer is not None:
-                    chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
+                    chunk = self._finished(writer, number, release_slot)
                 elif release_slot is not None:  # all rows of the run were left out
                     release_slot()
                 with self._lock:
@@ -262,6 +263,14 @@ class ChunkEncoder:
 
         worker = self._worker(work, validator)
         feed(runs(), WorkerPool(worker, threads=threads, queue_size=1))
+
+    def _finished(
+        self, writer: ChunkWriter, number: int, release_slot: Callable[[], None] | None
+    ) -> MemoryChunk:
+        chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
+        if self.hashes:
+            chunk.hash()
+        return chunk
 
     def _worker(
         self,

@@ -349,6 +349,13 @@ class PreparedFrame:
             ordered=self.options.ordered if self._again is None else self.ordered
         )
 
+    @property
+    def _slots(self) -> int:
+        """Chunks that may be open or not released, if they are not kept."""
+        # If all rows were checked, one upload at a time must not leave all cores but one idle.
+        uploads = self._uploads if self._again is None else self.options.uploads(ordered=False)
+        return uploads + 1
+
     def _fresh_measure(self) -> FrameValidator:
         """Statistics for another reading, those of files that are sent unchanged included."""
         return self.measure.restarted() if self._of_files is None else self._of_files.copied()
@@ -452,7 +459,7 @@ class PreparedFrame:
         return ChunkFeed(
             encode,
             stopped,
-            slots=self._uploads + 1,
+            slots=self._slots,
             spool=self._spool,
             again=self.source.replayable,
             watch=self._watch,
@@ -552,5 +559,6 @@ class PreparedFrame:
             holds_gil=self.source.expensive,
             # Unchanged files need no encoding: their upload starts at once.
             small_first=stopped is not None and not self._sent,
+            hashes=self.options.by_objects and self.options.staging is None,
             stopped=stopped or threading.Event(),
         )

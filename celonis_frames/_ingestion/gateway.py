@@ -69,7 +69,8 @@ def object_key(keys: IngestionKeys, table: str, name: str) -> str:
 
 
 def _sha256(payload: Payload) -> str:
-    known = getattr(payload, "sha256", None)  # of a file, whose last block is sent only if it holds
+    # Of a file the last block is sent only if it has this digest.
+    known = getattr(payload, "sha256", None)
     if known is not None:
         return str(known)
     digest = hashlib.sha256()

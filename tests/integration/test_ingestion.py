@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import pickle
 import sys
 import threading
@@ -22,8 +23,10 @@ import pytest
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, IngestionKeys, OAuth2, exceptions
 from celonis_frames._auth.environment import INGESTION
+from celonis_frames._frames.preparation import prepare
 from celonis_frames._ingestion.gateway import IngestionGateway
-from celonis_frames._staging.spool import ChunkSpool
+from celonis_frames._options.push_options import PushOptions
+from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 
 POOL, TABLE = "Purchasing", "EVENTS"
 KEYS = ["CASE_ID", "EVENT_ID"]
@@ -337,6 +340,22 @@ def test_unique_keys_are_known_before_the_first_object(
         most[0] = 0
         celonis.push(LARGE, POOL, TABLE, via="ingestion", upload=CUT, keys=keys)
         assert most[0] in expected
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["in memory", "query"])
+@pytest.mark.parametrize("keys", [None, KEYS], ids=["no keys", "keys"])
+def test_chunks_are_hashed_where_they_are_written(*, lazy: bool, keys: list[str] | None) -> None:
+    """The threads that encode know the digest of the bytes, also of those that wait in a spool."""
+    options = PushOptions.parse(via="ingestion", upload=CUT, keys=keys)
+    prepared = prepare(LARGE.lazy() if lazy else LARGE, TABLE, options)
+    spool = ChunkSpool(MemoryBudget(400_000))
+    prepared.begin(spool, checked_first=True)
+    for chunk in prepared.chunks():
+        found: Any = chunk
+        assert found.sha256 == hashlib.sha256(b"".join(chunk.blocks())).hexdigest()
+        chunk.release()
+    prepared.close()
+    spool.close()
 
 
 def test_a_frame_that_is_changed_while_it_is_pushed(own: Any, connect: Connect) -> None:
