@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -45,6 +46,9 @@ class MemoryChunk:
 
     `on_release` is called once, when the bytes are freed. None: `release` frees nothing, since a
     second job may need the chunk.
+
+    Attributes:
+        sha256: SHA-256 of the bytes in hex, once `hash` was called.
     """
 
     def __init__(
@@ -60,8 +64,16 @@ class MemoryChunk:
         self.number, self.rows, self.deleted = number, rows, deleted
         self.name = f"chunk-{number:05d}.{file_type.lower()}"
         self.size = sum(map(len, pieces))
+        self.sha256: str | None = None
         self._pieces: tuple[bytes, ...] | None = pieces
         self._on_release = on_release
+
+    def hash(self) -> None:
+        """Compute `sha256`, so that the thread that sends the chunk need not."""
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            digest.update(block)
+        self.sha256 = digest.hexdigest()
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes from the beginning, in blocks."""

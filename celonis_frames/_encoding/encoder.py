@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain, islice
-from typing import TypeAlias, TypeVar
+from typing import Protocol, Self, TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -40,7 +40,6 @@ from celonis_frames._encoding.chunking import estimate_row_bytes, fill_chunk
 from celonis_frames._encoding.column_encodings import SAMPLE_ROWS
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.small_frame import encode_rows
-from celonis_frames._validation.validator import FrameValidator
 
 _LAST_BATCHES, _MIN_BATCH_ROWS = 8, 1_000
 """The last batches are cut into this many for a chunk, of no fewer rows."""
@@ -50,6 +49,26 @@ _FIRST_RUN = 4
 
 _Batches = Iterator[pa.RecordBatch]
 _T = TypeVar("_T")
+
+
+class Converter(Protocol):
+    """Converts and checks rows, such as a `FrameValidator`."""
+
+    def split(self) -> Self:
+        """One for a thread; `merge` adds what it has found."""
+
+    def restarted(self) -> Self:
+        """One that has read no rows."""
+
+    def merge(self, split: Self, /) -> None:
+        """Add what a `split` has found."""
+
+    def convert(self, batch: pa.RecordBatch, start: int = 0) -> pa.RecordBatch:
+        """The batch in the form of the table; `start` is the number of its first row.
+
+        Raises:
+            FrameError: A value does not fit.
+        """
 
 
 @dataclass(frozen=True)
@@ -77,7 +96,7 @@ _Rows: TypeAlias = "_Read | _Converted"
 
 
 def sample_row_bytes(
-    batch: pa.RecordBatch, validator: FrameValidator, file_format: FileFormat
+    batch: pa.RecordBatch, validator: Converter, file_format: FileFormat
 ) -> float | None:
     """Bytes of a row in a file, from the first rows; chooses the encodings of its columns too.
 
@@ -107,6 +126,7 @@ class ChunkEncoder:
     ordered: bool = False  # the chunks must hold the rows in the frame's order
     holds_gil: bool = False
     small_first: bool = False  # so that uploading starts early
+    hashes: bool = False  # the threads that write chunks also hash them
     stopped: threading.Event = field(default_factory=threading.Event)  # set by any failure
 
     def __post_init__(self) -> None:
@@ -117,7 +137,7 @@ class ChunkEncoder:
         self,
         batches: _Batches,
         on_chunk: Callable[[MemoryChunk], object],
-        validator: FrameValidator,
+        validator: Converter,
         acquire_slot: Callable[[], None] = lambda: None,
         release_slot: Callable[[], None] | None = None,
     ) -> None:
@@ -143,7 +163,7 @@ class ChunkEncoder:
         self,
         batches: _Batches,
         on_chunk: Callable[[MemoryChunk], object],
-        validator: FrameValidator,
+        validator: Converter,
         acquire_slot: Callable[[], None],
         release_slot: Callable[[], None] | None,
     ) -> None:
@@ -175,12 +195,12 @@ class ChunkEncoder:
             return
 
         # 2. Each thread converts, validates and writes.
-        def work(items: WorkItems[_Rows], split: FrameValidator) -> None:
+        def work(items: WorkItems[_Rows], split: Converter) -> None:
             for writer in self._written(items, sizer, split, acquire_slot, release_slot):
                 with self._lock:
                     number = self.next_number
                     self.next_number += 1
-                chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
+                chunk = self._finished(writer, number, release_slot)
                 with self._lock:
                     on_chunk(chunk)
                 del writer, chunk  # the memory of a chunk is freed with its upload
@@ -202,7 +222,7 @@ class ChunkEncoder:
         rows: int,
         threads: int,
         on_chunk: Callable[[MemoryChunk], object],
-        validator: FrameValidator,
+        validator: Converter,
         acquire_slot: Callable[[], None],
         release_slot: Callable[[], None] | None,
     ) -> None:
@@ -214,13 +234,13 @@ class ChunkEncoder:
         sizer = ChunkSizer(int(MAX_PLANNED_BYTES), None, None)
         waiting: dict[int, MemoryChunk | None] = {}
 
-        def work(items: WorkItems[tuple[int, list[_Rows]]], split: FrameValidator) -> None:
+        def work(items: WorkItems[tuple[int, list[_Rows]]], split: Converter) -> None:
             for number, run in items:
                 converted = self._converted(_taken(run), split)
                 writer, _ = fill_chunk(converted, self.file_format, sizer)
                 chunk = None
                 if writer is not None:
-                    chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
+                    chunk = self._finished(writer, number, release_slot)
                 elif release_slot is not None:  # all rows of the run were left out
                     release_slot()
                 with self._lock:
@@ -244,10 +264,18 @@ class ChunkEncoder:
         worker = self._worker(work, validator)
         feed(runs(), WorkerPool(worker, threads=threads, queue_size=1))
 
+    def _finished(
+        self, writer: ChunkWriter, number: int, release_slot: Callable[[], None] | None
+    ) -> MemoryChunk:
+        chunk = writer.finish(number, deleted=self.deleted, on_release=release_slot)
+        if self.hashes:
+            chunk.hash()
+        return chunk
+
     def _worker(
         self,
-        work: Callable[[WorkItems[_T], FrameValidator], None],
-        validator: FrameValidator,
+        work: Callable[[WorkItems[_T], Converter], None],
+        validator: Converter,
     ) -> Callable[[WorkItems[_T]], None]:
         """`work` with a validator of its thread."""
 
@@ -263,7 +291,7 @@ class ChunkEncoder:
 
         return worker
 
-    def _source(self, read: _Batches, validator: FrameValidator) -> Iterator[_Rows]:
+    def _source(self, read: _Batches, validator: Converter) -> Iterator[_Rows]:
         """What the workers get."""
         source: Iterator[_Rows] = map(_numbering(), read)
         if self.holds_gil:
@@ -274,7 +302,7 @@ class ChunkEncoder:
         self,
         items: WorkItems[_Rows],
         sizer: ChunkSizer,
-        validator: FrameValidator,
+        validator: Converter,
         acquire_slot: Callable[[], None],
         release_slot: Callable[[], None] | None,
     ) -> Iterator[ChunkWriter]:
@@ -293,7 +321,7 @@ class ChunkEncoder:
             yield writer
             del writer
 
-    def _converted(self, rows: Iterable[_Rows], validator: FrameValidator) -> _Batches:
+    def _converted(self, rows: Iterable[_Rows], validator: Converter) -> _Batches:
         for found in rows:
             batch = found.batch
             if isinstance(found, _Converted):

@@ -19,7 +19,7 @@ import pyarrow as pa
 from celonis_frames._concurrency.background import call_in_background
 from celonis_frames._concurrency.worker_pool import PoolStopped
 from celonis_frames._encoding.chunk import Chunk, ChunkStore
-from celonis_frames._encoding.encoder import ChunkEncoder
+from celonis_frames._encoding.encoder import ChunkEncoder, Converter
 from celonis_frames._encoding.file_format import FileFormat
 from celonis_frames._encoding.passthrough import PassthroughChunk, PassthroughFiles
 from celonis_frames._encoding.small_frame import encode_small, is_small
@@ -41,6 +41,7 @@ from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._validation.parallel import validate_parallel
 from celonis_frames._validation.rejects import RejectReport
 from celonis_frames._validation.row_limits import check_table_rows
+from celonis_frames._validation.second_reading import SecondReading
 from celonis_frames._validation.text_lengths import TextWatch, known_lengths, texts_to_look_at
 from celonis_frames._validation.validator import FrameValidator
 from celonis_frames.exceptions import ColumnTypeError, FrameError
@@ -81,19 +82,26 @@ class PreparedFrame:
     _watch: TextWatch | None = None
     _lengths: dict[str, int] | None = None  # declared to the server
     _of_files: FrameValidator | None = None  # statistics of the files that are sent unchanged
+    _again: SecondReading | None = None  # if all rows were checked, and are read again to be sent
     _checked: bool = False
     _head: pa.RecordBatch | None = None  # the first rows, until the lengths are known
 
     def begin(
-        self, store: ChunkStore | None = None, *, first: int = 1, check: Check = lambda: None
+        self,
+        store: ChunkStore | None = None,
+        *,
+        checked_first: bool = False,
+        first: int = 1,
+        check: Check = lambda: None,
     ) -> None:
         """Learn what must be known before the job is created.
 
         With a `store`, such as a stage, all rows are checked and their chunks, which count from
-        `first`, are put there. A small frame becomes one chunk. Of others the text columns are read
-        for their lengths, or the first batch to estimate them. Parquet files that are sent
-        unchanged are read here. `check` is called before each batch, here and later, and raises to
-        end the reading.
+        `first`, are put there; but if they need only be `checked_first`, a frame that is cheap to
+        read is read again for its chunks. A small frame becomes one chunk. Of others the text
+        columns are read for their lengths, or the first batch to estimate them. Parquet files that
+        are sent unchanged are read here. `check` is called before each batch, here and later, and
+        raises to end the reading.
 
         Raises:
             FrameError: The frame cannot be sent as it is.
@@ -106,12 +114,16 @@ class PreparedFrame:
             if self.passing is None or not self.passing.unchanged:
                 batches = self._unless_small(self.source.batches(), store)
             small = self._kept is not None
+            converts = not small and texts_to_look_at(self.layout) is None
             facts = Facts(
                 one_chunk=small,
-                stored_first=store is not None,
-                cheap_lengths=not small
-                and self.source.longest_texts is not None
-                and texts_to_look_at(self.layout) is not None,
+                stored_first=store is not None and not checked_first,
+                checked_first=checked_first,
+                cheap_lengths=not converts and self.source.longest_texts is not None,
+                cheap_rows=not converts
+                and self.source.immutable
+                and not self.source.expensive
+                and not any(column.pseudonymised for column in self.layout.columns),
                 ordered=self.options.ordered,
             )
             choice = choose_reading(facts)
@@ -123,6 +135,11 @@ class PreparedFrame:
                 self._conclude()
                 self.staged, self._lengths = len(self._kept or ()), self.measure.lengths()
                 return
+            if choice.reading is Reading.CHECKED_FIRST:
+                validate_parallel(self._while_read(batches or self.source.batches()), self.measure)
+                self._conclude()
+                self._lengths, batches = self.measure.lengths(), None
+                self._again = SecondReading(self.measure, self.source.kind)
             if choice.reading is Reading.LENGTHS_FIRST:
                 self._lengths = self._look_at_lengths()
             if self._lengths is None:
@@ -205,7 +222,7 @@ class PreparedFrame:
         """Whether chunks must be sent in the order of the rows, as far as it is known by now."""
         if not self.options.ordered:
             return False
-        all_read = self._feed is None or self._feed.ended
+        all_read = self._feed is None or self._again is not None or self._feed.ended
         return not (all_read and self.measure.different_keys == self.measure.rows)
 
     def measure_rows(self) -> None:
@@ -249,7 +266,8 @@ class PreparedFrame:
         if self._feed is None:  # its chunks were not kept
             if self._spool is not None:
                 self._spool.close()  # nothing sends them any more
-            self.measure = self._fresh_measure()
+            if self._again is None:
+                self.measure = self._fresh_measure()
             self._feed = self._new_feed(self.parts(ordered=self.options.ordered), keeps=False)
         feed, made, place = self._feed, 0, 0
         # Not earlier: while threads contend for the GIL, the main thread may miss a signal in a
@@ -261,7 +279,10 @@ class PreparedFrame:
                 made += chunk.rows
                 yield chunk
                 del chunk  # its memory is freed after its upload
-            self._conclude(made)
+            if self._again is None:
+                self._conclude(made)
+            else:
+                self._again.check_rows(made)
         finally:
             if not feed.keeps and not self._refuted:
                 self._end_reading()
@@ -320,6 +341,20 @@ class PreparedFrame:
         for part in self.parts(ordered=False):
             if isinstance(part, Rows):
                 validate_parallel(self._while_read(part.batches()), self.measure)
+
+    @property
+    def _uploads(self) -> int:
+        """Parallel uploads, as far as it is known when the reading begins."""
+        return self.options.uploads(
+            ordered=self.options.ordered if self._again is None else self.ordered
+        )
+
+    @property
+    def _slots(self) -> int:
+        """Chunks that may be open or not released, if they are not kept."""
+        # If all rows were checked, one upload at a time must not leave all cores but one idle.
+        uploads = self._uploads if self._again is None else self.options.uploads(ordered=False)
+        return uploads + 1
 
     def _fresh_measure(self) -> FrameValidator:
         """Statistics for another reading, those of files that are sent unchanged included."""
@@ -396,8 +431,11 @@ class PreparedFrame:
 
     def _new_feed(self, parts: Sequence[PassthroughChunk | Rows], *, keeps: bool) -> ChunkFeed:
         """A reading of the frame, to be begun by `_start`."""
-        measure, stopped = self.measure, threading.Event()
-        measure.watch = self._watch
+        stopped = threading.Event()
+        self.measure.watch = self._watch
+        measure: Converter = self.measure
+        if self._again is not None:
+            measure = self._again.restarted()
         self._spool = None
         if keeps:
             self._spool = ChunkSpool(self.spare or MemoryBudget(self.options.spool_memory))
@@ -421,7 +459,7 @@ class PreparedFrame:
         return ChunkFeed(
             encode,
             stopped,
-            slots=self.options.uploads(ordered=self.options.ordered) + 1,
+            slots=self._slots,
             spool=self._spool,
             again=self.source.replayable,
             watch=self._watch,
@@ -475,7 +513,7 @@ class PreparedFrame:
         self,
         parts: Sequence[PassthroughChunk | Rows],
         reading: Callable[[_Batches], _Batches],
-        measure: FrameValidator,
+        measure: Converter,
         on_chunk: Callable[[Chunk], None],
         *slots: Callable[[], None],
         stopped: threading.Event | None = None,
@@ -501,8 +539,8 @@ class PreparedFrame:
             del batch
 
     def _file_format(self) -> FileFormat:
-        options = self.options
-        return FileFormat(self.layout.encoded_schema, options.upload.file_type, options.codec)
+        options, layout = self.options, self.layout if self._again is None else self._again.layout
+        return FileFormat(layout.encoded_schema, options.upload.file_type, options.codec)
 
     def _encoder(
         self, rows: int | None, first: int, stopped: threading.Event | None
@@ -514,12 +552,13 @@ class PreparedFrame:
             rows=rows,
             target_bytes=self.options.upload.chunk_bytes,
             memory_limit=self.options.encoding_memory,
-            uploads=self.options.uploads(ordered=ordered),
+            uploads=self._uploads,
             first_number=first,
             deleted=self.deleted,
             ordered=ordered,
             holds_gil=self.source.expensive,
             # Unchanged files need no encoding: their upload starts at once.
             small_first=stopped is not None and not self._sent,
+            hashes=self.options.by_objects and self.options.staging is None,
             stopped=stopped or threading.Event(),
         )

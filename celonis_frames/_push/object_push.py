@@ -1,7 +1,8 @@
 """A push through the Data Ingestion API: read and check everything, then store objects.
 
 What was stored cannot be recalled, and Celonis loads objects one by one. So nothing is stored
-before every row was read and checked: the chunks wait in a spool, or in the stage.
+before every row was read and checked. A frame in memory is then read again, and stored while it is
+encoded; the chunks of others wait in a spool, or in the stage.
 """
 
 from __future__ import annotations
@@ -129,12 +130,12 @@ def push_objects(
             api, pool_known, prepared.table, keys.connection, options, [prepared],
             can_count=pool_id is not None,
         )  # fmt: skip
-        # 2. Read and check every row; the chunks wait.
+        # 2. Read and check every row; the chunks wait, if they are made yet.
         spool = ChunkSpool(MemoryBudget(options.spool_memory))
         stack.callback(spool.close)
         logged = log_warnings([prepared])
         with _stage_notes(stage):
-            begin_reading([prepared], stage or spool, token)
+            begin_reading([prepared], stage or spool, token, checked_first=stage is None)
         prepared.warnings += _length_notes(prepared, existing)
         log_warnings([prepared], after=logged)
         timings["check"] = time.monotonic() - begin

@@ -478,12 +478,16 @@ def check_reading(token: CancelToken) -> None:
 
 
 def begin_reading(
-    frames: Sequence[PreparedFrame], store: ChunkStore | None, token: CancelToken
+    frames: Sequence[PreparedFrame],
+    store: ChunkStore | None,
+    token: CancelToken,
+    *,
+    checked_first: bool = False,
 ) -> None:
-    """Begin to read the frames, in their order; with a `store` all rows are read and encoded."""
+    """Begin to read the frames, in their order; arguments as of `PreparedFrame.begin`."""
     check, first = partial(check_reading, token), 1
     for prepared in frames:
-        prepared.begin(store, first=first, check=check)
+        prepared.begin(store, checked_first=checked_first, first=first, check=check)
         check()
         first += prepared.staged
 

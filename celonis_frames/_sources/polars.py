@@ -40,21 +40,42 @@ def read_polars(frame: Any, options: ReadOptions) -> Source:
         batches = partial(iter, exported.to_batches() if frame.height else [])
     else:
         exported = _to_arrow(frame.head(0))
-        batches = partial(_slices, frame)
+        batches = partial(_slices, _Cuts(frame))
     return Source(
         "polars DataFrame", exported.schema, frame.height, True, True, batches, sized=True,
         longest_texts=partial(_longest_texts, frame),
     )  # fmt: skip
 
 
-def _slices(frame: Any) -> Iterator[pa.RecordBatch]:
+class _Cuts:
+    """Where a large frame is cut into slices of a useful size; measured once, by polars."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+        self._places: tuple[tuple[int, int], ...] | None = None  # first row and rows of each
+
+    def slices(self) -> Iterator[Any]:
+        """The slices, in order."""
+        if self._places is not None:
+            yield from (self._frame.slice(start, rows) for start, rows in self._places)
+            return
+        frame, start, places = self._frame, 0, list[tuple[int, int]]()
+        width = frame.estimated_size() / max(frame.height, 1)
+        target = wide_target(target_batch_bytes(in_memory=True), frame.width)
+        rows = rows_per_batch(BATCH_ROWS, width, target, columns=frame.width)
+        for part in frame.iter_slices(rows):
+            for piece in _split(part, target):
+                places.append((start, piece.height))
+                start += piece.height
+                yield piece
+        self._places = tuple(places)
+
+
+def _slices(cuts: _Cuts) -> Iterator[pa.RecordBatch]:
     """A large frame in batches."""
-    width = frame.estimated_size() / max(frame.height, 1)
-    target = wide_target(target_batch_bytes(in_memory=True), frame.width)
-    rows = rows_per_batch(BATCH_ROWS, width, target, columns=frame.width)
     with translate_errors("polars DataFrame"):
-        parts = (piece for part in frame.iter_slices(rows) for piece in _split(part, target))
-        yield from coalesce_small(chain.from_iterable(_to_arrow(p).to_batches() for p in parts))
+        parts = (_to_arrow(piece).to_batches() for piece in cuts.slices())
+        yield from coalesce_small(chain.from_iterable(parts))
 
 
 def _longest_texts(frame: Any, enough: Mapping[str, int]) -> Mapping[str, int]:

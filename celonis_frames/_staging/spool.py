@@ -128,6 +128,7 @@ class SpooledChunk:
         self.name, self.size, self.rows, self.deleted = (
             chunk.name, chunk.size, chunk.rows, chunk.deleted,
         )  # fmt: skip
+        self.sha256: str | None = getattr(chunk, "sha256", None)
         self.place, self.released = place, False
         self._spool = spool
 

@@ -103,6 +103,10 @@ class ColumnStats:
             is_count = not (name.startswith("longest") or isinstance(value, bool))
             setattr(self, name, (operator.add if is_count else max)(getattr(self, name), value))
 
+    def may_be_part_of(self, whole: ColumnStats) -> bool:
+        """Whether these can be the statistics of some of the rows that others are of."""
+        return all(value <= getattr(whole, name) for name, value in vars(self).items())
+
     def add_keys(self, source: Any, array: Any) -> None:
         """Add keys, as in the frame and as converted."""
         self.nulls += casts.nulls(source)

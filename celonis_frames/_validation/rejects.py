@@ -99,6 +99,10 @@ class Rejects:
         self.counts.update(other.counts)
         self._keep(other._found)
 
+    def may_be_part_of(self, whole: Rejects) -> bool:
+        """Whether these can be those of some of the rows that others are of."""
+        return self.rows <= whole.rows and self.counts <= whole.counts
+
     def counted_by(self, columns: Sequence[ColumnPlan]) -> dict[str, dict[str, int]]:
         """The numbers of values by column and reason."""
         counts: dict[str, dict[str, int]] = {}

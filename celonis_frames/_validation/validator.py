@@ -49,6 +49,7 @@ class FrameValidator:
     limits: Mapping[str, int] = field(default_factory=dict)  # most characters of texts, by name
     rows: int = 0  # to send
     watch: TextWatch | None = None  # told of the longest strings after each batch
+    checked: frozenset[str] = frozenset()  # names of columns that were checked before
     rejects: Rejects = field(default_factory=Rejects)
     _columns: dict[str, ColumnStats] = field(default_factory=partial(defaultdict, ColumnStats))
     _keys: DuplicateKeyCounter = field(default_factory=DuplicateKeyCounter)
@@ -61,8 +62,9 @@ class FrameValidator:
     def restarted(self) -> FrameValidator:
         """A validator of the same frame that has read no rows."""
         return FrameValidator(
-            self.layout, self.empty, self.unique, self.ordered, self.on_bad, self.limits
-        )
+            self.layout, self.empty, self.unique, self.ordered, self.on_bad, self.limits,
+            checked=self.checked,
+        )  # fmt: skip
 
     def copied(self) -> FrameValidator:
         """The same statistics, to which other rows are added."""
@@ -77,6 +79,17 @@ class FrameValidator:
         self.rejects.merge(split.rejects)
         for name, stats in split._columns.items():
             self._columns[name].merge(stats)
+
+    def may_be_part_of(self, whole: FrameValidator) -> bool:
+        """Whether these can be the statistics of some of the rows that another one has read."""
+        return (
+            self.rows <= whole.rows
+            and self.rejects.may_be_part_of(whole.rejects)
+            and all(
+                name in whole._columns and stats.may_be_part_of(whole._columns[name])
+                for name, stats in self._columns.items()
+            )
+        )
 
     def convert(self, batch: pa.RecordBatch, start: int = 0) -> pa.RecordBatch:
         """The batch, as the frame yields it, in the form of the table; its statistics are added.
@@ -214,7 +227,7 @@ class FrameValidator:
             stats.add_keys(source, array)
         elif column.age:
             stats.nulls += casts.nulls(source)
-        if _needs_no_check(column):
+        if _needs_no_check(column) or column.name in self.checked:
             return
         kind, to = casts.storage_type(column.arrow_type), column.conversion.column_type
         is_float = pa.types.is_floating(kind)

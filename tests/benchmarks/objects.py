@@ -1,13 +1,14 @@
 """The two ways in against each other: frames as objects, and frames as jobs, to the same sink.
 
-    python -m tests.benchmarks.objects [--rows 1e6] [--pairs 15] [--out FILE.json]
-        [--page docs/performance.md]
+    python -m tests.benchmarks.objects [--rows 1e6] [--pairs 15] [--line loopback]
+        [--out FILE.json] [--page docs/performance.md]
 
 Objects are Parquet without compression. Two ratios are measured, in pairs of runs that follow each
-other at once, in turned order: *encoding*, reading, checking and encoding a frame as a push does
-it, with SNAPPY over without compression; and *wall*, a push as objects over a push as a job with
-``compression="none"``, so that the bytes are alike. Between pushes and the sink is loopback, so
-that nothing hides what either way costs.
+other at once, in turned order. *Encoding* is reading, checking and encoding a frame as a push does
+it: a job's with SNAPPY, over that of objects, whose rows are all checked before the first is
+encoded. *Wall* is a push as objects over a push as a job with ``compression="none"``, so that the
+bytes are alike. Between pushes and the sink is loopback, so that nothing hides what either way
+costs, unless another line is chosen.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from celonis_frames import IngestionKeys
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._options.upload import Upload
+from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 
 from . import frames, lines, machine
 from .bare import POOL
@@ -46,12 +48,16 @@ def make(kind: str, rows: int, folder: Path) -> Any:
     return pq.read_table(frames.write(folder, rows)).combine_chunks()
 
 
-def encoding(frame: Any, codec: Any) -> Callable[[], None]:
+def encoding(frame: Any, codec: Any, *, checked_first: bool = False) -> Callable[[], None]:
     """Reads, checks and encodes a frame as a push does it; nothing is kept or sent."""
 
     def work() -> None:
-        prepared = prepare(frame, "LOG", PushOptions(upload=Upload(compression=codec)))
-        prepared.begin()
+        options = PushOptions(upload=Upload(compression=codec))
+        prepared = prepare(frame, "LOG", options)
+        if checked_first:
+            prepared.begin(ChunkSpool(MemoryBudget(options.spool_memory)), checked_first=True)
+        else:
+            prepared.begin()
         for chunk in prepared.chunks():
             chunk.release()
         prepared.close()
@@ -73,18 +79,21 @@ def _timed(work: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def measure(rows: int, pairs: int, folder: Path) -> list[dict[str, Any]]:
+def measure(rows: int, pairs: int, folder: Path, line: str = "loopback") -> list[dict[str, Any]]:
     """Seconds of the pairs, and their bytes, for each kind and measure."""
     found = []
     with (
-        lines.sink(lines.LINES["loopback"]) as sink,
+        lines.sink(lines.LINES[line]) as sink,
         celonis_frames.connect(sink.url, ingestion=KEYS) as objects,
         celonis_frames.connect(sink.url, auth=celonis_frames.ApiKey("benchmark")) as jobs,
     ):
         for kind in KINDS:
             frame = make(kind, rows, folder)
             contests = {
-                "encoding": (encoding(frame, "none"), encoding(frame, "snappy")),
+                "encoding": (
+                    encoding(frame, "none", checked_first=True),
+                    encoding(frame, "snappy"),
+                ),
                 "wall": (push(objects, frame, "ingestion"), push(jobs, frame, "push")),
             }
             for name, (ours, other) in contests.items():
@@ -102,10 +111,10 @@ def measure(rows: int, pairs: int, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def page(found: list[dict[str, Any]], rows: int) -> str:
+def page(found: list[dict[str, Any]], rows: int, line: str = "loopback") -> str:
     """The figures as a table: least, median and greatest of the pairs."""
     head = ["", "objects, s", "SNAPPY, or the job, s", "ratio (aim)", "ratio of CPU"]
-    out = [f"{rows:,} rows over loopback; least / median / greatest of the pairs.", ""]
+    out = [f"{rows:,} rows over {line}; least / median / greatest of the pairs.", ""]
     out += [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for one in found:
         ours, other = zip(*one["runs"], strict=True)
@@ -131,6 +140,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=lambda text: int(float(text)), default=1_000_000)
     parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--line", default="loopback", choices=lines.LINES)
     parser.add_argument("--out", type=Path, help="where all runs go, as JSON")
     parser.add_argument("--page", type=Path, help="where the table goes, between its markers")
     parser.add_argument("--folder", type=Path, help="keeps the log's file for the next time")
@@ -138,11 +148,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = wish.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        found = measure(wish.rows, wish.pairs, folder)
+        found = measure(wish.rows, wish.pairs, folder, wish.line)
     if wish.out is not None:
         about = {"machine": machine.describe(), "rows": wish.rows}
         wish.out.write_text(json.dumps(about | {"runs": found}, indent=1))
-    text = page(found, wish.rows)
+    text = page(found, wish.rows, wish.line)
     print(text)
     if wish.page is not None:
         old = wish.page.read_text("utf-8")

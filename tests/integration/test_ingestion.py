@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import pickle
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, IngestionKeys, OAuth2, exceptions
 from celonis_frames._auth.environment import INGESTION
+from celonis_frames._frames.preparation import prepare
+from celonis_frames._ingestion.gateway import IngestionGateway
+from celonis_frames._options.push_options import PushOptions
+from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 
 POOL, TABLE = "Purchasing", "EVENTS"
 KEYS = ["CASE_ID", "EVENT_ID"]
@@ -226,6 +235,154 @@ def test_a_bad_last_row_leaves_nothing_behind(own: Any, connect: Connect) -> Non
     with pytest.raises(exceptions.TruncationError):
         connect(KEYLESS).push(parts, POOL, TABLE, via="ingestion")
     assert own.objects == []
+
+
+ROWS = 60_000
+LARGE = pl.DataFrame(
+    {
+        "CASE_ID": [f"case {n * 7919}" for n in range(ROWS)],
+        "EVENT_ID": range(ROWS),
+        "ACTIVITY": [None if n % 7 == 0 else "Größe " * (n % 20) for n in range(ROWS)],
+        "CHANGED_AT": [NOON] * ROWS,
+    }
+)
+CUT = {"chunk_bytes": "200 KB"}
+IN_MEMORY: dict[str, Callable[[], Any]] = {
+    "Arrow": LARGE.to_arrow,
+    "polars": lambda: LARGE,
+    "pandas": lambda: LARGE.to_pandas(use_pyarrow_extension_array=True),
+}
+
+
+@pytest.fixture
+def spooled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the chunks that waited in a spool."""
+    names: list[str] = []
+    put = ChunkSpool.put
+
+    def noted(self: ChunkSpool, chunk: Any) -> Any:
+        names.append(chunk.name)
+        return put(self, chunk)
+
+    monkeypatch.setattr(ChunkSpool, "put", noted)
+    return names
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["no keys", "keys"])
+@pytest.mark.parametrize("kind", [*IN_MEMORY, "LazyFrame"])
+def test_a_frame_in_memory_is_read_twice_and_kept_nowhere(
+    kind: str, own: Any, connect: Connect, spooled: list[str], *, keyed: bool
+) -> None:
+    """The same rows are stored as if its chunks waited for the last row, as those of a query do."""
+    make = IN_MEMORY.get(kind, LARGE.lazy)
+    options: Any = {"keys": KEYS, "order_by": "CHANGED_AT"} if keyed else {}
+    celonis = connect(KEYED if keyed else KEYLESS)
+    status = celonis.push(make(), POOL, TABLE, via="ingestion", upload=CUT, **options)
+    assert (status.rows, status.chunks) == (ROWS, len(status.objects))
+    assert status.chunks > 2
+    assert len(spooled) == (0 if kind in IN_MEMORY else status.chunks)
+    assert _rows(own, celonis) == sorted(LARGE.to_arrow().to_pylist(), key=str)
+
+
+@pytest.mark.parametrize("kind", IN_MEMORY)
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"columns": {"ACTIVITY": 100}}, exceptions.TruncationError),
+        ({"columns": {"CASE_ID": "INTEGER"}}, exceptions.FrameError),
+        ({"keys": ["CASE_ID", "ACTIVITY"]}, exceptions.KeyColumnError),
+    ],
+    ids=["too long", "does not fit", "null in a key"],
+)
+def test_a_bad_value_of_a_frame_in_memory_leaves_nothing_behind(
+    kind: str, own: Any, connect: Connect, options: dict[str, Any], error: type[Exception]
+) -> None:
+    """All rows are checked before the first object is stored."""
+    with pytest.raises(error):
+        connect(KEYLESS).push(
+            IN_MEMORY[kind](), POOL, TABLE, via="ingestion", upload=CUT, **options
+        )
+    assert own.objects == []
+
+
+def test_bad_values_are_left_out_in_both_readings(own: Any, connect: Connect) -> None:
+    """With on_bad= the same rows and values, and each is reported once."""
+    bad = [f"{'x' * 20_000 if n % 20_000 == 9 else n}" for n in range(ROWS)]
+    frame = LARGE.with_columns(ACTIVITY=pl.Series(bad))
+    celonis = connect(KEYLESS)
+    status = celonis.push(frame, POOL, TABLE, via="ingestion", upload=CUT, on_bad="drop")
+    assert status.rows == ROWS - 3
+    assert status.rejects.num_rows == 3
+    assert len(_rows(own, celonis)) == ROWS - 3
+
+
+def test_unique_keys_are_known_before_the_first_object(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So objects are stored several at a time from the beginning, and one at a time otherwise."""
+    most, now, lock = [0], [0], threading.Lock()
+    put = IngestionGateway.put
+
+    def counted(self: IngestionGateway, *values: Any, **others: Any) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        try:
+            time.sleep(0.05)
+            put(self, *values, **others)
+        finally:
+            with lock:
+                now[0] -= 1
+
+    monkeypatch.setattr(IngestionGateway, "put", counted)
+    celonis = connect()
+    for keys, expected in ((KEYS, range(2, 5)), (["CHANGED_AT"], range(1, 2))):
+        most[0] = 0
+        celonis.push(LARGE, POOL, TABLE, via="ingestion", upload=CUT, keys=keys)
+        assert most[0] in expected
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["in memory", "query"])
+@pytest.mark.parametrize("keys", [None, KEYS], ids=["no keys", "keys"])
+def test_chunks_are_hashed_where_they_are_written(*, lazy: bool, keys: list[str] | None) -> None:
+    """The threads that encode know the digest of the bytes, also of those that wait in a spool."""
+    options = PushOptions.parse(via="ingestion", upload=CUT, keys=keys)
+    prepared = prepare(LARGE.lazy() if lazy else LARGE, TABLE, options)
+    spool = ChunkSpool(MemoryBudget(400_000))
+    prepared.begin(spool, checked_first=True)
+    for chunk in prepared.chunks():
+        found: Any = chunk
+        assert found.sha256 == hashlib.sha256(b"".join(chunk.blocks())).hexdigest()
+        chunk.release()
+    prepared.close()
+    spool.close()
+
+
+def test_a_frame_that_is_changed_while_it_is_pushed(own: Any, connect: Connect) -> None:
+    """What was not checked is not stored; the error names what was stored before."""
+    count = 3_000_000
+    amounts = np.zeros(count)
+    frame = pd.DataFrame({"N": np.arange(count), "AMOUNT": amounts}, copy=False)
+
+    def change() -> None:
+        while not own.objects:
+            time.sleep(0.005)
+        amounts[-1] = np.inf
+
+    celonis = connect(KEYLESS)
+    changing = threading.Thread(target=change)
+    changing.start()
+    upload: Any = {"chunk_bytes": "200 KB", "workers": 1}
+    with pytest.raises(exceptions.FrameError, match="changed while it was pushed") as caught:
+        celonis.push(frame, POOL, TABLE, via="ingestion", upload=upload)
+    changing.join()
+    (note,) = (note for note in caught.value.__notes__ if "stored" in note)
+    assert own.objects[0]["key"].rpartition("-")[0].rpartition("/")[2] in note
+    own.wait_ingested(30)
+    keys = celonis._way().gateway.keys
+    stored = own.table(POOL, TABLE, connection=keys.connection)
+    assert 0 < stored.num_rows < count
+    assert pc.max(stored["AMOUNT"]).as_py() == 0
 
 
 def test_keys_alone_choose_this_way(own: Any) -> None:

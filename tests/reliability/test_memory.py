@@ -126,6 +126,26 @@ def test_chunks_in_memory(
     assert counter.most >= 0.8 * WISH or workers == 1  # with no room to spare all go to disk
 
 
+@pytest.mark.parametrize("workers", [3, None])
+@pytest.mark.parametrize("kind", ["pandas Arrow", "polars", "table"])
+def test_objects_in_memory(
+    kind: str, workers: int | None, server: Any, table: str, counter: Counter
+) -> None:
+    """No more than the chunks of a job, though all rows are checked before the first is sent."""
+    frame = SOURCES[kind](_arrow(), Path())
+    server.faults.delay("put", 0.01)
+    keys = server.ingestion("Pipeline", tables={table: {}})
+    try:
+        with Celonis(server.url, ingestion=keys) as celonis:
+            upload: Any = {"chunk_bytes": WISH, "workers": workers}
+            status = celonis.push(frame, "Pipeline", table, via="ingestion", upload=upload)
+    finally:
+        server.faults.clear()
+    assert status.rows == ROWS
+    assert status.chunks >= 6
+    assert 0.8 * WISH <= counter.most <= 1.2 * WISH * ((workers or 4) + 1)
+
+
 CHILD = """
 import ctypes, gc, json, sys
 from pathlib import Path
