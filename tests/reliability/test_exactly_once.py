@@ -17,6 +17,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency import cancellation
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._push.once import open_job_once
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._staging import manifest
 
@@ -257,7 +258,9 @@ def test_nothing_is_submitted_after_a_cancellation(
 
     monkeypatch.setattr(cancellation, "_sleep", sleep)
     with pytest.raises(cancellation.Cancelled):
-        push_frame(client._api, FRAME, "P", table, PushOptions(), token=token)
+        push_frame(
+            client._api, FRAME, "P", table, PushOptions(), open_once=open_job_once, token=token
+        )
     assert _states(own) == ["CANCELED"]
 
 
