@@ -96,11 +96,11 @@ def test_every_type_arrives_as_documented_in_objects(
     Frames in memory are read twice, unless they are a small chunk.
     """
     store = _by_object(server, *objects, table)
-    _check_every_type(library, table, ["PARQUET"], store, sizes=[None, 400])
+    _check_every_type(library, table, ["PARQUET"], store, sizes=[None, "400 B"])
 
 
 def _check_every_type(
-    library: str, table: str, file_types: list[str], store: Store, sizes: Sequence[int | None] = ()
+    library: str, table: str, file_types: list[str], store: Store, sizes: Sequence[str | None] = ()
 ) -> None:
     @settings(max_examples=max(1, EXAMPLES // COLUMNS // len(LIBRARIES)), **PROPERTY)
     @given(st.data())
