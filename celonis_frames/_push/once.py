@@ -179,6 +179,8 @@ class _Once:
                 return claim.begin(self._receipt(), replace(self.manifest, begun=time.time()))
             if receipt is None:
                 raise lost_receipt(place.filesystem, place.folder, mine.push_id)
+            if step is Step.LOST:
+                raise _lost_stage(place, receipt)
             if step is Step.FINISH:
                 kept = False
                 return self._finish(claim.stage(), receipt)
@@ -256,6 +258,8 @@ class _Once:
     def _forget_job(self) -> None:
         """Forget the job of the earlier push: another one takes its place."""
         vars(self.opening.delivered).update(vars(DeliveryResult()))
+        if self.opening.on_submitted is not None:
+            self.opening.on_submitted(self.opening.delivered, None)
 
     def _repeated(self, receipt: Receipt, job: Job | None = None) -> PushStatus:
         """The status of the earlier push."""
@@ -302,6 +306,16 @@ def _refusal(place: StagePlace, receipt: Receipt, different: list[str]) -> Confi
         f"{receipt.named} was used for another push, on {_day(receipt)}; this one has {found}. "
         "Give each push an id of its own, such as the table with the date of the run. If the "
         f"earlier one does not count, delete its receipt at {place.receipt_url}."
+    )
+
+
+def _lost_stage(place: StagePlace, receipt: Receipt) -> UploadUncertain:
+    what = f"job {receipt.job_id}" if receipt.job_id else "objects"
+    return UploadUncertain(
+        f"The chunks of {receipt.named} are gone, and with them what is known of its push, which "
+        f"was sent as {what} on {_day(receipt)}. Check the table: if it lacks the rows, delete the "
+        f"receipt at {place.receipt_url} and push again.",
+        job_id=receipt.job_id,
     )
 
 

@@ -353,6 +353,12 @@ def note_stage(error: BaseException, stage: Stage) -> None:
     """Note how to finish a staged push, unless its chunks would fail again."""
     if isinstance(error, FrameError):
         stage.finished = True  # the same chunks would fail again
+    elif stage.receipt is not None:
+        error.add_note(
+            f"The chunks stay at {stage.url}: push again with the same push_id=, or call "
+            "celonis_frames.resume(…). Both finish the push without reading the frame again. Do "
+            "not delete the folder: it says what was sent."
+        )
     else:
         error.add_note(
             f"The chunks stay at {stage.url}: celonis_frames.resume(…) finishes the push without "

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import json
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -242,6 +243,40 @@ def test_a_timeout_after_the_submission_is_no_reason_to_send_again(own: Any, pus
     assert _rows(own) == [1, 2, 3]
 
 
+def test_a_stage_that_was_deleted_is_no_leave_to_send_again(
+    own: Any, push: Push, tmp_path: Path
+) -> None:
+    """The receipt says since just before the submission that there may be one."""
+    own.faults.slow_jobs(running=2.0)
+    with pytest.raises(exceptions.JobTimeout) as caught:
+        push(timeout=1.2)
+    (note,) = caught.value.__notes__
+    assert "push again with the same push_id=" in note
+    assert "Do not delete the folder" in note
+    assert _receipt(tmp_path)["state"] == "sending"
+    shutil.rmtree(tmp_path / stage_name(ID))
+    for _ in range(2):
+        with pytest.raises(exceptions.UploadUncertain, match=r"chunks of .* are gone") as refused:
+            push()
+        assert refused.value.job_id == own.jobs[0]["id"]
+    assert len(own.jobs) == 1
+    next(tmp_path.glob("receipt-*")).unlink()
+    own.faults.slow_jobs()
+    assert not push().repeated
+
+
+def test_a_stage_that_was_deleted_before_the_submission_is_sent_again(
+    own: Any, push: Push, tmp_path: Path
+) -> None:
+    """Nothing was executed."""
+    own.faults.answer("create", 400)
+    with pytest.raises(exceptions.BadRequest):
+        push()
+    shutil.rmtree(tmp_path / stage_name(ID))
+    assert not push().repeated
+    assert _rows(own) == [1, 2, 3]
+
+
 def test_an_uncertain_submission_is_looked_at_again(own: Any, push: Push) -> None:
     """Neither is it sent twice, nor given up."""
     own.faults.drop("execute", when="after", times=None)
@@ -297,6 +332,21 @@ def test_tables_whose_jobs_still_run_are_waited_for(
     assert {status.state for status in statuses.values()} == {"DONE"}
     assert all(status.repeated for status in statuses.values())
     assert len(own.jobs) == 2
+
+
+def test_a_failed_job_of_an_earlier_call_is_none_of_this_one(
+    own: Any, client: Celonis, push: Push, tmp_path: Path
+) -> None:
+    """The error of a push that did not come to its own job does not say that one was submitted."""
+    own.faults.slow_jobs(running=30.0)
+    with pytest.raises(exceptions.JobTimeout):
+        push(push_id=f"{ID}/T", timeout=1.2)
+    client.job("P", own.jobs[0]["id"]).cancel()
+    own.faults.slow_jobs()
+    broken = iter([FRAME.to_arrow(), FRAME.to_arrow().append_column("C", [[1, 2, 3]])])
+    with pytest.raises(exceptions.FrameError) as caught:
+        client.push_many({"T": broken}, "P", push_id=ID, staging=str(tmp_path))
+    assert not any(own.jobs[0]["id"] in note for note in caught.value.__notes__)
 
 
 def test_changes_have_ids(own: Any, client: Celonis, tmp_path: Path) -> None:
