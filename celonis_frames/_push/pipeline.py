@@ -157,7 +157,8 @@ def push_prepared(
             models = find_models(api, pool_id, options)
         progress = stack.enter_context(closing(Progress(table, show=options.progress)))
         delivered = delivered or DeliveryResult()
-        stage, earlier = open_stage(
+        sending = stack.enter_context(ExitStack())  # closed before the data models are loaded
+        stage, earlier = (None, None) if options.staging is None else open_stage(
             Opening(whole, token, frames, pool_id, connection_id, options, progress, delivered,
                     on_submitted),
             partial(new_manifest, api, pool_id, options),
@@ -168,15 +169,20 @@ def push_prepared(
                 whole, earlier, models, options, token=token, progress=progress
             )
         if stage is not None:
-            stack.callback(stage.close)
+            sending.callback(stage.close)
         # 2. Compare the frames with the table; read what must be known before the job is created.
         progress.stage("checking")
         checking = time.monotonic()
         if not fitted:
-            frames = _fitted(frames, api, pool_id, connection_id, options, deleted=deleted)
+            existing = look_at_table(api, pool_id, table, connection_id, options, deleted=deleted)
+            frames = list(
+                map(partial(fit, table=existing, check=partial(check_reading, token)), frames)
+            )
         for prepared in frames:
-            stack.callback(prepared.close)
-        verification = begin_verification(api, pool_id, table, connection_id, options, frames)
+            sending.callback(prepared.close)
+        verification = begin_verification(
+            api, pool_id, table, connection_id, options, frames
+        ) if "rows" in options.verify else None  # fmt: skip
         logged = log_warnings(frames)
         if not checked:
             begin_reading(frames, stage, token)
@@ -205,15 +211,18 @@ def push_prepared(
         # 6. Count the table's rows.
         if on_submitted is None and verification is not None:
             found += verification.check_after(delivered.job_id, job.state)
-        # 7. Load the data models.
+        sending.close()
+        # 7. Load the data models, which may take long.
         reloads = reload_after_job(
             whole, job, models, options, token=token, progress=progress, timings=timings
         ) if models else None  # fmt: skip
     timings["total"] = time.monotonic() - begin
-    rejects = None if options.on_bad == "error" else RejectReport.joined(p.rejects for p in frames)
     return status_of(
-        whole, job, delivered, timings=timings, raises=options.wait, rejects=rejects,
-        verification=verification, reload=reloads,
+        whole, job, delivered, timings=timings, raises=options.wait, verification=verification,
+        reload=reloads,
+        rejects=None if options.on_bad == "error" else RejectReport.joined(
+            prepared.rejects for prepared in frames
+        ),
         warnings=(*chain.from_iterable(prepared.warnings for prepared in frames), *found),
     )  # fmt: skip
 
@@ -387,10 +396,8 @@ def open_stage(
         ConfigError, FrameError, ApiError, JobError: As `Stage.begin` and `open_once`.
     """
     options = opening.options
-    if options.staging is None:
-        return None, None
     if options.push_id is None:
-        return Stage.begin(options.staging, manifest(), options.storage_options), None
+        return Stage.begin(str(options.staging), manifest(), options.storage_options), None
     opened = open_once(opening)
     return (None, opened) if isinstance(opened, PushStatus) else (opened, None)
 
@@ -435,24 +442,6 @@ def _delivery(
         journal=stage,
         marked=MARK not in options.upload.job_options,
     )
-
-
-def _fitted(
-    frames: Sequence[PreparedFrame],
-    api: DataPushApi,
-    pool_id: str,
-    connection_id: str | None,
-    options: PushOptions,
-    *,
-    deleted: bool,
-) -> list[PreparedFrame]:
-    """The frames, fitted to the table that is there."""
-    table = frames[0].table
-    existing = look_at_table(api, pool_id, table, connection_id, options, deleted=deleted)
-    check, fitted = partial(check_reading, api.token), list[PreparedFrame]()
-    for prepared in frames:
-        fitted.append(fit(prepared, existing, check))
-    return fitted
 
 
 def look_at_table(

@@ -338,11 +338,11 @@ def test_a_failed_job_of_an_earlier_call_is_none_of_this_one(
     own: Any, client: Celonis, push: Push, tmp_path: Path
 ) -> None:
     """The error of a push that did not come to its own job does not say that one was submitted."""
-    own.faults.slow_jobs(running=30.0)
+    own.faults.slow_jobs(running=2.0)
+    own.faults.fail_jobs("no")
     with pytest.raises(exceptions.JobTimeout):
         push(push_id=f"{ID}/T", timeout=1.2)
-    client.job("P", own.jobs[0]["id"]).cancel()
-    own.faults.slow_jobs()
+    assert client.job("P", own.jobs[0]["id"]).wait().state == "ERROR"
     broken = iter([FRAME.to_arrow(), FRAME.to_arrow().append_column("C", [[1, 2, 3]])])
     with pytest.raises(exceptions.FrameError) as caught:
         client.push_many({"T": broken}, "P", push_id=ID, staging=str(tmp_path))
