@@ -111,8 +111,8 @@ def push_objects(
         progress = stack.enter_context(closing(Progress(prepared.table, show=options.progress)))
         prefix, pool_known = object_prefix(options.push_id), pool_id or ""
         stage, earlier = (None, None) if options.staging is None else open_stage(
-            Opening(way.api, token, [prepared], pool_known, keys.connection, options, progress,
-                    delivered, None),
+            Opening(way.api, token, [prepared], None, pool_known, keys.connection, options,
+                    progress, delivered, None),
             partial(new_objects_manifest, way, pool_known, options, prefix),
             open_once,
         )  # fmt: skip

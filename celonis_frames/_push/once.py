@@ -112,7 +112,9 @@ class _Once:
     def _receipt(self) -> Receipt:
         """The receipt with which the push would begin."""
         frames, options = self.opening.frames, self.opening.options
-        shape = next((one.layout for one in frames if not one.deleted), frames[0].layout)
+        layouts = self.opening.layouts or [one.layout for one in frames]
+        written = (place for place, one in enumerate(frames) if not one.deleted)
+        shape = layouts[next(written, 0)]
         return Receipt(
             push_id=str(options.push_id),
             url=self.manifest.url,

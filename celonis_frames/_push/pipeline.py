@@ -45,6 +45,7 @@ from celonis_frames._push.reloading import (
 from celonis_frames._push.status import PushStatus, Reloads
 from celonis_frames._push.stream_delivery import deliver_while_reading
 from celonis_frames._push.verification import Verification, begin_verification
+from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
@@ -65,6 +66,7 @@ class Opening(NamedTuple):
     api: DataPushApi
     token: CancelToken
     frames: Sequence[PreparedFrame]
+    layouts: Sequence[TableLayout] | None  # as for `push_prepared`
     pool_id: str
     connection_id: str | None
     options: PushOptions
@@ -116,7 +118,7 @@ def push_prepared(
     *,
     begin: float,
     open_once: OpenOnce,
-    fitted: bool = False,
+    layouts: Sequence[TableLayout] | None = None,
     checked: bool = False,
     models: Sequence[DataModel] | None = None,
     token: CancelToken | None = None,
@@ -132,7 +134,8 @@ def push_prepared(
         options: The checked options.
         begin: When the push began, in seconds of `time.monotonic`.
         open_once: Opens the stage of a push with an id, which may have been sent already.
-        fitted: Whether the frames were fitted to the table that is there.
+        layouts: The layouts that the frames have by themselves, if they were fitted to the table
+            that is there.
         checked: Whether `PreparedFrame.begin` was already called for each.
         models: The data models to load after it, if they were looked up.
         token: Cancels the push when another thread cancels it; `Cancelled` is raised. ``timeout=``
@@ -159,8 +162,8 @@ def push_prepared(
         delivered = delivered or DeliveryResult()
         sending = stack.enter_context(ExitStack())  # closed before the data models are loaded
         stage, earlier = (None, None) if options.staging is None else open_stage(
-            Opening(whole, token, frames, pool_id, connection_id, options, progress, delivered,
-                    on_submitted),
+            Opening(whole, token, frames, layouts, pool_id, connection_id, options, progress,
+                    delivered, on_submitted),
             partial(new_manifest, api, pool_id, options),
             open_once,
         )  # fmt: skip
@@ -173,7 +176,7 @@ def push_prepared(
         # 2. Compare the frames with the table; read what must be known before the job is created.
         progress.stage("checking")
         checking = time.monotonic()
-        if not fitted:
+        if layouts is None:
             existing = look_at_table(api, pool_id, table, connection_id, options, deleted=deleted)
             frames = list(
                 map(partial(fit, table=existing, check=partial(check_reading, token)), frames)

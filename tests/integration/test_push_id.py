@@ -361,6 +361,19 @@ def test_changes_have_ids(own: Any, client: Celonis, tmp_path: Path) -> None:
     assert _rows(own) == [2, 3, 4]
 
 
+def test_the_table_decides_nothing_about_the_schema_of_changes(
+    client: Celonis, tmp_path: Path
+) -> None:
+    """Frames that were fitted to it, when they were added, have the types that they had before."""
+    for number, expected in ((1.5, False), (1, True)):
+        client.push(pl.DataFrame({"A": [1], "B": [number]}), "P", "T", keys="A", mode="REPLACE")
+        with client.changes("P", "T", keys="A", push_id=ID, staging=str(tmp_path)) as changes:
+            changes.delete(pl.DataFrame({"A": [1]}))
+            changes.upsert(pl.DataFrame({"A": [2], "B": [3]}))
+        assert changes.status.repeated is expected
+        assert _receipt(tmp_path)["columns"] == {"A": "INTEGER", "B": "INTEGER"}
+
+
 def _with_objects(own: Any, tables: Any) -> Celonis:
     keys = own.ingestion("P", tables=tables)
     return Celonis(own.url, auth=ApiKey(own.token), ingestion=keys)
