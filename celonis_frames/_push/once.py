@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from celonis_frames._api import lookup
 from celonis_frames._api.models import Job
@@ -29,6 +30,7 @@ from celonis_frames._push.object_push import (
     object_prefix,
 )
 from celonis_frames._push.pipeline import Opening, follow, new_manifest
+from celonis_frames._push.receipts import record_end
 from celonis_frames._push.resume import finish_staged
 from celonis_frames._push.status import (
     PushStatus,
@@ -290,7 +292,9 @@ class _Once:
             bytes_sent=receipt.bytes_sent,
             warnings=[text],
             repeated=True,
-            end=JobEnd(self.opening.delivered, None) if job is not None else None,
+            end=None
+            if job is None
+            else JobEnd(self.opening.delivered, None, partial(record_end, self.opening.options)),
         )
         return mark_as_delete(status) if receipt.mode == "DELETE" else status
 

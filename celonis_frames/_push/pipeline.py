@@ -37,6 +37,7 @@ from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._push.job_request import MARK, job_body, job_mark
 from celonis_frames._push.progress import Progress
+from celonis_frames._push.receipts import record_end
 from celonis_frames._push.reloading import (
     find_models,
     reload_after_earlier,
@@ -223,6 +224,7 @@ def push_prepared(
     return status_of(
         whole, job, delivered, timings=timings, raises=options.wait, verification=verification,
         reload=reloads,
+        record=None if options.push_id is None else partial(record_end, options),
         rejects=None if options.on_bad == "error" else RejectReport.joined(
             prepared.rejects for prepared in frames
         ),
@@ -296,6 +298,7 @@ def status_of(
     rejects: RejectReport | None = None,
     verification: Verification | None = None,
     reload: Reloads = None,
+    record: Callable[[str, str], None] | None = None,
 ) -> PushStatus:
     """The status to return; one that `raises` nothing has the checks at the job's end before it.
 
@@ -312,7 +315,7 @@ def status_of(
         warnings=warnings,
         timings=timings,
         rejects=rejects,
-        end=None if raises else JobEnd(delivered, verification),
+        end=None if raises else JobEnd(delivered, verification, record),
         reload=reload,
     )
     if raises and job.state != "DONE":

@@ -233,6 +233,29 @@ def test_a_job_that_was_deleted_is_uncertain(client: Celonis, push: Push, tmp_pa
     assert push().ok
 
 
+@pytest.mark.parametrize("way", ["push_many", "result", "result of a repeated push"])
+def test_a_job_that_was_waited_for_may_be_deleted(
+    own: Any, client: Celonis, push: Push, tmp_path: Path, way: str
+) -> None:
+    """Its end is in the receipt, also if the push itself did not wait for it."""
+    own.faults.slow_jobs(running=0.5)
+    many: Any = {"push_id": ID, "staging": str(tmp_path)}
+    if way == "push_many":
+        status = client.push_many({"T": FRAME}, "P", **many)["T"]
+    else:
+        status = push(wait=False)
+        if way != "result":
+            status = push(wait=False)
+            assert status.repeated
+        status.result()
+    assert _receipt(tmp_path)["state"] == "DONE"
+    client.delete_job("P", str(status.job_id))
+    again = client.push_many({"T": FRAME}, "P", **many)["T"] if way == "push_many" else push()
+    assert again.repeated
+    assert len(list(tmp_path.iterdir())) == 1
+    assert _rows(own) == [1, 2, 3]
+
+
 def test_a_timeout_after_the_submission_is_no_reason_to_send_again(own: Any, push: Push) -> None:
     """The job goes on, and the next push waits for it."""
     own.faults.slow_jobs(running=2.0)
