@@ -247,7 +247,7 @@ class Transport:
                 data=_revealed(data) or body,  # type: ignore[arg-type]
                 headers={
                     "Content-Type": content_type if body is None else body.content_type,
-                    **{name: _revealed(value) for name, value in (headers or {}).items()},
+                    **({name: _revealed(headers[name]) for name in headers} if headers else {}),
                 },
                 auth=header,
                 timeout=(connect, read),

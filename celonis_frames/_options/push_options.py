@@ -293,7 +293,8 @@ class PushOptions:
                 "process that gives the same staging=."
             )
         self._check_table_options()
-        self._check_reload()
+        if self.reload is not None:
+            self._check_reload()
         if self.by_objects:
             self._check_ingestion()
         elif self.order_by is not None:
@@ -342,12 +343,12 @@ class PushOptions:
 
     def _check_reload(self) -> None:
         """Check that the rows are in the table when the data model is to be loaded."""
-        if self.reload is not None and self.by_objects:
+        if self.by_objects:
             raise ConfigError(
                 'reload= is impossible with via="ingestion": the rows are in the table some time '
                 "later. Call celonis.reload(pool, model) then."
             )
-        if self.reload is not None and not self.wait:
+        if not self.wait:
             raise ConfigError(
                 "reload= needs wait=True: the rows are in the table when the job is done. Wait for "
                 "it with status.wait(), then call celonis.reload(pool, model)."

@@ -19,6 +19,7 @@ from celonis_frames._push.once import open_job_once
 from celonis_frames._push.pipeline import limit, look_at_table, push_prepared
 from celonis_frames._push.reloading import find_models
 from celonis_frames._push.status import PushStatus
+from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._tables.existing_table import ExistingTable
 from celonis_frames._tables.fitting import fit
@@ -38,6 +39,7 @@ class Changes:
         self._api, self._pool, self._table = api, pool, table
         self._options = options
         self._frames: list[PreparedFrame] = []
+        self._layouts: list[TableLayout] = []  # as they are by themselves
         self._existing: ExistingTable | None = None
         self._models: tuple[DataModel, ...] | None = None
         self._spool = ChunkSpool(MemoryBudget(options.spool_memory))
@@ -104,7 +106,7 @@ class Changes:
             # The work of the block itself, which is the user's, is not part of the push.
             begin=time.monotonic(),
             open_once=open_job_once,
-            fitted=True,
+            layouts=self._layouts,
             checked=self._options.staging is None,
             models=self._models,
         )
@@ -127,6 +129,7 @@ class Changes:
             kept = options.conversion.for_keys(options.keys)
             options = replace(options, columns=kept.columns, rename=kept.rename)
         prepared = prepare(frame, self._table, options, deleted=deleted, like=next(alike, None))
+        own = prepared.layout
         prepared = fit(prepared, self._table_that_is_there(prepared))
         said = {warning for other in self._frames for warning in other.warnings}
         prepared.warnings = tuple(one for one in prepared.warnings if one not in said)
@@ -138,6 +141,7 @@ class Changes:
                 prepared.close()
                 raise
         self._frames.append(prepared)
+        self._layouts.append(own)
 
     def _table_that_is_there(self, prepared: PreparedFrame) -> ExistingTable:
         """The table as it is before the changes, which is looked up once.

@@ -111,9 +111,9 @@ def push_objects(
         ))  # fmt: skip
         progress = stack.enter_context(closing(Progress(prepared.table, show=options.progress)))
         prefix, pool_known = object_prefix(options.push_id), pool_id or ""
-        stage, earlier = open_stage(
-            Opening(way.api, token, [prepared], pool_known, keys.connection, options, progress,
-                    delivered, None),
+        stage, earlier = (None, None) if options.staging is None else open_stage(
+            Opening(way.api, token, [prepared], None, pool_known, keys.connection, options,
+                    progress, delivered, None),
             partial(new_objects_manifest, way, pool_known, options, prefix),
             open_once,
         )  # fmt: skip
@@ -129,7 +129,7 @@ def push_objects(
         verification = begin_verification(
             api, pool_known, prepared.table, keys.connection, options, [prepared],
             can_count=pool_id is not None,
-        )  # fmt: skip
+        ) if "rows" in options.verify else None  # fmt: skip
         # 2. Read and check every row; the chunks wait, if they are made yet.
         spool = ChunkSpool(MemoryBudget(options.spool_memory))
         stack.callback(spool.close)

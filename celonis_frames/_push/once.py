@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from celonis_frames._api import lookup
 from celonis_frames._api.models import Job
@@ -29,6 +30,7 @@ from celonis_frames._push.object_push import (
     object_prefix,
 )
 from celonis_frames._push.pipeline import Opening, follow, new_manifest
+from celonis_frames._push.receipts import record_end
 from celonis_frames._push.resume import finish_staged
 from celonis_frames._push.status import (
     PushStatus,
@@ -112,7 +114,9 @@ class _Once:
     def _receipt(self) -> Receipt:
         """The receipt with which the push would begin."""
         frames, options = self.opening.frames, self.opening.options
-        shape = next((one.layout for one in frames if not one.deleted), frames[0].layout)
+        layouts = self.opening.layouts or [one.layout for one in frames]
+        written = (place for place, one in enumerate(frames) if not one.deleted)
+        shape = layouts[next(written, 0)]
         return Receipt(
             push_id=str(options.push_id),
             url=self.manifest.url,
@@ -179,6 +183,8 @@ class _Once:
                 return claim.begin(self._receipt(), replace(self.manifest, begun=time.time()))
             if receipt is None:
                 raise lost_receipt(place.filesystem, place.folder, mine.push_id)
+            if step is Step.LOST:
+                raise _lost_stage(place, receipt)
             if step is Step.FINISH:
                 kept = False
                 return self._finish(claim.stage(), receipt)
@@ -256,6 +262,8 @@ class _Once:
     def _forget_job(self) -> None:
         """Forget the job of the earlier push: another one takes its place."""
         vars(self.opening.delivered).update(vars(DeliveryResult()))
+        if self.opening.on_submitted is not None:
+            self.opening.on_submitted(self.opening.delivered, None)
 
     def _repeated(self, receipt: Receipt, job: Job | None = None) -> PushStatus:
         """The status of the earlier push."""
@@ -284,7 +292,9 @@ class _Once:
             bytes_sent=receipt.bytes_sent,
             warnings=[text],
             repeated=True,
-            end=JobEnd(self.opening.delivered, None) if job is not None else None,
+            end=None
+            if job is None
+            else JobEnd(self.opening.delivered, None, partial(record_end, self.opening.options)),
         )
         return mark_as_delete(status) if receipt.mode == "DELETE" else status
 
@@ -302,6 +312,16 @@ def _refusal(place: StagePlace, receipt: Receipt, different: list[str]) -> Confi
         f"{receipt.named} was used for another push, on {_day(receipt)}; this one has {found}. "
         "Give each push an id of its own, such as the table with the date of the run. If the "
         f"earlier one does not count, delete its receipt at {place.receipt_url}."
+    )
+
+
+def _lost_stage(place: StagePlace, receipt: Receipt) -> UploadUncertain:
+    what = f"job {receipt.job_id}" if receipt.job_id else "objects"
+    return UploadUncertain(
+        f"The chunks of {receipt.named} are gone, and with them what is known of its push, which "
+        f"was sent as {what} on {_day(receipt)}. Check the table: if it lacks the rows, delete the "
+        f"receipt at {place.receipt_url} and push again.",
+        job_id=receipt.job_id,
     )
 
 

@@ -37,6 +37,7 @@ from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._push.job_request import MARK, job_body, job_mark
 from celonis_frames._push.progress import Progress
+from celonis_frames._push.receipts import record_end
 from celonis_frames._push.reloading import (
     find_models,
     reload_after_earlier,
@@ -45,6 +46,7 @@ from celonis_frames._push.reloading import (
 from celonis_frames._push.status import PushStatus, Reloads
 from celonis_frames._push.stream_delivery import deliver_while_reading
 from celonis_frames._push.verification import Verification, begin_verification
+from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
@@ -65,6 +67,7 @@ class Opening(NamedTuple):
     api: DataPushApi
     token: CancelToken
     frames: Sequence[PreparedFrame]
+    layouts: Sequence[TableLayout] | None  # as for `push_prepared`
     pool_id: str
     connection_id: str | None
     options: PushOptions
@@ -116,7 +119,7 @@ def push_prepared(
     *,
     begin: float,
     open_once: OpenOnce,
-    fitted: bool = False,
+    layouts: Sequence[TableLayout] | None = None,
     checked: bool = False,
     models: Sequence[DataModel] | None = None,
     token: CancelToken | None = None,
@@ -132,7 +135,8 @@ def push_prepared(
         options: The checked options.
         begin: When the push began, in seconds of `time.monotonic`.
         open_once: Opens the stage of a push with an id, which may have been sent already.
-        fitted: Whether the frames were fitted to the table that is there.
+        layouts: The layouts that the frames have by themselves, if they were fitted to the table
+            that is there.
         checked: Whether `PreparedFrame.begin` was already called for each.
         models: The data models to load after it, if they were looked up.
         token: Cancels the push when another thread cancels it; `Cancelled` is raised. ``timeout=``
@@ -157,9 +161,10 @@ def push_prepared(
             models = find_models(api, pool_id, options)
         progress = stack.enter_context(closing(Progress(table, show=options.progress)))
         delivered = delivered or DeliveryResult()
-        stage, earlier = open_stage(
-            Opening(whole, token, frames, pool_id, connection_id, options, progress, delivered,
-                    on_submitted),
+        sending = stack.enter_context(ExitStack())  # closed before the data models are loaded
+        stage, earlier = (None, None) if options.staging is None else open_stage(
+            Opening(whole, token, frames, layouts, pool_id, connection_id, options, progress,
+                    delivered, on_submitted),
             partial(new_manifest, api, pool_id, options),
             open_once,
         )  # fmt: skip
@@ -168,15 +173,20 @@ def push_prepared(
                 whole, earlier, models, options, token=token, progress=progress
             )
         if stage is not None:
-            stack.callback(stage.close)
+            sending.callback(stage.close)
         # 2. Compare the frames with the table; read what must be known before the job is created.
         progress.stage("checking")
         checking = time.monotonic()
-        if not fitted:
-            frames = _fitted(frames, api, pool_id, connection_id, options, deleted=deleted)
+        if layouts is None:
+            existing = look_at_table(api, pool_id, table, connection_id, options, deleted=deleted)
+            frames = list(
+                map(partial(fit, table=existing, check=partial(check_reading, token)), frames)
+            )
         for prepared in frames:
-            stack.callback(prepared.close)
-        verification = begin_verification(api, pool_id, table, connection_id, options, frames)
+            sending.callback(prepared.close)
+        verification = begin_verification(
+            api, pool_id, table, connection_id, options, frames
+        ) if "rows" in options.verify else None  # fmt: skip
         logged = log_warnings(frames)
         if not checked:
             begin_reading(frames, stage, token)
@@ -205,15 +215,19 @@ def push_prepared(
         # 6. Count the table's rows.
         if on_submitted is None and verification is not None:
             found += verification.check_after(delivered.job_id, job.state)
-        # 7. Load the data models.
+        sending.close()
+        # 7. Load the data models, which may take long.
         reloads = reload_after_job(
             whole, job, models, options, token=token, progress=progress, timings=timings
         ) if models else None  # fmt: skip
     timings["total"] = time.monotonic() - begin
-    rejects = None if options.on_bad == "error" else RejectReport.joined(p.rejects for p in frames)
     return status_of(
-        whole, job, delivered, timings=timings, raises=options.wait, rejects=rejects,
-        verification=verification, reload=reloads,
+        whole, job, delivered, timings=timings, raises=options.wait, verification=verification,
+        reload=reloads,
+        record=None if options.push_id is None else partial(record_end, options),
+        rejects=None if options.on_bad == "error" else RejectReport.joined(
+            prepared.rejects for prepared in frames
+        ),
         warnings=(*chain.from_iterable(prepared.warnings for prepared in frames), *found),
     )  # fmt: skip
 
@@ -284,6 +298,7 @@ def status_of(
     rejects: RejectReport | None = None,
     verification: Verification | None = None,
     reload: Reloads = None,
+    record: Callable[[str, str], None] | None = None,
 ) -> PushStatus:
     """The status to return; one that `raises` nothing has the checks at the job's end before it.
 
@@ -300,7 +315,7 @@ def status_of(
         warnings=warnings,
         timings=timings,
         rejects=rejects,
-        end=None if raises else JobEnd(delivered, verification),
+        end=None if raises else JobEnd(delivered, verification, record),
         reload=reload,
     )
     if raises and job.state != "DONE":
@@ -353,6 +368,12 @@ def note_stage(error: BaseException, stage: Stage) -> None:
     """Note how to finish a staged push, unless its chunks would fail again."""
     if isinstance(error, FrameError):
         stage.finished = True  # the same chunks would fail again
+    elif stage.receipt is not None:
+        error.add_note(
+            f"The chunks stay at {stage.url}: push again with the same push_id=, or call "
+            "celonis_frames.resume(…). Both finish the push without reading the frame again. Do "
+            "not delete the folder: it says what was sent."
+        )
     else:
         error.add_note(
             f"The chunks stay at {stage.url}: celonis_frames.resume(…) finishes the push without "
@@ -381,10 +402,8 @@ def open_stage(
         ConfigError, FrameError, ApiError, JobError: As `Stage.begin` and `open_once`.
     """
     options = opening.options
-    if options.staging is None:
-        return None, None
     if options.push_id is None:
-        return Stage.begin(options.staging, manifest(), options.storage_options), None
+        return Stage.begin(str(options.staging), manifest(), options.storage_options), None
     opened = open_once(opening)
     return (None, opened) if isinstance(opened, PushStatus) else (opened, None)
 
@@ -429,24 +448,6 @@ def _delivery(
         journal=stage,
         marked=MARK not in options.upload.job_options,
     )
-
-
-def _fitted(
-    frames: Sequence[PreparedFrame],
-    api: DataPushApi,
-    pool_id: str,
-    connection_id: str | None,
-    options: PushOptions,
-    *,
-    deleted: bool,
-) -> list[PreparedFrame]:
-    """The frames, fitted to the table that is there."""
-    table = frames[0].table
-    existing = look_at_table(api, pool_id, table, connection_id, options, deleted=deleted)
-    check, fitted = partial(check_reading, api.token), list[PreparedFrame]()
-    for prepared in frames:
-        fitted.append(fit(prepared, existing, check))
-    return fitted
 
 
 def look_at_table(

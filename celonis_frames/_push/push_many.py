@@ -43,6 +43,7 @@ from celonis_frames._push.object_push import IngestionWay, push_objects
 from celonis_frames._push.once import open_job_once, open_objects_once
 from celonis_frames._push.pipeline import limit, push_frame
 from celonis_frames._push.progress import Progress
+from celonis_frames._push.receipts import record_end
 from celonis_frames._push.reloading import find_models, not_reloaded, reload_models
 from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.table_push import TablePush, add_outcomes
@@ -80,7 +81,10 @@ def push_tables(
         FrameError, ConfigError, ApiError, JobError: See `celonis_frames.push_many`.
     """
     check_tables_differ(frames)
-    pushes = {table: TablePush(table, frames[table], options(table)) for table in frames}
+    pushes = {
+        table: TablePush(table, frames[table], _with_own_id(options(table), table))
+        for table in frames
+    }
     first = next(iter(pushes.values())).options
     with limit(None, time.monotonic(), first.timeout) as token:
         pool_id = pool
@@ -124,6 +128,13 @@ def _reload(
         )  # fmt: skip
     for status in statuses:
         update_status(status, reload=reloads)
+
+
+def _with_own_id(options: PushOptions, table: str) -> PushOptions:
+    """The options of one table: its id is that of the call with the table's name."""
+    if options.push_id is None:
+        return options
+    return dataclasses.replace(options, push_id=f"{options.push_id}/{str(table).strip()}")
 
 
 def keys_by_table(
@@ -288,6 +299,8 @@ class _MultiPush:
                         push.delivered,
                         push.status.state,
                     )
+                    if push.options.push_id is not None and push.status.done:
+                        record_end(push.options, push.job_id, push.status.state)
                     push.conclude()
                 except JobError as error:
                     self.errors[push.table] = error
@@ -322,9 +335,6 @@ class _MultiPush:
             )
         # All tables share the time; their jobs are polled together, later.
         options = dataclasses.replace(push.options, wait=False, timeout=None, reload=None)
-        if options.push_id is not None:
-            push_id = f"{options.push_id}/{push.table.strip()}"
-            options = dataclasses.replace(options, push_id=push_id)
         if self._way is not None:
             push.status = push_objects(
                 self._way, push.frame, self._pool_id, push.table, options,

@@ -1,4 +1,4 @@
-"""The receipts of pushes with an id are removed once they are old."""
+"""Receipts of pushes with an id: they get the end of a job, and are removed once they are old."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from celonis_frames._filesystem.files import join_path, list_names
 from celonis_frames._filesystem.filesystems import close_filesystem, open_filesystem
 from celonis_frames._filesystem.masking import mask_url, secrets_of
 from celonis_frames._formatting import shown
-from celonis_frames._options.push_options import parse_staging, parse_storage_options
+from celonis_frames._options.push_options import (
+    PushOptions,
+    parse_staging,
+    parse_storage_options,
+)
 from celonis_frames._staging.claim import StagePlace
 from celonis_frames._staging.lease import StageInUse
 from celonis_frames._staging.receipt import stage_of
 from celonis_frames._tracebacks import short_traceback
-from celonis_frames.exceptions import ConfigError
+from celonis_frames.exceptions import ConfigError, UploadUncertain
 
 _log = logging.getLogger("celonis_frames")
 
@@ -62,6 +66,27 @@ def prune_receipts(
         )
     finally:
         close_filesystem(filesystem)
+
+
+def record_end(options: PushOptions, job_id: str, state: str) -> None:
+    """Record how the job of a push with an id has ended, which did not wait for it itself.
+
+    Then the job may be deleted. An error changes nothing: the next push reads the job's state.
+    """
+    try:
+        place = StagePlace.of(str(options.staging), str(options.push_id), options.storage_options)
+        try:
+            claim = place.claim()
+            try:
+                receipt = claim.receipt
+                if receipt is not None and (receipt.state, receipt.job_id) == ("submitted", job_id):
+                    claim.record(receipt.ended(state))
+            finally:
+                claim.release()
+        finally:
+            place.close()
+    except (ConfigError, UploadUncertain) as error:
+        _log.info("the end of job %s was not recorded: %s", job_id, error.message)
 
 
 def _time_before(name: str, value: Any) -> dt.datetime:

@@ -53,8 +53,11 @@ class TablePush:
         return self.status
 
     def on_submitted(self, delivered: DeliveryResult, verification: Verification | None) -> None:
-        """Store the job's id: from now on the job continues on the server in any case."""
-        self.job_id, self.verification = delivered.job_id, verification
+        """Store the job's id: from now on the job continues on the server in any case.
+
+        Without one, a job that was stored has failed, and another takes its place.
+        """
+        self.job_id, self.verification = delivered.job_id or None, verification
 
     def update(self, job: Job, seconds: float) -> None:
         """Store the job as read after `seconds` of polling."""

@@ -178,14 +178,12 @@ def begin_verification(
     frames: Sequence[PreparedFrame],
     *,
     can_count: bool = True,
-) -> Verification | None:
-    """A `Verification` that has counted the table's rows; None if the options ask for none.
+) -> Verification:
+    """A `Verification` that has counted the table's rows.
 
     Raises:
         FrameError: The table would have too many rows.
     """
-    if "rows" not in options.verify:
-        return None
     verification = Verification(api, pool_id, table, connection_id, options, can_count=can_count)
     verification.check_before(frames)
     return verification

@@ -202,8 +202,8 @@ class Claim:
     @property
     def is_over(self) -> bool:
         """Whether nothing that is staged is needed any more."""
-        state = None if self.receipt is None else self.receipt.state
-        return state not in (None, "begun") or self.found != "sealed"
+        ended = self.receipt is not None and not self.receipt.is_open
+        return ended or self.found != "sealed"
 
     def release(self, *, forget: bool = False) -> bool:
         """Let other processes have it; remove what is staged if that is over.
@@ -242,14 +242,14 @@ def is_over(filesystem: Any, folder: str) -> bool:
         ConfigError: The receipt cannot be read, or another process works on the push.
     """
     receipt = read_receipt(filesystem, folder)
-    if receipt is None or receipt.state == "begun":
+    if receipt is None or receipt.is_open:
         return False
     place = StagePlace(filesystem, folder)
     if place.is_staged():
         claim = place.claim()
         receipt = claim.receipt
         claim.release()
-    return receipt is not None and receipt.state != "begun"
+    return receipt is not None and not receipt.is_open
 
 
 def begun_only(filesystem: Any, folder: str) -> FrameError | None:

@@ -21,7 +21,7 @@ class Step(Enum):
     RETURN = auto()  # return the earlier push's status
     WAIT = auto()  # for the other process
     REFUSE = auto()  # the id has another target or schema
-    LOST = auto()  # refuse, since the receipt of what is staged is gone
+    LOST = auto()  # refuse, since the receipt of what is staged is gone, or what was being sent
 
 
 def decide(receipt: ReceiptState | None, stage: Found, *, same: bool) -> Step:
@@ -43,6 +43,8 @@ def decide(receipt: ReceiptState | None, stage: Found, *, same: bool) -> Step:
         return Step.WAIT
     if receipt == "submitted":
         return Step.FOLLOW
-    if receipt in ("ERROR", "CANCELED") or stage != "sealed":
+    if receipt in ("ERROR", "CANCELED"):
         return Step.SEND
-    return Step.LOST if receipt is None else Step.FINISH
+    if stage == "sealed":
+        return Step.LOST if receipt is None else Step.FINISH
+    return Step.LOST if receipt == "sending" else Step.SEND

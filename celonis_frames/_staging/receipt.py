@@ -1,8 +1,10 @@
 """The receipt of a push with an id: what it sends where, and how it ended.
 
 A receipt is a file beside the stage of its push, whose folder has the same hash of the id in its
-name. It outlives the stage. It is written before the stage's manifest, and with the end of the push
-before the stage is removed: until it has an end, the stage says how far the push has come.
+name. It outlives the stage. It is written before the stage's manifest, again just before anything
+can take effect, and with the end of the push before the stage is removed. Until it has an end, the
+stage says how far the push has come; if that was deleted, the receipt still says whether the push
+may have had an effect.
 """
 
 from __future__ import annotations
@@ -29,12 +31,16 @@ FORMAT = 1
 _DIGITS = 32
 """Hexadecimal digits of the hash of an id in names: no two ids share them."""
 
-ReceiptState = Literal["begun", "submitted", "DONE", "ERROR", "CANCELED", "ACCEPTED"]
-"""``begun`` until more is recorded; ``submitted`` if nobody has waited for the job; the others are
-ends."""
+ReceiptState = Literal["begun", "sending", "submitted", "DONE", "ERROR", "CANCELED", "ACCEPTED"]
+"""``begun`` until the job is submitted, or the first object stored; ``sending`` from just before
+that; ``submitted`` if nobody has waited for the job; the others are ends."""
 
 ENDS = frozenset({"DONE", "ERROR", "CANCELED", "ACCEPTED"})
 """The states of a job, or of stored objects, that are final."""
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat()
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Receipt:
     bytes_sent: int | None = None
     doubted: bool = False  # the job's chunks are to be counted once more at its end
     objects: tuple[str, ...] = ()  # names of those stored by "ingestion"
-    date: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat())  # of its state
+    date: str = field(default_factory=_now)  # of its state
     format: int = FORMAT
     library: str = __version__
 
@@ -84,11 +90,19 @@ class Receipt:
         lists = {name: tuple(fields[name]) for name in ("keys", "objects")}
         return cls(**{**fields, **lists, "columns": dict(fields["columns"])})
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the stage says how far the push has come."""
+        return self.state in ("begun", "sending")
+
+    def sending(self, job_id: str) -> Receipt:
+        """The receipt of a push that may have an effect from now on, by a job or by objects."""
+        return replace(self, state="sending", job_id=job_id, date=_now())
+
     def ended(self, state: str, **facts: Any) -> Receipt:
         """The receipt with the state of its job and what was sent, as of now."""
-        now = dt.datetime.now(dt.UTC).isoformat()
         known: Any = state if state in ENDS else "submitted"
-        return replace(self, state=known, date=now, library=__version__, **facts)
+        return replace(self, state=known, date=_now(), library=__version__, **facts)
 
     @property
     def when(self) -> dt.datetime:

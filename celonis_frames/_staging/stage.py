@@ -202,6 +202,7 @@ class Stage:
             self._reconnect()
             if state == "submitting":
                 self._lease.check()
+                self._mark_receipt(job_id)
             else:
                 self._lease.hold()
             self._write(state=state, job_id=job_id, jobs=list(jobs), lost_creations=lost_creations)
@@ -234,6 +235,7 @@ class Stage:
         ):  # fmt: skip
             self._reconnect()
             self._lease.check()
+            self._mark_receipt("")
             objects = self.manifest.objects
             assert objects is not None  # noqa: S101  # a push of objects
             kind = "stored" if stored else "begun"
@@ -311,6 +313,13 @@ class Stage:
         if self.receipt is not None and self.receipt.state == "begun":
             remove_receipt(self._filesystem, self.folder)  # nothing was sent
         remove_locked_folder(self._filesystem, self.folder)
+
+    def _mark_receipt(self, job_id: str) -> None:
+        """Record in the receipt that the push may have an effect from now on."""
+        old = self.receipt
+        if old is not None and (old.state, old.job_id) != ("sending", job_id):
+            self.receipt = old.sending(job_id)
+            write_receipt(self._filesystem, self.folder, self.receipt)
 
     def _hold_shared(self) -> None:
         """Check that another process has not begun the push of the same id anew meanwhile."""

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import json
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -232,6 +233,29 @@ def test_a_job_that_was_deleted_is_uncertain(client: Celonis, push: Push, tmp_pa
     assert push().ok
 
 
+@pytest.mark.parametrize("way", ["push_many", "result", "result of a repeated push"])
+def test_a_job_that_was_waited_for_may_be_deleted(
+    own: Any, client: Celonis, push: Push, tmp_path: Path, way: str
+) -> None:
+    """Its end is in the receipt, also if the push itself did not wait for it."""
+    own.faults.slow_jobs(running=0.5)
+    many: Any = {"push_id": ID, "staging": str(tmp_path)}
+    if way == "push_many":
+        status = client.push_many({"T": FRAME}, "P", **many)["T"]
+    else:
+        status = push(wait=False)
+        if way != "result":
+            status = push(wait=False)
+            assert status.repeated
+        status.result()
+    assert _receipt(tmp_path)["state"] == "DONE"
+    client.delete_job("P", str(status.job_id))
+    again = client.push_many({"T": FRAME}, "P", **many)["T"] if way == "push_many" else push()
+    assert again.repeated
+    assert len(list(tmp_path.iterdir())) == 1
+    assert _rows(own) == [1, 2, 3]
+
+
 def test_a_timeout_after_the_submission_is_no_reason_to_send_again(own: Any, push: Push) -> None:
     """The job goes on, and the next push waits for it."""
     own.faults.slow_jobs(running=2.0)
@@ -239,6 +263,40 @@ def test_a_timeout_after_the_submission_is_no_reason_to_send_again(own: Any, pus
         push(timeout=1.2)
     assert push().ok
     assert len(own.jobs) == 1
+    assert _rows(own) == [1, 2, 3]
+
+
+def test_a_stage_that_was_deleted_is_no_leave_to_send_again(
+    own: Any, push: Push, tmp_path: Path
+) -> None:
+    """The receipt says since just before the submission that there may be one."""
+    own.faults.slow_jobs(running=2.0)
+    with pytest.raises(exceptions.JobTimeout) as caught:
+        push(timeout=1.2)
+    (note,) = caught.value.__notes__
+    assert "push again with the same push_id=" in note
+    assert "Do not delete the folder" in note
+    assert _receipt(tmp_path)["state"] == "sending"
+    shutil.rmtree(tmp_path / stage_name(ID))
+    for _ in range(2):
+        with pytest.raises(exceptions.UploadUncertain, match=r"chunks of .* are gone") as refused:
+            push()
+        assert refused.value.job_id == own.jobs[0]["id"]
+    assert len(own.jobs) == 1
+    next(tmp_path.glob("receipt-*")).unlink()
+    own.faults.slow_jobs()
+    assert not push().repeated
+
+
+def test_a_stage_that_was_deleted_before_the_submission_is_sent_again(
+    own: Any, push: Push, tmp_path: Path
+) -> None:
+    """Nothing was executed."""
+    own.faults.answer("create", 400)
+    with pytest.raises(exceptions.BadRequest):
+        push()
+    shutil.rmtree(tmp_path / stage_name(ID))
+    assert not push().repeated
     assert _rows(own) == [1, 2, 3]
 
 
@@ -299,6 +357,21 @@ def test_tables_whose_jobs_still_run_are_waited_for(
     assert len(own.jobs) == 2
 
 
+def test_a_failed_job_of_an_earlier_call_is_none_of_this_one(
+    own: Any, client: Celonis, push: Push, tmp_path: Path
+) -> None:
+    """The error of a push that did not come to its own job does not say that one was submitted."""
+    own.faults.slow_jobs(running=2.0)
+    own.faults.fail_jobs("no")
+    with pytest.raises(exceptions.JobTimeout):
+        push(push_id=f"{ID}/T", timeout=1.2)
+    assert client.job("P", own.jobs[0]["id"]).wait().state == "ERROR"
+    broken = iter([FRAME.to_arrow(), FRAME.to_arrow().append_column("C", [[1, 2, 3]])])
+    with pytest.raises(exceptions.FrameError) as caught:
+        client.push_many({"T": broken}, "P", push_id=ID, staging=str(tmp_path))
+    assert not any(own.jobs[0]["id"] in note for note in caught.value.__notes__)
+
+
 def test_changes_have_ids(own: Any, client: Celonis, tmp_path: Path) -> None:
     """Upserts and deletes together are applied once."""
     client.push(FRAME, "P", "T", keys="A")
@@ -309,6 +382,19 @@ def test_changes_have_ids(own: Any, client: Celonis, tmp_path: Path) -> None:
         assert (changes.status.ok, changes.status.repeated) == (True, expected)
         assert len(own.jobs) == 2
     assert _rows(own) == [2, 3, 4]
+
+
+def test_the_table_decides_nothing_about_the_schema_of_changes(
+    client: Celonis, tmp_path: Path
+) -> None:
+    """Frames that were fitted to it, when they were added, have the types that they had before."""
+    for number, expected in ((1.5, False), (1, True)):
+        client.push(pl.DataFrame({"A": [1], "B": [number]}), "P", "T", keys="A", mode="REPLACE")
+        with client.changes("P", "T", keys="A", push_id=ID, staging=str(tmp_path)) as changes:
+            changes.delete(pl.DataFrame({"A": [1]}))
+            changes.upsert(pl.DataFrame({"A": [2], "B": [3]}))
+        assert changes.status.repeated is expected
+        assert _receipt(tmp_path)["columns"] == {"A": "INTEGER", "B": "INTEGER"}
 
 
 def _with_objects(own: Any, tables: Any) -> Celonis:

@@ -6,6 +6,7 @@ import json
 import logging
 import pickle
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -488,3 +489,22 @@ def test_the_log_of_a_lost_answer(
     (warning,) = status.warnings
     assert "the answer to the call was lost" in warning
     assert warning in caplog.text
+
+
+def test_a_stage_is_removed_before_the_loads(server: Any, pool: str, tmp_path: Path) -> None:
+    """They may take hours, in which its files are of no use, and no thread renews its lease."""
+    server.faults.slow_loads(2.0)
+    seen = list[Any]()
+
+    def look(event: Any) -> None:
+        if "/load" in event.path and event.method == "POST":
+            threads = [one.name for one in threading.enumerate() if one.name == "celonis-lease"]
+            seen.append((list(tmp_path.iterdir()), threads))
+
+    with Celonis(server.url, auth=ApiKey(server.token)) as celonis:
+        celonis._transport.listeners.append(look)
+        status = celonis.push(FRAME, pool, "EVENTS", staging=str(tmp_path), reload="Orders")
+    assert isinstance(status.reload, ReloadStatus)
+    assert status.reload.ok
+    assert seen
+    assert set(map(str, seen)) == {"([], [])"}

@@ -178,6 +178,11 @@ DECISIONS: dict[tuple[ReceiptState | None, Found], Step] = {
     # All is staged: what became of the job, the stage says.
     ("begun", "sealed"): Step.FINISH,
     ("begun", "held"): Step.WAIT,
+    ("sending", "sealed"): Step.FINISH,
+    ("sending", "held"): Step.WAIT,
+    # It may have had an effect, and the stage that would say so was deleted.
+    ("sending", "none"): Step.LOST,
+    ("sending", "writing"): Step.LOST,
     # The receipt says it, also if the stage was not removed any more.
     **{("submitted", stage): Step.FOLLOW for stage in ("none", "writing", "sealed")},
     ("submitted", "held"): Step.WAIT,
