@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from celonis_frames._arrow import casts
+from celonis_frames._arrow.extension_types import NestedObjects
 from celonis_frames._arrow.wall_clock import zone_of
 from celonis_frames._event_log.time_formats import FormatCounter, TimeFormat, numbers_as_times
 from celonis_frames._event_log.values import DAY, first_true, floor_divided, microseconds
@@ -84,7 +85,9 @@ class TimeStats:
     def of(cls, kind: pa.DataType) -> TimeStats:
         """Statistics of a column of this type, of which nothing was read."""
         plain, found = casts.storage_type(kind), Kind.__args__[-1]  # type: ignore[attr-defined]
-        if _is.is_timestamp(plain):
+        if isinstance(kind, NestedObjects):
+            pass  # stored as text, but none
+        elif _is.is_timestamp(plain):
             found = "time"
         elif _is.is_date(plain):
             found = "date"
