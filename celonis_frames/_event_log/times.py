@@ -60,6 +60,7 @@ class TimeStats:
     Attributes:
         kind: What its values are, by their type.
         zone: Its time zone.
+        categories: Whether text is in dictionaries.
         nulls: Its nulls.
         outside: Times outside the years that Celonis analyses.
         sentinels: Times of days that mean "no date".
@@ -71,6 +72,7 @@ class TimeStats:
 
     kind: Kind
     zone: str | None = None
+    categories: bool = False
     nulls: NullStats = field(default_factory=NullStats)
     values: int = 0
     outside: int = 0
@@ -97,7 +99,7 @@ class TimeStats:
             found = "null"
         elif _is.is_integer(plain) or _is.is_floating(plain) or _is.is_decimal(plain):
             found = "number"
-        return cls(found, zone_of(kind))
+        return cls(found, zone_of(kind), _is.is_dictionary(kind))
 
     def update(self, array: Any, start: int) -> Any:
         """Add the values of rows from `start` on; returns them in microseconds, or None.

@@ -41,8 +41,8 @@ def identities(array: Any, name: str) -> Any:
         return values.cast(pa.large_string())
     found = NestedObjects.shown if isinstance(kind, NestedObjects) else kind
     raise ColumnTypeError(
-        f"Column {name!r} ({found}) cannot be part of an event log: cases, activities and times are "
-        "single values.",
+        f"Column {name!r} ({found}) cannot be part of an event log: cases, activities and times "
+        "are single values.",
         column=name,
     )
 
