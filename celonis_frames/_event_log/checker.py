@@ -17,7 +17,7 @@ from celonis_frames._event_log.cases import CaseTable
 from celonis_frames._event_log.columns import LogColumns
 from celonis_frames._event_log.figures import Figures, RepeatedRows
 from celonis_frames._event_log.findings import findings_of
-from celonis_frames._event_log.names import DistinctNames
+from celonis_frames._event_log.names import DistinctNames, NameStats
 from celonis_frames._event_log.repair_code import Dialect
 from celonis_frames._event_log.report import EventLogReport
 from celonis_frames._event_log.times import TimeStats, moment
@@ -44,6 +44,8 @@ class EventLogChecker:
         self._figures = Figures(
             columns, dialect, TimeStats.of(schema.field(columns.timestamp).type), end
         )
+        self._figures.case_names = NameStats.of(schema.field(columns.case).type)
+        self._figures.activity_names = NameStats.of(schema.field(columns.activity).type)
         if columns.order is not None:
             kind = schema.field(columns.order).type
             # Integers of more than 64 bits are stored as text, but are none.

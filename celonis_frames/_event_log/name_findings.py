@@ -15,18 +15,20 @@ _Findings = Iterator[EventLogFinding]
 
 def name_findings(role: str, name: str, names: NameStats, dialect: Dialect) -> _Findings:
     """What may be wrong with the values of the column with this role."""
+    numbers = "decimals, which are stored as floats" if names.decimals else "floats"
     if names.fractions:
+        are = "is not whole: it names" if names.fractions == 1 else "are not whole: they name"
         yield EventLogFinding(
             "warning", f"{role}_is_float", name, names.floats,
-            f"Column {name!r} is floats, of which {names.fractions:,} are not whole: they name no "
-            f"{role}. Take them from the source as text.",
+            f"Column {name!r} is {numbers}, and {names.fractions:,} of them {are} no {role}. Take "
+            "them from the source as text.",
         )  # fmt: skip
     elif names.floats:
         yield EventLogFinding(
             "warning", f"{role}_is_float", name, names.floats,
-            f"Column {name!r} is floats, all of them whole: integers become floats where a null is "
-            "among them, and ids of more than 15 digits lose some. They match no ids of other "
-            "tables. Read the column as text, or make integers of it.",
+            f"Column {name!r} is {numbers}, all of them whole: {_cause(names)}ids of more than 15 "
+            "digits lose some. They match no ids of other tables. Read the column as text, or make "
+            "integers of it.",
             repair_code.whole_numbers(name, dialect),
         )  # fmt: skip
     if names.float_text:
@@ -35,7 +37,7 @@ def name_findings(role: str, name: str, names: NameStats, dialect: Dialect) -> _
             f"Column {name!r} has {counted(names.float_text, 'value')} of digits that "
             f"{_end_ends(names.float_text)} in .0: they were floats before, and match no ids of "
             "other tables. Cut it.",
-            repair_code.without_suffix(name, dialect),
+            repair_code.without_suffix(name, dialect, categories=names.categories),
         )  # fmt: skip
     if role == "case" and names.digits and names.shortest != names.longest:
         yield from _leading_zeros(name, names)
@@ -50,7 +52,7 @@ def name_findings(role: str, name: str, names: NameStats, dialect: Dialect) -> _
             "hint", f"{role}_has_blanks", name, names.blank_ends,
             f"Column {name!r} has {counted(names.blank_ends, 'value')} with blanks at the ends, "
             "which make different values. Strip them.",
-            repair_code.stripped(name, dialect),
+            repair_code.stripped(name, dialect, categories=names.categories),
         )  # fmt: skip
     if names.damaged:
         yield EventLogFinding(
@@ -66,6 +68,11 @@ def name_findings(role: str, name: str, names: NameStats, dialect: Dialect) -> _
             "stands for one that was lost: a file in cp1252 was read as UTF-8. Read it again with "
             'encoding="cp1252".',
         )  # fmt: skip
+
+
+def _cause(names: NameStats) -> str:
+    cause = "integers become floats where a null is among them, and "
+    return "" if names.decimals else cause
 
 
 def _end_ends(count: int) -> str:

@@ -31,12 +31,14 @@ class NameStats:
     """What is known of the values of a column; numbers of rows, unless said otherwise.
 
     Attributes:
+        decimals: Whether they are decimals, which are stored as floats.
+        categories: Whether text is in dictionaries: categories of pandas and polars.
         empty: Empty text, or only blanks.
         blank_ends: Blanks at the ends of other text.
         damaged: Text in UTF-8 that was read in another encoding.
         lost: Text with characters that could not be decoded.
-        floats: Floats.
-        fractions: Floats that are not whole.
+        floats: Floats and decimals.
+        fractions: Those that are not whole.
         float_text: Text such as ``45.0``.
         digits: Integers, or text of digits only.
         leading_zeros: Text of digits that begins with 0.
@@ -44,6 +46,8 @@ class NameStats:
         longest: Most of them.
     """
 
+    decimals: bool = False
+    categories: bool = False
     empty: int = 0
     blank_ends: int = 0
     damaged: int = 0
@@ -56,11 +60,20 @@ class NameStats:
     shortest: int = 0
     longest: int = 0
 
+    @classmethod
+    def of(cls, kind: pa.DataType) -> NameStats:
+        """Statistics of a column of this type, of which nothing was read."""
+        decimals = _is.is_decimal(casts.storage_type(kind))
+        return cls(decimals=decimals, categories=_is.is_dictionary(kind))
+
     def update(self, values: Any, weights: Any) -> None:
         """Add distinct values, without nulls, and how many rows have each."""
         if not len(values):
             return
-        if casts.is_text(values.type):
+        if self.decimals:  # as text, see `identities`
+            self.floats += _weight(weights)
+            self.fractions += _matching(values, weights, r"\.[0-9]*[1-9]")
+        elif casts.is_text(values.type):
             self._add_texts(values, weights)
         elif _is.is_floating(values.type):
             self.floats += _weight(weights)

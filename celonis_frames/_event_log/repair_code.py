@@ -30,7 +30,13 @@ def dialect_of(kind: str) -> Dialect:
 
 
 def parse_times(
-    name: str, formats: Sequence[TimeFormat], dialect: Dialect, *, gaps: bool, numbers: bool
+    name: str,
+    formats: Sequence[TimeFormat],
+    dialect: Dialect,
+    *,
+    gaps: bool,
+    numbers: bool,
+    categories: bool,
 ) -> str | None:
     """The code that makes timestamps of a column; None if no format is known.
 
@@ -40,13 +46,15 @@ def parse_times(
         dialect: The library of the frame.
         gaps: Whether there are values without a time, which become nulls.
         numbers: Whether the values are numbers, not text.
+        categories: Whether the text is in dictionaries.
     """
     known = [one for one in formats if one.parse is not None]
     if not known:
         return None
     if dialect == "pandas":
         return f"df[{_quoted(name)}] = {_pandas(name, known, gaps=gaps, numbers=numbers)}"
-    expression = _polars(name, known, gaps=gaps, numbers=numbers)
+    column = f"pl.col({_quoted(name)}){_as_text(categories)}"
+    expression = _polars(name, column, known, gaps=gaps, numbers=numbers)
     return f"df = {_POLARS[dialect]}.with_columns({expression})"
 
 
@@ -57,18 +65,23 @@ def whole_numbers(name: str, dialect: Dialect) -> str:
     return _with_column(name, ".cast(pl.Int64)", dialect)
 
 
-def without_suffix(name: str, dialect: Dialect) -> str:
+def without_suffix(name: str, dialect: Dialect, *, categories: bool) -> str:
     """The code that cuts the ``.0`` that ids got as floats."""
     if dialect == "pandas":
         return _assigned(name, '.str.removesuffix(".0")')
-    return _with_column(name, '.str.strip_suffix(".0")', dialect)
+    return _with_column(name, f'{_as_text(categories)}.str.strip_suffix(".0")', dialect)
 
 
-def stripped(name: str, dialect: Dialect) -> str:
+def stripped(name: str, dialect: Dialect, *, categories: bool) -> str:
     """The code that cuts the blanks at the ends."""
     if dialect == "pandas":
         return _assigned(name, ".str.strip()")
-    return _with_column(name, ".str.strip_chars()", dialect)
+    return _with_column(name, f"{_as_text(categories)}.str.strip_chars()", dialect)
+
+
+def _as_text(categories: bool) -> str:
+    """What makes text of the categories of polars, which have no methods of text."""
+    return ".cast(pl.String)" if categories else ""
 
 
 def _assigned(name: str, call: str) -> str:
@@ -113,30 +126,29 @@ def _pandas(name: str, formats: Sequence[TimeFormat], *, gaps: bool, numbers: bo
     return parsed[0] + "".join(f".fillna({one})" for one in parsed[1:])
 
 
-def _polars(name: str, formats: Sequence[TimeFormat], *, gaps: bool, numbers: bool) -> str:
+def _polars(
+    name: str, column: str, formats: Sequence[TimeFormat], *, gaps: bool, numbers: bool
+) -> str:
     """The expression for polars, which has the name of the column."""
     parsed: dict[str, None] = {}
     several = len({(one.parse, one.offset) for one in formats}) > 1
     strict = ", strict=False" * (gaps or several)
+    text_column = f"{column}.cast(pl.Int64).cast(pl.String)" if numbers else column
     for one in formats:
-        column = f"pl.col({_quoted(name)})"
         if one.parse is None or not one.parse.startswith("%"):
-            parsed[_polars_number(name, one.parse, strict, numbers=numbers)] = None
+            parsed[_polars_number(name, column, one.parse, strict, numbers=numbers)] = None
             continue
-        if numbers:
-            column += ".cast(pl.Int64).cast(pl.String)"
         # %.f takes no fraction, too.
         fraction = "%.f" * (one.parse.endswith(":%S"))
         naive = ".dt.replace_time_zone(None)" * (one.offset and several)
         text = f'"{one.parse}{fraction}{"%#z" * one.offset}"'
-        parsed[f"{column}.str.to_datetime({text}{strict}){naive}"] = None
+        parsed[f"{text_column}.str.to_datetime({text}{strict}){naive}"] = None
     return next(iter(parsed)) if len(parsed) == 1 else f"pl.coalesce({', '.join(parsed)})"
 
 
-def _polars_number(name: str, unit: str | None, strict: str, *, numbers: bool) -> str:
-    column = (
-        f"pl.col({_quoted(name)})" if numbers else f"pl.col({_quoted(name)}).cast(pl.Int64{strict})"
-    )
+def _polars_number(name: str, column: str, unit: str | None, strict: str, *, numbers: bool) -> str:
+    if not numbers:
+        column += f".cast(pl.Int64{strict})"
     if unit == "excel":
         days = f"({column} * 86_400_000_000).round().cast(pl.Int64)"
         return (

@@ -55,8 +55,9 @@ def _unparsed(role: str, name: str, times: TimeStats, dialect: Dialect) -> Event
     listed = ", ".join(f"{formats[one]:,} as {one.name}" for one in ranked)
     is_number = times.kind == "number"
     code = repair_code.parse_times(
-        name, ranked, dialect, gaps=EMPTY in formats or ZEROS in formats, numbers=is_number
-    )
+        name, ranked, dialect, gaps=EMPTY in formats or ZEROS in formats, numbers=is_number,
+        categories=times.categories,
+    )  # fmt: skip
     return EventLogFinding(
         "error", f"{role}_is_{times.kind}", name, times.values,
         f"Column {name!r} is {'numbers' if is_number else 'text'}, not times: "

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from celonis_frames._arrow import casts
+from celonis_frames._arrow.extension_types import NestedObjects
 from celonis_frames._arrow.wall_clock import zone_of
 from celonis_frames._event_log.time_formats import FormatCounter, TimeFormat, numbers_as_times
 from celonis_frames._event_log.values import DAY, first_true, floor_divided, microseconds
@@ -59,6 +60,7 @@ class TimeStats:
     Attributes:
         kind: What its values are, by their type.
         zone: Its time zone.
+        categories: Whether text is in dictionaries.
         nulls: Its nulls.
         outside: Times outside the years that Celonis analyses.
         sentinels: Times of days that mean "no date".
@@ -70,6 +72,7 @@ class TimeStats:
 
     kind: Kind
     zone: str | None = None
+    categories: bool = False
     nulls: NullStats = field(default_factory=NullStats)
     values: int = 0
     outside: int = 0
@@ -84,7 +87,9 @@ class TimeStats:
     def of(cls, kind: pa.DataType) -> TimeStats:
         """Statistics of a column of this type, of which nothing was read."""
         plain, found = casts.storage_type(kind), Kind.__args__[-1]  # type: ignore[attr-defined]
-        if _is.is_timestamp(plain):
+        if isinstance(kind, NestedObjects):
+            pass  # stored as text, but none
+        elif _is.is_timestamp(plain):
             found = "time"
         elif _is.is_date(plain):
             found = "date"
@@ -94,7 +99,7 @@ class TimeStats:
             found = "null"
         elif _is.is_integer(plain) or _is.is_floating(plain) or _is.is_decimal(plain):
             found = "number"
-        return cls(found, zone_of(kind))
+        return cls(found, zone_of(kind), _is.is_dictionary(kind))
 
     def update(self, array: Any, start: int) -> Any:
         """Add the values of rows from `start` on; returns them in microseconds, or None.

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from celonis_frames._arrow import casts
+from celonis_frames._arrow.extension_types import NestedObjects
 from celonis_frames.exceptions import ColumnTypeError
 
 _is = pa.types
@@ -26,7 +27,8 @@ def identities(array: Any, name: str) -> Any:
         ColumnTypeError: A list, a struct or the like, which identifies nothing.
     """
     values = casts.decoded(array)
-    kind = values.type
+    # Dicts and lists of Python are stored as JSON, or as nulls, but are none.
+    kind = array.type if isinstance(array.type, NestedObjects) else values.type
     if casts.is_text(kind) or _is.is_floating(kind) or _is.is_boolean(kind):
         return values
     if _is.is_integer(kind):
@@ -37,9 +39,10 @@ def identities(array: Any, name: str) -> Any:
         return casts.hex_text(values)
     if _is.is_null(kind) or _is.is_temporal(kind):
         return values.cast(pa.large_string())
+    found = NestedObjects.shown if isinstance(kind, NestedObjects) else kind
     raise ColumnTypeError(
-        f"Column {name!r} ({kind}) cannot be part of an event log: cases, activities and times are "
-        "single values.",
+        f"Column {name!r} ({found}) cannot be part of an event log: cases, activities and times "
+        "are single values.",
         column=name,
     )
 

@@ -209,7 +209,9 @@ def poll(
                     error.add_note(note)
                 raise
             wait = max(delay, min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER))
-            _log.warning("%s: its state could not be read (%s)", what, type(error).__name__)
+            # A call that the deadline has ended is no failure.
+            if not token.expired:
+                _log.warning("%s: its state could not be read (%s)", what, type(error).__name__)
         else:
             silent_since = None
             if ended:

@@ -250,6 +250,17 @@ def test_a_column_of_lists() -> None:
         check_event_log(log, **LOG)
 
 
+@pytest.mark.parametrize("role", ["case", "activity", "timestamp", "end", "order"])
+def test_a_column_of_lists_of_python(role: str) -> None:
+    """Python's lists and dicts are no nulls, which the pandas reader makes of them unread."""
+    columns: dict[str, Any] = {**LOG, "end": "END", "order": "STEP"}
+    log = _log(3).to_pandas().assign(END=pd.Timestamp("2024-02-28"), STEP=1)
+    for value in ([1], {"A": 1}):
+        log[columns[role]] = pd.Series([value] * len(log), dtype=object)
+        with pytest.raises(ColumnTypeError, match=rf"'{columns[role]}' \(object of dict or list\)"):
+            check_event_log(log, **columns)
+
+
 def test_functions_and_accessors(connection: Celonis, table: str) -> None:
     """The function and the accessors of all frames do the same; the check needs no connection."""
     log = _log(70)

@@ -63,6 +63,21 @@ def test_the_result_of_a_job_that_takes_too_long(own: Any, push: Push) -> None:
     assert status.result().ok
 
 
+def test_a_timeout_is_no_failed_poll(
+    own: Any, client: Celonis, push: Push, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log does not say that a state could not be read if only the time was up."""
+    own.add_data_model("P", "M", ["T"])
+    own.faults.slow_jobs(running=3.0)
+    status = push(wait=False)
+    with pytest.raises(exceptions.JobTimeout, match="still RUNNING"):
+        status.result(timeout=1.2)
+    own.faults.slow_loads(3.0)
+    with pytest.raises(exceptions.ReloadTimeout, match="still RUNNING"):
+        client.reload("P", "M", timeout=1.2)
+    assert "could not be read" not in caplog.text
+
+
 def test_the_result_counts_rows(own: Any, client: Celonis, push: Push) -> None:
     """verify="rows" finds what another client has added before the job's end was looked at."""
     client.push(FRAME, "P", "T")

@@ -215,6 +215,8 @@ def test_statements_that_reach_further_are_rejected(
     [
         ({"sql": "FETCH 1"}, "Statement 1 .* syntax error"),
         ({"sql": ["SELECT 1", 7]}, "Statement 2 of the data job 'J' is no string"),
+        ({"sql": None}, "sql=None must be a string of SQL, or a list of strings"),
+        ({"sql": {"SELECT 1"}}, "sql=<set of str> must be a string of SQL"),
         ({"name": ""}, "no name of a data job"),
         ({"pool": None}, "no name of a pool"),
     ],

@@ -115,6 +115,8 @@ class Processing:
         """As `LocalCelonis.add_data_job`."""
         _check_text("pool", pool)
         _check_text("data job", name)
+        if not isinstance(sql, str | list | tuple):
+            raise ConfigError(f"sql={shown(sql)} must be a string of SQL, or a list of strings.")
         statements = [sql] if isinstance(sql, str) else list(sql)
         for number, statement in enumerate(statements, start=1):
             if not isinstance(statement, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,49 @@ def test_the_code_of_ids() -> None:
             changed: Any = names["df"]
             values = pl.from_pandas(changed) if isinstance(changed, pd.DataFrame) else changed
             assert values["C"].to_list() == wanted
+
+
+def test_the_code_of_decimals() -> None:
+    """Decimals are stored as floats, and become integers, if they are whole."""
+    whole = [Decimal("4500012345.00"), None]
+    given = {"T": whole, "C": whole, "A": ["x", "x"], "S": [AT, AT]}
+    for frame in (pd.DataFrame(given), pl.DataFrame(given), pa.table(given)):
+        report = check_event_log(frame, case="C", activity="A", timestamp="S")
+        (finding,) = [one for one in report.findings if one.severity == "warning"]
+        assert finding.code == "case_is_float"
+        assert "decimals, which are stored as floats, all of them whole" in finding.message
+        names = {"df": frame, "pd": pd, "pl": pl}
+        exec(str(finding.snippet), names)  # noqa: S102  # of the report
+        changed: Any = names["df"]
+        values = pl.from_pandas(changed) if isinstance(changed, pd.DataFrame) else changed
+        assert values["C"].to_list() == [4500012345, None]
+    given["C"] = [Decimal("1.50"), Decimal("2.00")]
+    report = check_event_log(pl.DataFrame(given), case="C", activity="A", timestamp="S")
+    assert "1 of them is not whole" in report.findings[0].message
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "lazy", "arrow", "files"])
+@pytest.mark.parametrize("value", ["29.02.2024 09:05", "1709197500"])
+def test_the_code_of_categories(kind: str, value: str, tmp_path: Path) -> None:
+    """Text in categories is parsed, and cut, as other text is."""
+    texts = pa.array([value]).dictionary_encode()
+    ids = pa.array([" 45.0"]).dictionary_encode(), pa.array(["7.0"]).dictionary_encode()
+    for column, wanted in zip(ids, ("45.0", "7"), strict=True):
+        table = pa.table({"C": column, "A": ["x"], "T": texts})
+        frame: Any = table
+        if kind == "files":
+            frame = tmp_path / "log.parquet"
+            pq.write_table(table, frame)
+        elif kind == "pandas":
+            frame = table.to_pandas()
+        elif kind != "arrow":
+            frame = pl.from_arrow(table)
+            frame = frame.lazy() if kind == "lazy" else frame
+        report = _check(frame)
+        assert _parsed(_unparsed(report).snippet, frame) == [MORNING]
+        (finding,) = [one for one in report.findings if one.severity != "error"]
+        names = {"df": frame, "path": frame, "pd": pd, "pl": pl}
+        exec(str(finding.snippet), names)  # noqa: S102  # of the report
+        changed = names["df"]
+        changed = pl.from_pandas(changed) if kind == "pandas" else changed.lazy().collect()
+        assert changed["C"].to_list() == [wanted]

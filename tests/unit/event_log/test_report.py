@@ -131,6 +131,7 @@ FINDINGS: list[tuple[dict[str, Any], list[tuple[str, str, str | None, int]]]] = 
     ({"timestamp": TimeStats("other", values=3)}, [("error", "timestamp_is_no_time", "T", 3)]),
     ({"case_names": NameStats(floats=3)}, [("warning", "case_is_float", "C", 3)]),
     ({"case_names": NameStats(floats=3, fractions=1)}, [("warning", "case_is_float", "C", 3)]),
+    ({"case_names": NameStats(floats=3, decimals=True)}, [("warning", "case_is_float", "C", 3)]),
     ({"case_names": NameStats(digits=3, shortest=4, longest=4)}, []),
     ({"case_names": NameStats(digits=3, shortest=3, longest=4)},
      [("hint", "case_lengths_differ", "C", 3)]),
@@ -154,6 +155,13 @@ def test_figures_lead_to_findings(changed: dict[str, Any], wanted: list[Any]) ->
     """One finding for each rule, of its severity."""
     found = findings_of(_figures(**changed))
     assert [(one.severity, one.code, one.column, one.count) for one in found] == wanted
+
+
+def test_ids_that_are_not_whole_agree_with_their_count() -> None:
+    """The message says "1 is", not "1 are"."""
+    for count, wanted in ((1, "1 of them is not whole: it names"), (2, "2 of them are not whole")):
+        (found,) = findings_of(_figures(case_names=NameStats(floats=3, fractions=count)))
+        assert wanted in found.message
 
 
 def test_the_number_of_activities_of_a_frame() -> None:
