@@ -97,7 +97,7 @@ def notebook_box(rows: Iterable[str]) -> str:
     body = "".join(f"<div>{row}</div>" for row in rows)
     return (
         "<div style='border-left:3px solid currentColor;padding:.2em .8em;"
-        f"color:inherit;background:transparent'>{body}</div>"
+        f"color:inherit;background:transparent;overflow-wrap:anywhere'>{body}</div>"
     )
 
 

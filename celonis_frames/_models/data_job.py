@@ -81,7 +81,7 @@ class DataJobStatus(RunStatus[DataJob]):
         """
         if self.done and not self.ok:
             how = "was not executed" if self.state == NOT_BEGUN else f"ended in {self.state}"
-            said = f": {self.message.strip().rstrip('.')}" if self.message else ""
+            said = f": {self.message.strip().rstrip('.!')}" if self.message else ""
             raise JobFailed(
                 f"Data job {self.name!r} {how}{said}. Its log is in Celonis, under Data Jobs of "
                 "the Data Pool.",

@@ -151,7 +151,7 @@ class ReloadStatus(RunStatus[Load]):
     def _failure(self) -> str:
         if self._problem:
             return self._problem
-        said = "; ".join(one.strip().rstrip(".") for one in self._said())
+        said = "; ".join(one.strip().rstrip(".!") for one in self._said())
         said = f": {said}" if said else ""
         how = "was not begun" if self.state == NOT_BEGUN else f"ended in {self.state}"
         return (

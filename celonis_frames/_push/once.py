@@ -309,8 +309,8 @@ def _tidy(place: StagePlace) -> None:
 def _refusal(place: StagePlace, receipt: Receipt, different: list[str]) -> ConfigError:
     found = "; ".join(different)
     return ConfigError(
-        f"{receipt.named} was used for another push, on {_day(receipt)}; this one has {found}. "
-        "Give each push an id of its own, such as the table with the date of the run. If the "
+        f"{receipt.named} was used for another push, on {_day(receipt)}. This one differs: "
+        f"{found}. Give each push an id of its own, such as the table with the date of the run. If the "
         f"earlier one does not count, delete its receipt at {place.receipt_url}."
     )
 

@@ -78,12 +78,12 @@ def reload_models(
     if not models:
         return None
     integration, statuses = IntegrationApi.sharing(api), list[ReloadStatus]()
-    for model in models:
+    for place, model in enumerate(models, 1):
         status = ReloadStatus(integration, pool_id=pool_id, model_id=model.id, model=model.name)
         statuses.append(status)
         show = partial(_show, progress, model.name)
         try:
-            with _interruption_note(pushed):
+            with _interruption_note(f"{pushed}{_not_begun(models[place:])}"):
                 begin_reload(
                     integration, status, None, token, wait=True, created=True, on_step=show
                 )
@@ -145,6 +145,12 @@ def not_reloaded(models: Sequence[DataModel]) -> str:
     names = ", ".join(repr(model.name) for model in models)
     noun = "These data models were" if len(models) > 1 else "This data model was"
     return f"{noun} not loaded, since not all tables were pushed: {names}." if models else ""
+
+
+def _not_begun(models: Sequence[DataModel]) -> str:
+    """What an interruption says of the data models that would have come next."""
+    names = ", ".join(repr(model.name) for model in models)
+    return f" These data models were not loaded: {names}." if models else ""
 
 
 def _show(progress: Progress, model: str, step: str) -> None:

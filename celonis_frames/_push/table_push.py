@@ -97,9 +97,8 @@ def add_outcomes(
     """
     for table, other in errors.items():
         if other is error:
-            error.add_note(
-                f"This is the error of table {table!r}, one of {len(errors)} that failed."
-            )
+            among = f", one of {len(errors)} that failed" if len(errors) > 1 else ""
+            error.add_note(f"This is the error of table {table!r}{among}.")
     for table, other in errors.items():
         if other is not error:
             error.add_note(_with_notes(f"Table {table!r}: {type(other).__name__}: {other}", other))

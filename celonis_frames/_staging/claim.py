@@ -97,15 +97,18 @@ class StagePlace:
         ):
             own = filesystem_for_thread(filesystem)  # it is closed with the claim
             try:
-                return Claim.take(own, folder)
-            except BaseException as error:
-                if own is not filesystem:
-                    close_filesystem(own)
-                if isinstance(error, FileNotFoundError):
+                if not has_buckets(own):
+                    make_shared_folder(own, folder)
+                try:
+                    return Claim.take(own, folder)
+                except FileNotFoundError as error:
                     # Another process has removed it since it was made here.
                     raise StageInUse(
                         f"{display_url(filesystem, folder)} was just removed by another process."
                     ) from error
+            except BaseException:
+                if own is not filesystem:
+                    close_filesystem(own)
                 raise
 
     def close(self) -> None:
@@ -138,8 +141,6 @@ class Claim:
     @classmethod
     def take(cls, filesystem: Any, folder: str) -> Self:
         """Take it. Errors as `StagePlace.claim`, but for those of the filesystem."""
-        if not has_buckets(filesystem):
-            make_shared_folder(filesystem, folder)
         lease = StageLease(filesystem, folder)
         try:
             receipt = read_receipt(filesystem, folder)

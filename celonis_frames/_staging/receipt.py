@@ -130,7 +130,7 @@ class Receipt:
         missing = [name for name in self.columns if name not in other.columns]
         new = [name for name in other.columns if name not in self.columns]
         found += [f"without the columns {listed(missing)}"] if missing else []
-        found += [f"with the columns {listed(new)} besides"] if new else []
+        found += [f"with further columns {listed(new)}"] if new else []
         types = [
             f"{name} as {other.columns[name]} instead of {kind}"
             for name, kind in self.columns.items()
@@ -209,7 +209,7 @@ def read_receipt(filesystem: Any, folder: str) -> Receipt | None:
             return None
     try:
         fields = json.loads(data)
-        if fields.get("format") != FORMAT:
+        if fields["format"] != FORMAT:
             raise ConfigError(
                 f"The receipt at {shown_path} was written by version {fields.get('library')} of "
                 "celonis_frames: push with that version, or give the push another push_id=."

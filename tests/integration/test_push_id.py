@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, ReloadStatus, exceptions
@@ -85,6 +86,22 @@ def test_a_repeated_push_loads_the_data_model_again(own: Any, push: Push) -> Non
     assert own.model_table("P", "Purchasing", "T").num_rows == 3
 
 
+@pytest.mark.parametrize("push_id", [ID, None])
+def test_a_stage_that_cannot_be_made(
+    push: Push, push_id: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an error at once, also where the system says that the folder does not exist."""
+
+    def refuse(_: object, path: str, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    monkeypatch.setattr(LocalFileSystem, "makedirs", refuse)
+    monkeypatch.setattr(Path, "mkdir", lambda path, *_, **__: refuse(None, str(path)))
+    monkeypatch.setattr("os.mkdir", lambda path, *_, **__: refuse(None, str(path)))
+    with pytest.raises(exceptions.ConfigError, match="cannot be written"):
+        push(push_id=push_id, staging=str(tmp_path / "no" / "stages"))
+
+
 def test_what_a_receipt_holds(own: Any, push: Push, tmp_path: Path) -> None:
     """The target, the schema and the end of the push; no cell of the frame, no key."""
     status = push(pl.DataFrame({"A": [1], "SECRET": ["CELL-4711"]}), keys="A")
@@ -106,7 +123,7 @@ def test_what_a_receipt_holds(own: Any, push: Push, tmp_path: Path) -> None:
         ({"table": "OTHER"}, "table 'OTHER' instead of 'T'"),
         ({"mode": "REPLACE"}, "mode 'REPLACE' instead of 'DELTA'"),
         ({"keys": "A"}, r"keys \['A'\] instead of \[\]"),
-        ({"frame": FRAME.with_columns(C=1)}, r"with the columns \['C'\] besides"),
+        ({"frame": FRAME.with_columns(C=1)}, r"differs: with further columns \['C'\]\."),
         ({"columns": {"A": "FLOAT"}}, "column A as FLOAT instead of INTEGER"),
     ],
 )

@@ -185,7 +185,7 @@ def test_an_error_in_a_users_generator_is_raised_unchanged(
     with pytest.raises(ValueError, match="mine") as caught:
         connection.push_many(frames, POOL)
     notes = _notes(caught.value)
-    assert f"'{table}_own', one of 1" in notes
+    assert f"This is the error of table '{table}_own'." in notes
     assert f"table '{table}_slow' (job {_job(server, f'{table}_slow')['id']})" in notes
 
 
@@ -297,7 +297,7 @@ def test_rows_are_counted_after_each_job(server: Any, connection: Celonis, table
             connection.push_many(frames, POOL, mode="REPLACE", verify="rows")
     finally:
         del server._catalog.count
-    assert f"'{names[1]}', one of 1" in _notes(caught.value)
+    assert f"This is the error of table '{names[1]}'." in _notes(caught.value)
     assert f"These tables were pushed: {names[0]}." in _notes(caught.value)
     server.faults.slow_jobs(running=1.0)
     try:

@@ -531,7 +531,8 @@ def test_an_interruption_while_a_data_model_is_loaded(several: bool) -> None:
     frame, ended = pl.DataFrame({"A": range(10)}), threading.Event()
     with local.start(limits=False) as server, server.connect() as celonis:
         celonis.push(frame, "P", "T")
-        server.add_data_model("P", "M", ["T"])
+        for name in "MN":
+            server.add_data_model("P", name, ["T"])
         server.faults.slow_loads(3.0)
         processing = server._state.processing
         model_id = processing.models.model(server._catalog.pool("P")["id"], "M")["id"]
@@ -546,7 +547,7 @@ def test_an_interruption_while_a_data_model_is_loaded(several: bool) -> None:
             if several:
                 celonis.push_many({"T": frame, "U": frame}, "P", reload="M")
             else:
-                celonis.push(frame, "P", "T", reload="M")
+                celonis.push(frame, "P", "T", reload=["M", "N"])
 
         thread = threading.Thread(target=strike)
         thread.start()
@@ -560,5 +561,6 @@ def test_an_interruption_while_a_data_model_is_loaded(several: bool) -> None:
         # The interruption may come before the response to the call.
         assert re.search(r"data model 'M' (may have begun; it then )?goes on in Celonis\.$", load)
         assert pushed.startswith("All 2 tables were pushed." if several else "Table 'T' was pushed")
+        assert ("not loaded: 'N'." in pushed) is not several
         assert server.table("P", "T").num_rows == 20
         _until(lambda: processing.loads.loads(model_id)[0]["status"] == "SUCCESS")

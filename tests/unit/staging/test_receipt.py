@@ -106,7 +106,7 @@ def test_a_receipt_of_another_format_is_rejected(version: Any) -> None:
         read_receipt(filesystem, folder)
 
 
-DAMAGED: list[bytes] = [b"", b"[]", b"{", b'{"format": 1}'] + [
+DAMAGED: list[bytes] = [b"", b"[]", b"{", b"{}", b'{"format": 1}'] + [
     json.dumps(dataclasses.asdict(RECEIPT) | wrong).encode()
     for wrong in (
         {"state": "over"}, {"date": "yesterday"}, {"date": "2026-11-28T01:02:03"}, {"rows": "3"},
@@ -138,7 +138,7 @@ def test_a_damaged_receipt_is_rejected(data: bytes) -> None:
         ({"columns": {"A": "INTEGER"}}, "without the columns ['B']"),
         (
             {"columns": {"A": "INTEGER", "B": "STRING", "C": "DATE"}},
-            "with the columns ['C'] besides",
+            "with further columns ['C']",
         ),
     ],
 )
