@@ -310,8 +310,8 @@ def _refusal(place: StagePlace, receipt: Receipt, different: list[str]) -> Confi
     found = "; ".join(different)
     return ConfigError(
         f"{receipt.named} was used for another push, on {_day(receipt)}. This one differs: "
-        f"{found}. Give each push an id of its own, such as the table with the date of the run. If the "
-        f"earlier one does not count, delete its receipt at {place.receipt_url}."
+        f"{found}. Give each push an id of its own, such as the table with the date of the run. If "
+        f"the earlier one does not count, delete its receipt at {place.receipt_url}."
     )
 
 
