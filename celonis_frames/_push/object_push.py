@@ -29,6 +29,7 @@ from celonis_frames._jobs.delivery import Delivery, DeliveryResult
 from celonis_frames._jobs.shell import deliver
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._push.outcome_notes import note_stage
 from celonis_frames._push.pipeline import (
     Opening,
     OpenOnce,
@@ -37,7 +38,6 @@ from celonis_frames._push.pipeline import (
     limit,
     log_warnings,
     look_at_table,
-    note_stage,
     open_stage,
 )
 from celonis_frames._push.progress import Progress

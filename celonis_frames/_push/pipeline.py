@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -36,6 +36,7 @@ from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._push.job_request import MARK, job_body, job_mark
+from celonis_frames._push.outcome_notes import open_job, outcome_notes
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.receipts import record_end
 from celonis_frames._push.reloading import (
@@ -53,7 +54,7 @@ from celonis_frames._staging.stage import Stage
 from celonis_frames._tables.existing_table import ExistingTable, read_table
 from celonis_frames._tables.fitting import fit
 from celonis_frames._validation.rejects import RejectReport
-from celonis_frames.exceptions import ApiError, FrameError, JobError
+from celonis_frames.exceptions import ApiError
 
 logger = logging.getLogger("celonis_frames")
 
@@ -326,59 +327,6 @@ def status_of(
 def limit(token: CancelToken | None, begin: float, timeout: float | None) -> CancelToken:
     """A token that expires `timeout` seconds (None: never) after `begin`, or with its parent."""
     return CancelToken(deadline=None if timeout is None else begin + timeout, parent=token)
-
-
-def open_job(pool_id: str, delivered: DeliveryResult) -> str:
-    """The note for a process that ends without a look at its job, if there is one."""
-    if not delivered.job_id or delivered.submitted:
-        return ""  # `outcome_notes` name a submitted job
-    return (
-        f"Job {delivered.job_id} may still be open, and a submission under way may have been "
-        f"executed: check it with celonis.job({pool_id!r}, {delivered.job_id!r}) before you push "
-        "again."
-    )
-
-
-@contextmanager
-def outcome_notes(pool_id: str, delivered: DeliveryResult, stage: Stage | None) -> Iterator[None]:
-    """Add notes to an error: on a job that was submitted, and on how to finish a staged push."""
-    try:
-        yield
-    except BaseException as error:
-        # A JobError names its job itself.
-        if delivered.submitted and not isinstance(error, JobError):
-            _note_job(error, pool_id, delivered.job_id)
-        if stage is not None and not stage.finished:
-            note_stage(error, stage)
-        raise
-
-
-def _note_job(error: BaseException, pool_id: str, job_id: str) -> None:
-    text = (
-        f"Job {job_id} was submitted and continues on the server. Wait for it with "
-        f"celonis.job({pool_id!r}, {job_id!r}).wait(), or stop it with .cancel()."
-    )
-    logger.warning(text)
-    error.add_note(text)
-    if isinstance(error, ApiError):
-        error.job_id = error.job_id or job_id
-
-
-def note_stage(error: BaseException, stage: Stage) -> None:
-    """Note how to finish a staged push, unless its chunks would fail again."""
-    if isinstance(error, FrameError):
-        stage.finished = True  # the same chunks would fail again
-    elif stage.receipt is not None:
-        error.add_note(
-            f"The chunks stay at {stage.url}: push again with the same push_id=, or call "
-            "celonis_frames.resume(…). Both finish the push without reading the frame again. Do "
-            "not delete the folder: it says what was sent."
-        )
-    else:
-        error.add_note(
-            f"The chunks stay at {stage.url}: celonis_frames.resume(…) finishes the push without "
-            "reading the frame again. Delete the folder if you do not want that."
-        )
 
 
 def _look_up(

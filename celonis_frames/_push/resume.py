@@ -18,13 +18,12 @@ from celonis_frames._jobs.delivery import Delivery, DeliveryResult
 from celonis_frames._jobs.delivery_state import Recorded
 from celonis_frames._jobs.shell import deliver
 from celonis_frames._push.object_push import IngestionWay, objects_status, store
+from celonis_frames._push.outcome_notes import open_job, outcome_notes
 from celonis_frames._push.pipeline import (
     OnSubmitted,
     finish_stage,
     follow,
     limit,
-    open_job,
-    outcome_notes,
     status_of,
 )
 from celonis_frames._push.progress import Progress

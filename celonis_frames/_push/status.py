@@ -253,6 +253,7 @@ class PushStatus:
             JobTimeout: If the timeout has passed; the job continues on the server.
             UploadUncertain: If the job holds more chunks than were sent.
             JobError: If the table has more or fewer rows than possible.
+            ReloadFailed: If a data model that ``reload=`` named was not loaded.
             ApiError: If the job cannot be read.
             ConfigError: If the status has no connection, as after unpickling, or the timeout is
                 no number.

@@ -318,8 +318,9 @@ class Stage:
         """Record in the receipt that the push may have an effect from now on."""
         old = self.receipt
         if old is not None and (old.state, old.job_id) != ("sending", job_id):
-            self.receipt = old.sending(job_id)
-            write_receipt(self._filesystem, self.folder, self.receipt)
+            receipt = old.sending(job_id)
+            write_receipt(self._filesystem, self.folder, receipt)
+            self.receipt = receipt
 
     def _hold_shared(self) -> None:
         """Check that another process has not begun the push of the same id anew meanwhile."""
