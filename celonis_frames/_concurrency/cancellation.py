@@ -8,8 +8,8 @@ How it works:
   down: the call then fails at once, as if the connection had been lost. Within a token's `calling`
   block the connections report their sockets by `attach_socket`; `abort_calls` shuts them down.
 * A token with a deadline starts one daemon thread, ``celonis-deadline``, with its first call. It
-  waits for the deadline and then aborts the calls; `close` (the end of the token's ``with`` block)
-  ends and joins it.
+  waits for the deadline and then aborts the calls; the end of the token's ``with`` block ends and
+  joins it.
 * What is done although the push was cancelled, such as cancelling its job, has a token of its own,
   from `for_cleanup`.
 """
@@ -146,7 +146,10 @@ class CancelToken:
             _thread.call = outer
             attach_socket(None, call)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """End the thread that waits for the deadline; later calls have their timeouts only."""
         self._closed = True
         watchdog, self._watchdog = self._watchdog, None
@@ -154,12 +157,6 @@ class CancelToken:
             self._ended.put(None)
             with contextlib.suppress(RuntimeError):  # its start was interrupted
                 watchdog.join(_JOIN_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _first_cancelled(self) -> float | None:
         """When it or a parent was cancelled first."""

@@ -120,7 +120,7 @@ class PreparedFrame:
                 stored_first=store is not None and not checked_first,
                 checked_first=checked_first,
                 cheap_lengths=not converts and self.source.longest_texts is not None,
-                cheap_rows=not converts
+                cheap_rows=not (small or converts)
                 and self.source.immutable
                 and not self.source.expensive
                 and not any(column.pseudonymised for column in self.layout.columns),

@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from celonis_frames._api.client import DataPushApi
@@ -83,6 +84,7 @@ class JobDestination:
         self._rejections = 0
         self._delivered: set[str] = set()
         self._cleanup: CancelToken | None = None  # for all that cleans up
+        self._until_close = ExitStack()
 
     def create(self, _: c.Create) -> c.Created | c.CreationUnknown:
         """Create a job."""
@@ -287,12 +289,11 @@ class JobDestination:
     def close(self) -> None:
         """The push has ended: its jobs are this process's no more."""
         _open.difference_update(self._delivered)
-        if self._cleanup is not None:
-            self._cleanup.close()
+        self._until_close.close()
 
     def _cleaning(self) -> CancelToken:
         if self._cleanup is None:
-            self._cleanup = self._api.token.for_cleanup()
+            self._cleanup = self._until_close.enter_context(self._api.token.for_cleanup())
         return self._cleanup
 
     def _marked(self, api: DataPushApi) -> list[Job]:

@@ -135,8 +135,8 @@ def test_calls_are_aborted_at_the_deadline(pair: tuple[socket.socket, socket.soc
         pass
     with CancelToken() as token, token.calling():
         assert push_threads() == []
-    token = CancelToken(deadline=time.monotonic() + 1e9)
-    token.close()
+    with CancelToken(deadline=time.monotonic() + 1e9) as token:
+        pass
     with token.calling():
         assert push_threads() == []
     for sock in pair:
