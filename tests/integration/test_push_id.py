@@ -113,7 +113,7 @@ def test_what_a_receipt_holds(own: Any, push: Push, tmp_path: Path) -> None:
     assert (found["state"], found["rows"], found["chunks"]) == ("DONE", 1, 1)
     assert found["job_id"] == status.job_id
     text = next(tmp_path.glob("receipt-*")).read_text()
-    assert "4711" not in text
+    assert "CELL-4711" not in text
     assert own.token not in text
 
 
