@@ -19,7 +19,6 @@ How it works:
 from __future__ import annotations
 
 import contextlib
-import queue
 import socket
 import threading
 import time
@@ -59,7 +58,8 @@ class CancelToken:
         self._expiring: tuple[CancelToken, ...] = above if deadline is None else (*above, self)
         self._calls: dict[_Call, socket.socket] = {}
         self._watchdog: threading.Thread | None = None
-        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._ended = threading.Lock()  # released at the end of the block
+        self._ended.acquire()
 
     @property
     def deadline(self) -> float | None:
@@ -154,7 +154,7 @@ class CancelToken:
         self._closed = True
         watchdog, self._watchdog = self._watchdog, None
         if watchdog is not None:
-            self._ended.put(None)
+            self._ended.release()
             with contextlib.suppress(RuntimeError):  # its start was interrupted
                 watchdog.join(_JOIN_SECONDS)
 
@@ -177,8 +177,7 @@ class CancelToken:
 
     def _abort_at_deadline(self) -> None:
         while (remaining := self._until_abort()) > 0.0:
-            with contextlib.suppress(queue.Empty):
-                self._ended.get(timeout=min(remaining, threading.TIMEOUT_MAX))
+            if self._ended.acquire(timeout=min(remaining, threading.TIMEOUT_MAX)):
                 return
         self.abort_calls()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
 from collections.abc import Generator, Iterator
 from functools import partial
 
@@ -114,9 +113,10 @@ class ChunkUploads:
         while True:
             raise_if_interrupted(self._api.token, self._machine)
             assert self._pool is not None  # noqa: S101  # something was sent
-            with contextlib.suppress(queue.Empty):
-                event = self._pool.events.get(timeout=POLL_SECONDS)
-                break
+            if self._pool.events or self._pool.ready.acquire(timeout=POLL_SECONDS):
+                with contextlib.suppress(IndexError):
+                    event = self._pool.events.popleft()
+                    break
         if not isinstance(event, c.Failed):
             return event
         try:

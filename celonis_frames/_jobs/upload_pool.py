@@ -3,8 +3,9 @@
 How it works:
 
 * `UploadPool.send` puts a chunk into a queue, and starts a daemon thread, ``celonis-upload``,
-  unless there are enough. Each takes the next chunk, uploads it and puts one event into another
-  queue.
+  unless there are enough. Each takes the next chunk, uploads it, appends one event to `events` and
+  releases `ready`. (The thread that waits for it may be the main one: up to Python 3.12 a
+  SimpleQueue never returns if a signal's handler outlasts the timeout of its `get`.)
 * A thread repeats an upload as long as it is certain that the server did not receive it. It does
   not repeat one with an unknown outcome: the caller sends the chunk again, or does not.
 * A chunk that is acknowledged at the first try is released at once, so that the next one can be
@@ -14,9 +15,11 @@ How it works:
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -58,6 +61,7 @@ class UploadPool:
 
     Attributes:
         events: One for each chunk.
+        ready: Acquired by who waits for an event; there may be none then.
         failure: The error of a chunk that failed for good, from before its event on.
     """
 
@@ -72,7 +76,9 @@ class UploadPool:
         self._upload, self._token, self._policy = upload, token, policy
         self._progress = progress
         self._may_start = True  # whether the system can start another thread
-        self.events: queue.SimpleQueue[Uploaded | UploadUnknown | Failed] = queue.SimpleQueue()
+        self.events: deque[Uploaded | UploadUnknown | Failed] = deque()
+        self.ready = threading.Lock()
+        self.ready.acquire()  # released with each event
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._retries: dict[int, tuple[RetryState, ApiError]] = {}
@@ -120,7 +126,9 @@ class UploadPool:
                 event = Failed(error)
             if self._token.cancelled:
                 return
-            self.events.put(event)
+            self.events.append(event)
+            with contextlib.suppress(RuntimeError):  # it is released already
+                self.ready.release()
             # What an idle thread holds would live until the next chunk.
             del task, event
 

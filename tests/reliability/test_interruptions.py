@@ -564,3 +564,30 @@ def test_an_interruption_while_a_data_model_is_loaded(several: bool) -> None:
         assert ("not loaded: 'N'." in pushed) is not several
         assert server.table("P", "T").num_rows == 20
         _until(lambda: processing.loads.loads(model_id)[0]["status"] == "SUCCESS")
+
+
+def test_a_handler_that_outlasts_a_wait() -> None:
+    """Ctrl-C ends a push after the handler of another signal took longer than one of its waits."""
+    late: list[str] = []
+
+    def strike(*notes: str) -> None:
+        late.extend(notes)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timers = [threading.Timer(1.5, strike), threading.Timer(15.0, strike, ["not heard"])]
+    with local.start(limits=False) as server, server.connect() as celonis:
+        server.faults.stall("upload", when="before")
+        before = signal.signal(signal.SIGALRM, lambda *_: time.sleep(0.3))
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            for timer in timers:
+                timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                celonis.push(pl.DataFrame({"A": [1]}), "P", "T")
+        finally:
+            for timer in timers:
+                timer.cancel()
+                timer.join()
+            signal.signal(signal.SIGALRM, before)
+        assert late == []
+        assert [job["status"] for job in server.jobs] == ["CANCELED"]
