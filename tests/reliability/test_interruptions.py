@@ -177,7 +177,7 @@ def test_a_signal_after_execution_reports_the_job(busy: Any) -> None:
     assert f"Job {busy.jobs[0]['id']} had already been executed: its state is DONE." in error
 
 
-@pytest.mark.parametrize("numbers", [range(1, 640, 13), range(1, 2_600, 23)], ids=str)
+@pytest.mark.parametrize("numbers", [range(1, 640, 13), range(1, 2_600, 37)], ids=str)
 def test_a_signal_at_any_step_ends_the_push(busy: Any, numbers: range) -> None:
     """At any step of the delivery in the main thread the push ends and leaves no job in NEW.
 

@@ -45,8 +45,8 @@ def test_a_killed_push_is_resumed_until_it_returns(tmp_path: Path) -> None:
 
 def test_a_killed_push_with_an_id_is_pushed_again_until_it_is_done(tmp_path: Path) -> None:
     """Wherever its clients are killed, and if two push at once: each row is there exactly once."""
-    report = push_id_kills.kill_all(8, 3, tmp_path)
+    report = push_id_kills.kill_all(4, 3, tmp_path)
     assert report.wrong == []
-    assert report.figures["clients killed"] >= 4
-    assert report.figures["pushes with two clients at once"] == 2
+    assert report.figures["clients killed"] >= 2
+    assert report.figures["pushes with two clients at once"] == 1
     assert report.figures["rows in the tables"] == report.figures["rows pushed"]
