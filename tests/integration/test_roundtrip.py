@@ -96,7 +96,7 @@ def test_every_type_arrives_as_documented_in_objects(
     Frames in memory are read twice, unless they are a small chunk.
     """
     store = _by_object(server, *objects, table)
-    _check_every_type(library, table, ["PARQUET"], store, sizes=[None, None, "400 B"])
+    _check_every_type(library, table, ["PARQUET"], store, sizes=[*[None] * 7, "400 B"])
 
 
 def _check_every_type(
