@@ -10,7 +10,7 @@ from celonis_frames._api.integration import IntegrationApi
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._models.following import Following
-from celonis_frames._models.status import NOT_BEGUN, RunStatus, seconds_between, start_status
+from celonis_frames._models.status import NOT_BEGUN, RunStatus, start_status
 from celonis_frames._models.steps import Run
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import JobFailed, JobTimeout
@@ -59,16 +59,6 @@ class DataJobStatus(RunStatus[DataJob]):
         return None if self._shown is None else self._shown.execution_id
 
     @property
-    def message(self) -> str:
-        """What the server says about the execution, or why it was not seen to its end."""
-        return self._problem or ("" if self._shown is None else self._shown.message)
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds that it took, by the server's clock; None until it has ended."""
-        return None if self._shown is None else seconds_between(self._shown.begin, self._shown.end)
-
-    @property
     def warnings(self) -> tuple[str, ...]:
         """What has to be known about how it was executed."""
         return self._noted
@@ -98,9 +88,6 @@ class DataJobStatus(RunStatus[DataJob]):
             "seconds": self.seconds,
             "warnings": list(self.warnings),
         }
-
-    def _word(self, seen: DataJob) -> str:
-        return seen.state
 
     def _headline(self) -> list[str]:
         return [f"data job {self.name} ({self.mode})"]

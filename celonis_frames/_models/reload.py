@@ -14,7 +14,7 @@ from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._formatting import counted, listed
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._models.following import Following
-from celonis_frames._models.status import NOT_BEGUN, RunStatus, seconds_between, start_status
+from celonis_frames._models.status import NOT_BEGUN, RunStatus, start_status
 from celonis_frames._models.steps import Run
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import NotFound, ReloadFailed, ReloadTimeout
@@ -65,16 +65,6 @@ class ReloadStatus(RunStatus[Load]):
         return sum(counts) if counts else None
 
     @property
-    def message(self) -> str:
-        """What the server says about the load, or why it was not begun or seen to its end."""
-        return self._problem or ("" if self._shown is None else self._shown.message)
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds that the load took, by the server's clock; None until it has ended."""
-        return None if self._shown is None else seconds_between(self._shown.begin, self._shown.end)
-
-    @property
     def warnings(self) -> tuple[str, ...]:
         """What has to be known about a load that succeeded, with the tables concerned."""
         return (*self._noted, *(self._said() if self.state == "WARNING" else ()))
@@ -107,9 +97,6 @@ class ReloadStatus(RunStatus[Load]):
         super()._take(following)
         if self.state == "WARNING" and not ended:
             _log.warning("data model %r: %s", self.model, "; ".join(self._said()))
-
-    def _word(self, seen: Load) -> str:
-        return seen.state
 
     def _headline(self) -> list[str]:
         facts = [f"data model {self.model}"]

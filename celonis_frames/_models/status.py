@@ -6,7 +6,7 @@ import html
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from celonis_frames._api.integration import IntegrationApi
 from celonis_frames._formatting import counted, notebook_box, shown
@@ -15,7 +15,28 @@ from celonis_frames._models.following import Following
 from celonis_frames._models.steps import Asked
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, JobError, ReloadFailed
 
-_Seen = TypeVar("_Seen")
+
+class ShownRun(Protocol):
+    """What the server shows of a run: a `Load`, or a `DataJob` with its last execution."""
+
+    @property
+    def state(self) -> str:
+        """Its state, in the server's word."""
+
+    @property
+    def message(self) -> str:
+        """What the server says about it, or ""."""
+
+    @property
+    def begin(self) -> int | None:
+        """When it began, in epoch milliseconds; None if not reported."""
+
+    @property
+    def end(self) -> int | None:
+        """When it ended; None if it has not, or if that is not reported."""
+
+
+_Seen = TypeVar("_Seen", bound=ShownRun)
 REQUESTED, NOT_BEGUN = "REQUESTED", "NOT_BEGUN"
 """States that are not the server's: our call was made, but its run is not shown yet; or it was not
 made."""
@@ -43,22 +64,8 @@ class RunStatus(ABC, Generic[_Seen]):
 
     @property
     @abstractmethod
-    def message(self) -> str:
-        """What the server says about it, or why it is not known how it ended; "" if nothing."""
-
-    @property
-    @abstractmethod
-    def seconds(self) -> float | None:
-        """Seconds that it took; None if that is not known."""
-
-    @property
-    @abstractmethod
     def warnings(self) -> tuple[str, ...]:
         """What has to be known about it although it succeeded."""
-
-    @abstractmethod
-    def _word(self, seen: _Seen) -> str:
-        """The server's word for the state."""
 
     @abstractmethod
     def _headline(self) -> list[str]:
@@ -91,7 +98,7 @@ class RunStatus(ABC, Generic[_Seen]):
         ``REQUESTED`` until the server shows what was asked for; ``NOT_BEGUN`` if it was not.
         """
         if self._shown is not None:
-            return self._word(self._shown)
+            return self._shown.state
         return REQUESTED if self._asked in (Asked.ACCEPTED, Asked.LOST) else NOT_BEGUN
 
     @property
@@ -103,6 +110,19 @@ class RunStatus(ABC, Generic[_Seen]):
     def done(self) -> bool:
         """Whether it has ended, successfully or not, or was not begun."""
         return self.state in self._ENDED or self.state == NOT_BEGUN
+
+    @property
+    def message(self) -> str:
+        """What the server says about it, or why it was not begun or seen to its end; or ""."""
+        return self._problem or ("" if self._shown is None else self._shown.message)
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds that it took, by the server's clock; None until it has ended."""
+        shown = self._shown
+        if shown is None or shown.begin is None or shown.end is None:
+            return None
+        return max(0, shown.end - shown.begin) / 1000
 
     @property
     def pool_id(self) -> str:
@@ -211,11 +231,6 @@ class RunStatus(ABC, Generic[_Seen]):
 
 def _ignore(_: str) -> None:
     """Show no step."""
-
-
-def seconds_between(begin: int | None, end: int | None) -> float | None:
-    """Seconds between two times in epoch milliseconds; None if one is not known."""
-    return None if begin is None or end is None else max(0, end - begin) / 1000
 
 
 def fail_status(status: RunStatus[Any], error: CelonisFramesError) -> None:

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
+from push_under_id import ID, Push, push_under_id
 
 import celonis_frames
 from celonis_frames import Celonis, exceptions
 from celonis_frames._staging.claim import StagePlace
 
-ID = "events/2026-11-28"
-FRAME = pl.DataFrame({"A": [1, 2, 3], "B": ["x", "y", "z"]})
-Push = Callable[..., celonis_frames.PushStatus]
-
 
 @pytest.fixture
 def push(client: Celonis, tmp_path: Path) -> Push:
     """A function that pushes under one id."""
-
-    def pushes(frame: Any = FRAME, table: str = "T", **options: Any) -> celonis_frames.PushStatus:
-        options = {"push_id": ID, "staging": str(tmp_path), "progress": False} | options
-        return client.push(frame, "P", table, **options)
-
-    return pushes
+    return push_under_id(client, tmp_path)
 
 
 OLD = dt.timedelta(days=90)

@@ -9,7 +9,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,16 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from push_under_id import FRAME, ID, Push, push_under_id
 
-import celonis_frames
 from celonis_frames import ApiKey, Celonis, ReloadStatus, exceptions
 from celonis_frames._staging.receipt import stage_name
-
-ID = "events/2026-11-28"
-FRAME = pl.DataFrame({"A": [1, 2, 3], "B": ["x", "y", "z"]})
-Push = Callable[..., celonis_frames.PushStatus]
 
 
 @pytest.fixture
 def push(client: Celonis, tmp_path: Path) -> Push:
     """A function that pushes under one id."""
-
-    def pushes(frame: Any = FRAME, table: str = "T", **options: Any) -> celonis_frames.PushStatus:
-        options = {"push_id": ID, "staging": str(tmp_path), "progress": False} | options
-        return client.push(frame, "P", table, **options)
-
-    return pushes
+    return push_under_id(client, tmp_path)
 
 
 def _rows(own: Any, table: str = "T") -> list[Any]:

@@ -55,6 +55,20 @@ def reason(error: Exception) -> str | None:
     return None
 
 
+def logged_reason(error: Exception, what: str) -> str:
+    """Why something could not be loaded, in a line; an error of this server itself is logged.
+
+    Args:
+        error: The error that is being handled.
+        what: What could not be loaded, for the log.
+    """
+    why = reason(error)
+    if why is None:
+        _log.exception("%s failed with an internal error", what)
+        why = "Internal error of the local Celonis"
+    return why
+
+
 def store_end(store: Callable[[], None], stop: threading.Event, what: str) -> bool:
     """Store how something ended. Waits while that is impossible: a full disk.
 

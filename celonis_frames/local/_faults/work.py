@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celonis_frames.local._faults.checks import check_count, check_seconds
-from celonis_frames.local._faults.schedule import Failure, FaultSchedule, Pace
+from celonis_frames.local._faults.schedule import Failure, FaultSchedule, Pace, Work
 
 
 class WorkFaults:
@@ -22,13 +22,11 @@ class WorkFaults:
 
     def fail_jobs(self, message: str, *, times: int = 1) -> None:
         """Let the next jobs end in ERROR with this message in the log."""
-        check_count("times", times)
-        self._schedule.add_failures("job", Failure(message), times)
+        self._fail("job", Failure(message), times)
 
     def fail_objects(self, message: str, *, times: int = 1) -> None:
         """Let the next objects that are ingested fail, with this reason."""
-        check_count("times", times)
-        self._schedule.add_failures("object", Failure(message), times)
+        self._fail("object", Failure(message), times)
 
     def slow_loads(self, seconds: float) -> None:
         """Keep each load of a data model in RUNNING for this many seconds."""
@@ -43,8 +41,7 @@ class WorkFaults:
             table: The table that has the message; None: only the load has it.
             times: Number of loads.
         """
-        check_count("times", times)
-        self._schedule.add_failures("load", Failure(message, table), times)
+        self._fail("load", Failure(message, table), times)
 
     def warn_loads(self, message: str, *, table: str | None = None, times: int = 1) -> None:
         """Let the next loads end in WARNING with this message.
@@ -54,8 +51,7 @@ class WorkFaults:
             table: A table that has the message and is not loaded; None: all tables are loaded.
             times: Number of loads.
         """
-        check_count("times", times)
-        self._schedule.add_failures("load", Failure(message, table, warning=True), times)
+        self._fail("load", Failure(message, table, warning=True), times)
 
     def busy_models(self, seconds: float, *, times: int = 1) -> None:
         """Let the next calls that load a data model find that another load has just started.
@@ -66,9 +62,7 @@ class WorkFaults:
             seconds: Seconds that the other load takes.
             times: Number of calls.
         """
-        check_seconds("seconds", seconds)
-        check_count("times", times)
-        self._schedule.add_others("load", seconds, times)
+        self._busy("load", seconds, times)
 
     def slow_data_jobs(self, *, queued: float = 0.0, running: float = 0.0) -> None:
         """Keep each data job in QUEUED and in RUNNING for this many seconds."""
@@ -76,8 +70,7 @@ class WorkFaults:
 
     def fail_data_jobs(self, message: str, *, times: int = 1) -> None:
         """Let the next data jobs end in FAIL with this message; no statement is executed."""
-        check_count("times", times)
-        self._schedule.add_failures("data_job", Failure(message), times)
+        self._fail("data_job", Failure(message), times)
 
     def busy_data_jobs(self, seconds: float, *, times: int = 1) -> None:
         """Let the next calls that execute a data job find that someone else has just done so.
@@ -88,9 +81,16 @@ class WorkFaults:
             seconds: Seconds that the other execution takes.
             times: Number of calls.
         """
+        self._busy("data_job", seconds, times)
+
+    def _fail(self, work: Work, failure: Failure, times: int) -> None:
+        check_count("times", times)
+        self._schedule.add_failures(work, failure, times)
+
+    def _busy(self, work: Work, seconds: float, times: int) -> None:
         check_seconds("seconds", seconds)
         check_count("times", times)
-        self._schedule.add_others("data_job", seconds, times)
+        self._schedule.add_others(work, seconds, times)
 
 
 def _pace(queued: float, running: float) -> Pace:

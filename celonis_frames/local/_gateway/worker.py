@@ -10,7 +10,6 @@ PENDING, so that the next start loads it.
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from functools import partial
 from typing import Any
@@ -21,13 +20,15 @@ from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import LOG_BYTES, Row
 from celonis_frames.local._database.errors import JobError
 from celonis_frames.local._database.loader import Target
-from celonis_frames.local._database.loading_thread import InterruptibleCursors, reason, store_end
+from celonis_frames.local._database.loading_thread import (
+    InterruptibleCursors,
+    logged_reason,
+    store_end,
+)
 from celonis_frames.local._database.parquet_rules import INGESTION_RULES, check
 from celonis_frames.local._faults.schedule import FaultSchedule
 from celonis_frames.local._gateway.objects import ObjectStore
 from celonis_frames.local._gateway.tables import IngestionTable
-
-_log = logging.getLogger("celonis_frames.local")
 
 MAX_LENGTH = 16_250
 """Characters of a string: the lake stores 65,000 bytes, 4 for each character."""
@@ -92,10 +93,7 @@ class IngestionWorker:
         except Exception as error:
             if self._stop.is_set():
                 return
-            why = reason(error)
-            if why is None:
-                _log.exception("Object %s failed with an internal error", item["id"])
-                why = "Internal error of the local Celonis"
+            why = logged_reason(error, f"Object {item['id']}")
             store = partial(self._store.set_failed, item["id"], why)
             store_end(store, self._stop, f"object {item['id']}")
         else:

@@ -8,7 +8,6 @@ executed after the next start.
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import Any
 
@@ -17,14 +16,12 @@ import duckdb
 from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import DATABASE, Row
 from celonis_frames.local._database.errors import JobError
-from celonis_frames.local._database.loading_thread import reason, store_end
+from celonis_frames.local._database.loading_thread import logged_reason, reason, store_end
 from celonis_frames.local._database.sql import quote
 from celonis_frames.local._faults.schedule import FaultSchedule, Pace
 from celonis_frames.local._processing.data_jobs import ACTIVE, DataJobs
 from celonis_frames.local._processing.statements import parse, register
 from celonis_frames.local._processing.worker import Worker
-
-_log = logging.getLogger("celonis_frames.local")
 
 
 class DataJobRunner:
@@ -77,10 +74,7 @@ class DataJobRunner:
         except Exception as error:
             if self._worker.stopping.is_set():
                 return  # the next start finds it RUNNING
-            why = reason(error)
-            if why is None:
-                _log.exception("Data job %s failed with an internal error", job["id"])
-                why = "Internal error of the local Celonis"
+            why = logged_reason(error, f"Data job {job['id']}")
             end = partial(self._jobs.end, job["id"], "FAIL", why)
             store_end(end, self._worker.stopping, f"data job {job['id']}")
 

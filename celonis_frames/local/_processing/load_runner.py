@@ -7,7 +7,6 @@ after the other. `stop` and `close` are those of the worker.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from functools import partial
 from typing import Any
@@ -18,14 +17,12 @@ from celonis_frames._formatting import counted
 from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.errors import JobError
-from celonis_frames.local._database.loading_thread import reason, store_end
+from celonis_frames.local._database.loading_thread import logged_reason, reason, store_end
 from celonis_frames.local._database.sql import quote
 from celonis_frames.local._faults.schedule import Failure, FaultSchedule
 from celonis_frames.local._processing.loads import Loads
 from celonis_frames.local._processing.models import DataModels, ModelTable, free_name
 from celonis_frames.local._processing.worker import Worker
-
-_log = logging.getLogger("celonis_frames.local")
 
 
 class LoadRunner:
@@ -87,10 +84,7 @@ class LoadRunner:
         except Exception as error:
             if self._worker.stopping.is_set():
                 return  # the next start finds the load RUNNING
-            why = reason(error)
-            if why is None:
-                _log.exception("Load %s failed with an internal error", load["id"])
-                why = "Internal error of the local Celonis"
+            why = logged_reason(error, f"Load {load['id']}")
             tables = [_described(table, failed.get(table.id)) for table in wanted]
             end = partial(self._loads.end, load, "ERROR", why, tables)
             store_end(end, self._worker.stopping, f"load {load['id']}")

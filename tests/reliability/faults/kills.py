@@ -16,7 +16,6 @@ import os
 import random
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -240,10 +239,7 @@ def _together(
 
 def main() -> int:
     """Kill so many pushes with this seed; 0 if nothing was lost, doubled or left behind."""
-    pushes, seed = soak.numbers(200)
-    with tempfile.TemporaryDirectory() as folder:
-        report = kill_all(pushes, seed, Path(folder))
-    return soak.show("kills", seed, report)
+    return soak.kill_and_show("kills", 200, kill_all)
 
 
 if __name__ == "__main__":

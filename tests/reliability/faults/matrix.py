@@ -17,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import cells_report  # noqa: E402
 import expected_outcomes  # noqa: E402
 import matrix_cells  # noqa: E402
 import naive_client  # noqa: E402
@@ -32,15 +33,14 @@ def run(
     chosen: list[matrix_cells.Cell], pushing: matrix_cells.Push = matrix_cells.push
 ) -> dict[matrix_cells.Cell, matrix_cells.Observed]:
     """What came out of these cells."""
-    found: dict[matrix_cells.Cell, matrix_cells.Observed] = {}
     with local.start(limits=False) as server, tempfile.TemporaryDirectory() as folder:
-        for number, cell in enumerate(chosen):
+
+        def run_in_its_folder(number: int, cell: matrix_cells.Cell) -> matrix_cells.Observed:
             place = Path(folder) / str(number)
             place.mkdir()
-            found[cell] = matrix_cells.run(cell, server, place, pushing)
-            if sys.stderr.isatty():
-                print(f"\r{number + 1} of {len(chosen)}", end="", file=sys.stderr)
-    return found
+            return matrix_cells.run(cell, server, place, pushing)
+
+        return cells_report.run_each(chosen, run_in_its_folder)
 
 
 def broken(found: Found) -> list[matrix_cells.Cell]:

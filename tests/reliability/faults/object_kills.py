@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -241,10 +240,7 @@ def _is_sent(row: dict[str, Any], push: int, count: int) -> bool:
 
 def main() -> int:
     """Kill so many pushes with this seed; 0 if nothing was lost, doubled or left behind."""
-    pushes, seed = soak.numbers(100)
-    with tempfile.TemporaryDirectory() as folder:
-        report = kill_all(pushes, seed, Path(folder))
-    return soak.show("object-kills", seed, report)
+    return soak.kill_and_show("object-kills", 100, kill_all)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import cells_report  # noqa: E402
 import object_cells  # noqa: E402
 import reliability_page  # noqa: E402
 import shortened_waits  # noqa: E402
@@ -28,15 +29,14 @@ COLUMNS = [(keying, repeat) for keying in object_cells.KEYINGS for repeat in ("n
 
 def run(chosen: list[object_cells.Cell]) -> dict[object_cells.Cell, object_cells.Observed]:
     """What came out of these cells."""
-    found: dict[object_cells.Cell, object_cells.Observed] = {}
     with local.start(limits=False) as server, tempfile.TemporaryDirectory() as folder:
-        for number, cell in enumerate(chosen):
+
+        def run_in_its_folder(number: int, cell: object_cells.Cell) -> object_cells.Observed:
             place = Path(folder) / str(number)
             place.mkdir()
-            found[cell] = object_cells.run(cell, server, place)
-            if sys.stderr.isatty():
-                print(f"\r{number + 1} of {len(chosen)}", end="", file=sys.stderr)
-    return found
+            return object_cells.run(cell, server, place)
+
+        return cells_report.run_each(chosen, run_in_its_folder)
 
 
 def entry(cell: object_cells.Cell, observed: object_cells.Observed) -> str:
@@ -86,12 +86,7 @@ def main() -> int:
     shortened_waits.shorten()
     begin = time.monotonic()
     found = run(object_cells.sample() if "--quick" in sys.argv else list(object_cells.cells()))
-    bad = {cell: object_cells.problems(cell, observed) for cell, observed in found.items()}
-    for cell, texts in bad.items():
-        if texts:
-            print(f"{cell}: {'; '.join(texts)}\n    {found[cell].message[:300]}")
-    wrong = sum(map(bool, bad.values()))
-    print(f"{len(found)} cells, {wrong} not as promised, {time.monotonic() - begin:.0f} s")
+    wrong = cells_report.print_wrong(found, object_cells.problems, begin)
     if "--dry" not in sys.argv:
         resumed = sum(observed.resumed is not None for observed in found.values())
         figures = (

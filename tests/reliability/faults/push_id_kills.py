@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import random
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -209,10 +208,7 @@ def _judge(part: list[Plan], file: Path, staging: Path, counts: Counter[str]) ->
 
 def main() -> int:
     """Kill so many pushes with this seed; 0 if each row is there exactly once."""
-    pushes, seed = soak.numbers(200)
-    with tempfile.TemporaryDirectory() as folder:
-        report = kill_all(pushes, seed, Path(folder))
-    return soak.show("push-id-kills", seed, report)
+    return soak.kill_and_show("push-id-kills", 200, kill_all)
 
 
 if __name__ == "__main__":

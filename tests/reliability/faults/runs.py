@@ -15,6 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import cells_report  # noqa: E402
 import reliability_page  # noqa: E402
 import run_cells  # noqa: E402
 import shortened_waits  # noqa: E402
@@ -27,13 +28,8 @@ COLUMNS = [(kind, place) for kind in run_cells.KINDS for place in run_cells.PLAC
 
 def run(chosen: list[run_cells.Cell]) -> dict[run_cells.Cell, run_cells.Observed]:
     """What came out of these cells."""
-    found: dict[run_cells.Cell, run_cells.Observed] = {}
     with local.start(limits=False) as server:
-        for number, cell in enumerate(chosen):
-            found[cell] = run_cells.run(cell, server)
-            if sys.stderr.isatty():
-                print(f"\r{number + 1} of {len(chosen)}", end="", file=sys.stderr)
-    return found
+        return cells_report.run_each(chosen, lambda _, cell: run_cells.run(cell, server))
 
 
 def entry(end: str) -> str:
@@ -65,12 +61,7 @@ def main() -> int:
     shortened_waits.shorten()
     begin = time.monotonic()
     found = run(run_cells.sample() if "--quick" in sys.argv else list(run_cells.cells()))
-    bad = {cell: run_cells.problems(cell, observed) for cell, observed in found.items()}
-    for cell, texts in bad.items():
-        if texts:
-            print(f"{cell}: {'; '.join(texts)}\n    {found[cell].message[:300]}")
-    wrong = sum(map(bool, bad.values()))
-    print(f"{len(found)} cells, {wrong} not as promised, {time.monotonic() - begin:.0f} s")
+    wrong = cells_report.print_wrong(found, run_cells.problems, begin)
     if "--dry" not in sys.argv:
         reliability_page.write(
             "run-figures", f"{len(found):,} calls, {len(found) - wrong:,} as promised."

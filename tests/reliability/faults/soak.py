@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -462,6 +463,14 @@ def show(section: str, seed: int, report: Report) -> int:
     if "write" in sys.argv:
         reliability_page.write(section, table(figures))
     return 1 if report.wrong else 0
+
+
+def kill_and_show(section: str, pushes: int, kill_all: Callable[[int, int, Path], Report]) -> int:
+    """Kill the clients of the pushes that the command line asks for; as `show`."""
+    pushes, seed = numbers(pushes)
+    with tempfile.TemporaryDirectory() as folder:
+        report = kill_all(pushes, seed, Path(folder))
+    return show(section, seed, report)
 
 
 def main() -> int:
