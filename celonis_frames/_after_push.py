@@ -18,7 +18,7 @@ from celonis_frames._jobs.timeouts import ended_call
 from celonis_frames._models.data_job import DataJobStatus, begin_data_job
 from celonis_frames._models.reload import ReloadStatus, begin_reload
 from celonis_frames._options.fields import flag, one_of
-from celonis_frames._options.push_options import parse_progress, parse_timeout
+from celonis_frames._options.push_options import optional_flag, parse_timeout
 from celonis_frames._push.pipeline import limit
 from celonis_frames._push.progress import Progress
 from celonis_frames._tracebacks import short_tracebacks
@@ -73,8 +73,8 @@ class AfterPush(Connection):
         """Loads a data model, so that analyses see what is in its tables, and returns the status.
 
         A data model has one load at a time: one that runs already is waited for, then this one is
-        begun. If the answer to the call is lost, the server's record of the last load shows whether
-        it began; if it did not, the call is made again. Loading twice does no harm.
+        begun. If the response to the call is lost, the server's record of the last load shows
+        whether it began; if it did not, the call is made again. Loading twice does no harm.
 
         Args:
             pool: Data Pool: id, name, or a URL of it pasted from the browser.
@@ -132,7 +132,7 @@ class AfterPush(Connection):
         """Executes a data job and returns its status.
 
         A job has one execution at a time: one that runs already is waited for, then this one is
-        begun. If the answer to the call is lost, the id of the last execution shows whether it
+        begun. If the response to the call is lost, the id of the last execution shows whether it
         began; if that is not seen, the job is not executed again, since that may do harm.
 
         Args:
@@ -183,7 +183,7 @@ class _Call:
         self._begin = time.monotonic()
         self.wait = flag("wait", wait)
         self.timeout = parse_timeout("timeout", timeout)
-        self.progress = parse_progress("progress", progress)
+        self.progress = optional_flag("progress", progress)
 
     @contextmanager
     def limit(self) -> Iterator[CancelToken]:

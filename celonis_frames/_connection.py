@@ -21,7 +21,7 @@ from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._ingestion.gateway import IngestionGateway
 from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._options.fields import flag
-from celonis_frames._options.push_options import PushOptions, parse_progress
+from celonis_frames._options.push_options import PushOptions, optional_flag
 from celonis_frames._options.upload import Upload, UploadSettings
 from celonis_frames._push.call_order import check_id
 from celonis_frames._push.object_push import IngestionWay
@@ -58,7 +58,7 @@ class Connection:
                 f"timeouts={shown(timeouts)} must be Timeouts(connect=…, read=…), in seconds."
             )
         self._upload = Upload().changed(upload)
-        self._progress = parse_progress("progress", progress)
+        self._progress = optional_flag("progress", progress)
         if not isinstance(ingestion, IngestionKeys | None):
             raise ConfigError(
                 f"ingestion={shown(ingestion)} must be IngestionKeys(…), the keys of a Push data "

@@ -37,6 +37,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def verb(count: int, plural: str, singular: str | None = None) -> str:
+    """The form of a verb that agrees with a count: ``end`` or ``ends``, ``have`` or ``has``."""
+    return plural if count != 1 else singular or f"{plural}s"
+
+
 def type_name(value: object) -> str:
     """The name of a value's type, with its library: ``pandas DataFrame``."""
     kind = type(value)

@@ -12,7 +12,7 @@ from celonis_frames._event_log.checker import EventLogChecker
 from celonis_frames._event_log.columns import LogColumns
 from celonis_frames._event_log.repair_code import dialect_of
 from celonis_frames._event_log.report import EventLogReport
-from celonis_frames._options.push_options import parse_progress, parse_storage_options
+from celonis_frames._options.push_options import optional_flag, parse_storage_options
 from celonis_frames._schema.names import Rename, new_names
 from celonis_frames._sources.reader import read
 from celonis_frames._sources.source import ReadOptions, Source
@@ -68,7 +68,7 @@ def check_event_log(
         return [name for name in names if name in needed]
 
     options = ReadOptions(
-        index=parse_progress("index", index),
+        index=optional_flag("index", index),
         storage_options=parse_storage_options("storage_options", storage_options),
         choose=choose,
     )

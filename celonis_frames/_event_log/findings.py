@@ -13,7 +13,7 @@ from celonis_frames._event_log.name_findings import name_findings
 from celonis_frames._event_log.report import SEVERITIES, EventLogFinding
 from celonis_frames._event_log.time_findings import range_findings, type_findings
 from celonis_frames._event_log.times import NullStats
-from celonis_frames._formatting import counted
+from celonis_frames._formatting import counted, verb
 
 ADVISED_ACTIVITIES = 1_000
 """Most different activities of a log that Celonis advises."""
@@ -106,7 +106,7 @@ def _alike(figures: Figures) -> _Findings:
     if count:
         yield EventLogFinding(
             "hint", "activities_alike", name, count,
-            f"Column {name!r} has {counted(count, 'name')} that {_verb(count, 'differ')} from "
+            f"Column {name!r} has {counted(count, 'name')} that {verb(count, 'differ')} from "
             "another only by case or blanks; Celonis takes them for different activities. Write "
             "them alike.",
         )  # fmt: skip
@@ -118,7 +118,7 @@ def _repeated(figures: Figures) -> _Findings:
         names = [name for _, name in figures.columns.roles()]
         yield EventLogFinding(
             "warning", "duplicates", None, found.count,
-            f"{_compared(found)}, {found.count:,} {_verb(found.count, 'equal')} an earlier one in "
+            f"{_compared(found)}, {found.count:,} {verb(found.count, 'equal')} an earlier one in "
             f"{', '.join(map(repr, names))}. If such events are one, drop the copies; if not, all "
             "are counted.",
         )  # fmt: skip
@@ -137,7 +137,7 @@ def _compared(found: RepeatedRows) -> str:
 def _order(figures: Figures) -> _Findings:
     columns, ties, late = figures.columns, figures.ties, figures.out_of_order
     if ties.count:
-        found = f"{_compared(ties)}, {ties.count:,} {_verb(ties.count, 'have', 'has')} the case"
+        found = f"{_compared(ties)}, {ties.count:,} {verb(ties.count, 'have', 'has')} the case"
         if columns.order is None:
             yield EventLogFinding(
                 "warning", "ties", columns.timestamp, ties.count,
@@ -165,7 +165,7 @@ def _order(figures: Figures) -> _Findings:
     if late:
         yield EventLogFinding(
             "hint", "out_of_order", columns.timestamp, late,
-            f"{counted(late, 'event')} {_verb(late, 'lie')} before the previous row of their case. "
+            f"{counted(late, 'event')} {verb(late, 'lie')} before the previous row of their case. "
             "Celonis sorts the events of a case by time, not by the rows of the frame: wrong only "
             "if these are in the right order, and the times are not.",
         )  # fmt: skip
@@ -173,10 +173,6 @@ def _order(figures: Figures) -> _Findings:
     if ends:
         yield EventLogFinding(
             "warning", "end_before_timestamp", columns.end, ends,
-            f"{counted(ends, 'event')} {_verb(ends, 'end')} before the begin, so that durations "
+            f"{counted(ends, 'event')} {verb(ends, 'end')} before the begin, so that durations "
             "are negative. Compare the zones and the meaning of the two columns.",
         )  # fmt: skip
-
-
-def _verb(count: int, plural: str, singular: str | None = None) -> str:
-    return plural if count != 1 else singular or f"{plural}s"

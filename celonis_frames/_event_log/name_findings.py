@@ -8,7 +8,7 @@ from celonis_frames._event_log import repair_code
 from celonis_frames._event_log.names import NameStats
 from celonis_frames._event_log.repair_code import Dialect
 from celonis_frames._event_log.report import EventLogFinding
-from celonis_frames._formatting import counted
+from celonis_frames._formatting import counted, verb
 
 _Findings = Iterator[EventLogFinding]
 
@@ -35,7 +35,7 @@ def name_findings(role: str, name: str, names: NameStats, dialect: Dialect) -> _
         yield EventLogFinding(
             "warning", f"{role}_ends_in_point_zero", name, names.float_text,
             f"Column {name!r} has {counted(names.float_text, 'value')} of digits that "
-            f"{_end_ends(names.float_text)} in .0: they were floats before, and match no ids of "
+            f"{verb(names.float_text, 'end')} in .0: they were floats before, and match no ids of "
             "other tables. Cut it.",
             repair_code.without_suffix(name, dialect, categories=names.categories),
         )  # fmt: skip
@@ -73,10 +73,6 @@ def name_findings(role: str, name: str, names: NameStats, dialect: Dialect) -> _
 def _cause(names: NameStats) -> str:
     cause = "integers become floats where a null is among them, and "
     return "" if names.decimals else cause
-
-
-def _end_ends(count: int) -> str:
-    return "ends" if count == 1 else "end"
 
 
 def _leading_zeros(name: str, names: NameStats) -> _Findings:

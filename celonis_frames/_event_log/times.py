@@ -86,7 +86,8 @@ class TimeStats:
     @classmethod
     def of(cls, kind: pa.DataType) -> TimeStats:
         """Statistics of a column of this type, of which nothing was read."""
-        plain, found = casts.storage_type(kind), Kind.__args__[-1]  # type: ignore[attr-defined]
+        plain = casts.storage_type(kind)
+        found: Kind = "other"
         if isinstance(kind, NestedObjects):
             pass  # stored as text, but none
         elif _is.is_timestamp(plain):

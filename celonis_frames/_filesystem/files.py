@@ -120,6 +120,13 @@ def sync_folder(folder: str | Path) -> None:
             os.close(number)
 
 
+def sync_parents(filesystem: Any, folder: str) -> None:
+    """Wait until a local folder's parents, some of which may be new, are on disk."""
+    if isinstance(filesystem, LocalFileSystem):
+        for parent in Path(folder).parents:
+            sync_folder(parent)
+
+
 def read_verified_blocks(
     filesystem: Any, path: str, size: int, sha256: str, changed: str
 ) -> Iterator[bytes]:

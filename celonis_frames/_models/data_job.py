@@ -133,10 +133,10 @@ def begin_data_job(
     wait: bool,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Execute the data job of a status, and wait for the end if told so.
+    """Execute the data job of a status, and wait for its end with `wait`.
 
-    A job may not be meant to run twice: one whose call got no answer, and that is not seen to have
-    begun, is not begun again.
+    A job may not be meant to run twice: one whose call got no response, and that is not seen to
+    have begun, is not begun again.
 
     Args:
         api: The calls.

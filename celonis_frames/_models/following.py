@@ -2,8 +2,8 @@
 
 How it works: `begin` looks at the server until no run is in the way, makes the call, and looks
 again; after each look `choose_step` says what comes next. A call that was not sent is repeated, one
-that was refused waits for the run in its way, and after one whose answer was lost the server shows
-whether it was carried out. All waits and calls are under the token of the API given.
+that was rejected waits for the run in its way, and after one whose response was lost the server
+shows whether it was carried out. All waits and calls are under the token of the API given.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from celonis_frames._models.steps import Asked, Run, Step, choose_step, is_new
 from celonis_frames.exceptions import ApiError, BadRequest, CelonisFramesError, Conflict
 
 MAX_LOST = 3
-"""Calls whose answer is lost before the last one's error is raised."""
+"""Calls whose response is lost before the last one's error is raised."""
 MAX_REFUSED = 100
 """Calls that are refused although nothing is seen to run, in about half an hour."""
 MAX_OVERTAKEN = 3
@@ -167,7 +167,7 @@ class Following(Generic[_Seen]):
             return
         self.seen, earlier, self.ours = seen, self.ours, run
         if earlier is None and self.asked is Asked.LOST:
-            self._warn("the answer to the call was lost; what began after it is taken for it")
+            self._warn("the response to the call was lost; what began after it is taken for it")
         elif earlier is not None and run is not None and run.differs(earlier):
             self._warn("another run began before the end of this one was seen; its state is shown")
 
@@ -210,7 +210,7 @@ class Following(Generic[_Seen]):
                     state.wait_or_raise(error)
                     continue
                 self._lost += 1
-                _log.warning("%s: the answer to the call was lost (%s)", self.what, error)
+                _log.warning("%s: the response to the call was lost (%s)", self.what, error)
                 return
             self.asked, self._error = Asked.ACCEPTED, None
             return

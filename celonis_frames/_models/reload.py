@@ -173,9 +173,9 @@ def begin_reload(
     created: bool = False,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Load the data model of a status, and wait for the end of the load if told so.
+    """Load the data model of a status, and wait for its end with `wait`.
 
-    Loading twice does no harm, so that a load whose call got no answer, and that is not seen to
+    Loading twice does no harm, so that a load whose call got no response, and that is not seen to
     have begun, is begun again.
 
     Args:

@@ -169,7 +169,7 @@ class RunStatus(ABC, Generic[_Seen]):
         return self
 
     def _start(self, api: IntegrationApi, following: Following[_Seen], *, wait: bool) -> None:
-        """Begin it and, if told so, follow it to its end. `api` is under the token of this call."""
+        """Begin it and, with `wait`, follow it to its end; `api` is under the token of the call."""
         self._following = following
         try:
             following.follow(api, wait=wait)

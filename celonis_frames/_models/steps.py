@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass
 
 LOOKS_AFTER_LOSS = 6
-"""Looks at the server after an answer was lost, in about ten seconds: a run that began by then
+"""Looks at the server after a response was lost, in about ten seconds: a run that began by then
 would be seen."""
 LOOKS_UNTIL_SHOWN = 60
 """Looks after our run was accepted, in about 15 minutes: it may wait in a queue that is not
@@ -50,7 +50,7 @@ class Asked(enum.Enum):
     REFUSED = "409: another run is in the way"
     REJECTED = "400: it may be that another run is in the way"
     ACCEPTED = "2xx"
-    LOST = "there was no answer, or one that leaves the outcome open"
+    LOST = "there was no response, or one that leaves the outcome open"
 
 
 class Step(enum.Enum):

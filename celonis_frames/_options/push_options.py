@@ -71,7 +71,7 @@ def _rename(name: str, value: Any) -> Rename | None:
     return parse_rename(name, value)
 
 
-def parse_progress(name: str, value: Any) -> bool | None:
+def optional_flag(name: str, value: Any) -> bool | None:
     """True, False or None.
 
     Raises:
@@ -108,7 +108,7 @@ def _verify(name: str, value: Any) -> tuple[Verify, ...]:
 
 
 def _reload(name: str, value: Any) -> str | tuple[str, ...] | None:
-    """A data model, or several; which of both was given is kept, since the status answers alike."""
+    """A data model, or several; which of both was given is kept, since the status returns the same."""
     models = (value,) if isinstance(value, str) else value
     if models is None:
         return None
@@ -205,7 +205,7 @@ class PushOptions:
         None, _rename,
         "rename all columns", choices=("snake", "upper_snake"),
     )  # fmt: skip
-    index: bool | None = option(None, parse_progress)
+    index: bool | None = option(None, optional_flag)
     schema_mode: SchemaMode | None = option(
         None, one_of("align", "evolve", "freeze"),
         "how types follow the table that is there: align (default for DELTA), evolve (default for "
@@ -278,7 +278,7 @@ class PushOptions:
         True, flag, "return once the job is submitted", action="store_true", flag="--no-wait"
     )
     timeout: float | None = option(None, parse_timeout, "seconds for the whole push", type=float)
-    progress: bool | None = option(None, parse_progress)
+    progress: bool | None = option(None, optional_flag)
     upload: Upload = field(default_factory=Upload, metadata={"parse": _upload, "cli": None})
 
     def __post_init__(self) -> None:

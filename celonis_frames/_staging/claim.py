@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
-from fsspec.implementations.local import LocalFileSystem
-
 from celonis_frames._filesystem.errors import translate_filesystem_errors
-from celonis_frames._filesystem.files import join_path, make_shared_folder, sync_folder
+from celonis_frames._filesystem.files import join_path, make_shared_folder, sync_parents
 from celonis_frames._filesystem.filesystems import (
     close_filesystem,
     display_url,
@@ -175,9 +172,7 @@ class Claim:
             except BaseException:
                 self.release()
                 raise
-        if isinstance(filesystem, LocalFileSystem):
-            for parent in Path(folder).parents:  # some of them may have been created
-                sync_folder(parent)
+        sync_parents(filesystem, folder)
         return Stage(filesystem, folder, self._lease, manifest, receipt)
 
     def stage(self) -> Stage:

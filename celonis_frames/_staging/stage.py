@@ -14,10 +14,7 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Self
-
-from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._filesystem.errors import translate_filesystem_errors
@@ -25,7 +22,7 @@ from celonis_frames._filesystem.files import (
     join_path,
     list_names,
     make_folder,
-    sync_folder,
+    sync_parents,
 )
 from celonis_frames._filesystem.filesystems import (
     close_filesystem,
@@ -106,9 +103,7 @@ class Stage:
                     filesystem.rm(folder, recursive=True)
                 close_filesystem(filesystem)
                 raise
-        if isinstance(filesystem, LocalFileSystem):
-            for parent in Path(folder).parents:  # some of them may have been created
-                sync_folder(parent)
+        sync_parents(filesystem, folder)
         return cls(filesystem, folder, lease, manifest)
 
     @classmethod

@@ -487,7 +487,7 @@ def test_the_log_of_a_lost_answer(
     assert status.ok
     assert loads(server, pool) == ["SUCCESS"]
     (warning,) = status.warnings
-    assert "the answer to the call was lost" in warning
+    assert "the response to the call was lost" in warning
     assert warning in caplog.text
 
 

@@ -122,7 +122,7 @@ def test_a_lost_answer_executes_nothing_twice(connection: Celonis, server: Any, 
     server.faults.drop("run_data_job", when="after")
     status = connection.run_job(pool, "Nightly")
     assert status.ok
-    assert "the answer to the call was lost" in status.warnings[0]
+    assert "the response to the call was lost" in status.warnings[0]
     assert runs(server, pool) == 1
     server.faults.answer("run_data_job", 500)
     with pytest.raises(exceptions.ServerError) as caught:
