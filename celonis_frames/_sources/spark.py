@@ -7,6 +7,7 @@ returns one result for each partition, whatever it had to repeat. So a push of s
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import pickle
 import re
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from celonis_frames._concurrency.background import call_in_background
+from celonis_frames._filesystem.private_options import PrivateOptions
 from celonis_frames._sources.foreign_errors import translate_errors
 from celonis_frames._sources.source import ReadOptions, Source
 from celonis_frames.exceptions import ColumnTypeError, ConfigError, FrameError
@@ -38,6 +40,7 @@ _OFFSET = re.compile(r"(?:GMT|UTC|UT)?([+-]\d\d:\d\d)")
 _RESULT = "result"
 
 _R = TypeVar("_R")
+_Step = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 def is_spark(frame: Any) -> bool:
@@ -95,8 +98,10 @@ def _quoted(name: str) -> str:
 
 def _only_workers() -> Iterator[pa.RecordBatch]:
     raise ConfigError(
-        f"The rows of a {KIND} are read by Spark's workers, which is not possible for this call. "
-        "Collect the frame first, if it fits into memory: frame.toPandas()."
+        f"Only Spark's workers read the rows of a {KIND}. A push, a delete and changes of it need "
+        "staging=: an fsspec URL of storage that this process and all workers share, where they "
+        "write the chunks. What needs the rows here, such as the check of an event log, needs a "
+        "frame that fits into memory: give frame.toPandas()."
     )
 
 
@@ -160,15 +165,25 @@ class SparkPartitions:
         work: Callable[[int, Any], _R],
         check: Callable[[], None],
         on_done: Callable[[int], None],  # noqa: ARG002  # Spark shows its own progress
+        private: PrivateOptions | None = None,
     ) -> list[_R]:
-        """Call `work` in the workers; see `Partitions.run`."""
-        schema = self.schema
+        """Call `work` in the workers; see `Partitions.run`.
 
-        def stage(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            yield _result(work, schema, batches)
-
-        staged = self.frame.mapInArrow(stage, f"{_RESULT} binary")
+        Private options travel as a broadcast variable, which no plan, UI or log has; it is
+        destroyed at the end. Spark Connect has none: workers get them from elsewhere.
+        """
         tags = _Tags(self.frame)
+        shared = None
+        if private is not None and tags.context is not None:
+            shared = tags.context.broadcast(private)
+        try:
+            return self._collect(_step(work, self.schema, shared), tags, check)
+        finally:
+            if shared is not None:
+                shared.destroy()
+
+    def _collect(self, step: _Step, tags: _Tags, check: Callable[[], None]) -> list[Any]:
+        staged = self.frame.mapInArrow(step, f"{_RESULT} binary")
         ended = threading.Event()
 
         def collect() -> list[Any]:
@@ -195,12 +210,12 @@ class _Tags:
         self._tag = f"celonis-{uuid.uuid4().hex}"
         self._session = frame.sparkSession
         connect = type(frame).__module__.startswith("pyspark.sql.connect")
-        self._context = None if connect else self._session.sparkContext
+        self.context = None if connect else self._session.sparkContext
         self._others = self._session.getTags() if connect else ()
 
     def inherited(self, call: Callable[[], _R]) -> Callable[[], _R]:
         """The call for another thread, with what this one has set for its jobs: pool, tags."""
-        if self._context is None:
+        if self.context is None:
             return call
         from pyspark import inheritable_thread_target  # noqa: PLC0415
 
@@ -209,25 +224,35 @@ class _Tags:
 
     def add(self) -> None:
         """Tag the jobs that this thread begins."""
-        if self._context is not None:
-            self._context.addJobTag(self._tag)
+        if self.context is not None:
+            self.context.addJobTag(self._tag)
             return
         for tag in (*self._others, self._tag):
             self._session.addTag(tag)
 
     def cancel(self) -> None:
         """Cancel the jobs."""
-        if self._context is not None:
-            self._context.cancelJobsWithTag(self._tag)
+        if self.context is not None:
+            self.context.cancelJobsWithTag(self._tag)
         else:
             self._session.interruptTag(self._tag)
 
 
+def _step(work: Callable[[int, Any], Any], schema: pa.Schema, shared: Any) -> _Step:
+    """What a worker does with its batches; `shared` is a broadcast variable with options."""
+
+    def stage(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield _result(work, schema, shared, batches)
+
+    return stage
+
+
 def _result(
-    work: Callable[[int, Any], Any], schema: pa.Schema, batches: Iterator[pa.RecordBatch]
+    work: Callable[[int, Any], Any], schema: pa.Schema, shared: Any, batches: Iterator[Any]
 ) -> pa.RecordBatch:
     """In a worker: what `work` returns for a partition, as one row."""
-    found = work(current_partition(), rows_of(batches, schema))
+    with contextlib.nullcontext() if shared is None else shared.value.kept():
+        found = work(current_partition(), rows_of(batches, schema))
     return pa.record_batch({_RESULT: pa.array([pickle.dumps(found)], pa.binary())})
 
 

@@ -57,7 +57,7 @@ def read_variables(path: Path) -> dict[str, str]:
     except OSError as error:
         raise ConfigError(
             f"The file of credentials {path} cannot be read on {socket.gethostname()}: "
-            f"{error.strerror or type(error).__name__}. It must be on the machine of Spark's driver."
+            f"{error.strerror or type(error).__name__}. It must be on the driver's machine."
         ) from error
     if stat.S_IMODE(mode) & 0o077:
         raise ConfigError(

@@ -33,7 +33,7 @@ KEPT_BATCHES = 10
 """Receipts of so many batches of a query stay; Spark runs none but the last one again."""
 
 SHORTEST_TRIGGER = 60.0
-"""Seconds between two batches, at least: a team may submit 250 jobs in an hour, of all its users."""
+"""Seconds between two batches, at least: a team may submit 250 jobs in an hour."""
 
 
 @dataclass

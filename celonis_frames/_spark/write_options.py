@@ -25,6 +25,11 @@ HOW_TO_AUTHENTICATE = (
     'or in a file that only its owner may read: option("credentials", "file:/path").'
 )
 
+_SHOWN = (
+    "which would show in Spark's plans, UI and logs: leave them out. Configure fsspec, or set the "
+    "environment variables of the storage's library, on the driver and on the workers."
+)
+
 
 @dataclass(frozen=True)
 class WriteOptions:
@@ -214,11 +219,7 @@ def _url(name: str, value: str) -> str:
     """An fsspec URL without a secret in it."""
     text = _text(name, value)
     if mask_url(text) != text:
-        raise ConfigError(
-            f"{name} holds a user, a password or a query, which would show in Spark's plans, UI and "
-            "logs: leave them out. Configure fsspec, or set the environment variables of the "
-            "storage's library, on the driver and on the workers."
-        )
+        raise ConfigError(f"{name} holds a user, a password or a query, {_SHOWN}")
     return text
 
 
@@ -227,9 +228,7 @@ def _storage_options(name: str, value: str) -> dict[str, Any]:
     hidden = split_secrets(found)[1]
     if hidden:
         raise ConfigError(
-            f"{name} holds {', '.join(hidden)}, which may be secrets, and would show in Spark's "
-            "plans, UI and logs: leave them out. Configure fsspec, or set the environment variables "
-            "of the storage's library, on the driver and on the workers."
+            f"{name} holds {', '.join(hidden)}, which may be secrets and {_SHOWN[6:]}"
         )
     return found
 

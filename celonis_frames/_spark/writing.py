@@ -20,8 +20,8 @@ from pyspark.sql.datasource import WriterCommitMessage
 from celonis_frames._client import Celonis
 from celonis_frames._distributed.parts import PartResult, WritePlan, stage_part
 from celonis_frames._filesystem.errors import translate_filesystem_errors
-from celonis_frames._filesystem.filesystems import close_filesystem, open_filesystem
 from celonis_frames._filesystem.files import write_atomically
+from celonis_frames._filesystem.filesystems import close_filesystem, open_filesystem
 from celonis_frames._filesystem.masking import mask_url, secrets_of
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.detached import DetachedPush, Engine, begin_detached, finish_detached
