@@ -16,6 +16,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -194,7 +195,7 @@ class SparkPartitions:
                 ended.set()
 
         try:
-            rows = call_in_background(tags.inherited(collect), check, name="celonis-spark")
+            rows = call_in_background(collect, check, name="celonis-spark", thread=tags.thread)
         except BaseException:
             if not ended.is_set():
                 tags.cancel()
@@ -213,14 +214,17 @@ class _Tags:
         self.context = None if connect else self._session.sparkContext
         self._others = self._session.getTags() if connect else ()
 
-    def inherited(self, call: Callable[[], _R]) -> Callable[[], _R]:
-        """The call for another thread, with what this one has set for its jobs: pool, tags."""
+    @property
+    def thread(self) -> Callable[..., threading.Thread]:
+        """Makes a thread with what this one has set for its jobs, such as their pool."""
         if self.context is None:
-            return call
-        from pyspark import inheritable_thread_target  # noqa: PLC0415
+            return threading.Thread
+        from pyspark import InheritableThread  # noqa: PLC0415
 
-        inherited: Callable[[], _R] = inheritable_thread_target(call)
-        return inherited
+        # Since Spark 4.0 it takes the session, to inherit its tags.
+        if "session" in inspect.signature(InheritableThread).parameters:
+            return partial(InheritableThread, session=self._session)
+        return InheritableThread  # type: ignore[no-any-return]
 
     def add(self) -> None:
         """Tag the jobs that this thread begins."""
