@@ -24,6 +24,7 @@ from celonis_frames._distributed.parts import PartResult, WritePlan, stage_part
 from celonis_frames._encoding.small_frame import encode_rows
 from celonis_frames._filesystem.files import join_path
 from celonis_frames._filesystem.masking import mask_url, split_secrets
+from celonis_frames._filesystem.private_options import PrivateOptions
 from celonis_frames._formatting import counted, listed
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
@@ -63,6 +64,7 @@ class FinishedParts:
         work: Callable[[int, Any], _R],  # noqa: ARG002  # done
         check: Callable[[], None],
         on_done: Callable[[int], None],
+        private: PrivateOptions | None = None,  # noqa: ARG002
     ) -> list[_R]:
         """The results."""
         check()
@@ -105,7 +107,10 @@ def gather(
         show(f"in {partitions.engine}: {done:,}{of} partitions")
 
     show(f"staging in {partitions.engine}")
-    results = partitions.run(partial(stage_part, plan), check, on_done)
+    private = None
+    if plan.withheld:
+        private = PrivateOptions(plan.folder, prepared.options.storage_options or {})
+    results = partitions.run(partial(stage_part, plan), check, on_done, private)
     seconds = time.monotonic() - begin
     show("checking")
     merge(prepared, stage, one_for_each(results, partitions), first=first)

@@ -29,6 +29,7 @@ from celonis_frames._filesystem.filesystems import (
     open_filesystem,
 )
 from celonis_frames._filesystem.masking import secrets_of
+from celonis_frames._filesystem.private_options import private_options
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
@@ -209,8 +210,9 @@ def _open_stage(plan: WritePlan) -> tuple[Any, str]:
         ConfigError: It cannot be seen from here.
     """
     shown = f"from the worker on {socket.gethostname()}"
+    private = private_options(plan.folder)
     try:
-        filesystem, folder = open_filesystem(plan.folder, plan.storage_options)
+        filesystem, folder = open_filesystem(plan.folder, private or plan.storage_options)
         with translate_filesystem_errors(
             f"The stage at {display_url(filesystem, folder)} cannot be read {shown}",
             secrets=secrets_of(filesystem, plan.folder),
@@ -221,12 +223,12 @@ def _open_stage(plan: WritePlan) -> tuple[Any, str]:
                 return filesystem, folder
             there = filesystem.exists(join_path(folder, MANIFEST))
     except ConfigError as error:
-        if not plan.withheld:
+        if private or not plan.withheld:
             raise
         raise ConfigError(
             f"{error.message}. {', '.join(plan.withheld)} of storage_options= may hold secrets, "
-            "which are not sent to workers: give them there, by fsspec's configuration, by the "
-            "environment variables of the storage's library, or by the role of the machine."
+            "which are not sent to these workers: give them there, by fsspec's configuration, the "
+            "environment variables of the storage's library, or the role of the machine."
         ) from error.__cause__
     if not there:
         raise ConfigError(

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
+from celonis_frames._filesystem.private_options import PrivateOptions
 from celonis_frames._sources.parquet import ParquetFiles
 
 
@@ -70,6 +71,7 @@ class Partitions(Protocol):
         work: Callable[[int, Any], _R],
         check: Callable[[], None],
         on_done: Callable[[int], None],
+        private: PrivateOptions | None = None,
     ) -> list[_R]:
         """Call `work` in the workers for each partition, and return one result for each.
 
@@ -80,6 +82,9 @@ class Partitions(Protocol):
                 the engine takes as that of the partition may be returned.
             check: Is called now and then, and raises to end the work.
             on_done: Is called with the number of partitions that are done.
+            private: What is not to be in the engine's plans, graphs and logs. An engine that has
+                another way to the memory of its workers calls `PrivateOptions.keep` there before
+                the tasks, and `forget` after them; others leave it.
 
         Raises:
             Exception: What the engine raises when a worker fails for good.
