@@ -36,6 +36,14 @@ if importlib.util.find_spec("pyspark"):
         collect_ignore_glob += ["test_spark_stream.py"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """PySpark warns of newer versions of pandas whenever Arrow is used."""
+    mark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support:FutureWarning")
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(mark)
+
+
 @pytest.fixture(autouse=True)
 def no_leaks() -> None:
     """Spark keeps threads and connections for as long as its session lives."""

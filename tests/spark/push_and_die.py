@@ -1,4 +1,4 @@
-"""A process that pushes a frame of Spark and dies at a step: STEP SEED TABLE STAGE."""
+"""A process that pushes a frame of Spark and dies at a step: SEED STEP TABLE STAGE."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import spark_faults
 from pyspark.sql import SparkSession
 
-from celonis_frames._jobs import shell
 from celonis_frames._push import pipeline
 from celonis_frames._staging.stage import Stage
 
@@ -30,15 +29,15 @@ def die_at(step: str) -> None:
         pipeline.follow = die  # type: ignore[assignment]
     else:
         raise ValueError(step)
-    assert shell.deliver is not None
 
 
 if __name__ == "__main__":
-    step, seed, table, stage = sys.argv[1:]
+    seed, step, table, stage = sys.argv[1:]
     spark = SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false")
     session = spark.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     marks = Path(stage).parent / "marks"
+    marks.parent.mkdir()
     fault = spark_faults.Fault.seeded("raise", int(seed), Path(stage), marks)
     die_at(step)
     spark_faults.frame(session, fault).celonis.push(

@@ -14,6 +14,7 @@ import spark_faults
 from pyspark.errors import PySparkException
 from spark_dying_source import DyingSource
 from spark_faults import CHUNK, PARTS, ROWS, Fault, chunks_of
+from spark_secrets import assert_unseen
 
 from celonis_frames import Celonis
 
@@ -192,3 +193,16 @@ def test_the_module_that_spark_searches_for_imports_nothing_of_ours() -> None:
         [sys.executable, "-c", program], env=os.environ, check=True, capture_output=True, text=True
     )
     assert float(done.stdout) < 0.5
+
+
+def test_the_key_of_a_data_source_is_in_its_file_only(
+    spark: Any, server: Any, table: str, events: Path, stage: Path, credentials: Path
+) -> None:
+    """The process that commits reads it there."""
+    frame = spark_faults.frame(spark)
+    (
+        frame.write.format("celonis").option("pool", "P").option("table", table)
+        .option("staging", str(stage)).option("credentials", f"file:{credentials}")
+        .mode("append").save()
+    )  # fmt: skip
+    assert_unseen([server.token], spark, frame, events, [])
