@@ -33,7 +33,7 @@ if importlib.util.find_spec("pyspark"):
     if VERSION < (4, 0):
         collect_ignore_glob += ["test_spark_source.py"]
     if VERSION < (4, 1):
-        collect_ignore_glob += ["test_spark_stream.py"]
+        collect_ignore_glob += ["test_spark_notebook.py", "test_spark_stream.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
