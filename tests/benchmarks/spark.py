@@ -3,9 +3,9 @@
     python -m tests.benchmarks.spark 1e6 10e6 [--repeat 3] [--folder F]
 
 Two executors with a core each read the same Parquet files of 12 columns and write: as Parquet, as a
-push of the function, as one of the data source. The sink throws bodies away, so that what is measured
-is the work of Spark, of the encoding and of the process that sends. The ways take turns; the first
-round warms them up. The memory is the most that each kind of process came to, sampled.
+push of the function, as one of the data source. The sink throws bodies away, so that what is
+measured is the work of Spark, of the encoding and of the process that sends. The ways take turns;
+the first round warms them up. The memory is the most that each kind of process came to, sampled.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def measure(spark: Any, rows: int, folder: Path, repeat: int) -> None:
         median = statistics.median(found)
         most = [f"{peaks[way].bytes[kind] / 1e6:.0f}" for kind in kinds]
         shown = " ".join(f"{one:.1f}" for one in sorted(found))
-        print(f"| {way} | {shown} | × {median / plain:.2f} | {' | '.join(most)} |", flush=True)
+        print(f"| {way} | {shown} | {median / plain:.2f} | {' | '.join(most)} |", flush=True)
 
 
 def main() -> None:
