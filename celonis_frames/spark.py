@@ -30,7 +30,7 @@ _SPARKS_OWN = ("path", "checkpointLocation", "queryName", "outputMode", "trigger
 """Options of a streaming query that come along."""
 
 
-class CelonisDataSource(DataSource):
+class CelonisDataSource(DataSource):  # type: ignore[misc]
     """Writes DataFrames of Spark into Celonis; it cannot be read.
 
     ::

@@ -20,7 +20,7 @@ from celonis_frames._spark.write_options import WriteOptions
 from celonis_frames._spark.writing import StagedPart, begin, finish, stage_rows
 
 
-class BatchWriter(DataSourceArrowWriter):
+class BatchWriter(DataSourceArrowWriter):  # type: ignore[misc]
     """One write. Spark pickles it: it holds no key."""
 
     def __init__(self, write: WriteOptions, begun: DetachedPush) -> None:

@@ -49,7 +49,7 @@ class StagedBatchPart(StagedPart):
     begun: DetachedPush | None
 
 
-class StreamWriter(DataSourceStreamArrowWriter):
+class StreamWriter(DataSourceStreamArrowWriter):  # type: ignore[misc]
     """The batches of a stream. Spark makes it anew for each of them, to plan and to commit it.
 
     Nothing is looked up before it is pickled for the workers: to commit needs only what their

@@ -35,7 +35,7 @@ _log = logging.getLogger("celonis_frames")
 
 
 @dataclass
-class StagedPart(WriterCommitMessage):
+class StagedPart(WriterCommitMessage):  # type: ignore[misc]  # PySpark is untyped here
     """What a worker has staged of one partition, for the process that commits."""
 
     result: PartResult

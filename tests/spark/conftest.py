@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,18 +114,3 @@ def connected(server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def stage(tmp_path: Path) -> Path:
     """The folder for the chunks."""
     return tmp_path / "stage"
-
-
-@pytest.fixture
-def differences(server: Any) -> Callable[[str, str], tuple[int, int]]:
-    """A function: rows that a query has and a table lacks, and the other way round."""
-
-    def count(query: str, table: str) -> tuple[int, int]:
-        both = (query, f'SELECT * FROM "P"."{table}"')
-        found = [
-            server.sql(f"SELECT count(*) AS n FROM ({one} EXCEPT ALL {other})").to_pylist()[0]["n"]
-            for one, other in (both, both[::-1])
-        ]
-        return found[0], found[1]
-
-    return count

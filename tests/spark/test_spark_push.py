@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,6 @@ from celonis_frames.exceptions import (
     FrameError,
     JobTimeout,
     KeyColumnError,
-)
-
-Differences = Callable[[str, str], tuple[int, int]]
-SENT = (
-    "SELECT range AS id, 'case ' || (range % 1000) AS \"case\", text FROM range(24000) JOIN ids "
-    "USING (range)"
 )
 
 
