@@ -87,7 +87,7 @@ def spark(events: Path) -> Iterator[Any]:
         "spark.eventLog.dir": events.as_uri(),
         "spark.sql.session.timeZone": "Europe/Berlin",
         "spark.sql.shuffle.partitions": "4",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
         "spark.task.maxFailures": "6",
         "spark.ui.enabled": "false",
     }

@@ -34,6 +34,7 @@ def die_at(step: str) -> None:
 if __name__ == "__main__":
     seed, step, table, stage = sys.argv[1:]
     spark = SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false")
+    spark = spark.config("spark.sql.execution.arrow.maxRecordsPerBatch", "100")
     session = spark.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     marks = Path(stage).parent / "marks"

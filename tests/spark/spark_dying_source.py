@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from celonis_frames._push import pipeline
@@ -64,11 +65,18 @@ def _count_listed(folder: Path) -> None:
 
     def counted(self: stages.Stage, chunks: Any) -> Any:
         there = Path(self.folder).glob("chunk-*")
-        rows = sum(pq.read_metadata(path).num_rows for path in there)
+        rows = sum(map(_rows_in, there))
         (folder / "listed").write_text(json.dumps(rows))
         return adopt(self, chunks)
 
     stages.Stage.adopt = counted  # type: ignore[method-assign]
+
+
+def _rows_in(path: Path) -> int:
+    """Rows of a chunk; 0 if its worker died while it wrote it."""
+    with suppress(pa.ArrowInvalid):
+        return int(pq.read_metadata(path).num_rows)
+    return 0
 
 
 class _DyingBatch(BatchWriter):

@@ -14,8 +14,9 @@ from typing import Any
 import psutil
 import pyarrow as pa
 
-ROWS, PARTS = 24_000, 4
-COLUMNS = ("id", "concat('case ', id % 1000) AS case", "repeat(hex(hash(id)), 12) AS text")
+ROWS, PARTS = 4_800, 4
+COLUMNS = ("id", "concat('case ', id % 1000) AS case", "repeat(hex(hash(id)), 1200) AS text")
+"""Wide rows: a partition has 12 MB, so that chunks are written before all of it was read."""
 CHUNK = {"chunk_bytes": "100 KB"}
 PATIENCE = 60.0
 """Seconds that a step waits for chunks of the next one."""
@@ -76,7 +77,7 @@ def _struck(batches: Iterator[pa.RecordBatch], fault: Fault) -> Iterator[pa.Reco
     with suppress(FileExistsError):
         os.close(os.open(Path(fault.marks) / "happened", os.O_CREAT | os.O_EXCL))
         end = time.monotonic() + PATIENCE
-        while len(chunks_of(fault.stage, fault.part)) < fault.after:
+        while len(chunks_of(fault.stage, fault.part)) <= fault.after:  # the last one is written
             if time.monotonic() > end:
                 raise TimeoutError("no chunk was staged")
             time.sleep(0.01)
