@@ -26,6 +26,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 default_role = "py:obj"  # `names` in docstrings are links
 autodoc_typehints = "none"
+autodoc_mock_imports = ["pyspark"]  # half a gigabyte, for the base of one class
 autodoc_member_order = "bysource"
 napoleon_use_ivar = True  # attributes as a list
 # The three groups of push's options, as its docstring has them.
