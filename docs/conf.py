@@ -48,6 +48,7 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
+python_maximum_signature_line_length = 80
 napoleon_use_ivar = True  # attributes as a list
 # The three groups of push's options, as its docstring has them.
 napoleon_custom_sections = [
