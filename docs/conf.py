@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from celonis_frames import __version__
 
@@ -44,9 +45,8 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 default_role = "py:obj"  # `names` in docstrings are links
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 python_maximum_signature_line_length = 80
 napoleon_use_ivar = True  # attributes as a list
@@ -63,3 +63,15 @@ suppress_warnings = ["myst.xref_missing"]
 shutil.copy(HERE.parent / "notebooks" / "01_quickstart.ipynb", HERE / "notebook.ipynb")
 
 nb_output_stderr = "remove"  # a progress bar, printed line by line where it cannot move
+
+
+def setup(app: Any) -> None:
+    """Classes that only calls return are shown without the parameters of their constructors."""
+    app.connect("autodoc-process-signature", _without_constructor)
+
+
+def _without_constructor(  # noqa: PLR0917  # Sphinx's order
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str, result: str
+) -> tuple[str, str] | None:
+    documented = "Args:" in (obj.__doc__ or "") or "Attributes:" in (obj.__doc__ or "")
+    return None if what not in ("class", "exception") or documented else ("", "")
