@@ -23,6 +23,7 @@ from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._options.fields import flag
 from celonis_frames._options.push_options import PushOptions, optional_flag
 from celonis_frames._options.upload import Upload, UploadSettings
+from celonis_frames._profiles.choice import choose_settings
 from celonis_frames._push.call_order import check_id
 from celonis_frames._push.object_push import IngestionWay
 from celonis_frames._push.status import PushStatus
@@ -78,19 +79,26 @@ class Connection:
         self._closed = False
 
     @classmethod
-    def from_env(cls) -> Self:
-        """A connection from the environment variables.
+    def from_env(cls, profile: str | None = None) -> Self:
+        """A connection from the environment variables, else from a profile.
 
         Reads ``CELONIS_URL`` and the first that is set of ``CELONIS_API_TOKEN`` (with
         ``CELONIS_KEY_TYPE``), ``OAUTH_CLIENT_ID`` (with ``OAUTH_CLIENT_SECRET``, ``OAUTH_SCOPES``,
         ``OAUTH_METHOD``) and ``OAUTH_ACCESS_TOKEN_PATH``. Besides or instead of these,
         ``CELONIS_INGESTION_ACCESS_KEY``, ``…_SECRET_KEY``, ``…_CONNECTION``, ``…_BUCKET`` and
-        ``…_REGION``.
+        ``…_REGION``. Without ``CELONIS_URL``: the profile in ``CELONIS_PROFILE``, else the profile
+        ``default``.
+
+        Args:
+            profile: Name of a profile that ``celonis-frames login`` has stored; it goes before the
+                environment.
 
         Raises:
             ConfigError: If something is missing or wrong; the message says what to set.
+            ImportError: If the key of the profile is in the keyring, and its library is not
+                installed.
         """
-        found = environment.read_environment()
+        found = choose_settings(profile)
         if environment.is_local(found.url):
             return cls._start_local(found.url)
         return cls(found.url, auth=found.auth, ingestion=found.ingestion)

@@ -11,7 +11,7 @@ _LIBRARIES = (
     "pyarrow", "requests", "urllib3", "fsspec", "oauthlib", "filelock", "platformdirs", "tqdm",
     "wrapt",
     "pandas", "numpy", "polars", "duckdb", "starlette", "uvicorn", "python-multipart", "s3fs",
-    "dask", "pyspark",
+    "dask", "pyspark", "botocore", "keyring",
 )  # fmt: skip
 
 
