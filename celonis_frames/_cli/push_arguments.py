@@ -6,6 +6,7 @@ import argparse
 import inspect
 import os
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -21,7 +22,11 @@ from celonis_frames.exceptions import ConfigError
 PSEUDONYM_KEY = "CELONIS_PSEUDONYM_KEY"
 """The variable with the key of `--pseudonymise`."""
 _ENVIRONMENT = "env:"
-_TITLES = {"mode": "the table", "nested": "the values", "via": "the way they are sent"}
+_TITLES = {
+    "mode": "how they are sent: the table",
+    "nested": "how they are sent: the values",
+    "via": "how they are sent: the way",
+}
 """Where each group of options begins, by the field, and its title."""
 _TYPED = re.compile(rf"(.+)=({'|'.join(COLUMN_TYPES)}):(.+)", re.IGNORECASE | re.DOTALL)
 _WITH_FORMAT = ("DATE", "DATETIME", "TIME")
@@ -29,7 +34,17 @@ _WITH_FORMAT = ("DATE", "DATETIME", "TIME")
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Add the files and how they are read."""
-    group = parser.add_argument_group("the files and how they are read")
+    options = "\n".join(
+        line
+        for one in FORMATS.values()
+        for line in textwrap.wrap(
+            ", ".join(one.options), 74, initial_indent=f"  {one.name:<8} ",
+            subsequent_indent=" " * 11,
+        )
+    )  # fmt: skip
+    group = parser.add_argument_group(
+        "the files and how they are read", f"Options of the readers:\n{options}"
+    )
     group.add_argument(
         "files", nargs="+", metavar="FILE",
         help=f"path, folder, glob or URL of {_listed([one.title for one in FORMATS.values()])} "
@@ -41,8 +56,7 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--read-option", action="append", metavar="NAME=VALUE",
-        help="an option of the reader, such as separator=; or sheet_name=Data; may be repeated. "
-        + " ".join(f"{one.title}: {', '.join(one.options)}." for one in FORMATS.values()),
+        help="an option of the reader, such as 'separator=;' (see above); may be repeated",
     )  # fmt: skip
 
 
@@ -61,9 +75,24 @@ def add_options(parser: argparse.ArgumentParser, method: Callable[..., Any]) -> 
                 )  # fmt: skip
         if option.name in taken:
             _add(group, option)
-    group = parser.add_argument_group("the chunks that are sent")
+    group = parser.add_argument_group("how they are sent: the chunks")
     for option in fields(Upload):
         _add(group, option)
+
+
+def add_storage_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of fsspec, for a command that has no other options of a push."""
+    _add(parser, next(one for one in fields(PushOptions) if one.name == "storage_options"))
+
+
+def read_storage_options(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """The options of fsspec that were given; None if none were.
+
+    Raises:
+        ConfigError: One is not in their form.
+    """
+    given = arguments.storage_options
+    return None if given is None else _storage_options(given)
 
 
 def _add(group: Any, option: Any) -> None:
@@ -89,8 +118,6 @@ def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
     options = {one.name: given[one.name] for one in fields(PushOptions) if one.name in given}
     if given.get("pseudonymise"):
         options["columns"] = _with_pseudonyms(options.get("columns", {}), given["pseudonymise"])
-    if getattr(arguments, "quiet", False) and hasattr(arguments, "wait"):
-        options["progress"] = False
     return options | ({"upload": upload} if upload else {})
 
 

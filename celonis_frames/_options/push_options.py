@@ -290,7 +290,9 @@ class PushOptions:
     wait: bool = option(
         True, flag, "return once the job is submitted", action="store_true", flag="--no-wait"
     )
-    timeout: float | None = option(None, parse_timeout, "seconds for the whole push", type=float)
+    timeout: float | None = option(
+        None, parse_timeout, "seconds for the whole push", type=float, metavar="SECONDS"
+    )
     progress: bool | None = option(None, optional_flag)
     upload: Upload = field(default_factory=Upload, metadata={"parse": _upload, "cli": None})
 

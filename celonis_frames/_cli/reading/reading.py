@@ -115,8 +115,8 @@ def _format_of_all(locations: Sequence[Location]) -> Format:
                 kind = format_of_content(file.read(6))
         if kind is None:
             raise ConfigError(
-                f"The format of {shown_path(str(location))} is not known by its name: give --format, "
-                f"one of {', '.join(FORMATS)}."
+                f"The format of {shown_path(str(location))} is not known by its name: give "
+                f"--format, one of {', '.join(FORMATS)}."
             )
         found.setdefault(kind.name, location)
     if len(found) > 1:

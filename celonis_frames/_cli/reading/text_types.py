@@ -287,7 +287,7 @@ def _date_advice(name: str, values: pl.Series) -> str:
     day_first, month_first = f"%d{sign}%m{sign}%Y{clock}", f"%m{sign}%d{sign}%Y{clock}"
     form = month_first if second > 12 else day_first
     advice = f"it looks like dates. As DATETIME: --column '{name}=DATETIME:{form}'"
-    if first <= 12 and second <= 12:
+    if sign != "." and first <= 12 and second <= 12:
         return f"{advice}, or {month_first} if the month is first."
     return f"{advice}."
 

@@ -53,7 +53,14 @@ def typed(
     schema = parts[0].frame.collect_schema()
     texts = [name for name, dtype in schema.items() if dtype == pl.String]
     # 1. What --column asks for.
-    asked = conversions(schema.names(), texts, types, formats, rename, all_texts=kind.name == "csv")
+    asked = conversions(
+        schema.names(),
+        texts,
+        types,
+        formats,
+        rename,
+        all_texts=kind.name not in ("arrow", "parquet"),
+    )
     # 2. What the values of the other text columns are.
     kept = {name for name in texts if _is_text(name, types)}
     left = [name for name in texts if name not in kept | {one.name for one in asked}]
