@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from celonis_frames._cli.commands import jobs, local, login, push, staging
+from celonis_frames._cli.commands import doctor, jobs, local, login, push, staging
 from celonis_frames._cli.output import Output
 from celonis_frames._cli.printing import say_error
 from celonis_frames._cli.registry import Commands, HelpFormatter
@@ -24,7 +24,7 @@ _ABOUT = (
 _GROUPS = {
     "send rows": (push, staging),
     "jobs": (jobs,),
-    "the connection": (login,),
+    "the connection": (login, doctor),
     "without a team": (local,),
 }
 
