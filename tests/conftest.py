@@ -98,8 +98,8 @@ def no_longer_strings(
     found: list[str] = []
     open_chunks = loader.open_chunks
 
-    def checked(cursor: Any, files: Any, job: Any) -> Any:
-        source, columns = open_chunks(cursor, files, job)
+    def checked(cursor: Any, files: Any, job: Any, assumptions: Any) -> Any:
+        source, columns = open_chunks(cursor, files, job, assumptions)
         for column in columns:
             if column.type == "STRING":
                 query = f"SELECT max(length({column.expression})) FROM {source}"

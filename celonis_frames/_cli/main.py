@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from celonis_frames._cli.commands import (
     about,
     catalog,
+    doctor,
     jobs,
     local,
     login,
@@ -36,7 +37,7 @@ _GROUPS = {
     "send rows": (push, staging),
     "look": (catalog, jobs),
     "after a push": (models,),
-    "the connection": (login, about),
+    "the connection": (login, doctor, about),
     "without a team": (local,),
 }
 _BUG = (

@@ -55,6 +55,10 @@ class Output:
         if self.json or not self.quiet:
             self._say(data, lines)
 
+    def tell(self, *lines: str) -> None:
+        """Print lines of text on stdout as they come."""
+        say(*lines)
+
     def note(self, *lines: str) -> None:
         """Print advice on stderr."""
         if not self.quiet:
@@ -92,9 +96,11 @@ def error_fields(error: BaseException, status: int) -> dict[str, Any]:
 
 
 def status_line(status: Any) -> str:
-    """A status in a line: its mark and what its ``repr`` says."""
+    """A status: its mark and what its ``repr`` says, with the job in a line of its own."""
     facts = repr(status).removeprefix(f"<{type(status).__name__} ").removesuffix(">")
-    return f"{_MARKS[status.ok] if status.done else '…'} {facts}"
+    facts, _, job = facts.partition(" · job ")
+    mark = _MARKS[status.ok] if status.done else "…"
+    return f"{mark} {facts}\n  job {job}" if job else f"{mark} {facts}"
 
 
 @contextlib.contextmanager

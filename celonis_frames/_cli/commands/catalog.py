@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 
 from celonis_frames._api.models import TableColumn
 from celonis_frames._cli.connecting import connected
 from celonis_frames._cli.output import Output
 from celonis_frames._cli.registry import Commands, add_pool
 from celonis_frames._formatting import did_you_mean
-from celonis_frames.exceptions import ConfigError
+from celonis_frames.exceptions import ConfigError, NotFound
 
 _BYTES_OF_A_CHARACTER = 4
 """The API gives the length of a string column in bytes, four for each character."""
@@ -78,8 +79,9 @@ def _columns(arguments: argparse.Namespace, output: Output) -> int:
     with connected(arguments) as celonis:
         pool_id = celonis.pool_id(arguments.pool)
         connection = celonis.connection_id(pool_id, arguments.connection)
-        table = arguments.table
-        found = celonis._api.columns(pool_id, table, connection)  # noqa: SLF001  # one call
+        table, found = arguments.table, []
+        with contextlib.suppress(NotFound):
+            found = celonis._api.columns(pool_id, table, connection)  # noqa: SLF001  # one call
         if not found:
             names = [one.name for one in celonis.tables(pool_id)]
             raise ConfigError(

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from celonis_frames import Celonis, PushStatus, plan
+from celonis_frames import Celonis, PushStatus, Upload, plan
 from celonis_frames._cli.connecting import connected, has_connection, opened
 from celonis_frames._cli.exit_status import ExitStatus
 from celonis_frames._cli.output import Output, status_line
@@ -15,6 +15,7 @@ from celonis_frames._cli.plan_text import plan_lines
 from celonis_frames._cli.push_arguments import add_files, add_options, date_formats, read_options
 from celonis_frames._cli.reading.reading import Reading, read_files
 from celonis_frames._cli.registry import Commands
+from celonis_frames._options.push_options import PushOptions
 
 _FILES = (
     "The types of CSV files are found in all rows: a column is a number only if every value comes "
@@ -87,10 +88,10 @@ def _send(method: Callable[..., PushStatus], arguments: argparse.Namespace, outp
     options = read_options(arguments)
     if output.quiet:
         options["progress"] = False
-    with (
-        opened(arguments) as celonis,
-        read_files(arguments, options, date_formats(arguments)) as reading,
-    ):
+    with contextlib.ExitStack() as stack:
+        celonis = stack.enter_context(opened(arguments))
+        celonis._options(options)  # noqa: SLF001  # a wrong one is an error before files are read
+        reading = stack.enter_context(read_files(arguments, options, date_formats(arguments)))
         output.note(*(f"! {note}" for note in reading.notes))
         status = method(celonis, reading.frame, arguments.pool, arguments.table, **options)
     output.report(status.to_dict() | {"reading": _fields(reading)}, status_line(status))
@@ -101,6 +102,7 @@ def _send(method: Callable[..., PushStatus], arguments: argparse.Namespace, outp
 def _plan(arguments: argparse.Namespace, output: Output) -> int:
     """Compares with the table that is there, if a pool and a connection are given."""
     options = read_options(arguments)
+    PushOptions.from_call(options, Upload())  # a wrong one is an error before files are read
     with contextlib.ExitStack() as stack:
         client = None
         if arguments.pool and has_connection(arguments):
