@@ -82,8 +82,10 @@ def _shown(value: object) -> str:
 
 def assumptions_table() -> str:
     """The assumptions of the local Celonis as Markdown."""
-    rows = ["| topic | assumption |", "|---|---|"]
-    rows += [f"| {topic} | {assumption} |" for topic, assumption in ASSUMPTIONS]
+    rows = ["| topic | assumption | setting |", "|---|---|---|"]
+    for topic, assumption, names in ASSUMPTIONS:
+        settings = ", ".join(f"`{name}`" for name in names.split(", ") if name)
+        rows.append(f"| {topic} | {assumption} | {settings} |")
     return "\n".join(rows)
 
 

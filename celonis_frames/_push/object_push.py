@@ -51,7 +51,7 @@ from celonis_frames._staging.stage import Stage
 from celonis_frames._tables.existing_table import ExistingTable, option_that_needs_columns
 from celonis_frames._tables.fitting import fit
 from celonis_frames._validation.rejects import RejectReport
-from celonis_frames.exceptions import ConfigError, PermissionDenied
+from celonis_frames.exceptions import CelonisFramesError, ConfigError, PermissionDenied
 
 _log = logging.getLogger("celonis_frames")
 
@@ -370,4 +370,6 @@ def _object_notes(destination: ObjectDestination, stage: Stage | None) -> Iterat
             if note:
                 _log.warning(note)
                 error.add_note(note)
+                if isinstance(error, CelonisFramesError):
+                    error.outcome_known = False
             raise
