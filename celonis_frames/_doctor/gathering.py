@@ -38,7 +38,7 @@ _PATH = "/integration/api/pools"
 """What is called without a key: Celonis responds with 401."""
 _LIBRARIES = ("pyarrow", "requests", "urllib3", "fsspec", "pandas", "polars", "botocore", "keyring")
 _BOUND = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([\d.]+)")
-_UNREACHED = ("timeout", "broken", "refused", "proxy", "tls", "dns")
+_UNREACHED = ("timeout", "broken", "refused", "proxy", "certificate", "tls", "dns")
 
 
 def gather(
