@@ -63,7 +63,15 @@ __all__ = [
 
 
 class CelonisFramesError(Exception):
-    """The base of all errors that this library defines."""
+    """The base of all errors that this library defines.
+
+    Attributes:
+        outcome_known: Whether it is known what the server did. False if a job, a load or an
+            execution was or may have been started, or objects were stored, and how it ended is not
+            known: look at it before you push again.
+    """
+
+    outcome_known: bool = True
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -1,63 +1,80 @@
 """The command line: `celonis-frames COMMAND`. Its commands are in `_cli/commands/`.
 
 Keys are never arguments, where other users of the machine would see them: they come from the
-environment.
+environment, or from what `login` has stored.
 """
 
 from __future__ import annotations
 
 import argparse
+import traceback
 from collections.abc import Sequence
 
-from celonis_frames._cli.commands import doctor, jobs, local, login, push, staging
-from celonis_frames._cli.output import Output
+from celonis_frames._cli.commands import (
+    about,
+    catalog,
+    doctor,
+    jobs,
+    local,
+    login,
+    models,
+    push,
+    staging,
+)
+from celonis_frames._cli.exit_status import MEANINGS, ExitStatus, exit_status
+from celonis_frames._cli.output import Output, is_expected, shown_warnings
 from celonis_frames._cli.printing import say_error
 from celonis_frames._cli.registry import Commands, HelpFormatter
 from celonis_frames._version import __version__
-from celonis_frames.exceptions import CelonisFramesError, JobError
+from celonis_frames.exceptions import JobError
 
-_ABOUT = (
-    "Push frames into Celonis. The connection comes from the environment: "
-    "CELONIS_URL with OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET, or with CELONIS_API_TOKEN "
-    "(CELONIS_KEY_TYPE=APP_KEY for an application key)."
-)
+_ABOUT = """Send files and frames into Celonis.
+
+The connection is that of --profile, else of the environment (CELONIS_URL with CELONIS_API_TOKEN, or
+with OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET), else of the profile that login has stored.
+CELONIS_URL=local is a Celonis on this machine, for trying."""
 _GROUPS = {
     "send rows": (push, staging),
-    "jobs": (jobs,),
-    "the connection": (login, doctor),
+    "look": (catalog, jobs),
+    "after a push": (models,),
+    "the connection": (login, doctor, about),
     "without a team": (local,),
 }
+_BUG = (
+    "This is a bug in celonis_frames. Please report it, with the lines above and the output of "
+    "celonis-frames show-versions."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status.
-
-    0 done, 1 an error, 3 a plan with differences that are lossy or fatal, 130 interrupted.
-    """
+    """Run a command and return its exit status, one of `ExitStatus`."""
     parsed = _parser().parse_args(arguments)
     output = Output(json=parsed.json, quiet=parsed.quiet)
     try:
-        return parsed.run(parsed, output) or 0
-    except CelonisFramesError as error:
-        logs = [f"  {line}" for line in error.logs] if isinstance(error, JobError) else []
-        say_error(f"{type(error).__name__}: {error}", *_notes(error), *logs)
-        return 1
-    except ImportError as error:
-        say_error(str(error))
-        return 1
+        with shown_warnings():
+            return parsed.run(parsed, output) or ExitStatus.DONE
     except SystemExit as end:
-        say_error(*_notes(end))
+        say_error(*getattr(end, "__notes__", ()))
         raise
     except KeyboardInterrupt as interrupt:
-        say_error(*_notes(interrupt))
-        return 130
+        say_error(*getattr(interrupt, "__notes__", ()))
+        return ExitStatus.INTERRUPTED
+    except Exception as error:
+        status = exit_status(error)
+        if not is_expected(error):
+            say_error("".join(traceback.format_exception(error)).rstrip(), _BUG)
+        output.error(error, status, error.logs if isinstance(error, JobError) else ())
+        return status
 
 
 def _parser() -> argparse.ArgumentParser:
+    statuses = "\n".join(f"  {status:<4d} {text}" for status, text in MEANINGS.items())
     parser = argparse.ArgumentParser(
         prog="celonis-frames",
         usage="celonis-frames [-h] [--version] COMMAND ...",
         formatter_class=HelpFormatter,
+        epilog=f"exit status:\n{statuses}\n\nexample:\n  celonis-frames demo\n"
+        "  celonis-frames push --help",
     )
     parser.add_argument("--version", action="version", version=f"celonis-frames {__version__}")
     commands = Commands(parser)
@@ -67,7 +84,3 @@ def _parser() -> argparse.ArgumentParser:
             module.add(commands)
     parser.description = f"{_ABOUT}\n\n{commands.list}"
     return parser
-
-
-def _notes(error: BaseException) -> list[str]:
-    return getattr(error, "__notes__", [])

@@ -14,7 +14,7 @@ Run = Callable[[argparse.Namespace, Output], int | None]
 """Runs a command; returns its exit status, and None for success."""
 
 _WIDTH = 80
-_INDENT = 15
+_INDENT = 20
 """Width of the names in the list of commands, with the blanks around them."""
 
 
@@ -46,7 +46,11 @@ class Commands:
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parsers = parser.add_subparsers(
-            required=True, metavar="COMMAND", dest="command_name", help=argparse.SUPPRESS
+            required=True,
+            metavar="COMMAND",
+            dest="command_name",
+            help=argparse.SUPPRESS,
+            prog=parser.prog,
         )
         self._groups: list[tuple[str, list[str]]] = []
 
@@ -63,6 +67,8 @@ class Commands:
         example: str,
         about: str = "",
         connects: bool = True,
+        limits: bool = True,
+        usage: str | None = None,
     ) -> argparse.ArgumentParser:
         """Add a command; returns its parser, for the arguments of its own.
 
@@ -73,20 +79,29 @@ class Commands:
             example: One or more lines that can be typed.
             about: More sentences for its help.
             connects: Whether it talks to a team: then it has the options of a connection.
+            limits: Whether `--timeout` is added as well; else the command adds its own.
+            usage: Its arguments, if there are too many to list all.
         """
         sentence = summary[0].upper() + summary[1:]
         parser: argparse.ArgumentParser = self._parsers.add_parser(
             name,
             formatter_class=HelpFormatter,
+            usage=None if usage is None else f"%(prog)s {usage}",
             description=f"{sentence}.\n\n{about}" if about else f"{sentence}.",
             epilog="example:\n" + textwrap.indent(textwrap.dedent(example).strip(), "  "),
             allow_abbrev=False,
         )
-        parser.set_defaults(run=run, connects=connects)
-        parser.add_argument("--json", action="store_true", help="print the result as JSON")
-        parser.add_argument(
-            "--quiet", action="store_true", help="no progress, and no output but what was asked for"
-        )
+        parser.set_defaults(run=run)
+        flag(parser, "--json", "print the result as JSON")
+        flag(parser, "--quiet", "print only what was asked for, warnings and errors")
+        if connects:
+            parser.add_argument(
+                "--profile", metavar="NAME", help="connection that login has stored as NAME"
+            )
+        if connects and limits:
+            parser.add_argument(
+                "--timeout", type=seconds, metavar="SECONDS", help="seconds for all calls"
+            )
         self._groups[-1][1].append(f"    {name:<{_INDENT - 4}} {summary}")
         return parser
 
@@ -94,6 +109,24 @@ class Commands:
     def list(self) -> str:
         """The commands by group, for the help of the whole command line."""
         return "\n\n".join(f"{title}:\n" + "\n".join(lines) for title, lines in self._groups)
+
+
+def add_pool(parser: argparse.ArgumentParser) -> None:
+    """Add the pool as the first argument."""
+    parser.add_argument(
+        "pool", metavar="POOL", help="Data Pool: id, name, or a URL of it pasted from the browser"
+    )
+
+
+def seconds(text: str) -> float:
+    """A number of seconds above 0."""
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+seconds.__name__ = "number of seconds"  # for argparse, when it is none
 
 
 def flag(parser: Any, name: str, text: str) -> None:

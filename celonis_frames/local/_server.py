@@ -353,7 +353,8 @@ def start(
             `lenient`; None is ``Assumptions()``.
         limits: Enforce the limits on submissions: 10 a second and 250 an hour. Without them, pushes
             of this process do not keep to them either.
-        token: The user API key to accept; None generates one.
+        token: The user API key to accept. None generates one, which stays the same at each start of
+            the same file, as does the application key.
         token_seconds: Lifetime in seconds of an access token of ``/oauth2/token``.
         max_chunk_bytes: Largest chunk or object, in bytes.
 
@@ -386,8 +387,8 @@ def start(
         processing=Processing(catalog, schedule),
         faults=schedule,
         limiter=RateLimiter() if limits else None,
-        api_key=token or secrets.token_urlsafe(24),
-        app_key=secrets.token_urlsafe(24),
+        api_key=token or catalog.secret("api_key"),
+        app_key=catalog.secret("app_key"),
         tokens=TokenIssuer(seconds=token_seconds),
         form_token=secrets.token_urlsafe(24),
         strict_pools=strict_pools,

@@ -7,8 +7,8 @@ import signal
 import threading
 
 from celonis_frames._cli.demo import run as run_demo
+from celonis_frames._cli.exit_status import ExitStatus
 from celonis_frames._cli.output import Output
-from celonis_frames._cli.printing import say
 from celonis_frames._cli.registry import Commands, flag
 from celonis_frames._ingestion.keys import IngestionKeys
 
@@ -30,6 +30,14 @@ def add(commands: Commands) -> None:
         example="celonis-frames serve celonis.duckdb", connects=False,
     )  # fmt: skip
     serve.add_argument("path", nargs="?", help="DuckDB file (default: in memory)")
+    serve.add_argument(
+        "--host", default="127.0.0.1",
+        help="address to listen on (default: 127.0.0.1, which only this machine reaches)",
+    )  # fmt: skip
+    serve.add_argument(
+        "--token",
+        help="API key to accept (default: one that stays the same for the same file)",
+    )  # fmt: skip
     serve.add_argument("--port", type=_port, default=8080, help="port (default: 8080; 0: any)")
     flag(serve, "--lenient", "accept every file that DuckDB can read")
     flag(serve, "--strict-pools", "do not create pools on first use")
@@ -41,42 +49,61 @@ def add(commands: Commands) -> None:
 
 
 def _demo(arguments: argparse.Namespace, output: Output) -> int:
-    del output
-    return run_demo(arguments.path, cases=arguments.cases, keep=arguments.keep, say=say)
+    lines: list[str] = []
+    # JSON is one document: what the demo says besides goes to stderr.
+    say = output.note if output.json else lines.append if output.quiet else output.tell
+    status = run_demo(arguments.path, cases=arguments.cases, keep=arguments.keep, say=say)
+    if output.json:
+        output.show({"equal": status == ExitStatus.DONE})
+    return status
 
 
 def _serve(arguments: argparse.Namespace, output: Output) -> None:
-    del output
     from celonis_frames import local  # noqa: PLC0415  # needs an extra
     from celonis_frames.local._gateway.tables import read_file  # noqa: PLC0415
 
     ingestion = read_file(arguments.ingestion) if arguments.ingestion else []
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    path, port = arguments.path, arguments.port
-    strict = arguments.strict_pools
-    with local.start(path, port, lenient=arguments.lenient, strict_pools=strict) as celonis:
-        say(
-            f"Local Celonis at {celonis.url} ({path or 'in memory'})",
+    with local.start(
+        arguments.path, arguments.port, host=arguments.host, token=arguments.token,
+        lenient=arguments.lenient, strict_pools=arguments.strict_pools,
+    ) as celonis:  # fmt: skip
+        connections = [
+            (pool, name, celonis.ingestion(pool, tables, name=name))
+            for pool, name, tables in ingestion
+        ]
+        fields = {
+            "url": celonis.url, "token": celonis.token, "app_key": celonis.app_key,
+            "path": arguments.path,
+            "ingestion": [
+                {"pool": pool, "name": name, **_variables(keys)}
+                for pool, name, keys in connections
+            ],
+        }  # fmt: skip
+        lines = [
+            f"Local Celonis at {celonis.url} ({arguments.path or 'in memory'})",
             "Point the library or any client at it:",
             f"  export CELONIS_URL={celonis.url}",
             f"  export CELONIS_API_TOKEN={celonis.token}",
+        ]
+        for pool, name, keys in connections:
+            lines.append(f"Data connection {name} of {pool}:")
+            lines += [f"  export {one}={value}" for one, value in _variables(keys).items()]
+        output.show(
+            fields, *lines, f"Look at it in a browser: {celonis.url}", "Stop it with Ctrl-C."
         )
-        for pool, name, tables in ingestion:
-            keys = celonis.ingestion(pool, tables, name=name)
-            say(f"Data connection {name} of {pool}:", *_exported(keys))
-        say("Stop it with Ctrl-C.")
         while not stop.wait(0.5):
             pass
 
 
-def _exported(keys: IngestionKeys) -> list[str]:
-    """The keys as the variables that a shell sets."""
+def _variables(keys: IngestionKeys) -> dict[str, str]:
+    """The keys by the variables that a shell sets."""
     values = {
         "ACCESS_KEY": keys.access_key.reveal(), "SECRET_KEY": keys.secret_key.reveal(),
         "CONNECTION": keys.connection, "BUCKET": keys.bucket, "REGION": keys.region,
     }  # fmt: skip
-    return [f"  export CELONIS_INGESTION_{name}={value}" for name, value in values.items()]
+    return {f"CELONIS_INGESTION_{name}": value for name, value in values.items()}
 
 
 def _count(text: str) -> int:
