@@ -16,6 +16,7 @@ from celonis_frames._formatting import counted, notebook_box
 from celonis_frames._urls import CLOUD
 
 _WIDTH = 80
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _MARKS = {"ok": "✓", "info": "·", "warning": "!", "error": "✗", "skipped": "-"}
 
 
@@ -107,13 +108,13 @@ class DoctorReport:
         return paths
 
     def _anonymous(self, text: str) -> str:
-        """The text without the host of the team, and without the home folder of the user."""
+        """The text without the host of the team, the user's home folder, and e-mail addresses."""
         for host in self.hosts:
             shown = "TEAM"
             if host.endswith(CLOUD):
                 shown = f"TEAM.{host.removesuffix(CLOUD).rpartition('.')[2]}{CLOUD}"
             text = re.sub(re.escape(host), shown, text, flags=re.IGNORECASE)
-        return text.replace(str(Path.home()), "~")
+        return _EMAIL.sub("EMAIL", text.replace(str(Path.home()), "~"))
 
     def __repr__(self) -> str:
         return self.text()
