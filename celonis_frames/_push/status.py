@@ -77,6 +77,7 @@ class PushStatus:
         repeated: Whether an earlier push with the same id had sent the rows.
         end: What is checked once the job has ended, if nobody has waited for it.
         reload: The loads of data models after the push.
+        parts: Partitions whose chunks the workers of an engine have made.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class PushStatus:
         repeated: bool = False,
         end: JobEnd | None = None,
         reload: Reloads = None,
+        parts: int | None = None,
     ) -> None:
         self._api = api
         self._job = job
@@ -106,7 +108,7 @@ class PushStatus:
         self._rejects = rejects or RejectReport()
         self._repeated, self._end = repeated, end
         self._deletes = False
-        self._reload = reload
+        self._reload, self._parts = reload, parts
 
     @property
     def state(self) -> JobState | Literal["ACCEPTED"]:
@@ -176,6 +178,14 @@ class PushStatus:
     def chunks(self) -> int | None:
         """Files sent; None if the job was not pushed here."""
         return self._chunks
+
+    @property
+    def parts(self) -> int | None:
+        """Partitions whose chunks the workers of an engine have made, as of a Dask DataFrame.
+
+        None if this process has made the chunks.
+        """
+        return self._parts
 
     @property
     def bytes_sent(self) -> int | None:
@@ -357,6 +367,7 @@ class PushStatus:
         return {
             **{name: getattr(self, name) for name in names},
             "bytes_sent": self.bytes_sent,
+            "parts": self.parts,
             "restarts": self.restarts,
             "objects": list(self.objects),
             "repeated": self.repeated,
