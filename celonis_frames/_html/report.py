@@ -87,6 +87,15 @@ def timeline(seconds: Mapping[str, float]) -> Markup:
     return joined(bar, element("ul", *legend, class_="legend"))
 
 
+def meter(share: float | None) -> Markup:
+    """How much of something is done, 0 to 1; nothing if that is not known."""
+    if share is None:
+        return Markup()
+    done = element("span", class_="upload", style=f"flex-grow:{share:.4f}")
+    rest = element("span", class_="rest", style=f"flex-grow:{1 - share:.4f}")
+    return element("div", done, rest, class_="bar", role="img", aria_label=f"{share:.0%}")
+
+
 def warnings(found: Sequence[str], *, more: int = 0) -> Markup:
     """Warnings with their count, unfolded if they are few; `more` are not among them."""
     title = f"{MARKS['warn']} {counted(len(found) + more, 'warning')}"
@@ -151,6 +160,11 @@ def paragraph(*content: str) -> Markup:
 def code(text: str) -> Markup:
     """Text with its line ends, in the font of code."""
     return element("pre", text)
+
+
+def strong(word: str) -> Markup:
+    """A word that stands out."""
+    return element("b", word)
 
 
 def sentences(found: Sequence[str]) -> Markup:

@@ -77,6 +77,8 @@ STAGES
 .C th{font-weight:600;white-space:nowrap}
 .C td.number,.C th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .C p{margin:.5em 0 0}
+.C style+*{margin-top:0}
+.C .rest{background:color-mix(in srgb,var(LINE) 35%,transparent)}
 """  # noqa: E501  # a stylesheet
 
 
@@ -91,7 +93,9 @@ def _stylesheet() -> str:
         + ".C .other{background:var(LINE)}"
     )
     filled = _STYLE.replace("COLOURS", colours).replace("STAGES", stages)
-    filled = filled.replace(".C", f".{CLASS}").replace("\n", "")
+    # Twice: more specific than what JupyterLab says of lists, tables and code.
+    filled = filled.replace(".C ", f".{CLASS}.{CLASS} ").replace(".C", f".{CLASS}")
+    filled = filled.replace("\n", "")
     return re.sub(r"\b[A-Z]{3,}\b", lambda match: names[match[0]], filled)
 
 
