@@ -8,27 +8,45 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from wrapt import when_imported
 
-from celonis_frames import _functions
-from celonis_frames._event_log.check import check_event_log
-from celonis_frames._functions import without_first
+import celonis_frames
 from celonis_frames._tracebacks import short_traceback
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def _method(
-    function: Callable[Concatenate[Any, _P], _R],
-) -> Callable[Concatenate[CelonisAccessor, _P], _R]:
-    """The function as a method: the frame is the accessor's own."""
+class _Method(Generic[_P, _R]):
+    """A function of the package as a method, imported when it is first asked for.
+
+    The frame is the accessor's own. `function` returns the function.
+    """
+
+    def __init__(self, function: Callable[[], Callable[Concatenate[Any, _P], _R]]) -> None:
+        self._function = function
+
+    @overload
+    def __get__(
+        self, accessor: None, kind: type
+    ) -> Callable[Concatenate[CelonisAccessor, _P], _R]: ...
+    @overload
+    def __get__(self, accessor: CelonisAccessor, kind: type) -> Callable[_P, _R]: ...
+    def __get__(self, accessor: Any, kind: type) -> Any:
+        function = self._function()
+        method = _method(function)
+        setattr(kind, function.__name__, method)  # in the place of this descriptor
+        return method if accessor is None else method.__get__(accessor, kind)
+
+
+def _method(function: Callable[..., Any]) -> Any:
+    from celonis_frames._functions import without_first  # noqa: PLC0415  # not before it is needed
 
     @short_traceback
     @functools.wraps(function)
-    def method(self: CelonisAccessor, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def method(self: CelonisAccessor, /, *args: Any, **kwargs: Any) -> Any:
         return function(self._frame, *args, **kwargs)
 
     signature = without_first(function)
@@ -46,11 +64,11 @@ class CelonisAccessor:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
 
-    push = _method(_functions.push)
-    delete = _method(_functions.delete)
-    plan = _method(_functions.plan)
-    check_event_log = _method(check_event_log)
-    push_event_log = _method(_functions.push_event_log)
+    push = _Method(lambda: celonis_frames.push)
+    delete = _Method(lambda: celonis_frames.delete)
+    plan = _Method(lambda: celonis_frames.plan)
+    check_event_log = _Method(lambda: celonis_frames.check_event_log)
+    push_event_log = _Method(lambda: celonis_frames.push_event_log)
 
 
 class _AccessorDescriptor:
