@@ -23,6 +23,8 @@ ENVIRONMENT = {
     # Workers, and the processes that commit, import the faults from here.
     "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
 }
+MASTER = os.environ.get("CELONIS_FRAMES_SPARK", "local-cluster[2,1,700]")
+"""``local[2,6]`` is one process with two threads, for a look on a busy machine."""
 KEYS = ("CELONIS_URL", "CELONIS_API_TOKEN", "CELONIS_KEY_TYPE")
 
 collect_ignore_glob = [] if importlib.util.find_spec("pyspark") else ["test_*.py"]
@@ -91,7 +93,7 @@ def spark(events: Path) -> Iterator[Any]:
         "spark.task.maxFailures": "6",
         "spark.ui.enabled": "false",
     }
-    builder = SparkSession.builder.master("local-cluster[2,1,700]").appName("tests")
+    builder = SparkSession.builder.master(MASTER).appName("tests")
     for name, value in settings.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
