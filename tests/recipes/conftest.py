@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import sys
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the recipes, from which this process and those that it starts can import."""
     monkeypatch.syspath_prepend(str(RECIPES))
     monkeypatch.setenv("PYTHONPATH", str(RECIPES))
+    programs = str(Path(sys.executable).parent)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     return RECIPES
 
 
@@ -45,8 +49,6 @@ def celonis(local_celonis: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CELONIS_STAGING", str(tmp_path / "staging"))
     monkeypatch.setenv("DATA", str(tmp_path / "data"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    monkeypatch.setenv("PATH", path)
     (tmp_path / "data").mkdir()
     return local_celonis
 
@@ -56,3 +58,23 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     """Starts programs, and ends what they have left when the test ends."""
     with Processes(tmp_path) as started:
         yield started
+
+
+@pytest.fixture
+def python(
+    recipes: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder with a new environment of Python, first on PATH; pip finds this version there."""
+    wheels = tmp_path_factory.getbasetemp() / "wheels"
+    if not wheels.exists():
+        root = str(recipes.parents[1])
+        pip = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(wheels), root)
+        subprocess.run(pip, check=True)
+    folder = tmp_path / "work"
+    venv.create(folder / ".venv", with_pip=True)
+    monkeypatch.chdir(folder)
+    path = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    for name, value in {"PATH": path, "PIP_FIND_LINKS": str(wheels), "HOME": str(folder)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    return folder

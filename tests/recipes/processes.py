@@ -35,6 +35,10 @@ class Processes:
         assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def succeeds(self, *command: str) -> bool:
+        """Run a program to its end, and return whether it succeeded."""
+        return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+
     def start(self, *command: str, cwd: Path | None = None) -> subprocess.Popen[bytes]:
         """Start a program, with a session of its own for it and what it starts."""
         with (self.folder / f"{Path(command[0]).name}.log").open("ab") as log:
