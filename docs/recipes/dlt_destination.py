@@ -81,7 +81,9 @@ def push_options(table: TableSchema) -> dict[str, Any]:
     }
     options: dict[str, Any] = {"columns": lengths, "binary": "hex"}
     if table.get("parent") and not _with_hint(table, "parent_key"):
-        _reject(table, "is nested, and its rows lead to no parent: skip_dlt_columns_and_tables=False")
+        _reject(
+            table, "is nested, and its rows lead to no parent: skip_dlt_columns_and_tables=False"
+        )
     if table["write_disposition"] == "replace":
         return options | {"mode": "REPLACE"}
     if table["write_disposition"] == "append":
