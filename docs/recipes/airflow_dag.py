@@ -18,8 +18,8 @@ def celonis_events() -> None:
     """Push the events of each day."""
 
     @task
-    def extract(ds: str) -> str:
-        path = f"{os.environ['DATA']}/{ds}.parquet"
+    def extract(day: str) -> str:
+        path = f"{os.environ['DATA']}/{day}.parquet"
         pl.DataFrame({"EVENT_ID": [1, 2, 3], "NOTE": ["a", "b", "c"]}).write_parquet(path)
         return path
 

@@ -34,7 +34,8 @@ class CelonisIOManager(ConfigurableIOManager):
             name += "/" + "...".join(dict.fromkeys((covered.start, covered.end)))
             if not {"keys", "mode"} & set(options):
                 raise Failure(
-                    f"{name} has partitions, so its metadata must have {{'celonis': {{'keys': …}}}}",
+                    f"{name} is a partition: name the keys of its table in the asset's metadata, "
+                    "{'celonis': {'keys': …}}, or its rows would be added each time.",
                     allow_retries=False,
                 )
         else:

@@ -28,4 +28,4 @@ def orders() -> Iterator[list[dict[str, Any]]]:
 
 if __name__ == "__main__":
     pipeline = dlt.pipeline("purchasing", destination=celonis(pool="Purchasing"))
-    print(pipeline.run([events(), orders()]))
+    pipeline.run([events(), orders()])

@@ -22,4 +22,7 @@ def test_the_events_are_pushed_once(
         monkeypatch.setenv(name, value)
     pipeline.main()
     pipeline.main()
-    assert local_celonis.table("Purchasing", "EVENTS").to_pylist() == [{"EVENT_ID": 1}, {"EVENT_ID": 2}]
+    assert local_celonis.table("Purchasing", "EVENTS").to_pylist() == [
+        {"EVENT_ID": 1},
+        {"EVENT_ID": 2},
+    ]

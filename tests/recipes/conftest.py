@@ -32,7 +32,7 @@ def no_leaks() -> None:
     """The tools keep threads and files of their own; those of this library are tested elsewhere."""
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def recipes(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the recipes, from which this process and those that it starts can import."""
     monkeypatch.syspath_prepend(str(RECIPES))
@@ -62,7 +62,10 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 @pytest.fixture
 def python(
-    recipes: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    recipes: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """A folder with a new environment of Python, first on PATH; pip finds this version there."""
     wheels = tmp_path_factory.getbasetemp() / "wheels"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import psutil
+import requests
 
 PATIENCE = 300.0
 """Seconds that a condition may take: orchestrators start slowly on a busy machine."""
@@ -58,7 +59,9 @@ class Processes:
         end = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < end, self.logs()
-            assert all(one.poll() in (None, 0, -signal.SIGKILL) for one in self._started), self.logs()
+            assert all(one.poll() in (None, 0, -signal.SIGKILL) for one in self._started), (
+                self.logs()
+            )
             time.sleep(0.1)
         return value
 
@@ -99,3 +102,12 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    """Whether there is a server that answers, whatever it answers."""
+    try:
+        requests.get(url, timeout=5)
+    except requests.RequestException:
+        return False
+    return True

@@ -37,9 +37,9 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dagste
 
 
 @pytest.fixture
-def run(recipes: Path, celonis: Any, tmp_path: Path, instance: DagsterInstance) -> Callable[..., Any]:
+def run(tmp_path: Path, instance: DagsterInstance) -> Callable[..., Any]:
     """A function that materializes assets in this process."""
-    from dagster_io_manager import CelonisIOManager  # noqa: PLC0415  # from the fixture's folder
+    from dagster_io_manager import CelonisIOManager  # noqa: PLC0415  # the docs'
 
     manager = CelonisIOManager(pool="Purchasing", staging=str(tmp_path / "staging"))
 
@@ -111,12 +111,12 @@ def test_an_asset_replaces_its_table(library: Any, run: Any, celonis: Any) -> No
     sizes = iter([3, 2])
 
     @asset(io_manager_key="celonis")
-    def T() -> Any:
+    def events() -> Any:
         return library.DataFrame({"K": range(next(sizes))})
 
     for left in (3, 2):
-        assert run(T).success
-        assert celonis.table("Purchasing", "T").num_rows == left
+        assert run(events).success
+        assert celonis.table("Purchasing", "events").num_rows == left
 
 
 def test_a_partition_replaces_its_own_rows(
@@ -128,21 +128,23 @@ def test_a_partition_replaces_its_own_rows(
         partitions_def=StaticPartitionsDefinition(["a", "b", "c"]), io_manager_key="celonis",
         metadata=KEYED, backfill_policy=BackfillPolicy.single_run(),
     )  # fmt: skip
-    def T(context) -> pl.DataFrame:  # noqa: ANN001  # Dagster rejects the name of the type
-        return pl.DataFrame({"K": context.partition_keys, "RUN": [context.run_id] * len(context.partition_keys)})
+    def events(context) -> pl.DataFrame:  # noqa: ANN001  # Dagster rejects the name of the type
+        return pl.DataFrame(
+            {"K": context.partition_keys, "RUN": [context.run_id] * len(context.partition_keys)}
+        )
 
     for key in ("a", "b", "a"):
-        assert run(T, partition_key=key).success
-    rows = {row["K"]: row["RUN"] for row in celonis.table("Purchasing", "T").to_pylist()}
+        assert run(events, partition_key=key).success
+    rows = {row["K"]: row["RUN"] for row in celonis.table("Purchasing", "events").to_pylist()}
     latest = {one.tags["dagster/partition"]: one.run_id for one in reversed(instance.get_runs())}
     assert rows == latest
     tags = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "c"}
-    assert run(T, tags=tags).success
+    assert run(events, tags=tags).success
     assert len(celonis.jobs) == 4
-    assert set(celonis.table("Purchasing", "T").column("K").to_pylist()) == {"a", "b", "c"}
+    assert set(celonis.table("Purchasing", "events").column("K").to_pylist()) == {"a", "b", "c"}
 
 
-def test_a_retry_of_a_step_sends_its_rows_once(run: Any, celonis: Any, instance: DagsterInstance) -> None:
+def test_a_retry_of_a_step_sends_its_rows_once(run: Any, celonis: Any) -> None:
     """The step's second try, in the same run, finds what the first has sent."""
     celonis.faults.answer("job", 401, times=3)  # the job is executed, and its end not seen
 
@@ -150,36 +152,37 @@ def test_a_retry_of_a_step_sends_its_rows_once(run: Any, celonis: Any, instance:
         partitions_def=StaticPartitionsDefinition(["a"]), io_manager_key="celonis",
         metadata={"celonis": {"mode": "DELTA"}}, retry_policy=RetryPolicy(max_retries=3),
     )  # fmt: skip
-    def T() -> pl.DataFrame:
+    def events() -> pl.DataFrame:
         return pl.DataFrame({"K": [1, 2]})
 
-    assert run(T, partition_key="a").success
+    assert run(events, partition_key="a").success
     assert len(celonis.jobs) == 1
-    assert celonis.table("Purchasing", "T").num_rows == 2
+    assert celonis.table("Purchasing", "events").num_rows == 2
 
 
 def test_partitions_need_keys(run: Any, celonis: Any) -> None:
     """Without them a partition that is materialized again would be there twice."""
 
     @asset(partitions_def=StaticPartitionsDefinition(["a"]), io_manager_key="celonis")
-    def T() -> pl.DataFrame:
+    def events() -> pl.DataFrame:
         return pl.DataFrame({"K": [1]})
 
-    result = run(T, partition_key="a", raise_on_error=False)
-    assert "keys" in str(result.failure_data_for_node("T"))
+    result = run(events, partition_key="a", raise_on_error=False)
+    assert "keys" in str(result.failure_data_for_node("events"))
     assert celonis.jobs == []
 
 
-def test_celonis_gives_no_rows_back(run: Any, celonis: Any) -> None:
+@pytest.mark.usefixtures("celonis")
+def test_celonis_gives_no_rows_back(run: Any) -> None:
     """An asset that asks for the frame of another one fails, and the message says deps=."""
 
     @asset(io_manager_key="celonis")
-    def T() -> pl.DataFrame:
+    def events() -> pl.DataFrame:
         return pl.DataFrame({"K": [1]})
 
     @asset
-    def report(T: Any) -> None:
-        raise AssertionError(T)
+    def report(events: Any) -> None:
+        raise AssertionError(events)
 
-    result = run(T, report, raise_on_error=False)
+    result = run(events, report, raise_on_error=False)
     assert "deps=" in str(result.failure_data_for_node("report"))

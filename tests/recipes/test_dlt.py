@@ -25,9 +25,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def load(recipes: Path, celonis: Any) -> Run:
+def load() -> Run:
     """A function that runs one pipeline again and again, with options of the destination."""
-    from dlt_destination import celonis as destination  # noqa: PLC0415  # from the fixture's folder
+    from dlt_destination import celonis as destination  # noqa: PLC0415  # the docs'
 
     def run(*resources: Any, **options: Any) -> Any:
         pipeline = dlt.pipeline("purchasing", destination=destination(pool="Purchasing", **options))
@@ -48,7 +48,7 @@ def _rows(celonis: Any, table: str) -> list[dict[str, Any]]:
 def test_a_pipeline_that_is_killed_loads_its_rows_once(
     recipes: Path, celonis: Any, processes: Processes, tmp_path: Path
 ) -> None:
-    """dlt loads the package again with the next run, and the push finds the earlier one's job."""
+    """The next run loads the package again, and the push finds the earlier one's job."""
     celonis.faults.slow_jobs(running=3)
     program = ("python", str(recipes / "dlt_pipeline.py"))
     processes.start(*program, cwd=tmp_path)
@@ -126,52 +126,56 @@ NESTED = {"max_table_nesting": 2, "skip_dlt_columns_and_tables": False}
 
 def test_nested_tables_lead_to_their_parents(load: Run, celonis: Any) -> None:
     """By dlt's columns; the tables in which dlt keeps its own state stay out."""
-    load(_resource([{"id": 1, "items": [{"n": 7}, {"n": 8}]}, {"id": 2, "items": [{"n": 9}]}]), **NESTED)
+    load(
+        _resource([{"id": 1, "items": [{"n": 7}, {"n": 8}]}, {"id": 2, "items": [{"n": 9}]}]),
+        **NESTED,
+    )
     assert {job["targetName"] for job in celonis.jobs} == {"orders", "orders__items"}
     joined = celonis.sql(
         'SELECT o.id, i.n FROM "Purchasing".orders o JOIN "Purchasing".orders__items i '
-        'ON i._dlt_parent_id = o._dlt_id ORDER BY n'
+        "ON i._dlt_parent_id = o._dlt_id ORDER BY n"
     )
     assert joined.to_pylist() == [{"id": 1, "n": 7}, {"id": 1, "n": 8}, {"id": 2, "n": 9}]
 
 
 def test_a_replaced_table_empties_nested_tables_that_get_no_rows(load: Run, celonis: Any) -> None:
-    """dlt calls no destination for them, and their old rows would stay."""
+    """No destination is called for them by dlt, and their old rows would stay."""
     for items in ([{"n": 7, "of": [1]}], []):
         load(_resource([{"id": 1, "items": items}], write_disposition="replace"), **NESTED)
     assert len(_rows(celonis, "orders")) == 1
     assert _rows(celonis, "orders__items") == _rows(celonis, "orders__items__of") == []
 
 
+MERGE = {"write_disposition": "merge", "primary_key": "id"}
+SCD2 = {"disposition": "merge", "strategy": "scd2"}
+
+
 @pytest.mark.parametrize(
     ("hints", "options", "problem"),
     [
         ({"write_disposition": "merge", "merge_key": "id"}, {}, "no primary_key"),
-        ({"write_disposition": "merge", "primary_key": "id"}, NESTED, "is nested"),
+        (MERGE, NESTED, "is nested"),
         ({}, {"max_table_nesting": 1}, "lead to no parent"),
-        ({"write_disposition": {"disposition": "merge", "strategy": "scd2"}, "primary_key": "id"},
-         {}, "scd2"),
-        ({"write_disposition": "merge", "primary_key": "id", "merge_key": "day"}, {}, "merge_key"),
-        ({"write_disposition": "merge", "primary_key": "id", "columns": {"gone": {"hard_delete": True}}},
-         {}, "hard_delete"),
-        ({"write_disposition": "merge", "primary_key": "id", "columns": {"day": {"dedup_sort": "asc"}}},
-         {}, "desc"),
+        (MERGE | {"write_disposition": SCD2}, {}, "scd2"),
+        (MERGE | {"merge_key": "day"}, {}, "merge_key"),
+        (MERGE | {"columns": {"gone": {"hard_delete": True}}}, {}, "hard_delete"),
+        (MERGE | {"columns": {"day": {"dedup_sort": "asc"}}}, {}, "desc"),
     ],
-)  # fmt: skip
+)
 def test_what_celonis_cannot_do_is_an_error(
     hints: dict[str, Any], options: dict[str, Any], problem: str, load: Run, celonis: Any
 ) -> None:
     """Nothing of the table is executed then."""
     with pytest.raises(PipelineStepFailed, match=problem):
-        load(_resource([{"id": 1, "day": 1, "gone": False, "items": [{"n": 1}]}], **hints), **options)
+        load(
+            _resource([{"id": 1, "day": 1, "gone": False, "items": [{"n": 1}]}], **hints), **options
+        )
     assert "orders__items" not in {job["targetName"] for job in celonis.jobs}
     if "merge" in str(hints) and not options:
         assert celonis.jobs == []
 
 
-def test_a_load_that_failed_ends_with_the_next_run(
-    load: Run, celonis: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_load_that_failed_ends_with_the_next_run(load: Run, celonis: Any) -> None:
     """A job that fails stops the load, and the package waits for the next run."""
     celonis.faults.fail_jobs("disk full")
     with pytest.raises(PipelineStepFailed, match="disk full"):
@@ -180,10 +184,8 @@ def test_a_load_that_failed_ends_with_the_next_run(
     assert _rows(celonis, "orders") == [{"id": 1}]
 
 
-def test_a_lost_network_is_tried_again(
-    load: Run, celonis: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """dlt repeats the push, which sends its rows once."""
+def test_a_lost_network_is_tried_again(load: Run, celonis: Any) -> None:
+    """The push is repeated by dlt, and sends its rows once."""
     fault = celonis.faults.answer("pools", 503, times=20)
     load(_resource([{"id": 1}]))
     assert fault.hits == 20

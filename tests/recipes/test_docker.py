@@ -87,4 +87,7 @@ def test_the_pipeline_runs_against_the_local_celonis(
         server.send_signal(signal.SIGTERM)  # as `docker stop`
         assert server.wait(30) == 0, processes.logs()
     with local.start(python / "data" / "celonis.duckdb") as celonis:
-        assert celonis.table("Purchasing", "EVENTS").to_pylist() == [{"EVENT_ID": 1}, {"EVENT_ID": 2}]
+        assert celonis.table("Purchasing", "EVENTS").to_pylist() == [
+            {"EVENT_ID": 1},
+            {"EVENT_ID": 2},
+        ]

@@ -10,12 +10,14 @@ from typing import Any
 import polars as pl
 import pytest
 import requests
-from processes import Processes, free_port
+from processes import Processes, answers, free_port
 
 
 @pytest.fixture
 def api(
-    recipes: Path, celonis: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: Processes
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    processes: Processes,
 ) -> str:
     """The URL of a Prefect server of the test's own, to which the environment leads."""
     port = free_port()
@@ -26,13 +28,7 @@ def api(
     monkeypatch.setenv("DO_NOT_TRACK", "1")
     processes.start("prefect", "server", "start", "--port", str(port))
 
-    def is_up() -> bool:
-        try:
-            return requests.get(f"{url}/health", timeout=5).ok
-        except requests.RequestException:
-            return False
-
-    processes.wait_for(is_up)
+    processes.wait_for(lambda: answers(f"{url}/health"))
     return url
 
 
@@ -60,8 +56,9 @@ def test_a_flow_that_is_killed_pushes_its_rows_once(
     assert celonis.table("Purchasing", "EVENTS").column("EVENT_ID").to_pylist() == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("api")
 @pytest.mark.parametrize("retried", ["task", "flow"])
-def test_a_retry_sends_its_rows_once(retried: str, api: str, recipes: Path, celonis: Any) -> None:
+def test_a_retry_sends_its_rows_once(retried: str, celonis: Any) -> None:
     """Of the task, or of the whole flow: the job was executed, and its end not seen."""
     from prefect import flow  # noqa: PLC0415  # once the environment leads to the server
     from prefect_flow import push_to_celonis  # noqa: PLC0415
@@ -79,6 +76,7 @@ def test_a_retry_sends_its_rows_once(retried: str, api: str, recipes: Path, celo
     first = nightly(staging)
     assert [(one["table"], one["rows"]) for one in first] == [("A", 2), ("B", 2)]
     nightly(staging)  # another run
-    assert celonis.table("Purchasing", "A").num_rows == celonis.table("Purchasing", "B").num_rows == 4
+    assert (
+        celonis.table("Purchasing", "A").num_rows == celonis.table("Purchasing", "B").num_rows == 4
+    )
     assert len(celonis.jobs) == 4
-
