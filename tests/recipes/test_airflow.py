@@ -72,4 +72,4 @@ def test_a_dag_run_whose_task_is_killed_pushes_its_rows_once(
     assert [job["status"] for job in celonis.jobs] == ["DONE"]
     assert celonis.table("Purchasing", "EVENTS").column("EVENT_ID").to_pylist() == [1, 2, 3]
     ((status,),) = _query(home, "SELECT value FROM xcom WHERE task_id = 'push'")
-    assert json.loads(json.loads(status))["rows"] == 3
+    assert json.loads(status)["rows"] == 3

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +15,22 @@ import requests
 from processes import Processes, answers, free_port
 
 
-@pytest.fixture
-def api(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    processes: Processes,
-) -> str:
-    """The URL of a Prefect server of the test's own, to which the environment leads."""
-    port = free_port()
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Prefect server, to which the environment leads; Prefect reads that once."""
+    folder, port = tmp_path_factory.mktemp("prefect"), free_port()
     url = f"http://127.0.0.1:{port}/api"
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    monkeypatch.setenv("PREFECT_API_URL", url)
-    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    monkeypatch.setenv("DO_NOT_TRACK", "1")
-    processes.start("prefect", "server", "start", "--port", str(port))
-
-    processes.wait_for(lambda: answers(f"{url}/health"))
-    return url
+    settings = {
+        "PREFECT_HOME": str(folder), "PREFECT_API_URL": url, "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }  # fmt: skip
+    program = Path(sys.executable).with_name("prefect")
+    with pytest.MonkeyPatch.context() as patch, Processes(folder) as processes:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        processes.start(str(program), "server", "start", "--port", str(port))
+        processes.wait_for(lambda: answers(f"{url}/health"))
+        yield url
 
 
 def test_a_flow_that_is_killed_pushes_its_rows_once(
