@@ -129,6 +129,22 @@ def gateway(session: nox.Session, client: str) -> None:
     session.run("pytest", "tests/gateway", *session.posargs, env={"CELONIS_FRAMES_CLIENT": client})
 
 
+RECIPES = ("airflow", "dagster", "prefect", "dlt", "github_actions", "docker")
+
+
+@nox.session
+@nox.parametrize("recipe", RECIPES, ids=RECIPES)
+def recipes(session: nox.Session, recipe: str) -> None:
+    """A recipe of the docs, run by the real program: `nox -s "recipes(airflow)"`.
+
+    Each in its own environment: the orchestrators require different versions of much.
+    """
+    _install_project(session, "recipes", f"recipe-{recipe.replace('_', '-')}")
+    # Warnings are no errors there: the programs warn of themselves and of each other.
+    test = f"tests/recipes/test_{recipe}.py"
+    session.run("pytest", "-W", "default", test, *session.posargs)
+
+
 @nox.session
 def spark(session: nox.Session) -> None:
     """Spark's frames, its data source and streams, on a cluster of processes; the notebook too."""
@@ -181,9 +197,9 @@ def _need_java(session: nox.Session) -> None:
         session.error("Spark needs Java 17: install it with `apt-get install default-jre-headless`")
 
 
-def _install_project(session: nox.Session, group: str) -> None:
-    """Install the project, editable, with a group of its tools."""
-    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, group))
+def _install_project(session: nox.Session, *groups: str) -> None:
+    """Install the project, editable, with groups of its tools."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
 def _lowest(line: str) -> str:
