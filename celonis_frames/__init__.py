@@ -14,6 +14,7 @@ from celonis_frames._auth.keys import ApiKey, AppKey
 from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._client import Celonis
 from celonis_frames._connect import connect
+from celonis_frames._doctor.report import DoctorReport
 from celonis_frames._event_log.check import check_event_log
 from celonis_frames._event_log.report import EventLogReport
 from celonis_frames._functions import (
@@ -46,6 +47,7 @@ __all__ = [
     "Celonis",
     "Column",
     "DataJobStatus",
+    "DoctorReport",
     "EventLogReport",
     "IngestionKeys",
     "OAuth2",

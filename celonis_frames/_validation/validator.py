@@ -402,7 +402,11 @@ class FrameValidator:
                 f"Column {name!r} has {counted(found.too_long, 'string')} longer than {limit:,} "
                 f"characters, {whose}; the longest has {found.longest:,}. Celonis would truncate "
                 "them: shorten them"
-                + (", split the column, or give a greater length." if given else ", or split the column."),
+                + (
+                    ", split the column, or give a greater length."
+                    if given
+                    else ", or split the column."
+                ),
                 column=name,
                 longest=found.longest,
                 rows=found.too_long,
