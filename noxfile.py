@@ -131,6 +131,40 @@ def gateway(session: nox.Session, client: str) -> None:
     session.run("pytest", "tests/gateway", *session.posargs, env={"CELONIS_FRAMES_CLIENT": client})
 
 
+RECIPES = ("airflow", "dagster", "prefect", "dlt", "github_actions", "docker")
+
+
+@nox.session
+@nox.parametrize("recipe", RECIPES, ids=RECIPES)
+def recipes(session: nox.Session, recipe: str) -> None:
+    """A recipe of the docs, run by the real program: `nox -s "recipes(airflow)"`.
+
+    Each in its own environment: the orchestrators require different versions of much.
+    """
+    _install_project(session, "recipes", f"recipe-{recipe.replace('_', '-')}")
+    # Warnings are no errors there: the programs warn of themselves and of each other.
+    test = f"tests/recipes/test_{recipe}.py"
+    session.run("pytest", "-W", "default", test, *session.posargs)
+
+
+@nox.session
+def spark(session: nox.Session) -> None:
+    """Spark's frames, its data source and streams, on a cluster of processes; the notebook too."""
+    _need_java(session)
+    _install_project(session, "spark")
+    session.run("pytest", "tests/spark", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("version", ["3.5.*", "4.0.*", "4.1.*", "4.*"])
+def spark_versions(session: nox.Session, version: str) -> None:
+    """The same on the oldest and on other versions of Spark, with the slow tests."""
+    _need_java(session)
+    _install_project(session, "spark")
+    session.install(f"pyspark[sql]=={version}")
+    session.run("pytest", "tests/spark", "-m", "slow or not slow", *session.posargs)
+
+
 @nox.session
 def bare(session: nox.Session) -> None:
     """Without any extra a plan works, and `celonis_frames.local` says which extra it needs."""
@@ -175,7 +209,7 @@ def lower(session: nox.Session) -> None:
     """The tests on the lowest Python and the lowest dependencies that pyproject.toml allows."""
     if session.venv_backend == "none":
         session.error("the lowest dependencies need an environment of their own")
-    extras = ("ingestion", "pandas", "polars", "local")
+    extras = ("excel", "ingestion", "keyring", "pandas", "polars", "local")
     lines = [
         *PYPROJECT["project"]["dependencies"],
         *(line for extra in extras for line in EXTRAS[extra]),
@@ -192,9 +226,14 @@ def lower(session: nox.Session) -> None:
     session.run("pytest", "-q", *PROCESSES, *ignored, *session.posargs)
 
 
-def _install_project(session: nox.Session, group: str) -> None:
-    """Install the project, editable, with a group of its tools."""
-    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, group))
+def _need_java(session: nox.Session) -> None:
+    if shutil.which("java") is None:
+        session.error("Spark needs Java 17: install it with `apt-get install default-jre-headless`")
+
+
+def _install_project(session: nox.Session, *groups: str) -> None:
+    """Install the project, editable, with groups of its tools."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
 def _lowest(line: str) -> str:

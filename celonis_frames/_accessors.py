@@ -1,4 +1,4 @@
-"""`df.celonis` on pandas and polars frames, whichever is imported first, or neither.
+"""`df.celonis` on the frames of pandas, polars, Dask and Spark, whichever is imported first.
 
 The accessor holds the frame and nothing else; its methods are the functions of the package.
 """
@@ -83,16 +83,28 @@ class _AccessorDescriptor:
 
 
 def install() -> None:
-    """Put the accessor on the frames of pandas and polars, now or when they are imported."""
+    """Put the accessor on the frames of each library, now or when it is imported."""
     when_imported("pandas")(_install_pandas)
     when_imported("polars")(_install_polars)
+    when_imported("dask.dataframe")(_install_dask)
+    when_imported("pyspark.sql")(_install_spark)
+    when_imported("pyspark.sql.connect.dataframe")(_install_spark)
 
 
 def _install_pandas(pandas: Any) -> None:
     pandas.api.extensions.register_dataframe_accessor("celonis")(CelonisAccessor)
 
 
+def _install_dask(dataframe: Any) -> None:
+    dataframe.extensions.register_dataframe_accessor("celonis")(CelonisAccessor)
+
+
 def _install_polars(polars: Any) -> None:
     for kind in (polars.DataFrame, polars.LazyFrame):
         kind.celonis = _AccessorDescriptor()
         kind._accessors = kind._accessors | {"celonis"}  # noqa: SLF001  # for completion
+
+
+def _install_spark(module: Any) -> None:
+    # Before Spark 4.0 the frames of Spark Connect are of a class of their own.
+    module.DataFrame.celonis = _AccessorDescriptor()

@@ -77,6 +77,7 @@ def restated(error: _StatusError, message: str) -> _StatusError:
         method=error.method,
         url=error.url,
         job_id=error.job_id,
+        reason=error.reason,
     )
 
 

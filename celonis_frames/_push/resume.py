@@ -30,7 +30,8 @@ from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, mark_as_delete
 from celonis_frames._staging.claim import begun_only, is_over
 from celonis_frames._staging.manifest import NoManifest, ObjectRecord
-from celonis_frames._staging.stage import Stage, find_stages, nothing_staged
+from celonis_frames._staging.stage import Stage
+from celonis_frames._staging.stage_search import find_stages, nothing_staged
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
 
 
@@ -126,6 +127,7 @@ def finish_staged(
             ),
             begun=manifest.begun,
             marked=manifest.marked,
+            rows=lambda: sum(chunk.rows for chunk in chunks),
         )
         with DeferredSignals(token, lambda: open_job(manifest.pool_id, delivered)):
             deliver(api, delivery, delivered, progress=progress, timings=timings)
@@ -185,7 +187,7 @@ def _finish_objects(
     )  # fmt: skip
     found = store(
         whole.within(token), destination, lambda _: iter(chunks), delivered, progress, timings,
-        stage=stage, workers=manifest.workers,
+        stage=stage, workers=manifest.workers, rows=lambda: sum(chunk.rows for chunk in chunks),
     )  # fmt: skip
     timings["total"] = time.monotonic() - begin
     return objects_status(

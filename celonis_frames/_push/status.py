@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+import datetime as dt
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job, JobState
-from celonis_frames._formatting import counted, format_bytes, notebook_box, shown
+from celonis_frames._formatting import counted, format_bytes, format_seconds, shown
+from celonis_frames._html import report as html
 from celonis_frames._http.status_errors import restated
 from celonis_frames._jobs.polling import ENDED, failure, wait_for, within_timeout
 from celonis_frames._models.reload import ReloadStatus
+from celonis_frames._models.status import html_line
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames._validation.rejects import RejectReport
@@ -28,7 +30,11 @@ _DELETED = re.compile(
     rf"|\b{_COUNT} rows? (?:were )?deleted\b"
 )
 """How a job's log reports the rows it deleted."""
-_MARKS = {"DONE": "✓", "ACCEPTED": "✓", "ERROR": "✗", "CANCELED": "✗"}
+_LOADED = re.compile(
+    rf"(?i)\b(?:loaded|inserted|upserted|merged)(?: rows?)?:?\s+{_COUNT}(?!\s*(?:chunk|file))\b"
+    rf"|\b{_COUNT} rows? (?:were )?(?:loaded|inserted|upserted|merged)\b"
+)
+"""How a job's log reports the rows that it wrote."""
 _INGESTED = {
     None: "stored, not yet in the table", True: "in the table", False: "not in the table in time"
 }  # fmt: skip
@@ -71,6 +77,7 @@ class PushStatus:
         repeated: Whether an earlier push with the same id had sent the rows.
         end: What is checked once the job has ended, if nobody has waited for it.
         reload: The loads of data models after the push.
+        parts: Partitions whose chunks the workers of an engine have made.
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class PushStatus:
         repeated: bool = False,
         end: JobEnd | None = None,
         reload: Reloads = None,
+        parts: int | None = None,
     ) -> None:
         self._api = api
         self._job = job
@@ -100,7 +108,7 @@ class PushStatus:
         self._rejects = rejects or RejectReport()
         self._repeated, self._end = repeated, end
         self._deletes = False
-        self._reload = reload
+        self._reload, self._parts = reload, parts
 
     @property
     def state(self) -> JobState | Literal["ACCEPTED"]:
@@ -143,9 +151,23 @@ class PushStatus:
     @property
     def deleted(self) -> int | None:
         """Rows that the job deleted, as its log says; None if it does not say."""
-        found = [match for line in self.logs if (match := _DELETED.search(line))]
-        counts = [int(re.sub(r"\D", "", match[1] or match[2])) for match in found]
-        return sum(counts) if counts else None
+        return _count_in(self.logs, _DELETED)
+
+    @property
+    def loaded(self) -> int | None:
+        """Rows that the job wrote into the table, as its log says; None if it does not say."""
+        return _count_in(self.logs, _LOADED)
+
+    @property
+    def modified(self) -> dt.datetime | None:
+        """When the server last changed the job, in UTC; None if it does not say."""
+        milliseconds = getattr(self._job, "modified", None)
+        if milliseconds is None:
+            return None
+        try:
+            return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+        except (OverflowError, OSError, ValueError):  # no time
+            return None
 
     @property
     def rows(self) -> int | None:
@@ -156,6 +178,14 @@ class PushStatus:
     def chunks(self) -> int | None:
         """Files sent; None if the job was not pushed here."""
         return self._chunks
+
+    @property
+    def parts(self) -> int | None:
+        """Partitions whose chunks the workers of an engine have made, as of a Dask DataFrame.
+
+        None if this process has made the chunks.
+        """
+        return self._parts
 
     @property
     def bytes_sent(self) -> int | None:
@@ -337,12 +367,15 @@ class PushStatus:
         return {
             **{name: getattr(self, name) for name in names},
             "bytes_sent": self.bytes_sent,
+            "parts": self.parts,
             "restarts": self.restarts,
             "objects": list(self.objects),
             "repeated": self.repeated,
             "stored_again": self.stored_again,
             "ingested": self.ingested,
             "deleted": self.deleted,
+            "loaded": self.loaded,
+            "modified": None if self.modified is None else self.modified.isoformat(),
             "logs": list(self.logs),
             "warnings": list(self.warnings),
             "timings": self.timings,
@@ -367,25 +400,29 @@ class PushStatus:
 
     def _repr_html_(self) -> str:
         objects = self._job if isinstance(self._job, StoredObjects) else None
-        named = {
-            "job": self.job_id, "pool": self.pool_id,
-            "data connection": None if objects is None else objects.connection,
-        }  # fmt: skip
-        ids = [f"{name} <code>{html.escape(one)}</code>" for name, one in named.items() if one]
-        rows = [
-            f"<b>{_MARKS.get(self.state, '…')} {html.escape(' · '.join(self._facts()))}</b>",
-            f"<small>{' · '.join(ids)}</small>",
-        ]
-        rows += [f"⚠ {html.escape(warning)}" for warning in self.warnings]
-        rows += [
-            f"data model {html.escape(one.model)}: {html.escape(said)}"
-            for one in self._reloads()
-            for said in ((one.message,) if one.message and not one.ok else one.warnings)
-        ]
-        if self.logs and not self.ok:
-            lines = html.escape("\n".join(self.logs[-20:]))
-            rows.append(f"<pre style='white-space:pre-wrap;margin:0'>{lines}</pre>")
-        return notebook_box(rows)
+        level: html.Level = "good" if self.ok else "bad" if self.done else "open"
+        about = [f"({self.mode})", "" if objects is None else _INGESTED[objects.ingested]]
+        about.append("sent by an earlier push" if self.repeated else "")
+        return html.report(
+            level,
+            html.headline(level, self.state, self.table, " · ".join(filter(None, about))),
+            html.facts({
+                "keys" if self._deletes else "rows": self.rows,
+                "rows deleted": self.deleted,
+                "chunks" if objects is None else "objects": self.chunks,
+                "stored again": self.stored_again or None,
+                "sent": None if self.bytes_sent is None else format_bytes(self.bytes_sent),
+                "time": format_seconds(self._seconds()) if self._timings else None,
+            }),
+            html.timeline(self._timings),
+            *map(html_line, self._reloads()),
+            html.warnings(self.warnings),
+            html.log(self.logs, unfolded=level == "bad"),
+            html.ids({
+                "job": self.job_id, "pool": self.pool_id,
+                "data connection": None if objects is None else objects.connection,
+            }),
+        )  # fmt: skip
 
     def _facts(self) -> list[str]:
         facts = [self.state, f"{self.table} ({self.mode})"]
@@ -405,10 +442,12 @@ class PushStatus:
         if self.bytes_sent is not None:
             facts.append(format_bytes(self.bytes_sent))
         if self._timings:
-            total = self._timings.get("total", sum(self._timings.values()))
-            facts.append(f"{total:,.1f} s")
+            facts.append(f"{self._seconds():,.1f} s")
         facts += [f"data model {one.model}: {one.state}" for one in self._reloads()]
         return facts
+
+    def _seconds(self) -> float:
+        return self._timings.get("total", sum(self._timings.values()))
 
     def _reloads(self) -> tuple[ReloadStatus, ...]:
         found = self._reload
@@ -437,6 +476,13 @@ class PushStatus:
             )
             raise ConfigError(msg)
         return self._api
+
+
+def _count_in(logs: Iterable[str], pattern: re.Pattern[str]) -> int | None:
+    """The sum of what the lines of a log report; None if none does."""
+    found = [match for line in logs if (match := pattern.search(line))]
+    counts = [int(re.sub(r"\D", "", match[1] or match[2])) for match in found]
+    return sum(counts) if counts else None
 
 
 def update_status(

@@ -24,6 +24,7 @@ from celonis_frames._arrow.batching import (
 from celonis_frames._arrow.text_sizes import longest_texts
 from celonis_frames._formatting import type_name, with_article
 from celonis_frames._sources.alignment import match_batches
+from celonis_frames._sources.dask import is_dask, read_dask
 from celonis_frames._sources.dataset import read_dataset
 from celonis_frames._sources.duckdb import is_relation, read_relation
 from celonis_frames._sources.foreign_errors import translate_errors
@@ -34,14 +35,15 @@ from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.paths import path_of
 from celonis_frames._sources.polars import read_lazy, read_polars
 from celonis_frames._sources.source import ReadOptions, Source
+from celonis_frames._sources.spark import check_no_pandas_api, is_spark, read_spark
 from celonis_frames.exceptions import ConfigError, FrameError
 
 _DEFAULTS = ReadOptions()
 
 KINDS = (
     "a pandas DataFrame, a polars DataFrame or LazyFrame, a pyarrow Table, RecordBatch, "
-    "RecordBatchReader or Dataset, anything with __arrow_c_stream__, an iterable of these, "
-    "or a path, URL or glob (or a list of these) of Parquet files"
+    "RecordBatchReader or Dataset, a Dask or Spark DataFrame, anything with __arrow_c_stream__, an "
+    "iterable of these, or a path, URL or glob (or a list of these) of Parquet files"
 )
 
 
@@ -76,9 +78,12 @@ def _read(frame: Any, options: ReadOptions) -> Source:
     if pandas is not None and isinstance(frame, getattr(pandas, "DataFrame", ())):
         with translate_errors("pandas DataFrame"):
             return read_pandas(frame, options)
+    if "dask.dataframe" in sys.modules and is_dask(frame):
+        with translate_errors("Dask DataFrame"):
+            return read_dask(frame, options, _read)
     if options.index is not None:
         raise ConfigError(
-            f"index={options.index} is for pandas DataFrames, but the frame is a "
+            f"index={options.index} is for pandas and Dask DataFrames, but the frame is a "
             f"{type_name(frame)}, which has no index: leave index= out."
         )
     if polars is not None and isinstance(frame, getattr(polars, "DataFrame", ())):
@@ -87,6 +92,10 @@ def _read(frame: Any, options: ReadOptions) -> Source:
     if polars is not None and isinstance(frame, getattr(polars, "LazyFrame", ())):
         with translate_errors("polars LazyFrame"):
             return read_lazy(frame, options)
+    if "pyspark" in sys.modules:  # before its Arrow stream, which would collect the rows
+        check_no_pandas_api(frame)
+        if is_spark(frame):
+            return read_spark(frame, options)
     return _read_arrow(frame, options)
 
 
