@@ -10,8 +10,10 @@ takes a minute each time. Both are options of nox, so that no session needs a se
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -22,7 +24,7 @@ nox.options.download_python = "never"  # a Python that is not installed: skipped
 nox.options.default_venv_backend = "virtualenv"  # pip, even where uv is installed
 nox.options.error_on_external_run = True
 nox.options.sessions = [
-    "lint", "types", "docs", "tests", "roundtrip", "simulation", "bare", "lower",
+    "lint", "types", "docs", "tests", "roundtrip", "simulation", "bare", "wheel", "lower",
 ]  # fmt: skip
 
 PROCESSES = ("-n", "3")  # suits two cores, since a third of the time tests wait; `-- -n 0` wins
@@ -129,11 +131,117 @@ def gateway(session: nox.Session, client: str) -> None:
     session.run("pytest", "tests/gateway", *session.posargs, env={"CELONIS_FRAMES_CLIENT": client})
 
 
+RECIPES = ("airflow", "dagster", "prefect", "dlt", "github_actions", "docker")
+
+
+@nox.session
+@nox.parametrize("recipe", RECIPES, ids=RECIPES)
+def recipes(session: nox.Session, recipe: str) -> None:
+    """A recipe of the docs, run by the real program: `nox -s "recipes(airflow)"`.
+
+    Each in its own environment: the orchestrators require different versions of much.
+    """
+    _install_project(session, "recipes", f"recipe-{recipe.replace('_', '-')}")
+    # Warnings are no errors there: the programs warn of themselves and of each other.
+    test = f"tests/recipes/test_{recipe}.py"
+    session.run("pytest", "-W", "default", test, *session.posargs)
+
+
+@nox.session
+def dask(session: nox.Session) -> None:
+    """Dask's frames on a cluster of two worker processes, and what happens when they die."""
+    _install_project(session, "dask")
+    _test_dask(session)
+
+
+@nox.session(python=PYTHONS[0])
+def dask_lower(session: nox.Session) -> None:
+    """The same on the lowest Dask and pandas that pyproject.toml allows."""
+    lines = [*EXTRAS["dask"], *EXTRAS["pandas"], *PYPROJECT["project"]["dependencies"]]
+    tools = nox.project.dependency_groups(PYPROJECT, "dask")
+    session.install("-e", ".", *tools, *map(_lowest, lines))
+    _test_dask(session)
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """Ray's Datasets, with worker processes that are killed; the data sink is experimental."""
+    session.install("-e", ".[local,ray]", "hypothesis", "psutil", "pytest")
+    session.run("pytest", "tests/distributed/test_ray.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("library", ["daft", "ibis-framework[duckdb]", "modin[dask]"])
+def engines(session: nox.Session, library: str) -> None:
+    """The recipe for an engine in docs/distributed.md, beside the engine."""
+    session.install("-e", ".[local,pandas]", library, "hypothesis", "psutil", "pytest")
+    name = library.partition("[")[0].partition("-")[0]
+    session.run(
+        "pytest", "tests/distributed/test_recipes.py", *session.posargs,
+        env={"CELONIS_FRAMES_ENGINE": name},
+    )  # fmt: skip
+
+
+def _test_dask(session: nox.Session) -> None:
+    core = "--ignore=tests/distributed/test_core.py"  # in the suite
+    session.run("pytest", "tests/distributed", core, *session.posargs)
+
+
+@nox.session
+def spark(session: nox.Session) -> None:
+    """Spark's frames, its data source and streams, on a cluster of processes; the notebook too."""
+    _need_java(session)
+    _install_project(session, "spark")
+    session.run("pytest", "tests/spark", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("version", ["3.5.*", "4.0.*", "4.1.*", "4.*"])
+def spark_versions(session: nox.Session, version: str) -> None:
+    """The same on the oldest and on other versions of Spark, with the slow tests."""
+    _need_java(session)
+    _install_project(session, "spark")
+    session.install(f"pyspark[sql]=={version}")
+    session.run("pytest", "tests/spark", "-m", "slow or not slow", *session.posargs)
+
+
 @nox.session
 def bare(session: nox.Session) -> None:
     """Without any extra a plan works, and `celonis_frames.local` says which extra it needs."""
     session.install(".")
     session.run("python", "-I", "-c", BARE, log=False)  # -I: the installed package, not ./
+
+
+@nox.session
+@nox.parametrize("versions", ["lowest", "newest"])
+@nox.parametrize("libraries", ["", "pandas", "polars", "pandas,polars"])
+def wheel(session: nox.Session, libraries: str, versions: str) -> None:
+    """The wheel pushes frames without the source tree, with each combination of libraries."""
+    names = [name for name in libraries.split(",") if name]
+    extras = ("local", *names)
+    parts = (PYPROJECT["project"]["dependencies"], *(EXTRAS[name] for name in extras))
+    pins = [_lowest(line) for lines in parts for line in lines] if versions == "lowest" else []
+    session.install(f"{_built(session)}[{','.join(extras)}]", *pins)
+    shutil.copy("tests/packaging/installed.py", _scratch().name)
+    session.chdir(_scratch().name)
+    session.run("python", "-I", "installed.py", *names)
+
+
+_scratch = functools.cache(tempfile.TemporaryDirectory)
+"""A folder for this run of nox."""
+
+
+def _built(session: nox.Session) -> Path:
+    """The wheel, built by way of the sdist from a copy of the tree, which is then deleted."""
+    folder = Path(_scratch().name)
+    if not list(folder.glob("*.whl")):
+        ignored = shutil.ignore_patterns(".*", "_build", "dist", "__pycache__")
+        source = shutil.copytree(".", folder / "source", ignore=ignored)
+        session.install(*nox.project.dependency_groups(PYPROJECT, "build"))
+        session.run("python", "-m", "build", "--outdir", str(folder), str(source))
+        shutil.rmtree(source)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 @nox.session(python=PYTHONS[0])
@@ -158,9 +266,14 @@ def lower(session: nox.Session) -> None:
     session.run("pytest", "-q", *PROCESSES, *ignored, *session.posargs)
 
 
-def _install_project(session: nox.Session, group: str) -> None:
-    """Install the project, editable, with a group of its tools."""
-    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, group))
+def _need_java(session: nox.Session) -> None:
+    if shutil.which("java") is None:
+        session.error("Spark needs Java 17: install it with `apt-get install default-jre-headless`")
+
+
+def _install_project(session: nox.Session, *groups: str) -> None:
+    """Install the project, editable, with groups of its tools."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
 def _lowest(line: str) -> str:

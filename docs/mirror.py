@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 
 import celonis_frames
+from celonis_frames._doctor.trial import NOT_TRIED, PROBES
 from celonis_frames._frames.reading import FRAMES, choose_reading
 from celonis_frames._jobs.machine import TABLE as TRANSITIONS
 from celonis_frames._schema.types import TYPE_TABLE
@@ -20,7 +21,7 @@ from celonis_frames._validation.rejects import Reason
 from celonis_frames.local._assumptions import ASSUMPTIONS
 
 HERE = Path(__file__).parent
-sys.path += [str(HERE.parent / "tests"), str(HERE)]
+sys.path += [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "docs")]
 
 import cases  # noqa: E402  # the tests' own list
 import messages  # noqa: E402
@@ -86,6 +87,18 @@ def assumptions_table() -> str:
     for topic, assumption, names in ASSUMPTIONS:
         settings = ", ".join(f"`{name}`" for name in names.split(", ") if name)
         rows.append(f"| {topic} | {assumption} | {settings} |")
+    return "\n".join(rows)
+
+
+def probes_table() -> str:
+    """What a trial of the doctor tries, and what it does not, as Markdown."""
+    rows = ["| tried | assumed | setting |", "|---|---|---|"]
+    rows += [
+        f"| {probe.name} | {probe.ours} | {probe.setting and f'`{probe.setting}`'} |"
+        for probe in PROBES
+    ]
+    rows += ["", "| not tried | because |", "|---|---|"]
+    rows += [f"| {name} | {why} |" for name, why in NOT_TRIED]
     return "\n".join(rows)
 
 
@@ -157,6 +170,7 @@ PAGES = (
     ("types.md", "arrow", lambda: library_table("Arrow")),
     ("types.md", "reasons", reasons_table),
     ("local.md", "assumptions", assumptions_table),
+    ("doctor.md", "probes", probes_table),
     ("errors.md", "tree", error_tree),
     *(("errors.md", name, functools.partial(message, name)) for name in messages.NAMES),
     ("reliability.md", "transitions", transitions_table),

@@ -6,7 +6,7 @@ import re
 from importlib import metadata
 
 _DISTRIBUTION = "celonis-frames"
-_AFTER_INSTALL = re.compile(r"[Ii]nstall (?:the )?'?([A-Za-z][\w.-]*(?:\[[\w,]+\])?)'?")
+_AFTER_INSTALL = re.compile(r"install (?:the )?'?([A-Za-z][\w.-]*(?:\[[\w,]+\])?)'?", re.IGNORECASE)
 _QUOTED = re.compile(r'"([A-Za-z][\w.-]*(?:\[[\w,]+\])?)"')
 
 

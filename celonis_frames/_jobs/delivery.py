@@ -50,8 +50,19 @@ class BodyRefuted(Exception):  # no error: the delivery goes on
     """
 
 
+class DeliveryBar(Protocol):
+    """The bar of a delivery."""
+
+    def expect(self, delivered: DeliveryResult, rows: Callable[[], int | None]) -> None:
+        """Show how much there is to send: by the chunks so far, if `rows` returns all rows."""
+
+
 class DeliveryProgress(UploadProgress, Protocol):
     """Shows the progress of a delivery."""
+
+    @property
+    def bar(self) -> DeliveryBar | None:
+        """The bar, if there is one."""
 
     def stage(self, name: str) -> None:
         """Show the current stage."""
@@ -104,7 +115,7 @@ class Delivery:
     the chunks in order. `chunks` returns the chunks from the first, each time it is called. The
     argument of `body` and `chunks` raises if the delivery cannot go on; it is called while they
     wait. `recorded` is what an earlier process recorded, `begun` the time when it began (s since
-    1970).
+    1970). `rows` returns the rows of all chunks, as far as they are known by then.
     """
 
     pool_id: str
@@ -118,6 +129,7 @@ class Delivery:
     begun: float = 0.0
     destination: Destination | None = None  # None: a job
     marked: bool = True  # see `JobDestination`
+    rows: Callable[[], int | None] = lambda: None
 
 
 @dataclasses.dataclass

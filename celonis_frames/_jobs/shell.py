@@ -88,6 +88,8 @@ def deliver(
         JobTimeout: The token's deadline has passed. The job is cancelled.
         UploadUncertain: It could not be determined what the jobs held, or whether one was executed.
     """
+    if progress.bar is not None:
+        progress.bar.expect(result, delivery.rows)
     shell = _Shell(api, delivery, result, progress, timings)
     _shells.add(shell)
     try:

@@ -335,6 +335,12 @@ def limit(token: CancelToken | None, begin: float, timeout: float | None) -> Can
     return CancelToken(deadline=None if timeout is None else begin + timeout, parent=token)
 
 
+def rows_to_send(frames: Sequence[PreparedFrame]) -> int | None:
+    """The rows of all frames; None if they are not known by now."""
+    counts = [prepared.rows_to_send for prepared in frames]
+    return None if None in counts else sum(filter(None, counts))
+
+
 def look_up(
     api: DataPushApi, pool: str, options: PushOptions, *, for_push: bool
 ) -> tuple[str, str | None]:
@@ -401,6 +407,7 @@ def _delivery(
         duplicate_removal_column=options.deduplicate_by,
         journal=stage,
         marked=MARK not in options.upload.job_options,
+        rows=partial(rows_to_send, frames),
     )
 
 

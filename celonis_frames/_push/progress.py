@@ -1,24 +1,8 @@
-"""The progress bar: stage, chunks and bytes of a push.
-
-A bar never fails a push: without a usable stream there is none, and after an error it is dropped.
-"""
+"""What a push shows of itself while it runs."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import sys
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
-
-from celonis_frames._formatting import counted, encodable
-
-_bars_lock = threading.RLock()
-"""The lock of our bars. tqdm's own would stay locked for ever after an error in any bar of the
-process: tqdm does not release it then."""
-_log = logging.getLogger("celonis_frames")
+from celonis_frames._progress.bar import new_bar
 
 
 class Progress:
@@ -27,111 +11,35 @@ class Progress:
     Args:
         label: Name of the table.
         show: True shows the bar, False hides it; None shows it in notebooks and terminals.
+
+    Attributes:
+        bar: The bar, if there is one.
     """
 
     def __init__(self, label: str, *, show: bool | None) -> None:
-        self._label = label
-        self._lock = threading.Lock()
-        self._chunks = 0
-        self._bar: Any = None
-        stream = sys.stderr
-        if stream is not None and (_shown_by_default(stream) if show is None else show):
-            with self._guarded():
-                self._bar = _new_bar(label, stream)
+        self.bar = new_bar(label, show=show)
 
     def stage(self, name: str) -> None:
         """Show the current stage."""
-        if self._bar is not None:
-            self._call(lambda bar: bar.set_description_str(f"{self._label}: {name}"))
+        if self.bar is not None:
+            self.bar.show(name)
 
     def sent(self, size: int) -> None:
         """Count sent bytes. Called from upload threads."""
-        if self._bar is not None:
-            self._call(lambda bar: bar.update(size))
+        if self.bar is not None:
+            self.bar.sent(size)
 
     def chunk_done(self) -> None:
         """Count a chunk."""
-
-        def count(bar: Any) -> None:
-            self._chunks += 1
-            bar.set_postfix_str(counted(self._chunks, "chunk"), refresh=False)
-
-        if self._bar is not None:
-            self._call(count)
+        if self.bar is not None:
+            self.bar.chunk_done()
 
     def restart(self) -> None:
         """Reset the counts: a new job gets all chunks again."""
-
-        def reset(bar: Any) -> None:
-            self._chunks = 0
-            bar.reset()
-
-        if self._bar is not None:
-            self._call(reset)
+        if self.bar is not None:
+            self.bar.restart()
 
     def close(self) -> None:
         """Remove the bar."""
-        if self._bar is not None:
-            self._call(lambda bar: bar.close())
-
-    def _call(self, change: Callable[[Any], object]) -> None:
-        with self._lock, self._guarded():
-            if self._bar is not None:  # another thread may have dropped it
-                change(self._bar)
-
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """An error in the block drops the bar, and is not raised."""
-        try:
-            yield
-        except BaseException as error:
-            with contextlib.suppress(RuntimeError):  # raised once this thread holds it no more
-                while True:  # tqdm leaves it locked after any exception
-                    _bars_lock.release()
-            if not isinstance(error, Exception):
-                raise
-            self._bar = None
-            _log.debug("the progress bar failed", exc_info=error)
-
-
-class _Stream:
-    """A stream that never raises: what it cannot encode is replaced, and it may be gone."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.encoding = getattr(stream, "encoding", None) or "utf-8"
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(Exception):
-            self._stream.write(encodable(text, self.encoding))
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(Exception):
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)  # fileno, for the width of the terminal
-
-
-def _new_bar(label: str, stream: Any) -> Any:
-    with warnings.catch_warnings():
-        # In a notebook without ipywidgets tqdm warns and uses its text bar.
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm  # noqa: PLC0415  # slow to import, often not needed
-
-    class Bar(tqdm):  # type: ignore[type-arg]
-        # Every block refreshes it: no monitor thread, which would outlive the push.
-        monitor_interval = 0
-
-    Bar.set_lock(_bars_lock)
-    return Bar(unit="B", unit_scale=True, leave=False, miniters=1, desc=label, file=_Stream(stream))
-
-
-def _shown_by_default(stream: Any) -> bool:
-    if "ipykernel" in sys.modules:
-        return True
-    try:
-        return bool(stream.isatty())
-    except Exception:  # closed, or not quite a stream
-        return False
+        if self.bar is not None:
+            self.bar.close()

@@ -127,6 +127,7 @@ def finish_staged(
             ),
             begun=manifest.begun,
             marked=manifest.marked,
+            rows=lambda: sum(chunk.rows for chunk in chunks),
         )
         with DeferredSignals(token, lambda: open_job(manifest.pool_id, delivered)):
             deliver(api, delivery, delivered, progress=progress, timings=timings)
@@ -186,7 +187,7 @@ def _finish_objects(
     )  # fmt: skip
     found = store(
         whole.within(token), destination, lambda _: iter(chunks), delivered, progress, timings,
-        stage=stage, workers=manifest.workers,
+        stage=stage, workers=manifest.workers, rows=lambda: sum(chunk.rows for chunk in chunks),
     )  # fmt: skip
     timings["total"] = time.monotonic() - begin
     return objects_status(

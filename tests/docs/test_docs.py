@@ -69,3 +69,9 @@ def test_the_architecture_names_every_package() -> None:
     names = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
     names |= {path.name for path in package.glob("*.py")} - {"__init__.py", "_version.py"}
     assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def test_the_citation_names_this_version() -> None:
+    """CITATION.cff is of the version that the package says it is."""
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {celonis_frames.__version__}\n" in citation

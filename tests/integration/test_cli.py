@@ -22,9 +22,9 @@ import requests
 from celonis_frames import ApiKey, Celonis, local
 from celonis_frames._cli import demo
 from celonis_frames._cli.main import main
-from celonis_frames._cli.sample_data import purchase_to_pay
 from celonis_frames._tables.differences import TableDifference
 from celonis_frames.exceptions import ConfigError
+from celonis_frames.local._sample_data import purchase_to_pay
 
 Done = subprocess.CompletedProcess[str]
 

@@ -1,0 +1,1 @@
+"""What a call reports while it runs."""
