@@ -141,11 +141,11 @@ def test_every_keyword_is_an_option(name: str) -> None:
 
 
 def test_every_option_can_be_given_on_the_command_line() -> None:
-    """All but what only code can mean: the index of pandas, the bar by terminal, secrets."""
+    """All but the index of pandas, and the progress bar, for which there is --quiet."""
     absent = {
         one.name for one in (*fields(PushOptions), *fields(Upload)) if not one.metadata["cli"]
     }
-    assert absent == {"index", "progress", "storage_options", "upload"}
+    assert absent == {"index", "progress", "upload"}
 
 
 def test_dir_shows_the_public_names() -> None:
