@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TypeVar
 
 _CHECK_SECONDS = 0.1
@@ -28,7 +29,7 @@ def call_in_background(work: Callable[[], _T], check: Callable[[], None], *, nam
             raised.append(error)
         done.set()
 
-    threading.Thread(target=call, name=name, daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(call,), name=name, daemon=True).start()
     while not done.wait(_CHECK_SECONDS):
         check()
     if raised:

@@ -9,7 +9,6 @@ from typing import Any, Literal, Protocol
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.file_body import Payload
 from celonis_frames._jobs.delivery_state import Recorded
-from celonis_frames._jobs.upload_pool import UploadProgress
 from celonis_frames.exceptions import UploadUncertain
 
 
@@ -50,14 +49,18 @@ class BodyRefuted(Exception):  # no error: the delivery goes on
     """
 
 
-class DeliveryProgress(UploadProgress, Protocol):
-    """Shows the progress of a delivery."""
+class DeliveryProgress(Protocol):
+    """Takes how far a delivery is."""
 
-    def stage(self, name: str) -> None:
-        """Show the current stage."""
+    @property
+    def count_bytes(self) -> Callable[[int], None] | None:
+        """Counts sent bytes, if somebody wants to know; called from several threads."""
 
-    def chunk_done(self) -> None:
-        """Add one chunk."""
+    def stage(self, name: Literal["uploading", "submitting"]) -> None:
+        """A stage begins, or goes on."""
+
+    def chunk_done(self, number: int, rows: int, size: int) -> None:
+        """A chunk is stored."""
 
     def restart(self) -> None:
         """Reset the counts: a new job gets all chunks again."""

@@ -16,7 +16,6 @@ none.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from celonis_frames._filesystem.files import write_atomically
+from celonis_frames._progress.current import warn
 from celonis_frames.exceptions import ConfigError
 
 VERSION = 1
@@ -33,8 +33,6 @@ MAX_FILE_BYTES = 1_000_000
 
 _LOCK_SECONDS = 10.0
 """How long a writer waits for another one, which needs milliseconds."""
-
-logger = logging.getLogger("celonis_frames")
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def known_pools(team_url: str) -> dict[str, KnownPool]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        logger.warning("what pools are known to read is not used: %s: %s", path, error)
+        warn("what pools are known to read is not used: %s: %s", path, error)
         return {}
     pools = document["teams"].get(team_url)
     items = pools.items() if isinstance(pools, dict) else ()
@@ -145,7 +143,7 @@ def _read_to_change(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         pass
     except (ValueError, RecursionError) as error:
-        logger.warning("%s is written anew, since it cannot be read: %s", path, error)
+        warn("%s is written anew, since it cannot be read: %s", path, error)
     else:
         teams = {url: pools for url, pools in document["teams"].items() if isinstance(pools, dict)}
         return {**document, "teams": teams}

@@ -8,11 +8,10 @@ encoded; the chunks of others wait in a spool, or in the stage.
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,6 +28,8 @@ from celonis_frames._jobs.delivery import Delivery, DeliveryResult
 from celonis_frames._jobs.shell import deliver
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._progress.current import warn
+from celonis_frames._progress.progress import Progress
 from celonis_frames._push.outcome_notes import note_stage
 from celonis_frames._push.pipeline import (
     Opening,
@@ -40,7 +41,6 @@ from celonis_frames._push.pipeline import (
     look_at_table,
     open_stage,
 )
-from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, StoredObjects
 from celonis_frames._push.verification import begin_verification
 from celonis_frames._sources.source import Source
@@ -52,8 +52,6 @@ from celonis_frames._tables.existing_table import ExistingTable, option_that_nee
 from celonis_frames._tables.fitting import fit
 from celonis_frames._validation.rejects import RejectReport
 from celonis_frames.exceptions import ConfigError, PermissionDenied
-
-_log = logging.getLogger("celonis_frames")
 
 DEFAULT_LENGTH = 80
 """Characters that a text column without a length holds in Celonis (the official client)."""
@@ -82,6 +80,7 @@ def push_objects(
     table: str,
     options: PushOptions,
     *,
+    progress: Progress,
     watch: Callable[[Source], Source] | None = None,
     token: CancelToken | None = None,
     open_once: OpenOnce,
@@ -109,7 +108,8 @@ def push_objects(
         pool_id, notes = _pool(api, pool, keys.connection, token) if way.can_look else (None, (
             "The pool was not checked: this connection has ingestion keys only.",
         ))  # fmt: skip
-        progress = stack.enter_context(closing(Progress(prepared.table, show=options.progress)))
+        if progress.recorder is not None:
+            progress.recorder.pool_id = pool_id
         prefix, pool_known = object_prefix(options.push_id), pool_id or ""
         stage, earlier = (None, None) if options.staging is None else open_stage(
             Opening(way.api, token, [prepared], None, pool_known, keys.connection, options,
@@ -161,7 +161,7 @@ def push_objects(
         ingested = None
         if verification is not None:
             verification.count([prepared])
-            progress.stage("waiting for Celonis")
+            progress.stage("waiting")
             seconds = min(INGESTION_SECONDS, token.remaining() or INGESTION_SECONDS)
             ingested, found = verification.wait_for_rows(seconds)
             prepared.warnings += found
@@ -196,7 +196,6 @@ def store(
         _object_notes(destination, stage),
         DeferredSignals(api.token, lambda: destination.note() or ""),
     ):
-        progress.stage("storing")
         deliver(api, delivery, delivered, progress=progress, timings=timings)
         if stage is None:
             return ()
@@ -368,6 +367,6 @@ def _object_notes(destination: ObjectDestination, stage: Stage | None) -> Iterat
         except BaseException as error:
             note = destination.note()
             if note:
-                _log.warning(note)
+                warn(note)
                 error.add_note(note)
             raise

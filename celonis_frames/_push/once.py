@@ -23,6 +23,7 @@ from celonis_frames._api.models import Job
 from celonis_frames._formatting import counted
 from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._jobs.polling import ENDED
+from celonis_frames._progress.current import report_wait, warn
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._push.object_push import (
     IngestionWay,
@@ -164,7 +165,7 @@ class _Once:
                     raise _timed_out(mine, error) from error
                 if not said:
                     _log.info("another process works on the push of %s: waiting", mine.named)
-                    self.opening.progress.stage("waiting for another process")
+                    report_wait("other_process", None, "waiting for another process")
                     said = True
             token.sleep(delay)
             delay = min(2 * delay, LAST_DELAY)
@@ -214,7 +215,7 @@ class _Once:
             f"{receipt.named} was begun on {_day(receipt)} and did not end: the chunks that were "
             "staged then were sent, and the frame given now was not read."
         )
-        _log.warning("%s: %s", receipt.table, text)
+        warn("%s: %s", receipt.table, text)
         update_status(status, warnings=[text])
         if opening.options.wait:
             status.raise_for_status()
@@ -257,7 +258,7 @@ class _Once:
         except (ConfigError, UploadUncertain) as error:
             if receipt.state in FAILED:
                 raise
-            _log.warning("%s: %s", receipt.table, error.message)
+            warn("%s: %s", receipt.table, error.message)
 
     def _forget_job(self) -> None:
         """Forget the job of the earlier push: another one takes its place."""
@@ -283,7 +284,7 @@ class _Once:
             f"{receipt.named} was sent before: {rows} on {_day(receipt)}{where}. This push sent "
             "nothing."
         )
-        _log.warning("%s: %s", receipt.table, text)
+        warn("%s: %s", receipt.table, text)
         status = PushStatus(
             None if way is not None and not way.can_look else self.opening.api,
             stored or job or _job_of(receipt),

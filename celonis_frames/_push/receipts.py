@@ -18,6 +18,7 @@ from celonis_frames._options.push_options import (
     parse_staging,
     parse_storage_options,
 )
+from celonis_frames._progress.current import warn
 from celonis_frames._staging.claim import StagePlace
 from celonis_frames._staging.lease import StageInUse
 from celonis_frames._staging.receipt import stage_of
@@ -114,6 +115,6 @@ def _is_removed(place: StagePlace, before: dt.datetime) -> bool:
     except StageInUse:
         return False
     except ConfigError as error:
-        _log.warning("a receipt was not removed: %s", error.message)
+        warn("a receipt was not removed: %s", error.message)
         return False
     return claim.release(forget=claim.receipt is not None and claim.receipt.when < before)

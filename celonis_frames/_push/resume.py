@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import Any
 
 from celonis_frames._api.client import DataPushApi
@@ -17,6 +17,8 @@ from celonis_frames._jobs.commands import State
 from celonis_frames._jobs.delivery import Delivery, DeliveryResult
 from celonis_frames._jobs.delivery_state import Recorded
 from celonis_frames._jobs.shell import deliver
+from celonis_frames._progress.event_thread import OnEvent
+from celonis_frames._progress.progress import Progress, Reporting, in_progress
 from celonis_frames._push.object_push import IngestionWay, objects_status, store
 from celonis_frames._push.outcome_notes import open_job, outcome_notes
 from celonis_frames._push.pipeline import (
@@ -26,7 +28,6 @@ from celonis_frames._push.pipeline import (
     limit,
     status_of,
 )
-from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, mark_as_delete
 from celonis_frames._staging.claim import begun_only, is_over
 from celonis_frames._staging.manifest import NoManifest, ObjectRecord
@@ -43,6 +44,7 @@ def resume_staged(
     wait: bool,
     timeout: float | None,
     progress: bool | None,
+    on_event: OnEvent | None,
 ) -> list[PushStatus]:
     """Finish every push that is staged at a URL. See `celonis_frames.resume`.
 
@@ -53,6 +55,7 @@ def resume_staged(
     statuses: list[PushStatus] = []
     errors: list[CelonisFramesError] = []
     with ExitStack() as whole:
+        call = whole.enter_context(in_progress("resume", None, api.url, Reporting(False, on_event)))
         whole.callback(close_filesystem, filesystem)
         token = whole.enter_context(limit(None, time.monotonic(), timeout))
         for folder in folders:
@@ -68,21 +71,27 @@ def resume_staged(
                     stack.callback(stage.close)
                     _check(stage, api.url)
                     table = str(stage.manifest.job["targetName"])
-                    shown = stack.enter_context(closing(Progress(table, show=progress)))
-                    status = finish_staged(api, token, stage, way=way, wait=wait, progress=shown)
+                    reporting = Reporting(progress, on_event, stage.manifest.push_id)
+                    one = stack.enter_context(
+                        in_progress("push", table, api.url, reporting, above=call)
+                    )
+                    if one.recorder is not None:
+                        one.recorder.pool_id = stage.manifest.pool_id
+                    status = finish_staged(api, token, stage, way=way, wait=wait, progress=one)
+                    one.result = status
                     if wait:
                         status.raise_for_status()
                     statuses.append(status)
             except CelonisFramesError as error:
                 errors.append(error)
-    if errors:
-        for other in errors[1:]:
-            errors[0].add_note(f"Another stage: {other}")
-        for status in statuses:
-            errors[0].add_note(f"Finished: {status!r}")
-        raise errors[0]
-    if not statuses:
-        raise nothing_staged(staging)
+        if errors:
+            for other in errors[1:]:
+                errors[0].add_note(f"Another stage: {other}")
+            for status in statuses:
+                errors[0].add_note(f"Finished: {status!r}")
+            raise errors[0]
+        if not statuses:
+            raise nothing_staged(staging)
     return statuses
 
 

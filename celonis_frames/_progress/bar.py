@@ -1,4 +1,4 @@
-"""The progress bar: stage, chunks and bytes of a push.
+"""The progress bar: stage, chunks and bytes of a call.
 
 A bar never fails a push: without a usable stream there is none, and after an error it is dropped.
 """
@@ -21,33 +21,29 @@ process: tqdm does not release it then."""
 _log = logging.getLogger("celonis_frames")
 
 
-class Progress:
-    """A bar on a terminal or in a notebook; nothing elsewhere.
+class Bar:
+    """A bar on a terminal or in a notebook.
 
     Args:
         label: Name of the table.
-        show: True shows the bar, False hides it; None shows it in notebooks and terminals.
+        stream: Where it is shown.
     """
 
-    def __init__(self, label: str, *, show: bool | None) -> None:
+    def __init__(self, label: str, stream: Any) -> None:
         self._label = label
         self._lock = threading.Lock()
         self._chunks = 0
         self._bar: Any = None
-        stream = sys.stderr
-        if stream is not None and (_shown_by_default(stream) if show is None else show):
-            with self._guarded():
-                self._bar = _new_bar(label, stream)
+        with self._guarded():
+            self._bar = _new_bar(label, stream)
 
-    def stage(self, name: str) -> None:
-        """Show the current stage."""
-        if self._bar is not None:
-            self._call(lambda bar: bar.set_description_str(f"{self._label}: {name}"))
+    def show(self, text: str) -> None:
+        """Show what is being done."""
+        self._call(lambda bar: bar.set_description_str(f"{self._label}: {text}"))
 
     def sent(self, size: int) -> None:
         """Count sent bytes. Called from upload threads."""
-        if self._bar is not None:
-            self._call(lambda bar: bar.update(size))
+        self._call(lambda bar: bar.update(size))
 
     def chunk_done(self) -> None:
         """Count a chunk."""
@@ -56,8 +52,7 @@ class Progress:
             self._chunks += 1
             bar.set_postfix_str(counted(self._chunks, "chunk"), refresh=False)
 
-        if self._bar is not None:
-            self._call(count)
+        self._call(count)
 
     def restart(self) -> None:
         """Reset the counts: a new job gets all chunks again."""
@@ -66,13 +61,11 @@ class Progress:
             self._chunks = 0
             bar.reset()
 
-        if self._bar is not None:
-            self._call(reset)
+        self._call(reset)
 
     def close(self) -> None:
         """Remove the bar."""
-        if self._bar is not None:
-            self._call(lambda bar: bar.close())
+        self._call(lambda bar: bar.close())
 
     def _call(self, change: Callable[[Any], object]) -> None:
         with self._lock, self._guarded():
@@ -128,10 +121,12 @@ def _new_bar(label: str, stream: Any) -> Any:
     return Bar(unit="B", unit_scale=True, leave=False, miniters=1, desc=label, file=_Stream(stream))
 
 
-def _shown_by_default(stream: Any) -> bool:
-    if "ipykernel" in sys.modules:
-        return True
-    try:
-        return bool(stream.isatty())
-    except Exception:  # closed, or not quite a stream
-        return False
+def new_bar(label: str, *, show: bool | None) -> Bar | None:
+    """A bar, if it is to be shown: with None in notebooks and terminals."""
+    stream = sys.stderr
+    if show is None:
+        try:
+            show = "ipykernel" in sys.modules or bool(stream is not None and stream.isatty())
+        except Exception:  # closed, or not quite a stream
+            show = False
+    return Bar(label, stream) if show and stream is not None else None
