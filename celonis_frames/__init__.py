@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from celonis_frames import _accessors, _logging, exceptions
+from celonis_frames import _accessors, _logging, events, exceptions
 from celonis_frames._auth.keys import ApiKey, AppKey
 from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._client import Celonis
@@ -60,6 +60,7 @@ __all__ = [
     "check_event_log",
     "connect",
     "delete",
+    "events",
     "exceptions",
     "local",
     "plan",
