@@ -141,7 +141,7 @@ def lower(session: nox.Session) -> None:
     """The tests on the lowest Python and the lowest dependencies that pyproject.toml allows."""
     if session.venv_backend == "none":
         session.error("the lowest dependencies need an environment of their own")
-    extras = ("ingestion", "pandas", "polars", "local")
+    extras = ("ingestion", "keyring", "pandas", "polars", "local")
     lines = [
         *PYPROJECT["project"]["dependencies"],
         *(line for extra in extras for line in EXTRAS[extra]),

@@ -1,4 +1,4 @@
-"""`df.celonis` on pandas and polars frames, whichever is imported first, or neither.
+"""`df.celonis` on pandas, polars and Dask frames, whichever is imported first, or neither.
 
 The accessor holds the frame and nothing else; its methods are the functions of the package.
 """
@@ -65,13 +65,18 @@ class _AccessorDescriptor:
 
 
 def install() -> None:
-    """Put the accessor on the frames of pandas and polars, now or when they are imported."""
+    """Put the accessor on the frames of these libraries, now or when they are imported."""
     when_imported("pandas")(_install_pandas)
     when_imported("polars")(_install_polars)
+    when_imported("dask.dataframe")(_install_dask)
 
 
 def _install_pandas(pandas: Any) -> None:
     pandas.api.extensions.register_dataframe_accessor("celonis")(CelonisAccessor)
+
+
+def _install_dask(dataframe: Any) -> None:
+    dataframe.extensions.register_dataframe_accessor("celonis")(CelonisAccessor)
 
 
 def _install_polars(polars: Any) -> None:

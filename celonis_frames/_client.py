@@ -34,7 +34,7 @@ from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus, mark_as_delete
 from celonis_frames._schema.overrides import Column, ColumnType
 from celonis_frames._sources.source import Source
-from celonis_frames._tables.existing_table import read_existing
+from celonis_frames._tables.table_reading import read_existing
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.events import Event, Operation
 

@@ -18,6 +18,7 @@ from celonis_frames._http.transport import Timeouts
 from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._jobs import rate_limit
 from celonis_frames._options.upload import Upload, UploadSettings
+from celonis_frames._profiles.choice import choose_settings
 from celonis_frames._tracebacks import short_traceback
 from celonis_frames._urls import base_url, team_url
 from celonis_frames.events import Event
@@ -38,6 +39,7 @@ def connect(
     cluster: str | None = None,
     auth: Auth | None = None,
     ingestion: IngestionKeys | None = None,
+    profile: str | None = None,
     verify: bool | str | os.PathLike[str] = True,
     timeouts: Timeouts | None = None,
     upload: Upload | UploadSettings | None = None,
@@ -49,13 +51,16 @@ def connect(
     Args:
         url: Any URL of the team, pasted from the browser; ``"local"`` or
             ``"local:PATH.duckdb"`` for the embedded local Celonis, in memory or in a file. Without
-            `url` and `team`: the environment.
+            `url`, `team` and `profile`: the environment, then the profile in ``CELONIS_PROFILE``,
+            then the profile ``default``.
         team: With `cluster`, instead of `url`: ``https://<team>.<cluster>.celonis.cloud``.
         cluster: See `team`.
         auth: `ApiKey`, `AppKey` or `OAuth2`; None takes it from the environment, unless it belongs
             to another host.
         ingestion: `IngestionKeys`, for ``via="ingestion"``; None takes them from the environment,
             unless they belong to another host. With these alone, pushes go that way by default.
+        profile: Name of a profile that ``celonis-frames login`` has stored, instead of `url`; it
+            goes before the environment.
         verify: True, or the path of a CA file to trust instead; certificates are always checked.
         timeouts: How long to wait for the server.
         upload: How the pushes of this connection make and send chunks: an `Upload`, or a dict of
@@ -65,7 +70,8 @@ def connect(
 
     Raises:
         ConfigError: If something is missing or wrong; nothing was sent.
-        ImportError: If the local Celonis is asked for and its extra is not installed.
+        ImportError: If the local Celonis is asked for and its extra is not installed, or the key of
+            the profile is in the keyring, and the library of that is not.
     """
     global _connected
     if url is not None and not isinstance(url, str):
@@ -84,9 +90,16 @@ def connect(
             msg = "Give url, or team and cluster together, such as team='dev', cluster='us-2'."
             raise ConfigError(msg)
         url = team_url(team, cluster)
+    if profile is not None and url is not None:
+        raise ConfigError("Give url (or team and cluster), or profile, not both.")
     if url is None:
-        found = environment.read_environment(auth)
+        found = choose_settings(profile, auth)
         url, auth, ingestion = found.url, found.auth, ingestion or found.ingestion
+    elif not environment.is_local(url):
+        if ingestion is None:
+            ingestion = environment.environment_ingestion(url=base_url(url))
+        if auth is None and (ingestion is None or environment.has_key(url=base_url(url))):
+            auth = environment.environment_auth(url=base_url(url))
     if environment.is_local(url):
         if auth is not None or ingestion is not None:
             msg = (
@@ -96,10 +109,6 @@ def connect(
             raise ConfigError(msg)
         client = Celonis._start_local(url, **options)  # noqa: SLF001
     else:
-        if ingestion is None:
-            ingestion = environment.environment_ingestion(url=base_url(url))
-        if auth is None and (ingestion is None or environment.has_key(url=base_url(url))):
-            auth = environment.environment_auth(url=base_url(url))
         client = Celonis(url, auth=auth, ingestion=ingestion, **options)
     with _lock:
         _connected = client

@@ -14,6 +14,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import DataConnection, Pool, Table
 from celonis_frames._auth import environment
 from celonis_frames._auth.keys import ApiKey, checked
+from celonis_frames._doctor.report import DoctorReport
 from celonis_frames._formatting import shown
 from celonis_frames._http.auth import Auth, NoAuth, Unsigned
 from celonis_frames._http.retry import RetryPolicy
@@ -23,6 +24,7 @@ from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._options.fields import flag
 from celonis_frames._options.push_options import PushOptions, optional_flag, parse_on_event
 from celonis_frames._options.upload import Upload, UploadSettings
+from celonis_frames._profiles.choice import choose_settings
 from celonis_frames._push.call_order import check_id
 from celonis_frames._push.object_push import IngestionWay
 from celonis_frames._push.status import PushStatus
@@ -70,6 +72,7 @@ class Connection:
         # With ingestion keys alone, calls of the Data Push API say that they need another key.
         key: Auth = NoAuth() if auth is None and ingestion is not None else checked(auth)
         self._transport = Transport(url, key, verify=verify, timeouts=timeouts)
+        self._given = auth, ingestion, verify, timeouts
         self._gateway = None
         if ingestion is not None:
             unsigned = Transport(url, Unsigned(), verify=verify, timeouts=timeouts)
@@ -81,19 +84,26 @@ class Connection:
         self._closed = False
 
     @classmethod
-    def from_env(cls) -> Self:
-        """A connection from the environment variables.
+    def from_env(cls, profile: str | None = None) -> Self:
+        """A connection from the environment variables, else from a profile.
 
         Reads ``CELONIS_URL`` and the first that is set of ``CELONIS_API_TOKEN`` (with
         ``CELONIS_KEY_TYPE``), ``OAUTH_CLIENT_ID`` (with ``OAUTH_CLIENT_SECRET``, ``OAUTH_SCOPES``,
         ``OAUTH_METHOD``) and ``OAUTH_ACCESS_TOKEN_PATH``. Besides or instead of these,
         ``CELONIS_INGESTION_ACCESS_KEY``, ``…_SECRET_KEY``, ``…_CONNECTION``, ``…_BUCKET`` and
-        ``…_REGION``.
+        ``…_REGION``. Without ``CELONIS_URL``: the profile in ``CELONIS_PROFILE``, else the profile
+        ``default``.
+
+        Args:
+            profile: Name of a profile that ``celonis-frames login`` has stored; it goes before the
+                environment.
 
         Raises:
             ConfigError: If something is missing or wrong; the message says what to set.
+            ImportError: If the key of the profile is in the keyring, and its library is not
+                installed.
         """
-        found = environment.read_environment()
+        found = choose_settings(profile)
         if environment.is_local(found.url):
             return cls._start_local(found.url)
         return cls(found.url, auth=found.auth, ingestion=found.ingestion)
@@ -224,6 +234,27 @@ class Connection:
             ApiError: If a call fails.
         """
         return lookup.connection_id(self._api, pool_id, connection)
+
+    def doctor(self, pool: str | None = None, *, write: bool = False) -> DoctorReport:
+        """What is right and wrong with this connection, and who can mend it.
+
+        Checks the address, DNS, proxy, TLS, clock, key, scopes, permissions, pool, ingestion keys,
+        limits and versions. A problem is a finding of the report, not an error.
+
+        Args:
+            pool: A Data Pool whose permissions are checked too: id, name or URL.
+            write: Whether to try what the pool accepts: codecs, encodings of timestamps, types,
+                lengths, and what Celonis does not document. That runs some sixty jobs on the table
+                ``CELONIS_FRAMES_DOCTOR`` of the pool, which is empty afterwards; the API cannot
+                remove it. The team's quota is 250 jobs an hour. Which codecs the pool reads is
+                remembered for pushes without ``compression=``.
+        """
+        from celonis_frames._doctor.examination import Way, examine  # noqa: PLC0415  # seldom used
+
+        write = flag("write", write)
+        auth, ingestion, verify, timeouts = self._given
+        settings = environment.Settings(self.url, auth, ingestion, source="connect()")
+        return examine(lambda: settings, pool, write=write, way=Way(verify, timeouts))
 
     @property
     def defaults(self) -> PlanDefaults:

@@ -63,7 +63,15 @@ __all__ = [
 
 
 class CelonisFramesError(Exception):
-    """The base of all errors that this library defines."""
+    """The base of all errors that this library defines.
+
+    Attributes:
+        outcome_known: Whether it is known what the server did. False if a job, a load or an
+            execution was or may have been started, or objects were stored, and how it ended is not
+            known: look at it before you push again.
+    """
+
+    outcome_known: bool = True
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -134,6 +142,8 @@ class ApiError(CelonisFramesError):
         url: URL of the call, without credentials.
         job_id: Id of the job concerned, or None.
         sent: Whether the whole request was sent, so that the server may have carried it out.
+        reason: Why there is no response of the server: ``"dns"`` (no such host), ``"refused"``,
+            ``"tls"``, ``"proxy"``, ``"timeout"`` or ``"broken"``; None if there is one.
     """
 
     def __init__(
@@ -144,9 +154,11 @@ class ApiError(CelonisFramesError):
         url: str = "",
         job_id: str | None = None,
         sent: bool = True,
+        reason: str | None = None,
     ) -> None:
         super().__init__(message)
         self.sent = sent
+        self.reason = reason
         self.method = method
         self.url = url
         self.job_id = job_id
@@ -187,8 +199,9 @@ class ApiStatusError(ApiError):
         method: str = "",
         url: str = "",
         job_id: str | None = None,
+        reason: str | None = None,
     ) -> None:
-        super().__init__(message, method=method, url=url, job_id=job_id)
+        super().__init__(message, method=method, url=url, job_id=job_id, reason=reason)
         self.status_code = status_code
         self.body = body
         self.error_codes = error_codes

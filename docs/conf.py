@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from celonis_frames import __version__
 
@@ -13,20 +14,41 @@ project = "celonis_frames"
 author = "The celonis_frames authors"
 copyright = "The celonis_frames authors"  # noqa: A001  # Sphinx's name
 version = release = __version__
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.graphviz", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "jupyter_execute", "mirror.py"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.graphviz",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+exclude_patterns = ["_build", "_templates", "jupyter_execute"]
+templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
 html_title = "celonis_frames"
-html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
-myst_heading_anchors = 3
+html_theme_options = {
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "navbar_center": [],  # all pages are in the sidebar
+}
+html_sidebars = {"**": ["sidebar.html"]}
+html_show_sourcelink = False
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 4
+smartquotes = False  # a quote that is copied must be the one that Python reads
+copybutton_exclude = ".linenos, .gp, .go"  # prompts and outputs stay
+copybutton_selector = "div.highlight-python pre, div.highlight-bash pre, div.cell_input pre"
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 default_role = "py:obj"  # `names` in docstrings are links
-autodoc_typehints = "none"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
+python_maximum_signature_line_length = 80
 napoleon_use_ivar = True  # attributes as a list
 # The three groups of push's options, as its docstring has them.
 napoleon_custom_sections = [
@@ -40,5 +62,16 @@ suppress_warnings = ["myst.xref_missing"]
 # The notebook lives at the top level, where users look for it; the build takes a copy.
 shutil.copy(HERE.parent / "notebooks" / "01_quickstart.ipynb", HERE / "notebook.ipynb")
 
-html_sidebars = {"**": []}  # the pages are few, and tables need the width
 nb_output_stderr = "remove"  # a progress bar, printed line by line where it cannot move
+
+
+def setup(app: Any) -> None:
+    """Classes that only calls return are shown without the parameters of their constructors."""
+    app.connect("autodoc-process-signature", _without_constructor)
+
+
+def _without_constructor(  # noqa: PLR0917  # Sphinx's order
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str, result: str
+) -> tuple[str, str] | None:
+    documented = "Args:" in (obj.__doc__ or "") or "Attributes:" in (obj.__doc__ or "")
+    return None if what not in ("class", "exception") or documented else ("", "")

@@ -5,6 +5,7 @@ The tables of types show planned pushes of all cases in tests/cases.py.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 import textwrap
@@ -19,9 +20,10 @@ from celonis_frames._validation.rejects import Reason
 from celonis_frames.local._assumptions import ASSUMPTIONS
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "tests"))
+sys.path += [str(HERE.parent / "tests"), str(HERE)]
 
 import cases  # noqa: E402  # the tests' own list
+import messages  # noqa: E402
 
 
 def types_table() -> str:
@@ -80,8 +82,10 @@ def _shown(value: object) -> str:
 
 def assumptions_table() -> str:
     """The assumptions of the local Celonis as Markdown."""
-    rows = ["| topic | assumption |", "|---|---|"]
-    rows += [f"| {topic} | {assumption} |" for topic, assumption in ASSUMPTIONS]
+    rows = ["| topic | assumption | setting |", "|---|---|---|"]
+    for topic, assumption, names in ASSUMPTIONS:
+        settings = ", ".join(f"`{name}`" for name in names.split(", ") if name)
+        rows.append(f"| {topic} | {assumption} | {settings} |")
     return "\n".join(rows)
 
 
@@ -129,6 +133,16 @@ def error_tree() -> str:
     return f"```text\n{textwrap.dedent(tree).strip()}\n```"
 
 
+@functools.cache
+def _messages() -> dict[str, str]:
+    return messages.messages()
+
+
+def message(name: str) -> str:
+    """The message of an error, as a block whose lines wrap."""
+    return f"```{{code-block}} text\n:class: wrapped\n{_messages()[name]}\n```"
+
+
 def mirrored(page: str, name: str, table: str) -> str:
     """The page with the table between the markers of that name."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
@@ -144,6 +158,7 @@ PAGES = (
     ("types.md", "reasons", reasons_table),
     ("local.md", "assumptions", assumptions_table),
     ("errors.md", "tree", error_tree),
+    *(("errors.md", name, functools.partial(message, name)) for name in messages.NAMES),
     ("reliability.md", "transitions", transitions_table),
     ("architecture.md", "readings", readings_table),
     ("existing-table.md", "alignment", alignment_table),

@@ -38,8 +38,9 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def nothing_known(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What this user knows of pools changes no test."""
+    """What this user knows of pools, and has as profiles, changes no test."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
 
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -97,8 +98,8 @@ def no_longer_strings(
     found: list[str] = []
     open_chunks = loader.open_chunks
 
-    def checked(cursor: Any, files: Any, job: Any) -> Any:
-        source, columns = open_chunks(cursor, files, job)
+    def checked(cursor: Any, files: Any, job: Any, assumptions: Any) -> Any:
+        source, columns = open_chunks(cursor, files, job, assumptions)
         for column in columns:
             if column.type == "STRING":
                 query = f"SELECT max(length({column.expression})) FROM {source}"
@@ -142,7 +143,7 @@ def table(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that nobody has connected, with an empty environment."""
-    for name in ("CELONIS_URL", "CELONIS_API_TOKEN", "CELONIS_KEY_TYPE"):
+    for name in ("CELONIS_URL", "CELONIS_API_TOKEN", "CELONIS_KEY_TYPE", "CELONIS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(celonis_frames._connect, "_connected", None)
     monkeypatch.setattr(celonis_frames._connect, "_from_env", None)

@@ -27,6 +27,7 @@ OAUTH_SECRET = "OAUTH_CLIENT_SECRET"  # noqa: S105
 OAUTH_SCOPES = "OAUTH_SCOPES"
 OAUTH_METHOD = "OAUTH_METHOD"
 OAUTH_FILE = "OAUTH_ACCESS_TOKEN_PATH"
+PROFILE = "CELONIS_PROFILE"
 INGESTION = {
     "access_key": "CELONIS_INGESTION_ACCESS_KEY",
     "secret_key": "CELONIS_INGESTION_SECRET_KEY",
@@ -37,13 +38,13 @@ INGESTION = {
 """Parameters of `IngestionKeys`, and where each is read from."""
 NAMES = (
     URL, TOKEN, KEY_TYPE, OAUTH_ID, OAUTH_SECRET, OAUTH_SCOPES, OAUTH_METHOD, OAUTH_FILE,
-    *INGESTION.values(),
+    *INGESTION.values(), PROFILE,
 )  # fmt: skip
 
 HOW_TO_CONNECT = (
     "Set CELONIS_URL (such as https://myteam.eu-1.celonis.cloud), CELONIS_API_TOKEN (the key) and "
     "CELONIS_KEY_TYPE (APP_KEY or BEARER), or OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET, in the "
-    "environment, or call "
+    "environment, or store a profile with celonis-frames login, or call "
     'celonis_frames.connect("https://myteam.eu-1.celonis.cloud", '
     'auth=celonis_frames.AppKey("…")). Without a Celonis team: '
     'celonis_frames.connect("local").'
@@ -52,13 +53,15 @@ HOW_TO_CONNECT = (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A connection as the environment describes it."""
+    """A connection as the environment or a profile describes it."""
 
     url: str
     """A URL, ``"local"`` or ``"local:PATH"``."""
     auth: Auth | None
     """None for the local Celonis, which has a token of its own, and with ingestion keys alone."""
     ingestion: IngestionKeys | None = None
+    source: str = "the environment"
+    """Where it comes from, for people."""
 
 
 def is_local(url: str) -> bool:
@@ -86,6 +89,16 @@ def read_environment(auth: Auth | None = None) -> Settings:
     if auth is None and ingestion is not None and not has_key():
         return Settings(url, None, ingestion)
     return Settings(url, auth or environment_auth(), ingestion)
+
+
+def environment_profile() -> str | None:
+    """The name in ``CELONIS_PROFILE``, or None if it is not set."""
+    return _get(PROFILE)
+
+
+def has_token() -> bool:
+    """Whether ``CELONIS_API_TOKEN`` is set, which no other program uses."""
+    return _get(TOKEN) is not None
 
 
 def has_key(*, url: str | None = None) -> bool:

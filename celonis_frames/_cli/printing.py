@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Any
 
+from celonis_frames._cli.layout import width_of, wrapped
 from celonis_frames._formatting import encodable
 
 
@@ -16,8 +17,9 @@ def say(*lines: str) -> bool:
 
 
 def say_error(*lines: str) -> None:
-    """Print lines on stderr."""
-    _print(lines, sys.stderr)
+    """Print lines on stderr, wrapped to the width of a terminal."""
+    width = width_of(sys.stderr)
+    _print(tuple(part for line in lines for part in wrapped(line, width)), sys.stderr)
 
 
 def _print(lines: tuple[str, ...], stream: Any) -> bool:

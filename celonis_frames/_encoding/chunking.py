@@ -24,8 +24,11 @@ def encode(
     chunk_bytes: int | None = None,
     file_type: str = "PARQUET",
     compression: str = "snappy",
+    deleted: bool = False,
 ) -> Iterator[MemoryChunk]:
     """Chunks of about `chunk_bytes` (None: 32 MB), the last one smaller, encoded in this thread.
+
+    `deleted`: the rows are keys of rows to delete.
 
     Raises:
         FrameError: A chunk came out larger than the API accepts.
@@ -38,10 +41,10 @@ def encode(
         if writer is None:
             break
         number += 1
-        yield writer.finish(number)
+        yield writer.finish(number, deleted=deleted)
         source = source if rest is None else chain([rest], source)
     if not number:
-        yield encode_rows(None, file_format)
+        yield encode_rows(None, file_format, deleted=deleted)
 
 
 def fill_chunk(

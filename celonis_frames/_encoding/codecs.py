@@ -12,7 +12,7 @@ class Codec:
 
     name: str  # in `compression=` and in pyarrow
     parquet_name: str  # in the footer of a file
-    accepted: bool  # whether Celonis is known to accept it; see docs/pipelines.md
+    accepted: bool  # whether Celonis is known to accept it; see docs/parquet-files.md
 
 
 CODECS = {

@@ -85,7 +85,8 @@ def watch_event_log(
     """A function that has the rows of a source checked while they are read, whoever reads them.
 
     Its source returns the same rows. Once all were read, `Source.conclude` returns the warnings of
-    the report, or raises its errors. Files are not sent unchanged: that would bypass the check.
+    the report, or raises its errors. Files are not sent unchanged, and no workers read the rows:
+    that would bypass the check.
 
     Args:
         columns: The columns as the user names them: as in the frame, or after `rename`.
@@ -96,7 +97,9 @@ def watch_event_log(
     def watch(source: Source) -> Source:
         names = source.schema.names
         rows = _WatchedRows(source, columns.found_in(names, new_names(names, rename)), lenient)
-        return replace(source, batches=rows.batches, conclude=rows.conclude, files=None)
+        return replace(
+            source, batches=rows.batches, conclude=rows.conclude, files=None, partitions=None
+        )
 
     return watch
 

@@ -33,6 +33,17 @@ def list_names(filesystem: Any, folder: str) -> list[str]:
     return sorted(names - {""})
 
 
+def list_sizes(filesystem: Any, folder: str) -> dict[str, int]:
+    """The bytes of each file in a folder by its name, as they are now."""
+    filesystem.invalidate_cache()
+    found = filesystem.ls(folder, detail=True)
+    return {
+        str(one["name"]).rstrip("/").rpartition("/")[2]: one["size"]
+        for one in found
+        if one["type"] == "file"
+    }
+
+
 def join_path(folder: str, name: str) -> str:
     """The path of what has this name in a folder."""
     return f"{folder.rstrip('/')}/{name}" if folder else name

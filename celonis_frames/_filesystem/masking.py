@@ -64,6 +64,34 @@ def secret_values(options: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(_secrets(options, secret=False))
 
 
+def split_secrets(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The options of a filesystem without those that hold a secret, and the names of these.
+
+    An option of which it is not known whether it shows a secret, such as an object, is none that
+    can be shown.
+    """
+    public: dict[str, Any] = {}
+    secret: list[str] = []
+    for name, value in options.items():
+        if isinstance(value, Mapping) and not _SECRET_OPTION.search(name):
+            inner, hidden = split_secrets(value)
+            public[name] = inner
+            secret += [f"{name}.{one}" for one in hidden]
+        elif value is None or not (_SECRET_OPTION.search(name) or _may_be_secret(value)):
+            public[name] = value
+        else:
+            secret.append(name)
+    return public, secret
+
+
+def _may_be_secret(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_may_be_secret, value))
+    if isinstance(value, str):
+        return isinstance(value, RevealedSecret) or mask_url(value) != value
+    return not isinstance(value, bool | int | float)
+
+
 def _secrets(value: Any, *, secret: bool) -> Iterator[str]:
     if isinstance(value, Mapping):
         for name, inner in value.items():

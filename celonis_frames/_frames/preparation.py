@@ -88,6 +88,7 @@ def with_layout(
         prepared.warnings + warnings, prepared.spare,
     )  # fmt: skip
     found.table_lengths = found.measure.limits = table_lengths
+    found.existing = prepared.existing
     return found
 
 
@@ -105,7 +106,7 @@ def _assembled(
         layout,
         empty=options.replaces and not deleted,
         unique=options.deduplicate_by is None and not deleted,
-        ordered=options.ordered,
+        ordered=options.ordered and (source.partitions is None or source.partitions.ordered),
         on_bad=on_bad,
     )
     prepared = PreparedFrame(table, source, layout, measure, options, deleted, warnings, spare)

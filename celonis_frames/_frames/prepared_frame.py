@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -73,7 +73,9 @@ class PreparedFrame:
     passing: PassthroughFiles | None = None  # Parquet files that are sent unchanged
     table_lengths: Mapping[str, int] = field(default_factory=dict)  # of the table that is there
     table_rows: int = 0  # of the table that is there, as far as they are known
+    existing: Any = None  # the table that it was fitted to, as `celonis_frames._tables` knows it
     staged: int = 0  # chunks that were made before the job
+    worker_parts: int | None = None  # partitions whose chunks workers have made
     _first: int = 1
     _check_reading: Check = lambda: None
     _kept: list[Chunk] | None = None  # all chunks, if they were made before the job
@@ -149,6 +151,18 @@ class PreparedFrame:
         self._head = None
         self._feed = self._new_feed(self._parts(batches), keeps=choice.keeps)
 
+    def adopt(self, chunks: Sequence[Chunk], parts: int) -> None:
+        """Take the chunks that workers have made of all rows, instead of `begin`.
+
+        `measure` has the statistics of these rows.
+
+        Raises:
+            FrameError: The frame cannot be sent as it is.
+        """
+        self._kept, self.worker_parts = list(chunks), parts
+        self._conclude(sum(chunk.rows for chunk in chunks))
+        self.staged, self._lengths = len(chunks), self.measure.lengths()
+
     def lengths(self, check: Check = lambda: None) -> dict[str, int]:
         """The length of each text column to declare for the next job.
 
@@ -220,7 +234,8 @@ class PreparedFrame:
     @property
     def ordered(self) -> bool:
         """Whether chunks must be sent in the order of the rows, as far as it is known by now."""
-        if not self.options.ordered:
+        partitions = self.source.partitions
+        if not self.options.ordered or (partitions is not None and not partitions.ordered):
             return False
         all_read = self._feed is None or self._again is not None or self._feed.ended
         return not (all_read and self.measure.different_keys == self.measure.rows)
@@ -376,7 +391,7 @@ class PreparedFrame:
         if not head or (len(head) < 2 and is_small(head[0], size)):
             rows = head[0] if head else None
             chunk = encode_small(
-                rows, self._file_format(), self.measure,
+                rows, self.file_format(), self.measure,
                 target_bytes=size, number=self._first, deleted=self.deleted,
             )  # fmt: skip
             if chunk is not None:
@@ -538,7 +553,8 @@ class PreparedFrame:
             yield batch
             del batch
 
-    def _file_format(self) -> FileFormat:
+    def file_format(self) -> FileFormat:
+        """How its rows are written."""
         options, layout = self.options, self.layout if self._again is None else self._again.layout
         return FileFormat(layout.encoded_schema, options.upload.file_type, options.codec)
 
@@ -548,7 +564,7 @@ class PreparedFrame:
         """An encoder of some rows; `stopped` is given if their chunks are sent meanwhile."""
         ordered = self.options.ordered
         return ChunkEncoder(
-            self._file_format(),
+            self.file_format(),
             rows=rows,
             target_bytes=self.options.upload.chunk_bytes,
             memory_limit=self.options.encoding_memory,

@@ -50,6 +50,7 @@ def from_requests_error(
     host = urlsplit(request.url).netloc
     connected = not _any(chain, net.NewConnectionError, net.ProxyError, net.SSLError)
     kind: type[ApiError] = ApiTimeoutError
+    reason = "timeout"
     if connected and _any(chain, net.ConnectTimeoutError):
         message = (
             f"{host} did not accept a connection in time. Check the URL, the network, and whether "
@@ -61,9 +62,11 @@ def from_requests_error(
             "Try again, or allow more time: connect(…, timeouts=Timeouts(read=…))."
         )
     else:
-        kind, message = ApiConnectionError, _reason(chain, request.url)
+        kind = ApiConnectionError
+        reason, message = _reason(chain, request.url)
     return kind(
         f"{request}: {message}",
+        reason=reason,
         sent=complete and not _any(chain, *_NO_CONNECTION),
         **dataclasses.asdict(request),
     )
@@ -73,16 +76,17 @@ def _any(chain: list[BaseException], *kinds: type[BaseException]) -> bool:
     return any(isinstance(error, kinds) for error in chain)
 
 
-def _reason(chain: list[BaseException], url: str) -> str:
+def _reason(chain: list[BaseException], url: str) -> tuple[str, str]:
+    """What failed, as `ApiError.reason` says it, and the message."""
     host = urlsplit(url).netloc
     for e in chain:
         if isinstance(e, ssl.SSLCertVerificationError) and e.verify_code in _OTHER_HOST:
-            return (
+            return "tls", (
                 f"the certificate is for another host, not for {host}. Nothing was sent. Check the "
                 "URL; if it is right, something intercepts the connection."
             )
         if isinstance(e, ssl.SSLCertVerificationError):
-            return (
+            return "tls", (
                 f"the certificate of {host} cannot be trusted ({plain(e.verify_message)}). Behind "
                 "a company's proxy, give its CA file: connect(…, verify='company-ca.pem')."
             )
@@ -95,15 +99,18 @@ def _reason(chain: list[BaseException], url: str) -> str:
             what = "the proxy cannot be reached"
         else:
             what = "the proxy did not forward the request"
-        return f"{what}. Check {setting} and NO_PROXY."
+        return "proxy", f"{what}. Check {setting} and NO_PROXY."
     if _any(chain, net.NameResolutionError):
-        return f"there is no host named {host}, or no network. Check the URL."
+        return "dns", f"there is no host named {host}, or no network. Check the URL."
     if _any(chain, net.SSLError, ssl.SSLError):
-        return f"no secure connection to {host} could be made. Check the URL and the proxy."
+        return "tls", f"no secure connection to {host} could be made. Check the URL and the proxy."
     codes = {e.errno for e in chain if isinstance(e, OSError)}
     if errno.ECONNREFUSED in codes:
-        return f"{host} refused the connection. Check host and port, and that the server runs."
-    return (
+        return (
+            "refused",
+            f"{host} refused the connection. Check host and port, and that the server runs.",
+        )
+    return "broken", (
         f"the connection to {host} failed, or broke before the response was complete. Check the "
         "network; the server may or may not have carried out the request."
     )

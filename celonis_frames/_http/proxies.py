@@ -67,6 +67,7 @@ def rejection(chain: Sequence[BaseException], request: Request) -> ApiStatusErro
     return ApiStatusError(
         f"{request}: the proxy returned {status}: {advice} Nothing was sent.",
         status_code=status,
+        reason="proxy",
         **dataclasses.asdict(request),
     )
 

@@ -7,6 +7,8 @@ import http.client
 import http.cookiejar
 import socket
 import ssl
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -54,6 +56,25 @@ class Adapter(requests.adapters.HTTPAdapter):
         conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
 
 
+_watchers = threading.local()
+
+
+@contextlib.contextmanager
+def informational_statuses() -> Iterator[list[int]]:
+    """A list to which each informational status is added that this thread gets in the block."""
+    seen: list[int] = []
+    before = _watching()
+    _watchers.lists = (*before, seen)
+    try:
+        yield seen
+    finally:
+        _watchers.lists = before
+
+
+def _watching() -> tuple[list[int], ...]:
+    return getattr(_watchers, "lists", ())
+
+
 class _FinalResponse(http.client.HTTPResponse):
     """A response that skips informational ones (1xx), which the library takes for the response.
 
@@ -68,6 +89,8 @@ class _FinalResponse(http.client.HTTPResponse):
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 100 <= status < 200:
                 return version, status, reason
+            for seen in _watching():
+                seen.append(status)
             if status == 101:
                 raise http.client.HTTPException("the protocol was switched without being asked")
             http.client.parse_headers(self.fp)

@@ -96,6 +96,7 @@ def restated(error: _StatusError, message: str) -> _StatusError:
         method=error.method,
         url=error.url,
         job_id=error.job_id,
+        reason=error.reason,
     )
 
 
@@ -195,7 +196,7 @@ def _advice(status: int, auth: Auth, wait: float | None) -> str:
     if status >= 500:
         return (
             "the server, or a gateway in front of it, failed. Try again later; if it persists, "
-            "give Celonis support the time and the text below."
+            "give Celonis support the time and this message."
         )
     return {
         400: "the server rejected the request. Correct what it names.",

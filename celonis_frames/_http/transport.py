@@ -191,6 +191,15 @@ class Transport:
             response = send(_Header(credentials.authorization()))
         return responses.raise_for_status(response, self._auth, body, error_of)
 
+    def reach(self, path: str) -> RawResponse:
+        """The response of the server to a GET without a key, whatever its status.
+
+        Raises:
+            ApiError: There is none.
+            ConfigError: The transport is closed, or the proxy's setting cannot be used.
+        """
+        return self._exchange(Request("GET", self.url + path), _Header(""))
+
     def _post_form(
         self, path: str, form: Secret, authorization: Secret | None, hide: Sequence[Secret]
     ) -> RawResponse:

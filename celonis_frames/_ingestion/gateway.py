@@ -6,8 +6,9 @@ partner's application); nothing can be listed, read or removed.
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 from celonis_frames._concurrency.cancellation import CancelToken
@@ -16,7 +17,7 @@ from celonis_frames._http.transport import Transport
 from celonis_frames._ingestion.errors import error_of
 from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._ingestion.signing import signed_headers
-from celonis_frames.exceptions import ConfigError
+from celonis_frames.exceptions import ApiStatusError, ConfigError
 
 PATH = "/api/data-ingestion"
 
@@ -52,6 +53,52 @@ class IngestionGateway:
                 "PUT", path, body=body, headers=headers,
                 hide=(keys.access_key, keys.secret_key), error_of=error_of,
             )  # fmt: skip
+
+    def check_keys(self, token: CancelToken) -> bool:
+        """Whether the keys are known to be right; nothing is stored.
+
+        A byte is sent with digests that are not its own. S3 checks the signature first and then
+        rejects the object (Celonis' documentation: the gateway has the error codes of S3). False if
+        the response says neither.
+
+        Raises:
+            ApiError: The keys, the bucket or the clock are wrong, or the call failed.
+        """
+        keys, other = self.keys, hashlib.sha256(b"other").hexdigest()
+        path = f"{PATH}/{keys.bucket}/{object_key(keys, _CHECKED_TABLE, 'check.parquet')}"
+        given = {"Content-Type": FileBody.content_type, "Content-MD5": _OTHER_MD5}
+        headers = signed_headers(keys, "PUT", self.url + path, given, other)
+        try:
+            with token.calling():
+                self._transport.request(
+                    "PUT", path, body=FileBody(_OneByte()), headers=headers,
+                    hide=(keys.access_key, keys.secret_key), error_of=error_of,
+                )  # fmt: skip
+        except ApiStatusError as error:
+            if _DIGEST_CODES.intersection(error.error_codes):
+                return True
+            if error.status_code in (400, 411, 501) or error.status_code >= 500:
+                return False
+            raise
+        return False
+
+
+_CHECKED_TABLE = "CELONIS_FRAMES_CHECK"
+_OTHER_MD5 = base64.b64encode(hashlib.md5(b"other", usedforsecurity=False).digest()).decode()
+_DIGEST_CODES = frozenset({"BadDigest", "XAmzContentSHA256Mismatch"})
+
+
+class _OneByte:
+    """The file of a check, which is never stored."""
+
+    name, size = "check.parquet", 1
+
+    def blocks(self) -> Iterator[bytes | memoryview]:
+        """Its byte."""
+        yield b"0"
+
+    def release(self) -> None:
+        """Nothing is held."""
 
 
 def object_key(keys: IngestionKeys, table: str, name: str) -> str:

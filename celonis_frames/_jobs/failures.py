@@ -30,6 +30,9 @@ def failure_of(machine: DeliveryMachine) -> BaseException:
         if isinstance(error, CelonisFramesError) and not getattr(error, "job_id", None):
             error.job_id = machine.job_id  # type: ignore[attr-defined]  # on every error
         error.add_note(_note(machine))
+        if isinstance(error, CelonisFramesError):
+            may_have_run = machine.cancel_error is not None and machine.may_run
+            error.outcome_known = not (may_have_run or machine.final_state in ("DONE", "ERROR"))
     return error
 
 

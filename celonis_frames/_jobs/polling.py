@@ -206,6 +206,7 @@ def poll(
             if end is None and clock() - silent_since > MAX_SILENCE:
                 if note:
                     error.add_note(note)
+                    error.outcome_known = False
                 raise
             wait = max(delay, min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER))
             failure, failures = error, failures + 1

@@ -131,6 +131,7 @@ class Following(Generic[_Seen]):
                 raise self.timed_out() from error
             if self.asked in (Asked.ACCEPTED, Asked.LOST):
                 error.add_note(f"How {self.what} ends is unknown: {self.advice}")
+                error.outcome_known = False
             raise
 
     def _follow(
@@ -246,6 +247,7 @@ class Following(Generic[_Seen]):
                     "run, as if a gateway made each call twice. Whether that was ours is unknown: "
                     f"{self.advice}"
                 )
+                self._error.outcome_known = False
             return self._error
         doubt = (
             f"It cannot be known whether the call for {self.what} had an effect: the server shows "

@@ -213,12 +213,14 @@ class PushOptions:
     )
     columns: Mapping[str, Column] | None = option(
         None, _columns,
-        "type of a column, or length of a string column; may be repeated",
+        "NAME=TYPE, NAME=LENGTH of a string column, or NAME=DATETIME:FORMAT for text such as "
+        "31.12.2024 (DATETIME:%%d.%%m.%%Y); may be repeated",
         action="append", metavar="NAME=TYPE", flag="--column",
     )  # fmt: skip
     rename: Rename | None = option(
         None, _rename,
-        "rename all columns", choices=("snake", "upper_snake"),
+        "rename a column (may be repeated), or all: snake or upper_snake",
+        action="append", metavar="OLD=NEW",
     )  # fmt: skip
     index: bool | None = option(None, optional_flag)
     schema_mode: SchemaMode | None = option(
@@ -282,7 +284,18 @@ class PushOptions:
         },
     )
     storage_options: Mapping[str, Any] | None = field(
-        default=None, repr=False, metadata={"parse": parse_storage_options, "cli": None}
+        default=None,
+        repr=False,
+        metadata={
+            "parse": parse_storage_options,
+            "cli": {
+                "help": "an option of fsspec for the URLs of files and --staging; a secret as "
+                "NAME=env:VARIABLE; may be repeated",
+                "action": "append",
+                "metavar": "NAME=VALUE",
+                "flag": "--storage-option",
+            },
+        },
     )
     push_id: str | None = option(
         None, _push_id,
@@ -292,7 +305,9 @@ class PushOptions:
     wait: bool = option(
         True, flag, "return once the job is submitted", action="store_true", flag="--no-wait"
     )
-    timeout: float | None = option(None, parse_timeout, "seconds for the whole push", type=float)
+    timeout: float | None = option(
+        None, parse_timeout, "seconds for the whole push", type=float, metavar="SECONDS"
+    )
     progress: bool | None = option(None, optional_flag)
     on_event: OnEvent | None = field(
         default=None, repr=False, metadata={"parse": parse_on_event, "cli": None}

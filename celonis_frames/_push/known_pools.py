@@ -15,24 +15,15 @@ none.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from celonis_frames._filesystem.files import write_atomically
+from celonis_frames._filesystem.user_file import UserFile
 from celonis_frames._progress.current import warn
-from celonis_frames.exceptions import ConfigError
-
-VERSION = 1
-
-MAX_FILE_BYTES = 1_000_000
-"""Largest file that is read: a pool takes some hundred bytes."""
-
-_LOCK_SECONDS = 10.0
-"""How long a writer waits for another one, which needs milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +43,13 @@ class KnownPool:
 
 def known_pools(team_url: str) -> dict[str, KnownPool]:
     """The pools of a team of which something is known, by id. Empty if the file cannot be read."""
-    path = file_path()
+    file = _file()
     try:
-        document = _read(path)
+        document = file.read()
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        warn("what pools are known to read is not used: %s: %s", path, error)
+        warn("what pools are known to read is not used: %s: %s", file.path, error)
         return {}
     pools = document["teams"].get(team_url)
     items = pools.items() if isinstance(pools, dict) else ()
@@ -85,22 +76,14 @@ def remember_pool(
     Raises:
         ConfigError: The file cannot be written, or a newer version of this library wrote it.
     """
-    from filelock import FileLock, Timeout  # noqa: PLC0415  # slow to import
-    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415
-
-    path = file_path()
+    file = _file()
     day = (today or datetime.now(UTC).date()).isoformat()
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock"), timeout=_LOCK_SECONDS, mode=0o600):
-            document = _read_to_change(path)
-            pools = document["teams"].setdefault(team_url, {})
-            pools[pool_id] = asdict(KnownPool(name, day, dict(codecs)))
-            content = json.dumps(document, indent=1, sort_keys=True).encode()
-            write_atomically(LocalFileSystem(), str(path), content, durable=True)
-    except (OSError, Timeout) as error:
-        raise ConfigError(f"{path} cannot be written: {error}.") from error
-    return path
+    with file.changing(on_broken=partial(_log_broken, file.path)) as document:
+        teams = {url: pools for url, pools in document["teams"].items() if isinstance(pools, dict)}
+        document["teams"] = teams
+        pools = teams.setdefault(team_url, {})
+        pools[pool_id] = asdict(KnownPool(name, day, dict(codecs)))
+    return file.path
 
 
 def file_path() -> Path:
@@ -110,44 +93,12 @@ def file_path() -> Path:
     return user_state_path("celonis-frames", appauthor=False) / "pools.json"
 
 
-class _OtherVersionError(ValueError):
-    """A file that another version of this library wrote."""
+def _file() -> UserFile:
+    return UserFile(file_path(), "teams")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The file's content.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError, RecursionError: It is no such file.
-    """
-    with path.open("rb") as file:
-        content = file.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:
-        raise ValueError(f"it has more than {MAX_FILE_BYTES:,} bytes")
-    document = json.loads(content)
-    if not isinstance(document, dict) or not isinstance(document.get("teams"), dict):
-        raise ValueError("it is not a file of celonis_frames")  # noqa: TRY004  # as for broken JSON
-    if document.get("version") != VERSION:
-        raise _OtherVersionError("another version of celonis_frames wrote it")
-    return document
-
-
-def _read_to_change(path: Path) -> dict[str, Any]:
-    try:
-        document = _read(path)
-    except _OtherVersionError as error:
-        raise ConfigError(
-            f"{path} cannot be changed: {error}. Upgrade celonis_frames, or delete the file."
-        ) from error
-    except FileNotFoundError:
-        pass
-    except (ValueError, RecursionError) as error:
-        warn("%s is written anew, since it cannot be read: %s", path, error)
-    else:
-        teams = {url: pools for url, pools in document["teams"].items() if isinstance(pools, dict)}
-        return {**document, "teams": teams}
-    return {"version": VERSION, "teams": {}}
+def _log_broken(path: Path, error: Exception) -> None:
+    warn("%s is written anew, since it cannot be read: %s", path, error)
 
 
 def _known_pool(found: Any) -> KnownPool | None:

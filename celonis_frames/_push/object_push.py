@@ -48,10 +48,11 @@ from celonis_frames._staging.manifest import Manifest, ObjectRecord
 from celonis_frames._staging.receipt import stage_name
 from celonis_frames._staging.spool import ChunkSpool, MemoryBudget
 from celonis_frames._staging.stage import Stage
-from celonis_frames._tables.existing_table import ExistingTable, option_that_needs_columns
+from celonis_frames._tables.existing_table import ExistingTable
 from celonis_frames._tables.fitting import fit
+from celonis_frames._tables.table_reading import option_that_needs_columns
 from celonis_frames._validation.rejects import RejectReport
-from celonis_frames.exceptions import ConfigError, PermissionDenied
+from celonis_frames.exceptions import CelonisFramesError, ConfigError, PermissionDenied
 
 DEFAULT_LENGTH = 80
 """Characters that a text column without a length holds in Celonis (the official client)."""
@@ -85,8 +86,13 @@ def push_objects(
     token: CancelToken | None = None,
     open_once: OpenOnce,
     delivered: DeliveryResult | None = None,
+    fitted: PreparedFrame | None = None,
+    stage: Stage | None = None,
 ) -> PushStatus:
     """Read and check a frame, and store it as objects; see `prepare` for `watch`.
+
+    If an earlier process of the push has fitted the frame to the table and begun the stage, these
+    are `fitted` and `stage`, which is closed.
 
     Raises:
         FrameError, ConfigError, ApiError, JobTimeout: As `celonis_frames.push`.
@@ -103,7 +109,7 @@ def push_objects(
         stack.enter_context(termination_as_system_exit())
         token = stack.enter_context(limit(token, begin, options.timeout))
         api = way.api.within(token)
-        prepared = prepare(frame, table, options, watch=watch)
+        prepared = fitted or prepare(frame, table, options, watch=watch)
         object_key(keys, prepared.table, "")  # raises for a name that no key can have
         pool_id, notes = _pool(api, pool, keys.connection, token) if way.can_look else (None, (
             "The pool was not checked: this connection has ingestion keys only.",
@@ -111,7 +117,7 @@ def push_objects(
         if progress.recorder is not None:
             progress.recorder.pool_id = pool_id
         prefix, pool_known = object_prefix(options.push_id), pool_id or ""
-        stage, earlier = (None, None) if options.staging is None else open_stage(
+        stage, earlier = (stage, None) if stage or options.staging is None else open_stage(
             Opening(way.api, token, [prepared], None, pool_known, keys.connection, options,
                     progress, delivered, None),
             partial(new_objects_manifest, way, pool_known, options, prefix),
@@ -122,8 +128,10 @@ def push_objects(
         if stage is not None:
             stack.callback(stage.close)
         progress.stage("checking")
-        existing = _existing(api, pool_id, prepared.table, keys.connection, options)
-        prepared = fit(prepared, existing, partial(check_reading, token))
+        existing: ExistingTable = prepared.existing
+        if fitted is None:
+            existing = _existing(api, pool_id, prepared.table, keys.connection, options)
+            prepared = fit(prepared, existing, partial(check_reading, token))
         prepared.warnings += notes
         stack.callback(prepared.close)
         verification = begin_verification(
@@ -135,10 +143,11 @@ def push_objects(
         stack.callback(spool.close)
         logged = log_warnings([prepared])
         with _stage_notes(stage):
-            begin_reading([prepared], stage or spool, token, checked_first=stage is None)
+            begin_reading([prepared], stage or spool, token, progress, timings,
+                          checked_first=stage is None)  # fmt: skip
         prepared.warnings += _length_notes(prepared, existing)
         log_warnings([prepared], after=logged)
-        timings["check"] = time.monotonic() - begin
+        timings["check"] = time.monotonic() - begin - timings.get("stage", 0.0)
         # 3. Store the objects.
         unique = prepared.measure.different_keys == prepared.measure.rows
         destination = ObjectDestination(
@@ -169,6 +178,7 @@ def push_objects(
     return objects_status(
         way, destination, delivered, prepared.table, pool_id,
         warnings=prepared.warnings, timings=timings, ingested=ingested, rejects=prepared.rejects,
+        parts=prepared.worker_parts,
     )  # fmt: skip
 
 
@@ -219,6 +229,7 @@ def objects_status(
     timings: dict[str, float],
     ingested: bool | None = None,
     rejects: RejectReport | None = None,
+    parts: int | None = None,
 ) -> PushStatus:
     """The status of objects that were stored."""
     stored = StoredObjects(
@@ -238,7 +249,25 @@ def objects_status(
         warnings=warnings,
         timings=timings,
         rejects=rejects,
+        parts=parts,
     )
+
+
+def fit_objects(
+    way: IngestionWay, api: DataPushApi, prepared: PreparedFrame, pool: str, options: PushOptions
+) -> tuple[PreparedFrame, str]:
+    """The frame as it can be stored, with the types of the table that is there, and the pool's id.
+
+    Raises:
+        FrameError, ConfigError, ApiError: As `push_objects`, before it reads any row.
+    """
+    keys = way.gateway.keys
+    botocore()
+    _check_connection(options, keys.connection)
+    object_key(keys, prepared.table, "")  # raises for a name that no key can have
+    pool_id = _pool(api, pool, keys.connection, api.token)[0] if way.can_look else None
+    existing = _existing(api, pool_id, prepared.table, keys.connection, options)
+    return fit(prepared, existing), pool_id or pool
 
 
 def object_prefix(push_id: str | None) -> str:
@@ -369,4 +398,6 @@ def _object_notes(destination: ObjectDestination, stage: Stage | None) -> Iterat
             if note:
                 warn(note)
                 error.add_note(note)
+                if isinstance(error, CelonisFramesError):
+                    error.outcome_known = False
             raise

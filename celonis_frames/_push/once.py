@@ -130,6 +130,12 @@ class _Once:
             columns={one.name: one.conversion.column_type for one in shape.columns},
         )
 
+    def _files(self) -> set[str]:
+        """Names of chunks that workers have written into the stage before this process."""
+        frames = self.opening.frames
+        partitions = [one.source.partitions for one in frames if one.source.partitions is not None]
+        return {name for one in partitions for name in one.files}
+
     def _differences(self, receipt: Receipt | None, mine: Receipt) -> list[str]:
         """What the earlier push did otherwise.
 
@@ -181,7 +187,8 @@ class _Once:
         try:
             if step is Step.SEND:
                 kept = False
-                return claim.begin(self._receipt(), replace(self.manifest, begun=time.time()))
+                manifest = replace(self.manifest, begun=time.time())
+                return claim.begin(self._receipt(), manifest, keep=self._files())
             if receipt is None:
                 raise lost_receipt(place.filesystem, place.folder, mine.push_id)
             if step is Step.LOST:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._progress.current import warn
 from celonis_frames._staging.stage import Stage
-from celonis_frames.exceptions import ApiError, FrameError, JobError
+from celonis_frames.exceptions import ApiError, CelonisFramesError, FrameError, JobError
 
 
 def open_job(pool_id: str, delivered: DeliveryResult) -> str:
@@ -43,6 +43,8 @@ def _note_job(error: BaseException, pool_id: str, job_id: str) -> None:
     )
     warn(text)
     error.add_note(text)
+    if isinstance(error, CelonisFramesError):
+        error.outcome_known = False
     if isinstance(error, ApiError):
         error.job_id = error.job_id or job_id
 

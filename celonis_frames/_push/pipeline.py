@@ -24,6 +24,7 @@ from celonis_frames._api.data_models import DataModel
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
+from celonis_frames._distributed.gather import gather
 from celonis_frames._encoding.chunk import Chunk, ChunkStore
 from celonis_frames._frames.chunk_feed import TextsOutgrown
 from celonis_frames._frames.preparation import prepare
@@ -35,6 +36,7 @@ from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._progress.current import report_job, warn
 from celonis_frames._progress.progress import Progress
+from celonis_frames._progress.recorder import Recorder
 from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._push.job_request import MARK, job_body, job_mark
@@ -52,8 +54,9 @@ from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest
 from celonis_frames._staging.stage import Stage
-from celonis_frames._tables.existing_table import ExistingTable, read_table
+from celonis_frames._tables.existing_table import ExistingTable
 from celonis_frames._tables.fitting import fit
+from celonis_frames._tables.table_reading import read_table
 from celonis_frames._validation.rejects import RejectReport
 from celonis_frames.exceptions import ApiError
 
@@ -125,6 +128,7 @@ def push_prepared(
     open_once: OpenOnce,
     layouts: Sequence[TableLayout] | None = None,
     checked: bool = False,
+    stage: Stage | None = None,
     models: Sequence[DataModel] | None = None,
     token: CancelToken | None = None,
     delivered: DeliveryResult | None = None,
@@ -143,6 +147,7 @@ def push_prepared(
         layouts: The layouts that the frames have by themselves, if they were fitted to the table
             that is there.
         checked: Whether `PreparedFrame.begin` was already called for each.
+        stage: The stage, if an earlier process of the push has begun it. It is closed.
         models: The data models to load after it, if they were looked up.
         token: Cancels the push when another thread cancels it; `Cancelled` is raised. ``timeout=``
             counts besides its deadline.
@@ -161,12 +166,14 @@ def push_prepared(
         token = stack.enter_context(limit(token, begin, options.timeout))
         whole, api = api, api.within(token)
         deleted = all(prepared.deleted for prepared in frames)
-        pool_id, connection_id = _look_up(api, pool, options, progress, for_push=not deleted)
+        pool_id, connection_id = look_up(
+            api, pool, options, for_push=not deleted, recorder=progress.recorder
+        )
         if models is None and options.reload is not None:
             models = find_models(api, pool_id, options)
         delivered = delivered or DeliveryResult()
         sending = stack.enter_context(ExitStack())  # closed before the data models are loaded
-        stage, earlier = (None, None) if options.staging is None else open_stage(
+        stage, earlier = (stage, None) if stage or options.staging is None else open_stage(
             Opening(whole, token, frames, layouts, pool_id, connection_id, options, progress,
                     delivered, on_submitted),
             partial(new_manifest, api, pool_id, options),
@@ -193,8 +200,8 @@ def push_prepared(
         ) if "rows" in options.verify else None  # fmt: skip
         logged = log_warnings(frames)
         if not checked:
-            begin_reading(frames, stage, token)
-        timings["check"] = time.monotonic() - checking
+            begin_reading(frames, stage, token, progress, timings)
+        timings["check"] = time.monotonic() - checking - timings.get("stage", 0.0)
         # 3. Describe the job, each time it is made.
         delivery = _delivery(frames, pool_id, connection_id, options, stage)
         with outcome_notes(pool_id, delivered, stage):
@@ -227,7 +234,7 @@ def push_prepared(
     timings["total"] = time.monotonic() - begin
     return status_of(
         whole, job, delivered, timings=timings, raises=options.wait, verification=verification,
-        reload=reloads,
+        reload=reloads, parts=None if stage is None else parts_of(frames),
         record=None if options.push_id is None else partial(record_end, options),
         rejects=None if options.on_bad == "error" else RejectReport.joined(
             prepared.rejects for prepared in frames
@@ -305,6 +312,7 @@ def status_of(
     verification: Verification | None = None,
     reload: Reloads = None,
     record: Callable[[str, str], None] | None = None,
+    parts: int | None = None,
 ) -> PushStatus:
     """The status to return; one that `raises` nothing has the checks at the job's end before it.
 
@@ -323,6 +331,7 @@ def status_of(
         rejects=rejects,
         end=None if raises else JobEnd(delivered, verification, record),
         reload=reload,
+        parts=parts,
     )
     if raises and job.state != "DONE":
         status.raise_for_status()
@@ -334,14 +343,19 @@ def limit(token: CancelToken | None, begin: float, timeout: float | None) -> Can
     return CancelToken(deadline=None if timeout is None else begin + timeout, parent=token)
 
 
-def _look_up(
-    api: DataPushApi, pool: str, options: PushOptions, progress: Progress, *, for_push: bool
+def look_up(
+    api: DataPushApi,
+    pool: str,
+    options: PushOptions,
+    *,
+    for_push: bool,
+    recorder: Recorder | None = None,
 ) -> tuple[str, str | None]:
     """The ids of the pool and the data connection."""
     with timeout_error(api.token, "while the pool was looked up"):
         pool_id = lookup.pool_id(api, pool, for_push=for_push)
-    if progress.recorder is not None:
-        progress.recorder.pool_id = pool_id
+    if recorder is not None:
+        recorder.pool_id = pool_id
     if options.connection is None:
         return pool_id, None
     with timeout_error(api.token, "while the data connection was looked up"):
@@ -437,15 +451,32 @@ def begin_reading(
     frames: Sequence[PreparedFrame],
     store: ChunkStore | None,
     token: CancelToken,
+    progress: Progress,
+    timings: dict[str, float],
     *,
     checked_first: bool = False,
 ) -> None:
-    """Begin to read the frames, in their order; arguments as of `PreparedFrame.begin`."""
+    """Begin to read the frames, in their order; arguments as of `PreparedFrame.begin`.
+
+    Of a frame whose rows lie with workers these write the chunks, if there is a stage for them.
+    """
     check, first = partial(check_reading, token), 1
     for prepared in frames:
-        prepared.begin(store, checked_first=checked_first, first=first, check=check)
+        if prepared.source.partitions is not None and isinstance(store, Stage):
+            seconds = gather(
+                prepared, store, check, partial(progress.stage, "checking"), first=first
+            )
+            timings["stage"] = timings.get("stage", 0.0) + seconds
+        else:
+            prepared.begin(store, checked_first=checked_first, first=first, check=check)
         check()
         first += prepared.staged
+
+
+def parts_of(frames: Sequence[PreparedFrame]) -> int | None:
+    """Partitions whose chunks workers have made; None if there were no workers."""
+    counts = [one.worker_parts for one in frames if one.worker_parts is not None]
+    return sum(counts) if counts else None
 
 
 def _chunks(frames: Sequence[PreparedFrame], check: Callable[[], None]) -> Iterator[Chunk]:

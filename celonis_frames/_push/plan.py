@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from html import escape
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from celonis_frames._encoding.chunk_sizer import ChunkSizer
 from celonis_frames._encoding.chunking import encode
@@ -160,6 +160,21 @@ class PushPlan:
             return cells
         length = "" if column.existing_length is None else f", {column.existing_length:,}"
         return (*cells[:2], f"{column.existing_type or 'new'}{length}", *cells[2:])
+
+
+class PlanText(NamedTuple):
+    """A plan in words."""
+
+    headline: str
+    head: tuple[str, ...]  # of the columns
+    columns: tuple[tuple[str, ...], ...]
+    differences: list[str]
+
+
+def plan_text(plan: PushPlan) -> PlanText:
+    """The plan in words, for the command line. Not a public method."""
+    cells = tuple(map(plan._cells, plan.columns))  # noqa: SLF001  # of this module
+    return PlanText(plan._headline(), plan._head(), cells, plan._difference_lines())  # noqa: SLF001
 
 
 def plan_frame(

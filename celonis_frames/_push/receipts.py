@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from celonis_frames._filesystem.errors import translate_filesystem_errors
@@ -21,7 +22,7 @@ from celonis_frames._options.push_options import (
 from celonis_frames._progress.current import warn
 from celonis_frames._staging.claim import StagePlace
 from celonis_frames._staging.lease import StageInUse
-from celonis_frames._staging.receipt import stage_of
+from celonis_frames._staging.receipt import Receipt, stage_of
 from celonis_frames._tracebacks import short_traceback
 from celonis_frames.exceptions import ConfigError, UploadUncertain
 
@@ -50,8 +51,30 @@ def prune_receipts(
     Raises:
         ConfigError: An argument makes no sense, or the folder cannot be read or written.
     """
-    url = parse_staging("staging", staging) or ""
     before = _time_before("older_than", older_than)
+    with _receipt_places(staging, storage_options) as places:
+        return sum(_is_removed(place, before) for place in places)
+
+
+def list_receipts(
+    staging: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+) -> list[Receipt]:
+    """The receipts of pushes with ``push_id=``, newest first.
+
+    Raises:
+        ConfigError: The folder or a receipt cannot be read.
+    """
+    with _receipt_places(staging, storage_options) as places:
+        found = [receipt for place in places if (receipt := place.receipt()) is not None]
+    return sorted(found, key=lambda receipt: receipt.when, reverse=True)
+
+
+@contextmanager
+def _receipt_places(
+    staging: str | os.PathLike[str], storage_options: Mapping[str, Any] | None
+) -> Iterator[list[StagePlace]]:
+    """Where the receipts in a folder are; those of no folder are none."""
+    url = parse_staging("staging", staging) or ""
     filesystem, root = open_filesystem(
         url, parse_storage_options("storage_options", storage_options)
     )
@@ -62,9 +85,7 @@ def prune_receipts(
             filesystem.invalidate_cache()
             names = list_names(filesystem, root) if filesystem.exists(root) else []
         stages = [stage for name in names if (stage := stage_of(name)) is not None]
-        return sum(
-            _is_removed(StagePlace(filesystem, join_path(root, stage)), before) for stage in stages
-        )
+        yield [StagePlace(filesystem, join_path(root, stage)) for stage in stages]
     finally:
         close_filesystem(filesystem)
 

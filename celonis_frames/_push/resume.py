@@ -31,7 +31,8 @@ from celonis_frames._push.pipeline import (
 from celonis_frames._push.status import PushStatus, mark_as_delete
 from celonis_frames._staging.claim import begun_only, is_over
 from celonis_frames._staging.manifest import NoManifest, ObjectRecord
-from celonis_frames._staging.stage import Stage, find_stages, nothing_staged
+from celonis_frames._staging.stage import Stage
+from celonis_frames._staging.stage_search import find_stages, nothing_staged
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
 
 

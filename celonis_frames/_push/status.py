@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 import re
 import time
@@ -28,6 +29,11 @@ _DELETED = re.compile(
     rf"|\b{_COUNT} rows? (?:were )?deleted\b"
 )
 """How a job's log reports the rows it deleted."""
+_LOADED = re.compile(
+    rf"(?i)\b(?:loaded|inserted|upserted|merged)(?: rows?)?:?\s+{_COUNT}(?!\s*(?:chunk|file))\b"
+    rf"|\b{_COUNT} rows? (?:were )?(?:loaded|inserted|upserted|merged)\b"
+)
+"""How a job's log reports the rows that it wrote."""
 _MARKS = {"DONE": "✓", "ACCEPTED": "✓", "ERROR": "✗", "CANCELED": "✗"}
 _INGESTED = {
     None: "stored, not yet in the table", True: "in the table", False: "not in the table in time"
@@ -71,6 +77,7 @@ class PushStatus:
         repeated: Whether an earlier push with the same id had sent the rows.
         end: What is checked once the job has ended, if nobody has waited for it.
         reload: The loads of data models after the push.
+        parts: Partitions whose chunks the workers of an engine have made.
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class PushStatus:
         repeated: bool = False,
         end: JobEnd | None = None,
         reload: Reloads = None,
+        parts: int | None = None,
     ) -> None:
         self._api = api
         self._job = job
@@ -100,7 +108,7 @@ class PushStatus:
         self._rejects = rejects or RejectReport()
         self._repeated, self._end = repeated, end
         self._deletes = False
-        self._reload = reload
+        self._reload, self._parts = reload, parts
 
     @property
     def state(self) -> JobState | Literal["ACCEPTED"]:
@@ -143,9 +151,23 @@ class PushStatus:
     @property
     def deleted(self) -> int | None:
         """Rows that the job deleted, as its log says; None if it does not say."""
-        found = [match for line in self.logs if (match := _DELETED.search(line))]
-        counts = [int(re.sub(r"\D", "", match[1] or match[2])) for match in found]
-        return sum(counts) if counts else None
+        return _count_in(self.logs, _DELETED)
+
+    @property
+    def loaded(self) -> int | None:
+        """Rows that the job wrote into the table, as its log says; None if it does not say."""
+        return _count_in(self.logs, _LOADED)
+
+    @property
+    def modified(self) -> dt.datetime | None:
+        """When the server last changed the job, in UTC; None if it does not say."""
+        milliseconds = getattr(self._job, "modified", None)
+        if milliseconds is None:
+            return None
+        try:
+            return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+        except (OverflowError, OSError, ValueError):  # no time
+            return None
 
     @property
     def rows(self) -> int | None:
@@ -156,6 +178,14 @@ class PushStatus:
     def chunks(self) -> int | None:
         """Files sent; None if the job was not pushed here."""
         return self._chunks
+
+    @property
+    def parts(self) -> int | None:
+        """Partitions whose chunks the workers of an engine have made, as of a Dask DataFrame.
+
+        None if this process has made the chunks.
+        """
+        return self._parts
 
     @property
     def bytes_sent(self) -> int | None:
@@ -337,12 +367,15 @@ class PushStatus:
         return {
             **{name: getattr(self, name) for name in names},
             "bytes_sent": self.bytes_sent,
+            "parts": self.parts,
             "restarts": self.restarts,
             "objects": list(self.objects),
             "repeated": self.repeated,
             "stored_again": self.stored_again,
             "ingested": self.ingested,
             "deleted": self.deleted,
+            "loaded": self.loaded,
+            "modified": None if self.modified is None else self.modified.isoformat(),
             "logs": list(self.logs),
             "warnings": list(self.warnings),
             "timings": self.timings,
@@ -437,6 +470,13 @@ class PushStatus:
             )
             raise ConfigError(msg)
         return self._api
+
+
+def _count_in(logs: Iterable[str], pattern: re.Pattern[str]) -> int | None:
+    """The sum of what the lines of a log report; None if none does."""
+    found = [match for line in logs if (match := pattern.search(line))]
+    counts = [int(re.sub(r"\D", "", match[1] or match[2])) for match in found]
+    return sum(counts) if counts else None
 
 
 def update_status(

@@ -66,6 +66,7 @@ class _Given:
     shown: str
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     above: int = 0  # first parts of the path that only the working directory gives
+    what: str = "Parquet file"  # that is looked for, for messages
 
     def files(self) -> list[Location]:
         """The files it means, in order."""
@@ -93,7 +94,7 @@ class _Given:
         check_above(self.filesystem, [folder])
         files = self._chosen(folder, entries, ())
         if not files:
-            raise FrameError(f"No Parquet file in the folder {self.shown!r}: nothing to push.")
+            raise FrameError(f"No {self.what} in the folder {self.shown!r}: nothing to push.")
         return files
 
     def _matches(self, magic: re.Match[str] | None) -> list[Location]:
@@ -106,11 +107,11 @@ class _Given:
                     self.filesystem.ls(root)
         if not found and "\n" in self.path:
             raise FrameError(
-                "The frame is a string with line breaks, and no path of a Parquet file. Read a "
+                f"The frame is a string with line breaks, and no path of a {self.what}. Read a "
                 "text first, for example with pl.read_csv(io.StringIO(text))."
             )
         if not found or magic is None:
-            raise FrameError(f"No Parquet file at {self.shown!r}: nothing to push.")
+            raise FrameError(f"No {self.what} at {self.shown!r}: nothing to push.")
         entries: _Entries = {}
         for path, entry in found.items():
             is_folder = _is_folder(self.filesystem, path, entry)
@@ -120,7 +121,7 @@ class _Given:
         files = self._chosen(root, entries, self.path[len(root) :].split("/"))
         if not files:
             raise FrameError(
-                f"No Parquet file at {self.shown!r}: files and folders whose names begin with _ or "
+                f"No {self.what} at {self.shown!r}: files and folders whose names begin with _ or "
                 ". are passed over. Give their own paths to push them."
             )
         return files
@@ -162,14 +163,16 @@ def _has_filesystem(path: Any) -> bool:
 
 
 def find_files(
-    paths: Sequence[Any], options: Mapping[str, Any] | None = None
+    paths: Sequence[Any],
+    options: Mapping[str, Any] | None = None,
+    what: str = "Parquet file",
 ) -> tuple[list[Location], list[Location]]:
     """The files that some paths mean, in order, each in its own filesystem; those given repeatedly.
 
     A file that a folder or a glob and another path mean is found once, where it comes first. A path
     that names one file is taken as often as it is given.
 
-    `options` are those of fsspec for URLs.
+    `options` are those of fsspec for URLs; `what` is looked for, for messages.
 
     Raises:
         FrameError: A path means no file, cannot be read, or is the folder of a table.
@@ -179,7 +182,7 @@ def find_files(
     known: dict[tuple[Any, str], bool] = {}  # whether only paths that name it mean a file
     repeated: dict[tuple[Any, str], Location] = {}
     for path in paths:
-        given = _resolve(path, options)
+        given = _resolve(path, options, what)
         found = given.files()
         is_named = [file.path for file in found] == [given.path]
         for file in found:
@@ -243,7 +246,7 @@ def _finds(folder: str, path: str, *, hidden: bool = False) -> bool:
     return hidden or not any(_is_hidden(name, ()) for name in inner.relative_to(outer).parts)
 
 
-def _resolve(path: Any, options: Mapping[str, Any] | None) -> _Given:
+def _resolve(path: Any, options: Mapping[str, Any] | None, what: str) -> _Given:
     """A path of the user's, with its filesystem."""
     if _has_filesystem(path):
         text = path.path if isinstance(path, OpenFile) else str(path)
@@ -256,14 +259,15 @@ def _resolve(path: Any, options: Mapping[str, Any] | None) -> _Given:
                 "open it without compression=."
             )
         name = filesystem._strip_protocol(path.path)  # noqa: SLF001  # fsspec has no public name for it
-        return _Given(filesystem, name, display_url(filesystem, name), secrets_of(filesystem, text))
+        secrets = secrets_of(filesystem, text)
+        return _Given(filesystem, name, display_url(filesystem, name), secrets, what=what)
     text = os.fspath(path)
     shown = mask_url(text)
     check_spelling(text, FrameError)
     with _translate_errors(text, options):
         filesystem, name = url_to_filesystem(text, options)
     return _Given(
-        filesystem, name, shown, secrets_of(filesystem, text), _parts_above(filesystem, text)
+        filesystem, name, shown, secrets_of(filesystem, text), _parts_above(filesystem, text), what
     )
 
 

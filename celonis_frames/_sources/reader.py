@@ -24,6 +24,7 @@ from celonis_frames._arrow.batching import (
 from celonis_frames._arrow.text_sizes import longest_texts
 from celonis_frames._formatting import type_name, with_article
 from celonis_frames._sources.alignment import match_batches
+from celonis_frames._sources.dask import is_dask, read_dask
 from celonis_frames._sources.dataset import read_dataset
 from celonis_frames._sources.duckdb import is_relation, read_relation
 from celonis_frames._sources.foreign_errors import translate_errors
@@ -40,7 +41,8 @@ _DEFAULTS = ReadOptions()
 
 KINDS = (
     "a pandas DataFrame, a polars DataFrame or LazyFrame, a pyarrow Table, RecordBatch, "
-    "RecordBatchReader or Dataset, anything with __arrow_c_stream__, an iterable of these, "
+    "RecordBatchReader or Dataset, a Dask DataFrame, anything with __arrow_c_stream__, an iterable "
+    "of these, "
     "or a path, URL or glob (or a list of these) of Parquet files"
 )
 
@@ -76,9 +78,12 @@ def _read(frame: Any, options: ReadOptions) -> Source:
     if pandas is not None and isinstance(frame, getattr(pandas, "DataFrame", ())):
         with translate_errors("pandas DataFrame"):
             return read_pandas(frame, options)
+    if "dask.dataframe" in sys.modules and is_dask(frame):
+        with translate_errors("Dask DataFrame"):
+            return read_dask(frame, options, _read)
     if options.index is not None:
         raise ConfigError(
-            f"index={options.index} is for pandas DataFrames, but the frame is a "
+            f"index={options.index} is for pandas and Dask DataFrames, but the frame is a "
             f"{type_name(frame)}, which has no index: leave index= out."
         )
     if polars is not None and isinstance(frame, getattr(polars, "DataFrame", ())):

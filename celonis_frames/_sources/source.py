@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
+from celonis_frames._filesystem.private_options import PrivateOptions
 from celonis_frames._sources.parquet import ParquetFiles
 
 
@@ -39,6 +40,57 @@ class ReadOptions:
     choose: Callable[[list[str]], list[str]] | None = None
 
 
+_R = TypeVar("_R")
+
+
+class Partitions(Protocol):
+    """The partitions of a frame that lie with the workers of an engine, such as Dask or Spark."""
+
+    @property
+    def engine(self) -> str:
+        """Its name, for messages."""
+
+    @property
+    def count(self) -> int | None:
+        """Number of partitions; None if it is only known once they were processed."""
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the rows have an order, which is that of the partitions."""
+
+    @property
+    def keyed_hash(self) -> str:
+        """What makes pseudonyms in the engine itself, for a message."""
+
+    @property
+    def files(self) -> Collection[str]:
+        """Names of the files that `run` would return, if workers have written them before."""
+
+    def run(
+        self,
+        work: Callable[[int, Any], _R],
+        check: Callable[[], None],
+        on_done: Callable[[int], None],
+        private: PrivateOptions | None = None,
+    ) -> list[_R]:
+        """Call `work` in the workers for each partition, and return one result for each.
+
+        Args:
+            work: Takes the number of a partition, from 0, and its rows as anything that
+                `celonis_frames._sources.reader.read` takes. It can be pickled, and so can its
+                result. The engine may call it several times for a partition: only the result that
+                the engine takes as that of the partition may be returned.
+            check: Is called now and then, and raises to end the work.
+            on_done: Is called with the number of partitions that are done.
+            private: What is not to be in the engine's plans, graphs and logs. An engine that has
+                another way to the memory of its workers calls `PrivateOptions.keep` there before
+                the tasks, and `forget` after them; others leave it.
+
+        Raises:
+            Exception: What the engine raises when a worker fails for good.
+        """
+
+
 @dataclass(frozen=True)
 class Source:
     """A frame as record batches of one schema, with the names and the order of the frame."""
@@ -60,3 +112,4 @@ class Source:
     sized: bool = False  # the batches have a useful size already
     # Called once all rows were read: warnings about them; raises FrameError to reject them.
     conclude: Callable[[], tuple[str, ...]] = tuple
+    partitions: Partitions | None = None  # with workers, which can read the rows instead

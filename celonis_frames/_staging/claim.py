@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from celonis_frames._filesystem.errors import translate_filesystem_errors
@@ -148,8 +148,10 @@ class Claim:
             raise
         return cls(filesystem, folder, lease, receipt, manifest)
 
-    def begin(self, receipt: Receipt, manifest: Manifest) -> Stage:
+    def begin(self, receipt: Receipt, manifest: Manifest, keep: Collection[str] = ()) -> Stage:
         """A new stage in the place of what was there; the receipt is written first.
+
+        The files named in `keep` stay: workers have written them for this push.
 
         Raises:
             ConfigError: They cannot be written.
@@ -162,7 +164,7 @@ class Claim:
         ):
             try:
                 # In this order: chunks that are complete must not be found with a new receipt.
-                remove_staged_files(filesystem, folder)
+                remove_staged_files(filesystem, folder, keep)
                 self.found = "none"
                 write_receipt(filesystem, folder, receipt)
                 self.receipt = receipt

@@ -10,6 +10,9 @@ lock it looks before, too: its own lease would be that of a successor to the hol
 is listed but cannot be read counts. A process that renewed its lease too long ago, as after a long
 sleep of its machine, writes it and looks again before it goes on.
 
+A push may have several processes, one after the other, with workers between them: the first hands
+its lease over. Nobody renews it then, so that it holds for long, and who knows its name takes it.
+
 A process takes a stage if the lock is free, and every other lease has expired or is known to be of
 a dead process: one that held, on this machine, the lock that this process holds now. Where there is
 no lock (remote filesystems, some network mounts), a lease outlives its process.
@@ -63,6 +66,7 @@ class _OtherLease(NamedTuple):
     path: str
     holder: str
     holds: bool
+    handed_over: bool = False  # nobody renews it
 
 
 @contextlib.contextmanager
@@ -85,15 +89,18 @@ def _removal_of(folder: str) -> Iterator[Callable[[], bool]]:
 class StageLease:
     """The right to work on the stage in a folder, until `release`.
 
-    In a `new` folder, which no other process can know yet, no other lease is searched for.
+    In a `new` folder, which no other process can know yet, no other lease is searched for. A lease
+    that was handed over is taken by its name, `inherits`.
 
     Raises:
         StageInUse: Another process works on it.
         ConfigError: The folder does not list what is written.
     """
 
-    def __init__(self, filesystem: Any, folder: str, *, new: bool = False) -> None:
-        self.filesystem, self._folder = filesystem, folder
+    def __init__(
+        self, filesystem: Any, folder: str, *, new: bool = False, inherits: str | None = None
+    ) -> None:
+        self.filesystem, self._folder, self._inherits = filesystem, folder, inherits
         self._name = f"{_PREFIX}{uuid.uuid4().hex}"
         self._path = join_path(folder, self._name)
         self._held_at = 0.0  # when it was renewed last, and no other process had a lease
@@ -132,6 +139,22 @@ class StageLease:
             with borrowed_filesystem(self.filesystem) as filesystem:
                 self._extend(filesystem)
 
+    def hand_over(self, holder: str, seconds: float) -> str:
+        """Keep others away for so many seconds, but for a process that knows the returned name.
+
+        `holder` says in messages who that is.
+
+        Raises:
+            Exception: Whatever the filesystem raises if the lease cannot be written.
+        """
+        self.stop()
+        self._renew(self.filesystem, process="", locked=False, holder=holder,
+                    until=time.time() + seconds)  # fmt: skip
+        _held.discard(self._name)
+        if self._lock is not None:
+            self._lock.release()
+        return self._name
+
     def stop(self) -> None:
         """End the renewals: the lease holds for some minutes more."""
         self._stop.set()
@@ -167,15 +190,21 @@ class StageLease:
             )
         for lease in others:
             self._remove(lease.path)
+        if self._inherits is not None:
+            self._remove(join_path(self._folder, self._inherits))
 
     def _in_use(self, others: list[_OtherLease]) -> StageInUse:
         others.sort(key=lambda lease: not lease.holds)
         holder = f" ({others[0].holder})" if others else ""
-        return StageInUse(
+        start = (
             f"{display_url(self.filesystem, self._folder)} is being pushed by another process"
-            f"{holder}: wait until it ends. A process that was killed on another machine, or "
-            "that staged on a remote filesystem, holds it for up to "
-            f"{LEASE_SECONDS / 60:.0f} minutes."
+            f"{holder}: wait until it ends."
+        )
+        if others and others[0].handed_over:
+            return StageInUse(f"{start} If it was killed, delete the folder.")
+        return StageInUse(
+            f"{start} A process that was killed on another machine, or that staged on a remote "
+            f"filesystem, holds it for up to {LEASE_SECONDS / 60:.0f} minutes."
         )
 
     def _lock_folder(self) -> bool:
@@ -252,7 +281,7 @@ class StageLease:
         except FileNotFoundError:
             return []
 
-    def _renew(self, filesystem: Any) -> None:
+    def _renew(self, filesystem: Any, **changes: Any) -> None:
         record = {
             "host": socket.gethostname(),
             "machine": _machine_id(),
@@ -260,12 +289,14 @@ class StageLease:
             "process": _process_id(),
             "locked": self._lock is not None,
             "until": time.time() + LEASE_SECONDS,
+            **changes,
         }
         write_atomically(filesystem, self._path, json.dumps(record).encode())
 
     def _others(self, filesystem: Any, names: list[str]) -> list[_OtherLease]:
         """The leases of other processes among the names in the folder."""
-        leases = [name for name in names if is_lease(name) and name != self._name]
+        own = (self._name, self._inherits)
+        leases = [name for name in names if is_lease(name) and name not in own]
         found = (self._read(filesystem, name) for name in leases)
         return [other for other in found if other is not None]
 
@@ -274,8 +305,12 @@ class StageLease:
         path = join_path(self._folder, name)
         try:
             record = json.loads(filesystem.cat_file(path))
-            holder = f"process {record['pid']} on {record['host']}"
-            return _OtherLease(path, holder, self._holds(name, record))
+            holder, handed_over = f"process {record['pid']} on {record['host']}", False
+            if "holder" in record:
+                end = dt.datetime.fromtimestamp(record["until"], dt.UTC)
+                holder = f"{record['holder']}, until {end:%Y-%m-%d %H:%M} UTC at most"
+                handed_over = True
+            return _OtherLease(path, holder, self._holds(name, record), handed_over)
         except Exception:  # half a file, or whatever the filesystem's library raises
             if name not in list_names(filesystem, self._folder):
                 return None

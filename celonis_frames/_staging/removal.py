@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
@@ -14,13 +15,14 @@ from celonis_frames._staging.lease import LOCK, is_lease
 from celonis_frames._staging.manifest import MANIFEST
 
 
-def remove_staged_files(filesystem: Any, folder: str) -> None:
+def remove_staged_files(filesystem: Any, folder: str, keep: Collection[str] = ()) -> None:
     """Remove the files, the manifest last: until then it says how the push stands.
 
-    The lease, which stays, keeps other processes away meanwhile.
+    Files of the names to `keep` stay. The lease, which stays, keeps other processes away meanwhile.
     """
     names = list_names(filesystem, folder)
-    others = [name for name in names if name not in (MANIFEST, LOCK) and not is_lease(name)]
+    kept = {MANIFEST, LOCK, *keep}
+    others = [name for name in names if name not in kept and not is_lease(name)]
     remove_files(filesystem, [join_path(folder, name) for name in others])
     if MANIFEST in names:
         filesystem.rm_file(join_path(folder, MANIFEST))

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
+
+from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._filesystem.errors import translate_filesystem_errors
 from celonis_frames._filesystem.files import (
     join_path,
-    list_names,
+    list_sizes,
     make_folder,
     sync_parents,
 )
@@ -31,7 +32,7 @@ from celonis_frames._filesystem.filesystems import (
     open_filesystem,
 )
 from celonis_frames._filesystem.masking import mask_url, secrets_of
-from celonis_frames._formatting import shown
+from celonis_frames._formatting import counted, shown
 from celonis_frames._progress.current import warn
 from celonis_frames._staging.lease import StageLease
 from celonis_frames._staging.manifest import (
@@ -51,8 +52,6 @@ from celonis_frames._staging.removal import (
 )
 from celonis_frames._staging.staged_chunk import StagedChunk, write_chunk
 from celonis_frames.exceptions import ConfigError, FrameError, UploadUncertain
-
-_STAGE = re.compile(r"push-[0-9a-f]{32}")
 
 
 class Stage:
@@ -105,8 +104,8 @@ class Stage:
         return cls(filesystem, folder, lease, manifest)
 
     @classmethod
-    def reopen(cls, filesystem: Any, folder: str) -> Self:
-        """A stage that an earlier process left behind.
+    def reopen(cls, filesystem: Any, folder: str, *, inherits: str | None = None) -> Self:
+        """A stage that an earlier process left behind, or handed over: `inherits` is what it got.
 
         Raises:
             ConfigError: Another process works on it, another version wrote it, its receipt is lost,
@@ -118,7 +117,7 @@ class Stage:
             with translate_filesystem_errors(
                 f"The stage at {shown} cannot be locked", secrets=secrets_of(filesystem)
             ):
-                lease = StageLease(filesystem, folder)
+                lease = StageLease(filesystem, folder, inherits=inherits)
             own = filesystem
             try:
                 own = filesystem_for_thread(filesystem)  # it is closed with the stage
@@ -154,6 +153,47 @@ class Stage:
             staged = write_chunk(self._filesystem, self.folder, chunk)
         self.manifest.chunks.append({name: getattr(staged, name) for name in CHUNK_FIELDS})
         return staged
+
+    def adopt(self, chunks: Sequence[Mapping[str, Any]]) -> list[StagedChunk]:
+        """Take chunks that other processes have written into the folder, in this order.
+
+        Args:
+            chunks: `CHUNK_FIELDS` of each.
+
+        Raises:
+            ConfigError: One of them is not there: the storage is not shared.
+        """
+        with translate_filesystem_errors(
+            f"The stage at {self.url} cannot be read", "Nothing was sent.", secrets=self._secrets
+        ):
+            self._hold_shared()
+            sizes = list_sizes(self._filesystem, self.folder)
+        lost = [chunk["name"] for chunk in chunks if sizes.get(chunk["name"]) != chunk["size"]]
+        if lost:
+            raise ConfigError(
+                f"{counted(len(lost), 'chunk')} of {len(chunks):,} that the workers wrote cannot "
+                f"be seen at {self.url} from here, {lost[0]} among them. Nothing was sent. "
+                "staging= must be storage that this process and all workers share."
+            )
+        before = len(self.manifest.chunks)
+        self.manifest.chunks.extend(dict(chunk) for chunk in chunks)
+        return self.chunks()[before:]
+
+    def hand_over(self, holder: str, seconds: float) -> str:
+        """Leave the stage, which is not sealed, to another process of the same push.
+
+        For so many seconds only a process that knows the returned name can reopen it; `holder` says
+        in messages who that is.
+
+        Raises:
+            ConfigError: That cannot be written.
+        """
+        with translate_filesystem_errors(
+            f"The stage at {self.url} cannot be written", "Nothing was sent.", secrets=self._secrets
+        ):
+            name = self._lease.hand_over(holder, seconds)
+        close_filesystem(self._filesystem)
+        return name
 
     def chunks(self) -> list[StagedChunk]:
         """The chunks, in order."""
@@ -270,6 +310,16 @@ class Stage:
         return ()
 
     @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.folder.rstrip("/").rpartition("/")[2]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its folder is a path of this machine."""
+        return isinstance(self._filesystem, LocalFileSystem)
+
+    @property
     def resumable(self) -> bool:
         """Whether another process could finish the push."""
         return self.manifest.state != "writing" and not self.finished
@@ -357,55 +407,9 @@ def lost_receipt(filesystem: Any, folder: str, push_id: str) -> ConfigError:
     )
 
 
-def find_stages(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any, list[str]]:
-    """The filesystem and the folders of the stages at a URL: one of them, or the folder of several.
-
-    Raises:
-        ConfigError: There is no such filesystem, it cannot be read, or nothing is staged there.
-    """
-    filesystem, root = open_filesystem(url, options)
-    try:
-        with translate_filesystem_errors(
-            f"staging={mask_url(url)!r} cannot be read", secrets=secrets_of(filesystem, url)
-        ):
-            folders = _find_folders(filesystem, root)
-        if not folders:
-            raise nothing_staged(url)
-    except BaseException:
-        close_filesystem(filesystem)
-        raise
-    return filesystem, folders
-
-
-def nothing_staged(url: str) -> ConfigError:
-    """The error for a URL at which there is nothing to finish."""
-    return ConfigError(
-        f"Nothing is staged at {mask_url(url)!r}: the push there was finished and cleaned up, or "
-        "went to another staging=."
-    )
-
-
-def _find_folders(filesystem: Any, root: str) -> list[str]:
-    """The folder itself if it is a stage, else the stages in it."""
-    filesystem.invalidate_cache()
-    if _is_stage(root) and filesystem.isdir(root):
-        return [root.rstrip("/")]
-    try:
-        names = list_names(filesystem, root)
-    except FileNotFoundError:
-        if has_buckets(filesystem) and not filesystem.exists(root.partition("/")[0]):
-            raise
-        return []
-    return [join_path(root, name) for name in names if _is_stage(name)]
-
-
 def _is_missing(filesystem: Any, folder: str) -> bool:
     """Whether a folder is known not to exist."""
     with contextlib.suppress(Exception):  # not known: the first error is raised
         filesystem.invalidate_cache()
         return not filesystem.exists(folder)
     return False
-
-
-def _is_stage(path: str) -> bool:
-    return _STAGE.fullmatch(path.rstrip("/").rpartition("/")[2]) is not None

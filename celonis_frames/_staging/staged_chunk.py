@@ -50,9 +50,13 @@ class StagedChunk(FileChunk):
             )
 
 
-def write_chunk(filesystem: Any, folder: str, chunk: Chunk) -> StagedChunk:
-    """Write a chunk into a file that survives this process and a power failure."""
-    path, digest = join_path(folder, chunk.name), hashlib.sha256()
+def write_chunk(filesystem: Any, folder: str, chunk: Chunk, name: str | None = None) -> StagedChunk:
+    """Write a chunk into a file that survives this process and a power failure.
+
+    Without a `name` the file has that of the chunk.
+    """
+    name = name or chunk.name
+    path, digest = join_path(folder, name), hashlib.sha256()
     with open_new(filesystem, path) as file:
         for block in chunk.blocks():
             file.write(block)
@@ -60,5 +64,5 @@ def write_chunk(filesystem: Any, folder: str, chunk: Chunk) -> StagedChunk:
         if isinstance(filesystem, LocalFileSystem):
             sync_file(file)
     return StagedChunk(
-        chunk.name, chunk.size, chunk.rows, chunk.deleted, digest.hexdigest(), filesystem, path
+        name, chunk.size, chunk.rows, chunk.deleted, digest.hexdigest(), filesystem, path
     )

@@ -46,7 +46,7 @@ def fit(
         FrameError: The frame does not fit the table.
         ConfigError: ``mode="CREATE"``, and there is such a table.
     """
-    options, layout = prepared.options, prepared.layout
+    options, layout, prepared.existing = prepared.options, prepared.layout, table
     if not table.exists:
         prepared.warnings += _notes_of_absent(prepared, table)
         return prepared

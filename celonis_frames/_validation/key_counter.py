@@ -35,6 +35,7 @@ class DuplicateKeyCounter:
         self._bounded = bounded
         self.rows = 0  # counted
         self.complete = True  # whether all rows were counted
+        self.in_parts = 0  # parts with rows that other counters have counted, each by itself
         self._known: list[pa.Table] = []  # parts by the first bits of the digests, 2^n of them
         self._waiting: list[pa.Table] = []
         self._waiting_rows = self._waiting_bytes = 0
@@ -49,6 +50,14 @@ class DuplicateKeyCounter:
                 if name != "_lock":
                     setattr(found, name, list(value) if isinstance(value, list) else value)
         return found
+
+    def add_part(self, rows: int, repeated: int, *, complete: bool) -> None:
+        """Add what another counter has counted, whose keys are not compared with others."""
+        with self._lock:
+            self.rows += rows
+            self._repeated += repeated
+            self.complete = self.complete and complete
+            self.in_parts += rows > 0
 
     def update(self, keys: Sequence[Any]) -> None:
         """Count rows, given as the arrays of their key columns."""

@@ -99,6 +99,13 @@ class Rejects:
         self.counts.update(other.counts)
         self._keep(other._found)
 
+    def moved(self, start: int) -> Rejects:
+        """The same if `start` rows come before the first one."""
+        if not (start and self._found):
+            return self
+        found = [table.set_column(0, "row", pc.add(table["row"], start)) for table in self._found]
+        return Rejects(self.rows, self.counts, found, self._kept)
+
     def may_be_part_of(self, whole: Rejects) -> bool:
         """Whether these can be those of some of the rows that others are of."""
         return self.rows <= whole.rows and self.counts <= whole.counts

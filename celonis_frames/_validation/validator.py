@@ -25,6 +25,7 @@ from celonis_frames._schema.table_layout import (
 from celonis_frames._validation.bad_values import FoundBad, either, find_bad, without
 from celonis_frames._validation.column_stats import ColumnStats
 from celonis_frames._validation.key_counter import DuplicateKeyCounter
+from celonis_frames._validation.part_findings import PartFindings
 from celonis_frames._validation.rejects import Reason, Rejects
 from celonis_frames._validation.text_lengths import TextWatch, length_to_declare
 from celonis_frames.exceptions import ColumnTypeError, FrameError, KeyColumnError, TruncationError
@@ -78,6 +79,26 @@ class FrameValidator:
         self._empty_lines += split._empty_lines
         self.rejects.merge(split.rejects)
         for name, stats in split._columns.items():
+            self._columns[name].merge(stats)
+
+    def findings(self) -> PartFindings:
+        """The statistics in a form that can go to another process."""
+        counts = self.unique and bool(self.layout.keys)
+        return PartFindings(
+            self.rows, dict(self._columns), self._empty_lines, self.rejects,
+            self._keys.repeated if counts else 0, all_counted=self._keys.complete,
+        )  # fmt: skip
+
+    def add_findings(self, part: PartFindings, start: int) -> None:
+        """Add the statistics of a part that another process has read.
+
+        `start` is the number of its first row. Keys of different parts are not compared.
+        """
+        self.rows += part.rows
+        self._empty_lines += part.empty_lines
+        self.rejects.merge(part.rejects.moved(start))
+        self._keys.add_part(part.rows, part.repeated_keys, complete=part.all_counted)
+        for name, stats in part.columns.items():
             self._columns[name].merge(stats)
 
     def may_be_part_of(self, whole: FrameValidator) -> bool:
@@ -264,10 +285,14 @@ class FrameValidator:
         if not self.unique or not keys:
             return None
         repeated = self._keys.repeated  # may set `complete` to False
-        if not self._keys.complete or any(
-            column.conversion.column_type not in _EXACT_TYPES
-            or self._columns[column.name].sub_millisecond
-            for column in keys
+        if (
+            not self._keys.complete
+            or self._keys.in_parts > 1
+            or any(
+                column.conversion.column_type not in _EXACT_TYPES
+                or self._columns[column.name].sub_millisecond
+                for column in keys
+            )
         ):
             return None
         return self.rows - repeated
@@ -376,8 +401,12 @@ class FrameValidator:
             raise TruncationError(
                 f"Column {name!r} has {counted(found.too_long, 'string')} longer than {limit:,} "
                 f"characters, {whose}; the longest has {found.longest:,}. Celonis would truncate "
-                "them: shorten them, split the column"
-                + (", or give a greater length." if given else "."),
+                "them: shorten them"
+                + (
+                    ", split the column, or give a greater length."
+                    if given
+                    else ", or split the column."
+                ),
                 column=name,
                 longest=found.longest,
                 rows=found.too_long,
@@ -468,12 +497,16 @@ class FrameValidator:
         if not repeated and self._keys.complete:
             return []
         some = "" if self._keys.complete else f"the first {self._keys.rows:,} of "
+        more = self._keys.in_parts > 1
         text = (
             f"Key {', '.join(self.layout.keys)}: in {some}{counted(self.rows, 'row')}, {repeated:,} "
-            f"{'has' if repeated == 1 else 'have'} the key of another row"
+            f"{'or more ' * more}{'has' if repeated == 1 and not more else 'have'} the key of "
+            "another row"
         )
         if not self._keys.complete:
             text += "; the others were not counted, to limit memory"
+        elif more:
+            text += "; keys of different partitions were not compared"
         if repeated:
             any_kept = "any may be kept, since parallel uploads arrive in any order"
             kept = "the last is kept" if self.ordered else any_kept

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 try:
+    from celonis_frames.local._assumptions import Assumptions
     from celonis_frames.local._faults.faults import Faults
     from celonis_frames.local._faults.schedule import Fault
     from celonis_frames.local._server import LocalCelonis, start
@@ -16,4 +17,4 @@ except ImportError as error:
         f'The local Celonis needs {error.name}: pip install "celonis-frames[local]"'
     ) from error
 
-__all__ = ["Fault", "Faults", "LocalCelonis", "start"]
+__all__ = ["Assumptions", "Fault", "Faults", "LocalCelonis", "start"]

@@ -24,6 +24,7 @@ import pyarrow as pa
 import uvicorn
 
 from celonis_frames.exceptions import ConfigError
+from celonis_frames.local._assumptions import LENIENT, STRICT, Assumptions
 from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.job_runner import JobRunner
@@ -332,6 +333,7 @@ def start(
     host: str = "127.0.0.1",
     strict_pools: bool = False,
     lenient: bool = False,
+    assumptions: Assumptions | None = None,
     limits: bool = True,
     token: str | None = None,
     token_seconds: float = DEFAULT_SECONDS,
@@ -347,16 +349,22 @@ def start(
         strict_pools: Return 404 for a job in an unknown pool instead of creating the pool.
         lenient: Accept every Parquet file that DuckDB reads, not only those that Celonis most
             likely accepts; the gateway of the Data Ingestion API also answers HEAD.
+        assumptions: What it does where the behaviour of Celonis is not documented, instead of
+            `lenient`; None is ``Assumptions()``.
         limits: Enforce the limits on submissions: 10 a second and 250 an hour. Without them, pushes
             of this process do not keep to them either.
-        token: The user API key to accept; None generates one.
+        token: The user API key to accept. None generates one, which stays the same at each start of
+            the same file, as does the application key.
         token_seconds: Lifetime in seconds of an access token of ``/oauth2/token``.
         max_chunk_bytes: Largest chunk or object, in bytes.
 
     Raises:
-        ConfigError: The file is in use or cannot be a DuckDB file, or the port is in use or not
-            valid.
+        ConfigError: Both `lenient` and `assumptions` are given, the file is in use or cannot be a
+            DuckDB file, or the port is in use or not valid.
     """
+    if lenient and assumptions is not None:
+        raise ConfigError("Give lenient=True, or the settings of assumptions=, not both.")
+    assumed = assumptions or (LENIENT if lenient else STRICT)
     if not 0 <= port <= 65_535:
         raise ConfigError(f"port={port} is not a port. Give 1 to 65535, or 0 for a free one.")
     catalog = Catalog(path)
@@ -374,19 +382,23 @@ def start(
     schedule = faults._schedule  # noqa: SLF001  # the server's side of the faults
     state = ServerState(
         catalog=catalog,
-        job_runner=JobRunner(catalog, schedule),
+        job_runner=JobRunner(catalog, schedule, assumed),
         objects=ObjectStore(catalog),
         processing=Processing(catalog, schedule),
         faults=schedule,
         limiter=RateLimiter() if limits else None,
-        api_key=token or secrets.token_urlsafe(24),
-        app_key=secrets.token_urlsafe(24),
+        api_key=token or catalog.secret("api_key"),
+        app_key=catalog.secret("app_key"),
         tokens=TokenIssuer(seconds=token_seconds),
         form_token=secrets.token_urlsafe(24),
         strict_pools=strict_pools,
-        lenient=lenient,
+        lenient=assumed.other_types,
+        assumptions=assumed,
         max_chunk_bytes=max_chunk_bytes,
     )
+    if assumed.informational is not None:
+        for name in ("upload", "upload_deleted"):
+            faults.inform(name, assumed.informational, times=None)
     return LocalCelonis(state, sock, faults)
 
 

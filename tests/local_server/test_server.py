@@ -542,8 +542,8 @@ def test_the_page_shows_tables_and_jobs(celonis: Any) -> None:
 
 def test_every_assumption_is_a_sentence() -> None:
     """The list of assumptions has unique topics and whole sentences."""
-    assert len({topic for topic, _ in ASSUMPTIONS}) == len(ASSUMPTIONS)
-    assert all(assumption.endswith(".") for _, assumption in ASSUMPTIONS)
+    assert len({topic for topic, *_ in ASSUMPTIONS}) == len(ASSUMPTIONS)
+    assert all(assumption.endswith(".") for _, assumption, _ in ASSUMPTIONS)
 
 
 def test_the_fixture_is_a_local_celonis_of_its_own(local_celonis: Any, celonis: Any) -> None:

@@ -16,7 +16,8 @@ from servers import PASSWORD
 import celonis_frames
 from celonis_frames import Celonis, Secret, exceptions
 from celonis_frames._filesystem.filesystems import close_filesystem
-from celonis_frames._staging.stage import Stage, find_stages
+from celonis_frames._staging.stage import Stage
+from celonis_frames._staging.stage_search import find_stages
 
 ROWS = 20_000
 FRAME = pl.DataFrame({"A": range(ROWS)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 import uuid
 from pathlib import Path
@@ -38,6 +39,7 @@ ALTER TABLE _celonis.jobs ADD COLUMN IF NOT EXISTS duplicate_removal VARCHAR;
 CREATE TABLE IF NOT EXISTS _celonis.chunks (
     id VARCHAR, job_id VARCHAR, number BIGINT, type VARCHAR, checksum VARCHAR, bytes BIGINT,
     created BIGINT);
+CREATE TABLE IF NOT EXISTS _celonis.secrets (name VARCHAR, value VARCHAR);
 """
 
 _RESERVED = {
@@ -94,6 +96,16 @@ class Catalog(Database):
         for path in self.folder.iterdir():
             if _is_uuid(path.name) and path.name not in keep:
                 path.unlink(missing_ok=True)
+
+    def secret(self, name: str) -> str:
+        """A secret that stays the same as long as the file does, made when it is first needed."""
+        with self.locked():
+            found = self.rows("SELECT value FROM _celonis.secrets WHERE name = ?", name)
+            if found:
+                return str(found[0]["value"])
+            value = secrets.token_urlsafe(24)
+            self.run("INSERT INTO _celonis.secrets VALUES (?, ?)", name, value)
+            return value
 
     # Pools and data connections
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from celonis_frames.local._assumptions import STRICT, Assumptions
 from celonis_frames.local._database import csv_reader
+from celonis_frames.local._database.catalog import CHANGE_DATE
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.errors import STORED, JobError
 from celonis_frames.local._database.sql import literal, quote
@@ -45,14 +47,16 @@ def celonis_type(kind: str) -> str | None:
     return "FLOAT" if kind.startswith("DECIMAL") else _READ_AS.get(kind)
 
 
-def open_chunks(cursor: Any, files: list[Path], job: Row) -> tuple[str, list[Column]]:
+def open_chunks(
+    cursor: Any, files: list[Path], job: Row, assumptions: Assumptions = STRICT
+) -> tuple[str, list[Column]]:
     """A table function that reads the files, and their columns.
 
     Raises:
         JobError: The files differ, or have a type that is not ingested or not the declared one.
     """
     if job["fileType"] == "CSV":
-        source, found = csv_reader.source(cursor, files, job)
+        source, found = csv_reader.source(cursor, files, job, assumptions)
     else:
         listed = ", ".join(literal(file) for file in files)
         source = f"read_parquet([{listed}], union_by_name = false)"
@@ -63,10 +67,16 @@ def open_chunks(cursor: Any, files: list[Path], job: Row) -> tuple[str, list[Col
         if column.get("columnName")
     }
     fallback = job["fallbackVarcharLength"] or DEFAULT_LENGTH
-    return source, [
+    columns = [
         _column(name, kind, expression, declared.get(name.lower(), {}), fallback)
         for name, kind, expression in found
+        if name.upper() != CHANGE_DATE or assumptions.sent_change_dates == "error"
     ]
+    if assumptions.declared_types == "error":
+        for column, (name, kind, _) in zip(columns, found, strict=False):
+            if column.name == name and column.type != kind:
+                raise JobError(f"Column {name} is {kind} in the file, declared {column.type}")
+    return source, columns
 
 
 def _parquet_columns(cursor: Any, files: list[Path]) -> list[tuple[str, str, str]]:

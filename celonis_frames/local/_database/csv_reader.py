@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from celonis_frames._formatting import counted
+from celonis_frames.local._assumptions import Assumptions
 from celonis_frames.local._database.errors import STORED, JobError
 from celonis_frames.local._database.sql import literal, quote
 
@@ -30,7 +31,7 @@ _LETTERS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "M": "%-m", "dd": "%d", "d": "
 
 
 def source(
-    cursor: Any, files: list[Path], job: dict[str, Any]
+    cursor: Any, files: list[Path], job: dict[str, Any], assumptions: Assumptions
 ) -> tuple[str, list[tuple[str, str, str]]]:
     """A table function that reads the files, and their columns as name, Celonis type, expression.
 
@@ -47,7 +48,7 @@ def source(
         f"columns = {{}}, delim = {literal(options['separatorSequence'])}, "
         f"quote = {literal(options['quoteSequence'])}, "
         f"escape = {literal(options['escapeSequence'])}, encoding = '{charset}', nullstr = '', "
-        "allow_quoted_nulls = false, strict_mode = true, max_line_size = 16777216)"
+        f"allow_quoted_nulls = {assumptions.csv_quoted_empty == 'null'}, strict_mode = true, max_line_size = 16777216)"
     )
     names = _header(cursor, files[0], options, charset)
     struct = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
@@ -62,6 +63,9 @@ def source(
         for column in (options.get("additionalColumnOptions") or [])
         if column.get("columnName")
     }
+    undeclared = [name for name in names if name.lower() not in declared]
+    if undeclared and assumptions.csv_undeclared == "error":
+        raise JobError(f"tableSchema lacks columns of the file: {', '.join(undeclared)}")
     columns, checks = [], []
     for name in names:
         kind = (declared.get(name.lower()) or {}).get("columnType") or "STRING"

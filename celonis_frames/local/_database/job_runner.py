@@ -22,6 +22,7 @@ from typing import Any
 
 import duckdb
 
+from celonis_frames.local._assumptions import STRICT, Assumptions
 from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import LOG_BYTES, Row
 from celonis_frames.local._database.errors import JobError
@@ -44,10 +45,13 @@ class JobRunner:
         catalog: Where the jobs are. Those that are QUEUED in it are run; a RUNNING one, which an
             earlier server did not finish, is set to ERROR.
         faults: How long jobs stay in their states, and which of them fail.
+        assumptions: What jobs do where the behaviour of Celonis is not documented.
     """
 
-    def __init__(self, catalog: Catalog, faults: FaultSchedule) -> None:
-        self._catalog, self._faults = catalog, faults
+    def __init__(
+        self, catalog: Catalog, faults: FaultSchedule, assumptions: Assumptions = STRICT
+    ) -> None:
+        self._catalog, self._faults, self._assumptions = catalog, faults, assumptions
         self._queue: queue.Queue[Row | None] = queue.Queue()
         self._cancelled: dict[str, threading.Event] = {}
         self._cursors = InterruptibleCursors(catalog)  # of the job that runs
@@ -146,10 +150,16 @@ class JobRunner:
         """Apply the chunks in one transaction; appends to the lines of the log as it proceeds."""
         job = job | {"duplicateRemovalColumn": self._catalog.duplicate_removal(job["id"])}
         cursor.execute("BEGIN TRANSACTION")
-        for line in execute(self._catalog, cursor, job, self._catalog.chunks(job["id"])):
-            lines.append(line)
-            if event.is_set():
-                raise duckdb.InterruptException("cancelled")
+        chunks = self._catalog.chunks(job["id"])
+        try:
+            for line in execute(self._catalog, cursor, job, chunks, self._assumptions):
+                lines.append(line)
+                if event.is_set():
+                    raise duckdb.InterruptException("cancelled")
+        except JobError:
+            if self._assumptions.failing_jobs == "partial":
+                cursor.execute("COMMIT")
+            raise
         if event.is_set():
             raise duckdb.InterruptException("cancelled")
         end = (*lines, "Job finished successfully")

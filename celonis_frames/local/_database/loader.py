@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from celonis_frames._formatting import counted
+from celonis_frames.local._assumptions import STRICT, Assumptions
 from celonis_frames.local._database.catalog import CHANGE_DATE, Catalog
 from celonis_frames.local._database.chunk_reader import Column, open_chunks
 from celonis_frames.local._database.database import Row
@@ -18,7 +19,13 @@ from celonis_frames.local._database.sql import quote
 _STAGED = "SELECT * FROM temp._staged"
 
 
-def execute(catalog: Catalog, cursor: Any, job: Row, chunks: list[Row]) -> Iterator[str]:
+def execute(
+    catalog: Catalog,
+    cursor: Any,
+    job: Row,
+    chunks: list[Row],
+    assumptions: Assumptions = STRICT,
+) -> Iterator[str]:
     """Apply the chunks of a job in the cursor's open transaction. Yields the lines of its log.
 
     Args:
@@ -26,14 +33,19 @@ def execute(catalog: Catalog, cursor: Any, job: Row, chunks: list[Row]) -> Itera
         cursor: A cursor with an open transaction; the caller commits it or rolls it back.
         job: The job as the API returns it, with ``duplicateRemovalColumn``.
         chunks: Its chunks in upload order.
+        assumptions: What to do where the behaviour of Celonis is not documented.
 
     Raises:
         JobError: The chunks cannot be applied.
     """
     if not chunks:
+        if assumptions.no_chunks == "done":
+            return
         raise JobError("The job has no chunks")
     space = catalog.space(job["dataPoolId"], job["connectionId"])
-    target = Target(catalog, cursor, space, job)
+    target = Target(catalog, cursor, space, job, assumptions)
+    if assumptions.order == "deletes_first":
+        chunks = sorted(chunks, key=lambda chunk: str(chunk["type"]))
     if job["type"] == "REPLACE":
         target.drop()
         yield f"Dropped table {job['targetName']}"
@@ -55,10 +67,19 @@ class Target:
         space: Where the table is.
         job: The job. Its ``ageColumn``, which no job of the API has, is a column by which a row
             replaces another one only if its value is not less; null is the lowest.
+        assumptions: What to do where the behaviour of Celonis is not documented.
     """
 
-    def __init__(self, catalog: Catalog, cursor: Any, space: str, job: Row) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        cursor: Any,
+        space: str,
+        job: Row,
+        assumptions: Assumptions = STRICT,
+    ) -> None:
         self._cursor = cursor
+        self._assumptions = assumptions
         self._space = space
         self._job = job
         self._keys: list[str] = list(job["keys"] or [])
@@ -96,9 +117,9 @@ class Target:
 
     def load(self, files: list[Path]) -> int:
         """Append or upsert the rows of the files; returns their number."""
-        source, columns = open_chunks(self._cursor, files, self._job)
+        source, columns = open_chunks(self._cursor, files, self._job, self._assumptions)
         empty = not self._exists
-        self._fit(columns)
+        columns = self._fit(columns)
         rows = self._rows(source, columns)
         if self._keys:
             keys = self._places(columns, self._keys, "key column")
@@ -120,7 +141,7 @@ class Target:
         """Delete the rows whose keys are in the files; returns their number."""
         if not self._exists:
             return 0
-        source, columns = open_chunks(self._cursor, files, self._job)
+        source, columns = open_chunks(self._cursor, files, self._job, self._assumptions)
         by_name = {column.name.lower(): column for column in columns}
         same = " AND ".join(
             f"t.{quote(key)} = {self._key_expression(by_name[key.lower()])}" for key in self._keys
@@ -140,14 +161,19 @@ class Target:
 
     def _value(self, column: Column) -> str:
         """SQL for a value as it is stored. Strings are truncated silently, as by Celonis."""
+        if column.type == "DATETIME" and self._assumptions.precision == "ms":
+            return f"date_trunc('milliseconds', {column.expression})"
         if column.type != "STRING":
             return column.expression
         text, length = column.expression, int(self._by_name[column.name.lower()]["length"])
         # The number of bytes is known, that of characters has to be counted.
         return f"CASE WHEN strlen({text}) > {length} THEN left({text}, {length}) ELSE {text} END"
 
-    def _fit(self, columns: list[Column]) -> None:
-        """Create the table, or check these columns against it and add the new ones."""
+    def _fit(self, columns: list[Column]) -> list[Column]:
+        """Create the table, or check these columns against it and add the new ones.
+
+        Returns them as they are to be read.
+        """
         if not self._exists:
             defined = ", ".join(f"{quote(c.name)} {STORED[c.type]}" for c in columns)
             self._cursor.execute(
@@ -158,18 +184,12 @@ class Target:
             )
             self._exists = True
             self._register(columns)
-            return
+            return columns
         mine = self._by_name
-        for column in columns:
-            known = mine.get(column.name.lower())
-            if known is not None and known["type"] != column.type:
-                raise JobError(
-                    f"Column {column.name} is {known['type']} in the table and {column.type} in "
-                    "the data"
-                )
+        columns = [self._of_table_type(column) for column in columns]
         new = [column for column in columns if column.name.lower() not in mine]
         missing = set(mine) - {column.name.lower() for column in columns}
-        if (new or missing) and self._job["upsertStrategy"] == "UPSERT_WITH_UNCHANGED_METADATA":
+        if self._must_not_change(new, missing):
             listed = ", ".join([*sorted(missing), *(column.name for column in new)])
             raise JobError(f"The columns of the table must not change, but these differ: {listed}")
         self._add_change_date()
@@ -178,6 +198,45 @@ class Target:
                 f"ALTER TABLE {self._sql_name} ADD COLUMN {quote(column.name)} {STORED[column.type]}"
             )
         self._register(new)
+        if self._assumptions.delta_lengths == "grow":
+            self._lengthen(columns)
+        return columns
+
+    def _of_table_type(self, column: Column) -> Column:
+        """The column as one of the table's type.
+
+        Raises:
+            JobError: It has another type.
+        """
+        known = self._by_name.get(column.name.lower())
+        if known is None or known["type"] == column.type:
+            return column
+        if self._assumptions.changed_types == "error":
+            raise JobError(
+                f"Column {column.name} is {known['type']} in the table and {column.type} in the data"
+            )
+        expression = f"TRY_CAST({column.expression} AS {STORED[known['type']]})"
+        return Column(column.name, known["type"], known["length"], expression)
+
+    def _must_not_change(self, new: list[Column], missing: set[str]) -> bool:
+        """Whether the columns of the table must not differ in this way from those of the data."""
+        assumed = self._assumptions
+        if self._job["upsertStrategy"] == "UPSERT_WITH_UNCHANGED_METADATA":
+            return bool(new or missing) and assumed.unchanged_metadata == "error"
+        return bool(new and assumed.new_columns == "error") or bool(
+            missing and assumed.missing_columns == "error"
+        )
+
+    def _lengthen(self, columns: list[Column]) -> None:
+        for column in columns:
+            known = self._by_name[column.name.lower()]
+            if column.type == "STRING" and (column.length or 0) > known["length"]:
+                known["length"] = column.length
+                self._cursor.execute(
+                    "UPDATE _celonis.columns SET length = ? WHERE space = ? "
+                    "AND lower(table_name) = lower(?) AND lower(name) = lower(?)",
+                    (column.length, self._space, self.name, column.name),
+                )
 
     def _add_change_date(self) -> None:
         """Add the column that the server fills, which a table of a data job does not have."""
@@ -256,6 +315,10 @@ class Target:
         """
         listed = ", ".join(f"c{key}" for key in keys)
         complete = " AND ".join(f"c{key} IS NOT NULL" for key in keys)
+        if self._assumptions.null_keys == "error":
+            nulls = f"SELECT 1 FROM ({key_rows}) WHERE NOT ({complete}) LIMIT 1"
+            if self._cursor.execute(nulls).fetchone():
+                raise JobError("A key column has a null")
         wanted = "HAVING times > 1" if empty else ""
         latest = "".join(f", max(c{age}) AS age" for age in self._age(columns))
         self._cursor.execute(
@@ -267,6 +330,10 @@ class Target:
         ordered = rows if joined == rows else f"{joined} ORDER BY file, number"
         if not self._cursor.execute("SELECT 1 FROM temp._keys WHERE times > 1 LIMIT 1").fetchone():
             return ordered
+        if self._assumptions.duplicate_keys == "error" and not self._job.get(
+            "duplicateRemovalColumn"
+        ):
+            raise JobError("Several rows have one key")
         self._cursor.execute(
             f"CREATE OR REPLACE TEMP TABLE _losers AS SELECT file, number FROM ({rows}) "
             f"SEMI JOIN (FROM temp._keys WHERE times > 1) USING ({listed}) "
@@ -299,6 +366,8 @@ class Target:
     def _order(self, columns: list[Column]) -> str:
         """Sort order of rows with one key; the first is kept. By default it is the last uploaded."""
         last = "file DESC, number DESC"
+        if self._assumptions.duplicate_keys == "first":
+            last = "file, number"
         by = self._job.get("ageColumn") or self._job.get("duplicateRemovalColumn")
         if not by:
             return last

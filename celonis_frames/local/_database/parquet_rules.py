@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from celonis_frames._formatting import counted
+from celonis_frames.local._assumptions import Assumptions
 
 
 @dataclass(frozen=True)
@@ -22,26 +23,56 @@ class Rules:
         codecs: The codecs.
         units: The units of timestamps that are no INT96.
         page_v2: Whether it accepts data pages v2.
+        int96: Whether it accepts INT96.
+        dates: Whether it accepts DATE.
+        decimals: Whether it accepts decimals.
     """
 
     codecs: frozenset[str]
     units: frozenset[str]
     page_v2: bool
+    int96: bool = True
+    dates: bool = False
+    decimals: bool = False
 
 
-PUSH_RULES = Rules(
-    frozenset({"SNAPPY", "UNCOMPRESSED"}), frozenset({"milliseconds"}), page_v2=False
-)
+_CODECS = {
+    "none": {"UNCOMPRESSED"}, "snappy": {"SNAPPY"}, "zstd": {"ZSTD"}, "gzip": {"GZIP"},
+    "lz4": {"LZ4", "LZ4_RAW"}, "brotli": {"BROTLI"},
+}  # fmt: skip
+_UNITS = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+
+
+def rules_of(assumptions: Assumptions) -> Rules | None:
+    """The rules for files of jobs; None accepts every type and codec that DuckDB reads."""
+    if assumptions.other_types:
+        return None
+    return Rules(
+        codecs=frozenset().union(*(_CODECS[name] for name in assumptions.codecs)),
+        units=frozenset(_UNITS[name] for name in assumptions.timestamps if name in _UNITS),
+        page_v2=assumptions.page_v2,
+        int96="int96" in assumptions.timestamps,
+        dates=assumptions.dates,
+        decimals=assumptions.decimals,
+    )
+
+
 INGESTION_RULES = Rules(
     frozenset({"UNCOMPRESSED"}), frozenset({"milliseconds", "microseconds"}), page_v2=True
 )
-_PLAIN = {"BOOLEAN", "FLOAT", "DOUBLE", "INT96"}
+_PLAIN = {"BOOLEAN", "FLOAT", "DOUBLE"}
 _PAGE_V2 = b"\x15\x06"
 """First bytes of the header of a data page v2, in Thrift's compact protocol: field 1, type, is 3."""
 
 
 def check(
-    cursor: Any, path: Path, *, rules: Rules | None, keys: Sequence[str], age: str | None = None
+    cursor: Any,
+    path: Path,
+    *,
+    rules: Rules | None,
+    keys: Sequence[str],
+    age: str | None = None,
+    empty: bool = True,
 ) -> str | None:
     """The reason to reject a file, or None.
 
@@ -51,6 +82,7 @@ def check(
         rules: What is accepted; None accepts every type and codec that DuckDB reads.
         keys: The key columns, which the file must have.
         age: The age column, which it must have too.
+        empty: Whether it may be without rows.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -63,6 +95,8 @@ def check(
                 return f"The file lacks {counted(len(missing), 'key column')}: {', '.join(missing)}"
             if age is not None and age.lower() not in names:
                 return f"The file lacks the age column: {age}"
+            if not empty and not file.metadata.num_rows:
+                return "The file has no rows"
             return None if rules is None else _strict(cursor, path, schema, rules)
     except (pa.ArrowException, duckdb.Error, OSError, ValueError):
         return "The file is not a readable Parquet file"
@@ -94,12 +128,16 @@ def _type_problem(column: Any, rules: Rules) -> str | None:
     physical, logical = column.physical_type, str(column.logical_type)
     if column.max_repetition_level or ("." in column.path and column.max_definition_level > 1):
         return "a nested type"
-    if physical in _PLAIN and logical == "None":
+    if logical == "None" and (physical in _PLAIN or (physical == "INT96" and rules.int96)):
+        return None
+    if logical.startswith("Decimal(") and rules.decimals:
         return None
     if physical == "BYTE_ARRAY" and logical == "String":
         return None
     if physical in ("INT32", "INT64"):
         if logical == "None" or (logical.startswith("Int(") and "isSigned=true" in logical):
+            return None
+        if logical == "Date" and rules.dates:
             return None
         if logical.startswith("Timestamp(") and any(unit in logical for unit in rules.units):
             return None

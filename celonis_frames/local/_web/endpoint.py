@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from celonis_frames.local._assumptions import Assumptions
 from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.job_runner import JobRunner
@@ -56,6 +57,7 @@ class ServerState:
     form_token: str
     strict_pools: bool
     lenient: bool
+    assumptions: Assumptions
     max_chunk_bytes: int
 
     def pool(self, key: str, *, make: bool = True) -> Row:

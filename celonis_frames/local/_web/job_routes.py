@@ -14,7 +14,7 @@ from celonis_frames.local._database.catalog import now
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.errors import STORED
 from celonis_frames.local._database.job_runner import ACTIVE
-from celonis_frames.local._database.parquet_rules import PUSH_RULES, check
+from celonis_frames.local._database.parquet_rules import check, rules_of
 from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
 from celonis_frames.local._web.oauth import BROAD, DATA_PUSH
 from celonis_frames.local._web.upload import UploadRejected, receive
@@ -45,7 +45,7 @@ def _create(state: ServerState, request: Request, body: Any) -> Response:
     job = {
         name: default if body.get(name) is None else body[name] for name, default in _FIELDS.items()
     }
-    _validate(job)
+    _validate(job, state.assumptions.max_length)
     pool = state.pool(request.path_params["pool"])
     if job["connectionId"] is not None:
         connection = state.catalog.connection(pool["id"], str(job["connectionId"]))
@@ -56,7 +56,7 @@ def _create(state: ServerState, request: Request, body: Any) -> Response:
     return JSONResponse(state.catalog.add_job(job))
 
 
-def _validate(job: Row) -> None:
+def _validate(job: Row, longest: int) -> None:
     name = job["targetName"]
     if not isinstance(name, str) or not name.strip():
         raise ApiProblem(400, "must not be blank", attribute="targetName")
@@ -70,8 +70,8 @@ def _validate(job: Row) -> None:
     if not isinstance(keys, list) or not all(isinstance(k, str) and k for k in keys):
         raise ApiProblem(400, "must be a list of column names", attribute="keys")
     length = job["fallbackVarcharLength"]
-    if length is not None and not _is_length(length):
-        raise ApiProblem(400, "must be from 1 to 65000", attribute="fallbackVarcharLength")
+    if length is not None and not _is_length(length, longest):
+        raise ApiProblem(400, f"must be from 1 to {longest}", attribute="fallbackVarcharLength")
     for option in ("tableSchema", "csvParsingOptions"):
         if job[option] is not None and not isinstance(job[option], dict):
             raise ApiProblem(400, "must be an object", attribute=option)
@@ -87,8 +87,8 @@ def _validate(job: Row) -> None:
                 400, f"Unknown columnType of {column['columnName']}", attribute="tableSchema"
             )
         size = column.get("fieldLength")
-        if size is not None and not _is_length(size):
-            raise ApiProblem(400, f"fieldLength of {column['columnName']} must be from 1 to 65000",
+        if size is not None and not _is_length(size, longest):
+            raise ApiProblem(400, f"fieldLength of {column['columnName']} must be from 1 to {longest}",
                           attribute="tableSchema")  # fmt: skip
         if column["columnName"].lower() in seen:
             raise ApiProblem(400, f"Column {column['columnName']} is repeated",
@@ -112,8 +112,8 @@ def _validate_csv(options: Row) -> None:
                 raise ApiProblem(400, f"must be {kind}", attribute=f"csvParsingOptions.{option}")
 
 
-def _is_length(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= 65_000
+def _is_length(value: Any, longest: int) -> bool:
+    return type(value) is int and 1 <= value <= longest
 
 
 def _list(state: ServerState, request: Request, _: Any) -> Response:
@@ -130,7 +130,11 @@ def _execute(state: ServerState, request: Request, _: Any) -> Response:
         job = state.job(request)
         by = request.query_params.get("duplicateRemovalColumn")
         if job["status"] != "NEW":
+            if state.assumptions.second_executions == "ignore":
+                return Response(status_code=200)
             raise ApiProblem(400, f"The job is {job['status']}, not NEW", attribute="status")
+        if state.assumptions.no_chunks == "reject" and not state.catalog.chunks(job["id"]):
+            raise ApiProblem(400, "The job has no chunks", attribute="status")
         if by and not job["keys"]:
             raise ApiProblem(400, "duplicateRemovalColumn needs a job with keys", attribute="keys",
                           code="REMOVE_DUPLICATE_WITHOUT_PK")  # fmt: skip
@@ -149,7 +153,7 @@ def _delete(state: ServerState, request: Request, _: Any) -> Response:
                 400, f"The job is {job['status']}; cancel it first", attribute="status"
             )
         state.catalog.delete_job(job["id"])
-    return Response(status_code=204)
+    return Response(status_code=state.assumptions.delete_status)
 
 
 def _cancel(state: ServerState, request: Request, _: Any) -> Response:
@@ -160,8 +164,10 @@ def _cancel(state: ServerState, request: Request, _: Any) -> Response:
             state.catalog.drop_files(job["id"])
         elif job["status"] in ACTIVE:
             state.job_runner.cancel(job["id"])
-        else:
+        elif state.assumptions.cancel_ended == "reject":
             raise ApiProblem(400, f"The job is already {job['status']}", attribute="status")
+        if state.assumptions.cancel_response == "empty":
+            return Response(status_code=200)
         return JSONResponse(state.job(request))
 
 
@@ -174,7 +180,9 @@ def _chunks(state: ServerState, request: Request, _: Any) -> Response:
                 "creationDate": chunk["created"],
                 "type": chunk["type"],
                 "pushJobId": job["id"],
-                "checksum": state.faults.checksum(chunk["id"], chunk["checksum"]),
+                "checksum": None
+                if state.assumptions.checksum == "none"
+                else state.faults.checksum(chunk["id"], chunk["checksum"]),
             }
             for chunk in state.catalog.chunks(job["id"])
         ]
@@ -192,6 +200,10 @@ async def _upload_deleted(state: ServerState, request: Request, _: Any) -> Respo
 async def _receive(state: ServerState, request: Request, kind: str) -> Response:
     job = await run_in_threadpool(state.job, request)
     if job["status"] != "NEW":
+        if state.assumptions.late_chunks == "ignore":
+            async for _ in request.stream():
+                pass
+            return Response(status_code=200)
         raise ApiProblem(400, f"The job is {job['status']}, not NEW", attribute="status")
     if kind == "DELETE" and (job["type"] != "DELTA" or not job["keys"]):
         raise ApiProblem(400, "Deleting rows needs a DELTA job with keys", attribute="type",
@@ -200,7 +212,8 @@ async def _receive(state: ServerState, request: Request, kind: str) -> Response:
     path = state.catalog.chunk_path(chunk_id)
     stored = False
     try:
-        checksum, size = await receive(request, path, state.max_chunk_bytes)
+        algorithm = {"none": "sha1"}.get(state.assumptions.checksum, state.assumptions.checksum)
+        checksum, size = await receive(request, path, state.max_chunk_bytes, algorithm)
         if job["fileType"] == "PARQUET":
             problem = await run_in_threadpool(_check, state, path, job["keys"])
             if problem:
@@ -226,7 +239,8 @@ async def _receive(state: ServerState, request: Request, kind: str) -> Response:
 
 def _check(state: ServerState, path: Path, keys: list[str]) -> str | None:
     with state.catalog.reading() as cursor:
-        return check(cursor, path, rules=None if state.lenient else PUSH_RULES, keys=keys)
+        empty = state.assumptions.empty_chunks == "accept"
+        return check(cursor, path, rules=rules_of(state.assumptions), keys=keys, empty=empty)
 
 
 def _both(tail: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from celonis_frames.local._assumptions import STRICT, Assumptions
 from celonis_frames.local._database.catalog import CHANGE_DATE
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._web.endpoint import ApiProblem, Endpoint, ServerState
@@ -58,21 +59,28 @@ def _tables(state: ServerState, request: Request, _: Any) -> Response:
                 "columns": [],
                 "type": "VIEW" if table["is_view"] else "TABLE",
                 "schemaName": connection and connection["id"],
-                "rowCount": state.catalog.count(space, table["name"]),
             }
+            | _row_count(state, space, table["name"])
             for connection, space in state.catalog.places(pool)
             for table in state.catalog.tables(space)
         ]
     )
 
 
-def shown_columns(columns: list[Row]) -> list[Row]:
-    """Columns as the API returns them; the length of strings is in bytes."""
+def _row_count(state: ServerState, space: str, table: str) -> Row:
+    return {"rowCount": state.catalog.count(space, table)} if state.assumptions.row_counts else {}
+
+
+def shown_columns(columns: list[Row], assumptions: Assumptions = STRICT) -> list[Row]:
+    """Columns as the API returns them; the length of strings is in bytes by default."""
+    own, factor = assumptions.shown_types == "own", 4
+    if assumptions.shown_lengths == "characters":
+        factor = 1
     return [
         {
             "name": c["name"],
-            "type": _SHOWN[c["type"]],
-            "length": c["length"] * 4 if c["length"] else None,
+            "type": c["type"] if own else _SHOWN[c["type"]],
+            "length": c["length"] * factor if c["length"] else None,
         }
         for c in columns
     ]
@@ -87,7 +95,7 @@ def _columns(state: ServerState, request: Request, _: Any) -> Response:
     table = state.catalog.table(place["space"], request.query_params.get("tableName", ""))
     if table is None:
         raise ApiProblem(404)
-    columns = shown_columns(table["columns"])
+    columns = shown_columns(table["columns"], state.assumptions)
     if table["has_change_date"]:
         columns.append({"name": CHANGE_DATE, "type": "DATE", "length": None})
     return JSONResponse(columns)

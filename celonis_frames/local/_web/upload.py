@@ -87,8 +87,8 @@ class _FileField:
         self.ended = True
 
 
-async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
-    """Write the file of the form to `path`; returns its SHA-1 in hex and its size in bytes.
+async def receive(request: Any, path: Path, limit: int, algorithm: str) -> tuple[str, int]:
+    """Write the file of the form to `path`; returns its checksum in hex and its size in bytes.
 
     Raises:
         UploadRejected: There is no form, no file in it, or the file is larger than `limit`.
@@ -100,8 +100,8 @@ async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit + MAX_FORM_BYTES:
         raise UploadRejected(413, f"The chunk is larger than {limit:,} bytes")
-    sha1 = hashlib.sha1(usedforsecurity=False)
-    disk = BlockWriter(path, int(declared) if declared.isdecimal() else BLOCK_BYTES, sha1)
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    disk = BlockWriter(path, int(declared) if declared.isdecimal() else BLOCK_BYTES, digest)
     file = _FileField(disk, limit)
     try:
         parser = MultipartParser(boundary, file.callbacks())
@@ -123,4 +123,4 @@ async def receive(request: Any, path: Path, limit: int) -> tuple[str, int]:
         await disk.close()
     if not file.found or not file.ended:
         raise UploadRejected(400, "The form has no complete field 'file'")
-    return sha1.hexdigest(), file.size
+    return digest.hexdigest(), file.size

@@ -14,6 +14,7 @@ from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.codecs import CODECS, DEFAULT_CODEC
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._options.upload import Compression
+from celonis_frames.local._assumptions import STRICT
 from celonis_frames.local._database import parquet_rules
 
 
@@ -30,7 +31,9 @@ def test_files_have_the_codec_asked_for(name: str) -> None:
 def test_what_is_said_to_be_accepted_is_accepted() -> None:
     """The local Celonis' strict rules take exactly these, the default among them."""
     accepted = {codec.parquet_name for codec in CODECS.values() if codec.accepted}
-    assert accepted == parquet_rules.PUSH_RULES.codecs
+    rules = parquet_rules.rules_of(STRICT)
+    assert rules is not None
+    assert accepted == rules.codecs
     assert PushOptions().codec == DEFAULT_CODEC == "snappy"
     assert CODECS[DEFAULT_CODEC].accepted
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from celonis_frames import exceptions
-from celonis_frames._push import known_pools as module
+from celonis_frames._filesystem import user_file
 from celonis_frames._push.known_pools import KnownPool, file_path, known_pools, remember_pool
 
 TEAM, OTHER = "https://a.eu-1.celonis.cloud", "https://b.eu-1.celonis.cloud"
@@ -78,7 +78,7 @@ BROKEN: dict[str, Any] = {
     "a list": [],
     "no teams": {"version": 1},
     "teams in a list": {"version": 1, "teams": []},
-    "too large": {"version": 1, "teams": {TEAM: "x" * module.MAX_FILE_BYTES}},
+    "too large": {"version": 1, "teams": {TEAM: "x" * user_file.MAX_FILE_BYTES}},
 }
 
 

@@ -1,0 +1,118 @@
+"""`push`, `plan` and `delete`: files into a table, and out of it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from celonis_frames import Celonis, PushStatus, Upload, plan
+from celonis_frames._cli.connecting import connected, has_connection, opened
+from celonis_frames._cli.exit_status import ExitStatus
+from celonis_frames._cli.output import Output, status_line
+from celonis_frames._cli.plan_text import plan_lines
+from celonis_frames._cli.push_arguments import add_files, add_options, date_formats, read_options
+from celonis_frames._cli.reading.reading import Reading, read_files
+from celonis_frames._cli.registry import Commands
+from celonis_frames._options.push_options import PushOptions
+
+_FILES = (
+    "The types of CSV files are found in all rows: a column is a number only if every value comes "
+    "back unchanged, so 0045 and long identifiers stay text, and ISO 8601 dates are dates. What "
+    "stays text although it looks like something else is reported, with the option that changes "
+    "it; plan shows all types."
+)
+_EXAMPLES = {
+    "push": r"""
+        celonis-frames push 'events-*.csv' --pool Purchasing --table EVENTS \
+          --keys CASE_ID,EVENT_ID --column 'EVENT_TIME=DATETIME:%d.%m.%Y %H:%M'
+        """,
+    "plan": r"""
+        celonis-frames plan orders.xlsx --table ORDERS --read-option sheet_name=2024
+        """,
+    "delete": r"""
+        celonis-frames delete gone.csv --pool Purchasing --table EVENTS \
+          --keys CASE_ID,EVENT_ID
+        """,
+}
+
+
+def add(commands: Commands) -> None:
+    """Add the commands of this module."""
+    for name, run, method, text, about in (
+        ("push", _push, Celonis.push, "send files into a table", _FILES),
+        (
+            "plan", _plan, Celonis.plan,
+            "show what push would do, without sending anything",
+            "With --pool and a connection the table that is there is compared. The exit status is "
+            f"{ExitStatus.FRAME:d} if values would be lost or the push would fail.",
+        ),
+        (
+            "delete", _delete, Celonis.delete,
+            "delete the rows whose keys are in files",
+            "Only the key columns are read and sent.",
+        ),
+    ):  # fmt: skip
+        sub = commands.add(
+            name,
+            run,
+            text,
+            about=about,
+            example=_EXAMPLES[name],
+            limits=name == "plan",
+            usage="FILE [FILE ...] "
+            f"{'[--pool POOL]' if name == 'plan' else '--pool POOL'} --table TABLE [OPTION ...]",
+        )
+        place = sub.add_argument_group("where they go")
+        place.add_argument(
+            "--pool",
+            required=name != "plan",
+            default="",
+            help="Data Pool: id, name, or a URL of it pasted from the browser",
+        )
+        place.add_argument("--table", required=True, help="name of the table")
+        add_files(sub)
+        add_options(sub, method)
+
+
+def _push(arguments: argparse.Namespace, output: Output) -> None:
+    _send(Celonis.push, arguments, output)
+
+
+def _delete(arguments: argparse.Namespace, output: Output) -> None:
+    _send(Celonis.delete, arguments, output)
+
+
+def _send(method: Callable[..., PushStatus], arguments: argparse.Namespace, output: Output) -> None:
+    options = read_options(arguments)
+    if output.quiet:
+        options["progress"] = False
+    with contextlib.ExitStack() as stack:
+        celonis = stack.enter_context(opened(arguments))
+        celonis._options(options)  # noqa: SLF001  # a wrong one is an error before files are read
+        reading = stack.enter_context(read_files(arguments, options, date_formats(arguments)))
+        output.note(*(f"! {note}" for note in reading.notes))
+        status = method(celonis, reading.frame, arguments.pool, arguments.table, **options)
+    output.report(status.to_dict() | {"reading": _fields(reading)}, status_line(status))
+    if status.done:
+        status.raise_for_status()  # a data model was not loaded
+
+
+def _plan(arguments: argparse.Namespace, output: Output) -> int:
+    """Compares with the table that is there, if a pool and a connection are given."""
+    options = read_options(arguments)
+    PushOptions.from_call(options, Upload())  # a wrong one is an error before files are read
+    with contextlib.ExitStack() as stack:
+        client = None
+        if arguments.pool and has_connection(arguments):
+            client = stack.enter_context(connected(arguments))
+        reading = stack.enter_context(read_files(arguments, options, date_formats(arguments)))
+        found = plan(reading.frame, arguments.pool, arguments.table, client=client, **options)
+    fields = found.to_dict() | {"reading": _fields(reading)}
+    failed = output.show(fields, *plan_lines(found, reading))
+    return failed or (ExitStatus.FRAME if found.level in ("lossy", "fatal") else ExitStatus.DONE)
+
+
+def _fields(reading: Reading) -> dict[str, Any]:
+    return {"how": reading.how, "files": reading.files, "notes": list(reading.notes)}

@@ -1,0 +1,213 @@
+"""Several files as one polars frame, whose text columns have the types that their values have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from celonis_frames._cli.reading.column_formats import (
+    Conversion,
+    conversion_error,
+    conversions,
+)
+from celonis_frames._cli.reading.formats import Format
+from celonis_frames._cli.reading.local_files import Copies, LocalFile
+from celonis_frames._cli.reading.readers import (
+    FileFrame,
+    read_file,
+    reading_errors,
+)
+from celonis_frames._cli.reading.reading import Reading
+from celonis_frames._cli.reading.text_types import (
+    DATES,
+    Finding,
+    TextType,
+    all_types,
+    find_types,
+    misfits,
+)
+from celonis_frames._formatting import counted, listed, verb
+from celonis_frames._schema.names import Rename
+from celonis_frames.exceptions import FrameError
+
+
+def typed(
+    files: Sequence[LocalFile],
+    kind: Format,
+    read_options: Mapping[str, Any],
+    types: Mapping[str, Any],
+    formats: Mapping[str, str],
+    rename: Rename | None,
+    copies: Copies,
+) -> Reading:
+    """The files as one frame.
+
+    Raises:
+        FrameError: A file cannot be read, or the files have different columns.
+        ConfigError: An option makes no sense.
+    """
+    parts = [read_file(file, kind, read_options, copies) for file in files]
+    reader = _Typing(parts, kind, read_options)
+    schema = parts[0].frame.collect_schema()
+    texts = [name for name, dtype in schema.items() if dtype == pl.String]
+    # 1. What --column asks for.
+    asked = conversions(
+        schema.names(),
+        texts,
+        types,
+        formats,
+        rename,
+        all_texts=kind.name not in ("arrow", "parquet"),
+    )
+    # 2. What the values of the other text columns are.
+    kept = {name for name in texts if _is_text(name, types)}
+    left = [name for name in texts if name not in kept | {one.name for one in asked}]
+    found, blank = reader.find(left, asked)
+    # 3. The columns with these types.
+    frame = reader.frame(asked, found, blank=blank)
+    notes = [note for part in parts for note in part.notes]
+    notes += [one.note for one in found.values() if one.note]
+    if blank:
+        notes.append(
+            f"{counted(blank, 'row')} without any value {verb(blank, 'were', 'was')} left out."
+        )
+    how = list(dict.fromkeys(part.how for part in parts))
+    return Reading(frame, "; ".join(how), tuple(dict.fromkeys(notes)), len(files))
+
+
+def _is_text(name: str, types: Mapping[str, Any]) -> bool:
+    """Whether --column says that a column is text."""
+    given = types.get(name)
+    return given is not None and not (isinstance(given, str) and given.upper() != "STRING")
+
+
+class _Typing:
+    """The rows of some files, and which types they have."""
+
+    def __init__(
+        self, parts: Sequence[FileFrame], kind: Format, options: Mapping[str, Any]
+    ) -> None:
+        self._parts, self._kind, self._options = parts, kind, options
+        self._names = parts[0].frame.collect_schema().names()
+        self._comma = options.get("decimal_comma", False)
+        for part in parts[1:]:
+            self._check_same_names(part)
+        same = [part.frame.select(pl.selectors.by_name(*self._names)) for part in parts]
+        how: Any = "vertical_relaxed" if len(same) > 1 else "vertical"
+        self._all = pl.concat(same, how=how) if len(same) > 1 else parts[0].frame
+
+    def _check_same_names(self, part: FileFrame) -> None:
+        names = part.frame.collect_schema().names()
+        if sorted(names) != sorted(self._names):
+            others = sorted(set(names) ^ set(self._names))
+            raise FrameError(
+                f"{part.file.name} has other columns than {self._parts[0].file.name}: only one of "
+                f"them has {listed(others)}. Push files with different columns one after the other."
+            )
+
+    def find(
+        self, names: Sequence[str], asked: Sequence[Conversion]
+    ) -> tuple[dict[str, Finding], int]:
+        """The types of text columns, and the number of rows without any value.
+
+        Raises:
+            ColumnTypeError: A column cannot be converted as it was asked for.
+        """
+        types = self._types()
+        with self._errors():
+            found = find_types(self._all, names, types, self._first_misfit) if types else {}
+            blank = 0
+            if self._kind.name == "csv":
+                # Every value is read here, so that a file that is broken is an error now.
+                blank = int(
+                    self._all.select(self._is_blank.sum()).collect(engine="streaming").item()
+                )
+            for conversion in asked:
+                self._check(conversion)
+        return found, blank
+
+    def frame(
+        self, asked: Sequence[Conversion], found: Mapping[str, Finding], *, blank: int
+    ) -> pl.LazyFrame:
+        """All rows, in the types that were found."""
+        converted = [one.convert(decimal_comma=self._comma).alias(one.name) for one in asked] + [
+            _converted(name, one) for name, one in found.items() if one.type or one.empty
+        ]
+        constants = [part.file.constants for part in self._parts]
+        frames = []
+        for part, columns in zip(self._parts, constants, strict=True):
+            frame = part.frame
+            if blank:
+                frame = frame.filter(~self._is_blank)
+            fixed = [
+                pl.lit(pl.from_arrow(_array(scalar))).first().alias(constant.name)
+                for constant, scalar in columns
+                if constant.name not in self._names
+            ]
+            frames.append(frame.with_columns(converted).with_columns(fixed))
+        names = frames[0].collect_schema().names()
+        if len(frames) == 1:
+            return frames[0]
+        ordered = [frame.select(pl.selectors.by_name(*names)) for frame in frames]
+        return pl.concat(ordered, how="vertical_relaxed")
+
+    def _types(self) -> Sequence[TextType]:
+        dates = self._options.get("try_parse_dates", True)
+        if self._kind.name == "csv":
+            if not self._options.get("infer_schema", True):
+                return ()
+            return all_types(decimal_comma=self._comma, dates=dates)
+        return DATES if self._kind.name == "jsonl" and dates else ()
+
+    @property
+    def _is_blank(self) -> pl.Expr:
+        if len(self._names) == 1:
+            return pl.lit(False)  # a line without text is a row without a value
+        return pl.all_horizontal([pl.col(name).is_null() for name in self._names])
+
+    def _check(self, conversion: Conversion) -> None:
+        text, value = pl.col(conversion.name), conversion.convert(decimal_comma=self._comma)
+        lost = text.is_not_null() & value.is_null()
+        for part in self._parts:
+            number, count = (
+                part.frame.select(lost.sum(), text.count().alias("count")).collect().row(0)
+            )
+            if number:
+                row = _first_row(part, lost) or 0
+                raise conversion_error(conversion, part.file.name, number, count, row)
+
+    def _first_misfit(self, name: str, kind: TextType) -> str:
+        for part in self._parts:
+            row = _first_row(part, misfits(pl.col(name), kind))
+            if row is not None:
+                return f"row {row:,} of {part.file.name}"
+        return "a row that is no longer there"
+
+    def _errors(self) -> Any:
+        def explain() -> FrameError | None:
+            return next(filter(None, (part.explain() for part in self._parts)), None)
+
+        return reading_errors(self._parts[0].file, self._kind, explain)
+
+
+def _first_row(part: FileFrame, condition: pl.Expr) -> int | None:
+    """The number of the first row, from 1, for which it is true; None if there is none."""
+    numbered = part.frame.with_row_index("", offset=1)  # no column of a file has no name
+    found = numbered.filter(condition).select("").head(1).collect()
+    return int(found.item()) if found.height else None
+
+
+def _converted(name: str, finding: Finding) -> pl.Expr:
+    column = pl.col(name)
+    if finding.empty or finding.type is None:
+        return column.cast(pl.Null) if finding.empty else column
+    value = finding.type.convert(column)
+    return value.alias(name)
+
+
+def _array(scalar: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.array([scalar.as_py()], scalar.type)

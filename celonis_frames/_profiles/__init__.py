@@ -1,0 +1,1 @@
+"""Profiles: connections that `celonis-frames login` stores, and which connection is used."""
