@@ -130,6 +130,24 @@ def gateway(session: nox.Session, client: str) -> None:
 
 
 @nox.session
+def spark(session: nox.Session) -> None:
+    """Spark's frames, its data source and streams, on a cluster of processes; the notebook too."""
+    _need_java(session)
+    _install_project(session, "spark")
+    session.run("pytest", "tests/spark", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("version", ["3.5.*", "4.0.*", "4.1.*", "4.*"])
+def spark_versions(session: nox.Session, version: str) -> None:
+    """The same on the oldest and on other versions of Spark, with the slow tests."""
+    _need_java(session)
+    _install_project(session, "spark")
+    session.install(f"pyspark[sql]=={version}")
+    session.run("pytest", "tests/spark", "-m", "slow or not slow", *session.posargs)
+
+
+@nox.session
 def bare(session: nox.Session) -> None:
     """Without any extra a plan works, and `celonis_frames.local` says which extra it needs."""
     session.install(".")
@@ -141,7 +159,7 @@ def lower(session: nox.Session) -> None:
     """The tests on the lowest Python and the lowest dependencies that pyproject.toml allows."""
     if session.venv_backend == "none":
         session.error("the lowest dependencies need an environment of their own")
-    extras = ("ingestion", "keyring", "pandas", "polars", "local")
+    extras = ("excel", "ingestion", "keyring", "pandas", "polars", "local")
     lines = [
         *PYPROJECT["project"]["dependencies"],
         *(line for extra in extras for line in EXTRAS[extra]),
@@ -158,6 +176,11 @@ def lower(session: nox.Session) -> None:
     without = ("tests/docs", "tests/typing", "tests/*/test_fuzz.py")
     ignored = (f"--ignore-glob={path}" for path in without)
     session.run("pytest", "-q", *PROCESSES, *ignored, *session.posargs)
+
+
+def _need_java(session: nox.Session) -> None:
+    if shutil.which("java") is None:
+        session.error("Spark needs Java 17: install it with `apt-get install default-jre-headless`")
 
 
 def _install_project(session: nox.Session, group: str) -> None:

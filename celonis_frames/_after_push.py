@@ -20,8 +20,8 @@ from celonis_frames._models.data_job import DataJobStatus, begin_data_job
 from celonis_frames._models.reload import ReloadStatus, begin_reload
 from celonis_frames._options.fields import flag, one_of
 from celonis_frames._options.push_options import optional_flag, parse_on_event, parse_timeout
-from celonis_frames._progress.progress import Reporting, in_progress
 from celonis_frames._push.pipeline import limit
+from celonis_frames._push.progress import Reporting, in_progress
 from celonis_frames._push.reloading import show_step
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.events import Event

@@ -21,7 +21,6 @@ from celonis_frames._options.push_options import (
     parse_storage_options,
 )
 from celonis_frames._options.upload import Upload, UploadSettings
-from celonis_frames._progress.progress import in_progress
 from celonis_frames._push.call_order import check_frames, check_order
 from celonis_frames._push.change_set import Changes
 from celonis_frames._push.codec_choice import with_planned_codec
@@ -29,6 +28,7 @@ from celonis_frames._push.object_push import push_objects
 from celonis_frames._push.once import open_job_once, open_objects_once
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.plan import PushPlan, plan_frame
+from celonis_frames._push.progress import in_progress
 from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus, mark_as_delete

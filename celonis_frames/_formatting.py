@@ -32,6 +32,19 @@ def format_bytes(size: float) -> str:
     return f"{size:,.1f} GB"
 
 
+def format_seconds(seconds: float) -> str:
+    """A time such as ``12 ms``, ``3.4 s`` or ``2 min 05 s``."""
+    if seconds < 0.9995:  # what rounds to 1000 ms is a second
+        return f"{seconds * 1000:,.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes:02} min"
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun: ``1 row``, ``2,000 rows``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -95,15 +108,6 @@ def encodable(text: str, encoding: str | None) -> str:
         with contextlib.suppress(LookupError):  # an encoding that Python does not know
             return text.encode(encoding, "backslashreplace").decode(encoding)
     return text
-
-
-def notebook_box(rows: Iterable[str]) -> str:
-    """Rows of HTML in a box, without colours of its own: it takes the notebook's, dark or light."""
-    body = "".join(f"<div>{row}</div>" for row in rows)
-    return (
-        "<div style='border-left:3px solid currentColor;padding:.2em .8em;"
-        f"color:inherit;background:transparent;overflow-wrap:anywhere'>{body}</div>"
-    )
 
 
 def parse_bytes(name: str, size: object, *, maximum: int) -> int:

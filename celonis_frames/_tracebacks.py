@@ -12,9 +12,6 @@ from typing import Any, TypeVar
 from celonis_frames.exceptions import CelonisFramesError
 
 _HERE = str(Path(__file__).parent)
-_LIBRARIES = tuple(
-    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
 _WRAPPERS = {
     __file__,
     str(Path(__file__).with_name("_functions.py")),
@@ -74,7 +71,7 @@ def _without(trace: TracebackType | None, *, keep_first: bool) -> TracebackType 
     ours = [entry for entry in entries if _file(entry).startswith(_HERE)]
     if keep_first:
         # Frames of libraries between ours are steps, too; those of the caller's code stay.
-        libraries = [entry for entry in entries if _file(entry).startswith(_LIBRARIES)]
+        libraries = [entry for entry in entries if _file(entry).startswith(_libraries())]
         dropped = [entry for entry in (*ours[1:], *libraries) if entry is not entries[-1]]
         dropped = [entry for entry in dropped if entry not in ours[:1]]
     else:
@@ -84,6 +81,13 @@ def _without(trace: TracebackType | None, *, keep_first: bool) -> TracebackType 
     for entry in reversed(kept):
         trace = TracebackType(trace, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return trace
+
+
+@functools.cache
+def _libraries() -> tuple[str, ...]:
+    """Where Python and the libraries are; sysconfig takes some milliseconds to say so."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple({sysconfig.get_path(name) for name in names})
 
 
 def _entries(trace: TracebackType | None) -> Iterator[TracebackType]:

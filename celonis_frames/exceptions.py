@@ -143,7 +143,8 @@ class ApiError(CelonisFramesError):
         job_id: Id of the job concerned, or None.
         sent: Whether the whole request was sent, so that the server may have carried it out.
         reason: Why there is no response of the server: ``"dns"`` (no such host), ``"refused"``,
-            ``"tls"``, ``"proxy"``, ``"timeout"`` or ``"broken"``; None if there is one.
+            ``"certificate"`` (not trusted), ``"tls"``, ``"proxy"``, ``"timeout"`` or ``"broken"``;
+            None if there is one.
     """
 
     def __init__(

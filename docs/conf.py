@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,7 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-signature", _without_constructor)
 
 
-def _without_constructor(  # noqa: PLR0917  # Sphinx's order
-    app: Any, what: str, name: str, obj: Any, options: Any, signature: str, result: str
-) -> tuple[str, str] | None:
-    documented = "Args:" in (obj.__doc__ or "") or "Attributes:" in (obj.__doc__ or "")
-    return None if what not in ("class", "exception") or documented else ("", "")
+def _without_constructor(*event: Any) -> tuple[str, str] | None:
+    _, what, _, documented, *_ = event
+    takes = re.search(r"^\s*(Args|Attributes):", documented.__doc__ or "", re.MULTILINE)
+    return ("", "") if what in ("class", "exception") and not takes else None

@@ -20,7 +20,7 @@ from celonis_frames._validation.rejects import Reason
 from celonis_frames.local._assumptions import ASSUMPTIONS
 
 HERE = Path(__file__).parent
-sys.path += [str(HERE.parent / "tests"), str(HERE)]
+sys.path += [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "docs")]
 
 import cases  # noqa: E402  # the tests' own list
 import messages  # noqa: E402

@@ -72,11 +72,11 @@ def test_only_three_modules_spell_url_paths() -> None:
 
 
 def test_only_sources_import_the_libraries_of_frames() -> None:
-    """Only _sources imports pandas or polars; the demo does, since it makes frames of both."""
+    """Only _sources imports pandas or polars, and what makes frames: the demo, files as frames."""
     importing = {
         name for name, tree in _modules().items() if {"pandas", "polars"} & _imported(tree)
     }
-    assert {name for name in importing if not name.startswith("_sources/")} <= {"_cli/demo.py"}
+    assert all(name.startswith(("_sources/", "_cli/demo", "_cli/reading/")) for name in importing)
 
 
 def test_only_the_oauth_module_imports_oauthlib() -> None:
@@ -193,6 +193,39 @@ def test_the_accessor_is_there_whatever_is_imported_first(order: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) == {"1"}
+
+
+def test_importing_the_package_imports_no_frames_and_no_engine() -> None:
+    """Nor Arrow or the HTTP library: they come with the first public name, pandas never."""
+    code = """
+import sys
+import celonis_frames
+heavy = {"pandas", "polars", "pyarrow", "requests", "fsspec", "numpy", "duckdb", "dask", "pyspark"}
+print(sorted(heavy & set(sys.modules)))
+celonis_frames.push
+engines = {"pandas", "polars", "duckdb", "dask", "pyspark", "ray", "deltalake", "botocore"}
+print(sorted(engines & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n[]\n"
+
+
+def test_every_public_name_is_where_it_is_said_to_be() -> None:
+    """What type checkers read, and what is imported at the first access, are the same names."""
+    tree = ast.parse(Path(celonis_frames.__file__).read_text("utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    homes = {
+        alias.name: str(node.module).removeprefix("celonis_frames.")
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert homes.pop("local") == "celonis_frames"
+    assert homes == celonis_frames._HOMES
+    assert {*homes, "__version__", "exceptions", "local", "show_versions"} == {
+        *celonis_frames.__all__
+    }
 
 
 def test_absent_libraries_are_no_error() -> None:

@@ -6,7 +6,10 @@ names, which other programs use too.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,6 +44,9 @@ NAMES = (
     *INGESTION.values(), PROFILE,
 )  # fmt: skip
 
+_variables: ContextVar[Mapping[str, str] | None] = ContextVar("variables", default=None)
+"""What stands for the environment, if anything does."""
+
 HOW_TO_CONNECT = (
     "Set CELONIS_URL (such as https://myteam.eu-1.celonis.cloud), CELONIS_API_TOKEN (the key) and "
     "CELONIS_KEY_TYPE (APP_KEY or BEARER), or OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET, in the "
@@ -62,6 +68,16 @@ class Settings:
     ingestion: IngestionKeys | None = None
     source: str = "the environment"
     """Where it comes from, for people."""
+
+
+@contextlib.contextmanager
+def read_from(variables: Mapping[str, str]) -> Iterator[None]:
+    """In the block these variables are the environment, for what is read here."""
+    before = _variables.set(variables)
+    try:
+        yield
+    finally:
+        _variables.reset(before)
 
 
 def is_local(url: str) -> bool:
@@ -212,4 +228,5 @@ def _client() -> OAuth2:
 
 
 def _get(name: str) -> str | None:
-    return os.environ.get(name, "").strip() or None
+    variables = _variables.get()
+    return (os.environ if variables is None else variables).get(name, "").strip() or None

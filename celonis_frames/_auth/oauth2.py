@@ -25,7 +25,7 @@ from celonis_frames._http.auth import Auth, Credentials, PostForm
 from celonis_frames._http.messages import RawResponse
 from celonis_frames._http.redaction import plain
 from celonis_frames._http.status_errors import page_error, retry_after, unreadable, with_ids
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames._secrets import MASK, Secret, Unpicklable
 from celonis_frames.exceptions import (
     ApiConnectionError,

@@ -13,10 +13,17 @@ _CHECK_SECONDS = 0.1
 _T = TypeVar("_T")
 
 
-def call_in_background(work: Callable[[], _T], check: Callable[[], None], *, name: str) -> _T:
+def call_in_background(
+    work: Callable[[], _T],
+    check: Callable[[], None],
+    *,
+    name: str,
+    thread: Callable[..., threading.Thread] = threading.Thread,
+) -> _T:
     """What `work` returns or raises; `check` is called meanwhile, and raises to give it up.
 
-    The thread is then left to itself: a daemon, which the interpreter does not wait for.
+    The thread is then left to itself: a daemon, which the interpreter does not wait for. `thread`
+    makes it, with the parameters of `threading.Thread`.
     """
     done = threading.Event()
     returned: list[_T] = []
@@ -29,7 +36,7 @@ def call_in_background(work: Callable[[], _T], check: Callable[[], None], *, nam
             raised.append(error)
         done.set()
 
-    threading.Thread(target=copy_context().run, args=(call,), name=name, daemon=True).start()
+    thread(target=copy_context().run, args=(call,), name=name, daemon=True).start()
     while not done.wait(_CHECK_SECONDS):
         check()
     if raised:

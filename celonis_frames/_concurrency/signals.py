@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import Any, Never, Self
 
 from celonis_frames._concurrency.cancellation import Cancelled, CancelToken
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 
 CALL_GRACE_SECONDS = 1.0
 """Time for calls in progress to get their responses: the outcome of an aborted call is unknown."""

@@ -82,6 +82,12 @@ def _tls(facts: Facts) -> Iterator[Finding]:
     if found.reached == "tls":
         yield Finding(
             "TLS", "error", found.message, "your network people",
+            f"Check the host and port: {found.host}. If they are right, ask them what responds in "
+            "place of Celonis.",
+        )  # fmt: skip
+    elif found.reached == "certificate":
+        yield Finding(
+            "TLS", "error", found.message, "your network people",
             "Ask them for the CA file of the device that reads your connections, and set "
             "REQUESTS_CA_BUNDLE to its path. Certificates are always checked.",
         )  # fmt: skip
@@ -91,7 +97,7 @@ def _tls(facts: Facts) -> Iterator[Finding]:
 
 def _server(facts: Facts) -> Iterator[Finding]:
     found = facts.network
-    if found is None or found.reached in ("proxy", "tls", "unusable"):
+    if found is None or found.reached in ("proxy", "certificate", "tls", "unusable"):
         return
     if found.reached == "dns":
         if found.addresses is not None:  # the name was found, and was not a moment later

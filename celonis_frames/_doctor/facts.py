@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Reached = Literal["reached", "dns", "refused", "tls", "proxy", "timeout", "broken", "unusable"]
+Reached = Literal[
+    "reached", "dns", "refused", "certificate", "tls", "proxy", "timeout", "broken", "unusable"
+]
 """Whether the server responded, or else why not; unusable is a setting that can never work."""
 Access = Literal["allowed", "forbidden", "rejected", "missing", "failed", "not tried"]
 """How a call ended: 2xx, 403, 401, 404, another way, or not made."""

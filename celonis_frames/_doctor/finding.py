@@ -18,7 +18,7 @@ EXIT_CODES: dict[str, int] = {
     "clock": 4,
     "key": 5,
     "scopes": 5,
-    "pool": 5,
+    "pool": 2,
     "permissions": 5,
     "ingestion keys": 5,
     "limits": 4,

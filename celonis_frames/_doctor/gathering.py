@@ -22,6 +22,7 @@ from celonis_frames._auth.keys import ApiKey, AppKey
 from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._doctor.facts import Access, Facts, Ingestion, Key, Network, PoolAccess
+from celonis_frames._doctor.messages import message_of
 from celonis_frames._http.auth import Auth, Unsigned
 from celonis_frames._http.proxies import proxy_for
 from celonis_frames._http.status_errors import is_page
@@ -37,7 +38,7 @@ _PATH = "/integration/api/pools"
 """What is called without a key: Celonis responds with 401."""
 _LIBRARIES = ("pyarrow", "requests", "urllib3", "fsspec", "pandas", "polars", "botocore", "keyring")
 _BOUND = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([\d.]+)")
-_UNREACHED = ("timeout", "broken", "refused", "proxy", "tls", "dns")
+_UNREACHED = ("timeout", "broken", "refused", "proxy", "certificate", "tls", "dns")
 
 
 def gather(
@@ -112,7 +113,7 @@ def _network(transport: Transport, ca: str, clock: Callable[[], float]) -> Netwo
         return Network(**known, reached="unusable", message=error.message)
     except ApiError as error:
         reached: Any = error.reason if error.reason in _UNREACHED else "broken"
-        return Network(**known, reached=reached, message=_after_request(error))
+        return Network(**known, reached=reached, message=message_of(error))
     middle = (begin + clock()) / 2
     return Network(
         **known,
@@ -215,17 +216,7 @@ def _failed(error: CelonisFramesError) -> tuple[Access, str, tuple[str, ...]]:
     access = ends.get(status, "failed")
     if status == 400 and "invalid_scope" in codes:
         access = "rejected"
-    return access, _after_request(error), tuple(codes)
-
-
-def _after_request(error: CelonisFramesError) -> str:
-    """The message without the request in front of it, which a reader does not know."""
-    if not isinstance(error, ApiError) or not error.url:
-        return error.message
-    rest = error.message.removeprefix(f"{error.method} {error.url}").lstrip(": ")
-    if rest.startswith("returned "):
-        rest = f"The server {rest}"
-    return rest[:1].upper() + rest[1:]
+    return access, message_of(error), tuple(codes)
 
 
 def _ingestion(url: str, keys: IngestionKeys | None, options: dict[str, Any]) -> Ingestion:

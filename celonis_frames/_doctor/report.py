@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 import textwrap
@@ -12,10 +11,12 @@ from typing import Any
 
 from celonis_frames._doctor.finding import Finding, exit_code
 from celonis_frames._doctor.observation import Observation
-from celonis_frames._formatting import counted, notebook_box
+from celonis_frames._formatting import counted
+from celonis_frames._html import report as html
 from celonis_frames._urls import CLOUD
 
 _WIDTH = 80
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _MARKS = {"ok": "✓", "info": "·", "warning": "!", "error": "✗", "skipped": "-"}
 
 
@@ -84,12 +85,13 @@ class DoctorReport:
                 lines += _wrapped(begin, seen.shown if short or seen.differs else seen.value)
             if any(seen.differs for seen in self.observations):
                 lines += ["", *_wrapped("", _LEGEND)]
+        return "\n".join([*lines, "", self._summary()])
+
+    def _summary(self) -> str:
         errors = sum(one.level == "error" for one in self.findings)
         warnings = sum(one.level == "warning" for one in self.findings)
         end = "Nothing is wrong." if not errors else f"{counted(errors, 'error')}."
-        if warnings:
-            end += f" {counted(warnings, 'warning')}."
-        return "\n".join([*lines, "", end])
+        return f"{end} {counted(warnings, 'warning')}." if warnings else end
 
     def write(self, folder: str | Path) -> tuple[Path, Path]:
         """Write the report as JSON and text, without the name of the team, for the project.
@@ -107,19 +109,34 @@ class DoctorReport:
         return paths
 
     def _anonymous(self, text: str) -> str:
-        """The text without the host of the team, and without the home folder of the user."""
+        """The text without the host of the team, the user's home folder, and e-mail addresses."""
         for host in self.hosts:
             shown = "TEAM"
             if host.endswith(CLOUD):
                 shown = f"TEAM.{host.removesuffix(CLOUD).rpartition('.')[2]}{CLOUD}"
             text = re.sub(re.escape(host), shown, text, flags=re.IGNORECASE)
-        return text.replace(str(Path.home()), "~")
+        return _EMAIL.sub("EMAIL", text.replace(str(Path.home()), "~"))
 
     def __repr__(self) -> str:
         return self.text()
 
     def _repr_html_(self) -> str:
-        return notebook_box([f"<pre>{html.escape(self.text())}</pre>"])
+        level: html.Level = "good" if self.ok else "bad"
+        findings = (
+            (_MARKS[one.level], one.check, one.text, one.advice or "", one.who or "")
+            for one in self.findings
+        )
+        seen = (("≠" if one.differs else "", one.name, one.shown) for one in self.observations)
+        return html.report(
+            level,
+            html.headline(level, self._summary(), "Doctor"),
+            html.table(("", "check", "finding", "what to do", "who"), list(findings)),
+            html.folded(
+                f"What the pool does, tried on the table {self.table}",
+                html.table(("", "what", "seen"), list(seen)),
+                unfolded=any(one.differs for one in self.observations),
+            ) if self.observations else "",
+        )  # fmt: skip
 
 
 _LEGEND = (

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
+from celonis_frames._doctor.messages import message_of
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._encoding.csv_writer import CSV_OPTIONS
 from celonis_frames._http.messages import CallEvent
@@ -312,4 +313,4 @@ def _words(text: str) -> str:
 
 def _stopped(error: CelonisFramesError) -> TrialStopped:
     hint = " Look at the job before another trial." if isinstance(error, JobError) else ""
-    return TrialStopped(f"The trial stopped: {error.message}{hint}")
+    return TrialStopped(f"The trial stopped: {message_of(error)}{hint}")

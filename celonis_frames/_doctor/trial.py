@@ -9,6 +9,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._doctor.call_probes import CALL_PROBES
 from celonis_frames._doctor.file_probes import FILE_PROBES
 from celonis_frames._doctor.finding import Finding
+from celonis_frames._doctor.messages import message_of
 from celonis_frames._doctor.observation import Observation
 from celonis_frames._doctor.row_probes import ROW_PROBES
 from celonis_frames._doctor.scratch import TABLE, Scratch, TrialStopped, texts
@@ -64,7 +65,7 @@ def run_trial(
     except TrialStopped as error:
         problem = error.message
     except CelonisFramesError as error:
-        problem = f"The trial stopped: {error.message}"
+        problem = f"The trial stopped: {message_of(error)}"
     finally:
         announce(f"emptying {TABLE}")
         emptied = scratch.empty()

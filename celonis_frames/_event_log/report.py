@@ -6,17 +6,20 @@ import datetime as dt
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import Any, Literal
 
 from celonis_frames._event_log.cases import EventsPerCase
 from celonis_frames._formatting import counted
+from celonis_frames._html import report as html
+from celonis_frames._html.elements import joined
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import FrameError
 
 Severity = Literal["error", "warning", "hint"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "hint")
+
+_SHOWN_AS: dict[Severity, html.Level] = {"error": "bad", "warning": "warn", "hint": "open"}
 
 _WIDTH = 80
 """Columns of the text."""
@@ -114,18 +117,31 @@ class EventLogReport:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        facts = "".join(f"<div>{escape(fact)}</div>" for fact in self._facts())
-        rows = "".join(
-            f"<tr><td>{one.severity}</td><td>{escape(one.column or '')}</td>"
-            f"<td>{one.count:,}</td><td style='text-align:left'>{escape(one.message)}"
-            f"{f'<pre>{escape(one.snippet)}</pre>' if one.snippet else ''}</td></tr>"
+        level: html.Level = "bad" if not self.ok else "warn" if self._of("warning") else "good"
+        state = {"bad": "no event log", "warn": "event log, with warnings"}.get(level, "event log")
+        rows = [
+            (
+                html.marked(_SHOWN_AS[one.severity], one.severity),
+                one.column or "",
+                f"{one.count:,}",
+                joined(one.message, "" if one.snippet is None else html.code(one.snippet)),
+            )
             for one in self.findings
-        )
-        head = "<tr><th></th><th>column</th><th>count</th><th>finding</th></tr>"
-        table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else ""
-        return (
-            f"<div style='overflow-x:auto'><b>EventLogReport: {escape(self._headline())}</b>"
-            f"{facts}{table}</div>"
+        ]
+        return html.report(
+            level,
+            html.headline(level, "EventLogReport", state, self._counts()),
+            html.facts(
+                {
+                    "events": self.events,
+                    "cases": self.cases,
+                    "activities": self.activities,
+                    "first": None if self.first is None else str(self.first),
+                    "last": None if self.last is None else str(self.last),
+                    "events per case": self._per_case(),
+                }
+            ),
+            html.table(("severity", "column", "count", "finding"), rows, numbers=[2]),
         )
 
     def _of(self, severity: Severity) -> list[EventLogFinding]:
@@ -136,18 +152,25 @@ class EventLogReport:
         return f"{counted(self.events, 'event')}, {counted(self.cases, 'case')}, {activities}"
 
     def _facts(self) -> list[str]:
+        facts = [self._counts()]
+        if self.first is not None:
+            facts.append(f"times: {self.first} to {self.last}")
+        if (per_case := self._per_case()) is not None:
+            facts.append(f"events per case: {per_case}")
+        return facts
+
+    def _counts(self) -> str:
         found = [
             counted(len(some), severity) for severity in SEVERITIES if (some := self._of(severity))
         ]
-        facts, per_case = [", ".join(found) or "nothing found"], self.events_per_case
-        if self.first is not None:
-            facts.append(f"times: {self.first} to {self.last}")
-        if per_case is not None:
-            facts.append(
-                f"events per case: {per_case.min:,} to {per_case.max:,}, median "
-                f"{f'{per_case.median:,.1f}'.removesuffix('.0')}, mean {per_case.mean:,.1f}"
-            )
-        return facts
+        return ", ".join(found) or "nothing found"
+
+    def _per_case(self) -> str | None:
+        per_case = self.events_per_case
+        if per_case is None:
+            return None
+        median = f"{per_case.median:,.1f}".removesuffix(".0")
+        return f"{per_case.min:,} to {per_case.max:,}, median {median}, mean {per_case.mean:,.1f}"
 
 
 def _wrapped(one: EventLogFinding) -> Sequence[str]:

@@ -6,6 +6,7 @@ import contextlib
 import ftplib
 from collections.abc import Collection, Iterator, Mapping
 
+from celonis_frames._filesystem.drivers import install_line
 from celonis_frames._filesystem.masking import mask_text
 from celonis_frames.exceptions import CelonisFramesError, ConfigError
 
@@ -41,7 +42,9 @@ def translate_filesystem_errors(
 
 def _describe(error: BaseException, secrets: Collection[str] = ()) -> str:
     text = " ".join(mask_text(str(error), secrets).split()).rstrip(".")[:_MAX_QUOTED]
-    if not (isinstance(error, OSError | ImportError | ValueError) and text):
+    if isinstance(error, ImportError):
+        return _with_install_line(text)
+    if not (isinstance(error, OSError | ValueError) and text):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"the login was rejected ({text})" if _is_login_error(error) else text
 
@@ -49,13 +52,18 @@ def _describe(error: BaseException, secrets: Collection[str] = ()) -> str:
 def _describe_without_url(error: BaseException, secrets: Collection[str]) -> str:
     """A description that cannot quote a part of a URL."""
     if isinstance(error, ImportError):
-        return str(error)  # names the library to install
+        return _with_install_line(str(error))
     name = type(error).__name__
     if _is_login_error(error):
         return f"the login was rejected ({name})"
     if isinstance(error, OSError) and error.strerror:
         return mask_text(error.strerror, secrets)
     return f"its host cannot be parsed ({name})" if isinstance(error, ValueError) else name
+
+
+def _with_install_line(text: str) -> str:
+    line = install_line(text)
+    return f"{text}: {line}" if line else text
 
 
 _LOGIN_ERRORS = {

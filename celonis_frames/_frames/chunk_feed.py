@@ -22,7 +22,7 @@ from typing import Protocol
 
 from celonis_frames._concurrency.worker_pool import JOIN_SECONDS, PoolStopped
 from celonis_frames._encoding.chunk import Chunk
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames._staging.spool import ChunkSpool, SpoolFull
 from celonis_frames._validation.text_lengths import TextWatch
 

@@ -232,6 +232,15 @@ class PreparedFrame:
         )
 
     @property
+    def rows_to_send(self) -> int | None:
+        """Its rows, as far as they are known by now; those left out are known at the end only."""
+        if self._kept is not None:
+            return sum(chunk.rows for chunk in self._kept)
+        if self._feed is not None and self._feed.ended:
+            return self.measure.rows
+        return self.source.rows
+
+    @property
     def ordered(self) -> bool:
         """Whether chunks must be sent in the order of the rows, as far as it is known by now."""
         partitions = self.source.partitions

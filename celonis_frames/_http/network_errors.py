@@ -86,7 +86,7 @@ def _reason(chain: list[BaseException], url: str) -> tuple[str, str]:
                 "URL; if it is right, something intercepts the connection."
             )
         if isinstance(e, ssl.SSLCertVerificationError):
-            return "tls", (
+            return "certificate", (
                 f"the certificate of {host} cannot be trusted ({plain(e.verify_message)}). Behind "
                 "a company's proxy, give its CA file: connect(…, verify='company-ca.pem')."
             )

@@ -17,7 +17,9 @@ from celonis_frames._http.redaction import redact
 
 MAX_ERROR_BYTES = 1024 * 1024
 """Largest error response that is read; the beginning is quoted."""
-_HEADERS = ("Content-Type", "Location", "Retry-After", "x-ratelimit-reset", *REQUEST_IDS)
+_HEADERS = (
+    "Content-Type", "Date", "Location", "Retry-After", "x-ratelimit-reset", *REQUEST_IDS,
+)  # fmt: skip
 """The response headers that are kept."""
 
 OnItem = Callable[[responses.Response, Any], object]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from celonis_frames._concurrency.cancellation import CancelToken
-from celonis_frames._progress.current import report_retry
+from celonis_frames._reporting.current import report_retry
 from celonis_frames.exceptions import ApiError, ApiStatusError
 
 MAX_RETRY_AFTER = 120.0

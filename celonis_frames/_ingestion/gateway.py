@@ -77,15 +77,22 @@ class IngestionGateway:
         except ApiStatusError as error:
             if _DIGEST_CODES.intersection(error.error_codes):
                 return True
-            if error.status_code in (400, 411, 501) or error.status_code >= 500:
-                return False
-            raise
+            if _KEY_CODES.intersection(error.error_codes) or error.status_code not in _UNCLEAR:
+                raise
         return False
 
 
 _CHECKED_TABLE = "CELONIS_FRAMES_CHECK"
 _OTHER_MD5 = base64.b64encode(hashlib.md5(b"other", usedforsecurity=False).digest()).decode()
 _DIGEST_CODES = frozenset({"BadDigest", "XAmzContentSHA256Mismatch"})
+
+
+_KEY_CODES = frozenset(
+    {"AuthorizationHeaderMalformed", "InvalidAccessKeyId", "NoSuchBucket", "RequestTimeTooSkewed",
+     "SignatureDoesNotMatch"}
+)  # fmt: skip
+_UNCLEAR = frozenset({400, 405, 411, 500, 501})
+"""Statuses of a gateway that does not know a header of the check."""
 
 
 class _OneByte:

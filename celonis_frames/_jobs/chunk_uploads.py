@@ -24,7 +24,7 @@ from celonis_frames._jobs.delivery_state import DeliveryState
 from celonis_frames._jobs.job_destination import JobDestination
 from celonis_frames._jobs.timeouts import raise_if_interrupted
 from celonis_frames._jobs.upload_pool import Upload, UploadPool
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 
 
 class UploadFailed(Exception):
@@ -95,7 +95,7 @@ class ChunkUploads:
                 upload,
                 token,
                 self._api.policy,
-                count_bytes=self._progress.count_bytes,
+                count_bytes=None if self._progress.bar is None else self._progress.bar.sent,
             )
         chunk = self.chunks[command.number]
         self._pool.send(command.number, chunk, deleted=chunk.deleted, threads=self._machine.uploads)
@@ -126,8 +126,8 @@ class ChunkUploads:
         """Free a chunk that is stored."""
         chunk = self.chunks.pop(command.number)
         chunk.release()
-        if command.confirmed and self._progress.count_bytes is not None:
-            self._progress.count_bytes(chunk.size)
+        if command.confirmed and self._progress.bar is not None:
+            self._progress.bar.sent(chunk.size)
         self._progress.chunk_done(command.number, chunk.rows, chunk.size)
 
     def restart(self, _: c.Restart) -> None:

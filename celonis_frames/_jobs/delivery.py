@@ -49,12 +49,22 @@ class BodyRefuted(Exception):  # no error: the delivery goes on
     """
 
 
+class DeliveryBar(Protocol):
+    """The bar of a delivery."""
+
+    def expect(self, delivered: DeliveryResult, rows: Callable[[], int | None]) -> None:
+        """Show how much there is to send: by the chunks so far, if `rows` returns all rows."""
+
+    def sent(self, size: int) -> None:
+        """Count sent bytes, fewer than zero if an upload failed. Called from upload threads."""
+
+
 class DeliveryProgress(Protocol):
     """Takes how far a delivery is."""
 
     @property
-    def count_bytes(self) -> Callable[[int], None] | None:
-        """Counts sent bytes, if somebody wants to know; called from several threads."""
+    def bar(self) -> DeliveryBar | None:
+        """The bar, if there is one."""
 
     def stage(self, name: Literal["uploading", "submitting"]) -> None:
         """A stage begins, or goes on."""
@@ -107,7 +117,7 @@ class Delivery:
     the chunks in order. `chunks` returns the chunks from the first, each time it is called. The
     argument of `body` and `chunks` raises if the delivery cannot go on; it is called while they
     wait. `recorded` is what an earlier process recorded, `begun` the time when it began (s since
-    1970).
+    1970). `rows` returns the rows of all chunks, as far as they are known by then.
     """
 
     pool_id: str
@@ -121,6 +131,7 @@ class Delivery:
     begun: float = 0.0
     destination: Destination | None = None  # None: a job
     marked: bool = True  # see `JobDestination`
+    rows: Callable[[], int | None] = lambda: None
 
 
 @dataclasses.dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celonis_frames._concurrency.cancellation import Cancelled
 from celonis_frames._jobs.commands import Verdict
 from celonis_frames._jobs.machine import DeliveryMachine
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames.exceptions import CelonisFramesError, UploadUncertain
 
 

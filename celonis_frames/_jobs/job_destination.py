@@ -31,7 +31,7 @@ from celonis_frames._jobs.polling import ENDED, wait_for
 from celonis_frames._jobs.rate_limit import limit_for
 from celonis_frames._jobs.reconcile import Digests
 from celonis_frames._jobs.timeouts import raise_if_expired, raise_if_interrupted
-from celonis_frames._progress.current import report_job, report_wait, warn
+from celonis_frames._reporting.current import report_job, report_wait, warn
 from celonis_frames.exceptions import (
     ApiError,
     BadRequest,

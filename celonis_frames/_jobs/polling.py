@@ -13,7 +13,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.retry import MAX_RETRY_AFTER, Outcome, RetryPolicy, outcome
-from celonis_frames._progress.current import report_job, report_retry, warn
+from celonis_frames._reporting.current import report_job, report_retry, warn
 from celonis_frames.exceptions import (
     ApiError,
     ApiStatusError,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._formatting import counted
-from celonis_frames._progress.current import report_retry, report_wait, warn
+from celonis_frames._reporting.current import report_retry, report_wait, warn
 from celonis_frames.exceptions import RateLimited
 
 PER_SECOND, PER_HOUR = 10, 250

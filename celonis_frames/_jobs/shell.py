@@ -58,7 +58,7 @@ from celonis_frames._jobs.machine import DeliveryMachine
 from celonis_frames._jobs.polling import ENDED
 from celonis_frames._jobs.reconcile import ChecksumKind
 from celonis_frames._jobs.timeouts import UPLOADING, explained, raise_if_interrupted
-from celonis_frames._progress.current import report_job, warn
+from celonis_frames._reporting.current import report_job, warn
 from celonis_frames.exceptions import ApiError, CelonisFramesError, UploadUncertain
 
 EXIT_SECONDS = 3.0
@@ -87,6 +87,8 @@ def deliver(
         JobTimeout: The token's deadline has passed. The job is cancelled.
         UploadUncertain: It could not be determined what the jobs held, or whether one was executed.
     """
+    if progress.bar is not None:
+        progress.bar.expect(result, delivery.rows)
     shell = _Shell(api, delivery, result, progress, timings)
     _shells.add(shell)
     try:

@@ -8,6 +8,7 @@ from typing import Any
 from celonis_frames._api.data_models import EXECUTION_ENDED, EXECUTION_RUNS, DataJob
 from celonis_frames._api.integration import IntegrationApi
 from celonis_frames._concurrency.cancellation import CancelToken
+from celonis_frames._html import report as html
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._models.following import Following
 from celonis_frames._models.status import NOT_BEGUN, RunStatus, start_status
@@ -92,11 +93,17 @@ class DataJobStatus(RunStatus[DataJob]):
     def _headline(self) -> list[str]:
         return [f"data job {self.name} ({self.mode})"]
 
-    def _ids(self) -> dict[str, str]:
-        return {"data job": self.job_id, "pool": self.pool_id}
+    def _title(self) -> tuple[str, str]:
+        return "data job", self.name
 
-    def _lines(self) -> Sequence[str]:
-        return (self.message,) if self.message else ()
+    def _html_facts(self) -> dict[str, str | int | None]:
+        return {"mode": self.mode}
+
+    def _html_details(self) -> Sequence[str]:
+        return (html.sentences([self.message] if self.message else ()),)
+
+    def _ids(self) -> dict[str, str]:
+        return {"data job": self.job_id, "execution": self.execution_id or "", "pool": self.pool_id}
 
     def _noun(self) -> str:
         return f"The execution of data job {self.name!r}"

@@ -17,7 +17,7 @@ from celonis_frames._http.retry import Outcome, RetryState, outcome
 from celonis_frames._jobs.polling import poll
 from celonis_frames._jobs.timeouts import ended_call
 from celonis_frames._models.steps import Asked, Run, Step, choose_step, is_new
-from celonis_frames._progress.current import report_job, warn
+from celonis_frames._reporting.current import report_job, warn
 from celonis_frames.events import JobKind
 from celonis_frames.exceptions import ApiError, BadRequest, CelonisFramesError, Conflict
 

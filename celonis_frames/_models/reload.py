@@ -11,15 +11,17 @@ from celonis_frames._api.integration import IntegrationApi
 from celonis_frames._api.lookup import CREATED_BY_LOAD
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._formatting import counted, listed
+from celonis_frames._html import report as html
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._models.following import Following
 from celonis_frames._models.status import NOT_BEGUN, RunStatus, start_status
 from celonis_frames._models.steps import Run
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import NotFound, ReloadFailed, ReloadTimeout
 
 _ONCE = RetryPolicy(max_tries=1)
+_LOADED = {True: "yes", False: "no", None: ""}
 
 
 @short_tracebacks
@@ -105,11 +107,30 @@ class ReloadStatus(RunStatus[Load]):
             facts.append(counted(self.rows, "row"))
         return facts
 
+    def _title(self) -> tuple[str, str]:
+        return "data model", self.model
+
+    def _html_facts(self) -> dict[str, str | int | None]:
+        return {"tables": len(self.tables) or None, "rows": self.rows}
+
+    def _html_details(self) -> Sequence[str]:
+        rows = [
+            (
+                table.name,
+                "" if table.rows is None else f"{table.rows:,}",
+                _LOADED[table.done],
+                table.message,
+            )
+            for table in self.tables
+        ]
+        shown = html.table(("table", "rows", "loaded", "message"), rows, numbers=[1])
+        return (
+            html.sentences(() if self.ok else self._said()),
+            html.folded("Tables", shown, unfolded=len(rows) <= html.MAX_OPEN) if rows else "",
+        )
+
     def _ids(self) -> dict[str, str]:
         return {"data model": self.model_id, "pool": self.pool_id}
-
-    def _lines(self) -> Sequence[str]:
-        return () if self.ok else self._said()
 
     def _noun(self) -> str:
         return f"The load of data model {self.model!r}"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from celonis_frames._api.integration import IntegrationApi
-from celonis_frames._formatting import counted, notebook_box, shown
+from celonis_frames._formatting import counted, format_seconds, shown
+from celonis_frames._html import report as html
 from celonis_frames._jobs.polling import within_timeout
 from celonis_frames._models.following import Following
 from celonis_frames._models.steps import Asked
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, JobError, ReloadFailed
 
 
@@ -70,12 +70,20 @@ class RunStatus(ABC, Generic[_Seen]):
         """What it was, for a text."""
 
     @abstractmethod
-    def _ids(self) -> dict[str, str]:
-        """The ids that a notebook shows, by what they are of."""
+    def _title(self) -> tuple[str, str]:
+        """What it is and its name, as ``data model`` and ``Orders``."""
 
     @abstractmethod
-    def _lines(self) -> Sequence[str]:
-        """More lines for a notebook."""
+    def _html_facts(self) -> dict[str, str | int | None]:
+        """Figures that a notebook shows besides its seconds."""
+
+    @abstractmethod
+    def _html_details(self) -> Sequence[str]:
+        """More of it for a notebook."""
+
+    @abstractmethod
+    def _ids(self) -> dict[str, str]:
+        """The ids that a notebook shows, by what they are of."""
 
     @abstractmethod
     def _noun(self) -> str:
@@ -214,17 +222,33 @@ class RunStatus(ABC, Generic[_Seen]):
         return facts
 
     def _repr_html_(self) -> str:
-        mark = "✓" if self.ok else "✗" if self.done else "…"
-        ids = [
-            f"{name} <code>{html.escape(one)}</code>" for name, one in self._ids().items() if one
-        ]
-        rows = [
-            f"<b>{mark} {html.escape(' · '.join(self._facts()))}</b>",
-            f"<small>{' · '.join(ids)}</small>",
-        ]
-        rows += [f"⚠ {html.escape(warning)}" for warning in self.warnings]
-        rows += [html.escape(line) for line in self._lines()]
-        return notebook_box(rows)
+        (kind, name), seconds = self._title(), self.seconds
+        level = _level(self)
+        return html.report(
+            level,
+            html.headline(level, self.state, name, kind),
+            html.facts({
+                **self._html_facts(),
+                "time": None if seconds is None else format_seconds(seconds),
+            }),
+            *self._html_details(),
+            html.warnings(self.warnings),
+            html.ids(self._ids()),
+        )  # fmt: skip
+
+
+def html_line(status: RunStatus[Any]) -> str:
+    """A status in a line, with what has to be known about it, for the report of a push."""
+    level, (kind, name) = _level(status), status._title()  # noqa: SLF001  # of this module
+    said = (status.message,) if status.message and not status.ok else status.warnings
+    state = html.marked(level, f"{html.MARKS[level]} {status.state}")
+    return html.paragraph(f"{kind} {name} ", state, *(f" · {one}" for one in said))
+
+
+def _level(status: RunStatus[Any]) -> html.Level:
+    if status.ok:
+        return "warn" if status.warnings else "good"
+    return "bad" if status.done else "open"
 
 
 def _ignore(_: str) -> None:

@@ -18,7 +18,7 @@ from celonis_frames._filesystem.masking import RevealedSecret
 from celonis_frames._formatting import shown
 from celonis_frames._options.fields import flag, instance, one_of, option, parsed
 from celonis_frames._options.upload import Compression, Upload
-from celonis_frames._progress.event_thread import OnEvent
+from celonis_frames._reporting.event_thread import OnEvent
 from celonis_frames._schema.conversion_options import (
     Binary,
     ConversionOptions,

@@ -1,24 +1,58 @@
-"""The progress bar: stage, chunks and bytes of a call.
+"""The progress bar of a call: its stage, the bytes sent of all, the time left, the clock.
 
-A bar never fails a push: without a usable stream there is none, and after an error it is dropped.
+How it works: only the thread of a bar, ``celonis-progress``, draws: each stage when it begins, and
+a few times a second what was counted meanwhile and the clock. So a terminal that blocks, or a slow
+notebook, delays neither uploads nor the call. `Bar.close` ends the thread and joins it. A bar never
+fails a push: without a usable stream there is none, and after an error it is dropped.
 """
 
 from __future__ import annotations
 
-import contextlib
+import contextvars
 import logging
+import queue
 import sys
 import threading
-import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from celonis_frames._formatting import counted, encodable
+from celonis_frames._progress.notebook import NotebookOutput, in_notebook
+from celonis_frames._progress.state import BarState, estimated_total
+from celonis_frames._progress.terminal import TerminalLine
 
-_bars_lock = threading.RLock()
-"""The lock of our bars. tqdm's own would stay locked for ever after an error in any bar of the
-process: tqdm does not release it then."""
+TICK_SECONDS = 0.25
+"""Seconds between two drawings; the clock shows whole seconds."""
+JOIN_SECONDS = 2.0
+"""Seconds that the end of a call waits for a drawing, which a blocked stream may delay."""
+
 _log = logging.getLogger("celonis_frames")
+
+
+class Surface(Protocol):
+    """Where a bar is drawn."""
+
+    def draw(self, state: BarState) -> None:
+        """Show this state instead of the last one."""
+
+    def close(self) -> None:
+        """Remove what was drawn."""
+
+
+class Delivered(Protocol):
+    """What was made of a frame so far: rows and bytes of its chunks, sent or being sent."""
+
+    @property
+    def rows(self) -> int:
+        """Rows in them."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of them."""
+
+    @property
+    def submitted(self) -> bool:
+        """Whether there will be no more."""
 
 
 class Bar:
@@ -26,107 +60,103 @@ class Bar:
 
     Args:
         label: Name of the table.
-        stream: Where it is shown.
+        surface: Makes what it is drawn on; called in the thread that draws.
     """
 
-    def __init__(self, label: str, stream: Any) -> None:
-        self._label = label
-        self._lock = threading.Lock()
-        self._chunks = 0
-        self._bar: Any = None
-        with self._guarded():
-            self._bar = _new_bar(label, stream)
+    def __init__(self, label: str, surface: Callable[[], Surface]) -> None:
+        self._delivered: Delivered | None = None
+        self._rows: Callable[[], int | None] = _unknown
+        self._new_surface = surface
+        self._state, self._lock = BarState(label, begun=time.monotonic()), threading.Lock()
+        self._stages: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        # In a copy of the context: what it displays belongs to the cell that runs.
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run, args=(self._run,), name="celonis-progress",
+            daemon=True,
+        )  # fmt: skip
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the system cannot start a thread: there is no bar
+            _log.debug("there is no progress bar", exc_info=error)
+
+    def expect(self, delivered: Delivered, rows: Callable[[], int | None]) -> None:
+        """Show how much there is to send: by the chunks so far, if `rows` returns all rows."""
+        self._rows, self._delivered = rows, delivered
 
     def show(self, text: str) -> None:
         """Show what is being done."""
-        self._call(lambda bar: bar.set_description_str(f"{self._label}: {text}"))
+        self._stages.put(text)
 
     def sent(self, size: int) -> None:
-        """Count sent bytes. Called from upload threads."""
-        self._call(lambda bar: bar.update(size))
+        """Count sent bytes, fewer than zero if an upload failed. Called from upload threads."""
+        with self._lock:
+            self._state.sent += size
 
     def chunk_done(self) -> None:
         """Count a chunk."""
-
-        def count(bar: Any) -> None:
-            self._chunks += 1
-            bar.set_postfix_str(counted(self._chunks, "chunk"), refresh=False)
-
-        self._call(count)
+        with self._lock:
+            self._state.chunks += 1
 
     def restart(self) -> None:
         """Reset the counts: a new job gets all chunks again."""
-
-        def reset(bar: Any) -> None:
-            self._chunks = 0
-            bar.reset()
-
-        self._call(reset)
+        with self._lock:
+            self._state.sent = self._state.chunks = 0
 
     def close(self) -> None:
         """Remove the bar."""
-        self._call(lambda bar: bar.close())
+        self._stages.put(None)
+        if self._thread.is_alive():
+            self._thread.join(JOIN_SECONDS)
 
-    def _call(self, change: Callable[[Any], object]) -> None:
-        with self._lock, self._guarded():
-            if self._bar is not None:  # another thread may have dropped it
-                change(self._bar)
-
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """An error in the block drops the bar, and is not raised."""
+    def _run(self) -> None:
         try:
-            yield
-        except BaseException as error:
-            with contextlib.suppress(RuntimeError):  # raised once this thread holds it no more
-                while True:  # tqdm leaves it locked after any exception
-                    _bars_lock.release()
-            if not isinstance(error, Exception):
-                raise
-            self._bar = None
+            surface = self._new_surface()
+            while True:
+                try:
+                    stage = self._stages.get(timeout=TICK_SECONDS)
+                except queue.Empty:
+                    pass
+                else:
+                    if stage is None:
+                        break
+                    self._state.stage = stage
+                surface.draw(self._now())
+            surface.draw(self._now())
+            surface.close()
+        except BaseException as error:  # whatever a stream or a frontend raises
             _log.debug("the progress bar failed", exc_info=error)
 
+    def _now(self) -> BarState:
+        with self._lock:
+            return self._state.at(time.monotonic(), self._total())
 
-class _Stream:
-    """A stream that never raises: what it cannot encode is replaced, and it may be gone."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.encoding = getattr(stream, "encoding", None) or "utf-8"
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(Exception):
-            self._stream.write(encodable(text, self.encoding))
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(Exception):
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)  # fileno, for the width of the terminal
-
-
-def _new_bar(label: str, stream: Any) -> Any:
-    with warnings.catch_warnings():
-        # In a notebook without ipywidgets tqdm warns and uses its text bar.
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm  # noqa: PLC0415  # slow to import, often not needed
-
-    class Bar(tqdm):  # type: ignore[type-arg]
-        # Every block refreshes it: no monitor thread, which would outlive the push.
-        monitor_interval = 0
-
-    Bar.set_lock(_bars_lock)
-    return Bar(unit="B", unit_scale=True, leave=False, miniters=1, desc=label, file=_Stream(stream))
+    def _total(self) -> int | None:
+        made = self._delivered
+        if made is None:
+            return None
+        if made.submitted:
+            return made.bytes
+        return estimated_total(made.rows, made.bytes, self._rows())
 
 
 def new_bar(label: str, *, show: bool | None) -> Bar | None:
     """A bar, if it is to be shown: with None in notebooks and terminals."""
+    if show is False:
+        return None
+    if in_notebook():
+        return Bar(label, NotebookOutput)
     stream = sys.stderr
-    if show is None:
-        try:
-            show = "ipykernel" in sys.modules or bool(stream is not None and stream.isatty())
-        except Exception:  # closed, or not quite a stream
-            show = False
-    return Bar(label, stream) if show and stream is not None else None
+    if stream is None or not (show or _is_terminal(stream)):
+        return None
+    return Bar(label, lambda: TerminalLine(stream))
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return bool(stream.isatty())
+    except Exception:  # closed, or not quite a stream
+        return False
+
+
+def _unknown() -> None:
+    """No number of rows."""

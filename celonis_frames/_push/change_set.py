@@ -15,10 +15,10 @@ from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._progress.progress import Progress
 from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.once import open_job_once
 from celonis_frames._push.pipeline import limit, look_at_table, push_prepared
+from celonis_frames._push.progress import Progress
 from celonis_frames._push.reloading import find_models
 from celonis_frames._push.status import PushStatus
 from celonis_frames._schema.table_layout import TableLayout

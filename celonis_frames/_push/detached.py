@@ -24,7 +24,6 @@ from celonis_frames._filesystem.filesystems import close_filesystem, open_filesy
 from celonis_frames._formatting import shown
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._progress.progress import in_progress
 from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.object_push import (
     IngestionWay,
@@ -41,6 +40,7 @@ from celonis_frames._push.pipeline import (
     new_manifest,
     push_prepared,
 )
+from celonis_frames._push.progress import in_progress
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.stage import Stage
 from celonis_frames._tables.existing_table import ExistingTable

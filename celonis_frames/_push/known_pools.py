@@ -7,7 +7,9 @@ it), is JSON for its owner only::
      "teams": {"https://myteam.eu-1.celonis.cloud": {"POOL-ID": {
          "name": "Purchasing", "date": "2026-11-29", "codecs": {"zstd": true, "gzip": false}}}}}
 
-`codecs` has each codec that was tried, and whether the table then held the values of the file.
+`celonis-frames doctor --write` writes it. `codecs` has each codec that was tried, and whether the
+pool reads it: the job ended in DONE and, where the pool shows numbers of rows, the table then held
+the values of the file.
 `name` and `date` (of the trial) are for people; `plan`, which looks nothing up, goes by the name
 too. What else stands there is ignored. A file that is broken, or has another version, is as good as
 none.
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from celonis_frames._filesystem.user_file import UserFile
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 
 
 @dataclass(frozen=True)

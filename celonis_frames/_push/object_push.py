@@ -28,8 +28,6 @@ from celonis_frames._jobs.delivery import Delivery, DeliveryResult
 from celonis_frames._jobs.shell import deliver
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._progress.current import warn
-from celonis_frames._progress.progress import Progress
 from celonis_frames._push.outcome_notes import note_stage
 from celonis_frames._push.pipeline import (
     Opening,
@@ -40,9 +38,12 @@ from celonis_frames._push.pipeline import (
     log_warnings,
     look_at_table,
     open_stage,
+    rows_to_send,
 )
+from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, StoredObjects
 from celonis_frames._push.verification import begin_verification
+from celonis_frames._reporting.current import warn
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest, ObjectRecord
 from celonis_frames._staging.receipt import stage_name
@@ -164,7 +165,7 @@ def push_objects(
                   workers=workers)  # fmt: skip
         prepared.warnings += store(
             api, destination, prepared.chunks, delivered, progress, timings, stage=stage,
-            workers=workers,
+            workers=workers, rows=partial(rows_to_send, [prepared]),
         )  # fmt: skip
         # 4. Wait for the rows, where a server tells them.
         ingested = None
@@ -192,6 +193,7 @@ def store(
     *,
     stage: Stage | None,
     workers: int,
+    rows: Callable[[], int | None],
 ) -> tuple[str, ...]:
     """Store the chunks as objects; returns warnings, which are logged.
 
@@ -200,8 +202,9 @@ def store(
         UploadUncertain: It is unknown whether an object was stored.
     """
     delivery = Delivery(
-        "", lambda _: {}, chunks, workers=lambda: workers, mark={}, destination=destination
-    )
+        "", lambda _: {}, chunks, workers=lambda: workers, mark={}, destination=destination,
+        rows=rows,
+    )  # fmt: skip
     with (
         _object_notes(destination, stage),
         DeferredSignals(api.token, lambda: destination.note() or ""),

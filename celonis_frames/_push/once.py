@@ -23,7 +23,6 @@ from celonis_frames._api.models import Job
 from celonis_frames._formatting import counted
 from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._jobs.polling import ENDED
-from celonis_frames._progress.current import report_wait, warn
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._push.object_push import (
     IngestionWay,
@@ -39,6 +38,7 @@ from celonis_frames._push.status import (
     mark_as_delete,
     update_status,
 )
+from celonis_frames._reporting.current import report_wait, warn
 from celonis_frames._staging.claim import Claim, StagePlace
 from celonis_frames._staging.earlier_push import Step, decide
 from celonis_frames._staging.lease import StageInUse

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from celonis_frames._jobs.delivery import DeliveryResult
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames._staging.stage import Stage
 from celonis_frames.exceptions import ApiError, CelonisFramesError, FrameError, JobError
 

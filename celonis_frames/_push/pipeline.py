@@ -34,13 +34,11 @@ from celonis_frames._jobs.polling import ENDED, timed_out, wait_for, within_time
 from celonis_frames._jobs.shell import check_at_end, deliver
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._progress.current import report_job, warn
-from celonis_frames._progress.progress import Progress
-from celonis_frames._progress.recorder import Recorder
 from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._push.job_request import MARK, job_body, job_mark
 from celonis_frames._push.outcome_notes import open_job, outcome_notes
+from celonis_frames._push.progress import Progress
 from celonis_frames._push.receipts import record_end
 from celonis_frames._push.reloading import (
     find_models,
@@ -50,6 +48,8 @@ from celonis_frames._push.reloading import (
 from celonis_frames._push.status import PushStatus, Reloads
 from celonis_frames._push.stream_delivery import deliver_while_reading
 from celonis_frames._push.verification import Verification, begin_verification
+from celonis_frames._reporting.current import report_job, warn
+from celonis_frames._reporting.recorder import Recorder
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest
@@ -343,6 +343,12 @@ def limit(token: CancelToken | None, begin: float, timeout: float | None) -> Can
     return CancelToken(deadline=None if timeout is None else begin + timeout, parent=token)
 
 
+def rows_to_send(frames: Sequence[PreparedFrame]) -> int | None:
+    """The rows of all frames; None if they are not known by now."""
+    counts = [prepared.rows_to_send for prepared in frames]
+    return None if None in counts else sum(filter(None, counts))
+
+
 def look_up(
     api: DataPushApi,
     pool: str,
@@ -416,6 +422,7 @@ def _delivery(
         duplicate_removal_column=options.deduplicate_by,
         journal=stage,
         marked=MARK not in options.upload.job_options,
+        rows=partial(rows_to_send, frames),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from html import escape
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -14,6 +13,8 @@ from celonis_frames._encoding.passthrough import PassthroughChunk
 from celonis_frames._formatting import counted, format_bytes
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame, Rows
+from celonis_frames._html import report as html
+from celonis_frames._html.elements import joined
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.names import name_key
 from celonis_frames._tables.differences import Level, TableDifference
@@ -26,6 +27,8 @@ _ONE_BY_ONE = (
     "not all or nothing."
 )
 _LEVELS: tuple[Level, ...] = ("fatal", "lossy", "safe")
+_SHOWN_AS: dict[Level | None, html.Level] = {"fatal": "bad", "lossy": "warn", "safe": "good"}
+_EXISTS = {True: "compared with the table", False: "a new table", None: ""}
 _SHOWN_DIFFERENCES = 50
 """Differences that the text shows, the worst first; `PushPlan.differences` has all."""
 
@@ -113,18 +116,32 @@ class PushPlan:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in self._head())
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in self._cells(column)) + "</tr>"
-            for column in self.columns
-        )
-        found = (*self._difference_lines(), *self.warnings)
-        notes = "".join(f"<li>{escape(note)}</li>" for note in found)
-        return (
-            f"<div style='overflow-x:auto'><b>{escape(self._headline())}</b>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-            f"{f'<ul>{notes}</ul>' if notes else ''}</div>"
-        )
+        level: html.Level = _SHOWN_AS.get(self.level, "open")
+        about = [f"({self.mode})", "via ingestion" if self.via == "ingestion" else ""]
+        about += [_EXISTS[self.exists], "a stream" if self.rows is None else ""]
+        order = sorted(self.differences, key=lambda one: _LEVELS.index(one.level))
+        differences = [
+            joined(html.marked(_SHOWN_AS[one.level], one.level), f": {one}") for one in order
+        ]
+        head = self._head()
+        return html.report(
+            level,
+            html.headline(
+                level, "PushPlan", self.table, " · ".join(filter(None, about)), mark=False
+            ),
+            html.facts({
+                "rows": self.rows,
+                "chunks, about": self.chunks,
+                "bytes, about": None if self.bytes is None else format_bytes(self.bytes),
+                "requests": self.requests,
+            }),
+            html.table(
+                head, map(self._cells, self.columns),
+                numbers=[head.index("length"), head.index("longest")],
+            ),
+            html.notes(counted(len(differences), "difference"), differences, level=level),
+            html.warnings(self.warnings),
+        )  # fmt: skip
 
     def _headline(self) -> str:
         there = {True: "", False: ", a new table", None: ""}[self.exists]

@@ -38,15 +38,15 @@ from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
 from celonis_frames._jobs.shell import check_at_end
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._progress.current import warn
-from celonis_frames._progress.progress import Progress, in_progress
 from celonis_frames._push.object_push import IngestionWay, push_objects
 from celonis_frames._push.once import open_job_once, open_objects_once
 from celonis_frames._push.pipeline import limit, push_frame
+from celonis_frames._push.progress import Progress, in_progress
 from celonis_frames._push.receipts import record_end
 from celonis_frames._push.reloading import find_models, not_reloaded, reload_models
 from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.table_push import TablePush, add_outcomes
+from celonis_frames._reporting.current import warn
 from celonis_frames._schema.names import check_tables_differ, find_name
 from celonis_frames.exceptions import (
     CelonisFramesError,

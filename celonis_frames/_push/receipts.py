@@ -19,7 +19,7 @@ from celonis_frames._options.push_options import (
     parse_staging,
     parse_storage_options,
 )
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames._staging.claim import StagePlace
 from celonis_frames._staging.lease import StageInUse
 from celonis_frames._staging.receipt import Receipt, stage_of

@@ -22,9 +22,9 @@ from celonis_frames._models.following import TURN
 from celonis_frames._models.reload import ReloadStatus, begin_reload
 from celonis_frames._models.status import fail_status
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._progress.current import warn
-from celonis_frames._progress.progress import Progress
+from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, Reloads, update_status
+from celonis_frames._reporting.current import warn
 from celonis_frames.events import Stage
 from celonis_frames.exceptions import CelonisFramesError, NotFound
 

@@ -17,8 +17,6 @@ from celonis_frames._jobs.commands import State
 from celonis_frames._jobs.delivery import Delivery, DeliveryResult
 from celonis_frames._jobs.delivery_state import Recorded
 from celonis_frames._jobs.shell import deliver
-from celonis_frames._progress.event_thread import OnEvent
-from celonis_frames._progress.progress import Progress, Reporting, in_progress
 from celonis_frames._push.object_push import IngestionWay, objects_status, store
 from celonis_frames._push.outcome_notes import open_job, outcome_notes
 from celonis_frames._push.pipeline import (
@@ -28,7 +26,9 @@ from celonis_frames._push.pipeline import (
     limit,
     status_of,
 )
+from celonis_frames._push.progress import Progress, Reporting, in_progress
 from celonis_frames._push.status import PushStatus, mark_as_delete
+from celonis_frames._reporting.event_thread import OnEvent
 from celonis_frames._staging.claim import begun_only, is_over
 from celonis_frames._staging.manifest import NoManifest, ObjectRecord
 from celonis_frames._staging.stage import Stage
@@ -118,6 +118,7 @@ def finish_staged(
     api, manifest, chunks = whole.within(token), stage.manifest, stage.chunks()
     begin = time.monotonic()
     timings: dict[str, float] = {}
+    progress.stage("checking")
     with outcome_notes(manifest.pool_id, delivered, stage):
         # 1. Find its job, send what is missing and submit it, unless that was done already.
         delivery = Delivery(
@@ -136,6 +137,7 @@ def finish_staged(
             ),
             begun=manifest.begun,
             marked=manifest.marked,
+            rows=lambda: sum(chunk.rows for chunk in chunks),
         )
         with DeferredSignals(token, lambda: open_job(manifest.pool_id, delivered)):
             deliver(api, delivery, delivered, progress=progress, timings=timings)
@@ -195,7 +197,7 @@ def _finish_objects(
     )  # fmt: skip
     found = store(
         whole.within(token), destination, lambda _: iter(chunks), delivered, progress, timings,
-        stage=stage, workers=manifest.workers,
+        stage=stage, workers=manifest.workers, rows=lambda: sum(chunk.rows for chunk in chunks),
     )  # fmt: skip
     timings["total"] = time.monotonic() - begin
     return objects_status(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import html
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -14,10 +13,12 @@ import pyarrow as pa
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job, JobState
-from celonis_frames._formatting import counted, format_bytes, notebook_box, shown
+from celonis_frames._formatting import counted, format_bytes, format_seconds, shown
+from celonis_frames._html import report as html
 from celonis_frames._http.status_errors import restated
 from celonis_frames._jobs.polling import ENDED, failure, wait_for, within_timeout
 from celonis_frames._models.reload import ReloadStatus
+from celonis_frames._models.status import html_line
 from celonis_frames._push.job_end import JobEnd
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames._validation.rejects import RejectReport
@@ -34,7 +35,6 @@ _LOADED = re.compile(
     rf"|\b{_COUNT} rows? (?:were )?(?:loaded|inserted|upserted|merged)\b"
 )
 """How a job's log reports the rows that it wrote."""
-_MARKS = {"DONE": "✓", "ACCEPTED": "✓", "ERROR": "✗", "CANCELED": "✗"}
 _INGESTED = {
     None: "stored, not yet in the table", True: "in the table", False: "not in the table in time"
 }  # fmt: skip
@@ -400,25 +400,29 @@ class PushStatus:
 
     def _repr_html_(self) -> str:
         objects = self._job if isinstance(self._job, StoredObjects) else None
-        named = {
-            "job": self.job_id, "pool": self.pool_id,
-            "data connection": None if objects is None else objects.connection,
-        }  # fmt: skip
-        ids = [f"{name} <code>{html.escape(one)}</code>" for name, one in named.items() if one]
-        rows = [
-            f"<b>{_MARKS.get(self.state, '…')} {html.escape(' · '.join(self._facts()))}</b>",
-            f"<small>{' · '.join(ids)}</small>",
-        ]
-        rows += [f"⚠ {html.escape(warning)}" for warning in self.warnings]
-        rows += [
-            f"data model {html.escape(one.model)}: {html.escape(said)}"
-            for one in self._reloads()
-            for said in ((one.message,) if one.message and not one.ok else one.warnings)
-        ]
-        if self.logs and not self.ok:
-            lines = html.escape("\n".join(self.logs[-20:]))
-            rows.append(f"<pre style='white-space:pre-wrap;margin:0'>{lines}</pre>")
-        return notebook_box(rows)
+        level: html.Level = "good" if self.ok else "bad" if self.done else "open"
+        about = [f"({self.mode})", "" if objects is None else _INGESTED[objects.ingested]]
+        about.append("sent by an earlier push" if self.repeated else "")
+        return html.report(
+            level,
+            html.headline(level, self.state, self.table, " · ".join(filter(None, about))),
+            html.facts({
+                "keys" if self._deletes else "rows": self.rows,
+                "rows deleted": self.deleted,
+                "chunks" if objects is None else "objects": self.chunks,
+                "stored again": self.stored_again or None,
+                "sent": None if self.bytes_sent is None else format_bytes(self.bytes_sent),
+                "time": format_seconds(self._seconds()) if self._timings else None,
+            }),
+            html.timeline(self._timings),
+            *map(html_line, self._reloads()),
+            html.warnings(self.warnings),
+            html.log(self.logs, unfolded=level == "bad"),
+            html.ids({
+                "job": self.job_id, "pool": self.pool_id,
+                "data connection": None if objects is None else objects.connection,
+            }),
+        )  # fmt: skip
 
     def _facts(self) -> list[str]:
         facts = [self.state, f"{self.table} ({self.mode})"]
@@ -438,10 +442,12 @@ class PushStatus:
         if self.bytes_sent is not None:
             facts.append(format_bytes(self.bytes_sent))
         if self._timings:
-            total = self._timings.get("total", sum(self._timings.values()))
-            facts.append(f"{total:,.1f} s")
+            facts.append(f"{self._seconds():,.1f} s")
         facts += [f"data model {one.model}: {one.state}" for one in self._reloads()]
         return facts
+
+    def _seconds(self) -> float:
+        return self._timings.get("total", sum(self._timings.values()))
 
     def _reloads(self) -> tuple[ReloadStatus, ...]:
         found = self._reload

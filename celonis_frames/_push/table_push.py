@@ -11,10 +11,10 @@ from celonis_frames._concurrency.cancellation import Cancelled
 from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._jobs.polling import ENDED
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._progress.current import report_job, warn
-from celonis_frames._progress.progress import Progress
+from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.verification import Verification
+from celonis_frames._reporting.current import report_job, warn
 from celonis_frames.exceptions import NotFound
 
 

@@ -11,7 +11,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._formatting import counted
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames._schema.names import name_key
 from celonis_frames.exceptions import ApiError, JobError
 

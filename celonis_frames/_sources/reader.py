@@ -35,15 +35,15 @@ from celonis_frames._sources.parquet import ParquetFiles
 from celonis_frames._sources.paths import path_of
 from celonis_frames._sources.polars import read_lazy, read_polars
 from celonis_frames._sources.source import ReadOptions, Source
+from celonis_frames._sources.spark import check_no_pandas_api, is_spark, read_spark
 from celonis_frames.exceptions import ConfigError, FrameError
 
 _DEFAULTS = ReadOptions()
 
 KINDS = (
     "a pandas DataFrame, a polars DataFrame or LazyFrame, a pyarrow Table, RecordBatch, "
-    "RecordBatchReader or Dataset, a Dask DataFrame, anything with __arrow_c_stream__, an iterable "
-    "of these, "
-    "or a path, URL or glob (or a list of these) of Parquet files"
+    "RecordBatchReader or Dataset, a Dask or Spark DataFrame, anything with __arrow_c_stream__, an "
+    "iterable of these, or a path, URL or glob (or a list of these) of Parquet files"
 )
 
 
@@ -92,6 +92,10 @@ def _read(frame: Any, options: ReadOptions) -> Source:
     if polars is not None and isinstance(frame, getattr(polars, "LazyFrame", ())):
         with translate_errors("polars LazyFrame"):
             return read_lazy(frame, options)
+    if "pyspark" in sys.modules:  # before its Arrow stream, which would collect the rows
+        check_no_pandas_api(frame)
+        if is_spark(frame):
+            return read_spark(frame, options)
     return _read_arrow(frame, options)
 
 

@@ -16,7 +16,7 @@ from celonis_frames._filesystem.filesystems import (
     open_filesystem,
 )
 from celonis_frames._filesystem.masking import secrets_of
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames._staging.earlier_push import Found
 from celonis_frames._staging.lease import StageInUse, StageLease
 from celonis_frames._staging.manifest import Manifest, NoManifest, read_manifest, write_manifest

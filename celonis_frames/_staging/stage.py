@@ -33,7 +33,7 @@ from celonis_frames._filesystem.filesystems import (
 )
 from celonis_frames._filesystem.masking import mask_url, secrets_of
 from celonis_frames._formatting import counted, shown
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames._staging.lease import StageLease
 from celonis_frames._staging.manifest import (
     CHUNK_FIELDS,

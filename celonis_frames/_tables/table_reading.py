@@ -10,7 +10,7 @@ from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._progress.current import warn
+from celonis_frames._reporting.current import warn
 from celonis_frames._schema.names import CHANGE_DATE, name_key
 from celonis_frames._tables.existing_table import ExistingColumn, ExistingTable
 from celonis_frames.exceptions import (

@@ -398,15 +398,11 @@ class FrameValidator:
         if found.too_long:
             limit, given = column.max_length, bool(column.length)
             whose = "the length given in columns=" if given else "the most that Celonis stores"
+            other = "split the column, or give a greater length" if given else "or split the column"
             raise TruncationError(
                 f"Column {name!r} has {counted(found.too_long, 'string')} longer than {limit:,} "
                 f"characters, {whose}; the longest has {found.longest:,}. Celonis would truncate "
-                "them: shorten them"
-                + (
-                    ", split the column, or give a greater length."
-                    if given
-                    else ", or split the column."
-                ),
+                f"them: shorten them, {other}.",
                 column=name,
                 longest=found.longest,
                 rows=found.too_long,

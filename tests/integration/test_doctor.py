@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import trustme
+from unit.conftest import Server
 
 from celonis_frames import ApiKey, AppKey, Celonis, IngestionKeys, OAuth2, local
 from celonis_frames._auth import environment
@@ -69,6 +70,14 @@ def _only_error(report: DoctorReport) -> Any:
     return errors[0]
 
 
+@pytest.fixture
+def scripted() -> Iterator[Server]:
+    """A server that responds as a test sets it."""
+    running = Server()
+    yield running
+    running.close()
+
+
 # What is healthy.
 
 
@@ -107,14 +116,16 @@ def test_what_the_scopes_of_a_client_allow(
     given = pool_id if pool == "id" else pool
     report = _examine(own.url, OAuth2(*own.oauth_client, scopes=scopes), given)
     assert _levels(report).items() >= levels.items(), report.text()
-    assert report.exit_code == (5 if "error" in levels.values() else 0)
+    first = next((check for check, level in levels.items() if level == "error"), None)
+    assert report.exit_code == {None: 0, "scopes": 5, "pool": 2}[first]
 
 
 # What is broken, each with the finding that a user needs.
 
 
-def test_a_wrong_address(free_port: int) -> None:
+def test_a_wrong_address() -> None:
     """Nothing listens there."""
+    free_port = _closed_port()
     found = _only_error(_examine(f"http://127.0.0.1:{free_port}"))
     assert (found.check, found.who) == ("server", "you")
     assert "refused the connection" in found.text
@@ -197,7 +208,7 @@ def test_a_certificate_that_is_not_trusted(
     found = _only_error(_examine(server.url))
     assert (found.check, found.who) == ("TLS", "your network people")
     assert "certificate" in found.text
-    assert "REQUESTS_CA_BUNDLE" in found.advice
+    assert ("REQUESTS_CA_BUNDLE" in found.advice) is (name == "127.0.0.1")
     if name == "127.0.0.1":
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         way = dataclasses.replace(WAY, verify=str(tmp_path / "ca.pem"))
@@ -243,7 +254,7 @@ def test_a_pool_that_is_not_there() -> None:
         own.add_pool("Purchasing")
         report = _examine(own.url, ApiKey(own.token), "Purchasin")
     found = _only_error(report)
-    assert (found.check, found.who, report.exit_code) == ("pool", "you", 5)
+    assert (found.check, found.who, report.exit_code) == ("pool", "you", 2)
     assert "Purchasing" in found.text
 
 
@@ -432,7 +443,8 @@ def test_what_a_pool_does_is_seen(face: str, tmp_path: Path) -> None:
                 for name in ("none", "snappy", "zstd", "gzip", "lz4", "brotli")
             }
             own.faults.clear()
-            assert connection.push(pa.table({"A": [1]}), "P", "T").ok
+            if assumed.max_length > 16_250:  # a push declares a longer fallback
+                assert connection.push(pa.table({"A": [1]}), "P", "T").ok
     paths = report.write(tmp_path)
     assert [path.name for path in paths] == ["celonis-doctor.json", "celonis-doctor.txt"]
     assert json.loads(paths[0].read_text())["observations"]
@@ -465,7 +477,7 @@ def test_a_trial_that_breaks_off_says_so(own: Any) -> None:
 def test_a_pool_whose_jobs_fail_is_said(own: Any) -> None:
     """Not even a certain file is taken: there is nothing to try."""
     own.add_pool("P")
-    own.faults.fail_jobs("disk full", times=None)
+    own.faults.fail_jobs("disk full", times=9)
     report = _examine(own.url, ApiKey(own.token), "P", write=True)
     assert "disk full" in _only_error(report).text
     assert report.observations == ()

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, events, exceptions
-from celonis_frames._progress import event_thread
+from celonis_frames._reporting import event_thread
 from celonis_frames.events import (
     Began,
     ChunkSent,

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import termios
 import threading
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import tqdm.auto
+import tqdm
 
 from celonis_frames import ApiKey, Celonis, exceptions, local
 
@@ -30,26 +31,26 @@ with Celonis(sys.argv[1], auth=ApiKey(sys.argv[2])) as celonis:
 """
 
 
-class Bar(tqdm.auto.tqdm):  # type: ignore[type-arg]
-    """tqdm, which also records its descriptions."""
+class Bar(tqdm.tqdm):  # type: ignore[type-arg]
+    """tqdm, which also records what it shows."""
 
     made: list[Bar]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.told: list[str] = []
+        self.told: list[tuple[str, int | None]] = []
         super().__init__(*args, **kwargs)
         Bar.made.append(self)
 
-    def set_description_str(self, desc: str | None = None, refresh: bool | None = True) -> None:
-        self.told.append(str(desc))
-        super().set_description_str(desc, refresh)
+    def refresh(self, *args: Any, **kwargs: Any) -> bool | None:
+        self.told.append((str(self.desc), self.total))
+        return super().refresh(*args, **kwargs)
 
 
 @pytest.fixture
 def bars(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
     """The bars that the pushes of a test create."""
     Bar.made = []
-    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    monkeypatch.setattr("tqdm.tqdm", Bar)
     return Bar.made
 
 
@@ -65,13 +66,50 @@ def test_counts_the_bytes_and_names_the_stages(
     assert status.chunks
     assert status.chunks > 2
     assert bar.n == status.bytes_sent
-    assert [told.removeprefix(f"{table}: ") for told in bar.told] == STAGES
+    told = [told.removeprefix(f"{table}: ") for told, _ in bar.told]
+    assert [stage for stage, _ in groupby(told)] == STAGES
+    assert bar.told[0][1] is None, "nothing is known yet"
+    assert bar.total == status.bytes_sent
     assert bar.postfix == f"{status.chunks} chunks"
     assert bar.disable, "closed"
     assert not Bar._instances
     shown = capsys.readouterr().err
-    assert all(f"{table}: {stage}: " in shown for stage in STAGES)
+    assert all(f"{table}: {stage}" in shown for stage in STAGES)
+    assert "100%" in shown
     assert shown.endswith("\r"), "the line is cleared"
+
+
+@pytest.mark.parametrize("kind", ["frame", "query", "staged", "resumed"])
+def test_shows_the_share_where_the_size_is_known(
+    bars: list[Bar], table: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The total is estimated by the first chunks, and exact once all were made.
+
+    Of a query, which is read once, it is known at the end.
+    """
+    monkeypatch.setattr("celonis_frames._progress.bar.TICK_SECONDS", 0.01)
+    options: Any = {"upload": {"chunk_bytes": 30_000, "workers": 1}, "progress": True}
+    with local.start(limits=False) as celonis, celonis.connect() as connection:
+        if kind in ("staged", "resumed"):
+            options["staging"] = str(tmp_path)
+        if kind == "resumed":
+            celonis.faults.answer("execute", 503, times=None)
+            with pytest.raises(exceptions.CelonisFramesError):
+                connection.push(FRAME, "Bars", table, timeout=2.0, **options)
+            celonis.faults.clear()
+        celonis.faults.delay("upload", 0.2)
+        if kind == "resumed":
+            (status,) = connection.resume(str(tmp_path), progress=True)
+        else:
+            frame = FRAME.lazy() if kind == "query" else FRAME
+            status = connection.push(frame, "Bars", table, **options)
+    assert status.bytes_sent
+    bar = bars[-1]
+    assert bar.total == bar.n == status.bytes_sent
+    estimates = [total for text, total in bar.told if "uploading" in text and total is not None]
+    if kind != "query":
+        assert estimates, "it is known while chunks are sent"
+    assert all(0.5 < total / status.bytes_sent < 2 for total in estimates)
 
 
 @pytest.mark.parametrize("where", ["job", "upload", "frame"])
@@ -159,6 +197,18 @@ class Broken(io.StringIO):
         return True
 
 
+class Blocked(io.StringIO):
+    """A terminal whose user has stopped its output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.goes_on.wait(30)
+        return len(text)
+
+
 @pytest.mark.parametrize(
     "error",
     [BrokenPipeError(32, "gone"), OSError(28, "no space"), OSError(5, "terminal closed"),
@@ -204,23 +254,18 @@ def test_a_label_that_the_stream_cannot_encode_is_replaced(
     assert b"\\u90e8\\u54c1: uploading" in console.buffer.getvalue()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("a widget"), KeyboardInterrupt()], ids=repr)
 def test_an_error_within_a_bar_locks_no_other_bar(
-    connection: Celonis, table: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error of a widget drops the bar, Ctrl-C is raised; later bars work, also in threads."""
+    """An error while drawing drops the bar; later bars work, also in threads."""
 
     def refresh(bar: Bar, **_: Any) -> None:
         bar._lock.acquire()
-        raise error
+        raise RuntimeError("a widget")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tqdm.auto.tqdm, "refresh", refresh)
-        if isinstance(error, Exception):
-            assert connection.push(FRAME, "Bars", table, mode="REPLACE", progress=True).ok
-        else:
-            with pytest.raises(KeyboardInterrupt):
-                connection.push(FRAME, "Bars", table, mode="REPLACE", progress=True)
+        patch.setattr(tqdm.tqdm, "refresh", refresh)
+        assert connection.push(FRAME, "Bars", table, mode="REPLACE", progress=True).ok
     pushed: list[bool] = []
     thread = threading.Thread(
         target=lambda: pushed.append(
@@ -233,11 +278,38 @@ def test_an_error_within_a_bar_locks_no_other_bar(
     assert pushed == [True]
 
 
+def test_a_terminal_that_blocks_delays_no_push(
+    connection: Celonis, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the thread of the bar writes: one that waits for the terminal ends with it."""
+    monkeypatch.setattr("celonis_frames._progress.bar.JOIN_SECONDS", 0.1)
+    stream = Blocked()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", stream)
+        assert connection.push(FRAME, "Bars", table, progress=True).ok
+    (bar,) = [thread for thread in threading.enumerate() if thread.name == "celonis-progress"]
+    stream.goes_on.set()
+    bar.join(30)
+    assert not bar.is_alive()
+
+
+def test_the_clock_runs_while_the_job_does(
+    bars: list[Bar], table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bar is drawn while nothing happens."""
+    monkeypatch.setattr("celonis_frames._progress.bar.TICK_SECONDS", 0.01)
+    with local.start(limits=False) as celonis, celonis.connect() as connection:
+        celonis.faults.slow_jobs(running=0.5)
+        connection.push(FRAME, "Bars", table, progress=True)
+    told = [text for text, _ in bars[0].told]
+    assert told.count(f"{table}: waiting for Celonis") > 2
+
+
 def test_a_lock_of_tqdm_that_another_bar_left_locked_stops_no_push(
     connection: Celonis, table: str
 ) -> None:
     """After an error tqdm does not release its lock; the bars of pushes have their own."""
-    lock = tqdm.auto.tqdm.get_lock()
+    lock = tqdm.tqdm.get_lock()
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:

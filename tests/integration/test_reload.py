@@ -157,7 +157,7 @@ class TestReload:
         assert status.warnings == ("table 'CASES': no primary key",)
         assert "data model 'Orders': table 'CASES': no primary key" in caplog.text
         assert "1 warning" in repr(status)
-        assert "⚠ table &#x27;CASES&#x27;" in status._repr_html_()
+        assert "<li>table &#x27;CASES&#x27;: no primary key</li>" in status._repr_html_()
 
     def test_a_load_that_runs_is_waited_for(
         self, connection: Celonis, server: Any, pool: str

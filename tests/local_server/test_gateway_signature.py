@@ -162,6 +162,10 @@ def _set(name: str, value: str) -> Any:
     return change
 
 
+def _set_to_now(request: AWSRequest) -> None:
+    _set("X-Amz-Date", datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))(request)
+
+
 def _replace(old: str, new: str) -> Any:
     def change(request: AWSRequest) -> None:
         header = request.headers["Authorization"]
@@ -190,7 +194,6 @@ def _without(name: str) -> Any:
     return change
 
 
-TODAY = datetime.now(UTC)
 TAMPERING: dict[str, tuple[Any, str]] = {
     "path": (_path, "SignatureDoesNotMatch"),
     "query": (_query, "SignatureDoesNotMatch"),
@@ -200,7 +203,7 @@ TAMPERING: dict[str, tuple[Any, str]] = {
     "content type": (_set("Content-Type", "text/plain"), "SignatureDoesNotMatch"),
     "one more header": (_set("x-amz-meta-b", "1"), "AccessDenied"),
     "a header fewer": (_without("x-amz-meta-a"), "SignatureDoesNotMatch"),
-    "time": (_set("X-Amz-Date", TODAY.strftime("%Y%m%dT%H%M%SZ")), "SignatureDoesNotMatch"),
+    "time": (_set_to_now, "SignatureDoesNotMatch"),
     "no time": (_without("X-Amz-Date"), "AccessDenied"),
     "payload": (_set("X-Amz-Content-SHA256", "0" * 64), "SignatureDoesNotMatch"),
     "unsigned payload": (_set("X-Amz-Content-SHA256", UNSIGNED), "SignatureDoesNotMatch"),

@@ -44,7 +44,7 @@ from celonis_frames._cli.main import main
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.transport import Timeouts
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._progress.progress import Reporting, in_progress
+from celonis_frames._push.progress import Reporting, in_progress
 from celonis_frames._push.reloading import reload_after_job
 from celonis_frames.exceptions import CelonisFramesError
 

@@ -55,6 +55,8 @@ def _demo(arguments: argparse.Namespace, output: Output) -> int:
     status = run_demo(arguments.path, cases=arguments.cases, keep=arguments.keep, say=say)
     if output.json:
         output.show({"equal": status == ExitStatus.DONE})
+    elif output.quiet and status:
+        output.tell(*lines)
     return status
 
 

@@ -15,6 +15,7 @@ from celonis_frames._cli.plan_text import plan_lines
 from celonis_frames._cli.push_arguments import add_files, add_options, date_formats, read_options
 from celonis_frames._cli.reading.reading import Reading, read_files
 from celonis_frames._cli.registry import Commands
+from celonis_frames._concurrency.signals import termination_as_system_exit
 from celonis_frames._options.push_options import PushOptions
 
 _FILES = (
@@ -89,9 +90,13 @@ def _send(method: Callable[..., PushStatus], arguments: argparse.Namespace, outp
     if output.quiet:
         options["progress"] = False
     with contextlib.ExitStack() as stack:
+        stack.enter_context(termination_as_system_exit())  # which removes temporary copies
         celonis = stack.enter_context(opened(arguments))
         celonis._options(options)  # noqa: SLF001  # a wrong one is an error before files are read
-        reading = stack.enter_context(read_files(arguments, options, date_formats(arguments)))
+        keys = options.get("keys") if method is Celonis.delete else None
+        reading = stack.enter_context(
+            read_files(arguments, options, date_formats(arguments), only=keys)
+        )
         output.note(*(f"! {note}" for note in reading.notes))
         status = method(celonis, reading.frame, arguments.pool, arguments.table, **options)
     output.report(status.to_dict() | {"reading": _fields(reading)}, status_line(status))

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from celonis_frames._cli.reading.reading import Wanted
 from celonis_frames._cli.reading.text_types import (
     GROUPED,
     parse_date,
@@ -16,7 +17,7 @@ from celonis_frames._cli.reading.text_types import (
     with_point,
 )
 from celonis_frames._formatting import counted, did_you_mean, shown
-from celonis_frames._schema.names import Rename, find_name, renamed
+from celonis_frames._schema.names import find_name, renamed
 from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
 
 _TIMES: Mapping[str, Any] = {"DATE": pl.Date, "DATETIME": pl.Datetime("us"), "TIME": pl.Time}
@@ -65,9 +66,7 @@ class Conversion:
 def conversions(
     names: Sequence[str],
     texts: Sequence[str],
-    types: Mapping[str, Any],
-    formats: Mapping[str, str],
-    rename: Rename | None,
+    wanted: Wanted,
     *,
     all_texts: bool,
 ) -> list[Conversion]:
@@ -76,20 +75,18 @@ def conversions(
     Args:
         names: All columns of the file.
         texts: Those that are text.
-        types: Types and lengths by name, as in the file or as in the table.
-        formats: Of dates and times, by name.
-        rename: How columns are renamed.
+        wanted: What the options say of the columns.
         all_texts: Whether the file has nothing but text, so that each type is made from it.
 
     Raises:
         ColumnNameError: A format is for a column that the file does not have.
         ColumnTypeError: A format is for a column that is no text.
     """
-    new = [renamed(name, rename) for name in names]
+    new = [renamed(name, wanted.rename) for name in names]
     found = []
-    for given, kind in types.items():
+    for given, kind in wanted.types.items():
         place = find_name(given, list(names), new)
-        form = formats.get(given)
+        form = wanted.formats.get(given)
         if place is None:
             if form is not None:
                 raise ColumnNameError(

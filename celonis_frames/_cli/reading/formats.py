@@ -94,7 +94,7 @@ FORMATS = {
                 **_EVERY, "sheet_name": _word, "sheet_id": _number, "table_name": _word,
                 "has_header": _flag, "header_row": _number,
             },
-            "excel",
+            "excel,polars",
         ),
     )
 }  # fmt: skip

@@ -27,10 +27,35 @@ from celonis_frames._cli.reading.local_files import (
     shown_path,
 )
 from celonis_frames._formatting import counted
+from celonis_frames._schema.names import Rename, find_name, renamed
 from celonis_frames._sources.paths import Location, find_files
 from celonis_frames.exceptions import ConfigError, FrameError
 
 STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the options of `push` say of the columns.
+
+    Attributes:
+        types: Types and lengths by name, as in the file or as in the table.
+        formats: Formats of dates by name.
+        rename: How columns are renamed.
+        only: The columns whose types matter; None: all of them.
+    """
+
+    types: Mapping[str, Any]
+    formats: Mapping[str, str]
+    rename: Rename | None
+    only: Sequence[str] | None = None
+
+    def matters(self, name: str) -> bool:
+        """Whether the type of a column is looked for."""
+        return self.only is None or (
+            find_name(name, list(self.only)) is not None
+            or find_name(renamed(name, self.rename), list(self.only)) is not None
+        )
 
 
 @dataclass(frozen=True)
@@ -57,7 +82,11 @@ class Reading:
 
 @contextmanager
 def read_files(
-    arguments: argparse.Namespace, options: Mapping[str, Any], formats: Mapping[str, str]
+    arguments: argparse.Namespace,
+    options: Mapping[str, Any],
+    formats: Mapping[str, str],
+    *,
+    only: Sequence[str] | None = None,
 ) -> Iterator[Reading]:
     """The files of a command as one frame, whose temporary copies are removed at the end.
 
@@ -65,6 +94,7 @@ def read_files(
         arguments: With ``files``, ``format`` and ``read_option``.
         options: Those of `push`, of which some say how columns are read.
         formats: Formats of dates by column.
+        only: The columns whose types matter; None: all of them.
 
     Raises:
         FrameError: A file cannot be read.
@@ -93,7 +123,8 @@ def read_files(
             files = [from_stdin(copies)]
         else:
             files = list(from_locations(copies, locations or _found(given, storage)))
-        yield _frame(files, chosen, read_options, options, formats, copies)
+        wanted = Wanted(options.get("columns") or {}, formats, options.get("rename"), only)
+        yield _frame(files, chosen, read_options, wanted, copies)
 
 
 def _found(paths: Sequence[str], storage: Mapping[str, Any] | None) -> list[Location]:
@@ -133,8 +164,7 @@ def _frame(
     files: Sequence[LocalFile],
     kind: Format,
     read_options: Mapping[str, Any],
-    options: Mapping[str, Any],
-    formats: Mapping[str, str],
+    wanted: Wanted,
     copies: Copies,
 ) -> Reading:
     try:
@@ -147,7 +177,4 @@ def _frame(
         ) from error
     if not files:
         raise FrameError("No file: nothing to push.")
-    return typed_frame.typed(
-        files, kind, read_options, options.get("columns") or {}, formats, options.get("rename"),
-        copies,
-    )  # fmt: skip
+    return typed_frame.typed(files, kind, read_options, wanted, copies)

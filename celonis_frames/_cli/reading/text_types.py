@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -21,7 +21,7 @@ from celonis_frames._formatting import counted, verb
 SAMPLE_ROWS = 10_000
 """Rows by which the possible types are found."""
 
-Expr = pl.Expr
+Expr = Any  # an expression; types of polars are not followed
 Unit = Literal["us", "ns"]
 _MISSING = ("NA", "N/A", "n/a", "#N/A", "NULL", "null", "Null", "NaN", "nan", "None", "-", "?")
 """What other programs write for a missing value."""
@@ -279,11 +279,11 @@ def _date_advice(name: str, values: pl.Series) -> str:
     """How to send dates of the form 31.12.2024, which may also be 12/31/2024."""
     sign = str(values.str.extract(r"([./-])").mode()[0])
     first, second = (
-        int(values.str.extract(pattern).cast(pl.Int64).max() or 0)  # type: ignore[arg-type]
+        int(values.str.extract(pattern).cast(pl.Int64).max() or 0)
         for pattern in (r"^([0-9]+)", r"^[0-9]+[./-]([0-9]+)")
     )
     time = values.str.extract(r" ([0-9:]+)$").drop_nulls()
-    clock = "" if not len(time) else (" %H:%M:%S" if time.str.len_bytes().max() > 5 else " %H:%M")  # type: ignore[operator]
+    clock = "" if not len(time) else (" %H:%M:%S" if time.str.len_bytes().max() > 5 else " %H:%M")
     day_first, month_first = f"%d{sign}%m{sign}%Y{clock}", f"%m{sign}%d{sign}%Y{clock}"
     form = month_first if second > 12 else day_first
     advice = f"it looks like dates. As DATETIME: --column '{name}=DATETIME:{form}'"

@@ -19,7 +19,7 @@ from celonis_frames._cli.reading.readers import (
     read_file,
     reading_errors,
 )
-from celonis_frames._cli.reading.reading import Reading
+from celonis_frames._cli.reading.reading import Reading, Wanted
 from celonis_frames._cli.reading.text_types import (
     DATES,
     Finding,
@@ -29,7 +29,7 @@ from celonis_frames._cli.reading.text_types import (
     misfits,
 )
 from celonis_frames._formatting import counted, listed, verb
-from celonis_frames._schema.names import Rename
+from celonis_frames._schema.names import renamed
 from celonis_frames.exceptions import FrameError
 
 
@@ -37,9 +37,7 @@ def typed(
     files: Sequence[LocalFile],
     kind: Format,
     read_options: Mapping[str, Any],
-    types: Mapping[str, Any],
-    formats: Mapping[str, str],
-    rename: Rename | None,
+    wanted: Wanted,
     copies: Copies,
 ) -> Reading:
     """The files as one frame.
@@ -54,15 +52,10 @@ def typed(
     texts = [name for name, dtype in schema.items() if dtype == pl.String]
     # 1. What --column asks for.
     asked = conversions(
-        schema.names(),
-        texts,
-        types,
-        formats,
-        rename,
-        all_texts=kind.name not in ("arrow", "parquet"),
+        schema.names(), texts, wanted, all_texts=kind.name not in ("arrow", "parquet")
     )
     # 2. What the values of the other text columns are.
-    kept = {name for name in texts if _is_text(name, types)}
+    kept = {name for name in texts if _is_text(name, wanted) or not wanted.matters(name)}
     left = [name for name in texts if name not in kept | {one.name for one in asked}]
     found, blank = reader.find(left, asked)
     # 3. The columns with these types.
@@ -77,9 +70,9 @@ def typed(
     return Reading(frame, "; ".join(how), tuple(dict.fromkeys(notes)), len(files))
 
 
-def _is_text(name: str, types: Mapping[str, Any]) -> bool:
+def _is_text(name: str, wanted: Wanted) -> bool:
     """Whether --column says that a column is text."""
-    given = types.get(name)
+    given = wanted.types.get(name, wanted.types.get(renamed(name, wanted.rename)))
     return given is not None and not (isinstance(given, str) and given.upper() != "STRING")
 
 

@@ -15,7 +15,7 @@ from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._jobs.delivery import BodyRefuted, Delivery, DeliveryResult
 from celonis_frames._jobs.shell import deliver
-from celonis_frames._progress.progress import Progress, Reporting
+from celonis_frames._push.progress import Progress, Reporting
 
 ROWS = 1_000
 FRAME = pl.DataFrame({"A": range(ROWS)})

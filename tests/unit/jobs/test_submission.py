@@ -16,7 +16,7 @@ from celonis_frames._concurrency import cancellation
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._jobs import rate_limit
 from celonis_frames._jobs.rate_limit import PER_HOUR, PER_SECOND, SubmissionLimit
-from celonis_frames._progress.progress import Reporting, in_progress
+from celonis_frames._push.progress import Reporting, in_progress
 from celonis_frames.events import Event, Waiting
 
 HOUR = 3600.0

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from celonis_frames._progress.bar import Bar, new_bar
-from celonis_frames._progress.current import current
-from celonis_frames._progress.event_thread import OnEvent
-from celonis_frames._progress.recorder import Recorder
+from celonis_frames._reporting.current import current
+from celonis_frames._reporting.event_thread import OnEvent
+from celonis_frames._reporting.recorder import Recorder
 from celonis_frames.events import Operation, Stage, WaitReason
 
 _SHOWN: dict[str, str] = {"waiting": "waiting for Celonis"}
@@ -56,8 +56,7 @@ class Progress:
     Attributes:
         url: The base URL of the team.
         recorder: Makes the records, if somebody wants them.
-        count_bytes: Counts sent bytes on the bar, from any thread; None if there is no bar. Fewer
-            than zero are those of an upload that failed and starts again.
+        bar: The bar, from the first stage on, if there is one.
         result: What the call returns, for its last record.
     """
 
@@ -73,8 +72,7 @@ class Progress:
         self.url = url
         table = None if table is None else str(table).strip()
         self._label, self._show = table or "", options.progress
-        self._bar: Bar | None = None
-        self.count_bytes: Callable[[int], None] | None = None
+        self.bar: Bar | None = None
         self.result: Any = None
         self.recorder: Recorder | None = None
         around = None if above is None else above.recorder
@@ -92,31 +90,30 @@ class Progress:
     def stage(self, name: Stage, text: str | None = None) -> None:
         """A stage begins, or goes on; the bar shows the `text` instead of its name."""
         if self._show is not False:
-            self._bar, self._show = new_bar(self._label, show=self._show), False
-            self.count_bytes = None if self._bar is None else self._bar.sent
-        if self._bar is not None:
-            self._bar.show(text or _SHOWN.get(name, name))
+            self.bar, self._show = new_bar(self._label, show=self._show), False
+        if self.bar is not None:
+            self.bar.show(text or _SHOWN.get(name, name))
         if self.recorder is not None:
             self.recorder.stage(name)
 
     def waiting(self, reason: WaitReason, seconds: float | None, text: str) -> None:
         """Nothing is sent for a while; the bar shows the `text`."""
-        if self._bar is not None:
-            self._bar.show(text)
+        if self.bar is not None:
+            self.bar.show(text)
         if self.recorder is not None:
             self.recorder.waiting(reason, seconds)
 
     def chunk_done(self, number: int, rows: int, size: int) -> None:
         """Count a chunk that is stored."""
-        if self._bar is not None:
-            self._bar.chunk_done()
+        if self.bar is not None:
+            self.bar.chunk_done()
         if self.recorder is not None:
             self.recorder.chunk(number, rows, size)
 
     def restart(self) -> None:
         """Reset the counts: a new job gets all chunks again."""
-        if self._bar is not None:
-            self._bar.restart()
+        if self.bar is not None:
+            self.bar.restart()
 
     def relabel(self, label: str) -> None:
         """Give the bar a better label, before the first stage."""
@@ -124,9 +121,9 @@ class Progress:
 
     def hide(self) -> None:
         """Remove the bar, for good."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -166,7 +163,7 @@ def in_progress(
         call.end(error)
         raise
     else:
-        if call.count_bytes is not None or call.recorder is not None:
+        if call.bar is not None or call.recorder is not None:
             call.end()
     finally:
         current.reset(before)

@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from celonis_frames.exceptions import ApiError, ApiStatusError
 
 if TYPE_CHECKING:
-    from celonis_frames._progress.progress import Progress
-    from celonis_frames._progress.recorder import Recorder
+    from celonis_frames._reporting.recorder import Recorder
     from celonis_frames.events import JobKind, WaitReason
+
+
+class Call(Protocol):
+    """A call in progress."""
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """Makes its records, if somebody wants them."""
+
+    def waiting(self, reason: WaitReason, seconds: float | None, text: str) -> None:
+        """Nothing is sent for a while; the bar shows the `text`."""
+
 
 _log = logging.getLogger("celonis_frames")
 
-current: ContextVar[Progress | None] = ContextVar("celonis_frames_call", default=None)
+current: ContextVar[Call | None] = ContextVar("celonis_frames_call", default=None)
 """The call that this thread works for, if there is one."""
 
 

@@ -14,10 +14,25 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from celonis_frames import events as e
-from celonis_frames._progress.event_thread import EventThread, OnEvent
-from celonis_frames._progress.spans import Spans, new_spans
+from celonis_frames._reporting.event_thread import EventThread, OnEvent
+from celonis_frames._reporting.spans import Spans, new_spans
 from celonis_frames._version import __version__
+from celonis_frames.events import (
+    Began,
+    ChunkSent,
+    Ended,
+    Event,
+    JobChanged,
+    JobKind,
+    Operation,
+    Retrying,
+    Stage,
+    StageBegan,
+    StageEnded,
+    Waiting,
+    WaitReason,
+    Warned,
+)
 from celonis_frames.exceptions import (
     ApiConnectionError,
     ApiError,
@@ -54,7 +69,7 @@ class Recorder:
 
     def __init__(
         self,
-        operation: e.Operation,
+        operation: Operation,
         table: str | None,
         url: str,
         *,
@@ -66,9 +81,9 @@ class Recorder:
         self.call_id = secrets.token_hex(8)
         self.pool_id: str | None = None
         self._job_id: str | None = None
-        self._states: dict[tuple[e.JobKind, str, str | None], str] = {}
+        self._states: dict[tuple[JobKind, str, str | None], str] = {}
         self._begun, self._over = time.monotonic(), False
-        self._stage: e.Stage | None = None
+        self._stage: Stage | None = None
         self._stage_begun = 0.0
         self._is_part = above is not None
         self._parent_id: str | None = None
@@ -80,7 +95,7 @@ class Recorder:
             self._parent_id = above.call_id
             self.pool_id, self.lock, self.thread = above.pool_id, above.lock, above.thread
         self.spans: Spans | None = new_spans(None if above is None else above.spans)
-        self._pass_on(self._made(e.Began, url=url, version=__version__))
+        self._pass_on(self._made(Began, url=url, version=__version__))
 
     def enter(self) -> Any:
         """Make the call's span the current one in this thread; returns what `leave` needs."""
@@ -91,22 +106,22 @@ class Recorder:
         if outer is not None and self.spans is not None:
             self.spans.leave(outer)
 
-    def stage(self, name: e.Stage) -> None:
+    def stage(self, name: Stage) -> None:
         """A stage begins, unless it goes on; the one before it ends."""
         with self.lock:
             if name == self._stage:
                 return
             records = self._end_stage()
             self._stage, self._stage_begun = name, time.monotonic()
-            records += self._made(e.StageBegan, stage=name)
+            records += self._made(StageBegan, stage=name)
         self._pass_on(records)
 
     def chunk(self, number: int, rows: int, size: int) -> None:
         """A chunk is stored."""
-        self._pass_on(self._made(e.ChunkSent, number=number, rows=rows, bytes=size))
+        self._pass_on(self._made(ChunkSent, number=number, rows=rows, bytes=size))
 
     def job(
-        self, kind: e.JobKind, name: str, state: str, *, done: bool, job_id: str | None = None
+        self, kind: JobKind, name: str, state: str, *, done: bool, job_id: str | None = None
     ) -> None:
         """A job was seen in a state; `job_id` is that of the job of a push."""
         with self.lock:
@@ -117,7 +132,7 @@ class Recorder:
                 return
             self._states[key] = state
             records = self._made(
-                e.JobChanged, job_id=job_id, job_kind=kind, name=name, state=state, done=done
+                JobChanged, job_id=job_id, job_kind=kind, name=name, state=state, done=done
             )
         self._pass_on(records)
 
@@ -125,7 +140,7 @@ class Recorder:
         """A request is repeated after so many seconds."""
         status = error if isinstance(error, ApiStatusError) else None
         records = self._made(
-            e.Retrying,
+            Retrying,
             attempt=attempt,
             seconds=seconds,
             method=error.method,
@@ -136,13 +151,13 @@ class Recorder:
         )
         self._pass_on(records)
 
-    def waiting(self, reason: e.WaitReason, seconds: float | None) -> None:
+    def waiting(self, reason: WaitReason, seconds: float | None) -> None:
         """Nothing is sent for a while."""
-        self._pass_on(self._made(e.Waiting, reason=reason, seconds=seconds))
+        self._pass_on(self._made(Waiting, reason=reason, seconds=seconds))
 
     def warned(self, message: str) -> None:
         """A warning was logged."""
-        self._pass_on(self._made(e.Warned, message=message))
+        self._pass_on(self._made(Warned, message=message))
 
     def end(self, result: Any, error: BaseException | None) -> None:
         """The call ends, with its result or with an error. Later records are dropped."""
@@ -150,7 +165,7 @@ class Recorder:
         status = error if isinstance(error, ApiStatusError) else None
         with self.lock:
             records = self._end_stage() + self._made(
-                e.Ended,
+                Ended,
                 job_id=sent and sent.job_id,
                 ok=error is None,
                 seconds=time.monotonic() - self._begun,
@@ -175,16 +190,14 @@ class Recorder:
         states = [state for (one, *_), state in self._states.items() if one == kind]
         return states[-1] if states else None
 
-    def _end_stage(self) -> list[e.Event]:
+    def _end_stage(self) -> list[Event]:
         stage, self._stage = self._stage, None
         if stage is None:
             return []
         seconds = time.monotonic() - self._stage_begun
-        return self._made(e.StageEnded, stage=stage, seconds=seconds)
+        return self._made(StageEnded, stage=stage, seconds=seconds)
 
-    def _made(
-        self, kind: type[e.Event], *, job_id: str | None = None, **values: Any
-    ) -> list[e.Event]:
+    def _made(self, kind: type[Event], *, job_id: str | None = None, **values: Any) -> list[Event]:
         """A record, unless the call is over; the thread of ``on_event=`` has it by then."""
         with self.lock:
             if self._over:
@@ -205,7 +218,7 @@ class Recorder:
                 self.thread.put(record)
         return [record]
 
-    def _pass_on(self, records: list[e.Event]) -> None:
+    def _pass_on(self, records: list[Event]) -> None:
         """Let the spans take records; an exporter of the program's own may run then."""
         for record in records:
             if self.spans is not None:

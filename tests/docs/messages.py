@@ -31,8 +31,7 @@ def messages() -> dict[str, str]:
         for name, provoke in _PROVOKED.items():
             try:
                 provoke(server, celonis)
-            except exceptions.CelonisFramesError as error:
-                assert type(error).__name__ == name, f"{name}: {error!r}"
+            except getattr(exceptions, name) as error:
                 text = "\n".join([str(error), *getattr(error, "__notes__", ())])
             finally:
                 server.faults.clear()
@@ -137,9 +136,7 @@ _PROVOKED: dict[str, Callable[[local.LocalCelonis, Celonis], Any]] = {
     "ApiConnectionError": _no_connection,
     "ApiTimeoutError": _no_response,
     "ApiStatusError": _login_page,
-    "BadRequest": _push(
-        {"ID": [1]}, upload={"job_options": {"fallbackVarcharLength": 70_000}}
-    ),
+    "BadRequest": _push({"ID": [1]}, upload={"job_options": {"fallbackVarcharLength": 70_000}}),
     "AuthenticationError": _wrong_key,
     "PermissionDenied": _status("create", 403),
     "NotFound": _unknown_model,
@@ -154,8 +151,3 @@ _PROVOKED: dict[str, Callable[[local.LocalCelonis, Celonis], Any]] = {
 }
 NAMES = tuple(_PROVOKED)
 """The classes that have a message of their own: all but the roots of the tree."""
-
-
-if __name__ == "__main__":
-    for name, text in messages().items():
-        print(name, text, "", sep="\n")

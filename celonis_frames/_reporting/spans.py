@@ -13,10 +13,21 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
-from celonis_frames import events as e
 from celonis_frames._version import __version__
+from celonis_frames.events import (
+    Began,
+    Ended,
+    Event,
+    JobChanged,
+    JobKind,
+    Retrying,
+    StageBegan,
+    StageEnded,
+    Waiting,
+    Warned,
+)
 
-_JOBS: dict[e.JobKind, str] = {"push": "job", "load": "load", "data_job": "data job"}
+_JOBS: dict[JobKind, str] = {"push": "job", "load": "load", "data_job": "data job"}
 
 
 def new_spans(above: Spans | None) -> Spans | None:
@@ -47,27 +58,27 @@ class Spans:
         """Make the span before it the current one again."""
         self._context.detach(token)
 
-    def take(self, record: e.Event) -> None:
+    def take(self, record: Event) -> None:
         """Begin, change or end spans, as the record says."""
         when = int(record.time.timestamp() * 1_000_000) * 1_000
         match record:
-            case e.Began():
+            case Began():
                 self._begin(record, when)
-            case e.StageBegan():
+            case StageBegan():
                 self._stage = self._child(record.stage, when)
-            case e.StageEnded():
+            case StageEnded():
                 self._stage.end(when)
-            case e.JobChanged():
+            case JobChanged():
                 self._take_job(record, when)
-            case e.Ended():
+            case Ended():
                 self._end(record, when)
-            case e.Retrying() | e.Waiting() | e.Warned():
+            case Retrying() | Waiting() | Warned():
                 names = ("attempt", "seconds", "error", "status_code", "reason", "message")
                 self._span.add_event(record.event, _attributes(record, *names), when)
             case _:
                 pass
 
-    def _begin(self, record: e.Began, when: int) -> None:
+    def _begin(self, record: Began, when: int) -> None:
         where = urlsplit(record.url)
         self._span = self._tracer.start_span(
             record.operation if record.table is None else f"{record.operation} {record.table}",
@@ -89,7 +100,7 @@ class Spans:
             name, context=self.inside, start_time=when, attributes=attributes
         )
 
-    def _take_job(self, record: e.JobChanged, when: int) -> None:
+    def _take_job(self, record: JobChanged, when: int) -> None:
         key = record.job_kind, record.name, record.job_id
         if key not in self._jobs:
             self._jobs[key] = self._child(f"{_JOBS[record.job_kind]} {record.name}", when)
@@ -99,7 +110,7 @@ class Spans:
         if record.done:
             job.end(when)
 
-    def _end(self, record: e.Ended, when: int) -> None:
+    def _end(self, record: Ended, when: int) -> None:
         for job in self._jobs.values():
             if job.is_recording():
                 job.end(when)
@@ -120,7 +131,7 @@ class Spans:
         span.end(when)
 
 
-def _attributes(record: e.Event, *names: str) -> dict[str, Any]:
+def _attributes(record: Event, *names: str) -> dict[str, Any]:
     """Some of a record's values, under names of this library."""
     return _known({f"celonis.{name}": getattr(record, name, None) for name in names})
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 
 from celonis_frames._concurrency.cancellation import POLL_SECONDS
-from celonis_frames._progress.current import current
+from celonis_frames._reporting.current import current
 from celonis_frames.events import Event
 
 CLOSE_SECONDS = 5.0

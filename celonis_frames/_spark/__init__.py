@@ -1,0 +1,1 @@
+"""The data source ``celonis`` of Spark: its options, and the processes that carry out a write."""

@@ -1,0 +1,166 @@
+"""What a push from Spark takes, beside Spark's own write of the same frame as Parquet.
+
+    python -m tests.benchmarks.spark 1e6 10e6 [--repeat 3] [--folder F]
+
+Two executors with a core each read the same Parquet files of 12 columns and write: as Parquet, as a
+push of the function, as one of the data source. The sink throws bodies away, so that what is
+measured is the work of Spark, of the encoding and of the process that sends. The ways take turns;
+the first round warms them up. The memory is the most that each kind of process came to, sampled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from .lines import LINES, sink
+
+POOL = "11111111-2222-3333-4444-555555555555"
+SAMPLE_SECONDS = 0.1
+COLUMNS = (
+    "lpad(cast(id % 200000 AS STRING), 10, '0') AS CASE_KEY",
+    "id AS DOCUMENT",
+    "element_at(array('Create', 'Approve', 'Change Price', 'Send', 'Receive', 'Invoice', 'Pay'), "
+    "1 + cast(pmod(hash(id, 1), 7) AS INT)) AS ACTIVITY",
+    "timestamp_seconds(1640995200 + pmod(hash(id, 2), 60000000)) AS EVENTTIME",
+    "concat('user', pmod(hash(id, 3), 300)) AS USER_NAME",
+    "concat('org ', pmod(hash(id, 4), 40)) AS ORG",
+    "cast(pmod(hash(id, 5), 1000000) AS DECIMAL(18, 2)) / 100 AS AMOUNT",
+    "element_at(array('EUR', 'USD', 'GBP'), 1 + cast(pmod(hash(id, 6), 3) AS INT)) AS CURRENCY",
+    "pmod(hash(id, 7), 500) AS QUANTITY",
+    "pmod(hash(id, 8), 10) = 0 AS AUTOMATED",
+    "cast(hash(id, 9) AS DOUBLE) / 7 AS WEIGHT",
+    "if(pmod(hash(id, 10), 3) = 0, NULL, concat('remark ', hex(hash(id, 11)), ' on ', "
+    "hex(hash(id, 12)))) AS REMARK",
+)
+
+
+class Peaks:
+    """The most memory of each kind of process while a block runs."""
+
+    def __init__(self) -> None:
+        self.bytes: dict[str, int] = defaultdict(int)
+
+    @contextmanager
+    def sampled(self) -> Iterator[None]:
+        """Sample the processes while the block runs."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._sample, args=(stop,))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _sample(self, stop: threading.Event) -> None:
+        while not stop.wait(SAMPLE_SECONDS):
+            own = psutil.Process()
+            self._see("driver", own)
+            for process in own.children(recursive=True):
+                try:
+                    line = " ".join(process.cmdline())
+                    if "pyspark" in line and "python" in process.name():
+                        self._see("Python worker", process)
+                    elif "CoarseGrainedExecutorBackend" in line:
+                        self._see("executor JVM", process)
+                    elif "java" in process.name():
+                        self._see("driver JVM", process)
+                except psutil.Error:
+                    continue  # it has ended
+
+    def _see(self, kind: str, process: psutil.Process) -> None:
+        self.bytes[kind] = max(self.bytes[kind], process.memory_info().rss)
+
+
+def session() -> Any:
+    """Two executors, each a process with one core."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415  # after the environment is set
+
+    settings = {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.files.maxPartitionBytes": str(24 << 20),
+    }
+    builder = SparkSession.builder.master("local-cluster[2,1,1024]")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    found = builder.getOrCreate()
+    found.sparkContext.setLogLevel("ERROR")
+    return found
+
+
+def ways(spark: Any, rows: int, folder: Path) -> dict[str, Callable[[], object]]:
+    """The ways to write the same frame."""
+    source = folder / f"rows-{rows}"
+    if not source.exists():
+        spark.range(0, rows, 1, max(2, rows // 250_000)).selectExpr(*COLUMNS).write.parquet(
+            str(source)
+        )
+    frame, stage = spark.read.parquet(str(source)), folder / "stage"
+    print(f"{rows:,} rows in {frame.rdd.getNumPartitions()} partitions", flush=True)
+    write = frame.write.format("celonis").options(pool=POOL, table="T", staging=str(stage))
+    return {
+        "Parquet": lambda: frame.write.mode("overwrite").parquet(str(folder / "out")),
+        "push": lambda: frame.celonis.push(
+            POOL, "T", mode="REPLACE", staging=stage, progress=False
+        ),
+        "data source": lambda: write.mode("overwrite").save(),
+    }
+
+
+def measure(spark: Any, rows: int, folder: Path, repeat: int) -> None:
+    """Print a table of one size."""
+    each = ways(spark, rows, folder)
+    seconds: dict[str, list[float]] = {way: [] for way in each}
+    peaks = {way: Peaks() for way in each}
+    for number in range(repeat + 1):
+        for way, write in each.items():
+            with peaks[way].sampled():
+                begin = time.perf_counter()
+                write()
+                if number:
+                    seconds[way].append(time.perf_counter() - begin)
+    plain = statistics.median(seconds["Parquet"])
+    kinds = ("driver", "driver JVM", "executor JVM", "Python worker")
+    print("| way | seconds | to Parquet | " + " | ".join(f"{kind}, MB" for kind in kinds) + " |")
+    print("|---" * (3 + len(kinds)) + "|")
+    for way, found in seconds.items():
+        median = statistics.median(found)
+        most = [f"{peaks[way].bytes[kind] / 1e6:.0f}" for kind in kinds]
+        shown = " ".join(f"{one:.1f}" for one in sorted(found))
+        print(f"| {way} | {shown} | {median / plain:.2f} | {' | '.join(most)} |", flush=True)
+
+
+def main() -> None:
+    """Measure each size that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="+", type=float)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    os.environ |= {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    with sink(LINES["loopback"]) as target, tempfile.TemporaryDirectory() as temporary:
+        os.environ |= {"CELONIS_URL": target.url, "CELONIS_API_TOKEN": "x" * 32}
+        spark = session()
+        for rows in given.rows:
+            measure(spark, int(rows), given.folder or Path(temporary), given.repeat)
+        spark.stop()
+
+
+if __name__ == "__main__":
+    main()

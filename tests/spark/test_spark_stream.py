@@ -1,0 +1,134 @@
+"""`df.writeStream.format("celonis")`: each batch arrives exactly once, across restarts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.errors import PySparkException
+from spark_dying_source import DyingSource
+
+from celonis_frames._staging.receipt import stage_of
+
+FILES, ROWS = 3, 500
+DEATHS = ("staged", "sealed", "submitted", "before the receipt", "after the receipt")
+
+
+@pytest.fixture(scope="module")
+def dying(spark: Any) -> str:
+    """The name of the data source that dies."""
+    spark.dataSource.register(DyingSource)
+    return DyingSource.name()
+
+
+def put(folder: Path, number: int) -> None:
+    """A further file of the stream."""
+    folder.mkdir(exist_ok=True)
+    ids = range(number * ROWS, (number + 1) * ROWS)
+    table = pa.table({"id": pa.array(ids, pa.int64()), "text": [f"x{one}" for one in ids]})
+    pq.write_table(table, folder / f"new-{number}")
+    (folder / f"new-{number}").rename(folder / f"{number:03d}.parquet")
+
+
+def run(
+    spark: Any, folder: Path, table: str, stage: Path, credentials: Path, source: str = "celonis",
+    mode: str = "append", **options: str,
+) -> None:  # fmt: skip
+    """Run the query until it has read all files: a file is a batch."""
+    rows = (
+        spark.readStream.schema("id LONG, text STRING").option("maxFilesPerTrigger", 1)
+        .parquet(str(folder)).repartition(2)
+    )  # fmt: skip
+    query = (
+        rows.writeStream.format(source)
+        .option("pool", "P").option("table", table).option("staging", str(stage))
+        .option("credentials", f"file:{credentials}")
+        .option("checkpointLocation", str(folder.parent / "checkpoint"))
+        .options(**options).outputMode(mode).trigger(availableNow=True).start()
+    )  # fmt: skip
+    try:
+        query.awaitTermination(120)
+        assert not query.isActive
+    finally:
+        query.stop()
+
+
+def rows(server: Any, table: str) -> tuple[int, int]:
+    """Rows and different ids."""
+    query = f'SELECT count(*) AS n, count(DISTINCT id) AS m FROM "P"."{table}"'
+    (row,) = server.sql(query).to_pylist()
+    return row["n"], row["m"]
+
+
+def receipts(stage: Path) -> int:
+    """Receipts in the folder."""
+    return sum(stage_of(path.name) is not None for path in stage.iterdir())
+
+
+def test_each_batch_is_a_job(
+    spark: Any, server: Any, stage: Path, table: str, credentials: Path, tmp_path: Path
+) -> None:
+    """A restart goes on where the query was; an empty batch is no job; receipts are few."""
+    folder = tmp_path / "in"
+    for number in range(FILES):
+        put(folder, number)
+    run(spark, folder, table, stage, credentials)
+    assert rows(server, table) == (FILES * ROWS, FILES * ROWS)
+    put(folder, FILES)
+    empty = pa.table({"id": pa.array([], pa.int64()), "text": pa.array([], pa.string())})
+    pq.write_table(empty, folder / "999.parquet")
+    run(spark, folder, table, stage, credentials)
+    assert rows(server, table) == ((FILES + 1) * ROWS,) * 2
+    assert sum(job["targetName"] == table for job in server.jobs) == FILES + 1
+    assert receipts(stage) == FILES + 1
+    assert [path for path in stage.iterdir() if path.is_dir()] == []
+
+
+def test_update_mode_upserts_and_complete_is_refused(
+    spark: Any, server: Any, stage: Path, table: str, credentials: Path, tmp_path: Path
+) -> None:
+    """With keys, the rows that changed replace those that are there."""
+    folder = tmp_path / "in"
+    put(folder, 0)
+    counts = (
+        spark.readStream.schema("id LONG, text STRING").parquet(str(folder))
+        .selectExpr("id % 10 AS id").groupBy("id").count()
+    )  # fmt: skip
+
+    def query(mode: str) -> Any:
+        return (
+            counts.writeStream.format("celonis").outputMode(mode)
+            .options(pool="P", table=table, staging=str(stage), keys="id")
+            .option("credentials", f"file:{credentials}")
+            .option("checkpointLocation", str(tmp_path / "checkpoint"))
+            .trigger(availableNow=True).start()
+        )  # fmt: skip
+
+    query("update").awaitTermination(120)
+    put(folder, 1)
+    query("update").awaitTermination(120)
+    found = server.sql(f'SELECT DISTINCT count FROM "P"."{table}"').to_pylist()
+    assert found == [{"count": 2 * ROWS // 10}]
+    with pytest.raises(Exception, match='mode "complete"'):
+        query("complete").awaitTermination(120)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("step", DEATHS)
+def test_a_batch_whose_commit_dies_arrives_once(
+    step: str, seed: int, spark: Any, server: Any, stage: Path, table: str, credentials: Path,
+    tmp_path: Path, dying: str,
+) -> None:  # fmt: skip
+    """Spark runs it again after a restart: its rows are staged twice, and sent once."""
+    folder = tmp_path / "in"
+    for number in range(FILES):
+        put(folder, number)
+    options = {"source": dying, "fault": f"{step}:{tmp_path}:{seed}"}
+    with pytest.raises(PySparkException):
+        run(spark, folder, table, stage, credentials, **options)
+    run(spark, folder, table, stage, credentials, **options)
+    assert rows(server, table) == (FILES * ROWS, FILES * ROWS)
+    assert [path for path in stage.iterdir() if path.is_dir()] == []

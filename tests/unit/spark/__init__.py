@@ -1,0 +1,1 @@
+"""Tests of the package `celonis_frames._options`."""
