@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from celonis_frames._auth.oauth2 import OAuth2
     from celonis_frames._client import Celonis
     from celonis_frames._connect import connect
+    from celonis_frames._doctor.report import DoctorReport
     from celonis_frames._event_log.check import check_event_log
     from celonis_frames._event_log.report import EventLogReport
     from celonis_frames._functions import (
@@ -46,6 +47,7 @@ __all__ = [
     "Celonis",
     "Column",
     "DataJobStatus",
+    "DoctorReport",
     "EventLogReport",
     "IngestionKeys",
     "OAuth2",
@@ -79,6 +81,7 @@ _HOMES = {
     "Celonis": "_client",
     "Column": "_schema.overrides",
     "DataJobStatus": "_models.data_job",
+    "DoctorReport": "_doctor.report",
     "EventLogReport": "_event_log.report",
     "IngestionKeys": "_ingestion.keys",
     "OAuth2": "_auth.oauth2",

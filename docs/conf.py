@@ -46,6 +46,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 default_role = "py:obj"  # `names` in docstrings are links
+autodoc_mock_imports = ["pyspark"]  # half a gigabyte, for the base of one class
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"

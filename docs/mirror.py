@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 
 import celonis_frames
+from celonis_frames._doctor.trial import NOT_TRIED, PROBES
 from celonis_frames._frames.reading import FRAMES, choose_reading
 from celonis_frames._jobs.machine import TABLE as TRANSITIONS
 from celonis_frames._schema.types import TYPE_TABLE
@@ -89,6 +90,18 @@ def assumptions_table() -> str:
     return "\n".join(rows)
 
 
+def probes_table() -> str:
+    """What a trial of the doctor tries, and what it does not, as Markdown."""
+    rows = ["| tried | assumed | setting |", "|---|---|---|"]
+    rows += [
+        f"| {probe.name} | {probe.ours} | {probe.setting and f'`{probe.setting}`'} |"
+        for probe in PROBES
+    ]
+    rows += ["", "| not tried | because |", "|---|---|"]
+    rows += [f"| {name} | {why} |" for name, why in NOT_TRIED]
+    return "\n".join(rows)
+
+
 def readings_table() -> str:
     """How the kinds of frames are read, as Markdown."""
     rows = ["| frame | how it is read | chunks are kept |", "|---|---|---|"]
@@ -157,6 +170,7 @@ PAGES = (
     ("types.md", "arrow", lambda: library_table("Arrow")),
     ("types.md", "reasons", reasons_table),
     ("local.md", "assumptions", assumptions_table),
+    ("doctor.md", "probes", probes_table),
     ("errors.md", "tree", error_tree),
     *(("errors.md", name, functools.partial(message, name)) for name in messages.NAMES),
     ("reliability.md", "transitions", transitions_table),

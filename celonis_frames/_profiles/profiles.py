@@ -198,7 +198,7 @@ def _entries() -> dict[str, Any]:
         entries: dict[str, Any] = file.read()["profiles"]
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         problem = file.unreadable(error)
     else:
         return entries

@@ -50,7 +50,7 @@ def known_pools(team_url: str) -> dict[str, KnownPool]:
         document = file.read()
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         warn("what pools are known to read is not used: %s: %s", file.path, error)
         return {}
     pools = document["teams"].get(team_url)

@@ -8,6 +8,7 @@ it has the type of the first value in it, which tasks look for partition by part
 from __future__ import annotations
 
 import sys
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,7 @@ KIND = "Dask DataFrame"
 _AHEAD = 2
 """Partitions that are computed while another one is sent, where a cluster computes them."""
 
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.05
 """How often it is looked whether tasks are done, and whether they are to go on."""
 
 _OTHERS = "the partitions before"
@@ -167,35 +168,29 @@ def _compute_here(
 def _compute_there(
     client: Any, tasks: Sequence[Any], check: Callable[[], None], on_done: Callable[[int], None]
 ) -> list[Any]:
-    """The results of tasks that a cluster computes; tasks are cancelled if one fails for good."""
+    """The results of tasks that a cluster computes; tasks are cancelled if one fails for good.
+
+    Each is fetched as soon as it is there. Dask computes it once more if its worker dies before.
+    """
     distributed: Any = sys.modules["distributed"]
-    futures = dict(enumerate(client.compute(list(tasks))))
+    futures = client.compute(list(tasks))
+    numbers = {future.key: number for number, future in enumerate(futures)}
     results: dict[int, Any] = {}
     try:
-        while futures:
+        finished = distributed.as_completed(futures, with_results=True)
+        while True:
             check()
-            found = [number for number, future in futures.items() if future.done()]
-            for number in found:
-                try:
-                    results[number] = futures[number].result(timeout=_LOOK_SECONDS)
-                except (TimeoutError, distributed.TimeoutError):
-                    if futures[number].status == "error":
-                        raise  # of the task
-                    continue  # its worker died: Dask computes it once more
-                futures.pop(number).release()
+            while finished.has_ready():
+                future, result = next(finished)
+                results[numbers[future.key]] = result
+                future.release()
                 on_done(len(results))
-            if futures and not found:
-                try:
-                    distributed.wait(
-                        list(futures.values()), timeout=_LOOK_SECONDS,
-                        return_when="FIRST_COMPLETED",
-                    )  # fmt: skip
-                except (TimeoutError, distributed.TimeoutError):
-                    continue
+            if len(results) == len(tasks):
+                return [results[number] for number in range(len(tasks))]
+            time.sleep(_LOOK_SECONDS)
     finally:
-        if futures:
-            client.cancel(list(futures.values()))
-    return [results[number] for number in range(len(tasks))]
+        if len(results) < len(tasks):
+            client.cancel(futures)
 
 
 def _in_order(frame: Any) -> Iterator[Any]:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from typing import Any
 
-ENGINES = {"dask": ("dask", "distributed")}
-collect_ignore_glob = [
-    f"test_{name}*.py"
-    for name, libraries in ENGINES.items()
-    if not all(map(importlib.util.find_spec, libraries))
-]
+import pytest
+
+LIBRARIES = ("dask", "distributed")
+HAS_DASK = all(map(importlib.util.find_spec, LIBRARIES))
+collect_ignore_glob = [] if HAS_DASK else ["test_dask*.py"]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A cluster of two worker processes, for tests that leave it as it is."""
+    from clusters import two_workers  # noqa: PLC0415  # Dask may not be installed
+
+    with two_workers() as client:
+        yield client
