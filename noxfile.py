@@ -257,7 +257,9 @@ def lower(session: nox.Session) -> None:
         *PYPROJECT["project"]["dependencies"],
         *(line for extra in extras for line in EXTRAS[extra]),
     ]
-    tools = ("pytest", "pytest-xdist", "hypothesis", "ipython", "psutil", "trustme")
+    tools = (
+        "pytest", "pytest-xdist", "hypothesis", "ipython", "opentelemetry-sdk", "psutil", "trustme",
+    )  # fmt: skip
     session.install(
         "-e", f".[{','.join(extras)}]",
         *(line for line in EXTRAS["dev"] if Requirement(line).name in tools),
