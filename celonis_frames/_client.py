@@ -16,6 +16,7 @@ from celonis_frames._options.fields import one_of
 from celonis_frames._options.push_options import (
     PushOptions,
     Verify,
+    parse_on_event,
     parse_staging,
     parse_storage_options,
 )
@@ -27,6 +28,7 @@ from celonis_frames._push.object_push import push_objects
 from celonis_frames._push.once import open_job_once, open_objects_once
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.plan import PushPlan, plan_frame
+from celonis_frames._push.progress import in_progress
 from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus, mark_as_delete
@@ -34,6 +36,7 @@ from celonis_frames._schema.overrides import Column, ColumnType
 from celonis_frames._sources.source import Source
 from celonis_frames._tables.table_reading import read_existing
 from celonis_frames._tracebacks import short_tracebacks
+from celonis_frames.events import Event, Operation
 
 
 @short_tracebacks
@@ -49,6 +52,7 @@ class Celonis(AfterPush):
         upload: How the pushes of this connection make and send chunks: an `Upload`, or a dict of
             some of its names.
         progress: Whether its pushes show a progress bar; None shows it in notebooks and terminals.
+        on_event: Called with each record of its pushes, as `on_event` of `push`.
 
     Attributes:
         url: The base URL.
@@ -88,6 +92,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
     ) -> PushStatus:
@@ -99,11 +104,11 @@ class Celonis(AfterPush):
 
         Args:
             frame: A pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, RecordBatch,
-                RecordBatchReader or Dataset, anything with ``__arrow_c_stream__``, an iterable of
-                these, or a path, URL, glob or folder of Parquet files, or several. Streams and
-                queries are never collected whole. Of frames that are read once, such as these, the
-                chunks are kept until the push ends: in memory up to a bound, the others in a
-                temporary file.
+                RecordBatchReader or Dataset, a Dask or Spark DataFrame, anything with
+                ``__arrow_c_stream__``, an iterable of these, or a path, URL, glob or folder of
+                Parquet files, or several. Streams and queries are never collected whole. Of frames
+                that are read once, such as these, the chunks are kept until the push ends: in
+                memory up to a bound, the others in a temporary file.
             pool: Data Pool: id, name, or a URL of it pasted from the browser.
             table: Name of the table, up to 128 UTF-8 bytes. Blanks at the ends of it and of the
                 columns' names are stripped, with a warning.
@@ -118,8 +123,8 @@ class Celonis(AfterPush):
                 length of a string column in characters. ``Column(pseudonymise=key)`` sends
                 pseudonyms of the values.
             rename: New names by old ones, or ``"snake"`` / ``"upper_snake"`` for all columns.
-            index: pandas only. None sends a named index as columns and leaves out an unnamed one;
-                True and False force it.
+            index: pandas and Dask only. None sends a named index as columns and leaves out an
+                unnamed one; True and False force it.
             schema_mode: ``"align"``, the default for a DELTA, sends each column with the type that
                 it has in the table where no value changes: whole floats as INTEGER, exact integers
                 as FLOAT, columns of nulls as any type, integers as text for STRING; other values
@@ -172,7 +177,9 @@ class Celonis(AfterPush):
                 loaded later, one by one, upsert or append only. None is what the connection is set
                 up for: ``"push"`` if it has `auth`.
             staging: An fsspec URL. All rows are checked and all chunks written there before the
-                first is sent, and `resume` can finish a push that a crash interrupted.
+                first is sent, and `resume` can finish a push that a crash interrupted. The chunks
+                of a Dask or Spark DataFrame are written by the workers: it must be storage that
+                they share with this process. Spark requires it.
             storage_options: fsspec's options for the URLs of `frame` and `staging`, such as
                 ``{"key": …, "secret": …}`` for S3; values may be `Secret`. Local paths get none.
                 Those of one protocol can be nested under its name: ``{"sftp": {…}}``. They are
@@ -189,6 +196,12 @@ class Celonis(AfterPush):
                 seconds more; after the submission the job continues on the server.
             progress: True and False force the progress bar; None is the connection's default, else
                 it is shown in notebooks and terminals.
+            on_event: Called with a record of each stage, chunk, retry, wait, state of a job and
+                warning: an `Event` of `celonis_frames.events`, whose `JsonLines` writes them to a
+                file. It is called in a thread of its own, ``celonis-events``, with one record after
+                the other; the push ends once it has taken all, 5 seconds later at most. If it
+                raises an error, that is logged, and it is not called any more during this push.
+                None is the connection's default.
             client: The connection to use instead of this one. The function `celonis_frames.push`
                 uses the last `connect`, else the environment.
             upload: How chunks are made and sent: an `Upload`, or a dict of some of its names; None
@@ -248,6 +261,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
     ) -> PushStatus:
@@ -295,14 +309,21 @@ class Celonis(AfterPush):
         watch: Callable[[Source], Source] | None = None,
     ) -> PushStatus:
         """Push a frame the way that the options say."""
-        if options.by_objects:
-            way = self._way()
-            return push_objects(
-                way, frame, pool, table, options, watch=watch, open_once=open_objects_once(way)
-            )
-        return push_frame(
-            self._api, frame, pool, table, options, watch=watch, open_once=open_job_once
-        )
+        operation: Operation = "push" if watch is None else "push_event_log"
+        with in_progress(operation, table, self.url, options) as call:
+            if options.by_objects:
+                way = self._way()
+                status = push_objects(
+                    way, frame, pool, table, options, progress=call, watch=watch,
+                    open_once=open_objects_once(way),
+                )  # fmt: skip
+            else:
+                status = push_frame(
+                    self._api, frame, pool, table, options, progress=call, watch=watch,
+                    open_once=open_job_once,
+                )  # fmt: skip
+            call.result = status
+        return status
 
     def push_many(  # noqa: D417  # the other parameters are those of `push`
         self,
@@ -333,6 +354,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
         at_once: int = AT_ONCE,
@@ -399,6 +421,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
     ) -> Changes:
@@ -450,6 +473,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
     ) -> PushStatus:
@@ -472,10 +496,13 @@ class Celonis(AfterPush):
         connected = client or self
         options = connected._options(locals(), mode="DELTA")
         check_order("delete", pool, table)
-        status = push_frame(
-            connected._api, frame, pool, table, options, deleted=True, open_once=open_job_once
-        )
-        return mark_as_delete(status)
+        with in_progress("delete", table, connected.url, options) as call:
+            status = mark_as_delete(push_frame(
+                connected._api, frame, pool, table, options, progress=call, deleted=True,
+                open_once=open_job_once,
+            ))  # fmt: skip
+            call.result = status
+        return status
 
     def plan(  # noqa: D417  # the other parameters are those of `push`
         self: Celonis | PlanDefaults | None,
@@ -549,6 +576,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
     ) -> list[PushStatus]:
         """Finishes pushes that were staged and did not end, and returns their status.
@@ -565,6 +593,7 @@ class Celonis(AfterPush):
             wait: As for `push`.
             timeout: Seconds for all of them; as for `push`.
             progress: As for `push`.
+            on_event: As for `push`; each push has records of its own besides those of this call.
             client: As for `push`; a connection to the same team.
 
         Raises:
@@ -580,6 +609,7 @@ class Celonis(AfterPush):
         """
         connected = client or self
         shown = connected._progress if progress is None else progress
+        reported = parse_on_event("on_event", on_event)
         return resume_staged(
             connected._api,
             parse_staging("staging", staging) or "",
@@ -588,4 +618,5 @@ class Celonis(AfterPush):
             wait=wait,
             timeout=timeout,
             progress=shown,
+            on_event=connected._on_event if reported is None else reported,
         )
