@@ -58,7 +58,7 @@ def push(run: Run, table: str) -> Run:
 
 def _stored(server: Any, table: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = server.table("Files", table).to_pylist()
-    return sorted(rows, key=lambda row: str(row))
+    return sorted(rows, key=str)
 
 
 def _write(name: str) -> None:

@@ -129,7 +129,9 @@ def _same(text: str, value: Any) -> bool:
     if isinstance(value, int):
         return str(value) == text
     if isinstance(value, float):
-        return math.isfinite(value) and float(text) == value and _digits(text) == _digits(repr(value))
+        return (
+            math.isfinite(value) and float(text) == value and _digits(text) == _digits(repr(value))
+        )
     return True  # dates: see the table above
 
 
