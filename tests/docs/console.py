@@ -27,8 +27,8 @@ def transcript(shown: str) -> str:
     """A block of commands with what they print now.
 
     A command begins with ``$`` and goes on in the next line after a backslash. What is not
-    ``celonis-frames`` or ``export`` is run by the shell. Ids of jobs that the block shows mean those
-    that are printed now in their place.
+    ``celonis-frames`` or ``export`` is run by the shell. Ids of jobs that the block shows mean
+    those that are printed now in their place.
     """
     lines, parts, ids = shown.splitlines(), list[str](), dict[str, str]()
     position = 0
@@ -43,7 +43,9 @@ def transcript(shown: str) -> str:
         while position < len(lines) and not lines[position].startswith(_PROMPT):
             position += 1
         text = "\n".join(command).removeprefix(_PROMPT).replace("\\\n", " ")
-        printed = _printed(_ID.sub(lambda match: ids.get(match[0], match[0]), text))
+        for shown_id, printed_id in ids.items():
+            text = text.replace(shown_id, printed_id)
+        printed = _printed(text)
         old = "\n".join(lines[before:position])
         ids |= dict(zip(_ID.findall(old), _ID.findall(printed), strict=False))
         parts += ["\n".join(command) + "\n", printed]

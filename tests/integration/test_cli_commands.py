@@ -83,9 +83,8 @@ def test_the_documentation_has_every_command(run: Run) -> None:
 
 def _fields(command: str) -> set[str]:
     """The fields of a command's JSON by the documentation."""
-    line = next(
-        line for line in PAGE.splitlines() if re.match(rf"\| .*`{command}`.* \| (?:ob|ar)", line)
-    )
+    pattern = rf"\| .*`{command}`.* \| (?:object|array)"
+    line = next(line for line in PAGE.splitlines() if re.match(pattern, line))
     return set(re.findall(r"`(\w+)`", line.split("|")[2].partition(";")[0]))
 
 
@@ -151,9 +150,8 @@ def test_jobs_show_time_and_rows_and_are_named_by_their_start(connected: Run) ->
     """An id that begins several jobs, or none, is an error."""
     assert connected(*PUSH)[0] == 0
     _, out, _ = connected("jobs", "P")
-    [row] = re.findall(
-        r"^([\da-f]{8})  DONE +DELTA +2  \d{4}-\d\d-\d\d \d\d:\d\d  T$", out, re.MULTILINE
-    )
+    pattern = r"^([\da-f]{8})  DONE +DELTA +2  \d{4}-\d\d-\d\d \d\d:\d\d  T$"
+    [row] = re.findall(pattern, out, re.MULTILINE)
     status, out, _ = connected("job", "P", row)
     assert (status, "Job finished" in out) == (0, True)
     status, _, err = connected("job", "P", "zz")
@@ -184,12 +182,12 @@ def test_a_wrong_key_and_a_slow_server(
     connected: Run, own: local.LocalCelonis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """5 for the key; 4 if the time is up before anything was executed, 7 if the job goes on."""
-    own.faults.delay(30, "pools")
+    own.faults.delay("pools", 30)
     status, _, err = connected("pools", "--timeout", "0.3")
     assert status == ExitStatus.RETRY, err
     own.faults.clear()
     assert connected(*PUSH)[0] == 0
-    own.faults.slow_jobs(60)
+    own.faults.slow_jobs(running=60)
     status, _, err = connected(*PUSH, "--timeout", "3")
     assert status == ExitStatus.UNKNOWN, err
     assert "continues on the server" in err
@@ -202,7 +200,7 @@ def test_a_job_whose_polling_is_rejected_is_unknown(
     connected: Run, own: local.LocalCelonis
 ) -> None:
     """A key that is withdrawn while the job runs: 7, not 5, since the job goes on."""
-    own.faults.status(403, "get_job")
+    own.faults.answer("job", 403, times=None)
     status, _, err = connected(*PUSH)
     assert status == ExitStatus.UNKNOWN, err
     assert "was submitted and continues on the server" in err
