@@ -37,7 +37,10 @@ ROUNDTRIPS = ("test_roundtrip.py", "test_two_frames.py")
 
 # Run where celonis_frames is installed without any extra.
 BARE = """
+import importlib.util
 import celonis_frames, pyarrow as pa
+if importlib.util.find_spec("pyspark_celonis") is None:
+    raise SystemExit("Spark must find its data source")
 print(celonis_frames.plan(pa.table({"A": ["x"]}), "P", "T"))
 try:
     celonis_frames.local
@@ -145,6 +148,46 @@ def recipes(session: nox.Session, recipe: str) -> None:
     # Warnings are no errors there: the programs warn of themselves and of each other.
     test = f"tests/recipes/test_{recipe}.py"
     session.run("pytest", "-W", "default", test, *session.posargs)
+
+
+@nox.session
+def dask(session: nox.Session) -> None:
+    """Dask's frames on a cluster of two worker processes, and what happens when they die."""
+    _install_project(session, "dask")
+    _test_dask(session)
+
+
+@nox.session(python=PYTHONS[0])
+def dask_lower(session: nox.Session) -> None:
+    """The same on the lowest Dask and pandas that pyproject.toml allows."""
+    lines = [*EXTRAS["dask"], *EXTRAS["pandas"], *PYPROJECT["project"]["dependencies"]]
+    tools = nox.project.dependency_groups(PYPROJECT, "dask")
+    session.install("-e", ".", *tools, *map(_lowest, lines))
+    _test_dask(session)
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """Ray's Datasets, with worker processes that are killed; the data sink is experimental."""
+    session.install("-e", ".[local,ray]", "hypothesis", "psutil", "pytest")
+    session.run("pytest", "tests/distributed/test_ray.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("library", ["daft", "ibis-framework[duckdb]", "modin[dask]"])
+def engines(session: nox.Session, library: str) -> None:
+    """The recipe for an engine in docs/distributed.md, beside the engine."""
+    session.install("-e", ".[local,pandas]", library, "hypothesis", "psutil", "pytest")
+    name = library.partition("[")[0].partition("-")[0]
+    session.run(
+        "pytest", "tests/distributed/test_recipes.py", *session.posargs,
+        env={"CELONIS_FRAMES_ENGINE": name},
+    )  # fmt: skip
+
+
+def _test_dask(session: nox.Session) -> None:
+    core = "--ignore=tests/distributed/test_core.py"  # in the suite
+    session.run("pytest", "tests/distributed", core, *session.posargs)
 
 
 @nox.session

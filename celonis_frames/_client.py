@@ -104,11 +104,11 @@ class Celonis(AfterPush):
 
         Args:
             frame: A pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, RecordBatch,
-                RecordBatchReader or Dataset, anything with ``__arrow_c_stream__``, an iterable of
-                these, or a path, URL, glob or folder of Parquet files, or several. Streams and
-                queries are never collected whole. Of frames that are read once, such as these, the
-                chunks are kept until the push ends: in memory up to a bound, the others in a
-                temporary file.
+                RecordBatchReader or Dataset, a Dask or Spark DataFrame, anything with
+                ``__arrow_c_stream__``, an iterable of these, or a path, URL, glob or folder of
+                Parquet files, or several. Streams and queries are never collected whole. Of frames
+                that are read once, such as these, the chunks are kept until the push ends: in
+                memory up to a bound, the others in a temporary file.
             pool: Data Pool: id, name, or a URL of it pasted from the browser.
             table: Name of the table, up to 128 UTF-8 bytes. Blanks at the ends of it and of the
                 columns' names are stripped, with a warning.
@@ -123,8 +123,8 @@ class Celonis(AfterPush):
                 length of a string column in characters. ``Column(pseudonymise=key)`` sends
                 pseudonyms of the values.
             rename: New names by old ones, or ``"snake"`` / ``"upper_snake"`` for all columns.
-            index: pandas only. None sends a named index as columns and leaves out an unnamed one;
-                True and False force it.
+            index: pandas and Dask only. None sends a named index as columns and leaves out an
+                unnamed one; True and False force it.
             schema_mode: ``"align"``, the default for a DELTA, sends each column with the type that
                 it has in the table where no value changes: whole floats as INTEGER, exact integers
                 as FLOAT, columns of nulls as any type, integers as text for STRING; other values
@@ -177,7 +177,9 @@ class Celonis(AfterPush):
                 loaded later, one by one, upsert or append only. None is what the connection is set
                 up for: ``"push"`` if it has `auth`.
             staging: An fsspec URL. All rows are checked and all chunks written there before the
-                first is sent, and `resume` can finish a push that a crash interrupted.
+                first is sent, and `resume` can finish a push that a crash interrupted. The chunks
+                of a Dask or Spark DataFrame are written by the workers: it must be storage that
+                they share with this process. Spark requires it.
             storage_options: fsspec's options for the URLs of `frame` and `staging`, such as
                 ``{"key": …, "secret": …}`` for S3; values may be `Secret`. Local paths get none.
                 Those of one protocol can be nested under its name: ``{"sftp": {…}}``. They are

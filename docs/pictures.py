@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from celonis_frames import local
-from celonis_frames._cli.sample_data import purchase_to_pay
+from celonis_frames.local import purchase_to_pay
 
 FOLDER = Path(__file__).parent / "_static"
 CODE = 'df.celonis.push("Purchasing", "EVENTS", keys=["CASE_ID", "EVENT_ID"])'
@@ -25,7 +25,7 @@ SCHEMES = {"light": 1, "dark": 0}
 _CELL = """<!doctype html><meta charset="utf-8"><style>
 :root {{ color-scheme: light dark }}
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 14px 20px }}
-pre {{ background: light-dark(#f3f4f5, #23262b); padding: .6em .8em; border-radius: 3px; margin: 0 0 .8em }}
+pre {{ background: light-dark(#f3f4f5, #23262b); padding: .6em .8em; border-radius: 3px }}
 </style><pre>{code}</pre>{output}"""
 
 
@@ -52,7 +52,7 @@ def _photograph(url: str, path: Path, scheme: str, width: int, height: int) -> N
     if chromium is None:
         raise SystemExit("the pictures need Chromium: install it with `apt-get install chromium`")
     with tempfile.TemporaryDirectory() as profile:
-        subprocess.run(
+        subprocess.run(  # noqa: S603  # our own arguments
             [
                 chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                 "--disable-background-networking", f"--user-data-dir={profile}",

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from leaks import Leaks
 
-import celonis_frames
 from celonis_frames import ApiKey, Celonis, _connect, local
 from celonis_frames._concurrency import cancellation
 from celonis_frames._jobs import rate_limit

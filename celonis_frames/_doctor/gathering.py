@@ -32,7 +32,15 @@ from celonis_frames._ingestion.gateway import IngestionGateway
 from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._urls import CLOUD, base_url, is_loopback
 from celonis_frames._version import __version__
-from celonis_frames.exceptions import ApiError, ApiStatusError, CelonisFramesError, ConfigError
+from celonis_frames.exceptions import (
+    ApiError,
+    ApiStatusError,
+    AuthenticationError,
+    CelonisFramesError,
+    ConfigError,
+    NotFound,
+    PermissionDenied,
+)
 
 _PATH = "/integration/api/pools"
 """What is called without a key: Celonis responds with 401."""
@@ -210,13 +218,17 @@ def _tried(call: Callable[[], Any]) -> tuple[Any, tuple[Access, str]]:
 
 def _failed(error: CelonisFramesError) -> tuple[Access, str, tuple[str, ...]]:
     """How a call ended that raised an error, its message, and its error codes."""
-    status = error.status_code if isinstance(error, ApiStatusError) else 0
-    ends: dict[int, Access] = {401: "rejected", 403: "forbidden", 404: "missing"}
     codes = error.error_codes if isinstance(error, ApiStatusError) else ()
-    access = ends.get(status, "failed")
-    if status == 400 and "invalid_scope" in codes:
-        access = "rejected"
+    access: Access = next((end for kind, end in _ENDS.items() if isinstance(error, kind)), "failed")
     return access, message_of(error), tuple(codes)
+
+
+_ENDS: dict[type[CelonisFramesError], Access] = {
+    AuthenticationError: "rejected",
+    PermissionDenied: "forbidden",
+    NotFound: "missing",
+    ConfigError: "unusable",
+}
 
 
 def _ingestion(url: str, keys: IngestionKeys | None, options: dict[str, Any]) -> Ingestion:

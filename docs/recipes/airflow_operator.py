@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 
 from celonis_frames import AppKey, Celonis, OAuth2
+from celonis_frames.exceptions import ConfigError, FrameError
 
 
 class CelonisPushOperator(BaseOperator):
@@ -41,9 +43,12 @@ class CelonisPushOperator(BaseOperator):
         task = context["ti"]  # its try_number changes, these four do not
         push_id = f"{task.dag_id}/{task.task_id}/{task.map_index}/{task.run_id}"
         frame = self.frame(context) if callable(self.frame) else self.frame
-        with Celonis(team.host, auth=auth) as celonis:
-            status = celonis.push(
-                frame, self.data_pool, self.table, push_id=push_id, staging=self.staging,
-                progress=False, **self.options,
-            )  # fmt: skip
+        try:
+            with Celonis(team.host, auth=auth) as celonis:
+                status = celonis.push(
+                    frame, self.data_pool, self.table, push_id=push_id, staging=self.staging,
+                    progress=False, **self.options,
+                )  # fmt: skip
+        except (ConfigError, FrameError) as error:  # another try would end in the same way
+            raise AirflowFailException(str(error)) from error
         return status.to_dict()

@@ -12,23 +12,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
-import threading
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from .lines import LINES, sink
+from .peaks import measure
 
 POOL = "11111111-2222-3333-4444-555555555555"
-SAMPLE_SECONDS = 0.1
 COLUMNS = (
     "lpad(cast(id % 200000 AS STRING), 10, '0') AS CASE_KEY",
     "id AS DOCUMENT",
@@ -47,42 +42,17 @@ COLUMNS = (
 )
 
 
-class Peaks:
-    """The most memory of each kind of process while a block runs."""
+KINDS = ("driver", "driver JVM", "executor JVM", "Python worker")
 
-    def __init__(self) -> None:
-        self.bytes: dict[str, int] = defaultdict(int)
 
-    @contextmanager
-    def sampled(self) -> Iterator[None]:
-        """Sample the processes while the block runs."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._sample, args=(stop,))
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-
-    def _sample(self, stop: threading.Event) -> None:
-        while not stop.wait(SAMPLE_SECONDS):
-            own = psutil.Process()
-            self._see("driver", own)
-            for process in own.children(recursive=True):
-                try:
-                    line = " ".join(process.cmdline())
-                    if "pyspark" in line and "python" in process.name():
-                        self._see("Python worker", process)
-                    elif "CoarseGrainedExecutorBackend" in line:
-                        self._see("executor JVM", process)
-                    elif "java" in process.name():
-                        self._see("driver JVM", process)
-                except psutil.Error:
-                    continue  # it has ended
-
-    def _see(self, kind: str, process: psutil.Process) -> None:
-        self.bytes[kind] = max(self.bytes[kind], process.memory_info().rss)
+def kind_of(process: psutil.Process) -> str | None:
+    """Which kind of process this is, among those below the driver."""
+    line = " ".join(process.cmdline())
+    if "pyspark" in line and "python" in process.name():
+        return "Python worker"
+    if "CoarseGrainedExecutorBackend" in line:
+        return "executor JVM"
+    return "driver JVM" if "java" in process.name() else None
 
 
 def session() -> Any:
@@ -123,29 +93,6 @@ def ways(spark: Any, rows: int, folder: Path) -> dict[str, Callable[[], object]]
     }
 
 
-def measure(spark: Any, rows: int, folder: Path, repeat: int) -> None:
-    """Print a table of one size."""
-    each = ways(spark, rows, folder)
-    seconds: dict[str, list[float]] = {way: [] for way in each}
-    peaks = {way: Peaks() for way in each}
-    for number in range(repeat + 1):
-        for way, write in each.items():
-            with peaks[way].sampled():
-                begin = time.perf_counter()
-                write()
-                if number:
-                    seconds[way].append(time.perf_counter() - begin)
-    plain = statistics.median(seconds["Parquet"])
-    kinds = ("driver", "driver JVM", "executor JVM", "Python worker")
-    print("| way | seconds | to Parquet | " + " | ".join(f"{kind}, MB" for kind in kinds) + " |")
-    print("|---" * (3 + len(kinds)) + "|")
-    for way, found in seconds.items():
-        median = statistics.median(found)
-        most = [f"{peaks[way].bytes[kind] / 1e6:.0f}" for kind in kinds]
-        shown = " ".join(f"{one:.1f}" for one in sorted(found))
-        print(f"| {way} | {shown} | {median / plain:.2f} | {' | '.join(most)} |", flush=True)
-
-
 def main() -> None:
     """Measure each size that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -158,7 +105,8 @@ def main() -> None:
         os.environ |= {"CELONIS_URL": target.url, "CELONIS_API_TOKEN": "x" * 32}
         spark = session()
         for rows in given.rows:
-            measure(spark, int(rows), given.folder or Path(temporary), given.repeat)
+            folder = given.folder or Path(temporary)
+            measure(ways(spark, int(rows), folder), KINDS, kind_of, given.repeat)
         spark.stop()
 
 

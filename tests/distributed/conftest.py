@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-LIBRARIES = ("dask", "distributed")
-HAS_DASK = all(map(importlib.util.find_spec, LIBRARIES))
+HAS_DASK = all(map(importlib.util.find_spec, ("dask", "distributed")))
 collect_ignore_glob = [] if HAS_DASK else ["test_dask*.py"]
+if importlib.util.find_spec("ray") is None:
+    collect_ignore_glob.append("test_ray.py")
+if "CELONIS_FRAMES_ENGINE" not in os.environ:
+    collect_ignore_glob.append("test_recipes.py")
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,12 @@ def test_the_architecture_names_every_package() -> None:
     assert {name for name in names if f"`{name}`" not in page} == set()
 
 
+def test_the_citation_names_this_version() -> None:
+    """CITATION.cff is of the version that the package says it is."""
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {celonis_frames.__version__}\n" in citation
+
+
 FILE = re.compile(r"<!-- skip: the file (\S+) -->\n```python\n(.*?)```", re.DOTALL)
 
 

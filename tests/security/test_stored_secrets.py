@@ -24,7 +24,7 @@ from celonis_frames._profiles import profiles
 from celonis_frames._profiles.choice import choose_settings
 from celonis_frames.exceptions import CelonisFramesError, ConfigError
 
-from .test_no_secret_leaks import CLIENT, CORE, SECRET, Everything
+from .test_no_secret_leaks import CLIENT, CORE, SECRET, Everything, leaks
 
 URL = "https://a.eu-1.celonis.cloud"
 KEYS = IngestionKeys("c", f"access-{SECRET}", f"secret-{SECRET}", "b", "r")
@@ -142,6 +142,9 @@ def test_login_and_doctor_show_no_secret(
         report = examine(lambda: Settings(server.url, auth, ingestion), "P", write=True)
     finally:
         server.close()
+    if kind != "ingestion":
+        sent = "".join(str(seen.headers) + seen.body.decode("latin-1") for seen in server.seen)
+        assert leaks(sent), "the secret was never sent, so that this shows nothing"
     everything.add("printed", "".join(capsys.readouterr()))
     everything.add("report", report.text() + json.dumps(report.to_dict()) + repr(report))
     everything.add("page", report._repr_html_())

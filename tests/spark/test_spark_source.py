@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -161,11 +163,9 @@ def test_a_resume_beside_a_write_is_refused(
     held: list[BaseException] = []
     fault = Fault.seeded("raise", 0, stage, tmp_path / "marks")
 
-    from threading import Thread  # noqa: PLC0415
-
     def resume() -> None:
         while not fault.happened:
-            pass
+            time.sleep(0.01)
         try:
             connection.resume(stage)
         except Exception as error:

@@ -1,0 +1,113 @@
+"""What a push from Dask takes, beside Dask's own write of the same frame as Parquet.
+
+    python -m tests.benchmarks.dask 1e6 10e6 [--repeat 3] [--folder F]
+
+Two worker processes with a thread each read the same Parquet files of 12 columns and write: as
+Parquet, as a push that they stage, as one that streams through the driver. The sink throws bodies
+away, so that what is measured is the work of Dask, of the encoding and of the process that sends.
+The ways take turns; the first round warms them up. The memory is the most that each kind of process
+came to, sampled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+
+from .lines import LINES, sink
+from .peaks import measure
+
+POOL = "11111111-2222-3333-4444-555555555555"
+PARTITION_ROWS = 250_000
+KINDS = ("driver", "worker")
+
+
+def make_rows(start: int, rows: int) -> pd.DataFrame:
+    """One partition of an event log."""
+    ids = np.arange(start, start + rows)
+    random = np.random.default_rng(start)
+
+    def text(prefix: str, numbers: Any, digits: int = 0) -> Any:
+        return prefix + pd.Series(numbers).astype("string[pyarrow]").str.zfill(digits)
+
+    return pd.DataFrame(
+        {
+            "CASE_KEY": text("", ids % 200_000, 10),
+            "DOCUMENT": ids,
+            "ACTIVITY": text("Activity ", random.integers(0, 7, rows)),
+            "EVENTTIME": pd.Timestamp("2022-01-01")
+            + pd.to_timedelta(random.integers(0, 60_000_000, rows), "s"),
+            "USER_NAME": text("user", random.integers(0, 300, rows)),
+            "ORG": text("org ", random.integers(0, 40, rows)),
+            "AMOUNT": random.integers(0, 1_000_000, rows) / 100,
+            "CURRENCY": text("EU", random.integers(0, 3, rows)),
+            "QUANTITY": random.integers(0, 500, rows),
+            "AUTOMATED": random.integers(0, 10, rows) == 0,
+            "WEIGHT": random.random(rows),
+            "REMARK": text("remark ", random.integers(0, 2**60, rows)),
+        }
+    )
+
+
+def kind_of(process: psutil.Process) -> str | None:
+    """Which kind of process this is, among those below the driver."""
+    return "worker" if "spawn_main" in " ".join(process.cmdline()) else None
+
+
+def ways(rows: int, folder: Path) -> dict[str, Callable[[], object]]:
+    """The ways to write the same frame."""
+    import dask.dataframe as dd  # noqa: PLC0415  # the benchmarks of others do without Dask
+
+    source = folder / f"rows-{rows}"
+    if not source.exists():
+        made = dd.from_map(
+            make_rows, range(0, rows, PARTITION_ROWS), rows=PARTITION_ROWS, meta=make_rows(0, 1)
+        )
+        made.to_parquet(source, write_index=False)
+    frame, stage = dd.read_parquet(source), folder / "stage"
+    print(f"{rows:,} rows in {frame.npartitions} partitions", flush=True)
+
+    def parquet() -> None:
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        frame.to_parquet(folder / "out", write_index=False)
+
+    def push(**options: Any) -> None:
+        frame.celonis.push(POOL, "T", mode="REPLACE", progress=False, **options)
+
+    return {"Parquet": parquet, "staged": lambda: push(staging=stage), "streamed": push}
+
+
+def main() -> None:
+    """Measure each size that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="+", type=float)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    from distributed import Client, LocalCluster  # noqa: PLC0415  # as above
+
+    with sink(LINES["loopback"]) as target, tempfile.TemporaryDirectory() as temporary:
+        os.environ |= {"CELONIS_URL": target.url, "CELONIS_API_TOKEN": "x" * 32}
+        for rows in given.rows:
+            with (
+                LocalCluster(
+                    n_workers=2, threads_per_worker=1, host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                ) as cluster,
+                Client(cluster),
+            ):  # fmt: skip
+                folder = given.folder or Path(temporary)
+                measure(ways(int(rows), folder), KINDS, kind_of, given.repeat)
+
+
+if __name__ == "__main__":
+    main()
