@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import celonis_frames
+from celonis_frames import _connect
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -58,8 +58,8 @@ def run(page: Path) -> Iterator[tuple[Example, str]]:
                 exec(compile(example.code, page.name, "exec"), namespace)  # noqa: S102  # our pages
             yield example, printed.getvalue()
     finally:
-        if celonis_frames._connect._connected is not None:
-            celonis_frames._connect._connected.close()
+        if _connect._connected is not None:
+            _connect._connected.close()
 
 
 def comparable(text: str) -> str:
