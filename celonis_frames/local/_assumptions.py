@@ -5,6 +5,7 @@ docs/local.md shows this list; a test compares them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_type_hints
 
@@ -67,8 +68,8 @@ class Assumptions:
         ConfigError: A value is not one of those that a setting can have.
     """
 
-    codecs: tuple[str, ...] = ("none", "snappy")
-    timestamps: tuple[str, ...] = ("int96", "ms")
+    codecs: Collection[str] = ("none", "snappy")
+    timestamps: Collection[str] = ("int96", "ms")
     dates: bool = False
     decimals: bool = False
     page_v2: bool = False
