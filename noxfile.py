@@ -195,7 +195,8 @@ def spark(session: nox.Session) -> None:
     """Spark's frames, its data source and streams, on a cluster of processes; the notebook too."""
     _need_java(session)
     _install_project(session, "spark")
-    session.run("pytest", "tests/spark", *session.posargs)
+    # Each process has a cluster of its own, and waits for it most of the time.
+    session.run("pytest", "-n", "2", "--dist", "loadfile", "tests/spark", *session.posargs)
 
 
 @nox.session

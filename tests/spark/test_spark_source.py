@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import spark_faults
 from pyspark.errors import PySparkException
+from spark_cluster import SEEDS
 from spark_dying_source import DyingSource
 from spark_faults import CHUNK, PARTS, ROWS, Fault, chunks_of
 from spark_secrets import assert_unseen
@@ -102,7 +103,7 @@ def test_an_error_of_the_rows_leaves_nothing(
     assert not path.exists()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", ["raise", "worker"])
 def test_rows_arrive_once_though_a_task_or_a_worker_dies(
     kind: str, seed: int, spark: Any, server: Any, stage: Path, table: str, tmp_path: Path,
@@ -133,7 +134,7 @@ def test_rows_arrive_once_though_an_executor_dies(
     assert json.loads((tmp_path / "listed").read_text()) > ROWS
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("step", ["raises", "staged", "sealed", "submitted"])
 def test_a_commit_that_dies_is_finished_once(
     step: str, seed: int, spark: Any, server: Any, connection: Celonis, stage: Path, table: str,
