@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import celonis_frames
+from celonis_frames import _connect
 
 from .console import transcript
 
@@ -78,8 +78,8 @@ def _disconnected() -> Iterator[None]:
     try:
         yield
     finally:
-        if celonis_frames._connect._connected is not None:
-            celonis_frames._connect._connected.close()
+        if _connect._connected is not None:
+            _connect._connected.close()
 
 
 def comparable(text: str) -> str:
