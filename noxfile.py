@@ -37,7 +37,10 @@ ROUNDTRIPS = ("test_roundtrip.py", "test_two_frames.py")
 
 # Run where celonis_frames is installed without any extra.
 BARE = """
+import importlib.util
 import celonis_frames, pyarrow as pa
+if importlib.util.find_spec("pyspark_celonis") is None:
+    raise SystemExit("Spark must find its data source")
 print(celonis_frames.plan(pa.table({"A": ["x"]}), "P", "T"))
 try:
     celonis_frames.local
@@ -192,7 +195,8 @@ def spark(session: nox.Session) -> None:
     """Spark's frames, its data source and streams, on a cluster of processes; the notebook too."""
     _need_java(session)
     _install_project(session, "spark")
-    session.run("pytest", "tests/spark", *session.posargs)
+    # Each process has a cluster of its own, and waits for it most of the time.
+    session.run("pytest", "-n", "2", "--dist", "loadfile", "tests/spark", *session.posargs)
 
 
 @nox.session
@@ -254,7 +258,9 @@ def lower(session: nox.Session) -> None:
         *PYPROJECT["project"]["dependencies"],
         *(line for extra in extras for line in EXTRAS[extra]),
     ]
-    tools = ("pytest", "pytest-xdist", "hypothesis", "ipython", "psutil", "trustme")
+    tools = (
+        "pytest", "pytest-xdist", "hypothesis", "ipython", "opentelemetry-sdk", "psutil", "trustme",
+    )  # fmt: skip
     session.install(
         "-e", f".[{','.join(extras)}]",
         *(line for line in EXTRAS["dev"] if Requirement(line).name in tools),

@@ -13,7 +13,7 @@ from celonis_frames import _accessors, _logging, exceptions
 from celonis_frames._version import __version__, show_versions
 
 if TYPE_CHECKING:
-    from celonis_frames import local
+    from celonis_frames import events, local
     from celonis_frames._auth.keys import ApiKey, AppKey
     from celonis_frames._auth.oauth2 import OAuth2
     from celonis_frames._client import Celonis
@@ -62,6 +62,7 @@ __all__ = [
     "check_event_log",
     "connect",
     "delete",
+    "events",
     "exceptions",
     "local",
     "plan",
@@ -106,8 +107,8 @@ that pushes nothing pays nothing for pyarrow and the HTTP library."""
 
 
 def __getattr__(name: str) -> Any:
-    if name == "local":  # needs an extra
-        return importlib.import_module("celonis_frames.local")
+    if name in ("events", "local"):  # the latter needs an extra
+        return importlib.import_module(f"celonis_frames.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'celonis_frames' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"celonis_frames.{_HOMES[name]}"), name)

@@ -6,12 +6,14 @@ The tables of types show planned pushes of all cases in tests/cases.py.
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 import sys
 import textwrap
 from pathlib import Path
 
 import celonis_frames
+from celonis_frames import events
 from celonis_frames._doctor.trial import NOT_TRIED, PROBES
 from celonis_frames._frames.reading import FRAMES, choose_reading
 from celonis_frames._jobs.machine import TABLE as TRANSITIONS
@@ -111,6 +113,34 @@ def readings_table() -> str:
     return "\n".join(rows)
 
 
+def events_table() -> str:
+    """The kinds of records with their keys, as Markdown."""
+    rows = ["| `event` | key | value |", "|---|---|---|"]
+    kinds = [
+        one
+        for one in vars(events).values()
+        if isinstance(one, type) and one.__module__ == events.__name__
+    ]
+    for kind in kinds:
+        if not issubclass(kind, events.Event):
+            continue
+        if kind is not events.Event:
+            rows.append(f"| `{kind.event}` | | {_first_line(kind)} |")
+        shown = "every kind" if kind is events.Event else ""
+        for attribute, text in _attributes(kind):
+            rows.append(f"| {shown} | `{attribute}` | {text} |")
+            shown = ""
+    return "\n".join(rows)
+
+
+def _attributes(kind: type) -> list[tuple[str, str]]:
+    """The attributes of a class, from the part of its docstring about them."""
+    text = inspect.getdoc(kind) or ""
+    part = text.partition("Attributes:\n")[2]
+    found = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", part, re.MULTILINE)
+    return [(name, " ".join(what.split()).replace("``", "`")) for name, what in found]
+
+
 def reasons_table() -> str:
     """The reasons of rejects as Markdown."""
     rows = ["| reason | value |", "|---|---|"]
@@ -172,6 +202,7 @@ PAGES = (
     ("local.md", "assumptions", assumptions_table),
     ("doctor.md", "probes", probes_table),
     ("errors.md", "tree", error_tree),
+    ("logging.md", "events", events_table),
     *(("errors.md", name, functools.partial(message, name)) for name in messages.NAMES),
     ("reliability.md", "transitions", transitions_table),
     ("architecture.md", "readings", readings_table),

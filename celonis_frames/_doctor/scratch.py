@@ -185,7 +185,7 @@ class Scratch:
     def execute(self, job_id: str) -> None:
         """Submit a job, within the quota of the team."""
         for number in range(1, 20):
-            self._limit.wait(self._api.token, announce=lambda _: None)
+            self._limit.wait(self._api.token)
             try:
                 self._api.execute_job(self._pool_id, job_id)
             except RateLimited as error:

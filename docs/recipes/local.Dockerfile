@@ -3,9 +3,9 @@
 FROM python:3.13-slim
 
 RUN pip install --no-cache-dir "celonis-frames[local]==0.1.0" \
- && useradd --create-home celonis \
- && install --directory --owner=celonis /data
-USER celonis
+ && useradd --create-home --uid 1000 celonis \
+ && install --directory --owner=1000 /data
+USER 1000
 VOLUME /data
 EXPOSE 8080
 

@@ -26,7 +26,7 @@ import pandas as pd
 import polars as pl
 
 import celonis_frames
-from celonis_frames import exceptions, local
+from celonis_frames import events, exceptions, local
 
 HERE = Path(__file__).parent
 PACKAGE = Path(celonis_frames.__file__).parent
@@ -55,7 +55,7 @@ RETURNED = (
 def help_text() -> str:
     """The signature and the docstring of every public name."""
     entries = [("celonis_frames", inspect.getdoc(celonis_frames) or "")]
-    for module in (celonis_frames, exceptions, local):
+    for module in (celonis_frames, events, exceptions, local):
         for name in sorted(module.__all__):
             entries += _described(f"{module.__name__}.{name}", getattr(module, name))
     for kind in _returned():

@@ -73,3 +73,51 @@ def test_a_dag_run_whose_task_is_killed_pushes_its_rows_once(
     assert celonis.table("Purchasing", "EVENTS").column("EVENT_ID").to_pylist() == [1, 2, 3]
     ((status,),) = _query(home, "SELECT value FROM xcom WHERE task_id = 'push'")
     assert json.loads(status)["rows"] == 3
+
+
+DAG = """
+import os
+import sys
+from datetime import UTC, datetime
+
+import polars as pl
+from airflow.sdk import dag
+from airflow_operator import CelonisPushOperator
+
+
+@dag(schedule=None, start_date=datetime(2026, 11, 1, tzinfo=UTC), default_args={"retries": 3})
+def others():
+    where = {"data_pool": os.environ["CELONIS_POOL"], "staging": os.environ["CELONIS_STAGING"]}
+    CelonisPushOperator.partial(
+        task_id="mapped",
+        python_callable=lambda context: pl.DataFrame({"MAP": [context["ti"].map_index]}),
+        **where,
+    ).expand(table=["A", "B"])
+    rejected = pl.DataFrame({"LISTS": [[1]]})
+    CelonisPushOperator(
+        task_id="rejected", python_callable=lambda _: rejected, table="C", **where
+    )
+
+
+found = others()
+if __name__ == "__main__":
+    run = found.test(logical_date=datetime(2026, 11, 28, tzinfo=UTC))
+    print(run.state)
+"""
+
+
+def test_tasks_that_are_mapped_and_a_frame_that_is_rejected(
+    home: Path, celonis: Any, processes: Processes, tmp_path: Path
+) -> None:
+    """Each mapped task has a push of its own; a rejected frame fails at once, by dag.test()."""
+    program = tmp_path / "dags" / "others.py"
+    program.write_text(DAG)
+    processes.run("airflow", "db", "migrate")
+    output = processes.run("python", str(program), cwd=program.parent)
+    assert "failed" in output.splitlines()[-1]
+    for index, table in enumerate("AB"):
+        assert celonis.table("Purchasing", table).to_pylist() == [{"MAP": index}]
+    query = "SELECT state, try_number FROM task_instance WHERE task_id = 'rejected'"
+    ((state, tries),) = _query(home, query)
+    assert (state, tries) == ("failed", 1), output
+    assert len(celonis.jobs) == 2

@@ -54,7 +54,6 @@ def test_the_compose_file_is_valid(recipes: Path, processes: Processes) -> None:
     processes.run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", path)
 
 
-@pytest.mark.usefixtures("alone")
 def test_the_pipeline_runs_against_the_local_celonis(
     recipes: Path, python: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,7 +44,7 @@ from celonis_frames._cli.main import main
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.transport import Timeouts
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._push.progress import Progress
+from celonis_frames._push.progress import Reporting, in_progress
 from celonis_frames._push.reloading import reload_after_job
 from celonis_frames.exceptions import CelonisFramesError
 
@@ -858,7 +858,8 @@ def _reload_after_push(celonis: Celonis) -> Any:
     """The status of a load after a push that is done."""
     api, job = celonis._api, Job(POOL, POOL, "T", "DELTA", "PARQUET", None, (), "DONE", ())
     options, model = PushOptions(reload="M"), DataModel("m", "M")
-    with CancelToken() as token, contextlib.closing(Progress("T", show=False)) as progress:
+    hidden = Reporting(progress=False, on_event=None)
+    with CancelToken() as token, in_progress("push", "T", api.url, hidden) as progress:
         return reload_after_job(
             api, job, [model], options, token=token, progress=progress, timings={}
         )

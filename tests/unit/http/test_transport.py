@@ -537,3 +537,33 @@ def test_errors_of_other_apis_are_read_too(scripted: Server, open_transport: Ope
     assert isinstance(error, PermissionDenied)
     assert "The server says: Forbidden: Pool locked" in str(error)
     assert error.error_codes == ("LOCKED",)
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "request_id", "support_id"),
+    [
+        ({}, b"", None, None),
+        ({"X-Request-ID": "r-1", "CF-RAY": "9"}, b"", "r-1", None),
+        ({"x-amz-request-id": " 7F\t0 "}, b"<html>", "7F 0", None),
+        ({"CF-RAY": "8f-FRA"}, b'{"reference": "s-1", "message": "x"}', "8f-FRA", "s-1"),
+        ({}, b'{"detail": "Sorry. Celonis Support ID: 671d3bdc-9feb"}', None, "671d3bdc-9feb"),
+        ({}, b'{"detail": "Write to support. Identify yourself: now"}', None, None),
+        ({"X-Request-ID": "x" * 400}, b"", "x" * 99 + "\u2026", None),
+        ({"X-Request-ID": f"Bearer {CANARY}"}, b"", "Bearer ********", None),
+    ],
+)
+def test_errors_have_the_ids_of_the_server(
+    scripted: Server,
+    open_transport: Open,
+    headers: dict[str, str],
+    content: bytes,
+    request_id: str | None,
+    support_id: str | None,
+) -> None:
+    """That of the request, from its headers, and that for the support, from the text."""
+    scripted.say((500, headers, content))
+    error = fails(open_transport())
+    assert isinstance(error, ServerError)
+    assert (error.request_id, error.support_id) == (request_id, support_id)
+    notes = [] if request_id is None else [f"Request id: {request_id}."]
+    assert getattr(error, "__notes__", []) == notes
