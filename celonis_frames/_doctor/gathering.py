@@ -42,8 +42,6 @@ from celonis_frames.exceptions import (
     PermissionDenied,
 )
 
-_PATH = "/integration/api/pools"
-"""What is called without a key: Celonis responds with 401."""
 _LIBRARIES = ("pyarrow", "requests", "urllib3", "fsspec", "pandas", "polars", "botocore", "keyring")
 _BOUND = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([\d.]+)")
 _UNREACHED = ("timeout", "broken", "refused", "proxy", "certificate", "tls", "dns")
@@ -116,7 +114,7 @@ def _network(transport: Transport, ca: str, clock: Callable[[], float]) -> Netwo
             return Network(**known, reached="dns", message=f"There is no host named {host}.")
     begin = clock()
     try:
-        response = transport.reach(_PATH)
+        response = DataPushApi(transport).reach()
     except ConfigError as error:
         return Network(**known, reached="unusable", message=error.message)
     except ApiError as error:
