@@ -30,7 +30,7 @@ _BLOCK = re.compile(
     re.DOTALL,
 )
 _IDS = r"[\da-f]{8}-[\da-f-]{27}|\b[\da-f]{32}\b|…"
-_SHORT_IDS = r"\b[\da-f]{8}\b(?=  )"
+_SHORT_IDS = r"\b[\da-f]{8}\b(?=  |\n)"
 _PLACES = rf"{re.escape(tempfile.gettempdir())}/[\w/-]+|(?<=127\.0\.0\.1:)\d+"
 _TIMES = r"[\d.]+ s\b|\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?= UTC|  | - )"
 
