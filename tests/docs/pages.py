@@ -25,8 +25,8 @@ from .console import transcript
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _BLOCK = re.compile(
-    r"(<!-- skip: [^>]+-->\s*)?```python\n(.*?)```(?:\n\n```text\n(.*?)```)?"
-    r"|```console\n(?=\$ (?:export CELONIS_URL=local|celonis-frames ))(.*?)```",
+    r"(<!-- skip: [^>]+-->\s*)?(?:```python\n(.*?)```(?:\n\n```text\n(.*?)```)?"
+    r"|```console\n(?=\$ (?:export CELONIS_URL=local|celonis-frames ))(.*?)```)",
     re.DOTALL,
 )
 _IDS = r"[\da-f]{8}-[\da-f-]{27}|\b[\da-f]{32}\b|…"
