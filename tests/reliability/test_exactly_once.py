@@ -258,13 +258,15 @@ def test_nothing_is_submitted_after_a_cancellation(
             token.cancel()
 
     monkeypatch.setattr(cancellation, "_sleep", sleep)
-    with pytest.raises(cancellation.Cancelled):
-        options = PushOptions()
-        with in_progress("push", table, client.url, options) as call:
-            push_frame(
-                client._api, FRAME, "P", table, options, progress=call, open_once=open_job_once,
-                token=token,
-            )  # fmt: skip
+    options = PushOptions()
+    with (
+        pytest.raises(cancellation.Cancelled),
+        in_progress("push", table, client.url, options) as call,
+    ):
+        push_frame(
+            client._api, FRAME, "P", table, options, progress=call, open_once=open_job_once,
+            token=token,
+        )  # fmt: skip
     assert _states(own) == ["CANCELED"]
 
 
