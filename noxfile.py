@@ -273,6 +273,7 @@ def lower(session: nox.Session) -> None:
     ]
     tools = (
         "pytest", "pytest-xdist", "hypothesis", "ipython", "opentelemetry-sdk", "psutil", "trustme",
+        "xlsxwriter",
     )  # fmt: skip
     session.install(
         "-e", f".[{','.join(extras)}]",
@@ -280,7 +281,7 @@ def lower(session: nox.Session) -> None:
         *map(_lowest, lines),
     )  # fmt: skip
     # These need more tools, and say nothing of the dependencies.
-    without = ("tests/docs", "tests/typing", "tests/*/test_fuzz.py")
+    without = ("tests/browser", "tests/docs", "tests/typing", "tests/*/test_fuzz.py")
     ignored = (f"--ignore-glob={path}" for path in without)
     session.run("pytest", "-q", *PROCESSES, *ignored, *session.posargs)
 
