@@ -23,6 +23,11 @@ ENVIRONMENT = {
 KEYS = ("CELONIS_URL", "CELONIS_API_TOKEN", "CELONIS_KEY_TYPE")
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 """Each fault is at another partition and moment; one of them in the session that CI runs."""
+SHORT_LIVED = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
+"""A JVM that compiles little: that pays only if it lives for longer than a test."""
 
 
 def start(events: Path) -> Any:
@@ -47,7 +52,7 @@ def start(events: Path) -> Any:
         "spark.ui.enabled": "false",
     }
     builder = SparkSession.builder.master(MASTER).appName("tests")
-    for name, value in settings.items():
+    for name, value in {**settings, **SHORT_LIVED}.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
