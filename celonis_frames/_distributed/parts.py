@@ -194,6 +194,9 @@ def _stage_rows(
             secrets=secrets_of(filesystem, plan.folder),
         ):
             staged = write_chunk(filesystem, folder, chunk, name)
+            if not (plan.makes_folder or _is_begun(filesystem, folder)):
+                filesystem.rm_file(staged.path)  # nobody else will
+                raise ConfigError(f"The push ended before partition {part} was staged.")
         chunks.append({one: getattr(staged, one) for one in CHUNK_FIELDS})
     source = prepared.source
     notes = (*source.notes, *source.column_notes.values(), *source.conclude())
@@ -221,7 +224,7 @@ def _open_stage(plan: WritePlan) -> tuple[Any, str]:
                 if not has_buckets(filesystem):
                     make_shared_folder(filesystem, folder)
                 return filesystem, folder
-            there = filesystem.exists(join_path(folder, MANIFEST))
+            there = _is_begun(filesystem, folder)
     except ConfigError as error:
         if private or not plan.withheld:
             raise
@@ -236,6 +239,12 @@ def _open_stage(plan: WritePlan) -> tuple[Any, str]:
             "sent. staging= must be storage that the sending process and all workers share."
         )
     return filesystem, folder
+
+
+def _is_begun(filesystem: Any, folder: str) -> bool:
+    """Whether the stage is there: its manifest is the first file, and is removed last."""
+    filesystem.invalidate_cache()
+    return bool(filesystem.exists(join_path(folder, MANIFEST)))
 
 
 def _located(error: FrameError, part: int) -> FrameError:

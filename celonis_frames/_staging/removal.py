@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -13,6 +15,9 @@ from celonis_frames._filesystem.files import join_path, list_names, remove_files
 from celonis_frames._filesystem.filesystems import has_buckets
 from celonis_frames._staging.lease import LOCK, is_lease
 from celonis_frames._staging.manifest import MANIFEST
+
+_PAUSES = (0.05, 0.2, 0.5, 1.0, None)
+"""Seconds between the attempts to remove a folder that is not empty yet."""
 
 
 def remove_staged_files(filesystem: Any, folder: str, keep: Collection[str] = ()) -> None:
@@ -29,9 +34,20 @@ def remove_staged_files(filesystem: Any, folder: str, keep: Collection[str] = ()
 
 
 def remove_locked_folder(filesystem: Any, folder: str) -> None:
-    """Remove a folder with its lease while it is locked, where that is possible."""
+    """Remove a folder with its lease while it is locked, where that is possible.
+
+    A worker that nobody waits for may be writing there, until it sees that the manifest is gone.
+    """
     if isinstance(filesystem, LocalFileSystem) and os.name != "nt":
-        filesystem.rm(folder, recursive=True)
+        for pause in _PAUSES:
+            try:
+                filesystem.rm(folder, recursive=True)
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY or pause is None:
+                    raise
+                time.sleep(pause)
+            else:
+                return
 
 
 def remove_if_empty(filesystem: Any, folder: str) -> None:

@@ -367,6 +367,21 @@ def test_an_abort_removes_what_was_begun(connection: Celonis, tmp_path: Path, ta
         assert stages(tmp_path) == []
 
 
+def test_an_attempt_that_comes_after_the_end_leaves_nothing(
+    connection: Celonis, tmp_path: Path, table: str
+) -> None:
+    """It ends with the first chunk that it writes without a stage, and removes it."""
+    options = options_of(connection, tmp_path)
+    begun = begin(connection, options, table)
+    late = Attempt(begun.plan, 0, rows_of(0, 4 * BATCH_ROWS))
+    late.go_on()
+    (folder,) = stages(tmp_path)
+    abort_detached(begun, options)
+    folder.mkdir()  # as in a bucket, where files need no folder
+    late.go_to_the_end()
+    assert (late.result, list(folder.iterdir())) == (None, [])
+
+
 DYING = """
 import os, pickle, signal, sys
 sys.path.insert(0, sys.argv[1])

@@ -205,14 +205,15 @@ def test_a_certificate_that_is_not_trusted(
     """Of an unknown authority, as behind a company's proxy, or of another host."""
     authority = trustme.CA()
     server = tls(authority, name)
-    found = _only_error(_examine(server.url))
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    trusting = dataclasses.replace(WAY, verify=str(tmp_path / "ca.pem"))
+    # A certificate of another host is none of a device that can be trusted.
+    found = _only_error(_examine(server.url, way=WAY if name == "127.0.0.1" else trusting))
     assert (found.check, found.who) == ("TLS", "your network people")
     assert "certificate" in found.text
     assert ("REQUESTS_CA_BUNDLE" in found.advice) is (name == "127.0.0.1")
     if name == "127.0.0.1":
-        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        way = dataclasses.replace(WAY, verify=str(tmp_path / "ca.pem"))
-        report = _examine(server.url, way=way)
+        report = _examine(server.url, way=trusting)
         assert _levels(report)["TLS"] == "ok"
         assert _levels(report)["key"] == "error"
 
@@ -483,6 +484,22 @@ def test_a_pool_whose_jobs_fail_is_said(own: Any) -> None:
     assert report.observations == ()
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_trial_empties_its_table(own: Any, kind: type[BaseException]) -> None:
+    """Ctrl-C in the midst of it leaves no row, and no job that could still be executed."""
+    own.add_pool("P")
+
+    def interrupt(what: str) -> None:
+        if what == "codec none":
+            raise kind
+
+    with pytest.raises(kind):
+        _examine(own.url, ApiKey(own.token), "P", write=True, announce=interrupt)
+    assert own.table("P", scratch.TABLE).num_rows == 0
+    assert own.jobs == []
+    assert known_pools(own.url) == {}
+
+
 # The command.
 
 
@@ -511,6 +528,7 @@ def test_the_command(
     assert _run(capsys, "--write")[0] != 0
     assert _run(capsys, "--write", "--pool", "P", "--report", str(tmp_path / "none"))[0] != 0
     assert own.jobs == []
+    monkeypatch.setattr("celonis_frames._doctor.trial.PROBES", PROBES[:12])  # that will do here
     status, out, err = _run(capsys, "--pool", "P", "--write", "--report", str(tmp_path))
     assert status == 0
     assert f"Writing into the table {scratch.TABLE} of P." in err
