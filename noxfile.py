@@ -272,8 +272,8 @@ def lower(session: nox.Session) -> None:
         *(line for extra in extras for line in EXTRAS[extra]),
     ]
     tools = (
-        "pytest", "pytest-xdist", "hypothesis", "ipython", "opentelemetry-sdk", "psutil", "trustme",
-        "xlsxwriter",
+        "pytest", "pytest-xdist", "hypothesis", "ipython", "keyrings.alt", "opentelemetry-sdk",
+        "psutil", "trustme", "xlsxwriter",
     )  # fmt: skip
     session.install(
         "-e", f".[{','.join(extras)}]",
