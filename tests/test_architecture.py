@@ -272,7 +272,7 @@ def test_every_warning_is_reported() -> None:
     """Warnings go through `warn`, so that `on_event=` and spans get what the log gets."""
     allowed = {
         "_http/transport.py",  # a listener of this library's own tests and demo
-        "_progress/current.py", "_progress/event_thread.py", "_progress/recorder.py",
+        "_reporting/current.py", "_reporting/event_thread.py", "_reporting/recorder.py",
     }  # fmt: skip
     found = {
         path
