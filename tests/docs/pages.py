@@ -25,14 +25,14 @@ from .console import transcript
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _BLOCK = re.compile(
-    r"(<!-- skip: [^>]+-->\s*)?```python\n(.*?)```(?:\n\n```text\n(.*?)```)?"
-    r"|```console\n(?=\$ (?:export CELONIS_URL=local|celonis-frames ))(.*?)```",
+    r"(<!-- skip: [^>]+-->\s*)?(?:```python\n(.*?)```(?:\n\n```text\n(.*?)```)?"
+    r"|```console\n(?=\$ (?:export CELONIS_URL=local|celonis-frames ))(.*?)```)",
     re.DOTALL,
 )
 _IDS = r"[\da-f]{8}-[\da-f-]{27}|\b[\da-f]{32}\b|…"
 _SHORT_IDS = r"\b[\da-f]{8}\b(?=  |\n)"
 _PLACES = rf"{re.escape(tempfile.gettempdir())}/[\w/-]+|(?<=127\.0\.0\.1:)\d+"
-_TIMES = r"[\d.]+ s\b|\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?= UTC|  | - )"
+_MEASURED = r"[\d.]+ s\b|[\d.]+ [kM]?B\b|\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?= UTC|  | - )"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _disconnected() -> Iterator[None]:
 
 def comparable(text: str) -> str:
     """The text without what differs from run to run."""
-    return re.sub(f"{_IDS}|{_SHORT_IDS}|{_PLACES}|{_TIMES}", "…", text)
+    return re.sub(f"{_IDS}|{_SHORT_IDS}|{_PLACES}|{_MEASURED}", "…", text)
 
 
 def with_outputs(page: Path) -> str:
