@@ -342,18 +342,22 @@ class _Listed(MemoryFileSystem):
             self.seen[key] = super().ls(path, detail=detail, **options)
         return self.seen[key]
 
+    def info(self, path: str, **_: Any) -> Any:
+        path = self._strip_protocol(path)
+        for entry in self.ls(self._parent(path)):
+            if entry["name"] == path:
+                return entry
+        raise FileNotFoundError(path)
+
     def invalidate_cache(self, path: str | None = None) -> None:  # noqa: ARG002
         self.seen.clear()
 
 
-def test_files_that_came_after_a_listing_are_found(tmp_path: Path) -> None:
-    """A process that has looked at a folder before sees what another one has written since."""
+def test_a_folder_that_came_after_a_listing_is_found(tmp_path: Path) -> None:
+    """A process that has looked at a bucket before sees what another one has written since."""
     fsspec.register_implementation("listed", _Listed, clobber=True)
     pq.write_table(pa.table({"A": [1]}), tmp_path / "0.parquet")
-    content = (tmp_path / "0.parquet").read_bytes()
-    filesystem = _Listed()
-    filesystem.pipe_file("/folder/0.parquet", content)
-    assert plan("listed://folder/*.parquet", "P", "T").rows == 1
-    _Listed.store["/folder/1.parquet"] = _Listed.store["/folder/0.parquet"]  # by another process
-    assert plan("listed://folder/*.parquet", "P", "T").rows == 2
-    assert plan("listed://folder", "P", "T").rows == 2
+    _Listed().pipe_file("/bucket/old/0.parquet", (tmp_path / "0.parquet").read_bytes())
+    assert plan("listed://bucket/old", "P", "T").rows == 1
+    _Listed.store["/bucket/new/0.parquet"] = _Listed.store["/bucket/old/0.parquet"]
+    assert plan("listed://bucket/new", "P", "T").rows == 1
