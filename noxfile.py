@@ -24,7 +24,8 @@ nox.options.download_python = "never"  # a Python that is not installed: skipped
 nox.options.default_venv_backend = "virtualenv"  # pip, even where uv is installed
 nox.options.error_on_external_run = True
 nox.options.sessions = [
-    "lint", "types", "docs", "tests", "roundtrip", "simulation", "bare", "wheel", "lower",
+    "lint", "types", "docs", "browser", "tests", "roundtrip", "simulation", "bare", "wheel",
+    "lower",
 ]  # fmt: skip
 
 PROCESSES = ("-n", "3")  # suits two cores, since a third of the time tests wait; `-- -n 0` wins
@@ -75,12 +76,24 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Notebooks without stored outputs; the docs, which execute the notebook."""
+    """Notebooks without stored outputs; the docs, which execute them; their reports are legible."""
     if shutil.which("dot") is None:
         session.error("the docs need Graphviz's dot: install it with `apt-get install graphviz`")
     _install_project(session, "docs")
     session.run("nbstripout", "--verify", *map(str, Path("notebooks").glob("*.ipynb")))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "docs/_build")
+    if shutil.which("chromium") is not None:
+        pages = sorted(map(str, Path("docs/_build/notebooks").glob("*.html")))
+        session.run("python", "tests/browser/chromium.py", "--scope", ".celonis-frames", *pages)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """What notebooks show is legible in every theme, as Chromium renders it."""
+    if shutil.which("chromium") is None:
+        session.error("this needs Chromium: install it with `apt-get install chromium`")
+    _install_project(session, "browser")
+    session.run("pytest", "tests/browser", *session.posargs)
 
 
 @nox.session
@@ -195,7 +208,8 @@ def spark(session: nox.Session) -> None:
     """Spark's frames, its data source and streams, on a cluster of processes; the notebook too."""
     _need_java(session)
     _install_project(session, "spark")
-    session.run("pytest", "tests/spark", *session.posargs)
+    # Each process has a cluster of its own, and waits for it most of the time.
+    session.run("pytest", "-n", "2", "--dist", "loadfile", "tests/spark", *session.posargs)
 
 
 @nox.session
@@ -259,6 +273,7 @@ def lower(session: nox.Session) -> None:
     ]
     tools = (
         "pytest", "pytest-xdist", "hypothesis", "ipython", "opentelemetry-sdk", "psutil", "trustme",
+        "xlsxwriter",
     )  # fmt: skip
     session.install(
         "-e", f".[{','.join(extras)}]",
@@ -266,7 +281,7 @@ def lower(session: nox.Session) -> None:
         *map(_lowest, lines),
     )  # fmt: skip
     # These need more tools, and say nothing of the dependencies.
-    without = ("tests/docs", "tests/typing", "tests/*/test_fuzz.py")
+    without = ("tests/browser", "tests/docs", "tests/typing", "tests/*/test_fuzz.py")
     ignored = (f"--ignore-glob={path}" for path in without)
     session.run("pytest", "-q", *PROCESSES, *ignored, *session.posargs)
 
