@@ -208,7 +208,8 @@ def spark(session: nox.Session) -> None:
     """Spark's frames, its data source and streams, on a cluster of processes; the notebook too."""
     _need_java(session)
     _install_project(session, "spark")
-    session.run("pytest", "tests/spark", *session.posargs)
+    # Each process has a cluster of its own, and waits for it most of the time.
+    session.run("pytest", "-n", "2", "--dist", "loadfile", "tests/spark", *session.posargs)
 
 
 @nox.session
@@ -272,6 +273,7 @@ def lower(session: nox.Session) -> None:
     ]
     tools = (
         "pytest", "pytest-xdist", "hypothesis", "ipython", "opentelemetry-sdk", "psutil", "trustme",
+        "xlsxwriter",
     )  # fmt: skip
     session.install(
         "-e", f".[{','.join(extras)}]",
@@ -279,7 +281,7 @@ def lower(session: nox.Session) -> None:
         *map(_lowest, lines),
     )  # fmt: skip
     # These need more tools, and say nothing of the dependencies.
-    without = ("tests/docs", "tests/typing", "tests/*/test_fuzz.py")
+    without = ("tests/browser", "tests/docs", "tests/typing", "tests/*/test_fuzz.py")
     ignored = (f"--ignore-glob={path}" for path in without)
     session.run("pytest", "-q", *PROCESSES, *ignored, *session.posargs)
 

@@ -72,7 +72,7 @@ class Connection:
         # With ingestion keys alone, calls of the Data Push API say that they need another key.
         key: Auth = NoAuth() if auth is None and ingestion is not None else checked(auth)
         self._transport = Transport(url, key, verify=verify, timeouts=timeouts)
-        self._given = auth, ingestion, verify, timeouts
+        self._given = lambda: (auth, ingestion, verify, timeouts)  # which vars() does not show
         self._gateway = None
         if ingestion is not None:
             unsigned = Transport(url, Unsigned(), verify=verify, timeouts=timeouts)
@@ -252,7 +252,7 @@ class Connection:
         from celonis_frames._doctor.examination import Way, examine  # noqa: PLC0415  # seldom used
 
         write = flag("write", write)
-        auth, ingestion, verify, timeouts = self._given
+        auth, ingestion, verify, timeouts = self._given()
         settings = environment.Settings(self.url, auth, ingestion, source="connect()")
         return examine(lambda: settings, pool, write=write, way=Way(verify, timeouts))
 

@@ -47,6 +47,10 @@ _ENGINE = Engine(
 )
 
 
+TASK_BYTES = 16_000_000
+"""Bytes of rows, uncompressed, that a task of Ray gets at least: some MB of a chunk."""
+
+
 class PushSettings(TypedDict, total=False):
     """Parameters of `celonis_frames.push`, with their meaning and defaults."""
 
@@ -120,6 +124,15 @@ class CelonisDatasink(Datasink[PartResult]):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         """Tasks get the plan, and nothing of the connection."""
         return {**self.__dict__, "_client": None, "_options": None, "status": None}
+
+    @property
+    def min_bytes_per_write(self) -> int | None:
+        """Bytes of rows that a task gets at least, so that its chunks are not small.
+
+        Ray does not fuse such a write with the step before it, so that it knows the schema of the
+        rows when the write begins.
+        """
+        return TASK_BYTES
 
     def get_name(self) -> str:
         """The name that Ray shows."""

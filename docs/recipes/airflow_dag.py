@@ -24,7 +24,7 @@ def celonis_events() -> None:
         return path
 
     CelonisPushOperator(
-        task_id="push", frame=extract("{{ ds }}"), data_pool=os.environ["CELONIS_POOL"],
+        task_id="push", files=extract("{{ ds }}"), data_pool=os.environ["CELONIS_POOL"],
         table="EVENTS", staging=os.environ["CELONIS_STAGING"],
     )  # fmt: skip
 

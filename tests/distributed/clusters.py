@@ -16,7 +16,7 @@ import dask.dataframe as dd
 import pandas as pd
 from distributed import Client, LocalCluster
 
-SECONDS = 60.0
+SECONDS = 300.0
 """Longest time that anything is waited for."""
 
 

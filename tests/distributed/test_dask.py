@@ -29,8 +29,8 @@ FOLDER = Path(
     or Path(__file__).resolve().parents[3] / "shared" / "data"
 )
 LOGS = {
-    "sepsis": lambda: pd.read_csv(FOLDER / "sepsis.csv", sep=";"),
-    "receipt": lambda: pd.read_csv(FOLDER / "receipt.csv"),
+    "sepsis": lambda: pd.read_csv(FOLDER / "sepsis.csv", sep=";", dtype_backend="pyarrow"),
+    "receipt": lambda: pd.read_csv(FOLDER / "receipt.csv", dtype_backend="pyarrow"),
     "bpic2012": lambda: pd.read_parquet(FOLDER / "bpic2012.parquet"),
 }
 WAYS = pytest.mark.parametrize("staged", [True, False], ids=["staged", "streamed"])
@@ -263,6 +263,7 @@ def test_timeout_ends_the_work(connection: Celonis, tmp_path: Path, table: str) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler:UserWarning")
 def test_threads_of_this_process_do_without_a_cluster(
     connection: Celonis, tmp_path: Path, table: str
 ) -> None:

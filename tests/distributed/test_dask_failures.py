@@ -101,11 +101,18 @@ def _fail_after(chunks: int) -> None:
     def write_chunk(*args: Any) -> Any:
         left[0] -= 1
         if left[0] < 0:
-            parts.write_chunk = write
             raise OSError("no space left")
         return write(*args)
 
     parts.write_chunk = write_chunk
+
+
+def _mend() -> None:
+    """In a worker: the storage is as before."""
+    from celonis_frames._distributed import parts  # noqa: PLC0415  # of the worker
+    from celonis_frames._staging import staged_chunk  # noqa: PLC0415
+
+    parts.write_chunk = staged_chunk.write_chunk
 
 
 @SEEDS
@@ -119,13 +126,14 @@ def test_a_task_that_raises_ends_the_push(
     ):
         run.frame.celonis.push("P", table, **run.options)
     assert (_ids(server, table), run.stages()) == ([], [])
-    run.frame.celonis.push("P", table, **run.options)  # the workers are as before
+    cluster.run(_mend)
+    run.frame.celonis.push("P", table, **run.options)
     assert _ids(server, table) == list(range(run.rows))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mortal() -> Iterator[Client]:
-    """A cluster whose workers are killed, and replaced: not endlessly, so it is used for a few."""
+    """A cluster whose workers are killed: new, since none replaces them endlessly."""
     with two_workers() as client:
         yield client
 

@@ -31,7 +31,10 @@ def no_leaks() -> Iterator[None]:
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     """Ray with two processors, without what it sends to its makers."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": str(Path(__file__).parent),  # workers import the functions of this file
+    }
     ray.init(
         num_cpus=2, include_dashboard=False, configure_logging=False, object_store_memory=10**8,
         _node_ip_address="127.0.0.1",
@@ -62,9 +65,13 @@ def ids(server: Any, table: str) -> list[int]:
 
 def sink_of(connection: Celonis, folder: Path, table: str, **settings: Any) -> CelonisDatasink:
     """A sink."""
-    return CelonisDatasink(
-        "P", table, staging=folder, client=connection, progress=False, **settings
-    )
+    return _ManyTasks("P", table, staging=folder, client=connection, progress=False, **settings)
+
+
+class _ManyTasks(CelonisDatasink):
+    """A sink whose tasks get a block each, however small it is."""
+
+    min_bytes_per_write = 1
 
 
 def test_each_row_arrives_once(

@@ -45,7 +45,7 @@ def _placed(text: str, url: str) -> str:
     text = text.replace(url, f"https://{TEAM}").replace(host, TEAM)
     text = re.sub(r"[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}", ID, text)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "2026-11-30T06:15:00", text)
-    return re.sub(r"\b\d+\.\d+ s\b", "0.5 s", text)
+    return re.sub(r"\bafter \d+(?:\.\d+)? s\b", "after 5 s", text)
 
 
 @contextlib.contextmanager
@@ -106,8 +106,8 @@ def _failed_job(server: local.LocalCelonis, celonis: Celonis) -> None:
 
 
 def _slow_job(server: local.LocalCelonis, celonis: Celonis) -> None:
-    server.faults.slow_jobs(running=2)
-    celonis.push(_FRAME, "Purchasing", "ORDERS", keys="ORDER", timeout=0.5)
+    server.faults.slow_jobs(running=30)
+    celonis.push(_FRAME, "Purchasing", "ORDERS", keys="ORDER", timeout=5)
 
 
 def _lost_upload(server: local.LocalCelonis, celonis: Celonis) -> None:
@@ -122,8 +122,8 @@ def _failed_load(server: local.LocalCelonis, celonis: Celonis) -> None:
 
 
 def _slow_load(server: local.LocalCelonis, celonis: Celonis) -> None:
-    server.faults.slow_loads(2)
-    celonis.reload("Purchasing", "Orders", timeout=0.5)
+    server.faults.slow_loads(30)
+    celonis.reload("Purchasing", "Orders", timeout=5)
 
 
 _PROVOKED: dict[str, Callable[[local.LocalCelonis, Celonis], Any]] = {

@@ -198,6 +198,13 @@ def _signature(value: Callable[..., Any]) -> str:
     return "(\n" + "".join(f"    {part},\n" for part in parts) + f"){arrow}"
 
 
+def _value(value: Any) -> str:
+    """The value as code; a set in order, which differs from process to process otherwise."""
+    if isinstance(value, frozenset):
+        return f"frozenset({{{', '.join(sorted(map(repr, value)))}}})"
+    return repr(value)
+
+
 def _parameter(parameter: inspect.Parameter) -> str:
     text = parameter.name
     if parameter.kind is parameter.VAR_POSITIONAL:
@@ -209,7 +216,7 @@ def _parameter(parameter: inspect.Parameter) -> str:
         text += f": {_annotation(parameter.annotation)}"
     if parameter.default is not parameter.empty:
         equals = " = " if annotated else "="
-        text += equals + _PRIVATE.sub("", _ID.sub("", repr(parameter.default)))
+        text += equals + _PRIVATE.sub("", _ID.sub("", _value(parameter.default)))
     return text
 
 

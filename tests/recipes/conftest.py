@@ -48,7 +48,6 @@ def celonis(local_celonis: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CELONIS_POOL", local_celonis.add_pool("Purchasing"))
     monkeypatch.setenv("CELONIS_STAGING", str(tmp_path / "staging"))
     monkeypatch.setenv("DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "data").mkdir()
     return local_celonis
 
@@ -77,7 +76,7 @@ def python(
     venv.create(folder / ".venv", with_pip=True)
     monkeypatch.chdir(folder)
     path = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    for name, value in {"PATH": path, "PIP_FIND_LINKS": str(wheels), "HOME": str(folder)}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     monkeypatch.delenv("PYTHONPATH", raising=False)
     return folder

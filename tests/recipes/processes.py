@@ -15,8 +15,8 @@ from typing import Any, Self, TypeVar
 import psutil
 import requests
 
-PATIENCE = 300.0
-"""Seconds that a condition may take: orchestrators start slowly on a busy machine."""
+PATIENCE = 900.0
+"""Seconds that a program or a condition may take: all of this is slow on a busy machine."""
 
 T = TypeVar("T")
 

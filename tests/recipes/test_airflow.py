@@ -89,11 +89,14 @@ from airflow_operator import CelonisPushOperator
 def others():
     where = {"data_pool": os.environ["CELONIS_POOL"], "staging": os.environ["CELONIS_STAGING"]}
     CelonisPushOperator.partial(
-        task_id="mapped", frame=lambda context: pl.DataFrame({"MAP": [context["ti"].map_index]}),
+        task_id="mapped",
+        python_callable=lambda context: pl.DataFrame({"MAP": [context["ti"].map_index]}),
         **where,
     ).expand(table=["A", "B"])
     rejected = pl.DataFrame({"LISTS": [[1]]})
-    CelonisPushOperator(task_id="rejected", frame=lambda _: rejected, table="C", **where)
+    CelonisPushOperator(
+        task_id="rejected", python_callable=lambda _: rejected, table="C", **where
+    )
 
 
 found = others()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_the_workflow_pushes_once_however_often_it_is_run(
     monkeypatch.delenv("CELONIS_API_TOKEN")
     values = {
         "CELONIS_URL": celonis.url, "OAUTH_CLIENT_ID": client, "OAUTH_CLIENT_SECRET": secret,
-        "CELONIS_POOL": celonis.add_pool("Purchasing"), "CELONIS_STAGING": str(python / "staging"),
+        "CELONIS_POOL": os.environ["CELONIS_POOL"], "CELONIS_STAGING": str(python / "staging"),
         "DATA": "events.parquet", "run_id": "12345",
         "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
     }  # fmt: skip

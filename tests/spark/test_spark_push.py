@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import spark_faults
-from conftest import ENVIRONMENT, HERE
+from spark_cluster import ENVIRONMENT, HERE, SEEDS
 from spark_faults import CHUNK, PARTS, ROWS, Fault, chunks_of
 
 import celonis_frames
@@ -212,7 +212,7 @@ def test_a_timeout_ends_the_work_of_spark(
     assert list(stage.iterdir()) == []
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", ["raise", "worker"])
 def test_rows_arrive_once_though_a_task_or_a_worker_dies(
     kind: str, seed: int, spark: Any, server: Any, stage: Path, table: str, tmp_path: Path,
@@ -244,9 +244,7 @@ def test_rows_arrive_once_though_an_executor_dies(
     assert listed[0] > ROWS
 
 
-@pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
-)
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_push_whose_process_dies_is_finished_once(
     seed: int, server: Any, connection: Any, tmp_path: Path, table: str
 ) -> None:

@@ -17,6 +17,7 @@ from celonis_frames import (
     CelonisAccessor,
     Column,
     DataJobStatus,
+    DoctorReport,
     EventLogReport,
     PushPlan,
     PushStatus,
@@ -43,7 +44,10 @@ def connections() -> None:
     assert_type(connect("local:celonis.duckdb"), Celonis)
     assert_type(connect("https://team.eu-1.celonis.cloud", auth=AppKey("key")), Celonis)
     assert_type(connect(team="team", cluster="eu-1", auth=ApiKey("key")), Celonis)
+    assert_type(connect(profile="prod"), Celonis)
     assert_type(Celonis.from_env(), Celonis)
+    assert_type(Celonis.from_env("prod").doctor(POOL, write=True), DoctorReport)
+    assert_type(Celonis.from_env().doctor().ok, bool)
     with Celonis("https://team.eu-1.celonis.cloud", auth=ApiKey("key")) as celonis:
         assert_type(celonis, Celonis)
 
