@@ -119,6 +119,7 @@ def test_an_upsert_a_delete_and_changes(spark: Any, server: Any, stage: Path, ta
     assert ids(server, table)[:2] == (ROWS - 50, ROWS - 50)
 
 
+@pytest.mark.slow
 def test_rows_are_stored_as_objects(spark: Any, server: Any, stage: Path, table: str) -> None:
     """With via="ingestion" the pushing process stores what workers have staged."""
     keys = server.ingestion("P", {table: {"keys": ["id"]}})
@@ -244,7 +245,8 @@ def test_rows_arrive_once_though_an_executor_dies(
     assert listed[0] > ROWS
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
 def test_a_push_whose_process_dies_is_finished_once(
     seed: int, server: Any, connection: Any, tmp_path: Path, table: str
 ) -> None:

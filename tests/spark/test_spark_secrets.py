@@ -35,6 +35,7 @@ def ftp(tmp_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         server.communicate()
 
 
+@pytest.mark.slow
 def test_a_key_of_storage_reaches_the_workers_and_nothing_else(
     spark: Any, server: Any, table: str, events: Path, ftp: tuple[str, dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,

@@ -136,7 +136,14 @@ def test_rows_arrive_once_though_an_executor_dies(
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("step", ["raises", "staged", "sealed", "submitted"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "raises",
+        "staged",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("sealed", "submitted")),
+    ],
+)
 def test_a_commit_that_dies_is_finished_once(
     step: str, seed: int, spark: Any, server: Any, connection: Celonis, stage: Path, table: str,
     tmp_path: Path, credentials: Path, dying: str,
@@ -157,6 +164,7 @@ def test_a_commit_that_dies_is_finished_once(
     assert list(stage.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_resume_beside_a_write_is_refused(
     spark: Any, server: Any, connection: Celonis, stage: Path, table: str, tmp_path: Path,
     credentials: Path,
@@ -197,6 +205,7 @@ def test_the_module_that_spark_searches_for_imports_nothing_of_ours() -> None:
     assert float(done.stdout) < 0.5
 
 
+@pytest.mark.slow
 def test_the_key_of_a_data_source_is_in_its_file_only(
     spark: Any, server: Any, table: str, events: Path, stage: Path, credentials: Path
 ) -> None:

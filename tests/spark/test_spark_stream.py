@@ -69,6 +69,7 @@ def receipts(stage: Path) -> int:
     return sum(stage_of(path.name) is not None for path in stage.iterdir())
 
 
+@pytest.mark.slow
 def test_each_batch_is_a_job(
     spark: Any, server: Any, stage: Path, table: str, credentials: Path, tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_each_batch_is_a_job(
     assert [path for path in stage.iterdir() if path.is_dir()] == []
 
 
+@pytest.mark.slow
 def test_update_mode_upserts_and_complete_is_refused(
     spark: Any, server: Any, stage: Path, table: str, credentials: Path, tmp_path: Path
 ) -> None:
