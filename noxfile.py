@@ -10,8 +10,10 @@ takes a minute each time. Both are options of nox, so that no session needs a se
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -22,7 +24,8 @@ nox.options.download_python = "never"  # a Python that is not installed: skipped
 nox.options.default_venv_backend = "virtualenv"  # pip, even where uv is installed
 nox.options.error_on_external_run = True
 nox.options.sessions = [
-    "lint", "types", "docs", "tests", "roundtrip", "simulation", "bare", "lower",
+    "lint", "types", "docs", "browser", "tests", "roundtrip", "simulation", "bare", "wheel",
+    "lower",
 ]  # fmt: skip
 
 PROCESSES = ("-n", "3")  # suits two cores, since a third of the time tests wait; `-- -n 0` wins
@@ -35,7 +38,10 @@ ROUNDTRIPS = ("test_roundtrip.py", "test_two_frames.py")
 
 # Run where celonis_frames is installed without any extra.
 BARE = """
+import importlib.util
 import celonis_frames, pyarrow as pa
+if importlib.util.find_spec("pyspark_celonis") is None:
+    raise SystemExit("Spark must find its data source")
 print(celonis_frames.plan(pa.table({"A": ["x"]}), "P", "T"))
 try:
     celonis_frames.local
@@ -70,12 +76,24 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Notebooks without stored outputs; the docs, which execute the notebook."""
+    """Notebooks without stored outputs; the docs, which execute them; their reports are legible."""
     if shutil.which("dot") is None:
         session.error("the docs need Graphviz's dot: install it with `apt-get install graphviz`")
     _install_project(session, "docs")
     session.run("nbstripout", "--verify", *map(str, Path("notebooks").glob("*.ipynb")))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "docs/_build")
+    if shutil.which("chromium") is not None:
+        pages = sorted(map(str, Path("docs/_build/notebooks").glob("*.html")))
+        session.run("python", "tests/browser/chromium.py", "--scope", ".celonis-frames", *pages)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """What notebooks show is legible in every theme, as Chromium renders it."""
+    if shutil.which("chromium") is None:
+        session.error("this needs Chromium: install it with `apt-get install chromium`")
+    _install_project(session, "browser")
+    session.run("pytest", "tests/browser", *session.posargs)
 
 
 @nox.session
@@ -129,6 +147,22 @@ def gateway(session: nox.Session, client: str) -> None:
     session.run("pytest", "tests/gateway", *session.posargs, env={"CELONIS_FRAMES_CLIENT": client})
 
 
+RECIPES = ("airflow", "dagster", "prefect", "dlt", "github_actions", "docker")
+
+
+@nox.session
+@nox.parametrize("recipe", RECIPES, ids=RECIPES)
+def recipes(session: nox.Session, recipe: str) -> None:
+    """A recipe of the docs, run by the real program: `nox -s "recipes(airflow)"`.
+
+    Each in its own environment: the orchestrators require different versions of much.
+    """
+    _install_project(session, "recipes", f"recipe-{recipe.replace('_', '-')}")
+    # Warnings are no errors there: the programs warn of themselves and of each other.
+    test = f"tests/recipes/test_{recipe}.py"
+    session.run("pytest", "-W", "default", test, *session.posargs)
+
+
 @nox.session
 def dask(session: nox.Session) -> None:
     """Dask's frames on a cluster of two worker processes, and what happens when they die."""
@@ -174,7 +208,8 @@ def spark(session: nox.Session) -> None:
     """Spark's frames, its data source and streams, on a cluster of processes; the notebook too."""
     _need_java(session)
     _install_project(session, "spark")
-    session.run("pytest", "tests/spark", *session.posargs)
+    # Each process has a cluster of its own, and waits for it most of the time.
+    session.run("pytest", "-n", "2", "--dist", "loadfile", "tests/spark", *session.posargs)
 
 
 @nox.session
@@ -194,6 +229,38 @@ def bare(session: nox.Session) -> None:
     session.run("python", "-I", "-c", BARE, log=False)  # -I: the installed package, not ./
 
 
+@nox.session
+@nox.parametrize("versions", ["lowest", "newest"])
+@nox.parametrize("libraries", ["", "pandas", "polars", "pandas,polars"])
+def wheel(session: nox.Session, libraries: str, versions: str) -> None:
+    """The wheel pushes frames without the source tree, with each combination of libraries."""
+    names = [name for name in libraries.split(",") if name]
+    extras = ("local", *names)
+    parts = (PYPROJECT["project"]["dependencies"], *(EXTRAS[name] for name in extras))
+    pins = [_lowest(line) for lines in parts for line in lines] if versions == "lowest" else []
+    session.install(f"{_built(session)}[{','.join(extras)}]", *pins)
+    shutil.copy("tests/packaging/installed.py", _scratch().name)
+    session.chdir(_scratch().name)
+    session.run("python", "-I", "installed.py", *names)
+
+
+_scratch = functools.cache(tempfile.TemporaryDirectory)
+"""A folder for this run of nox."""
+
+
+def _built(session: nox.Session) -> Path:
+    """The wheel, built by way of the sdist from a copy of the tree, which is then deleted."""
+    folder = Path(_scratch().name)
+    if not list(folder.glob("*.whl")):
+        ignored = shutil.ignore_patterns(".*", "_build", "dist", "__pycache__")
+        source = shutil.copytree(".", folder / "source", ignore=ignored)
+        session.install(*nox.project.dependency_groups(PYPROJECT, "build"))
+        session.run("python", "-m", "build", "--outdir", str(folder), str(source))
+        shutil.rmtree(source)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
 @nox.session(python=PYTHONS[0])
 def lower(session: nox.Session) -> None:
     """The tests on the lowest Python and the lowest dependencies that pyproject.toml allows."""
@@ -204,14 +271,17 @@ def lower(session: nox.Session) -> None:
         *PYPROJECT["project"]["dependencies"],
         *(line for extra in extras for line in EXTRAS[extra]),
     ]
-    tools = ("pytest", "pytest-xdist", "hypothesis", "ipython", "psutil", "trustme")
+    tools = (
+        "pytest", "pytest-xdist", "hypothesis", "ipython", "opentelemetry-sdk", "psutil", "trustme",
+        "xlsxwriter",
+    )  # fmt: skip
     session.install(
         "-e", f".[{','.join(extras)}]",
         *(line for line in EXTRAS["dev"] if Requirement(line).name in tools),
         *map(_lowest, lines),
     )  # fmt: skip
     # These need more tools, and say nothing of the dependencies.
-    without = ("tests/docs", "tests/typing", "tests/*/test_fuzz.py")
+    without = ("tests/browser", "tests/docs", "tests/typing", "tests/*/test_fuzz.py")
     ignored = (f"--ignore-glob={path}" for path in without)
     session.run("pytest", "-q", *PROCESSES, *ignored, *session.posargs)
 
@@ -221,9 +291,9 @@ def _need_java(session: nox.Session) -> None:
         session.error("Spark needs Java 17: install it with `apt-get install default-jre-headless`")
 
 
-def _install_project(session: nox.Session, group: str) -> None:
-    """Install the project, editable, with a group of its tools."""
-    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, group))
+def _install_project(session: nox.Session, *groups: str) -> None:
+    """Install the project, editable, with groups of its tools."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
 def _lowest(line: str) -> str:

@@ -13,11 +13,12 @@ from celonis_frames import _accessors, _logging, exceptions
 from celonis_frames._version import __version__, show_versions
 
 if TYPE_CHECKING:
-    from celonis_frames import local
+    from celonis_frames import events, local
     from celonis_frames._auth.keys import ApiKey, AppKey
     from celonis_frames._auth.oauth2 import OAuth2
     from celonis_frames._client import Celonis
     from celonis_frames._connect import connect
+    from celonis_frames._doctor.report import DoctorReport
     from celonis_frames._event_log.check import check_event_log
     from celonis_frames._event_log.report import EventLogReport
     from celonis_frames._functions import (
@@ -46,6 +47,7 @@ __all__ = [
     "Celonis",
     "Column",
     "DataJobStatus",
+    "DoctorReport",
     "EventLogReport",
     "IngestionKeys",
     "OAuth2",
@@ -60,6 +62,7 @@ __all__ = [
     "check_event_log",
     "connect",
     "delete",
+    "events",
     "exceptions",
     "local",
     "plan",
@@ -78,6 +81,7 @@ _HOMES = {
     "Celonis": "_client",
     "Column": "_schema.overrides",
     "DataJobStatus": "_models.data_job",
+    "DoctorReport": "_doctor.report",
     "EventLogReport": "_event_log.report",
     "IngestionKeys": "_ingestion.keys",
     "OAuth2": "_auth.oauth2",
@@ -103,8 +107,8 @@ that pushes nothing pays nothing for pyarrow and the HTTP library."""
 
 
 def __getattr__(name: str) -> Any:
-    if name == "local":  # needs an extra
-        return importlib.import_module("celonis_frames.local")
+    if name in ("events", "local"):  # the latter needs an extra
+        return importlib.import_module(f"celonis_frames.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'celonis_frames' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"celonis_frames.{_HOMES[name]}"), name)

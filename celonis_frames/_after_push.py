@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 from celonis_frames._api import lookup
@@ -18,10 +19,12 @@ from celonis_frames._jobs.timeouts import ended_call
 from celonis_frames._models.data_job import DataJobStatus, begin_data_job
 from celonis_frames._models.reload import ReloadStatus, begin_reload
 from celonis_frames._options.fields import flag, one_of
-from celonis_frames._options.push_options import optional_flag, parse_timeout
+from celonis_frames._options.push_options import optional_flag, parse_on_event, parse_timeout
 from celonis_frames._push.pipeline import limit
-from celonis_frames._push.progress import Progress
+from celonis_frames._push.progress import Reporting, in_progress
+from celonis_frames._push.reloading import show_step
 from celonis_frames._tracebacks import short_tracebacks
+from celonis_frames.events import Event
 from celonis_frames.exceptions import ApiError, ConfigError, JobTimeout, ReloadTimeout
 
 
@@ -69,6 +72,7 @@ class AfterPush(Connection):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
     ) -> ReloadStatus:
         """Loads a data model, so that analyses see what is in its tables, and returns the status.
 
@@ -83,6 +87,7 @@ class AfterPush(Connection):
             wait: Wait until the load has ended; False returns once it was accepted.
             timeout: Seconds for all of it, the wait for another load included.
             progress: As for `push`.
+            on_event: As for `push`.
 
         Raises:
             NotFound: There is no such pool, data model or table in it.
@@ -94,10 +99,11 @@ class AfterPush(Connection):
             ReloadTimeout: The time was up; a load that was begun goes on in Celonis.
             ApiError: A call failed. The notes say if it cannot be known whether the load began.
         """
-        options = _Call(wait, timeout, self._progress if progress is None else progress)
+        options = self._call(wait, timeout, progress, on_event)
         chosen = _names("tables", tables)
         status = ReloadStatus(None, pool_id="", model_id="", model=str(model))
-        with options.limit() as token:
+        reporting = options.reporting
+        with in_progress("reload", model, self.url, reporting) as call, options.limit() as token:
             # 1. Look up the pool, the data model and the tables.
             api = IntegrationApi.sharing(self._api)
             what = (
@@ -112,11 +118,15 @@ class AfterPush(Connection):
                     listed = _with_tables(limited, pool_id, found).tables or ()
                     table_ids = lookup.model_table_ids(found, listed, chosen, self.url)
             # 2. Begin the load and wait for its end.
+            call.relabel(found.name)
+            if call.recorder is not None:
+                call.recorder.pool_id = pool_id
             status = ReloadStatus(api, pool_id=pool_id, model_id=found.id, model=found.name)
-            with closing(Progress(found.name, show=options.progress)) as bar:
-                begin_reload(api, status, table_ids, token, wait=options.wait, on_step=bar.stage)
-        if options.wait:
-            status.raise_for_status()
+            step = partial(show_step, call, "loading", "")
+            begin_reload(api, status, table_ids, token, wait=options.wait, on_step=step)
+            call.result = status
+            if options.wait:
+                status.raise_for_status()
         return status
 
     def run_job(
@@ -128,6 +138,7 @@ class AfterPush(Connection):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
     ) -> DataJobStatus:
         """Executes a data job and returns its status.
 
@@ -142,6 +153,7 @@ class AfterPush(Connection):
             wait: Wait until the execution has ended; False returns once it was accepted.
             timeout: Seconds for all of it, the wait for another execution included.
             progress: As for `push`.
+            on_event: As for `push`.
 
         Raises:
             NotFound: There is no such pool or data job.
@@ -152,9 +164,10 @@ class AfterPush(Connection):
             ApiError: A call failed. The notes say if it cannot be known whether the job was
                 executed.
         """
-        options = _Call(wait, timeout, self._progress if progress is None else progress)
+        options = self._call(wait, timeout, progress, on_event)
         word = one_of("FULL", "DELTA")("mode", mode)
-        with options.limit() as token:
+        reporting = options.reporting
+        with in_progress("run_job", job, self.url, reporting) as call, options.limit() as token:
             # 1. Look up the pool and the data job.
             api = IntegrationApi.sharing(self._api)
             what = (
@@ -164,12 +177,25 @@ class AfterPush(Connection):
                 pool_id = lookup.pool_id(self._api.within(token), pool, for_push=False)
                 found = lookup.data_job(api.within(token), pool_id, job)
             # 2. Execute it and wait for the end.
+            call.relabel(found.name)
+            if call.recorder is not None:
+                call.recorder.pool_id = pool_id
             status = DataJobStatus(api, found, pool_id=pool_id, mode=word)
-            with closing(Progress(found.name, show=options.progress)) as bar:
-                begin_data_job(api, status, token, wait=options.wait, on_step=bar.stage)
-        if options.wait:
-            status.raise_for_status()
+            step = partial(show_step, call, "executing", "")
+            begin_data_job(api, status, token, wait=options.wait, on_step=step)
+            call.result = status
+            if options.wait:
+                status.raise_for_status()
         return status
+
+    def _call(self, wait: Any, timeout: Any, progress: Any, on_event: Any) -> _Call:
+        """The options of a call, with the connection's defaults."""
+        return _Call(
+            wait,
+            timeout,
+            self._progress if progress is None else progress,
+            self._on_event if on_event is None else on_event,
+        )
 
     @property
     def _integration(self) -> IntegrationApi:
@@ -179,11 +205,13 @@ class AfterPush(Connection):
 class _Call:
     """The options that the calls share, checked."""
 
-    def __init__(self, wait: Any, timeout: Any, progress: Any) -> None:
+    def __init__(self, wait: Any, timeout: Any, progress: Any, on_event: Any) -> None:
         self._begin = time.monotonic()
         self.wait = flag("wait", wait)
         self.timeout = parse_timeout("timeout", timeout)
-        self.progress = optional_flag("progress", progress)
+        self.reporting = Reporting(
+            optional_flag("progress", progress), parse_on_event("on_event", on_event)
+        )
 
     @contextmanager
     def limit(self) -> Iterator[CancelToken]:

@@ -16,6 +16,7 @@ from celonis_frames._options.fields import one_of
 from celonis_frames._options.push_options import (
     PushOptions,
     Verify,
+    parse_on_event,
     parse_staging,
     parse_storage_options,
 )
@@ -27,6 +28,7 @@ from celonis_frames._push.object_push import push_objects
 from celonis_frames._push.once import open_job_once, open_objects_once
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.plan import PushPlan, plan_frame
+from celonis_frames._push.progress import in_progress
 from celonis_frames._push.push_many import AT_ONCE, keys_by_table, push_tables
 from celonis_frames._push.resume import resume_staged
 from celonis_frames._push.status import PushStatus, mark_as_delete
@@ -34,6 +36,7 @@ from celonis_frames._schema.overrides import Column, ColumnType
 from celonis_frames._sources.source import Source
 from celonis_frames._tables.table_reading import read_existing
 from celonis_frames._tracebacks import short_tracebacks
+from celonis_frames.events import Event, Operation
 
 
 @short_tracebacks
@@ -49,6 +52,7 @@ class Celonis(AfterPush):
         upload: How the pushes of this connection make and send chunks: an `Upload`, or a dict of
             some of its names.
         progress: Whether its pushes show a progress bar; None shows it in notebooks and terminals.
+        on_event: Called with each record of its pushes, as `on_event` of `push`.
 
     Attributes:
         url: The base URL.
@@ -88,6 +92,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
     ) -> PushStatus:
@@ -191,6 +196,12 @@ class Celonis(AfterPush):
                 seconds more; after the submission the job continues on the server.
             progress: True and False force the progress bar; None is the connection's default, else
                 it is shown in notebooks and terminals.
+            on_event: Called with a record of each stage, chunk, retry, wait, state of a job and
+                warning: an `Event` of `celonis_frames.events`, whose `JsonLines` writes them to a
+                file. It is called in a thread of its own, ``celonis-events``, with one record after
+                the other; the push ends once it has taken all, 5 seconds later at most. If it
+                raises an error, that is logged, and it is not called any more during this push.
+                None is the connection's default.
             client: The connection to use instead of this one. The function `celonis_frames.push`
                 uses the last `connect`, else the environment.
             upload: How chunks are made and sent: an `Upload`, or a dict of some of its names; None
@@ -250,6 +261,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
     ) -> PushStatus:
@@ -297,14 +309,21 @@ class Celonis(AfterPush):
         watch: Callable[[Source], Source] | None = None,
     ) -> PushStatus:
         """Push a frame the way that the options say."""
-        if options.by_objects:
-            way = self._way()
-            return push_objects(
-                way, frame, pool, table, options, watch=watch, open_once=open_objects_once(way)
-            )
-        return push_frame(
-            self._api, frame, pool, table, options, watch=watch, open_once=open_job_once
-        )
+        operation: Operation = "push" if watch is None else "push_event_log"
+        with in_progress(operation, table, self.url, options) as call:
+            if options.by_objects:
+                way = self._way()
+                status = push_objects(
+                    way, frame, pool, table, options, progress=call, watch=watch,
+                    open_once=open_objects_once(way),
+                )  # fmt: skip
+            else:
+                status = push_frame(
+                    self._api, frame, pool, table, options, progress=call, watch=watch,
+                    open_once=open_job_once,
+                )  # fmt: skip
+            call.result = status
+        return status
 
     def push_many(  # noqa: D417  # the other parameters are those of `push`
         self,
@@ -335,6 +354,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
         at_once: int = AT_ONCE,
@@ -401,6 +421,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
     ) -> Changes:
@@ -452,6 +473,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
         upload: Upload | UploadSettings | None = None,
     ) -> PushStatus:
@@ -474,10 +496,13 @@ class Celonis(AfterPush):
         connected = client or self
         options = connected._options(locals(), mode="DELTA")
         check_order("delete", pool, table)
-        status = push_frame(
-            connected._api, frame, pool, table, options, deleted=True, open_once=open_job_once
-        )
-        return mark_as_delete(status)
+        with in_progress("delete", table, connected.url, options) as call:
+            status = mark_as_delete(push_frame(
+                connected._api, frame, pool, table, options, progress=call, deleted=True,
+                open_once=open_job_once,
+            ))  # fmt: skip
+            call.result = status
+        return status
 
     def plan(  # noqa: D417  # the other parameters are those of `push`
         self: Celonis | PlanDefaults | None,
@@ -551,6 +576,7 @@ class Celonis(AfterPush):
         wait: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
         client: Celonis | None = None,
     ) -> list[PushStatus]:
         """Finishes pushes that were staged and did not end, and returns their status.
@@ -567,6 +593,7 @@ class Celonis(AfterPush):
             wait: As for `push`.
             timeout: Seconds for all of them; as for `push`.
             progress: As for `push`.
+            on_event: As for `push`; each push has records of its own besides those of this call.
             client: As for `push`; a connection to the same team.
 
         Raises:
@@ -582,6 +609,7 @@ class Celonis(AfterPush):
         """
         connected = client or self
         shown = connected._progress if progress is None else progress
+        reported = parse_on_event("on_event", on_event)
         return resume_staged(
             connected._api,
             parse_staging("staging", staging) or "",
@@ -590,4 +618,5 @@ class Celonis(AfterPush):
             wait=wait,
             timeout=timeout,
             progress=shown,
+            on_event=connected._on_event if reported is None else reported,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from celonis_frames._auth import environment
@@ -21,6 +21,7 @@ from celonis_frames._options.upload import Upload, UploadSettings
 from celonis_frames._profiles.choice import choose_settings
 from celonis_frames._tracebacks import short_traceback
 from celonis_frames._urls import base_url, team_url
+from celonis_frames.events import Event
 from celonis_frames.exceptions import ConfigError
 
 _lock = threading.RLock()
@@ -43,6 +44,7 @@ def connect(
     timeouts: Timeouts | None = None,
     upload: Upload | UploadSettings | None = None,
     progress: bool | None = None,
+    on_event: Callable[[Event], object] | None = None,
 ) -> Celonis:
     """Open a connection and make it the default.
 
@@ -64,6 +66,7 @@ def connect(
         upload: How the pushes of this connection make and send chunks: an `Upload`, or a dict of
             some of its names.
         progress: Whether its pushes show a progress bar; None shows it in notebooks and terminals.
+        on_event: Called with each record of its pushes, as `on_event` of `push`.
 
     Raises:
         ConfigError: If something is missing or wrong; nothing was sent.
@@ -78,6 +81,7 @@ def connect(
         "timeouts": timeouts,
         "upload": upload,
         "progress": progress,
+        "on_event": on_event,
     }
     if auth is not None:
         checked(auth)

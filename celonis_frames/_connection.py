@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, NoReturn, Self
 
@@ -22,13 +22,14 @@ from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._ingestion.gateway import IngestionGateway
 from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._options.fields import flag
-from celonis_frames._options.push_options import PushOptions, optional_flag
+from celonis_frames._options.push_options import PushOptions, optional_flag, parse_on_event
 from celonis_frames._options.upload import Upload, UploadSettings
 from celonis_frames._profiles.choice import choose_settings
 from celonis_frames._push.call_order import check_id
 from celonis_frames._push.object_push import IngestionWay
 from celonis_frames._push.status import PushStatus
 from celonis_frames._tracebacks import short_tracebacks
+from celonis_frames.events import Event
 from celonis_frames.exceptions import ConfigError
 
 
@@ -54,6 +55,7 @@ class Connection:
         timeouts: Timeouts | None = None,
         upload: Upload | UploadSettings | None = None,
         progress: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
         if not isinstance(timeouts, Timeouts | None):
             raise ConfigError(
@@ -61,6 +63,7 @@ class Connection:
             )
         self._upload = Upload().changed(upload)
         self._progress = optional_flag("progress", progress)
+        self._on_event = parse_on_event("on_event", on_event)
         if not isinstance(ingestion, IngestionKeys | None):
             raise ConfigError(
                 f"ingestion={shown(ingestion)} must be IngestionKeys(…), the keys of a Push data "
@@ -69,7 +72,7 @@ class Connection:
         # With ingestion keys alone, calls of the Data Push API say that they need another key.
         key: Auth = NoAuth() if auth is None and ingestion is not None else checked(auth)
         self._transport = Transport(url, key, verify=verify, timeouts=timeouts)
-        self._given = auth, ingestion, verify, timeouts
+        self._given = lambda: (auth, ingestion, verify, timeouts)  # which vars() does not show
         self._gateway = None
         if ingestion is not None:
             unsigned = Transport(url, Unsigned(), verify=verify, timeouts=timeouts)
@@ -249,7 +252,7 @@ class Connection:
         from celonis_frames._doctor.examination import Way, examine  # noqa: PLC0415  # seldom used
 
         write = flag("write", write)
-        auth, ingestion, verify, timeouts = self._given
+        auth, ingestion, verify, timeouts = self._given()
         settings = environment.Settings(self.url, auth, ingestion, source="connect()")
         return examine(lambda: settings, pool, write=write, way=Way(verify, timeouts))
 
@@ -262,6 +265,8 @@ class Connection:
         """The options named in a call to this connection, with its defaults for the others."""
         if call.get("progress") is None:
             more.setdefault("progress", self._progress)
+        if call.get("on_event") is None:
+            more["on_event"] = self._on_event
         if self._only_objects and call.get("via") is None:
             more["via"] = "ingestion"
         options = PushOptions.from_call(call, self._upload, **more)

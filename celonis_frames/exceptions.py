@@ -182,6 +182,9 @@ class ApiStatusError(ApiError):
         error_codes: Celonis error codes in the response, such as
             ``"DUPLICATE_COLUMN_DETECTED"``.
         retry_after: Seconds the server asks to wait (429 and 503), or None if it does not say.
+        request_id: The id that the server, or a gateway in front of it, gave the request, from the
+            headers of its response; None if there is none.
+        support_id: The id that Celonis' support asks for, from the response; None if there is none.
     """
 
     def __init__(
@@ -192,6 +195,8 @@ class ApiStatusError(ApiError):
         body: str = "",
         error_codes: tuple[str, ...] = (),
         retry_after: float | None = None,
+        request_id: str | None = None,
+        support_id: str | None = None,
         method: str = "",
         url: str = "",
         job_id: str | None = None,
@@ -202,6 +207,8 @@ class ApiStatusError(ApiError):
         self.body = body
         self.error_codes = error_codes
         self.retry_after = retry_after
+        self.request_id = request_id
+        self.support_id = support_id
 
 
 class BadRequest(ApiStatusError):

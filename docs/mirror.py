@@ -6,12 +6,15 @@ The tables of types show planned pushes of all cases in tests/cases.py.
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 import sys
 import textwrap
 from pathlib import Path
 
 import celonis_frames
+from celonis_frames import events
+from celonis_frames._doctor.trial import NOT_TRIED, PROBES
 from celonis_frames._frames.reading import FRAMES, choose_reading
 from celonis_frames._jobs.machine import TABLE as TRANSITIONS
 from celonis_frames._schema.types import TYPE_TABLE
@@ -89,6 +92,18 @@ def assumptions_table() -> str:
     return "\n".join(rows)
 
 
+def probes_table() -> str:
+    """What a trial of the doctor tries, and what it does not, as Markdown."""
+    rows = ["| tried | assumed | setting |", "|---|---|---|"]
+    rows += [
+        f"| {probe.name} | {probe.ours} | {probe.setting and f'`{probe.setting}`'} |"
+        for probe in PROBES
+    ]
+    rows += ["", "| not tried | because |", "|---|---|"]
+    rows += [f"| {name} | {why} |" for name, why in NOT_TRIED]
+    return "\n".join(rows)
+
+
 def readings_table() -> str:
     """How the kinds of frames are read, as Markdown."""
     rows = ["| frame | how it is read | chunks are kept |", "|---|---|---|"]
@@ -96,6 +111,34 @@ def readings_table() -> str:
         choice = choose_reading(facts)
         rows.append(f"| {frame} | {choice.reading.value} | {'yes' if choice.keeps else 'no'} |")
     return "\n".join(rows)
+
+
+def events_table() -> str:
+    """The kinds of records with their keys, as Markdown."""
+    rows = ["| `event` | key | value |", "|---|---|---|"]
+    kinds = [
+        one
+        for one in vars(events).values()
+        if isinstance(one, type) and one.__module__ == events.__name__
+    ]
+    for kind in kinds:
+        if not issubclass(kind, events.Event):
+            continue
+        if kind is not events.Event:
+            rows.append(f"| `{kind.event}` | | {_first_line(kind)} |")
+        shown = "every kind" if kind is events.Event else ""
+        for attribute, text in _attributes(kind):
+            rows.append(f"| {shown} | `{attribute}` | {text} |")
+            shown = ""
+    return "\n".join(rows)
+
+
+def _attributes(kind: type) -> list[tuple[str, str]]:
+    """The attributes of a class, from the part of its docstring about them."""
+    text = inspect.getdoc(kind) or ""
+    part = text.partition("Attributes:\n")[2]
+    found = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", part, re.MULTILINE)
+    return [(name, " ".join(what.split()).replace("``", "`")) for name, what in found]
 
 
 def reasons_table() -> str:
@@ -157,7 +200,9 @@ PAGES = (
     ("types.md", "arrow", lambda: library_table("Arrow")),
     ("types.md", "reasons", reasons_table),
     ("local.md", "assumptions", assumptions_table),
+    ("doctor.md", "probes", probes_table),
     ("errors.md", "tree", error_tree),
+    ("logging.md", "events", events_table),
     *(("errors.md", name, functools.partial(message, name)) for name in messages.NAMES),
     ("reliability.md", "transitions", transitions_table),
     ("architecture.md", "readings", readings_table),

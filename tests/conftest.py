@@ -12,8 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from leaks import Leaks
 
-import celonis_frames
-from celonis_frames import ApiKey, Celonis, local
+from celonis_frames import ApiKey, Celonis, _connect, local
 from celonis_frames._concurrency import cancellation
 from celonis_frames._jobs import rate_limit
 from celonis_frames.local._database import loader
@@ -145,8 +144,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that nobody has connected, with an empty environment."""
     for name in ("CELONIS_URL", "CELONIS_API_TOKEN", "CELONIS_KEY_TYPE", "CELONIS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(celonis_frames._connect, "_connected", None)
-    monkeypatch.setattr(celonis_frames._connect, "_from_env", None)
+    monkeypatch.setattr(_connect, "_connected", None)
+    monkeypatch.setattr(_connect, "_from_env", None)
 
 
 @pytest.fixture

@@ -141,11 +141,11 @@ def test_every_keyword_is_an_option(name: str) -> None:
 
 
 def test_every_option_can_be_given_on_the_command_line() -> None:
-    """All but what only code can mean: the index of pandas, the bar by terminal, secrets."""
+    """All but what only code can mean: the index of pandas, a function; --quiet is the bar's."""
     absent = {
         one.name for one in (*fields(PushOptions), *fields(Upload)) if not one.metadata["cli"]
     }
-    assert absent == {"index", "progress", "storage_options", "upload"}
+    assert absent == {"index", "on_event", "progress", "upload"}
 
 
 def test_dir_shows_the_public_names() -> None:
@@ -221,11 +221,11 @@ def test_every_public_name_is_where_it_is_said_to_be() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert homes.pop("local") == "celonis_frames"
-    assert homes == celonis_frames._HOMES
-    assert {*homes, "__version__", "exceptions", "local", "show_versions"} == {
-        *celonis_frames.__all__
-    }
+    modules = {name for name, home in homes.items() if home == "celonis_frames"}
+    assert {name: home for name, home in homes.items() if name not in modules} == (
+        celonis_frames._HOMES
+    )
+    assert {*homes, "__version__", "exceptions", "show_versions"} == {*celonis_frames.__all__}
 
 
 def test_absent_libraries_are_no_error() -> None:
@@ -266,3 +266,19 @@ def test_a_frame_is_freed_without_a_garbage_collection() -> None:
 def test_the_types_of_public_classes_can_be_resolved(name: str) -> None:
     """Tools that read annotations find every name in them."""
     typing.get_type_hints(getattr(celonis_frames, name))
+
+
+def test_every_warning_is_reported() -> None:
+    """Warnings go through `warn`, so that `on_event=` and spans get what the log gets."""
+    allowed = {
+        "_http/transport.py",  # a listener of this library's own tests and demo
+        "_reporting/current.py", "_reporting/event_thread.py", "_reporting/recorder.py",
+    }  # fmt: skip
+    found = {
+        path
+        for path, tree in _modules().items()
+        if not path.startswith(("local/", "_cli/"))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "warning"
+    }
+    assert found == allowed

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from celonis_frames._cli.sample_data import SCHEMA, changed_and_new, purchase_to_pay
+from celonis_frames.local._sample_data import SCHEMA, changed_and_new, purchase_to_pay
 
 PATH = (
     "Create Purchase Requisition", "Approve Purchase Requisition", "Create Purchase Order",

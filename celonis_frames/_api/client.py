@@ -22,6 +22,7 @@ from celonis_frames._api.models import (
     read_table,
 )
 from celonis_frames._http.file_body import MultipartFile, Payload
+from celonis_frames._http.messages import RawResponse
 from celonis_frames._http.retry import RetryPolicy
 
 INGESTION_PATH = "/data-ingestion/api/v1"
@@ -116,6 +117,10 @@ class DataPushApi(ApiCalls):
     def pools(self) -> list[Pool]:
         """The pools the key may see; `PermissionDenied` with a key that may only push."""
         return self._get(_POOLS, partial(read_list, read_pool))
+
+    def reach(self) -> RawResponse:
+        """The response to the list of pools without a key, of any status: Celonis returns 401."""
+        return self._transport.reach(_POOLS)
 
     def pool(self, pool_id: str) -> Pool:
         """One pool."""

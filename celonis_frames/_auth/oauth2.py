@@ -24,7 +24,8 @@ from celonis_frames._concurrency.cancellation import POLL_SECONDS, current_token
 from celonis_frames._http.auth import Auth, Credentials, PostForm
 from celonis_frames._http.messages import RawResponse
 from celonis_frames._http.redaction import plain
-from celonis_frames._http.status_errors import page_error, retry_after, unreadable
+from celonis_frames._http.status_errors import page_error, retry_after, unreadable, with_ids
+from celonis_frames._reporting.current import warn
 from celonis_frames._secrets import MASK, Secret, Unpicklable
 from celonis_frames.exceptions import (
     ApiConnectionError,
@@ -181,7 +182,7 @@ class _Tokens(Credentials):
             self._fetch()
         except ApiError as error:
             self._renew_at = now + RETRY_SECONDS
-            _log.warning(
+            warn(
                 "the access token could not be renewed and stays in use for %.0f s: %s",
                 self._expires_at - now,
                 error,
@@ -287,7 +288,7 @@ def _read_token(response: RawResponse) -> tuple[Secret, float]:
 def _token_error(response: RawResponse, client: OAuth2) -> ApiStatusError:
     """The error for a rejected token request."""
     if (page := page_error(response, AuthenticationError)) is not None:
-        return page
+        return with_ids(page, response)
     code, message = _parse_error(response.content)
     kind: type[ApiStatusError] = AuthenticationError
     if response.status == 429 or response.status >= 500:
@@ -306,7 +307,7 @@ def _token_error(response: RawResponse, client: OAuth2) -> ApiStatusError:
         url=response.request.url,
     )
     error.sent = False  # the call that needs the token was not made
-    return error
+    return with_ids(error, response)
 
 
 def _parse_error(content: bytes) -> tuple[str, str]:

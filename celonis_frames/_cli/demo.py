@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 
 from celonis_frames._api.client import INGESTION_PATH
-from celonis_frames._cli.sample_data import changed_and_new, purchase_to_pay
 from celonis_frames._formatting import format_bytes
 from celonis_frames._http.messages import CallEvent
 from celonis_frames._temporary import temporary_folder_errors
 from celonis_frames.exceptions import ConfigError
+from celonis_frames.local._sample_data import changed_and_new, purchase_to_pay
 
 KEYS = ("CASE_ID", "EVENT_ID")
 POOL, TABLE = "Purchasing", "EVENTS"

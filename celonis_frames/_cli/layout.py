@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -15,15 +14,15 @@ _GAP = "  "
 
 
 def width_of(stream: Any) -> int | None:
-    """The columns of a terminal, or those in ``COLUMNS``; None if the text goes elsewhere.
+    """The columns of a terminal; None if the text goes elsewhere.
 
-    What a file or another program gets is neither wrapped nor cut.
+    What a file or another program gets is neither wrapped nor cut. ``COLUMNS`` says nothing of
+    those: GNU readline sets it for every child of an interactive program.
     """
     try:
-        is_terminal = stream.isatty()
-    except (AttributeError, ValueError):
-        is_terminal = False
-    if not is_terminal and not os.environ.get("COLUMNS"):
+        if not stream.isatty():
+            return None
+    except (AttributeError, ValueError):  # a process without a console
         return None
     width = shutil.get_terminal_size((80, 24)).columns
     return width if width >= MIN_WIDTH else None

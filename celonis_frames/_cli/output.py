@@ -15,6 +15,8 @@ from celonis_frames._cli.layout import table, width_of, wrapped
 from celonis_frames._cli.printing import say, say_error
 from celonis_frames.exceptions import CelonisFramesError, JobError
 
+SHORT_ID = 8
+"""Characters of the id of a job that a list shows; they are enough to name it."""
 NOT_WRITTEN = "The output could not be written. Free space, or write it somewhere else."
 _MARKS = {True: "✓", False: "✗"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TypeVar
 
 _CHECK_SECONDS = 0.1
@@ -35,7 +36,7 @@ def call_in_background(
             raised.append(error)
         done.set()
 
-    thread(target=call, name=name, daemon=True).start()
+    thread(target=copy_context().run, args=(call,), name=name, daemon=True).start()
     while not done.wait(_CHECK_SECONDS):
         check()
     if raised:

@@ -16,7 +16,6 @@ block does nothing.
 from __future__ import annotations
 
 import _thread
-import logging
 import signal
 import threading
 import time
@@ -25,11 +24,10 @@ from contextlib import contextmanager
 from typing import Any, Never, Self
 
 from celonis_frames._concurrency.cancellation import Cancelled, CancelToken
+from celonis_frames._reporting.current import warn
 
 CALL_GRACE_SECONDS = 1.0
 """Time for calls in progress to get their responses: the outcome of an aborted call is unknown."""
-
-_log = logging.getLogger("celonis_frames")
 
 _TERMINATION = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """What ends a process by default. SIGHUP is sent when its terminal closes; Windows has none."""
@@ -94,7 +92,7 @@ class DeferredSignals:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._restore()
         if self._note:
-            _log.warning(self._note)
+            warn(self._note)
         if self._first is not None and (error is None or error is not self._raised):
             interruption = _interruption(self._first)
             if error is not None:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from typing import Generic, Self, TypeVar
 
 JOIN_SECONDS = 2.0
@@ -90,7 +91,9 @@ class WorkerPool(Generic[_T]):
         try:
             for _ in range(threads):
                 # Daemons: the interpreter does not wait for them when it ends.
-                thread = threading.Thread(target=self._run, name="celonis-encode", daemon=True)
+                thread = threading.Thread(
+                    target=copy_context().run, args=(self._run,), name="celonis-encode", daemon=True
+                )
                 thread.start()
                 self._threads.append(thread)
         except RuntimeError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable
+from functools import partial
 
 from celonis_frames._doctor.probe import Probe, Seen, by_rows, ended, unknown
 from celonis_frames._doctor.scratch import K, Scratch, keys_of, texts
@@ -31,11 +33,8 @@ def checksum_kind(checksum: str | None, content: bytes) -> str:
 
 
 def _checksum(scratch: Scratch) -> Seen:
-    job = scratch.run(_FILE, execute=False)
-    if job.job_id is None:
-        return unknown(job, "a job")
-    found = scratch.checksums(job.job_id)
-    scratch.remove(job.job_id)
+    with scratch.job(_FILE) as job_id:
+        found = scratch.checksums(job_id)
     return Seen(checksum_kind(found[0] if found else None, _FILE), "response")
 
 
@@ -49,65 +48,50 @@ def _informational(scratch: Scratch) -> Seen:
 
 
 def _cancel_response(scratch: Scratch) -> Seen:
-    job = scratch.run(_FILE, execute=False)
-    if job.job_id is None:
-        return unknown(job, "a job")
-    accepted, size = scratch.cancel(job.job_id)
-    scratch.remove(job.job_id)
+    with scratch.job(_FILE) as job_id:
+        accepted, size = scratch.cancel(job_id)
     if not accepted:
         return Seen("rejected", "response")
     return Seen("job" if size else "empty", "response")
 
 
 def _cancel_ended(scratch: Scratch) -> Seen:
-    job = scratch.run(_FILE, keep=True)
-    if job.job_id is None:
-        return unknown(job, "a job")
-    accepted, _ = scratch.cancel(job.job_id)
-    scratch.remove(job.job_id)
+    with scratch.job(_FILE) as job_id:
+        scratch.finish(job_id)
+        accepted, _ = scratch.cancel(job_id)
     return Seen("accept" if accepted else "reject", "response")
 
 
 def _delete_status(scratch: Scratch) -> Seen:
-    job = scratch.run(_FILE, execute=False)
-    if job.job_id is None:
-        return unknown(job, "a job")
-    status = scratch.remove(job.job_id)
+    with scratch.job(_FILE) as job_id:
+        status = scratch.remove(job_id)
     return Seen("rejected" if status is None else str(status), "response")
 
 
 def _late_chunks(scratch: Scratch) -> Seen:
-    """Ignored or not shows by the number of rows, after a while in vain."""
-    job = scratch.run(_FILE, keep=True)
-    if job.job_id is None:
-        return unknown(job, "a job")
-    value = Seen("ignore", "response")
-    try:
-        scratch.upload(job.job_id, texts((2, "b")))
-    except ApiStatusError as error:
-        if error.status_code >= 500:
-            raise
-        value = Seen("reject", "response")
-    else:
-        if scratch.rows() == 2:
-            value = Seen("apply", "rows")
-    scratch.remove(job.job_id)
-    return value
+    with scratch.job(_FILE) as job_id:
+        scratch.finish(job_id)
+        if _is_rejected(partial(scratch.upload, job_id, texts((2, "b")))):
+            return Seen("reject", "response")
+        return Seen("apply", "rows") if scratch.rows() == 2 else Seen("ignore", "response")
 
 
 def _second_executions(scratch: Scratch) -> Seen:
-    job = scratch.run(_FILE, keep=True)
-    if job.job_id is None:
-        return unknown(job, "a job")
+    with scratch.job(_FILE) as job_id:
+        scratch.finish(job_id)
+        rejected = _is_rejected(partial(scratch.execute, job_id))
+    return Seen("reject" if rejected else "ignore", "response")
+
+
+def _is_rejected(call: Callable[[], None]) -> bool:
+    """Whether the server rejects a call; what else goes wrong is raised."""
     try:
-        scratch.execute(job.job_id)
-        value = "ignore"
+        call()
     except ApiStatusError as error:
         if error.status_code >= 500:
             raise
-        value = "reject"
-    scratch.remove(job.job_id)
-    return Seen(value, "response")
+        return True
+    return False
 
 
 def _no_chunks(scratch: Scratch) -> Seen:

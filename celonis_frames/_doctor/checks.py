@@ -178,6 +178,8 @@ def _key(facts: Facts) -> Iterator[Finding]:
             "Check that it belongs to this team, is complete and was not deleted; if it was, your "
             "team's admin can make another one.", {"codes": list(key.codes)},
         )  # fmt: skip
+    elif key.access == "unusable":
+        yield Finding("key", "error", key.message, "you", "Correct the setting.")
     elif key.access == "failed":
         yield Finding("key", "error", key.message, "your team's admin", "Try again later; if it "
                       "persists, the admin can ask Celonis support.")  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._auth.environment import Settings
 from celonis_frames._doctor.checks import check_all
@@ -20,7 +21,8 @@ from celonis_frames._doctor.trial import NOT_TRIED, Trial, run_trial
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._push.known_pools import remember_pool
-from celonis_frames.exceptions import ConfigError
+from celonis_frames._urls import base_url
+from celonis_frames.exceptions import CelonisFramesError, ConfigError
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,13 @@ def examine(
     facts = gather(find_once, pool, verify=way.verify, timeouts=way.timeouts)
     findings = check_all(facts)
     trial: Trial | None = None
+    pool_id = ""
     if write:
         reason = _not_possible(facts, findings)
         if reason:
             findings.append(Finding("trial", "skipped", reason))
         else:
-            trial = _tried(found[0], facts, way, announce)
+            trial, pool_id = _tried(found[0], facts, way, announce)
             findings.append(trial.finding)
     hosts = () if facts.network is None else (urlsplit(f"//{facts.network.host}").hostname or "",)
     report = DoctorReport(
@@ -74,8 +77,8 @@ def examine(
         not_tried=NOT_TRIED if trial is not None else (),
         hosts=hosts if facts.network is not None and not facts.network.loopback else (),
     )
-    if report.codecs and facts.pool is not None and facts.pool.id is not None:
-        return _remembered(report, found[0].url, facts)
+    if report.codecs and facts.pool is not None:
+        return _remembered(report, found[0].url, pool_id, facts.pool.name)
     return report
 
 
@@ -88,21 +91,28 @@ def _not_possible(facts: Facts, findings: list[Finding]) -> str:
     return ""
 
 
-def _tried(settings: Settings, facts: Facts, way: Way, announce: Callable[[str], None]) -> Trial:
+def _tried(
+    settings: Settings, facts: Facts, way: Way, announce: Callable[[str], None]
+) -> tuple[Trial, str]:
+    """The trial, and the id of the pool, which the trial may have created."""
     assert settings.auth is not None  # noqa: S101  # a pool was found with it
     assert facts.pool is not None  # noqa: S101  # `_not_possible` has checked it
     transport = Transport(settings.url, settings.auth, verify=way.verify, timeouts=way.timeouts)
     with contextlib.closing(transport):
         api = DataPushApi(transport, policy=RetryPolicy())
-        return run_trial(api, str(facts.pool.id), transport, announce)
+        pool_id = str(facts.pool.id)
+        trial = run_trial(api, pool_id, transport, announce)
+        if facts.pool.created_by_job:
+            with contextlib.suppress(CelonisFramesError):
+                pool_id = lookup.pool_id(api, pool_id)
+        return trial, pool_id
 
 
-def _remembered(report: DoctorReport, url: str, facts: Facts) -> DoctorReport:
+def _remembered(report: DoctorReport, url: str, pool_id: str, name: str) -> DoctorReport:
     """Store which codecs the pool reads, for pushes without compression=."""
-    assert facts.pool is not None  # noqa: S101
     read = sorted(name for name, good in report.codecs.items() if good)
     try:
-        path = remember_pool(url, str(facts.pool.id), report.codecs, name=facts.pool.name)
+        path = remember_pool(base_url(url), pool_id, report.codecs, name=name)
     except ConfigError as error:
         finding = Finding("codecs", "warning", f"What the pool reads is not remembered: {error}",
                           "you", "Make room for the file, or its folder writable.")  # fmt: skip

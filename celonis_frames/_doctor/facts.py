@@ -9,8 +9,8 @@ Reached = Literal[
     "reached", "dns", "refused", "certificate", "tls", "proxy", "timeout", "broken", "unusable"
 ]
 """Whether the server responded, or else why not; unusable is a setting that can never work."""
-Access = Literal["allowed", "forbidden", "rejected", "missing", "failed", "not tried"]
-"""How a call ended: 2xx, 403, 401, 404, another way, or not made."""
+Access = Literal["allowed", "forbidden", "rejected", "missing", "failed", "unusable", "not tried"]
+"""How a call ended: 2xx, 403, 401, 404, another way; not made because of a setting; not made."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,6 @@ from celonis_frames._doctor.probe import NO_COLUMNS, Probe, Seen, by_rows, ended
 from celonis_frames._doctor.scratch import PREFIX, K, Scratch, V, parquet, texts
 from celonis_frames._schema.text_length import MAX_TEXT_LENGTH
 
-X = f"{PREFIX}X"
-"""The column of the type that a probe is about."""
 TIMES = frozenset({"DATE", "DATETIME", "TIMESTAMP"})
 """Types that a column of timestamps may be shown as."""
 
@@ -42,31 +40,39 @@ def _codec(name: str, scratch: Scratch) -> Seen:
     return by_rows(scratch, {_ROWS.num_rows: "accepted"})
 
 
-def _typed(values: pa.Array, kinds: frozenset[str], scratch: Scratch, **options: Any) -> Seen:
-    """How a column of a type is read: rejected, an error, accepted, or as another type."""
-    table = _ROWS.append_column(X, values)
+def _typed(
+    name: str, values: pa.Array, kinds: frozenset[str], scratch: Scratch, **options: Any
+) -> Seen:
+    """How a column of a type is read: rejected, an error, accepted, or as another type.
+
+    Each has a name of its own: a pool may show for a moment the columns that the table had.
+    """
+    column = f"{PREFIX}{name}"
+    table = _ROWS.append_column(column, values)
     result = scratch.run(parquet(table, **{"version": "2.6", **options}))
     if not result.done:
         return ended(result)
     columns = scratch.columns()
-    if columns is None or X not in columns:
+    if columns is None or column not in columns:
         return Seen("accepted", "job", "the pool does not show as which type")
-    kind = columns[X][0]
+    kind = columns[column][0]
     return Seen("accepted" if kind in kinds else f"as {kind}", "columns", f"shown as {kind}")
 
 
 def _timestamps(unit: str, scratch: Scratch) -> Seen:
     values = pa.array([_MOMENT] * 3, pa.timestamp("us" if unit == "int96" else unit))
-    return _typed(values, TIMES, scratch, use_deprecated_int96_timestamps=unit == "int96")
+    return _typed(
+        unit.upper(), values, TIMES, scratch, use_deprecated_int96_timestamps=unit == "int96"
+    )
 
 
 def _dates(scratch: Scratch) -> Seen:
-    return _typed(pa.array([_MOMENT.date()] * 3, pa.date32()), TIMES, scratch)
+    return _typed("DATE", pa.array([_MOMENT.date()] * 3, pa.date32()), TIMES, scratch)
 
 
 def _decimals(scratch: Scratch) -> Seen:
     values = pa.array([decimal.Decimal("12.34")] * 3, pa.decimal128(10, 2))
-    return _typed(values, frozenset({"FLOAT", "DECIMAL"}), scratch)
+    return _typed("DECIMAL", values, frozenset({"FLOAT", "DECIMAL"}), scratch)
 
 
 def _page_v2(scratch: Scratch) -> Seen:
@@ -78,8 +84,9 @@ def _precision(scratch: Scratch) -> Seen:
     """Four times that differ by a nanosecond, a microsecond and a millisecond are as many keys."""
     start = 1_709_212_455_000_000_000
     moments = pa.array([start, start + 1, start + 1_000, start + 1_000_000], pa.timestamp("ns"))
-    table = pa.table({K: pa.array([1, 2, 3, 4], pa.int64()), X: moments})
-    result = scratch.run(parquet(table), keys=[X])
+    moment = f"{PREFIX}MOMENT"
+    table = pa.table({K: pa.array([1, 2, 3, 4], pa.int64()), moment: moments})
+    result = scratch.run(parquet(table), keys=[moment])
     if not result.done:
         return unknown(result, "rows with equal keys")
     return by_rows(scratch, {4: "ns", 3: "us", 2: "ms", 1: "s"})
@@ -108,14 +115,15 @@ def _shown_length(scratch: Scratch) -> Seen:
 
 
 def _shown_types(scratch: Scratch) -> Seen:
-    table = _ROWS.append_column(X, pa.array([True, False, None]))
+    flags = f"{PREFIX}FLAG"
+    table = _ROWS.append_column(flags, pa.array([True, False, None]))
     result = scratch.run(parquet(table))
     if not result.done:
         return unknown(result, "a column of booleans")
     columns = scratch.columns()
-    if columns is None or X not in columns:
+    if columns is None or flags not in columns:
         return NO_COLUMNS
-    kind = columns[X][0]
+    kind = columns[flags][0]
     value = {"INTEGER": "merged", "BOOLEAN": "own"}.get(kind, kind)
     return Seen(value, "columns", f"a boolean is shown as {kind}")
 

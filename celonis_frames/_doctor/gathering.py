@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 import re
 import socket
 import ssl
@@ -31,12 +30,17 @@ from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._ingestion.gateway import IngestionGateway
 from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames._urls import CLOUD, base_url, is_loopback
-from celonis_frames._version import __version__
-from celonis_frames.exceptions import ApiError, ApiStatusError, CelonisFramesError, ConfigError
+from celonis_frames._version import versions
+from celonis_frames.exceptions import (
+    ApiError,
+    ApiStatusError,
+    AuthenticationError,
+    CelonisFramesError,
+    ConfigError,
+    NotFound,
+    PermissionDenied,
+)
 
-_PATH = "/integration/api/pools"
-"""What is called without a key: Celonis responds with 401."""
-_LIBRARIES = ("pyarrow", "requests", "urllib3", "fsspec", "pandas", "polars", "botocore", "keyring")
 _BOUND = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([\d.]+)")
 _UNREACHED = ("timeout", "broken", "refused", "proxy", "certificate", "tls", "dns")
 
@@ -47,7 +51,6 @@ def gather(
     *,
     verify: Any = True,
     timeouts: Timeouts | None = None,
-    clock: Callable[[], float] = time.time,
 ) -> Facts:
     """The facts of a connection.
 
@@ -56,10 +59,9 @@ def gather(
         pool: The pool to look at, by id, name or URL.
         verify: As of `connect`.
         timeouts: As of `connect`.
-        clock: The time of this machine in epoch seconds.
     """
-    versions, outdated = _versions()
-    begun = Facts(versions=versions, outdated=outdated)
+    found, outdated = _versions()
+    begun = Facts(versions=found, outdated=outdated)
     try:
         settings = find()
         if is_local(settings.url):
@@ -72,7 +74,7 @@ def gather(
         return _with(begun, problem=str(error))
     begun = _with(begun, source=settings.source)
     with contextlib.closing(transport):
-        network = _network(transport, ca, clock)
+        network = _network(transport, ca)
         facts = _with(begun, network=network)
         if network.reached == "reached" and not network.page and (network.status or 0) < 500:
             options = {"verify": verify, "timeouts": timeouts}
@@ -90,7 +92,7 @@ def _with(facts: Facts, **more: Any) -> Facts:
     return Facts(**(vars(facts) | more))
 
 
-def _network(transport: Transport, ca: str, clock: Callable[[], float]) -> Network:
+def _network(transport: Transport, ca: str) -> Network:
     parts = urlsplit(transport.url)
     host, loopback = parts.hostname or "", is_loopback(parts.hostname or "")
     proxy = None
@@ -106,15 +108,15 @@ def _network(transport: Transport, ca: str, clock: Callable[[], float]) -> Netwo
         known["addresses"] = _addresses(host, parts.port or 443)
         if known["addresses"] is None:
             return Network(**known, reached="dns", message=f"There is no host named {host}.")
-    begin = clock()
+    begin = time.time()
     try:
-        response = transport.reach(_PATH)
+        response = DataPushApi(transport).reach()
     except ConfigError as error:
         return Network(**known, reached="unusable", message=error.message)
     except ApiError as error:
         reached: Any = error.reason if error.reason in _UNREACHED else "broken"
         return Network(**known, reached=reached, message=message_of(error))
-    middle = (begin + clock()) / 2
+    middle = (begin + time.time()) / 2
     return Network(
         **known,
         status=response.status,
@@ -210,13 +212,17 @@ def _tried(call: Callable[[], Any]) -> tuple[Any, tuple[Access, str]]:
 
 def _failed(error: CelonisFramesError) -> tuple[Access, str, tuple[str, ...]]:
     """How a call ended that raised an error, its message, and its error codes."""
-    status = error.status_code if isinstance(error, ApiStatusError) else 0
-    ends: dict[int, Access] = {401: "rejected", 403: "forbidden", 404: "missing"}
     codes = error.error_codes if isinstance(error, ApiStatusError) else ()
-    access = ends.get(status, "failed")
-    if status == 400 and "invalid_scope" in codes:
-        access = "rejected"
+    access: Access = next((end for kind, end in _ENDS.items() if isinstance(error, kind)), "failed")
     return access, message_of(error), tuple(codes)
+
+
+_ENDS: dict[type[CelonisFramesError], Access] = {
+    AuthenticationError: "rejected",
+    PermissionDenied: "forbidden",
+    NotFound: "missing",
+    ConfigError: "unusable",
+}
 
 
 def _ingestion(url: str, keys: IngestionKeys | None, options: dict[str, Any]) -> Ingestion:
@@ -235,12 +241,8 @@ def _ingestion(url: str, keys: IngestionKeys | None, options: dict[str, Any]) ->
 
 def _versions() -> tuple[dict[str, str], tuple[str, ...]]:
     """Versions by name, and the libraries that are older than this version needs."""
-    found = {"celonis_frames": __version__, "Python": platform.python_version()}
-    for name in _LIBRARIES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
+    found = {name: version for name, version in versions().items() if version != "not installed"}
     found["OpenSSL"] = ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]
-    found["system"] = platform.platform()
     outdated = []
     with contextlib.suppress(metadata.PackageNotFoundError):
         for line in metadata.requires("celonis-frames") or ():

@@ -16,6 +16,7 @@ from celonis_frames._html import report as html
 from celonis_frames._urls import CLOUD
 
 _WIDTH = 80
+_SHOWN_AS: dict[str, html.Level] = {"ok": "good", "warning": "warn", "error": "bad"}
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _MARKS = {"ok": "✓", "info": "·", "warning": "!", "error": "✗", "skipped": "-"}
 
@@ -123,10 +124,13 @@ class DoctorReport:
     def _repr_html_(self) -> str:
         level: html.Level = "good" if self.ok else "bad"
         findings = (
-            (_MARKS[one.level], one.check, one.text, one.advice or "", one.who or "")
+            (_mark(one.level), one.check, one.text, one.advice or "", one.who or "")
             for one in self.findings
         )
-        seen = (("≠" if one.differs else "", one.name, one.shown) for one in self.observations)
+        seen = (
+            (html.marked("warn", "≠") if one.differs else "", one.name, one.shown)
+            for one in self.observations
+        )
         return html.report(
             level,
             html.headline(level, self._summary(), "Doctor"),
@@ -137,6 +141,10 @@ class DoctorReport:
                 unfolded=any(one.differs for one in self.observations),
             ) if self.observations else "",
         )  # fmt: skip
+
+
+def _mark(level: str) -> str:
+    return html.marked(_SHOWN_AS.get(level, "open"), _MARKS[level])
 
 
 _LEGEND = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ from celonis_frames.exceptions import (
     CelonisFramesError,
     Conflict,
     JobError,
+    NotFound,
     RateLimited,
 )
 
@@ -47,7 +48,7 @@ MAX_DETAIL = 160
 K, V = f"{PREFIX}K", f"{PREFIX}V"
 """The key column and the text column."""
 
-End = Literal["DONE", "ERROR", "CANCELED", "not created", "not uploaded", "not executed", "open"]
+End = Literal["DONE", "ERROR", "CANCELED", "not created", "not uploaded", "not executed"]
 
 
 class TrialStopped(CelonisFramesError):
@@ -59,15 +60,12 @@ class Result:
     """How a job ended.
 
     Attributes:
-        end: Its final state, the step at which the server rejected it, or open if it was not to be
-            executed.
+        end: Its final state, or the step at which the server rejected it.
         detail: The server's words, if it did not end in DONE.
-        job_id: Its id, if it was created and still is there.
     """
 
     end: End
     detail: str = ""
-    job_id: str | None = None
 
     @property
     def done(self) -> bool:
@@ -106,8 +104,6 @@ class Scratch:
         csv: bool = False,
         options: Mapping[str, Any] | None = None,
         deleted: Sequence[int] = (),
-        execute: bool = True,
-        keep: bool = False,
     ) -> Result:
         """Run a job with these files.
 
@@ -120,8 +116,6 @@ class Scratch:
             csv: Whether the files are CSV.
             options: Further fields of the job.
             deleted: Positions of the files whose rows are to be deleted.
-            execute: Whether to execute it.
-            keep: Whether the job is left there, for further calls; else it is deleted.
 
         Raises:
             TrialStopped: A call failed otherwise than by being rejected.
@@ -131,9 +125,8 @@ class Scratch:
             for name, kind in (dict.fromkeys(lengths or {}, "STRING") | dict(types or {})).items()
         ]
         body = {
-            "targetName": TABLE, "type": mode, "fileType": "CSV" if csv else "PARQUET",
-            "dataPoolId": self._pool_id, "keys": list(keys), "connectionId": None,
-            "fallbackVarcharLength": 80,
+            **self._body(), "type": mode, "fileType": "CSV" if csv else "PARQUET",
+            "keys": list(keys),
             **({"tableSchema": {"tableName": TABLE, "columns": columns}} if columns else {}),
             **({"csvParsingOptions": dict(CSV_OPTIONS)} if csv else {}),
             **(options or {}),
@@ -146,14 +139,7 @@ class Scratch:
             for place, file in enumerate(files):
                 self.upload(job.id, file, deleted=place in deleted, csv=csv)
             step = "not executed"
-            if not execute:
-                return Result("open", job_id=job.id)
-            self.execute(job.id)
-            self._written = True
-            job = polling.wait_for(self._api, self._pool_id, job.id, timeout=JOB_SECONDS)
-            detail = "" if job.state == "DONE" else _words(_TIME.sub("", "".join(job.logs[-1:])))
-            end: Any = job.state
-            return Result(end, detail, job.id if keep else None)
+            return self.finish(job.id)
         except ApiStatusError as error:
             if 400 <= error.status_code < 500 and error.status_code not in (401, 403, 408, 429):
                 words = parse_error_body(error.body.encode())[0]
@@ -162,8 +148,34 @@ class Scratch:
         except CelonisFramesError as error:
             raise _stopped(error) from error
         finally:
-            if job is not None and not keep and execute:
+            if job is not None:
                 self.remove(job.id)
+
+    @contextlib.contextmanager
+    def job(self, file: bytes) -> Iterator[str]:
+        """A job with this file that is not executed; it is deleted at the end of the block."""
+        job = self._api.create_job(self._pool_id, self._body())
+        try:
+            self.upload(job.id, file)
+            yield job.id
+        finally:
+            self.remove(job.id)
+
+    def finish(self, job_id: str) -> Result:
+        """Execute a job, and wait for its end."""
+        self.execute(job_id)
+        self._written = True
+        job = polling.wait_for(self._api, self._pool_id, job_id, timeout=JOB_SECONDS)
+        detail = "" if job.state == "DONE" else _words(_TIME.sub("", "".join(job.logs[-1:])))
+        end: Any = job.state
+        return Result(end, detail)
+
+    def _body(self) -> dict[str, Any]:
+        """The fields of a job without options."""
+        return {
+            "targetName": TABLE, "type": "REPLACE", "fileType": "PARQUET", "keys": [],
+            "dataPoolId": self._pool_id, "connectionId": None, "fallbackVarcharLength": 80,
+        }  # fmt: skip
 
     def upload(self, job_id: str, file: bytes, *, deleted: bool = False, csv: bool = False) -> None:
         """Upload a file into a job."""
@@ -173,7 +185,7 @@ class Scratch:
     def execute(self, job_id: str) -> None:
         """Submit a job, within the quota of the team."""
         for number in range(1, 20):
-            self._limit.wait(self._api.token, announce=lambda _: None)
+            self._limit.wait(self._api.token)
             try:
                 self._api.execute_job(self._pool_id, job_id)
             except RateLimited as error:
@@ -234,7 +246,7 @@ class Scratch:
         return {one.name: (one.type, one.length) for one in found}
 
     @contextlib.contextmanager
-    def calls(self) -> Any:
+    def calls(self) -> Iterator[list[CallEvent]]:
         """The events of the calls that are made in the block."""
         seen: list[CallEvent] = []
         self._transport.listeners.append(seen.append)
@@ -252,11 +264,10 @@ class Scratch:
                 f"The pool has a table {TABLE} with other columns than a trial makes. Rename or "
                 "remove it."
             )
-        busy = [
-            job.id
-            for job in self._api.jobs(self._pool_id, where=lambda job: job.table == TABLE)
-            if job.state in ("QUEUED", "RUNNING")
-        ]
+        jobs: list[Job] = []
+        with contextlib.suppress(NotFound):  # the first job creates the pool
+            jobs = self._api.jobs(self._pool_id, where=lambda job: job.table == TABLE)
+        busy = [job.id for job in jobs if job.state in {"QUEUED", "RUNNING"}]
         if busy:
             raise TrialStopped(
                 f"Another trial is at work in this pool (job {busy[0]}). Wait for it."

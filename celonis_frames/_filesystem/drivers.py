@@ -17,11 +17,15 @@ def install_line(message: str) -> str:
     if not packages:
         return ""
     extras = _extras()
-    return "pip install " + " ".join(dict.fromkeys(extras.get(one, f'"{one}"') for one in packages))
+    wanted = dict.fromkeys(extras.get(one, f'"{one}"') for one in packages)
+    return " ".join(["pip install", *filter(None, wanted)])
 
 
 def _extras() -> dict[str, str]:
-    """What to install for a package, by its name, where an extra of this library brings it."""
+    """What to install for a package, by its name, where an extra of this library brings it.
+
+    It is empty for a package that this library requires itself.
+    """
     try:
         lines = metadata.requires(_DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
@@ -31,4 +35,6 @@ def _extras() -> dict[str, str]:
         match = re.match(r"([\w.-]+)[^;]*;.*extra == ['\"]([\w-]+)['\"]", line)
         if match is not None and match[2] != "dev":
             found[match[1]] = f'"{_DISTRIBUTION}[{match[2]}]"'
+        elif match is None:
+            found[re.split(r"[^\w.-]", line, maxsplit=1)[0]] = ""
     return found

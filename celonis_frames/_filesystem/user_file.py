@@ -47,25 +47,18 @@ class UserFile:
 
         Raises:
             OSError: It cannot be read.
-            ValueError, RecursionError: It is no such file.
+            ValueError: It is no such file.
             ConfigError: It holds secrets, and others may read it.
         """
         with self.path.open("rb") as file:
             if self._secret:
                 self._check_owner(os.fstat(file.fileno()))
             content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise ValueError(f"it has more than {MAX_FILE_BYTES:,} bytes")
-        try:
-            document = json.loads(content)
-        except ValueError:
-            # Not chained: the error of the parser holds the whole content.
-            document = None
-        if not isinstance(document, dict) or not isinstance(document.get(self.section), dict):
-            raise ValueError("it is not a file of celonis_frames")  # noqa: TRY004  # as broken JSON
-        if document.get("version") != VERSION:
-            raise OtherVersionError("another version of celonis_frames wrote it")
-        return document
+        found = _parsed(content, self.section)
+        del content  # a traceback may show locals
+        if isinstance(found, ValueError):
+            raise found
+        return found
 
     @contextlib.contextmanager
     def changing(
@@ -94,10 +87,14 @@ class UserFile:
                 raise _not_written(path, error) from error
             yield document
             content = json.dumps(document, indent=1, sort_keys=True).encode()
+            failure: OSError | None = None
             try:
                 write_atomically(LocalFileSystem(), str(path), content, durable=True)
             except OSError as error:
-                raise _not_written(path, error) from error
+                failure = error.with_traceback(None)
+            del document, content  # a traceback may show locals
+            if failure is not None:
+                raise _not_written(path, failure)
 
     def _read_to_change(self, on_broken: Callable[[Exception], None] | None) -> dict[str, Any]:
         try:
@@ -109,7 +106,7 @@ class UserFile:
             ) from error
         except FileNotFoundError:
             pass
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             if on_broken is None:
                 raise ConfigError(self.unreadable(error)) from None
             on_broken(error)
@@ -132,6 +129,20 @@ class UserFile:
                 f"{self.path} holds secrets, but others may use it (its mode is {mode:o}). Run "
                 f"chmod 600 '{self.path}'; if somebody may have read it, replace the keys in it."
             )
+
+
+def _parsed(content: bytes, section: str) -> dict[str, Any] | ValueError:
+    """The object in a file, or the error to raise, which is not chained to one with the content."""
+    if len(content) > MAX_FILE_BYTES:
+        return ValueError(f"it has more than {MAX_FILE_BYTES:,} bytes")
+    document = None
+    with contextlib.suppress(ValueError, RecursionError):
+        document = json.loads(content)
+    if not isinstance(document, dict) or not isinstance(document.get(section), dict):
+        return ValueError("it is not a file of celonis_frames")
+    if document.get("version") != VERSION:
+        return OtherVersionError("another version of celonis_frames wrote it")
+    return document
 
 
 def _not_written(path: Path, error: Exception) -> ConfigError:

@@ -15,13 +15,14 @@ Whatever ends `run` early is raised in `take`. `close` ends both, and waits for 
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Protocol
 
 from celonis_frames._concurrency.worker_pool import JOIN_SECONDS, PoolStopped
 from celonis_frames._encoding.chunk import Chunk
+from celonis_frames._reporting.current import warn
 from celonis_frames._staging.spool import ChunkSpool, SpoolFull
 from celonis_frames._validation.text_lengths import TextWatch
 
@@ -30,8 +31,6 @@ _CHECK_SECONDS = 0.5
 
 _SLOT_POLL_SECONDS = 0.1
 """How often a worker that waits for a slot checks whether the feed was stopped."""
-
-_log = logging.getLogger("celonis_frames")
 
 Check = Callable[[], None]
 
@@ -94,7 +93,9 @@ class ChunkFeed:
         """Begin to read in a thread, unless it has begun."""
         if self._reader is not None:
             return
-        reader = threading.Thread(target=self.run, name="celonis-read", daemon=True)
+        reader = threading.Thread(
+            target=copy_context().run, args=(self.run,), name="celonis-read", daemon=True
+        )
         reader.start()
         self._reader = reader
 
@@ -204,7 +205,7 @@ class ChunkFeed:
             if self._discards:
                 self._made.clear()
         then = "the frame is read again" if self._discards else "reading waits for sending"
-        _log.warning("no room for all chunks in the temporary folder: %s", then)
+        warn("no room for all chunks in the temporary folder: %s", then)
 
     def _put(self, chunk: Chunk) -> None:
         if self._discards:

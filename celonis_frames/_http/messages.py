@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+REQUEST_IDS = ("X-Request-ID", "X-Correlation-ID", "x-amz-request-id", "x-amzn-requestid", "CF-RAY")
+"""The headers in which servers and gateways return the id of a request."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:

@@ -12,12 +12,14 @@ import requests
 from celonis_frames._concurrency.cancellation import attach_socket
 from celonis_frames._http import responses
 from celonis_frames._http.json_items import ItemReader
-from celonis_frames._http.messages import Request
+from celonis_frames._http.messages import REQUEST_IDS, Request
 from celonis_frames._http.redaction import redact
 
 MAX_ERROR_BYTES = 1024 * 1024
 """Largest error response that is read; the beginning is quoted."""
-_HEADERS = ("Content-Type", "Date", "Location", "Retry-After", "x-ratelimit-reset")
+_HEADERS = (
+    "Content-Type", "Date", "Location", "Retry-After", "x-ratelimit-reset", *REQUEST_IDS,
+)  # fmt: skip
 """The response headers that are kept."""
 
 OnItem = Callable[[responses.Response, Any], object]

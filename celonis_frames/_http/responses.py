@@ -13,7 +13,7 @@ from celonis_frames._http.file_body import FileBody
 from celonis_frames._http.json_items import has_surrogates, whole
 from celonis_frames._http.messages import RawResponse, Request
 from celonis_frames._http.redaction import plain
-from celonis_frames._http.status_errors import is_page, redirect, status_error, unreadable
+from celonis_frames._http.status_errors import is_page, redirect, status_error, unreadable, with_ids
 from celonis_frames.exceptions import ApiConnectionError, ApiStatusError
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
@@ -60,9 +60,10 @@ def raise_for_status(
         ApiStatusError: If it is not a success, too large, or not the list that it should be.
     """
     if 300 <= raw.status < 400:
-        raise redirect(raw)
+        raise with_ids(redirect(raw), raw)
     if not 200 <= raw.status < 300:
-        raise (None if error_of is None else error_of(raw)) or status_error(raw, auth)
+        known = None if error_of is None else error_of(raw)
+        raise with_ids(known or status_error(raw, auth), raw)
     response = Response(raw.status, raw.content, raw.request)
     if is_page(raw.headers, raw.content):
         # Also if no content is expected: a login page is not a stored chunk.

@@ -7,7 +7,6 @@ first asks the server what happened.
 from __future__ import annotations
 
 import enum
-import logging
 import random
 import time
 from collections.abc import Callable
@@ -15,13 +14,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from celonis_frames._concurrency.cancellation import CancelToken
+from celonis_frames._reporting.current import report_retry
 from celonis_frames.exceptions import ApiError, ApiStatusError
 
 MAX_RETRY_AFTER = 120.0
 """Longest wait (s) between two tries that a server's ``Retry-After`` can demand."""
 
 _T = TypeVar("_T")
-_log = logging.getLogger("celonis_frames")
 
 
 class Outcome(enum.Enum):
@@ -118,12 +117,5 @@ class RetryState:
         ):
             error.add_note(f"Tried {self._failures} time{'' if self._failures == 1 else 's'}.")
             raise error
-        _log.warning(
-            "%s %s failed (%s%s); retry in %.1f s",
-            error.method,
-            error.url,
-            type(error).__name__,
-            f" {error.status_code}" if isinstance(error, ApiStatusError) else "",
-            delay,
-        )
+        report_retry(error, attempt=self._failures, seconds=delay)
         self.token.sleep(delay)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from celonis_frames._http.auth import Auth
-from celonis_frames._http.messages import RawResponse, Request
+from celonis_frames._http.messages import REQUEST_IDS, RawResponse, Request
 from celonis_frames._http.redaction import plain
 from celonis_frames.exceptions import (
     ApiStatusError,
@@ -47,8 +47,25 @@ _PAGE_STATUSES = frozenset({407, 408, 413, 425, 429})
 _NOT_TEXT = re.compile(r"(?is)<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^>]*>?")
 MAX_PAGE_QUOTED = 200
 """Characters of a web page's text that are quoted."""
+MAX_ID = 100
+"""Characters of an id that are kept."""
+_SUPPORT_ID = re.compile(
+    rb'(?i)support id\W{0,3}([0-9a-z][0-9a-z-]{5,99})|"reference"\s*:\s*"([^"\\]{1,100})"'
+)
+"""As in the texts of Celonis' APIs, and in the 500 of the Data Push API."""
 MAX_PAGE = 20_000
 """Characters of a web page that are read for its text."""
+
+
+def with_ids(error: _StatusError, response: RawResponse) -> _StatusError:
+    """The error, with the ids by which Celonis' support finds the request, if there are any."""
+    given = filter(None, map(response.headers.get, REQUEST_IDS))
+    error.request_id = plain(next(given, ""), MAX_ID) or None
+    support = _SUPPORT_ID.search(response.content[:MAX_PAGE])
+    error.support_id = None if support is None else plain(support[1] or support[2], MAX_ID)
+    if error.request_id is not None:
+        error.add_note(f"Request id: {error.request_id}.")
+    return error
 
 
 def unreadable(request: Request, status: int, problem: str, start: str | None) -> ApiStatusError:
@@ -74,6 +91,8 @@ def restated(error: _StatusError, message: str) -> _StatusError:
         body=error.body,
         error_codes=error.error_codes,
         retry_after=error.retry_after,
+        request_id=error.request_id,
+        support_id=error.support_id,
         method=error.method,
         url=error.url,
         job_id=error.job_id,

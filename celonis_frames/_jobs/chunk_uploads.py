@@ -7,7 +7,6 @@ has an `UploadPool` of its own, so that nothing of a job before reports any more
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Generator, Iterator
 from functools import partial
 
@@ -25,8 +24,7 @@ from celonis_frames._jobs.delivery_state import DeliveryState
 from celonis_frames._jobs.job_destination import JobDestination
 from celonis_frames._jobs.timeouts import raise_if_interrupted
 from celonis_frames._jobs.upload_pool import Upload, UploadPool
-
-_log = logging.getLogger("celonis_frames")
+from celonis_frames._reporting.current import warn
 
 
 class UploadFailed(Exception):
@@ -97,7 +95,7 @@ class ChunkUploads:
                 upload,
                 token,
                 self._api.policy,
-                progress=self._progress,
+                count_bytes=None if self._progress.bar is None else self._progress.bar.sent,
             )
         chunk = self.chunks[command.number]
         self._pool.send(command.number, chunk, deleted=chunk.deleted, threads=self._machine.uploads)
@@ -128,15 +126,13 @@ class ChunkUploads:
         """Free a chunk that is stored."""
         chunk = self.chunks.pop(command.number)
         chunk.release()
-        if command.confirmed:
-            self._progress.sent(chunk.size)
-        self._progress.chunk_done()
+        if command.confirmed and self._progress.bar is not None:
+            self._progress.bar.sent(chunk.size)
+        self._progress.chunk_done(command.number, chunk.rows, chunk.size)
 
     def restart(self, _: c.Restart) -> None:
         """Begin again with the first chunk, for another job."""
-        _log.warning(
-            "job %s is replaced by a new one: %s", self._result.job_id, self._machine.reason
-        )
+        warn("job %s is replaced by a new one: %s", self._result.job_id, self._machine.reason)
         self.stop()
         self.chunks.clear()
         self._taken = 0

@@ -9,7 +9,6 @@ from typing import Any, Literal, Protocol
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.file_body import Payload
 from celonis_frames._jobs.delivery_state import Recorded
-from celonis_frames._jobs.upload_pool import UploadProgress
 from celonis_frames.exceptions import UploadUncertain
 
 
@@ -56,19 +55,22 @@ class DeliveryBar(Protocol):
     def expect(self, delivered: DeliveryResult, rows: Callable[[], int | None]) -> None:
         """Show how much there is to send: by the chunks so far, if `rows` returns all rows."""
 
+    def sent(self, size: int) -> None:
+        """Count sent bytes, fewer than zero if an upload failed. Called from upload threads."""
 
-class DeliveryProgress(UploadProgress, Protocol):
-    """Shows the progress of a delivery."""
+
+class DeliveryProgress(Protocol):
+    """Takes how far a delivery is."""
 
     @property
     def bar(self) -> DeliveryBar | None:
         """The bar, if there is one."""
 
-    def stage(self, name: str) -> None:
-        """Show the current stage."""
+    def stage(self, name: Literal["uploading", "submitting"]) -> None:
+        """A stage begins, or goes on."""
 
-    def chunk_done(self) -> None:
-        """Add one chunk."""
+    def chunk_done(self, number: int, rows: int, size: int) -> None:
+        """A chunk is stored."""
 
     def restart(self) -> None:
         """Reset the counts: a new job gets all chunks again."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 from celonis_frames._concurrency.cancellation import Cancelled
 from celonis_frames._jobs.commands import Verdict
 from celonis_frames._jobs.machine import DeliveryMachine
+from celonis_frames._reporting.current import warn
 from celonis_frames.exceptions import CelonisFramesError, UploadUncertain
-
-_log = logging.getLogger("celonis_frames")
 
 
 def failure_of(machine: DeliveryMachine) -> BaseException:
@@ -55,7 +52,7 @@ def surplus_error(job_id: str, sent: int, state: str) -> UploadUncertain:
 
 def log_uncounted(job_id: str, error: Exception) -> None:
     """Log that the chunks of a submitted job could not be counted again: that proves nothing."""
-    _log.warning("job %s: its chunks could not be counted again: %r", job_id, error)
+    warn("job %s: its chunks could not be counted again: %r", job_id, error)
 
 
 def why(error: BaseException) -> str:
@@ -69,7 +66,7 @@ def _note(machine: DeliveryMachine) -> str:
     job_id, state = machine.job_id, machine.final_state
     if machine.cancel_error is not None:
         reason = why(machine.cancel_error)
-        _log.warning("job %s could not be cancelled: %s", job_id, reason)
+        warn("job %s could not be cancelled: %s", job_id, reason)
         return f"Job {job_id} could not be cancelled ({reason}). " + (
             "It may have been executed: check it before you push again."
             if machine.may_run

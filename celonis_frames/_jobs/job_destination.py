@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -27,10 +27,11 @@ from celonis_frames._jobs.delivery import Delivery
 from celonis_frames._jobs.delivery_state import DeliveryState
 from celonis_frames._jobs.digests import digests
 from celonis_frames._jobs.failures import log_uncounted
-from celonis_frames._jobs.polling import wait_for
+from celonis_frames._jobs.polling import ENDED, wait_for
 from celonis_frames._jobs.rate_limit import limit_for
 from celonis_frames._jobs.reconcile import Digests
 from celonis_frames._jobs.timeouts import raise_if_expired, raise_if_interrupted
+from celonis_frames._reporting.current import report_job, report_wait, warn
 from celonis_frames.exceptions import (
     ApiError,
     BadRequest,
@@ -41,8 +42,8 @@ from celonis_frames.exceptions import (
     UploadUncertain,
 )
 
-ANNOUNCED_SECONDS = 1.0
-"""Shortest wait (s) for earlier calls that is logged and shown."""
+REPORTED_SECONDS = 1.0
+"""Shortest wait (s) for earlier calls that is logged and reported."""
 CANCEL_WAIT_SECONDS = 60.0
 """Time limit (s) for the end of a job that may have been running when it was cancelled."""
 CLOCK_SECONDS = 600.0
@@ -63,7 +64,7 @@ class JobDestination:
     """The calls of one push. Its public methods carry commands out.
 
     They return the event that answers a command, or raise what ends the push: `CelonisFramesError`,
-    or `Cancelled` if the API's token was cancelled. A long wait is announced with a text.
+    or `Cancelled` if the API's token was cancelled.
     """
 
     def __init__(
@@ -71,12 +72,9 @@ class JobDestination:
         api: DataPushApi,
         delivery: Delivery,
         machine: DeliveryState,
-        *,
-        announce: Callable[[str], None],
     ) -> None:
         self._api, self._delivery, self._machine = api, delivery, machine
         self._pool_id, self._mark = delivery.pool_id, delivery.mark
-        self._announce = announce
         self._creations = RetryState(api.policy, api.token)
         self._submissions = RetryState(api.policy, api.token)
         self._unanswered: ApiError | None = None  # of the last creation
@@ -130,9 +128,9 @@ class JobDestination:
     def sleep(self, command: c.Sleep) -> c.Woke:
         """Wait until nothing of earlier calls can take effect any more."""
         seconds = max(0.0, command.until - time.monotonic())
-        if seconds >= ANNOUNCED_SECONDS:
+        if seconds >= REPORTED_SECONDS:
             _log.info("waiting %.0f s: an earlier call may still take effect", seconds)
-            self._announce(f"waiting {seconds:.0f} s")
+            report_wait("earlier_call", seconds, f"waiting {seconds:.0f} s")
         self._api.token.sleep(seconds)
         raise_if_interrupted(self._api.token, self._machine)
         return c.Woke()
@@ -166,7 +164,7 @@ class JobDestination:
         rejected, self._rejected = self._rejected, None
         if rejected is not None:
             self._submissions.wait_or_raise(rejected)
-        limit_for(self._api.url).wait(self._api.token, announce=self._announce)
+        limit_for(self._api.url).wait(self._api.token)
         return c.SlotReserved()
 
     def submit(
@@ -223,6 +221,8 @@ class JobDestination:
                 state = wait_for(api, self._pool_id, job_id, timeout=CANCEL_WAIT_SECONDS).state
         except (CelonisFramesError, Cancelled) as error:
             return c.CancelFailed(error)
+        table = str(self._mark.get("targetName"))
+        report_job("push", table, state, done=state in ENDED, job_id=job_id)
         return c.JobCancelled(state)
 
     def find(self, payloads: Sequence[Payload]) -> c.Found:
@@ -265,7 +265,7 @@ class JobDestination:
         try:
             found += [job.id for job in self._marked(api) if job.state == "NEW"]
         except (CelonisFramesError, Cancelled) as error:
-            _log.warning(
+            warn(
                 "a job for table %s may be left in NEW in pool %s (%s)",
                 self._mark.get("targetName"), self._pool_id, getattr(error, "message", "no time"),
             )  # fmt: skip
@@ -281,7 +281,7 @@ class JobDestination:
         except NotFound:
             pass  # it was deleted
         except (CelonisFramesError, Cancelled) as error:
-            _log.warning(
+            warn(
                 "job %s may be left in NEW in pool %s (%s)",
                 job_id, self._pool_id, getattr(error, "message", "no time"),
             )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.retry import MAX_RETRY_AFTER, Outcome, RetryPolicy, outcome
+from celonis_frames._reporting.current import report_job, report_retry, warn
 from celonis_frames.exceptions import (
     ApiError,
     ApiStatusError,
@@ -47,7 +47,6 @@ MAX_LOG_LINES = 5
 MAX_LOG_LINE = 500
 """Log lines in a message, and characters of each."""
 
-_log = logging.getLogger("celonis_frames")
 _T = TypeVar("_T")
 _Calls = TypeVar("_Calls", bound=ApiCalls)
 
@@ -80,6 +79,7 @@ def wait_for(
 
         def fetch() -> tuple[Job, bool]:
             job = limited.job(pool_id, job_id, policy=_ONCE)
+            report_job("push", job.table, job.state, done=job.state in ENDED, job_id=job.id)
             if job.state == "NEW":
                 _report_new(job, clock() - begin, reported)
             if on_job is not None:
@@ -87,7 +87,7 @@ def wait_for(
             return job, job.state in ENDED
 
         return poll(
-            fetch, f"job {job_id}", left, limited.token,
+            fetch, left, limited.token,
             timed_out=lambda job: timed_out(job_id, job, left or 0.0),
             note=_AFTER_SILENCE.format(job_id), sleep=sleep, clock=clock,
         )  # fmt: skip
@@ -140,7 +140,7 @@ def wait_for_all(
 
         names = ", ".join(job_ids)
         return poll(
-            fetch, f"job {names}", left, limited.token,
+            fetch, left, limited.token,
             timed_out=lambda _: timed_out(names, None, left or 0.0),
             note=_AFTER_SILENCE.format(names),
         )  # fmt: skip
@@ -166,7 +166,6 @@ def within_timeout(
 
 def poll(
     fetch: Callable[[], tuple[_T, bool]],
-    what: str,
     timeout: float | None,
     token: CancelToken,
     *,
@@ -179,7 +178,6 @@ def poll(
 
     Args:
         fetch: Reads what is waited for, and says whether this was the last time.
-        what: What is waited for, for the log.
         timeout: Seconds to wait.
         token: Ends the waits.
         timed_out: Makes the error for a timeout that has passed, from what was read last.
@@ -195,9 +193,10 @@ def poll(
     end = None if timeout is None else clock() + timeout
     delay = FIRST_DELAY
     silent_since: float | None = None
+    failures = 0
     seen: _T | None = None
     while True:
-        wait = delay
+        wait, failure = delay, None
         try:
             seen, ended = fetch()
         except ApiError as error:
@@ -210,11 +209,9 @@ def poll(
                     error.outcome_known = False
                 raise
             wait = max(delay, min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER))
-            # A call that the deadline has ended is no failure.
-            if not token.expired:
-                _log.warning("%s: its state could not be read (%s)", what, type(error).__name__)
+            failure, failures = error, failures + 1
         else:
-            silent_since = None
+            silent_since, failures = None, 0
             if ended:
                 return seen
         if end is not None:
@@ -222,6 +219,9 @@ def poll(
             if left <= 0:
                 raise timed_out(seen)
             wait = min(wait, left)
+        # A call that the deadline has ended is no failure.
+        if failure is not None and not token.expired:
+            report_retry(failure, attempt=failures, seconds=wait)
         (sleep or token.sleep)(wait)
         delay = min(delay * GROWTH, LAST_DELAY)
 
@@ -230,7 +230,7 @@ def _report_new(job: Job, seconds: float, reported: set[str]) -> None:
     """Log a warning, once, if a submitted job has been in NEW for long."""
     if seconds > NEW_SECONDS and job.id not in reported:
         reported.add(job.id)
-        _log.warning(
+        warn(
             "job %s has been NEW for %.0f s although its submission was accepted. It is not "
             "submitted again; cancel it with celonis.job(%r, %r).cancel() if it stays NEW, "
             "then push again.",

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import collections
 import datetime as dt
-import logging
 import threading
 import time
 from collections.abc import Callable
 
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._formatting import counted
+from celonis_frames._reporting.current import report_retry, report_wait, warn
 from celonis_frames.exceptions import RateLimited
-
-_log = logging.getLogger("celonis_frames")
 
 PER_SECOND, PER_HOUR = 10, 250
 MAX_REJECTIONS = 10
@@ -23,8 +21,8 @@ MAX_BACKOFF = 30.0
 SHORT_WAITS = 4
 """Consecutive 429 responses without ``Retry-After`` that are attributed to the limit per second;
 later ones are attributed to the limit per hour."""
-ANNOUNCED_SECONDS = 5.0
-"""A longer wait is announced."""
+REPORTED_SECONDS = 5.0
+"""A longer wait is reported."""
 HOURS = 2
 """Number of full hours to wait for before a submission fails."""
 
@@ -59,8 +57,8 @@ class SubmissionLimit:
         self._hour, self._in_hour = 0, 0
         self._closed_until = 0.0
 
-    def wait(self, token: CancelToken, *, announce: Callable[[str], None]) -> None:
-        """Return when a submission may be made, and count it. A long wait is announced with a text.
+    def wait(self, token: CancelToken) -> None:
+        """Return when a submission may be made, and count it. A long wait is reported.
 
         Raises:
             RateLimited: The wait would last beyond the token's deadline; the message says when the
@@ -85,11 +83,11 @@ class SubmissionLimit:
                     status_code=429,
                     retry_after=max(0.0, until - time.time()),
                 )
-            if until - now > ANNOUNCED_SECONDS:
+            if until - now > REPORTED_SECONDS:
                 when = _clock_time(until)
                 text = f"waiting until {when} UTC, when submissions are accepted again"
-                _log.warning("%s (10 a second and 250 an hour for a team)", text)
-                announce(text)
+                warn("%s (10 a second and 250 an hour for a team)", text)
+                report_wait("quota", until - now, text)
             token.sleep(until - now)
             with self._lock:
                 # The wait is over even if the clock was set back. Unless another submission was
@@ -116,6 +114,7 @@ class SubmissionLimit:
             else:
                 until = _next_hour(now)
             self._closed_until = max(self._closed_until, until)
+        report_retry(error, attempt=number, seconds=until - now)
 
     def _opens(self) -> float:
         now = self._clock()

@@ -24,7 +24,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
-import logging
 import os
 import threading
 import time
@@ -32,7 +31,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency.cancellation import (
@@ -56,14 +55,14 @@ from celonis_frames._jobs.failures import failure_of, log_uncounted, surplus_err
 from celonis_frames._jobs.guards import in_doubt
 from celonis_frames._jobs.job_destination import CREATION_SECONDS, JobDestination
 from celonis_frames._jobs.machine import DeliveryMachine
+from celonis_frames._jobs.polling import ENDED
 from celonis_frames._jobs.reconcile import ChecksumKind
 from celonis_frames._jobs.timeouts import UPLOADING, explained, raise_if_interrupted
+from celonis_frames._reporting.current import report_job, warn
 from celonis_frames.exceptions import ApiError, CelonisFramesError, UploadUncertain
 
 EXIT_SECONDS = 3.0
 """Seconds for a daemon thread to cancel its job when the interpreter ends."""
-
-_log = logging.getLogger("celonis_frames")
 
 _kinds: dict[str, ChecksumKind] = {}
 """What was found out about the checksums of a server, by its URL."""
@@ -140,7 +139,7 @@ class _Shell:
             kind=_kinds.get(api.url, ChecksumKind.UNKNOWN),
             recorded=delivery.recorded,
         )
-        jobs = self._jobs = JobDestination(api, delivery, self._machine, announce=progress.stage)
+        jobs = self._jobs = JobDestination(api, delivery, self._machine)
         uploads = self._uploads = ChunkUploads(api, delivery, jobs, self._machine, result, progress)
         self._functions: dict[type, Callable[[Any], Any]] = {
             c.Find: uploads.find, c.Next: uploads.take_next, c.Send: uploads.send,
@@ -187,7 +186,7 @@ class _Shell:
                     cancel(self._api.within(token), self._delivery.pool_id, job_id)
                 except (CelonisFramesError, Cancelled) as error:
                     notes.append(f"Job {job_id} could not be cancelled ({why(error)}).")
-                    _log.warning("job %s could not be cancelled: %s", job_id, why(error))
+                    warn("job %s could not be cancelled: %s", job_id, why(error))
             if machine.has_jobs:
                 if machine.state is State.CREATING:
                     time.sleep(CREATION_SECONDS)  # one that is under way may take effect now
@@ -210,8 +209,13 @@ class _Shell:
         commands = machine.handle(event, time.monotonic())
         if machine.job_id not in ("", self._result.job_id) and machine.verdict is None:
             self._result.begin(machine.job_id)
-            if not isinstance(event, c.Found):
+            state = "NEW"
+            if isinstance(event, c.Found):
+                state = _found_state(event, machine.job_id)
+            else:
                 self._uploads.chunks.clear()
+            table = str(self._delivery.mark.get("targetName"))
+            report_job("push", table, state, done=state in ENDED, job_id=machine.job_id)
             for chunk in self._uploads.chunks.values():  # an earlier process sent them
                 self._result.add(chunk)
         self._result.submitted = machine.submitted
@@ -294,12 +298,20 @@ def _hold(journal: JobJournal) -> None:
         raise LeaseLost(error) from None
 
 
+def _found_state(found: c.Found, job_id: str) -> str:
+    jobs = (found.recorded, *found.others)
+    return next((job.state for job in jobs if job is not None and job.id == job_id), "NEW")
+
+
 class _Wait:
     """The shell's own command: wait for the event of an upload."""
 
 
 _CREATING = frozenset({State.FINDING, State.CREATING})
-_STAGES = {State.UPLOADING: "uploading", State.QUEUEING: "submitting"}
+_STAGES: dict[State, Literal["uploading", "submitting"]] = {
+    State.UPLOADING: "uploading",
+    State.QUEUEING: "submitting",
+}
 _shells: weakref.WeakSet[_Shell] = weakref.WeakSet()
 
 

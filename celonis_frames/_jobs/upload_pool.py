@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import NamedTuple, Protocol
 
 from celonis_frames._concurrency.cancellation import POLL_SECONDS, Cancelled, CancelToken
@@ -41,13 +42,6 @@ class Upload(Protocol):
         self, payload: Payload, *, deleted: bool, on_sent: Callable[[int], None]
     ) -> object:
         """As `DataPushApi.upload_chunk` for one job."""
-
-
-class UploadProgress(Protocol):
-    """Counts what is sent; called from several threads."""
-
-    def sent(self, size: int) -> None:
-        """Add bytes; fewer than zero if an upload failed and starts again."""
 
 
 class _Task(NamedTuple):
@@ -71,10 +65,10 @@ class UploadPool:
         token: CancelToken,
         policy: RetryPolicy,
         *,
-        progress: UploadProgress,
+        count_bytes: Callable[[int], None] | None = None,
     ) -> None:
         self._upload, self._token, self._policy = upload, token, policy
-        self._progress = progress
+        self._count_bytes = count_bytes
         self._may_start = True  # whether the system can start another thread
         self.events: deque[Uploaded | UploadUnknown | Failed] = deque()
         self.ready = threading.Lock()
@@ -92,7 +86,9 @@ class UploadPool:
         self._tasks.put(_Task(number, payload, deleted))
         if len(self._threads) < threads and self._may_start:
             # Daemons: neither the interpreter's end nor a second Ctrl-C waits for an upload.
-            thread = threading.Thread(target=self._run, name="celonis-upload", daemon=True)
+            thread = threading.Thread(
+                target=copy_context().run, args=(self._run,), name="celonis-upload", daemon=True
+            )
             try:
                 thread.start()
             except RuntimeError:  # the system cannot start another thread
@@ -139,7 +135,8 @@ class UploadPool:
             nonlocal sent
             self._token.raise_if_cancelled()
             sent += size
-            self._progress.sent(size)
+            if self._count_bytes is not None:
+                self._count_bytes(size)
 
         retries, unknown = self._retries.pop(task.number, (None, None))
         first = retries is None
@@ -151,7 +148,8 @@ class UploadPool:
             try:
                 self._upload(task.payload, deleted=task.deleted, on_sent=on_sent)
             except ApiError as error:
-                self._progress.sent(-sent)
+                if self._count_bytes is not None:
+                    self._count_bytes(-sent)
                 sent = 0
                 self._token.raise_if_cancelled()
                 known = outcome(error)

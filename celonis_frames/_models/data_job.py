@@ -158,7 +158,8 @@ def begin_data_job(
     """
     pool_id, job_id, mode = status.pool_id, status.job_id, status.mode
     following: Following[DataJob] = Following(
-        f"data job {status.name!r}",
+        "data_job",
+        status.name,
         lambda calls: calls.data_job(pool_id, job_id, policy=_ONCE),
         run_of,
         lambda calls: calls.start_data_job(pool_id, job_id, mode),

@@ -9,15 +9,16 @@ shows whether it was carried out. All waits and calls are under the token of the
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from celonis_frames._api.integration import IntegrationApi
 from celonis_frames._http.retry import Outcome, RetryState, outcome
 from celonis_frames._jobs.polling import poll
 from celonis_frames._jobs.timeouts import ended_call
 from celonis_frames._models.steps import Asked, Run, Step, choose_step, is_new
+from celonis_frames._reporting.current import report_job, warn
+from celonis_frames.events import JobKind
 from celonis_frames.exceptions import ApiError, BadRequest, CelonisFramesError, Conflict
 
 MAX_LOST = 3
@@ -28,8 +29,18 @@ MAX_OVERTAKEN = 3
 """Calls that are refused because something has just begun to run. More are no coincidence, but a
 gateway that makes each call twice."""
 
-_log = logging.getLogger("celonis_frames")
-_Seen = TypeVar("_Seen")
+TURN = "waiting for its turn"
+"""The step of a run that waits for another one."""
+
+_Seen = TypeVar("_Seen", bound="Shown")
+
+
+class Shown(Protocol):
+    """What the server shows of a load or an execution."""
+
+    @property
+    def state(self) -> str:
+        """The server's word for its state."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +55,8 @@ class Following(Generic[_Seen]):
     """One run of ours, from before its beginning to its end; `seen` is what was shown last.
 
     Attributes:
-        what: What runs, for messages and logs: ``data model 'Purchasing'``.
+        kind: What runs: the load of a data model, or the execution of a data job.
+        name: Name of the data model or the data job.
         look: Reads what the server shows.
         run_of: The run in what was read; None if there is none yet.
         ask: Makes the call that begins the run.
@@ -59,7 +71,8 @@ class Following(Generic[_Seen]):
         warnings: What the caller has to know about how it went.
     """
 
-    what: str
+    kind: JobKind
+    name: str
     look: Callable[[IntegrationApi], _Seen]
     run_of: Callable[[_Seen], Run | None]
     ask: Callable[[IntegrationApi], None]
@@ -79,6 +92,11 @@ class Following(Generic[_Seen]):
     _overtaken: int = 0
     _refusal: Refusal | None = None
     _error: ApiError | None = None
+
+    @property
+    def what(self) -> str:
+        """What runs, for messages and logs: ``data model 'Purchasing'``."""
+        return f"{'data model' if self.kind == 'load' else 'data job'} {self.name!r}"
 
     @property
     def shown(self) -> _Seen | None:
@@ -139,17 +157,20 @@ class Following(Generic[_Seen]):
     def _look_until_due(self, api: IntegrationApi, *, wait: bool, timeout: float | None) -> Step:
         """Look until something other is to be done than to look again."""
         self.on_step("checking" if self.asked is Asked.NOT_YET else self.doing)
+        waits = False
 
         def fetch() -> tuple[Step, bool]:
+            nonlocal waits
             self._take(self.look(api))
             step = self._next()
-            if step is Step.WAIT:
-                self.on_step("waiting for its turn")
+            if step is Step.WAIT and not waits:
+                waits = True
+                self.on_step(TURN)
             begun = not wait and self.asked is Asked.ACCEPTED
             return step, step not in (Step.WAIT, Step.POLL) or begun
 
         return poll(
-            fetch, self.what, api.token.remaining() if timeout is None else timeout, api.token,
+            fetch, api.token.remaining() if timeout is None else timeout, api.token,
             timed_out=lambda _: self.timed_out(),
         )  # fmt: skip
 
@@ -167,6 +188,8 @@ class Following(Generic[_Seen]):
                 self.seen = seen
             return
         self.seen, earlier, self.ours = seen, self.ours, run
+        if run is not None:
+            report_job(self.kind, self.name, seen.state, done=run.ended)
         if earlier is None and self.asked is Asked.LOST:
             self._warn("the response to the call was lost; what began after it is taken for it")
         elif earlier is not None and run is not None and run.differs(earlier):
@@ -211,7 +234,7 @@ class Following(Generic[_Seen]):
                     state.wait_or_raise(error)
                     continue
                 self._lost += 1
-                _log.warning("%s: the response to the call was lost (%s)", self.what, error)
+                warn("%s: the response to the call was lost (%s)", self.what, error)
                 return
             self.asked, self._error = Asked.ACCEPTED, None
             return
@@ -237,4 +260,4 @@ class Following(Generic[_Seen]):
 
     def _warn(self, text: str) -> None:
         self.warnings.append(f"{self.what}: {text}.")
-        _log.warning(self.warnings[-1])
+        warn(self.warnings[-1])

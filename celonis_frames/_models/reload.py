@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -17,10 +16,10 @@ from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._models.following import Following
 from celonis_frames._models.status import NOT_BEGUN, RunStatus, start_status
 from celonis_frames._models.steps import Run
+from celonis_frames._reporting.current import warn
 from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.exceptions import NotFound, ReloadFailed, ReloadTimeout
 
-_log = logging.getLogger("celonis_frames")
 _ONCE = RetryPolicy(max_tries=1)
 _LOADED = {True: "yes", False: "no", None: ""}
 
@@ -98,7 +97,7 @@ class ReloadStatus(RunStatus[Load]):
         ended = self.done and self.state != NOT_BEGUN
         super()._take(following)
         if self.state == "WARNING" and not ended:
-            _log.warning("data model %r: %s", self.model, "; ".join(self._said()))
+            warn("data model %r: %s", self.model, "; ".join(self._said()))
 
     def _headline(self) -> list[str]:
         facts = [f"data model {self.model}"]
@@ -214,7 +213,8 @@ def begin_reload(
     """
     pool_id, model_id = status.pool_id, status.model_id
     following: Following[Any] = Following(
-        f"data model {status.model!r}",
+        "load",
+        status.model,
         partial(_look, pool_id=pool_id, model_id=model_id, created=created),
         run_of,
         lambda calls: calls.start_load(pool_id, model_id, table_ids),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
@@ -13,6 +12,7 @@ from celonis_frames._html import report as html
 from celonis_frames._jobs.polling import within_timeout
 from celonis_frames._models.following import Following
 from celonis_frames._models.steps import Asked
+from celonis_frames._reporting.current import warn
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, JobError, ReloadFailed
 
 
@@ -44,8 +44,6 @@ made."""
 
 _BECAME = {NOT_BEGUN: "was not begun", REQUESTED: "may have begun; it then goes on in Celonis"}
 """What became of what was interrupted, by its state."""
-
-_log = logging.getLogger("celonis_frames")
 
 
 class RunStatus(ABC, Generic[_Seen]):
@@ -185,7 +183,7 @@ class RunStatus(ABC, Generic[_Seen]):
             self._take(following)
             if not isinstance(error, CelonisFramesError):
                 text = f"{self._noun()} {_BECAME.get(self.state, 'goes on in Celonis')}."
-                _log.warning(text)
+                warn(text)
                 error.add_note(text)
             raise
         finally:

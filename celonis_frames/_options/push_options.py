@@ -6,6 +6,7 @@ signatures of `Celonis` name them for users; `PushOptions.from_call` picks them 
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -17,6 +18,7 @@ from celonis_frames._filesystem.masking import RevealedSecret
 from celonis_frames._formatting import shown
 from celonis_frames._options.fields import flag, instance, one_of, option, parsed
 from celonis_frames._options.upload import Compression, Upload
+from celonis_frames._reporting.event_thread import OnEvent
 from celonis_frames._schema.conversion_options import (
     Binary,
     ConversionOptions,
@@ -149,6 +151,19 @@ def _push_id(name: str, value: Any) -> str | None:
     if value is None or (isinstance(value, str) and 0 < len(value) <= MAX_PUSH_ID):
         return value
     raise ConfigError(f"{name}={shown(value)} must be a string of 1 to {MAX_PUSH_ID:,} characters.")
+
+
+def parse_on_event(name: str, value: Any) -> Any:
+    """A function to call with each record; None stays None.
+
+    Raises:
+        ConfigError: It cannot be called, or only with ``await``.
+    """
+    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
+        raise ConfigError(
+            f"{name}={shown(value)} must be a function that takes a record, or events.JsonLines(…)."
+        )
+    return value
 
 
 def parse_storage_options(name: str, value: Any) -> Mapping[str, Any] | None:
@@ -294,6 +309,9 @@ class PushOptions:
         None, parse_timeout, "seconds for the whole push", type=float, metavar="SECONDS"
     )
     progress: bool | None = option(None, optional_flag)
+    on_event: OnEvent | None = field(
+        default=None, repr=False, metadata={"parse": parse_on_event, "cli": None}
+    )
     upload: Upload = field(default_factory=Upload, metadata={"parse": _upload, "cli": None})
 
     def __post_init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -62,7 +61,7 @@ class Profile:
     key_type: KeyType | None = None
     client_id: str = ""
     scopes: tuple[str, ...] = ()
-    method: str = "basic"
+    method: Method = "basic"
     ingestion: IngestionPlace | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +72,8 @@ class Profile:
             raise ConfigError("its secrets must be 'keyring' or 'file': where they are.")
         if self.key_type not in KINDS:
             raise ConfigError("its key_type must be BEARER, APP_KEY or OAUTH.")
+        if self.method not in get_args(Method):
+            raise ConfigError("its method must be basic or post.")
         if self.key_type is None and self.ingestion is None:
             raise ConfigError("it has neither a key_type nor ingestion.")
 
@@ -154,13 +155,14 @@ def read_profile(entry: Any) -> Profile:
         and all(isinstance(one, str) for one in place.values())
     ):
         raise ConfigError("its ingestion must have connection, bucket and region.")
+    method: Any = entry.get("method", "basic")  # checked by the class
     return Profile(
         url=entry.get("url", ""),
         store=entry.get("secrets", "keyring"),
         key_type=entry.get("key_type"),
         client_id=entry.get("client_id", ""),
         scopes=tuple(scopes),
-        method=entry.get("method", "basic"),
+        method=method,
         ingestion=None if place is None else IngestionPlace(**place),
     )
 
@@ -206,15 +208,10 @@ def auth_of(profile: Profile, secrets: Secrets) -> Auth | None:
     if secrets.key is None:
         raise ConfigError("its key is not stored.")
     if profile.key_type == "OAUTH":
-        method: Any = profile.method
         return OAuth2(
-            profile.client_id, secrets.key.reveal(), scopes=profile.scopes, method=_method(method)
+            profile.client_id, secrets.key.reveal(), scopes=profile.scopes, method=profile.method
         )
     return (AppKey if profile.key_type == "APP_KEY" else ApiKey)(secrets.key.reveal())
-
-
-def _method(text: str) -> Method:
-    return "post" if re.fullmatch("(?i)post", text) else "basic"
 
 
 def ingestion_of(profile: Profile, secrets: Secrets) -> IngestionKeys | None:

@@ -13,6 +13,7 @@ is stored whole, and then the other.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -112,9 +113,9 @@ def save_profile(
     profile, secrets = new_profile(url, store, auth, ingestion)
     file = _file()
     with file.changing() as document:
-        entry = document["profiles"].get(name)
-        if entry is not None:
-            before = _profile(name, entry)
+        # A login mends what is broken: an entry or secrets that cannot be read are replaced.
+        with contextlib.suppress(ConfigError, ImportError):
+            before = _profile(name, document["profiles"].get(name))
             profile, secrets = _joined(name, before, profile, secrets)
             if before.store != profile.store:
                 open_store(before.store, credentials_path()).remove(name)
@@ -134,8 +135,9 @@ def remove_profile(name: str) -> Profile:
     if not has_profile(name):
         raise ConfigError(f"{file.path} has no profile {name!r}.{did_you_mean(name, _entries())}")
     with file.changing() as document:
-        profile = _profile(name, document["profiles"].pop(name, None))
+        profile = _profile(name, document["profiles"].get(name))
         open_store(profile.store, credentials_path()).remove(name)
+        del document["profiles"][name]
     return profile
 
 
@@ -198,7 +200,7 @@ def _entries() -> dict[str, Any]:
         entries: dict[str, Any] = file.read()["profiles"]
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         problem = file.unreadable(error)
     else:
         return entries

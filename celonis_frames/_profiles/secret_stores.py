@@ -114,7 +114,7 @@ class FileStore:
             entry = self._file.read()["profiles"].get(name)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             problem = self._file.unreadable(error)
         if problem:
             raise ConfigError(problem)
@@ -133,12 +133,14 @@ class FileStore:
         """Store the secrets of a profile, instead of those that it had."""
         with self._file.changing() as document:
             document["profiles"][name] = _to_entry(secrets)
+            del document  # a traceback may show locals
 
     def remove(self, name: str) -> None:
         """Remove the secrets of a profile, if there are some."""
         if self._file.path.exists():
             with self._file.changing() as document:
                 document["profiles"].pop(name, None)
+                del document
 
 
 def keyring_problem() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.codec_choice import with_codec
 from celonis_frames._push.once import open_job_once
 from celonis_frames._push.pipeline import limit, look_at_table, push_prepared
+from celonis_frames._push.progress import Progress
 from celonis_frames._push.reloading import find_models
 from celonis_frames._push.status import PushStatus
 from celonis_frames._schema.table_layout import TableLayout
@@ -45,6 +47,7 @@ class Changes:
         self._spool = ChunkSpool(MemoryBudget(options.spool_memory))
         self._status: PushStatus | None = None
         self._entered = self._open = False
+        self._progress: Progress | None = None
 
     @property
     def status(self) -> PushStatus:
@@ -70,7 +73,8 @@ class Changes:
         Raises:
             FrameError, ConfigError: The frame cannot be sent; see `celonis_frames.push`.
         """
-        self._add(frame, deleted=False)
+        with self._adding():
+            self._add(frame, deleted=False)
 
     def delete(self, frame: Any) -> None:
         """Add the keys of rows to delete.
@@ -81,37 +85,47 @@ class Changes:
         Raises:
             FrameError, ConfigError: The frame cannot be sent; see `celonis_frames.delete`.
         """
-        self._add(frame, deleted=True)
+        with self._adding():
+            self._add(frame, deleted=True)
 
     def __enter__(self) -> Self:
         self._entered = self._open = True
+        self._progress = Progress("changes", self._table, self._api.url, self._options)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._open = False
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._open, progress = False, self._progress
+        assert progress is not None  # noqa: S101  # the block was entered
         try:
-            if kind is None and self._frames:
-                self._send()
+            if error is None and self._frames:
+                with progress.active():
+                    self._send(progress)
+        except BaseException as failure:
+            error = failure
+            raise
         finally:
             for prepared in self._frames:
                 prepared.close()
             self._spool.close()
+            progress.end(error)
 
-    def _send(self) -> None:
-        self._status = push_prepared(
+    def _send(self, progress: Progress) -> None:
+        progress.result = self._status = push_prepared(
             self._api,
             self._frames,
             self._pool,
             self._options,
             # The work of the block itself, which is the user's, is not part of the push.
             begin=time.monotonic(),
+            progress=progress,
             open_once=open_job_once,
             layouts=self._layouts,
             checked=self._options.staging is None,
             models=self._models,
         )
 
-    def _add(self, frame: Any, *, deleted: bool) -> None:
+    def _adding(self) -> AbstractContextManager[None]:
+        """What is reported while a frame is added belongs to the changes."""
         if not self._entered:
             raise ConfigError(
                 "Changes are sent when their with block ends: write "
@@ -119,6 +133,10 @@ class Changes:
             )
         if not self._open:
             raise ConfigError("These changes were already sent. Call changes() again for new ones.")
+        assert self._progress is not None  # noqa: S101  # the block was entered
+        return self._progress.active()
+
+    def _add(self, frame: Any, *, deleted: bool) -> None:
         # The chunks of one kind have the same columns in the same order.
         alike = (other.layout for other in self._frames if other.deleted == deleted)
         if not self._frames:

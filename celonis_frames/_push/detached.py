@@ -40,6 +40,7 @@ from celonis_frames._push.pipeline import (
     new_manifest,
     push_prepared,
 )
+from celonis_frames._push.progress import in_progress
 from celonis_frames._push.status import PushStatus
 from celonis_frames._staging.stage import Stage
 from celonis_frames._tables.existing_table import ExistingTable
@@ -170,15 +171,19 @@ def finish_detached(
     parts = FinishedParts(engine.name, engine.keyed_hash, tuple(results))
     prepared = plan.prepared(_no_rows(plan.schema), partitions=parts)
     stage = None if begun.lease is None else _reopen(begun, options)
-    if way is not None:
-        return push_objects(
-            way, None, begun.pool_id, plan.table, options, token=token, fitted=prepared,
-            stage=stage, open_once=open_objects_once(way),
-        )  # fmt: skip
-    return push_prepared(
-        api, [prepared], begun.pool_id, options, begin=begin, open_once=open_job_once,
-        layouts=[prepared.layout], stage=stage, token=token,
-    )  # fmt: skip
+    with in_progress("push", plan.table, api.url, options) as call:
+        if way is not None:
+            status = push_objects(
+                way, None, begun.pool_id, plan.table, options, progress=call, token=token,
+                fitted=prepared, stage=stage, open_once=open_objects_once(way),
+            )  # fmt: skip
+        else:
+            status = push_prepared(
+                api, [prepared], begun.pool_id, options, begin=begin, progress=call,
+                open_once=open_job_once, layouts=[prepared.layout], stage=stage, token=token,
+            )  # fmt: skip
+        call.result = status
+    return status
 
 
 def abort_detached(begun: DetachedPush, options: PushOptions) -> None:

@@ -17,7 +17,6 @@ none.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -26,8 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from celonis_frames._filesystem.user_file import UserFile
-
-logger = logging.getLogger("celonis_frames")
+from celonis_frames._reporting.current import warn
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ def known_pools(team_url: str) -> dict[str, KnownPool]:
         document = file.read()
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        logger.warning("what pools are known to read is not used: %s: %s", file.path, error)
+    except (OSError, ValueError) as error:
+        warn("what pools are known to read is not used: %s: %s", file.path, error)
         return {}
     pools = document["teams"].get(team_url)
     items = pools.items() if isinstance(pools, dict) else ()
@@ -102,7 +100,7 @@ def _file() -> UserFile:
 
 
 def _log_broken(path: Path, error: Exception) -> None:
-    logger.warning("%s is written anew, since it cannot be read: %s", path, error)
+    warn("%s is written anew, since it cannot be read: %s", path, error)
 
 
 def _known_pool(found: Any) -> KnownPool | None:

@@ -8,11 +8,10 @@ encoded; the chunks of others wait in a spool, or in the stage.
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -44,6 +43,7 @@ from celonis_frames._push.pipeline import (
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, StoredObjects
 from celonis_frames._push.verification import begin_verification
+from celonis_frames._reporting.current import warn
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest, ObjectRecord
 from celonis_frames._staging.receipt import stage_name
@@ -54,8 +54,6 @@ from celonis_frames._tables.fitting import fit
 from celonis_frames._tables.table_reading import option_that_needs_columns
 from celonis_frames._validation.rejects import RejectReport
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, PermissionDenied
-
-_log = logging.getLogger("celonis_frames")
 
 DEFAULT_LENGTH = 80
 """Characters that a text column without a length holds in Celonis (the official client)."""
@@ -84,6 +82,7 @@ def push_objects(
     table: str,
     options: PushOptions,
     *,
+    progress: Progress,
     watch: Callable[[Source], Source] | None = None,
     token: CancelToken | None = None,
     open_once: OpenOnce,
@@ -116,7 +115,8 @@ def push_objects(
         pool_id, notes = _pool(api, pool, keys.connection, token) if way.can_look else (None, (
             "The pool was not checked: this connection has ingestion keys only.",
         ))  # fmt: skip
-        progress = stack.enter_context(closing(Progress(prepared.table, show=options.progress)))
+        if progress.recorder is not None:
+            progress.recorder.pool_id = pool_id
         prefix, pool_known = object_prefix(options.push_id), pool_id or ""
         stage, earlier = (stage, None) if stage or options.staging is None else open_stage(
             Opening(way.api, token, [prepared], None, pool_known, keys.connection, options,
@@ -171,7 +171,7 @@ def push_objects(
         ingested = None
         if verification is not None:
             verification.count([prepared])
-            progress.stage("waiting for Celonis")
+            progress.stage("waiting")
             seconds = min(INGESTION_SECONDS, token.remaining() or INGESTION_SECONDS)
             ingested, found = verification.wait_for_rows(seconds)
             prepared.warnings += found
@@ -209,7 +209,6 @@ def store(
         _object_notes(destination, stage),
         DeferredSignals(api.token, lambda: destination.note() or ""),
     ):
-        progress.stage("storing")
         deliver(api, delivery, delivered, progress=progress, timings=timings)
         if stage is None:
             return ()
@@ -400,7 +399,7 @@ def _object_notes(destination: ObjectDestination, stage: Stage | None) -> Iterat
         except BaseException as error:
             note = destination.note()
             if note:
-                _log.warning(note)
+                warn(note)
                 error.add_note(note)
                 if isinstance(error, CelonisFramesError):
                     error.outcome_known = False

@@ -38,6 +38,7 @@ from celonis_frames._push.status import (
     mark_as_delete,
     update_status,
 )
+from celonis_frames._reporting.current import report_wait, warn
 from celonis_frames._staging.claim import Claim, StagePlace
 from celonis_frames._staging.earlier_push import Step, decide
 from celonis_frames._staging.lease import StageInUse
@@ -170,7 +171,7 @@ class _Once:
                     raise _timed_out(mine, error) from error
                 if not said:
                     _log.info("another process works on the push of %s: waiting", mine.named)
-                    self.opening.progress.stage("waiting for another process")
+                    report_wait("other_process", None, "waiting for another process")
                     said = True
             token.sleep(delay)
             delay = min(2 * delay, LAST_DELAY)
@@ -221,7 +222,7 @@ class _Once:
             f"{receipt.named} was begun on {_day(receipt)} and did not end: the chunks that were "
             "staged then were sent, and the frame given now was not read."
         )
-        _log.warning("%s: %s", receipt.table, text)
+        warn("%s: %s", receipt.table, text)
         update_status(status, warnings=[text])
         if opening.options.wait:
             status.raise_for_status()
@@ -264,7 +265,7 @@ class _Once:
         except (ConfigError, UploadUncertain) as error:
             if receipt.state in FAILED:
                 raise
-            _log.warning("%s: %s", receipt.table, error.message)
+            warn("%s: %s", receipt.table, error.message)
 
     def _forget_job(self) -> None:
         """Forget the job of the earlier push: another one takes its place."""
@@ -290,7 +291,7 @@ class _Once:
             f"{receipt.named} was sent before: {rows} on {_day(receipt)}{where}. This push sent "
             "nothing."
         )
-        _log.warning("%s: %s", receipt.table, text)
+        warn("%s: %s", receipt.table, text)
         status = PushStatus(
             None if way is not None and not way.can_look else self.opening.api,
             stored or job or _job_of(receipt),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from celonis_frames._jobs.delivery import DeliveryResult
+from celonis_frames._reporting.current import warn
 from celonis_frames._staging.stage import Stage
 from celonis_frames.exceptions import ApiError, CelonisFramesError, FrameError, JobError
-
-_log = logging.getLogger("celonis_frames")
 
 
 def open_job(pool_id: str, delivered: DeliveryResult) -> str:
@@ -43,7 +41,7 @@ def _note_job(error: BaseException, pool_id: str, job_id: str) -> None:
         f"Job {job_id} was submitted and continues on the server. Wait for it with "
         f"celonis.job({pool_id!r}, {job_id!r}).wait(), or stop it with .cancel()."
     )
-    _log.warning(text)
+    warn(text)
     error.add_note(text)
     if isinstance(error, CelonisFramesError):
         error.outcome_known = False

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from celonis_frames._frames.chunk_feed import TextsOutgrown
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._jobs.delivery import BodyRefuted, Delivery, DeliveryResult
-from celonis_frames._jobs.polling import timed_out, wait_for, within_timeout
+from celonis_frames._jobs.polling import ENDED, timed_out, wait_for, within_timeout
 from celonis_frames._jobs.shell import check_at_end, deliver
 from celonis_frames._jobs.timeouts import raise_if_expired, timeout_error
 from celonis_frames._options.push_options import PushOptions
@@ -48,6 +48,8 @@ from celonis_frames._push.reloading import (
 from celonis_frames._push.status import PushStatus, Reloads
 from celonis_frames._push.stream_delivery import deliver_while_reading
 from celonis_frames._push.verification import Verification, begin_verification
+from celonis_frames._reporting.current import report_job, warn
+from celonis_frames._reporting.recorder import Recorder
 from celonis_frames._schema.table_layout import TableLayout
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.manifest import Manifest
@@ -90,6 +92,7 @@ def push_frame(
     table: str,
     options: PushOptions,
     *,
+    progress: Progress,
     deleted: bool = False,
     open_once: OpenOnce,
     watch: Callable[[Source], Source] | None = None,
@@ -109,8 +112,8 @@ def push_frame(
         pool, options = with_codec(api, pool, options, whole)
     prepared = prepare(frame, table, options, deleted=deleted, watch=watch)
     return push_prepared(
-        api, [prepared], pool, options, begin=begin, open_once=open_once, token=token,
-        delivered=delivered, on_submitted=on_submitted,
+        api, [prepared], pool, options, begin=begin, progress=progress, open_once=open_once,
+        token=token, delivered=delivered, on_submitted=on_submitted,
     )  # fmt: skip
 
 
@@ -121,6 +124,7 @@ def push_prepared(
     options: PushOptions,
     *,
     begin: float,
+    progress: Progress,
     open_once: OpenOnce,
     layouts: Sequence[TableLayout] | None = None,
     checked: bool = False,
@@ -138,6 +142,7 @@ def push_prepared(
         pool: Data Pool by id, name or URL.
         options: The checked options.
         begin: When the push began, in seconds of `time.monotonic`.
+        progress: Takes how far it is.
         open_once: Opens the stage of a push with an id, which may have been sent already.
         layouts: The layouts that the frames have by themselves, if they were fitted to the table
             that is there.
@@ -161,10 +166,11 @@ def push_prepared(
         token = stack.enter_context(limit(token, begin, options.timeout))
         whole, api = api, api.within(token)
         deleted = all(prepared.deleted for prepared in frames)
-        pool_id, connection_id = look_up(api, pool, options, for_push=not deleted)
+        pool_id, connection_id = look_up(
+            api, pool, options, for_push=not deleted, recorder=progress.recorder
+        )
         if models is None and options.reload is not None:
             models = find_models(api, pool_id, options)
-        progress = stack.enter_context(closing(Progress(table, show=options.progress)))
         delivered = delivered or DeliveryResult()
         sending = stack.enter_context(ExitStack())  # closed before the data models are loaded
         stage, earlier = (stage, None) if stage or options.staging is None else open_stage(
@@ -258,18 +264,20 @@ def follow(
     begin = time.monotonic()
     try:
         if wait:
-            progress.stage("waiting for Celonis")
+            progress.stage("waiting")
             job = wait_for(api, pool_id, job_id)
             if delivered.doubted:
                 check_at_end(api, pool_id, delivered, job.state)
             return job
         with within_timeout(api) as (limited, _):
             try:
-                return limited.job(pool_id, job_id)
+                job = limited.job(pool_id, job_id)
             except ApiError as error:
                 if not limited.token.expired:
                     raise
                 raise timed_out(job_id, None, None) from error
+            report_job("push", job.table, job.state, done=job.state in ENDED, job_id=job_id)
+            return job
     finally:
         if wait:
             timings["wait"] = time.monotonic() - begin
@@ -342,11 +350,18 @@ def rows_to_send(frames: Sequence[PreparedFrame]) -> int | None:
 
 
 def look_up(
-    api: DataPushApi, pool: str, options: PushOptions, *, for_push: bool
+    api: DataPushApi,
+    pool: str,
+    options: PushOptions,
+    *,
+    for_push: bool,
+    recorder: Recorder | None = None,
 ) -> tuple[str, str | None]:
     """The ids of the pool and the data connection."""
     with timeout_error(api.token, "while the pool was looked up"):
         pool_id = lookup.pool_id(api, pool, for_push=for_push)
+    if recorder is not None:
+        recorder.pool_id = pool_id
     if options.connection is None:
         return pool_id, None
     with timeout_error(api.token, "while the data connection was looked up"):
@@ -455,7 +470,9 @@ def begin_reading(
     check, first = partial(check_reading, token), 1
     for prepared in frames:
         if prepared.source.partitions is not None and isinstance(store, Stage):
-            seconds = gather(prepared, store, check, progress.stage, first=first)
+            seconds = gather(
+                prepared, store, check, partial(progress.stage, "checking"), first=first
+            )
             timings["stage"] = timings.get("stage", 0.0) + seconds
         else:
             prepared.begin(store, checked_first=checked_first, first=first, check=check)
@@ -482,6 +499,6 @@ def log_warnings(frames: Sequence[PreparedFrame], after: Sequence[int] = ()) -> 
     counts = []
     for place, prepared in enumerate(frames):
         for warning in prepared.warnings[after[place] if after else 0 :]:
-            logger.warning("%s: %s", prepared.table, warning)
+            warn("%s: %s", prepared.table, warning)
         counts.append(len(prepared.warnings))
     return counts

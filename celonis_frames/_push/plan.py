@@ -211,7 +211,7 @@ def plan_frame(
     existing = ExistingTable(prepared.table) if read is None else read(prepared.table)
     prepared, differences = planned_fit(prepared, existing)
     if not prepared.source.replayable:
-        note = "The frame can be read only once, so its rows were neither checked nor counted."
+        note = _why_unread(prepared)
         found = _plan(prepared, options, None, None, (*prepared.warnings, note))
         return _compared(found, existing, differences)
     prepared.measure_rows()
@@ -229,6 +229,16 @@ def plan_frame(
         sizer = ChunkSizer(options.upload.chunk_bytes, rows, weight, uploads=uploads)
         chunks += sizer.expected_chunks or 1
     return _compared(_plan(prepared, options, size, chunks, warnings), existing, differences)
+
+
+def _why_unread(prepared: PreparedFrame) -> str:
+    partitions = prepared.source.partitions
+    why = (
+        "The frame can be read only once, so its rows"
+        if partitions is None
+        else f"The rows are with the workers of {partitions.engine}, so they"
+    )
+    return f"{why} were neither checked nor counted."
 
 
 def _compared(

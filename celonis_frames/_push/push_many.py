@@ -15,12 +15,11 @@ How it works:
 from __future__ import annotations
 
 import dataclasses
-import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextvars import copy_context
 from typing import Any
 
 from celonis_frames._api import lookup
@@ -35,18 +34,19 @@ from celonis_frames._concurrency.cancellation import (
 )
 from celonis_frames._concurrency.signals import DeferredSignals, termination_as_system_exit
 from celonis_frames._formatting import counted, did_you_mean
-from celonis_frames._jobs.polling import timed_out, wait_for_all
+from celonis_frames._jobs.polling import ENDED, timed_out, wait_for_all
 from celonis_frames._jobs.shell import check_at_end
 from celonis_frames._jobs.timeouts import timeout_error
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.object_push import IngestionWay, push_objects
 from celonis_frames._push.once import open_job_once, open_objects_once
 from celonis_frames._push.pipeline import limit, push_frame
-from celonis_frames._push.progress import Progress
+from celonis_frames._push.progress import Progress, in_progress
 from celonis_frames._push.receipts import record_end
 from celonis_frames._push.reloading import find_models, not_reloaded, reload_models
 from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.table_push import TablePush, add_outcomes
+from celonis_frames._reporting.current import warn
 from celonis_frames._schema.names import check_tables_differ, find_name
 from celonis_frames.exceptions import (
     CelonisFramesError,
@@ -60,8 +60,6 @@ AT_ONCE = 3
 """Tables that are encoded and uploaded at the same time."""
 TABLES_STOP_SECONDS = 10.0
 """Time for the threads to cancel their jobs after an interruption."""
-
-_log = logging.getLogger("celonis_frames")
 
 
 def push_tables(
@@ -85,14 +83,20 @@ def push_tables(
         table: TablePush(table, frames[table], _with_own_id(options(table), table))
         for table in frames
     }
-    first = next(iter(pushes.values())).options
-    with limit(None, time.monotonic(), first.timeout) as token:
+    first = options(next(iter(frames)))
+    with (
+        in_progress("push_many", None, api.url, first) as call,
+        limit(None, time.monotonic(), first.timeout) as token,
+    ):
         pool_id = pool
         if way is None:
             with timeout_error(token, "while the pool was looked up"):
                 pool_id = lookup.pool_id(api.within(token), pool)
         models = find_models(api.within(token), pool_id, first)
-        multi = _MultiPush(api, token, pool_id, pushes, way)
+        call.relabel(counted(len(pushes), "table"))
+        if call.recorder is not None and way is None:
+            call.recorder.pool_id = pool_id
+        multi = _MultiPush(api, token, pool_id, pushes, way, call)
         try:
             with termination_as_system_exit():
                 multi.run(min(at_once, len(pushes)))
@@ -105,10 +109,12 @@ def push_tables(
             add_outcomes(error, tuple(pushes.values()), multi.errors, pool_id)
             if models:
                 error.add_note(not_reloaded(models))
-                _log.warning(not_reloaded(models))
+                warn(not_reloaded(models))
+            multi.end(error)
             raise
+        multi.end(None)
         if models:
-            _reload(api, models, token, [push.ended for push in pushes.values()], first)
+            _reload(api, models, token, [push.ended for push in pushes.values()], first, call)
     return {table: push.ended for table, push in pushes.items()}
 
 
@@ -118,10 +124,11 @@ def _reload(
     token: CancelToken,
     statuses: Sequence[PushStatus],
     options: PushOptions,
+    progress: Progress,
 ) -> None:
     """Load the data models once for all tables; each status has them."""
     pool_id, tables = statuses[0].pool_id or "", counted(len(statuses), "table")
-    with termination_as_system_exit(), closing(Progress(tables, show=options.progress)) as progress:
+    with termination_as_system_exit():
         reloads = reload_models(
             api, pool_id, models, options, token=token, progress=progress,
             pushed=f"All {tables} were pushed." if len(statuses) > 1 else "The table was pushed.",
@@ -176,8 +183,10 @@ class _MultiPush:
         pool_id: str,
         pushes: Mapping[str, TablePush],
         way: IngestionWay | None,
+        call: Progress,
     ) -> None:
         self._api, self._token, self._pool_id, self._way = api, token, pool_id, way
+        self._call = call
         self._pushes = pushes
         self._waiting: queue.SimpleQueue[TablePush] = queue.SimpleQueue()
         for push in pushes.values():
@@ -191,7 +200,8 @@ class _MultiPush:
             BaseException: An error that a user's frame raised, other than this library's.
             KeyboardInterrupt, SystemExit: The user or the system ends the process.
         """
-        threads = [threading.Thread(target=self._work, name="celonis-push", daemon=True)
+        threads = [threading.Thread(target=copy_context().run, args=(self._work,),
+                                    name="celonis-push", daemon=True)
                    for _ in range(size)]  # fmt: skip
         with DeferredSignals(self._token, self._describe_open):
             try:
@@ -259,6 +269,8 @@ class _MultiPush:
             if push.status is not None and push.job_id is not None
         }
         last_seen: dict[str, Job] = {}
+        for push in pending.values():
+            push.begin(self._call).stage("waiting")
 
         def update(job: Job) -> None:
             last_seen[job.id] = job
@@ -293,17 +305,21 @@ class _MultiPush:
                 and push.table not in self.errors
             ):
                 try:
-                    check_at_end(
-                        self._api.within(self._token),
-                        self._pool_id,
-                        push.delivered,
-                        push.status.state,
-                    )
-                    if push.options.push_id is not None and push.status.done:
-                        record_end(push.options, push.job_id, push.status.state)
-                    push.conclude()
+                    with push.begin(self._call).active():
+                        self._conclude(push, push.job_id, push.status.state)
                 except JobError as error:
                     self.errors[push.table] = error
+
+    def _conclude(self, push: TablePush, job_id: str, state: str) -> None:
+        check_at_end(self._api.within(self._token), self._pool_id, push.delivered, state)
+        if push.options.push_id is not None and state in ENDED:
+            record_end(push.options, job_id, state)
+        push.conclude()
+
+    def end(self, interruption: BaseException | None) -> None:
+        """The push of each table that was begun ends; those not seen to end, with this error."""
+        for push in self._pushes.values():
+            push.end(self.errors.get(push.table), interruption)
 
     def _work(self) -> None:
         while not self._token.cancelled:
@@ -312,10 +328,12 @@ class _MultiPush:
             except queue.Empty:
                 return
             push.begun = push.running = True
+            progress = push.begin(self._call)
             try:
-                self._push(push)
+                with progress.active():
+                    self._push(push, progress)
             except CelonisFramesError as error:
-                _log.warning("table %s: %s", push.table, error.message)
+                warn("table %s: %s", push.table, error.message)
                 self.errors[push.table] = error
             except Cancelled as cancelled:
                 push.cancelled = cancelled
@@ -323,9 +341,10 @@ class _MultiPush:
                 self.errors[push.table] = error
                 self._token.cancel()
             finally:
+                progress.hide()
                 push.running = False
 
-    def _push(self, push: TablePush) -> None:
+    def _push(self, push: TablePush, progress: Progress) -> None:
         if self._token.expired:
             raise JobTimeout(
                 f"Table {push.table!r} was not begun: the {push.options.timeout:g} s of timeout=, "
@@ -337,12 +356,13 @@ class _MultiPush:
         options = dataclasses.replace(push.options, wait=False, timeout=None, reload=None)
         if self._way is not None:
             push.status = push_objects(
-                self._way, push.frame, self._pool_id, push.table, options,
+                self._way, push.frame, self._pool_id, push.table, options, progress=progress,
                 open_once=open_objects_once(self._way), token=self._token,
                 delivered=push.delivered,
             )  # fmt: skip
             return
         push.status = push_frame(
-            self._api, push.frame, self._pool_id, push.table, options, open_once=open_job_once,
-            token=self._token, delivered=push.delivered, on_submitted=push.on_submitted,
+            self._api, push.frame, self._pool_id, push.table, options, progress=progress,
+            open_once=open_job_once, token=self._token, delivered=push.delivered,
+            on_submitted=push.on_submitted,
         )  # fmt: skip

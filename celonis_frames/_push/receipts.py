@@ -19,6 +19,7 @@ from celonis_frames._options.push_options import (
     parse_staging,
     parse_storage_options,
 )
+from celonis_frames._reporting.current import warn
 from celonis_frames._staging.claim import StagePlace
 from celonis_frames._staging.lease import StageInUse
 from celonis_frames._staging.receipt import Receipt, stage_of
@@ -135,6 +136,6 @@ def _is_removed(place: StagePlace, before: dt.datetime) -> bool:
     except StageInUse:
         return False
     except ConfigError as error:
-        _log.warning("a receipt was not removed: %s", error.message)
+        warn("a receipt was not removed: %s", error.message)
         return False
     return claim.release(forget=claim.receipt is not None and claim.receipt.when < before)

@@ -6,7 +6,6 @@ is executed. After it, nothing about them fails the push: the rows are in the ta
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,14 +18,15 @@ from celonis_frames._api.integration import IntegrationApi
 from celonis_frames._api.models import Job
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._jobs.timeouts import timeout_error
+from celonis_frames._models.following import TURN
 from celonis_frames._models.reload import ReloadStatus, begin_reload
 from celonis_frames._models.status import fail_status
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, Reloads, update_status
+from celonis_frames._reporting.current import warn
+from celonis_frames.events import Stage
 from celonis_frames.exceptions import CelonisFramesError, NotFound
-
-_log = logging.getLogger("celonis_frames")
 
 
 def find_models(api: DataPushApi, pool_id: str, options: PushOptions) -> tuple[DataModel, ...]:
@@ -81,7 +81,7 @@ def reload_models(
     for place, model in enumerate(models, 1):
         status = ReloadStatus(integration, pool_id=pool_id, model_id=model.id, model=model.name)
         statuses.append(status)
-        show = partial(_show, progress, model.name)
+        show = partial(show_step, progress, "loading", f"data model {model.name}: ")
         try:
             with _interruption_note(f"{pushed}{_not_begun(models[place:])}"):
                 begin_reload(
@@ -92,7 +92,7 @@ def reload_models(
         try:
             status.raise_for_status()
         except CelonisFramesError as error:
-            _log.warning("%s %s", pushed, error)
+            warn("%s %s", pushed, error)
     return statuses[0] if isinstance(options.reload, str) else tuple(statuses)
 
 
@@ -153,8 +153,12 @@ def _not_begun(models: Sequence[DataModel]) -> str:
     return f" These data models were not loaded: {names}." if models else ""
 
 
-def _show(progress: Progress, model: str, step: str) -> None:
-    progress.stage(f"data model {model}: {step}")
+def show_step(progress: Progress, stage: Stage, what: str, step: str) -> None:
+    """Report what is being done about a data model or a data job."""
+    if step == TURN:
+        progress.waiting("other_run", None, what + step)
+    else:
+        progress.stage(stage, what + step)
 
 
 @contextmanager
@@ -164,6 +168,6 @@ def _interruption_note(pushed: str) -> Iterator[None]:
     except CelonisFramesError:
         raise
     except BaseException as error:
-        _log.warning(pushed)
+        warn(pushed)
         error.add_note(pushed)
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import Any
 
 from celonis_frames._api.client import DataPushApi
@@ -26,8 +26,9 @@ from celonis_frames._push.pipeline import (
     limit,
     status_of,
 )
-from celonis_frames._push.progress import Progress
+from celonis_frames._push.progress import Progress, Reporting, in_progress
 from celonis_frames._push.status import PushStatus, mark_as_delete
+from celonis_frames._reporting.event_thread import OnEvent
 from celonis_frames._staging.claim import begun_only, is_over
 from celonis_frames._staging.manifest import NoManifest, ObjectRecord
 from celonis_frames._staging.stage import Stage
@@ -44,6 +45,7 @@ def resume_staged(
     wait: bool,
     timeout: float | None,
     progress: bool | None,
+    on_event: OnEvent | None,
 ) -> list[PushStatus]:
     """Finish every push that is staged at a URL. See `celonis_frames.resume`.
 
@@ -54,6 +56,7 @@ def resume_staged(
     statuses: list[PushStatus] = []
     errors: list[CelonisFramesError] = []
     with ExitStack() as whole:
+        call = whole.enter_context(in_progress("resume", None, api.url, Reporting(False, on_event)))
         whole.callback(close_filesystem, filesystem)
         token = whole.enter_context(limit(None, time.monotonic(), timeout))
         for folder in folders:
@@ -69,21 +72,27 @@ def resume_staged(
                     stack.callback(stage.close)
                     _check(stage, api.url)
                     table = str(stage.manifest.job["targetName"])
-                    shown = stack.enter_context(closing(Progress(table, show=progress)))
-                    status = finish_staged(api, token, stage, way=way, wait=wait, progress=shown)
+                    reporting = Reporting(progress, on_event, stage.manifest.push_id)
+                    one = stack.enter_context(
+                        in_progress("push", table, api.url, reporting, above=call)
+                    )
+                    if one.recorder is not None:
+                        one.recorder.pool_id = stage.manifest.pool_id
+                    status = finish_staged(api, token, stage, way=way, wait=wait, progress=one)
+                    one.result = status
                     if wait:
                         status.raise_for_status()
                     statuses.append(status)
             except CelonisFramesError as error:
                 errors.append(error)
-    if errors:
-        for other in errors[1:]:
-            errors[0].add_note(f"Another stage: {other}")
-        for status in statuses:
-            errors[0].add_note(f"Finished: {status!r}")
-        raise errors[0]
-    if not statuses:
-        raise nothing_staged(staging)
+        if errors:
+            for other in errors[1:]:
+                errors[0].add_note(f"Another stage: {other}")
+            for status in statuses:
+                errors[0].add_note(f"Finished: {status!r}")
+            raise errors[0]
+        if not statuses:
+            raise nothing_staged(staging)
     return statuses
 
 
@@ -109,6 +118,7 @@ def finish_staged(
     api, manifest, chunks = whole.within(token), stage.manifest, stage.chunks()
     begin = time.monotonic()
     timings: dict[str, float] = {}
+    progress.stage("checking")
     with outcome_notes(manifest.pool_id, delivered, stage):
         # 1. Find its job, send what is missing and submit it, unless that was done already.
         delivery = Delivery(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 
 from celonis_frames._concurrency.cancellation import POLL_SECONDS
 from celonis_frames._concurrency.signals import DeferredSignals
@@ -32,7 +33,9 @@ def deliver_while_reading(
             stream.stop_reading(error)
 
     # A daemon: the interpreter does not wait for it when it ends.
-    thread = threading.Thread(target=work, name="celonis-deliver", daemon=True)
+    thread = threading.Thread(
+        target=copy_context().run, args=(work,), name="celonis-deliver", daemon=True
+    )
     try:
         thread.start()
     except RuntimeError:  # the system cannot start a thread

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,11 +11,11 @@ from celonis_frames._concurrency.cancellation import Cancelled
 from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._jobs.polling import ENDED
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._push.progress import Progress
 from celonis_frames._push.status import PushStatus, update_status
 from celonis_frames._push.verification import Verification
+from celonis_frames._reporting.current import report_job, warn
 from celonis_frames.exceptions import NotFound
-
-_log = logging.getLogger("celonis_frames")
 
 
 @dataclasses.dataclass(eq=False)
@@ -32,6 +31,7 @@ class TablePush:
         verification: What to compare after the job is done.
         status: The status, after the submission.
         waited: Seconds of polling until the job had ended.
+        progress: How far it is, from when it was begun.
     """
 
     table: str
@@ -45,6 +45,21 @@ class TablePush:
     verification: Verification | None = None
     status: PushStatus | None = None
     waited: float | None = None
+    progress: Progress | None = None
+
+    def begin(self, call: Progress) -> Progress:
+        """How far it is, as a part of the call for all tables; it begins with the first look."""
+        if self.progress is None:
+            self.progress = Progress("push", self.table, call.url, self.options, above=call)
+        return self.progress
+
+    def end(self, error: BaseException | None, interruption: BaseException | None) -> None:
+        """The push ends for its caller, if it was begun: with an error, or as its status says."""
+        if self.progress is not None:
+            status = self.progress.result = self.status
+            if status is None or (self.options.wait and not status.done):
+                error = error or self.cancelled or interruption
+            self.progress.end(error)
 
     @property
     def ended(self) -> PushStatus:
@@ -62,6 +77,10 @@ class TablePush:
     def update(self, job: Job, seconds: float) -> None:
         """Store the job as read after `seconds` of polling."""
         update_status(self.ended, job=job)
+        if self.progress is not None:
+            with self.progress.active():
+                done = job.state in ENDED
+                report_job("push", job.table, job.state, done=done, job_id=job.id)
         if job.state in ENDED:
             self.waited = seconds
 
@@ -128,7 +147,7 @@ def _name_running(error: BaseException, running: Sequence[str], pool_id: str) ->
         "frame again."
     )
     if not isinstance(error, Exception):
-        _log.warning(text)  # the program may end without showing the notes
+        warn(text)  # the program may end without showing the notes
     error.add_note(text)
 
 

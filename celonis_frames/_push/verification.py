@@ -11,6 +11,7 @@ from celonis_frames._api.client import DataPushApi
 from celonis_frames._formatting import counted
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._reporting.current import warn
 from celonis_frames._schema.names import name_key
 from celonis_frames.exceptions import ApiError, JobError
 
@@ -95,7 +96,7 @@ class Verification:
 
     def _logged(self, *warnings: str) -> tuple[str, ...]:
         for warning in warnings:
-            _log.warning("%s: %s", self._table, warning)
+            warn("%s: %s", self._table, warning)
         return warnings
 
     def _compare_rows(self, job_id: str, state: str) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ The checkpoint and the staging folder belong together: a new checkpoint is a new
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,13 +20,12 @@ import pyarrow as pa
 from pyspark.sql.datasource import DataSourceStreamArrowWriter
 
 from celonis_frames._push.detached import DetachedPush
+from celonis_frames._reporting.current import warn
 from celonis_frames._spark.write_options import WriteOptions
 from celonis_frames._spark.writing import StagedPart, begin, finish, stage_rows, task
 from celonis_frames._staging.claim import StagePlace
 from celonis_frames._staging.receipt import stage_name
 from celonis_frames.exceptions import CelonisFramesError
-
-_log = logging.getLogger("celonis_frames")
 
 KEPT_BATCHES = 10
 """Receipts of so many batches of a query stay; Spark runs none but the last one again."""
@@ -110,7 +108,7 @@ class StreamWriter(DataSourceStreamArrowWriter):  # type: ignore[misc]
             if sent or place.is_staged():
                 place.claim().release(forget=sent)
         except CelonisFramesError as error:
-            _log.warning("what is left of batch %d was not removed: %s", batch, error.message)
+            warn("what is left of batch %d was not removed: %s", batch, error.message)
         finally:
             place.close()
 
@@ -127,7 +125,7 @@ class StreamWriter(DataSourceStreamArrowWriter):  # type: ignore[misc]
             return
         seconds = (dt.datetime.now(dt.UTC) - earlier.when).total_seconds()
         if seconds < SHORTEST_TRIGGER:
-            _log.warning(
+            warn(
                 "batch %d follows the one before after %.0f seconds. Each batch is a job, and a "
                 "team may submit 250 jobs in an hour: set "
                 'trigger(processingTime="%.0f seconds") or more.',

@@ -26,6 +26,7 @@ from celonis_frames._filesystem.masking import mask_url, secrets_of
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.detached import DetachedPush, Engine, begin_detached, finish_detached
 from celonis_frames._push.status import PushStatus
+from celonis_frames._reporting.current import warn
 from celonis_frames._sources.spark import ENGINE, KEYED_HASH, KIND, rows_of
 from celonis_frames._spark.credentials import connection_of
 from celonis_frames._spark.write_options import WriteOptions
@@ -130,4 +131,4 @@ def _write_status(url: str, status: PushStatus, options: PushOptions) -> None:
         with _status_file(url, options) as (filesystem, path):
             write_atomically(filesystem, path, data)
     except ConfigError as error:
-        _log.warning("%s", error.message)
+        warn("%s", error.message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Collection, Mapping
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from celonis_frames._filesystem.filesystems import (
     open_filesystem,
 )
 from celonis_frames._filesystem.masking import secrets_of
+from celonis_frames._reporting.current import warn
 from celonis_frames._staging.earlier_push import Found
 from celonis_frames._staging.lease import StageInUse, StageLease
 from celonis_frames._staging.manifest import Manifest, NoManifest, read_manifest, write_manifest
@@ -35,8 +35,6 @@ from celonis_frames._staging.removal import (
 )
 from celonis_frames._staging.stage import Stage
 from celonis_frames.exceptions import FrameError, UploadUncertain
-
-_log = logging.getLogger("celonis_frames")
 
 
 class StagePlace:
@@ -222,7 +220,7 @@ class Claim:
             pass  # it is another process's now
         except Exception as error:  # it does not change what is known
             message = "the stage at %s could not be removed (%s)"
-            _log.warning(message, display_url(self._filesystem, self._folder), type(error).__name__)
+            warn(message, display_url(self._filesystem, self._folder), type(error).__name__)
         finally:
             self._lease.release()
         if self.is_over:

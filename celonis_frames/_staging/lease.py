@@ -29,6 +29,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,7 +107,9 @@ class StageLease:
         self._pid = os.getpid()
         self._lock: Any = None  # of `filelock`, which is slow to import
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="celonis-lease", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._keep,), name="celonis-lease", daemon=True
+        )
         try:
             self._acquire(new=new)
             self._thread.start()

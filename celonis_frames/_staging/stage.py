@@ -7,7 +7,6 @@ their digests, and the state of the push.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
 import uuid
@@ -34,6 +33,7 @@ from celonis_frames._filesystem.filesystems import (
 )
 from celonis_frames._filesystem.masking import mask_url, secrets_of
 from celonis_frames._formatting import counted, shown
+from celonis_frames._reporting.current import warn
 from celonis_frames._staging.lease import StageLease
 from celonis_frames._staging.manifest import (
     CHUNK_FIELDS,
@@ -52,8 +52,6 @@ from celonis_frames._staging.removal import (
 )
 from celonis_frames._staging.staged_chunk import StagedChunk, write_chunk
 from celonis_frames.exceptions import ConfigError, FrameError, UploadUncertain
-
-_log = logging.getLogger("celonis_frames")
 
 
 class Stage:
@@ -302,11 +300,11 @@ class Stage:
                 receipt = self.receipt.ended(state, **sent)
                 write_receipt(self._filesystem, self.folder, receipt)
         except UploadUncertain as error:
-            _log.warning("%s", error.message)
+            warn("%s", error.message)
             return ()
         except ConfigError as error:
             text = f"{error.message}. The stage at {self.url} stays: push or resume once more."
-            _log.warning("%s", text)
+            warn("%s", text)
             return (text,)
         self.receipt, self.finished = receipt, True
         return ()
@@ -341,7 +339,7 @@ class Stage:
             pass  # it is another process's now
         except Exception as error:  # it does not change how the push ended
             message = "the stage at %s could not be removed (%s): delete it"
-            _log.warning(message, self.url, type(error).__name__)
+            warn(message, self.url, type(error).__name__)
         finally:
             self._lease.release()
         if self.receipt is None:

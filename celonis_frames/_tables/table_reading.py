@@ -10,6 +10,7 @@ from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._http.retry import RetryPolicy
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._reporting.current import warn
 from celonis_frames._schema.names import CHANGE_DATE, name_key
 from celonis_frames._tables.existing_table import ExistingColumn, ExistingTable
 from celonis_frames.exceptions import (
@@ -122,7 +123,7 @@ def _tell_once(api: DataPushApi, table: ExistingTable) -> None:
         if api.connection in _told:
             return
         _told.add(api.connection)
-    _log.warning(
+    warn(
         "table %s: the frame could not be compared with it: %s Columns that the frame lacks, if "
         "there are any, become NULL in the rows that an upsert writes. A key that may read the "
         'pool shows them; missing_columns="null" accepts the NULLs. This warning is given once per '

@@ -11,10 +11,11 @@ try:
     from celonis_frames.local._assumptions import Assumptions
     from celonis_frames.local._faults.faults import Faults
     from celonis_frames.local._faults.schedule import Fault
+    from celonis_frames.local._sample_data import purchase_to_pay
     from celonis_frames.local._server import LocalCelonis, start
 except ImportError as error:
     raise ImportError(
         f'The local Celonis needs {error.name}: pip install "celonis-frames[local]"'
     ) from error
 
-__all__ = ["Assumptions", "Fault", "Faults", "LocalCelonis", "start"]
+__all__ = ["Assumptions", "Fault", "Faults", "LocalCelonis", "purchase_to_pay", "start"]

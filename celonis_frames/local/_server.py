@@ -367,7 +367,29 @@ def start(
     assumed = assumptions or (LENIENT if lenient else STRICT)
     if not 0 <= port <= 65_535:
         raise ConfigError(f"port={port} is not a port. Give 1 to 65535, or 0 for a free one.")
-    catalog = Catalog(path)
+    return serve(
+        Catalog(path), port, host=host, strict_pools=strict_pools, assumed=assumed, limits=limits,
+        token=token, token_seconds=token_seconds, max_chunk_bytes=max_chunk_bytes,
+    )  # fmt: skip
+
+
+def serve(
+    catalog: Catalog,
+    port: int = 0,
+    *,
+    host: str = "127.0.0.1",
+    strict_pools: bool = False,
+    assumed: Assumptions = STRICT,
+    limits: bool = True,
+    token: str | None = None,
+    token_seconds: float = DEFAULT_SECONDS,
+    max_chunk_bytes: int = MAX_CHUNK_BYTES,
+) -> LocalCelonis:
+    """A local Celonis on a catalog, which it closes; the other parameters are those of `start`.
+
+    Raises:
+        ConfigError: The port is in use or not valid.
+    """
     try:
         sock = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -30,11 +30,12 @@ class CelonisIOManager(ConfigurableIOManager):
         options = dict(context.definition_metadata.get("celonis", {}))
         table = options.pop("table", context.asset_key.path[-1])
         if context.has_asset_partitions:
-            covered = context.asset_partition_key_range
-            name += f"/{covered.start}...{covered.end}"
+            covered = context.asset_partition_key_range  # of one partition, unless it is a backfill
+            name += "/" + "...".join(dict.fromkeys((covered.start, covered.end)))
             if not {"keys", "mode"} & set(options):
                 raise Failure(
-                    f"{name} has partitions, so its metadata must have {{'celonis': {{'keys': …}}}}",
+                    f"{name} is a partition: name the keys of its table in the asset's metadata, "
+                    "{'celonis': {'keys': …}}, or its rows would be added each time.",
                     allow_retries=False,
                 )
         else:

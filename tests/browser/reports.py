@@ -54,6 +54,7 @@ def reports() -> dict[str, Any]:
         running = push(ROWS, POOL, "EVENTS", wait=False, progress=False)
         connection.job(POOL, str(running.job_id)).wait()
         found["push that was not waited for"] = running  # as it was read at first
+        found["doctor"] = connection.doctor(POOL)
         celonis.faults.fail_jobs(f"the disk is full {HOSTILE}")
         with contextlib.suppress(exceptions.JobFailed):
             push(ROWS, POOL, HOSTILE, mode="REPLACE", progress=False)

@@ -106,8 +106,8 @@ def _failed_job(server: local.LocalCelonis, celonis: Celonis) -> None:
 
 
 def _slow_job(server: local.LocalCelonis, celonis: Celonis) -> None:
-    server.faults.slow_jobs(running=2)
-    celonis.push(_FRAME, "Purchasing", "ORDERS", keys="ORDER", timeout=0.5)
+    server.faults.slow_jobs(running=30)
+    celonis.push(_FRAME, "Purchasing", "ORDERS", keys="ORDER", timeout=5)
 
 
 def _lost_upload(server: local.LocalCelonis, celonis: Celonis) -> None:
@@ -122,8 +122,8 @@ def _failed_load(server: local.LocalCelonis, celonis: Celonis) -> None:
 
 
 def _slow_load(server: local.LocalCelonis, celonis: Celonis) -> None:
-    server.faults.slow_loads(2)
-    celonis.reload("Purchasing", "Orders", timeout=0.5)
+    server.faults.slow_loads(30)
+    celonis.reload("Purchasing", "Orders", timeout=5)
 
 
 _PROVOKED: dict[str, Callable[[local.LocalCelonis, Celonis], Any]] = {

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import celonis_frames
-from celonis_frames import exceptions, local
+from celonis_frames import events, exceptions, local
 
 from .pages import PAGES, ROOT, comparable, examples, run
 
@@ -56,7 +58,8 @@ def test_the_reference_has_every_public_name() -> None:
     """docs/reference.md leads to a page for each name of the package and its public modules."""
     page = (ROOT / "docs" / "reference.md").read_text("utf-8")
     entries = set(re.findall(r"^   ~?celonis_frames\.([\w.]+)$", page, re.MULTILINE))
-    names = {*celonis_frames.__all__} - {"__version__", "exceptions", "local"}
+    names = {*celonis_frames.__all__} - {"__version__", "events", "exceptions", "local"}
+    names |= {f"events.{name}" for name in events.__all__}
     names |= {f"exceptions.{name}" for name in exceptions.__all__}
     names |= {f"local.{name}" for name in local.__all__}
     assert names <= entries
@@ -69,3 +72,34 @@ def test_the_architecture_names_every_package() -> None:
     names = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
     names |= {path.name for path in package.glob("*.py")} - {"__init__.py", "_version.py"}
     assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def test_the_citation_names_this_version() -> None:
+    """CITATION.cff is of the version that the package says it is."""
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {celonis_frames.__version__}\n" in citation
+
+
+FILE = re.compile(r"<!-- skip: the file (\S+) -->\n```python\n(.*?)```", re.DOTALL)
+
+
+def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path) -> None:
+    """Its pipeline and its tests, as files of a project, and the message that it shows."""
+    page = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    files = dict(FILE.findall(page))
+    # The failure that it shows: another pipeline, and another amount.
+    for name, old, new in (
+        ("pipeline.py", "> 0", ">= 0"), ("test_pipeline.py", "2.0]}, keys", "2.5]}, keys"),
+    ):  # fmt: skip
+        code = files[name].replace(old, new)
+        files[name.replace("pipeline", "shown")] = code.replace("pipeline", "shown")
+    for name, code in files.items():
+        (tmp_path / name).write_text(code, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:schemathesis", "."],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert "1 failed, 5 passed" in done.stdout, done.stdout
+    [message] = re.findall(r"```text\n(AssertionError: .*?)```", page, re.DOTALL)
+    printed = [line.removeprefix("E").strip() for line in done.stdout.splitlines()]
+    assert set(message.splitlines()) <= set(printed), done.stdout

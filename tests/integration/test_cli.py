@@ -22,9 +22,9 @@ import requests
 from celonis_frames import ApiKey, Celonis, local
 from celonis_frames._cli import demo
 from celonis_frames._cli.main import main
-from celonis_frames._cli.sample_data import purchase_to_pay
 from celonis_frames._tables.differences import TableDifference
 from celonis_frames.exceptions import ConfigError
+from celonis_frames.local._sample_data import purchase_to_pay
 
 Done = subprocess.CompletedProcess[str]
 
@@ -138,10 +138,10 @@ def test_push_plan_jobs_job_and_cancel(
     done = run("push", str(file), "--pool", "CLI", "--table", table, "--keys", "K", **to)
     assert "DONE" in done.stdout, done.stderr
     job = next(j["id"] for j in server.jobs if j["targetName"] == table)
-    assert job in run("jobs", "CLI", **to).stdout
+    assert job[:8] in run("jobs", "CLI", **to).stdout
     assert "Job finished" in run("job", "CLI", job, **to).stdout
     done = run("cancel", "CLI", job, **to)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "DONE" in done.stderr
     assert server.token not in done.stderr + done.stdout
 
@@ -149,13 +149,13 @@ def test_push_plan_jobs_job_and_cancel(
 def test_a_failed_job_shows_its_log(
     run: Callable[..., Done], local_celonis: local.LocalCelonis, tmp_path: Path
 ) -> None:
-    """`push` of a job that ends in ERROR exits with 1 and shows what the server wrote."""
+    """`push` of a job that ends in ERROR exits with 6 and shows what the server wrote."""
     file = tmp_path / "x.parquet"
     pl.DataFrame({"K": [1]}).write_parquet(file)
     local_celonis.faults.fail_jobs("broken on purpose")
     to = {"CELONIS_URL": local_celonis.url, "CELONIS_API_TOKEN": local_celonis.token}
     done = run("push", str(file), "--pool", "CLI", "--table", "T", **to)
-    assert done.returncode == 1
+    assert done.returncode == 6
     assert "JobFailed" in done.stderr
     assert "\n  broken on purpose" in re.sub(r"\n  .*?(?=broken)", "\n  ", done.stderr)
     assert "Traceback" not in done.stderr
@@ -164,7 +164,7 @@ def test_a_failed_job_shows_its_log(
 def test_errors_are_one_line_on_stderr(run: Callable[..., Done]) -> None:
     """No traceback for what a user can mend."""
     done = run("jobs", "P", CELONIS_URL="", CELONIS_API_TOKEN="")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "ConfigError" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -255,7 +255,7 @@ def test_a_file_without_connections_is_refused(tmp_path: Path, text: str | None,
     if text is not None:
         setup.write_text(text)
     done = _process("serve", str(file), "--port", "0", "--ingestion", str(setup))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert word in done.stderr
     assert "Traceback" not in done.stderr
     assert not file.exists()
@@ -268,7 +268,7 @@ def test_serve_says_what_it_cannot_have(tmp_path: Path) -> None:
         port = exports["CELONIS_URL"].rsplit(":", 1)[1]
         for arguments in (["--port", port], [str(file), "--port", "0"]):
             done = _process("serve", *arguments)
-            assert done.returncode == 1
+            assert done.returncode == 2
             assert "ConfigError" in done.stderr
             assert "Traceback" not in done.stderr
 
@@ -278,7 +278,7 @@ def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("no database, but long enough to have a header")
     done = _process("serve", str(file), "--port", "0")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "is not a DuckDB file" in done.stderr
     assert "another" not in done.stderr
     assert file.read_text().startswith("no database")
@@ -363,7 +363,7 @@ def test_the_options_of_push_reach_it(
     assert job["fileType"] == "CSV"
     for wrong in ("A", "=STRING", "A="):
         done = run("plan", str(file), "--table", "T", "--column", wrong)
-        assert (done.returncode, "--column" in done.stderr) == (1, True)
+        assert (done.returncode, "--column" in done.stderr) == (2, True)
 
 
 def test_a_push_with_an_id_is_sent_once(
@@ -381,15 +381,15 @@ def test_a_push_with_an_id_is_sent_once(
     assert "was sent before: 2 rows" in done.stderr
     assert server.table("CLI", table).num_rows == 2
     done = run(*command, f"{table}2", *stage, **to)
-    assert (done.returncode, "was used for another push" in done.stderr) == (1, True)
+    assert (done.returncode, "was used for another push" in done.stderr) == (2, True)
     done = run(*command, table, **to)
-    assert (done.returncode, "push_id= needs staging=" in done.stderr) == (1, True)
+    assert (done.returncode, "push_id= needs staging=" in done.stderr) == (2, True)
 
 
 def test_a_push_with_reload(
     run: Callable[..., Done], server: Any, table: str, tmp_path: Path
 ) -> None:
-    """Each --reload is loaded; one that fails is a warning: the rows are in the table."""
+    """Each --reload is loaded; if one fails, the status is 8: the rows are in the table."""
     file, pool = tmp_path / "x.parquet", f"CLI {table}"
     pl.DataFrame({"K": [1, 1]}).write_parquet(file)
     to = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
@@ -399,7 +399,7 @@ def test_a_push_with_reload(
     assert "data model A: SUCCESS · data model B: SUCCESS" in done.stdout
     server.faults.fail_loads("no space left")
     done = run(*call, **to)
-    assert done.returncode == 0
+    assert done.returncode == 8
     assert "data model A: ERROR · data model B: SUCCESS" in done.stdout
     assert "no space left" in done.stderr
     assert server.model_table(pool, "B", table).num_rows == 4
@@ -470,7 +470,7 @@ def test_plan_of_a_new_table_and_of_one_that_must_be_new(
     done = run(*command, table, **to)
     assert (done.returncode, "a new table" in done.stdout) == (0, True), done.stderr
     done = run(*command, f"{table}_2", **to)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "exists, with 3 columns" in done.stderr
 
 
@@ -480,7 +480,7 @@ def test_an_empty_keys_is_refused(run: Callable[..., Done], tmp_path: Path) -> N
     pl.DataFrame({"K": [1]}).write_parquet(file)
     for keys in ("", "K,"):
         done = run("plan", str(file), "--table", "T", "--keys", keys)
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert "--keys" in done.stderr
 
 

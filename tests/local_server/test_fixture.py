@@ -1,23 +1,26 @@
-"""The pytest fixture `local_celonis`: a test that uses it reaches nothing else."""
+"""The pytest fixtures: a test that uses them reaches no team; `assert_table` says what differs."""
 
 from __future__ import annotations
 
+import datetime as dt
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, _connect, local
 from celonis_frames.exceptions import ConfigError
+from celonis_frames.local._table_check import differences
 
 TEAM = {
     "CELONIS_URL": "https://team.eu-1.celonis.cloud", "CELONIS_API_TOKEN": "a-key-of-the-team",
@@ -123,20 +126,184 @@ def test_a_server_in_the_environment_is_not_kept_after_it_was_closed(
             assert celonis.table("P", "T").num_rows == 1
 
 
-def test_the_end_of_the_fixture_costs_less_than_a_test(tmp_path: Path) -> None:
-    """Tearing it down takes less time than a test that pushes one row."""
-    (tmp_path / "test_it.py").write_text(
-        "import celonis_frames, pyarrow, pytest\n"
-        "@pytest.mark.parametrize('number', range(6))\n"
-        "def test_push(local_celonis, number):\n"
-        "    celonis_frames.push(pyarrow.table({'A': [1]}), 'P', 'T', progress=False)\n"
-    )
+def _run(folder: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run tests with pytest, as a user of the plugin does."""
+    (folder / "test_it.py").write_text(code)
     plugins = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")
-    call = [sys.executable, "-m", "pytest", "--durations=0", "-vv", *plugins, "."]
-    done = subprocess.run(
-        call, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments, *plugins, "."],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_after_the_first_test_a_server_is_there_at_once(tmp_path: Path) -> None:
+    """Its database was opened during the test before, which takes most of the time of a start."""
+    done = _run(
+        tmp_path,
+        "import celonis_frames, duckdb, pyarrow, pytest, threading\n"
+        "connect, opened = duckdb.connect, []\n"
+        "@pytest.fixture(scope='session', autouse=True)\n"
+        "def counted():\n"
+        "    with pytest.MonkeyPatch.context() as patch:\n"
+        "        def noted(*given):\n"
+        "            opened.append(threading.current_thread().name)\n"
+        "            return connect(*given)\n"
+        "        patch.setattr(duckdb, 'connect', noted)\n"
+        "        yield\n"
+        "    assert opened == ['MainThread', *['local-celonis-spare'] * 4]\n"
+        "@pytest.fixture(autouse=True)\n"
+        "def no_threads():\n"
+        "    before = threading.active_count()\n"
+        "    yield\n"
+        "    assert threading.active_count() == before\n"
+        "@pytest.mark.parametrize('number', range(4))\n"
+        "def test_push(local_celonis, number):\n"
+        "    assert local_celonis.jobs == []\n"
+        "    celonis_frames.push(pyarrow.table({'A': [1]}), 'P', 'T', progress=False)\n",
     )
-    times = re.findall(r"([\d.]+)s (call|teardown) ", done.stdout)
-    seconds = {stage: [float(t) for t, found in times if found == stage] for _, stage in times}
-    assert len(seconds["call"]) == len(seconds["teardown"]) == 6
-    assert min(seconds["teardown"]) < min(seconds["call"])
+    assert "4 passed" in done.stdout, done.stdout
+
+
+def test_one_server_for_a_session(tmp_path: Path) -> None:
+    """It keeps what tests push; a test with its own server reaches only that; faults end."""
+    done = _run(
+        tmp_path,
+        "import celonis_frames, pyarrow, pytest\n"
+        "FRAME = pyarrow.table({'A': [1]})\n"
+        "seen = []\n"
+        "def test_first(local_celonis_session, celonis_faults):\n"
+        "    seen.append(local_celonis_session.url)\n"
+        "    assert celonis_faults is local_celonis_session.faults\n"
+        "    celonis_faults.answer('create', 403, times=None)\n"
+        "    with pytest.raises(celonis_frames.exceptions.PermissionDenied):\n"
+        "        celonis_frames.push(FRAME, 'P', 'T')\n"
+        "def test_second(local_celonis_session, assert_table):\n"
+        "    seen.append(local_celonis_session.url)\n"
+        "    celonis_frames.push(FRAME, 'P', 'T')\n"
+        "    assert_table('P', 'T', FRAME)\n"
+        "def test_own(local_celonis, assert_table, celonis_faults):\n"
+        "    assert local_celonis.url != seen[0]\n"
+        "    assert celonis_faults is local_celonis.faults\n"
+        "    assert local_celonis.jobs == []\n"
+        "    with pytest.raises(AssertionError, match='cannot be read'):\n"
+        "        assert_table('P', 'T', FRAME)\n"
+        "def test_third(local_celonis_session, assert_table):\n"
+        "    assert len(local_celonis_session.jobs) == 1\n"
+        "    assert_table('p', 't', FRAME)\n"
+        "    assert seen[0] == seen[1] == local_celonis_session.url\n"
+        "    with celonis_frames.connect() as connection:\n"
+        "        assert connection.url == seen[0]\n",
+        "-v",
+    )
+    assert "4 passed" in done.stdout, done.stdout
+
+
+def test_faults_alone_bring_the_server(celonis_faults: Any) -> None:
+    """A test that asks for nothing else has one of its own."""
+    celonis_faults.drop("upload")
+    celonis_frames.push(TABLE, "P", "T")
+
+
+ROWS = pl.DataFrame({"K": [1, 2, 3], "V": ["a", "b", None], "F": [0.5, float("nan"), -0.0]})
+EXPECTED: list[tuple[Any, str | None, list[str]]] = [
+    (ROWS, None, []),
+    (ROWS, "K", []),
+    (ROWS.reverse().select("V", "F", "K"), None, []),
+    (ROWS.to_pandas(), ["K"], []),
+    (ROWS.to_arrow(), None, []),
+    (ROWS.to_dicts(), "k", []),
+    (ROWS.to_dict(as_series=False), "K", []),
+    (ROWS.rename({"K": "k"}).cast({"k": pl.Int8, "V": pl.Categorical}), "k", []),
+    (ROWS.head(2), None, ["row not expected: K=3, V=None, F=-0.0"]),
+    (ROWS.head(2), "K", ["row not expected: K=3, V=None, F=-0.0"]),
+    (
+        pl.concat([ROWS, ROWS.head(1)]),
+        None,
+        ["row missing: K=1, V='a', F=0.5"],
+    ),
+    (
+        ROWS.with_columns(V=pl.lit("b")),
+        "K",
+        ["row K=1: V is 'a', not 'b'", "row K=3: V is None, not 'b'"],
+    ),
+    (
+        ROWS.with_columns(K=pl.col("K") + 2),
+        "K",
+        [
+            "row missing: K=4, V='b', F=None", "row missing: K=5, V=None, F=-0.0",
+            "row not expected: K=1, V='a', F=0.5", "row not expected: K=2, V='b', F=None",
+            "row K=3: V is None, not 'a'; F is -0.0, not 0.5",
+        ],
+    ),
+    (
+        pl.DataFrame({"K": range(9), "V": "x", "F": 0.0}),
+        "K",
+        [
+            *(f"row missing: K={k}, V='x', F=0.0" for k in (0, 4, 5, 6, 7)),
+            "… and 1 other row missing", "row K=1: V is 'a', not 'x'; F is 0.5, not 0.0",
+            "row K=2: V is 'b', not 'x'; F is None, not 0.0", "row K=3: V is None, not 'x'",
+        ],
+    ),
+    (ROWS.drop("V"), None, ["columns that were not expected: ['V']"]),
+    (ROWS.with_columns(N=1), None, ["columns that it lacks: ['N']"]),
+    (
+        ROWS.with_columns(K=pl.Series(["x", "2", "3"])),
+        None,
+        ["column 'K': its type is int64, and string was expected"],
+    ),
+    (ROWS.clear(), None, [
+        "row not expected: K=1, V='a', F=0.5", "row not expected: K=2, V='b', F=None",
+        "row not expected: K=3, V=None, F=-0.0",
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expected", "keys", "lines"), EXPECTED)
+def test_assert_table_says_what_differs(
+    local_celonis_session: Any,
+    assert_table: Any,
+    expected: Any,
+    keys: str | None,
+    lines: list[str],
+) -> None:
+    """Each row that is missing or too many, and each value that differs; never more than five."""
+    with local_celonis_session.connect() as connection:
+        connection.push(ROWS, "Rows", "T", mode="REPLACE", progress=False)
+    if not lines:
+        assert_table("Rows", "T", expected, keys=keys)
+        return
+    with pytest.raises(AssertionError) as caught:
+        assert_table("Rows", "T", expected, keys=keys)
+    assert str(caught.value).splitlines() == ["Table 'T' differs:", *lines]
+
+
+def test_assert_table_compares_what_is_stored(own: Any, client: Celonis, assert_table: Any) -> None:
+    """Every type, as a push stores it: times in UTC, decimals as floats, nested values as JSON."""
+    zone = dt.timezone(dt.timedelta(hours=2))
+    frame = pl.DataFrame({
+        "D": [dt.date(2026, 11, 28)], "T": [dt.datetime(2026, 11, 28, 9, 30, 0, 123_456)],
+        "M": [Decimal("1.25")], "B": [True], "C": [dt.time(9, 30)], "L": [[1, 2]], "N": [None],
+        "Z": pl.Series([dt.datetime(2026, 11, 28, 9, tzinfo=zone)], dtype=pl.Datetime("us", "UTC")),
+    })  # fmt: skip
+    client.push(frame, "P", "T", nested="json", progress=False)
+    differing = differences(own.table("P", "T"), frame, "T", "D")
+    assert differing == []
+    assert differences(own.table("P", "T"), frame.with_columns(B=False), "T", "D") == [
+        "row D=datetime.datetime(2026, 11, 28, 0, 0): B is True, not False"
+    ]
+    with pytest.raises(AssertionError, match=r"^Table 'NONE' cannot be read: no "):
+        assert_table("P", "NONE", frame)
+
+
+@pytest.mark.parametrize(
+    ("expected", "keys", "message"),
+    [
+        (ROWS, "X", r"keys= names \['X'\], but the columns are \['K', 'V', 'F'\]"),
+        (pl.concat([ROWS, ROWS]), "K", "rows of the expected frame have the same key"),
+        ([], None, r"expected=\[\] names no columns"),
+    ],
+)
+def test_assert_table_with_wrong_arguments(expected: Any, keys: str | None, message: str) -> None:
+    """The error is about the test, not about the table."""
+    with pytest.raises(ConfigError, match=message):
+        differences(ROWS.to_arrow(), expected, "T", keys)

@@ -1,9 +1,10 @@
-"""Who gets the page of the local Celonis: callers on this machine, and callers with a key."""
+"""The page of the local Celonis: what it shows, to callers on this machine and with a key."""
 
 from __future__ import annotations
 
 import base64
 import itertools
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from celonis_frames import local
+from celonis_frames.exceptions import JobFailed
 from celonis_frames.local._web.authorization import check_page
 from celonis_frames.local._web.endpoint import ApiProblem
 
@@ -115,3 +117,45 @@ def _addresses() -> list[str]:
         except OSError:
             return []
         return [str(sock.getsockname()[0])]
+
+
+def test_an_empty_server_says_what_to_do(own: Any) -> None:
+    """With its own URL, in a terminal and in Python, and without its key."""
+    page = requests.get(own.url, timeout=30).text
+    assert f"export CELONIS_URL={own.url}" in page
+    assert f"celonis_frames.connect(&quot;{own.url}&quot;" in page
+    assert own.token not in page
+    own.add_pool("P")
+    page = requests.get(own.url, timeout=30).text
+    assert "export CELONIS_URL" not in page
+    assert "No tables yet." in page
+
+
+def test_the_page_refreshes_itself_if_asked_to(own: Any) -> None:
+    """Never otherwise: what one has opened would close."""
+    for query, expected in (("", False), ("?refresh", True)):
+        page = requests.get(f"{own.url}/{query}", timeout=30).text
+        assert ("http-equiv='refresh'" in page) is expected
+        assert "<meta name='viewport' content='width=device-width" in page
+
+
+def test_long_values_are_cut_and_failed_jobs_say_why(own: Any, client: Any) -> None:
+    """More of a value is in its title; the reason is in the line of the job."""
+    client.push(pa.table({"A": ["x" * 5_000]}), "P", "T")
+    own.faults.fail_jobs("broken on purpose")
+    with pytest.raises(JobFailed):
+        client.push(pa.table({"A": ["y"]}), "P", "T")
+    page = requests.get(own.url, timeout=30).text
+    assert f">{'x' * 199}…<" in page
+    assert f"title='{'x' * 1_000}'" in page
+    assert "x" * 1_001 not in page
+    [summary] = re.findall(r"<summary><span class='ERROR'>.*?</summary>", page)
+    assert "broken on purpose" in summary
+
+
+def test_a_pool_of_many_tables_is_folded(own: Any, client: Any) -> None:
+    """Up to eight are open."""
+    for number in range(9):
+        client.push(pa.table({"A": [1]}), "P", f"T{number}")
+        page = requests.get(own.url, timeout=30).text
+        assert page.count("<details open>") == (number + 1 if number < 8 else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -22,7 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from celonis_frames import local
-from celonis_frames.local._assumptions import ASSUMPTIONS
+from celonis_frames.exceptions import ConfigError
+from celonis_frames.local._assumptions import ASSUMPTIONS, Assumptions
 from celonis_frames.local._database.csv_reader import strptime_format
 from celonis_frames.local._web.rate_limit import RateLimiter
 
@@ -544,6 +546,39 @@ def test_every_assumption_is_a_sentence() -> None:
     """The list of assumptions has unique topics and whole sentences."""
     assert len({topic for topic, *_ in ASSUMPTIONS}) == len(ASSUMPTIONS)
     assert all(assumption.endswith(".") for _, assumption, _ in ASSUMPTIONS)
+
+
+def test_an_assumption_is_of_a_setting() -> None:
+    """Each setting is named by an assumption, and each that is named exists."""
+    named = [name for *_, names in ASSUMPTIONS for name in names.split(", ") if name]
+    assert {*named} == {one.name for one in dataclasses.fields(Assumptions)}
+    described = Assumptions.__doc__ or ""
+    assert all(f"        {name}: " in described for name in named)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"codecs": {"zip"}}, {"codecs": "zstd "}, {"timestamps": ["s"]}, {"dates": 1},
+        {"max_length": 0}, {"max_length": 65_001}, {"max_length": True}, {"informational": 101},
+        {"informational": 200}, {"checksum": "md4"}, {"delete_status": 404},
+        {"delete_status": 200.0}, {"row_counts": None}, {"order": "random"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_setting_that_cannot_be_is_said(wrong: dict[str, Any]) -> None:
+    """With the values that it can have."""
+    (name,) = wrong
+    with pytest.raises(ConfigError, match=rf"Assumptions\({name}=.*it can be "):
+        Assumptions(**wrong)
+
+
+def test_lenient_or_assumptions() -> None:
+    """`lenient` is a name for some assumptions: both together would contradict each other."""
+    with pytest.raises(ConfigError, match="not both"):
+        local.start(lenient=True, assumptions=Assumptions())
+    assert Assumptions(codecs=["zstd", "none"]).codecs == ("none", "zstd")
+    assert Assumptions(codecs="zstd").codecs == ("zstd",)
 
 
 def test_the_fixture_is_a_local_celonis_of_its_own(local_celonis: Any, celonis: Any) -> None:

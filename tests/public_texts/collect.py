@@ -26,7 +26,7 @@ import pandas as pd
 import polars as pl
 
 import celonis_frames
-from celonis_frames import exceptions, local
+from celonis_frames import events, exceptions, local
 
 HERE = Path(__file__).parent
 PACKAGE = Path(celonis_frames.__file__).parent
@@ -55,7 +55,7 @@ RETURNED = (
 def help_text() -> str:
     """The signature and the docstring of every public name."""
     entries = [("celonis_frames", inspect.getdoc(celonis_frames) or "")]
-    for module in (celonis_frames, exceptions, local):
+    for module in (celonis_frames, events, exceptions, local):
         for name in sorted(module.__all__):
             entries += _described(f"{module.__name__}.{name}", getattr(module, name))
     for kind in _returned():
@@ -198,6 +198,13 @@ def _signature(value: Callable[..., Any]) -> str:
     return "(\n" + "".join(f"    {part},\n" for part in parts) + f"){arrow}"
 
 
+def _value(value: Any) -> str:
+    """The value as code; a set in order, which differs from process to process otherwise."""
+    if isinstance(value, frozenset):
+        return f"frozenset({{{', '.join(sorted(map(repr, value)))}}})"
+    return repr(value)
+
+
 def _parameter(parameter: inspect.Parameter) -> str:
     text = parameter.name
     if parameter.kind is parameter.VAR_POSITIONAL:
@@ -209,7 +216,7 @@ def _parameter(parameter: inspect.Parameter) -> str:
         text += f": {_annotation(parameter.annotation)}"
     if parameter.default is not parameter.empty:
         equals = " = " if annotated else "="
-        text += equals + _PRIVATE.sub("", _ID.sub("", repr(parameter.default)))
+        text += equals + _PRIVATE.sub("", _ID.sub("", _value(parameter.default)))
     return text
 
 

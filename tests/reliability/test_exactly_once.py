@@ -19,6 +19,7 @@ from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.once import open_job_once
 from celonis_frames._push.pipeline import push_frame
+from celonis_frames._push.progress import in_progress
 from celonis_frames._staging import manifest
 
 ROWS = 20_000
@@ -257,10 +258,15 @@ def test_nothing_is_submitted_after_a_cancellation(
             token.cancel()
 
     monkeypatch.setattr(cancellation, "_sleep", sleep)
-    with pytest.raises(cancellation.Cancelled):
+    options = PushOptions()
+    with (
+        pytest.raises(cancellation.Cancelled),
+        in_progress("push", table, client.url, options) as call,
+    ):
         push_frame(
-            client._api, FRAME, "P", table, PushOptions(), open_once=open_job_once, token=token
-        )
+            client._api, FRAME, "P", table, options, progress=call, open_once=open_job_once,
+            token=token,
+        )  # fmt: skip
     assert _states(own) == ["CANCELED"]
 
 

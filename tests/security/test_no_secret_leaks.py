@@ -33,6 +33,10 @@ from urllib.parse import quote, quote_plus
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from unit.conftest import JOB, POOL, Server
 
 import celonis_frames
@@ -44,8 +48,9 @@ from celonis_frames._cli.main import main
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.transport import Timeouts
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._push.progress import Progress
+from celonis_frames._push.progress import Reporting, in_progress
 from celonis_frames._push.reloading import reload_after_job
+from celonis_frames.events import Event
 from celonis_frames.exceptions import CelonisFramesError
 
 Handler = http.server.BaseHTTPRequestHandler
@@ -247,7 +252,7 @@ class Everything:
     """Collects what comes out, and searches it."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
-        self.caplog = caplog
+        self.caplog, self.exporter = caplog, InMemorySpanExporter()
         self.found: list[tuple[str, str]] = []
 
     def add(self, where: str, text: str) -> None:
@@ -283,12 +288,21 @@ class Everything:
                 self.add(f"locals of {name} in {frame.name}", repr(frame.locals))
             queue += [item.__cause__, item.__context__, *_inner(item)]
 
+    def add_event(self, event: Event) -> None:
+        """A record, as a connection with ``on_event=`` gets it."""
+        self.add(f"record {event.event}", f"{event!r} {json.dumps(event.to_dict())}")
+
     def add_files(self, folder: Path) -> None:
         for path in folder.rglob("*"):
             if path.is_file():
                 self.add(f"file {path.name}", path.read_bytes().decode("latin-1"))
 
     def check(self) -> None:
+        spans = self.exporter.get_finished_spans()
+        for span in spans:
+            self.add(f"span {span.name}", span.to_json())
+        ended = sum(where == "record ended" for where, _ in self.found)
+        assert ended <= len(spans), "each call has a span"
         self.add("log", self.caplog.text)
         for record in self.caplog.records:
             self.add(f"log record of {record.name}", repr(vars(record)))
@@ -302,10 +316,16 @@ def _inner(error: BaseException) -> list[BaseException]:
 
 
 @pytest.fixture
-def everything(caplog: pytest.LogCaptureFixture) -> Everything:
+def everything(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Everything]:
     """What is to be searched."""
     caplog.set_level(logging.DEBUG)
-    return Everything(caplog)
+    found, provider = Everything(caplog), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(found.exporter))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    yield found
+    provider.shutdown()
 
 
 @pytest.fixture
@@ -351,7 +371,9 @@ def test_no_failure_shows_a_secret(
     server = hostile(step, FAILURES.get(name, _failed_job))
     auth = KINDS[kind](tmp_path)
     timeouts = Timeouts(connect=2.0, read=0.15 if name == "silent" else 5.0)
-    with Celonis(server.url, auth=auth, timeouts=timeouts) as celonis:
+    with Celonis(
+        server.url, on_event=everything.add_event, auth=auth, timeouts=timeouts
+    ) as celonis:
         everything.add("repr of auth", repr(auth))
         try:
             status = _push(celonis, tmp_path)
@@ -390,7 +412,7 @@ def test_an_interrupt_shows_no_secret(
 
     server = hostile(step, interrupt)
     with (
-        Celonis(server.url, auth=KINDS[kind](tmp_path)) as celonis,
+        Celonis(server.url, on_event=everything.add_event, auth=KINDS[kind](tmp_path)) as celonis,
         pytest.raises(KeyboardInterrupt) as caught,
     ):
         _push(celonis, tmp_path)
@@ -413,7 +435,7 @@ def test_a_failing_source_shows_no_secret(
 
     server = hostile("none", None)
     with (
-        Celonis(server.url, auth=KINDS[kind](tmp_path)) as celonis,
+        Celonis(server.url, on_event=everything.add_event, auth=KINDS[kind](tmp_path)) as celonis,
         pytest.raises(OSError, match="disk gone") as caught,
     ):
         celonis._api.upload_chunk(POOL, "j", Broken())
@@ -588,7 +610,9 @@ def test_no_failure_of_the_gateway_shows_a_key(
     options: Any = {"staging": str(tmp_path), "progress": True, "keys": "A"}
     everything.add("repr of keys", f"{INGESTION!r} {INGESTION} {vars(INGESTION)}")
     try:
-        with Celonis(server.url, ingestion=INGESTION, timeouts=timeouts) as celonis:
+        with Celonis(
+            server.url, on_event=everything.add_event, ingestion=INGESTION, timeouts=timeouts
+        ) as celonis:
             frame = pa.table({"A": [1, 2]})
             shown = celonis.plan(frame, POOL, "EVENTS", via="ingestion")
             everything.add("plan", repr(shown) + shown._repr_html_())
@@ -674,7 +698,7 @@ def test_the_command_line_shows_no_ingestion_key(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=60)
     finally:
         server.close()
-    assert process.returncode == 1
+    assert process.returncode == 5  # a wrong key
     assert "SignatureDoesNotMatch" in err
     assert not leaks(out + err)
 
@@ -703,7 +727,7 @@ def test_no_pseudonymised_value_and_no_key_of_it_is_sent_or_stored(
         "keys": "ID", "columns": {"USER": column, "ID": column},
         "upload": {"file_type": file_type, "compression": "none"},
     }  # fmt: skip
-    with Celonis(server.url, auth=ApiKey("key")) as celonis:
+    with Celonis(server.url, on_event=everything.add_event, auth=ApiKey("key")) as celonis:
         shown = celonis.plan(frame, POOL, "EVENTS", **options)
         everything.add("plan", repr(shown) + shown._repr_html_() + str(vars(shown)))
         with pytest.raises(CelonisFramesError) as caught:
@@ -731,11 +755,11 @@ def _cli(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
-    [("401", "key"), ("redirect", "client"), ("403", "client"), ("400", "file")],
+    ("name", "kind", "status"),
+    [("401", "key", 5), ("redirect", "client", 1), ("403", "client", 5), ("400", "file", 3)],
 )
 def test_the_command_line_shows_no_secret(
-    hostile: Callable[[str, Any], Server], tmp_path: Path, name: str, kind: str
+    hostile: Callable[[str, Any], Server], tmp_path: Path, name: str, kind: str, status: int
 ) -> None:
     """Neither in what it prints nor, for other users of the machine, in its arguments."""
     pq.write_table(pa.table({"A": [1]}), tmp_path / "x.parquet")
@@ -751,7 +775,7 @@ def test_the_command_line_shows_no_secret(
     cmdline = Path(f"/proc/{process.pid}/cmdline")
     arguments = cmdline.read_text() if cmdline.exists() else " ".join(process.args)  # type: ignore[arg-type]
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == status
     assert "returned" in err
     assert leaks("".join(str(seen.headers) for seen in server.seen))
     for text in (out, err, arguments):
@@ -759,12 +783,13 @@ def test_the_command_line_shows_no_secret(
 
 
 def test_no_command_takes_a_secret_as_argument(capsys: pytest.CaptureFixture[str]) -> None:
-    """There is no option for one: the environment and files are the only ways."""
+    """There is no option for one but that of a local Celonis, which keeps nothing secret."""
     for command in ("push", "plan", "jobs", "job", "cancel", "serve", "demo"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
         assert "--help" in options
+        options -= {"--token"} if command == "serve" else set()
         for word in ("token", "secret", "password", "api-key", "auth"):
             assert not any(word in option for option in options), options
 
@@ -837,7 +862,7 @@ def test_no_failure_after_the_push_shows_a_secret(
 
     server.answers = [respond]
     try:
-        with Celonis(server.url, auth=ApiKey(SECRET)) as celonis:
+        with Celonis(server.url, on_event=everything.add_event, auth=ApiKey(SECRET)) as celonis:
             for call in (
                 lambda: celonis.reload(POOL, "M", progress=False),
                 lambda: celonis.run_job(POOL, "J", progress=False),
@@ -858,7 +883,8 @@ def _reload_after_push(celonis: Celonis) -> Any:
     """The status of a load after a push that is done."""
     api, job = celonis._api, Job(POOL, POOL, "T", "DELTA", "PARQUET", None, (), "DONE", ())
     options, model = PushOptions(reload="M"), DataModel("m", "M")
-    with CancelToken() as token, contextlib.closing(Progress("T", show=False)) as progress:
+    hidden = Reporting(progress=False, on_event=None)
+    with CancelToken() as token, in_progress("push", "T", api.url, hidden) as progress:
         return reload_after_job(
             api, job, [model], options, token=token, progress=progress, timings={}
         )

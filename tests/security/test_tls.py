@@ -262,9 +262,10 @@ def test_another_hosts_certificate_is_rejected(
             Celonis(
                 called, auth=ApiKey(celonis.token), verify=str(ca_file), timeouts=TIMEOUTS
             ) as connection,
-            pytest.raises(ApiConnectionError, match="for another host"),
+            pytest.raises(ApiConnectionError, match="for another host") as caught,
         ):
             connection.push(pa.table({"A": [1]}), "P", "T")
+        assert caught.value.reason == "tls"
     assert celonis.jobs == []
 
 

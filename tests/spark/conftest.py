@@ -5,25 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from spark_cluster import HERE, start
 
 from celonis_frames import ApiKey, Celonis, _connect
-
-HERE = Path(__file__).parent
-ENVIRONMENT = {
-    "PYSPARK_PYTHON": sys.executable,
-    "PYSPARK_DRIVER_PYTHON": sys.executable,
-    "SPARK_LOCAL_IP": "127.0.0.1",
-    "SPARK_LOCAL_HOSTNAME": "127.0.0.1",
-    # Workers, and the processes that commit, import the faults from here.
-    "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
-}
-KEYS = ("CELONIS_URL", "CELONIS_API_TOKEN", "CELONIS_KEY_TYPE")
 
 collect_ignore_glob = [] if importlib.util.find_spec("pyspark") else ["test_*.py"]
 if importlib.util.find_spec("pyspark"):
@@ -71,31 +60,8 @@ def spark(events: Path) -> Iterator[Any]:
     """A session on a cluster of two executors with a core each."""
     if shutil.which("java") is None:
         pytest.fail("Spark needs Java 17: apt-get install default-jre-headless")
-    from pyspark.sql import SparkSession  # noqa: PLC0415  # only where it is installed
-
     kept = dict(os.environ)
-    os.environ.update(ENVIRONMENT)
-    for name in KEYS:
-        os.environ.pop(name, None)
-    settings = {
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.memory": "700m",
-        "spark.executor.memory": "700m",
-        "spark.eventLog.enabled": "true",
-        "spark.eventLog.compress": "false",
-        "spark.eventLog.dir": events.as_uri(),
-        "spark.sql.session.timeZone": "Europe/Berlin",
-        "spark.sql.shuffle.partitions": "4",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
-        "spark.task.maxFailures": "6",
-        "spark.ui.enabled": "false",
-    }
-    builder = SparkSession.builder.master("local-cluster[2,1,700]").appName("tests")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("OFF")
+    session = start(events)
     yield session
     session.stop()
     os.environ.clear()

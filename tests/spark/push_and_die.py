@@ -9,6 +9,7 @@ from typing import Any
 
 import spark_faults
 from pyspark.sql import SparkSession
+from spark_cluster import SHORT_LIVED
 
 from celonis_frames._push import pipeline
 from celonis_frames._staging.stage import Stage
@@ -35,6 +36,8 @@ if __name__ == "__main__":
     seed, step, table, stage = sys.argv[1:]
     spark = SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false")
     spark = spark.config("spark.sql.execution.arrow.maxRecordsPerBatch", "100")
+    for name, value in SHORT_LIVED.items():
+        spark = spark.config(name, value)
     session = spark.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     marks = Path(stage).parent / "marks"

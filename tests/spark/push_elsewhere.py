@@ -10,6 +10,7 @@ from typing import Any
 
 import spark_faults
 from pyspark.sql import SparkSession
+from spark_cluster import SHORT_LIVED
 
 SETTINGS = {
     "spark.ui.enabled": "false",
@@ -30,7 +31,7 @@ def session(kind: str, master: str) -> Any:
     if kind == "connect":
         return SparkSession.builder.remote(master).getOrCreate()
     builder = SparkSession.builder.master(master)
-    for name, value in SETTINGS.items():
+    for name, value in {**SETTINGS, **SHORT_LIVED}.items():
         builder = builder.config(name, value)
     return builder.getOrCreate()
 

@@ -15,7 +15,10 @@ import psutil
 import pyarrow as pa
 
 ROWS, PARTS = 4_800, 4
-COLUMNS = ("id", "concat('case ', id % 1000) AS case", "repeat(hex(hash(id)), 1200) AS text")
+COLUMNS = (
+    "id", "concat('case ', id % 1000) AS case",
+    "repeat(substr(md5(string(id)), 1, 8), 1200) AS text",
+)  # fmt: skip
 """Wide rows: a partition has 12 MB, so that chunks are written before all of it was read."""
 CHUNK = {"chunk_bytes": "100 KB"}
 PATIENCE = 60.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ENVIRONMENT, HERE
+from spark_cluster import ENVIRONMENT, HERE
 from spark_faults import ROWS
 
 pytestmark = pytest.mark.slow

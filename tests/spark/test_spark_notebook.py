@@ -19,7 +19,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
     text = "".join(map(_printed, notebook.cells))
     assert "200000 rows, 4 partitions" in text
-    assert "In partition 3" in text
+    assert "Key column 'EVENT_ID' has 1 null" in text
     assert '"state": "DONE"' in text
 
 

@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 import spark_faults
 from pyspark.errors import PySparkException
+from spark_cluster import SEEDS
 from spark_dying_source import DyingSource
 from spark_faults import CHUNK, PARTS, ROWS, Fault, chunks_of
 from spark_secrets import assert_unseen
@@ -100,7 +103,7 @@ def test_an_error_of_the_rows_leaves_nothing(
     assert not path.exists()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", ["raise", "worker"])
 def test_rows_arrive_once_though_a_task_or_a_worker_dies(
     kind: str, seed: int, spark: Any, server: Any, stage: Path, table: str, tmp_path: Path,
@@ -131,7 +134,7 @@ def test_rows_arrive_once_though_an_executor_dies(
     assert json.loads((tmp_path / "listed").read_text()) > ROWS
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("step", ["raises", "staged", "sealed", "submitted"])
 def test_a_commit_that_dies_is_finished_once(
     step: str, seed: int, spark: Any, server: Any, connection: Celonis, stage: Path, table: str,
@@ -161,11 +164,9 @@ def test_a_resume_beside_a_write_is_refused(
     held: list[BaseException] = []
     fault = Fault.seeded("raise", 0, stage, tmp_path / "marks")
 
-    from threading import Thread  # noqa: PLC0415
-
     def resume() -> None:
         while not fault.happened:
-            pass
+            time.sleep(0.01)
         try:
             connection.resume(stage)
         except Exception as error:

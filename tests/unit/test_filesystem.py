@@ -19,9 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 import trustme
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import known_implementations
 from fsspec.spec import AbstractFileSystem
 
 from celonis_frames import exceptions, plan
+from celonis_frames._filesystem.drivers import install_line
 from celonis_frames._filesystem.filesystems import open_filesystem
 from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._sources.reader import read
@@ -307,3 +309,17 @@ def test_the_ca_file_of_the_environment_counts_for_every_https_url(
     for call in (open_filesystem, read):
         with pytest.raises(exceptions.ConfigError, match=rf"^{variable}=.*no such CA file"):
             call(url)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "extra"),
+    [("s3", "s3"), ("gs", "gcs"), ("abfs", "azure"), ("sftp", "sftp"), ("webdav", "webdav"),
+     ("https", "http")],
+)  # fmt: skip
+def test_an_extra_brings_the_driver_of_a_storage(protocol: str, extra: str) -> None:
+    """What fsspec says of a missing driver leads to the extra that docs/storages.md names."""
+    message = known_implementations[protocol]["err"]
+    assert install_line(message) == f'pip install "celonis-frames[{extra}]"'
+    page = (Path(__file__).parents[2] / "docs" / "storages.md").read_text("utf-8")
+    [row] = [line for line in page.splitlines() if f"| `{protocol}://" in line]
+    assert f"| `{extra}` |" in row

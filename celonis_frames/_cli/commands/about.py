@@ -32,7 +32,9 @@ def _whoami(arguments: argparse.Namespace, output: Output) -> int:
     auth = choose_settings(arguments.profile).auth
     with connected(arguments) as celonis:
         url, only_objects = celonis.url, celonis.defaults.only_objects
-        kind = "ingestion keys" if only_objects else getattr(auth, "kind", "that of its own")
+        kind = (
+            "ingestion keys" if only_objects else getattr(auth, "kind", "the local Celonis's own")
+        )
         try:
             pools = None if only_objects else len(celonis.pools())
         except PermissionDenied:

@@ -6,13 +6,11 @@ import argparse
 
 from celonis_frames import Celonis, PushStatus
 from celonis_frames._cli.connecting import connected
-from celonis_frames._cli.output import Output, status_line
+from celonis_frames._cli.output import SHORT_ID, Output, status_line
 from celonis_frames._cli.registry import Commands, add_pool
 from celonis_frames.exceptions import ConfigError
 
 _ID_LENGTH = 36
-_SHORT = 8
-"""Characters of an id that the list shows."""
 
 
 def add(commands: Commands) -> None:
@@ -38,7 +36,7 @@ def _jobs(arguments: argparse.Namespace, output: Output) -> int:
         statuses = celonis.jobs(arguments.pool)
     rows = [
         (
-            (one.job_id or "")[:_SHORT], one.state, one.mode, one.loaded,
+            (one.job_id or "")[:SHORT_ID], one.state, one.mode, one.loaded,
             "" if one.modified is None else f"{one.modified:%Y-%m-%d %H:%M}", one.table,
         )
         for one in statuses

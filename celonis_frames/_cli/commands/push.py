@@ -62,7 +62,7 @@ def add(commands: Commands) -> None:
             about=about,
             example=_EXAMPLES[name],
             limits=name == "plan",
-            usage="FILE [FILE ...] "
+            usage="FILE ... "
             f"{'[--pool POOL]' if name == 'plan' else '--pool POOL'} --table TABLE [OPTION ...]",
         )
         place = sub.add_argument_group("where they go")

@@ -7,7 +7,7 @@ import datetime as dt
 
 from celonis_frames import prune_receipts
 from celonis_frames._cli.connecting import opened
-from celonis_frames._cli.output import Output, status_line
+from celonis_frames._cli.output import SHORT_ID, Output, status_line
 from celonis_frames._cli.push_arguments import add_storage_options, read_storage_options
 from celonis_frames._cli.registry import Commands, flag, seconds
 from celonis_frames._formatting import counted
@@ -66,7 +66,14 @@ def _receipts(arguments: argparse.Namespace, output: Output) -> int | None:
         return None
     found = list_receipts(arguments.staging, options)
     rows = [
-        (one.push_id, one.state, one.table, one.rows, f"{one.when:%Y-%m-%d %H:%M}", one.job_id)
+        (
+            one.push_id,
+            one.state,
+            one.table,
+            one.rows,
+            f"{one.when:%Y-%m-%d %H:%M}",
+            one.job_id[:SHORT_ID],
+        )
         for one in found
     ]
     fields = [

@@ -10,6 +10,7 @@ polars, which use all cores.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,6 +28,8 @@ _MISSING = ("NA", "N/A", "n/a", "#N/A", "NULL", "null", "Null", "NaN", "nan", "N
 """What other programs write for a missing value."""
 _EXACT_DIGITS = 15
 """Digits that every FLOAT holds exactly; of more, some values do and others do not."""
+_LEAST_EXACT = sys.float_info.min
+"""From here on: smaller ones have fewer digits, and at last none."""
 _MIN_SHARE = 0.9
 """Share of the values that look like something from which on a note says why they stay text."""
 
@@ -74,12 +77,15 @@ def _digits(text: Expr) -> Expr:
 
 def _is_float(text: Expr) -> Expr:
     value = text.cast(pl.Float64, strict=False)
-    exact = _digits(text).str.len_bytes() <= _EXACT_DIGITS
+    digits = _digits(text)
+    exact = (digits.str.len_bytes() <= _EXACT_DIGITS) & (
+        (digits == "") | (value.abs() >= _LEAST_EXACT)
+    )
     return (
         text.str.contains(_FLOAT)
         & value.is_not_null()
         & value.is_finite()
-        & (exact | (_digits(value.cast(pl.String)) == _digits(text)))
+        & (exact | (_digits(value.cast(pl.String)) == digits))
     )
 
 
@@ -117,7 +123,7 @@ def parse_datetime(text: Expr, unit: Unit = "us") -> Expr:
     forms = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
     return pl.coalesce(
         *(spaced.str.strptime(kind, form, strict=False) for form in forms),
-        parse_date(text).cast(kind),
+        parse_date(text).cast(kind, strict=False),
     )
 
 

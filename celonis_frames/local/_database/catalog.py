@@ -65,13 +65,14 @@ class Catalog(Database):
 
     Args:
         path: The DuckDB file, or None for memory.
+        instance: As of `Database`.
 
     Raises:
         ConfigError: The file cannot be opened, for example because another process uses it.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        super().__init__(path)
+    def __init__(self, path: str | os.PathLike[str] | None, instance: Any = None) -> None:
+        super().__init__(path, instance)
         self.run(_TABLES)
         jobs = self.rows("SELECT coalesce(max(number), 0) AS n FROM _celonis.jobs")
         chunks = self.rows("SELECT coalesce(max(number), 0) AS n FROM _celonis.chunks")

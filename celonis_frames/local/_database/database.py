@@ -34,6 +34,7 @@ class Database:
 
     Args:
         path: The file, or None for memory.
+        instance: An instance of DuckDB that nobody uses; None opens one, which takes longer.
 
     Attributes:
         writing: Is held by a thread that writes the tables of users, so that one at a time does.
@@ -42,14 +43,14 @@ class Database:
         ConfigError: The file cannot be opened, for example because another process uses it.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, instance: Any = None) -> None:
         self.path = files.checked_path(path)
         self._lock = threading.RLock()
         self.writing = threading.Lock()
         self._readers = 0
         self._temporary = None if self.path else files.TemporaryFolder()
         try:
-            self._connection: Any = duckdb.connect()
+            self._connection: Any = instance or duckdb.connect()
             self._open()
         except BaseException:
             self._remove_temporary()

@@ -93,8 +93,9 @@ def create_app(state: ServerState) -> Starlette:
         if rejected is not None:
             return rejected
         shown = await run_in_threadpool(
-            render, state.catalog, state.objects, state.processing, state.form_token
-        )
+            render, state.catalog, state.objects, state.processing, state.form_token,
+            url=str(request.base_url).rstrip("/"), refresh="refresh" in request.query_params,
+        )  # fmt: skip
         return HTMLResponse(shown, headers=_PAGE_HEADERS)
 
     async def replay(request: Request) -> Response:

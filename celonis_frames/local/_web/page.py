@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-import time
 from html import escape
 from typing import Any
 
 import duckdb
 
-from celonis_frames._formatting import counted
+from celonis_frames._formatting import counted, format_bytes
 from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._database.sql import quote
 from celonis_frames.local._gateway.objects import ObjectStore
 from celonis_frames.local._processing.processing import Processing
+from celonis_frames.local._web.page_objects import render_objects
 from celonis_frames.local._web.page_processing import render_data_jobs, render_models
+from celonis_frames.local._web.page_style import STYLE
+from celonis_frames.local._web.page_text import shown_text, shown_time
 
 ROWS = 10
 """Rows shown of each table."""
+OPEN_TABLES = 8
+"""Tables of a pool up to which their rows are shown without a click."""
 JOBS = 50
 """Jobs shown of each pool."""
-OBJECTS = 50
-"""Failed objects shown of each data connection."""
+REFRESH_SECONDS = 5
+"""How often the page loads itself if it is asked to."""
 
-_STYLE = """
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid var(--line) }
-details { margin: .4rem 0 } summary { cursor: pointer; font-weight: 600 }
-.scroll { overflow-x: auto } small, .quiet { opacity: .65 }
-table { border-collapse: collapse; margin: .6rem 0; font-size: .87rem }
-th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid var(--line);
-  max-width: 22rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
-pre { font-size: .8rem; overflow-x: auto } .null { opacity: .4 }
-.DONE, .SUCCESS { color: #188038 } .WARNING { color: #b06000 }
-.ERROR, .CANCELED, .FAILED, .FAIL, .LOST_CONNECTION { color: #d93025 } form { display: inline }
-"""
+_NUMBERS = ("INTEGER", "FLOAT")
 
 
-def render(catalog: Catalog, objects: ObjectStore, processing: Processing, form_token: str) -> str:
+def render(
+    catalog: Catalog,
+    objects: ObjectStore,
+    processing: Processing,
+    form_token: str,
+    *,
+    url: str,
+    refresh: bool = False,
+) -> str:
     """The page as HTML; every value from outside is escaped.
 
     Args:
@@ -46,30 +46,75 @@ def render(catalog: Catalog, objects: ObjectStore, processing: Processing, form_
         objects: What it shows of the Data Ingestion API.
         processing: What it shows of data models and data jobs.
         form_token: Is sent back by the page's buttons.
+        url: The server's own URL, for what to do on an empty server.
+        refresh: Whether the page loads itself again after some seconds.
     """
-    parts = [
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Local Celonis</title>",
-        f"<style>{_STYLE}</style></head><body><h1>Local Celonis</h1>",
-        f"<p class='quiet'>{escape(catalog.path or 'in memory')} · "
-        "<a href='/openapi.json'>OpenAPI</a></p>",
-    ]
+    again = f"<meta http-equiv='refresh' content='{REFRESH_SECONDS}'>" if refresh else ""
     pools = catalog.pools()
+    parts = [
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Local Celonis</title>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"{again}<style>{STYLE}</style></head><body><h1>Local Celonis</h1>",
+        f"<p class='quiet'>{escape(catalog.path or 'in memory')} · "
+        f"<a href='/openapi.json'>OpenAPI</a> · {_refresh_links(is_on=refresh)}</p>",
+    ]
     if not pools:
-        parts.append("<p>No Data Pools yet. The first push creates one.</p>")
-    for pool in pools:
-        parts.append(f"<h2>{escape(pool['name'])} <small>{escape(pool['id'])}</small></h2>")
-        places = [("", pool["space"])]
-        connections = catalog.connections(pool["id"])
-        places += [(f"{c['name']} · ", c["space"]) for c in connections]
-        for label, space in places:
-            parts += [_table(catalog, label, space, table) for table in catalog.tables(space)]
-        parts.append(_jobs(catalog, catalog.jobs(pool["id"])[:JOBS]))
-        parts += [_ingestion(objects, c, form_token) for c in connections]
-        parts += [render_models(processing, pool["id"]), render_data_jobs(processing, pool["id"])]
+        parts.append(_first_steps(url))
+    if len(pools) > 1:
+        links = (f"<a href='#{escape(p['id'])}'>{escape(p['name'])}</a>" for p in pools)
+        parts.append(f"<nav>{' '.join(links)}</nav>")
+    parts += [_pool(catalog, objects, processing, form_token, pool) for pool in pools]
     return "".join([*parts, "</body></html>"])
 
 
-def _table(catalog: Catalog, label: str, space: str, table: Row) -> str:
+def _refresh_links(*, is_on: bool) -> str:
+    if is_on:
+        return f"Refreshed every {REFRESH_SECONDS} seconds · <a href='/'>Stop</a>"
+    return f"<a href='/'>Refresh</a> · <a href='/?refresh'>every {REFRESH_SECONDS} seconds</a>"
+
+
+def _first_steps(url: str) -> str:
+    """What to do on a server that has nothing yet."""
+    shell = (
+        f"export CELONIS_URL={url}\n"
+        "export CELONIS_API_TOKEN=…    # printed by celonis-frames serve; celonis.token in Python\n"
+        "celonis-frames push events.csv --pool Purchasing --table EVENTS"
+    )
+    python = (
+        "import pandas as pd, celonis_frames\n\n"
+        f'celonis_frames.connect("{url}", auth=celonis_frames.ApiKey("…"))\n'
+        'df = pd.DataFrame({"CASE_ID": ["4711"], "ACTIVITY": ["Create order"]})\n'
+        'df.celonis.push("Purchasing", "EVENTS")'
+    )
+    return (
+        "<p>There are no Data Pools yet. The first push creates one, with its table.</p>"
+        f"<h3>In a terminal</h3><pre>{escape(shell)}</pre>"
+        f"<h3>In Python</h3><pre>{escape(python)}</pre>"
+        "<p class='quiet'>Then load this page again. Data models, data jobs and data connections "
+        "are added in Python: <code>local.start(…).add_data_model(…)</code> and its other methods.</p>"
+    )
+
+
+def _pool(
+    catalog: Catalog, objects: ObjectStore, processing: Processing, form_token: str, pool: Row
+) -> str:
+    connections = catalog.connections(pool["id"])
+    places = [("", pool["space"]), *((f"{c['name']} · ", c["space"]) for c in connections)]
+    tables = [(label, space, one) for label, space in places for one in catalog.tables(space)]
+    is_open = len(tables) <= OPEN_TABLES
+    return "".join([
+        f"<h2 id='{escape(pool['id'])}'>{escape(pool['name'])} <small>{escape(pool['id'])}</small></h2>",
+        "<h3>Tables</h3>",
+        *(_table(catalog, label, space, one, is_open=is_open) for label, space, one in tables),
+        "" if tables else "<p class='quiet'>No tables yet.</p>",
+        _jobs(catalog, catalog.jobs(pool["id"])[:JOBS]),
+        *(render_objects(objects, one, form_token) for one in connections),
+        render_models(processing, pool["id"]),
+        render_data_jobs(processing, pool["id"]),
+    ])  # fmt: skip
+
+
+def _table(catalog: Catalog, label: str, space: str, table: Row, *, is_open: bool) -> str:
     name = f"{quote(space)}.{quote(table['name'])}"
     try:
         with catalog.reading() as cursor:
@@ -77,26 +122,27 @@ def _table(catalog: Catalog, label: str, space: str, table: Row) -> str:
             rows = cursor.execute(f"SELECT * FROM {name} LIMIT {ROWS}").fetchall()
     except duckdb.Error:  # a job has just replaced it
         return f"<p class='quiet'>{escape(label + table['name'])} is being replaced.</p>"
+    columns = table["columns"]
     heads = "".join(
-        f"<th>{escape(c['name'])}<br><small>{c['type']}"
+        f"<th>{shown_text(c['name'])}<br><small>{c['type']}"
         f"{'(' + str(c['length']) + ')' if c['length'] else ''}</small></th>"
-        for c in table["columns"]
+        for c in columns
     )
-    body = "".join(
-        "<tr>" + "".join(map(_cell, row[: len(table["columns"])])) + "</tr>" for row in rows
-    )
+    kinds = [c["type"] for c in columns]
+    body = "".join("<tr>" + "".join(map(_cell, row[: len(kinds)], kinds)) + "</tr>" for row in rows)
+    first = f", the first {ROWS} are shown" if count > ROWS else ""
     return (
-        f"<details open><summary>{escape(label + table['name'])} <small>{counted(count, 'row')}, "
-        f"{counted(len(table['columns']), 'column')}</small></summary><div class='scroll'>"
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></details>"
+        f"<details{' open' if is_open else ''}><summary>{escape(label + table['name'])} "
+        f"<small>{counted(count, 'row')}, {counted(len(columns), 'column')}{first}</small></summary>"
+        f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        "</details>"
     )
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, kind: str) -> str:
     if value is None:
         return "<td class='null'>null</td>"
-    text = str(value)
-    return f"<td>{escape(text if len(text) <= 200 else text[:199] + '…')}</td>"
+    return f"<td{' class=number' if kind in _NUMBERS else ''}>{shown_text(value)}</td>"
 
 
 def _jobs(catalog: Catalog, jobs: list[Row]) -> str:
@@ -104,45 +150,16 @@ def _jobs(catalog: Catalog, jobs: list[Row]) -> str:
     for job in jobs:
         chunks = catalog.chunks(job["id"])
         size = sum(chunk["bytes"] for chunk in chunks)
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(job["lastModified"] / 1000))
+        reason = f"<br><small>{shown_text(job['logs'][-1])}</small>" if _failed(job) else ""
         parts.append(
             f"<details><summary><span class='{job['status']}'>{job['status']}</span> "
-            f"{escape(job['type'])} {escape(job['targetName'])} <small>{when} UTC · "
-            f"{counted(len(chunks), 'chunk')} · {counted(size, 'byte')} · "
-            f"{escape(job['id'])}</small></summary><pre>{escape(chr(10).join(job['logs']))}</pre>"
-            "</details>"
+            f"{escape(job['type'])} {escape(job['targetName'])} "
+            f"<small>{shown_time(job['lastModified'])} · {counted(len(chunks), 'chunk')} · "
+            f"{format_bytes(size)} · {escape(job['id'])}</small>{reason}</summary>"
+            f"<pre>{escape(chr(10).join(job['logs']))}</pre></details>"
         )
     return "<h3>Jobs</h3>" + ("".join(parts) or "<p class='quiet'>No jobs yet.</p>")
 
 
-def _ingestion(objects: ObjectStore, connection: Row, form_token: str) -> str:
-    """A *Push data into Celonis* connection; empty for other data connections."""
-    if objects.connection(connection["id"]) is None:
-        return ""
-    tables = "".join(
-        f"<tr><td>{escape(t.name)}</td><td>{escape(t.target)}</td>"
-        f"<td>{escape(', '.join(t.keys))}</td><td>{escape(t.age or '')}</td></tr>"
-        for t in objects.tables(connection["id"])
-    )
-    counts = objects.counts(connection["id"])
-    listed = ", ".join(f"{counts.get(s, 0):,} {s}" for s in ("INGESTED", "PENDING", "FAILED"))
-    failed = objects.objects(connection["id"], state="FAILED")[-OBJECTS:]
-    return (
-        f"<h3>Push data into Celonis: {escape(connection['name'])} "
-        f"<small>{escape(connection['id'])}</small></h3>"
-        "<table><thead><tr><th>source table</th><th>table</th><th>keys</th><th>age</th></tr></thead>"
-        f"<tbody>{tables}</tbody></table><p class='quiet'>Objects: {listed}</p>"
-        + "".join(_failed(item, form_token) for item in reversed(failed))
-    )
-
-
-def _failed(item: Row, form_token: str) -> str:
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(item["created"] / 1000))
-    return (
-        "<form method='post' action='/replay'>"
-        f"<input type='hidden' name='token' value='{escape(form_token)}'>"
-        f"<input type='hidden' name='object' value='{escape(item['id'])}'>"
-        f"<p><span class='FAILED'>FAILED</span> {escape(item['key'])} <small>{when} UTC · "
-        f"{counted(item['bytes'], 'byte')}</small> <button>Replay</button><br>"
-        f"{escape(item['reason'] or '')}</p></form>"
-    )
+def _failed(job: Row) -> bool:
+    return job["status"] == "ERROR" and bool(job["logs"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from html import escape
 
 from celonis_frames._formatting import counted
 from celonis_frames.local._database.database import Row
 from celonis_frames.local._processing.processing import Processing
+from celonis_frames.local._web.page_text import shown_text, shown_time
 
 
 def render_models(processing: Processing, pool_id: str) -> str:
@@ -36,7 +36,8 @@ def _model(processing: Processing, model: Row) -> str:
     ]
     rows += [(table["name"], table, "Not in the pool any more") for table in loaded.values()]
     body = "".join(
-        f"<tr><td>{escape(name)}</td><td>{_rows(table)}</td><td>{escape(message or '')}</td></tr>"
+        f"<tr><td>{shown_text(name)}</td><td class='number'>{_rows(table)}</td>"
+        f"<td class='words'>{escape(message or '')}</td></tr>"
         for name, table, message in rows
     )
     listing = (
@@ -56,12 +57,12 @@ def _rows(table: Row | None) -> str:
 
 
 def _last(load: Row) -> str:
-    return f"{load['type']} load, {_time(load['ended'] or load['started'])}"
+    return f"{load['type']} load, {shown_time(load['ended'] or load['started'])}"
 
 
 def _data_job(job: Row) -> str:
     when = job["ended"] or job["started"]
-    ran = f"{job['mode']}, {_time(when)}" if when else "not run yet"
+    ran = f"{job['mode']}, {shown_time(when)}" if when else "not run yet"
     return (
         f"<details><summary>{_state(job)} {escape(job['name'])} "
         f"<small>{ran} · {escape(job['id'])}</small></summary>{_message(job)}"
@@ -75,7 +76,3 @@ def _state(item: Row | None) -> str:
 
 def _message(item: Row) -> str:
     return f"<p>{escape(item['message'])}</p>" if item["message"] else ""
-
-
-def _time(milliseconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(milliseconds / 1000))

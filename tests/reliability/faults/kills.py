@@ -12,6 +12,7 @@ With "write" the figures go into docs/reliability.md.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -68,7 +69,8 @@ class Victim(soak.Client):
 
     def kill(self) -> None:
         """SIGKILL for the current fork."""
-        os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has just killed itself
+            os.kill(self.pid, signal.SIGKILL)
         self.kills += 1
         said: dict[str, Any] | None = {}
         while (

@@ -56,7 +56,7 @@ def test_ours_are_found_among_100_000_jobs(scripted: Server, api: DataPushApi) -
     """By their mark, as after a creation without a response: the others are not held."""
     scripted.answers = [_send_jobs]
     delivery = Delivery(POOL, _MARK, lambda _: (), workers=1)
-    destination = JobDestination(api, delivery, DeliveryMachine(uploads=1), announce=print)
+    destination = JobDestination(api, delivery, DeliveryMachine(uploads=1))
     tracemalloc.start()
     try:
         found = destination._marked(api)

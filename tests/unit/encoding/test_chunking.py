@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from celonis_frames._cli.sample_data import purchase_to_pay
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames.local._sample_data import purchase_to_pay
 
 
 @settings(max_examples=25)

@@ -24,6 +24,7 @@ import pytest
 
 from celonis_frames._auth.keys import AppKey
 from celonis_frames._http.responses import MAX_RESPONSE_BYTES
+from celonis_frames._http.session import informational_statuses
 from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames.exceptions import (
     ApiConnectionError,
@@ -252,7 +253,9 @@ def test_a_broken_connection(
 ) -> None:
     """A reset, a cut response and another protocol are ApiConnectionErrors."""
     scripted.answers = [response]
-    assert type(fails(open_transport())) is ApiConnectionError
+    error = fails(open_transport())
+    assert type(error) is ApiConnectionError
+    assert error.reason == "broken"
 
 
 def test_no_server(open_transport: Open, free_port: int) -> None:
@@ -260,6 +263,14 @@ def test_no_server(open_transport: Open, free_port: int) -> None:
     error = fails(open_transport(f"http://127.0.0.1:{free_port}"))
     assert type(error) is ApiConnectionError
     assert "refused" in error.message
+    assert error.reason == "refused"
+
+
+def test_no_such_host(open_transport: Open) -> None:
+    """A name that the name server does not know says so."""
+    error = fails(open_transport("https://no-such-team.invalid"))
+    assert type(error) is ApiConnectionError
+    assert error.reason == "dns"
 
 
 def test_a_slow_response(scripted: Server, open_transport: Open) -> None:
@@ -280,6 +291,7 @@ def test_a_slow_response(scripted: Server, open_transport: Open) -> None:
         error = fails(open_transport(), read_timeout=0.2)
         assert type(error) is ApiTimeoutError
         assert "0.2 s" in error.message
+        assert error.reason == "timeout"
     release.set()
 
 
@@ -288,6 +300,17 @@ def test_tls_that_is_none(scripted: Server, open_transport: Open) -> None:
     error = fails(open_transport(scripted.url.replace("http:", "https:")))
     assert type(error) is ApiConnectionError
     assert "secure" in error.message
+    assert error.reason == "tls"
+
+
+def test_the_server_can_be_reached_without_a_key(scripted: Server, open_transport: Open) -> None:
+    """Whatever it responds, with the time of its clock; no header has the key."""
+    scripted.answers = [(401, {"X": "y"}, b"no")]
+    response = open_transport().reach("/pools")
+    assert (response.status, response.content) == (401, b"no")
+    assert response.headers["Date"].endswith("GMT")
+    assert "authorization" not in scripted.seen[0].headers
+    assert CANARY not in str(scripted.seen)
 
 
 def test_what_is_sent(scripted: Server, open_transport: Open, caplog: Any) -> None:
@@ -458,9 +481,13 @@ def test_informational_responses_are_skipped(
     """Each call gets its own response, and the connection that saw one is not used again."""
     transport = open_transport()
     scripted.say(_informational(*statuses), _informational(), _informational(*statuses))
+    seen_in: list[list[int]] = []
     for path in ("/one", "/two", "/three"):
-        assert transport.request("GET", path).json() == {"path": path}
-    ports = [seen.port for seen in scripted.seen]
+        with informational_statuses() as seen:
+            assert transport.request("GET", path).json() == {"path": path}
+        seen_in.append(seen)
+    assert seen_in == [list(statuses), [], list(statuses)]
+    ports = [request.port for request in scripted.seen]
     assert ports[0] != ports[1]
     assert ports[1] == ports[2]
 
@@ -510,3 +537,33 @@ def test_errors_of_other_apis_are_read_too(scripted: Server, open_transport: Ope
     assert isinstance(error, PermissionDenied)
     assert "The server says: Forbidden: Pool locked" in str(error)
     assert error.error_codes == ("LOCKED",)
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "request_id", "support_id"),
+    [
+        ({}, b"", None, None),
+        ({"X-Request-ID": "r-1", "CF-RAY": "9"}, b"", "r-1", None),
+        ({"x-amz-request-id": " 7F\t0 "}, b"<html>", "7F 0", None),
+        ({"CF-RAY": "8f-FRA"}, b'{"reference": "s-1", "message": "x"}', "8f-FRA", "s-1"),
+        ({}, b'{"detail": "Sorry. Celonis Support ID: 671d3bdc-9feb"}', None, "671d3bdc-9feb"),
+        ({}, b'{"detail": "Write to support. Identify yourself: now"}', None, None),
+        ({"X-Request-ID": "x" * 400}, b"", "x" * 99 + "\u2026", None),
+        ({"X-Request-ID": f"Bearer {CANARY}"}, b"", "Bearer ********", None),
+    ],
+)
+def test_errors_have_the_ids_of_the_server(
+    scripted: Server,
+    open_transport: Open,
+    headers: dict[str, str],
+    content: bytes,
+    request_id: str | None,
+    support_id: str | None,
+) -> None:
+    """That of the request, from its headers, and that for the support, from the text."""
+    scripted.say((500, headers, content))
+    error = fails(open_transport())
+    assert isinstance(error, ServerError)
+    assert (error.request_id, error.support_id) == (request_id, support_id)
+    notes = [] if request_id is None else [f"Request id: {request_id}."]
+    assert getattr(error, "__notes__", []) == notes

@@ -15,7 +15,7 @@ from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._encoding.chunk import MemoryChunk
 from celonis_frames._jobs.delivery import BodyRefuted, Delivery, DeliveryResult
 from celonis_frames._jobs.shell import deliver
-from celonis_frames._push.progress import Progress
+from celonis_frames._push.progress import Progress, Reporting
 
 ROWS = 1_000
 FRAME = pl.DataFrame({"A": range(ROWS)})
@@ -46,11 +46,15 @@ def _chunks(count: int) -> Callable[[Callable[[], None]], Iterator[MemoryChunk]]
     return chunks
 
 
+def _hidden() -> Progress:
+    return Progress("push", "T", "https://team.eu-1.celonis.cloud", Reporting(False, None))
+
+
 def _put(client: Celonis, bucket: Bucket, result: DeliveryResult) -> None:
     delivery = Delivery(
         "P", lambda _: {}, _chunks(7), workers=lambda: 3, mark={}, destination=bucket
     )
-    deliver(client._api, delivery, result, progress=Progress("T", show=False), timings={})
+    deliver(client._api, delivery, result, progress=_hidden(), timings={})
 
 
 @pytest.mark.parametrize("lost", [0, 2])
@@ -94,7 +98,7 @@ def test_a_refuted_body_begins_a_new_job_with_the_same_chunks(
 
     delivery = Delivery("P", fields, chunks, workers=lambda: 2, mark={})
     result = DeliveryResult()
-    deliver(client._api, delivery, result, progress=Progress("T", show=False), timings={})
+    deliver(client._api, delivery, result, progress=_hidden(), timings={})
     client.job("P", result.job_id).wait()
     states = {job["fallbackVarcharLength"]: job["status"] for job in own.jobs}
     assert (states[111], states[222]) == ("CANCELED", "DONE")

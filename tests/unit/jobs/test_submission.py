@@ -16,6 +16,8 @@ from celonis_frames._concurrency import cancellation
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._jobs import rate_limit
 from celonis_frames._jobs.rate_limit import PER_HOUR, PER_SECOND, SubmissionLimit
+from celonis_frames._push.progress import Reporting, in_progress
+from celonis_frames.events import Event, Waiting
 
 HOUR = 3600.0
 
@@ -49,7 +51,7 @@ def test_ten_a_second_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     limit = SubmissionLimit(clock)
     times = []
     for _ in range(3 * PER_SECOND):
-        limit.wait(CancelToken(), announce=lambda _: None)
+        limit.wait(CancelToken())
         times.append(clock.now)
     for i in range(len(times) - PER_SECOND):
         assert times[i + PER_SECOND] - times[i] >= 1.0
@@ -59,14 +61,19 @@ def test_the_hourly_quota_resets_at_the_full_hour(monkeypatch: pytest.MonkeyPatc
     """After 250 submissions the next one waits for the full hour, UTC, and says so."""
     clock = Clock(monkeypatch, 10 * HOUR + 1800)
     limit = SubmissionLimit(clock)
-    said: list[str] = []
-    for _ in range(PER_HOUR):
-        limit.wait(CancelToken(), announce=said.append)
-        clock.now += 1
-    assert not said
-    limit.wait(CancelToken(), announce=said.append)
+    said: list[Event] = []
+    options = Reporting(progress=False, on_event=said.append)
+    with in_progress("push", "T", "https://team.eu-1.celonis.cloud", options):
+        for _ in range(PER_HOUR):
+            limit.wait(CancelToken())
+            clock.now += 1
+        before = clock.now
+        limit.wait(CancelToken())
     assert clock.now == pytest.approx(11 * HOUR)
-    assert said == ["waiting until 11:00:00 UTC, when submissions are accepted again"]
+    waits = [event for event in said if isinstance(event, Waiting)]
+    assert [(wait.reason, wait.seconds) for wait in waits] == [
+        ("quota", pytest.approx(11 * HOUR - before))
+    ]
 
 
 def test_a_timeout_before_the_quota_opens_raises_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,10 +81,10 @@ def test_a_timeout_before_the_quota_opens_raises_at_once(monkeypatch: pytest.Mon
     clock = Clock(monkeypatch, 10 * HOUR + 1800)
     limit = SubmissionLimit(clock)
     for _ in range(PER_HOUR):
-        limit.wait(CancelToken(), announce=lambda _: None)
+        limit.wait(CancelToken())
     clock.waits.clear()
     with pytest.raises(exceptions.RateLimited, match="11:00:00 UTC"):
-        limit.wait(CancelToken(deadline=time.monotonic() + 60), announce=lambda _: None)
+        limit.wait(CancelToken(deadline=time.monotonic() + 60))
     assert clock.waits == []
 
 
@@ -87,7 +94,7 @@ def test_retry_after_is_obeyed_up_to_an_hour(monkeypatch: pytest.MonkeyPatch) ->
         clock = Clock(monkeypatch, 10 * HOUR)
         limit = SubmissionLimit(clock)
         limit.rejected(exceptions.RateLimited("", status_code=429, retry_after=asked), 1)
-        limit.wait(CancelToken(), announce=lambda _: None)
+        limit.wait(CancelToken())
         assert clock.now - 10 * HOUR == pytest.approx(waited)
 
 
@@ -101,7 +108,7 @@ def test_429_without_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
     def be_refused() -> None:
         for number in range(1, 20):
             limit.rejected(refusal, number)
-            limit.wait(CancelToken(), announce=lambda _: None)
+            limit.wait(CancelToken())
             times.append(clock.now)
 
     with pytest.raises(exceptions.RateLimited, match="no more"):
@@ -122,7 +129,7 @@ def test_a_retry_after_that_stays_too_short_ends_in_an_error(
     def be_refused() -> None:
         for number in range(1, 20):
             limit.rejected(refusal, number)
-            limit.wait(CancelToken(), announce=lambda _: None)
+            limit.wait(CancelToken())
             times.append(clock.now)
 
     with pytest.raises(exceptions.RateLimited, match="no more"):
@@ -149,7 +156,7 @@ def test_a_short_wait_does_not_end_a_longer_closure(monkeypatch: pytest.MonkeyPa
         real(seconds, token)
 
     monkeypatch.setattr(cancellation, "_sleep", sleep)
-    limit.wait(CancelToken(), announce=lambda _: None)
+    limit.wait(CancelToken())
     assert clock.now >= 10 * HOUR + 100
 
 

@@ -351,3 +351,22 @@ def test_a_key_can_be_given_for_the_url_of_a_profile() -> None:
     profiles.save_profile("p", URL, "file", ApiKey("k"), None)
     profiles.credentials_path().unlink()
     assert choose_settings("p", AppKey("mine")).auth == AppKey("mine")
+
+
+@pytest.mark.parametrize("broken", ["entry", "secrets", "store"])
+def test_a_login_mends_what_is_broken(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice of every error is to log in again, so that must work."""
+    profiles.save_profile("p", URL, "file", None, KEYS)
+    if broken == "entry":
+        path = profiles.config_path()
+        path.write_text(path.read_text().replace(URL, "nonsense"))
+    elif broken == "secrets":
+        profiles.credentials_path().unlink()
+    else:
+        path = profiles.config_path()
+        path.write_text(path.read_text().replace('"file"', '"keyring"'))
+        monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises((ConfigError, ImportError)):
+        choose_settings("p")
+    profiles.save_profile("p", URL, "file", ApiKey("k"), None)
+    assert _same(choose_settings("p"), ApiKey("k"), None)

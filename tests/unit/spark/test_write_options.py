@@ -21,7 +21,7 @@ from celonis_frames.exceptions import CelonisFramesError, ConfigError
 
 GIVEN = {"pool": "P", "table": "T", "staging": "s3://bucket/celonis"}
 CANARY = "canary-1234"
-NOT_HERE = {"index", "times", "push_id", "progress", "upload", "mode"}
+NOT_HERE = {"index", "times", "push_id", "progress", "on_event", "upload", "mode"}
 """Parameters of a push that a data source cannot have, or has in another form."""
 
 values = st.one_of(

@@ -51,7 +51,17 @@ _START = dt.datetime(2024, 1, 2, 8)
 
 
 def purchase_to_pay(cases: int = 2_000, *, seed: int = 7) -> pa.Table:
-    """An event log of so many cases, about seven events each; the same for the same arguments."""
+    """An event log to try things with: purchase orders from the requisition to the payment.
+
+    Made up but true to life: changed prices and quantities, blocked invoices, open cases, times in
+    office hours, text in many languages, nulls. Its columns are ``CASE_ID``, ``EVENT_ID`` (from 1
+    in each case), ``ACTIVITY``, ``EVENT_TIME``, ``USER_NAME``, ``DEPARTMENT``, ``VENDOR``,
+    ``AMOUNT``, ``CURRENCY``, ``QUANTITY``, ``AUTOMATED``, ``DUE_DATE`` and ``COMMENT``.
+
+    Args:
+        cases: Number of cases, of about seven events each.
+        seed: Another one gives another log; the same gives the same on every machine.
+    """
     chance = random.Random(seed)
     rows = [row for case in range(cases) for row in _case(chance, case)]
     return pa.Table.from_pylist(rows, schema=SCHEMA)

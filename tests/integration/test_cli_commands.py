@@ -1,0 +1,273 @@
+"""Each command of the command line: its help, its JSON, and that it says nothing with --quiet."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from celonis_frames import ApiKey, Celonis, local
+from celonis_frames._cli.exit_status import ExitStatus
+from celonis_frames._cli.main import main
+
+Result = tuple[int, str, str]
+Run = Callable[..., Result]
+
+SCRIPT = Path(sys.executable).with_name("celonis-frames")
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path) -> Run:  # fmt: skip
+    """A function that runs a command in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Result:
+        try:
+            status = main(arguments)
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return int(status), *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def connected(run: Run, own: local.LocalCelonis, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same, connected to a local Celonis of the test's own, with a file to push."""
+    monkeypatch.setenv("CELONIS_URL", own.url)
+    monkeypatch.setenv("CELONIS_API_TOKEN", own.token)
+    Path("x.csv").write_text("K,V\n1,a\n2,b\n")
+    return run
+
+
+PUSH = ("push", "x.csv", "--pool", "P", "--table", "T", "--keys", "K")
+
+
+def _commands(run: Run) -> list[str]:
+    return re.findall(r"^    ([a-z][\w-]*) ", run("--help")[1], re.MULTILINE)
+
+
+def test_each_help_fits_and_has_an_example(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 80 columns; each command has --json and --quiet."""
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = _commands(run)
+    assert len(commands) > 20
+    for command in commands:
+        status, out, _ = run(command, "--help")
+        assert (status, [line for line in out.splitlines() if len(line) > 81]) == (0, []), command
+        assert re.search(rf"^example:\n  .*celonis-frames {command}", out, re.MULTILINE), command
+        assert "--json" in out, command
+        assert "--quiet" in out, command
+
+
+def test_the_documentation_has_every_command(run: Run) -> None:
+    """With an example, and a line on its JSON."""
+    documented = re.findall(r"^\| ((?:`[\w-]+`(?:, )?)+) \| (?:object|array)", PAGE, re.MULTILINE)
+    with_json = set(re.findall(r"[\w-]+", " ".join(documented)))
+    commands = set(_commands(run))
+    assert with_json == commands
+    for command in commands:
+        assert re.search(rf"celonis-frames {command}\b|`{command}`", PAGE), command
+
+
+def _fields(command: str) -> set[str]:
+    """The fields of a command's JSON by the documentation."""
+    pattern = rf"\| .*`{command}`.* \| (?:object|array)"
+    line = next(line for line in PAGE.splitlines() if re.match(pattern, line))
+    return set(re.findall(r"`(\w+)`", line.split("|")[2].partition(";")[0]))
+
+
+def _json(result: Result) -> Any:
+    status, out, err = result
+    assert status == 0, err
+    return json.loads(out)
+
+
+def test_the_json_of_each_command_is_as_documented(
+    connected: Run, own: local.LocalCelonis, tmp_path: Path
+) -> None:
+    """Its fields, no more and no less."""
+    own.add_connection("P", "SAP")
+    stage = str(tmp_path / "stages")
+    pushed = _json(connected(*PUSH, "--json", "--staging", stage, "--push-id", "x"))
+    assert set(pushed) == _fields("push")
+    job = str(pushed["job_id"])
+    own.add_data_model("P", "M", ["T"])
+    own.add_data_job("P", "J", "SELECT 1")
+    lists: dict[str, tuple[str, ...]] = {
+        "pools": ("pools",), "connections": ("connections", "P"), "tables": ("tables", "P"),
+        "columns": ("columns", "P", "T"), "models": ("models", "P"),
+        "data-jobs": ("data-jobs", "P"), "receipts": ("receipts", stage),
+    }  # fmt: skip
+    for command, arguments in lists.items():
+        [first, *_] = _json(connected(*arguments, "--json"))
+        assert set(first) == _fields(command), command
+    objects: dict[str, tuple[str, ...]] = {
+        "job": ("job", "P", job[:8]), "reload": ("reload", "P", "M"),
+        "run-job": ("run-job", "P", "J"), "whoami": ("whoami",),
+        "plan": ("plan", "x.csv", "--pool", "P", "--table", "T", "--keys", "K"),
+    }  # fmt: skip
+    for command, arguments in objects.items():
+        assert set(_json(connected(*arguments, "--json"))) == _fields(command), command
+    assert set(_json(connected("jobs", "P", "--json"))[0]) == _fields("job")
+    gone = ("delete", "x.csv", "--pool", "P", "--table", "T", "--keys", "K", "--json")
+    assert set(_json(connected(*gone))) == _fields("delete")
+    assert _json(connected("receipts", stage, "--prune", "0", "--json")) == {"removed": 1}
+    assert "pyarrow" in _json(connected("show-versions", "--json"))
+
+
+def test_an_error_is_json_too(connected: Run) -> None:
+    """One document on stdout, and the text on stderr."""
+    status, out, err = connected("jobs", "Nope", "--json")
+    error = json.loads(out)["error"]
+    assert (status, error["type"], error["exit_status"]) == (2, "NotFound", 2)
+    assert error["message"] in err
+    status, out, _ = connected(*PUSH, "--on-bad", "nope", "--json")
+    assert (status, json.loads(out)["error"]["type"]) == (2, "ConfigError")
+
+
+def test_quiet_says_nothing_of_what_succeeds(connected: Run) -> None:
+    """But what was asked for."""
+    Path("x.csv").write_text("K,V\n1,01\n")
+    assert connected(*PUSH, "--quiet") == (0, "", "")
+    assert connected("models", "P", "--quiet") == (0, "", "")
+    assert connected("tables", "P", "--quiet")[1].startswith("TABLE")
+    assert "'V' is sent as text" in connected(*PUSH)[2]
+
+
+def test_jobs_show_time_and_rows_and_are_named_by_their_start(connected: Run) -> None:
+    """An id that begins several jobs, or none, is an error."""
+    assert connected(*PUSH)[0] == 0
+    _, out, _ = connected("jobs", "P")
+    pattern = r"^([\da-f]{8})  DONE +DELTA +2  \d{4}-\d\d-\d\d \d\d:\d\d  T$"
+    [row] = re.findall(pattern, out, re.MULTILINE)
+    status, out, _ = connected("job", "P", row)
+    assert (status, "Job finished" in out) == (0, True)
+    status, _, err = connected("job", "P", "zz")
+    assert (status, "no job whose id begins with 'zz'" in err) == (2, True)
+    assert connected(*PUSH)[0] == 0
+    status, _, err = connected("job", "P", "")
+    assert (status, "2 jobs have ids that begin with ''" in err) == (2, True)
+    status, _, err = connected("cancel", "P", row)
+    assert (status, "has already ended (DONE)" in err) == (3, True)
+
+
+def test_names_that_are_not_there(connected: Run) -> None:
+    """Each is a usage error that says what to do."""
+    assert connected(*PUSH)[0] == 0
+    for arguments, words in (
+        (("columns", "P", "TT"), "no table 'TT'. Did you mean 'T'?"),
+        (("columns", "P", "T", "--connection", "X"), "'X'"),
+        (("reload", "P", "X"), "no data model 'X'"),
+        (("run-job", "P", "X"), "no data job 'X'"),
+        (("resume", "nowhere"), "Nothing is staged"),
+        (("whoami", "--profile", "nobody"), "nobody"),
+    ):
+        status, _, err = connected(*arguments)
+        assert (status, words in err) == (2, True), (arguments, err)
+
+
+def test_a_wrong_key_and_a_slow_server(
+    connected: Run, own: local.LocalCelonis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """5 for the key; 4 if the time is up before anything was executed, 7 if the job goes on."""
+    own.faults.delay("pools", 30)
+    status, _, err = connected("pools", "--timeout", "0.3")
+    assert status == ExitStatus.RETRY, err
+    own.faults.clear()
+    assert connected(*PUSH)[0] == 0
+    own.faults.slow_jobs(running=60)
+    status, _, err = connected(*PUSH, "--timeout", "3")
+    assert status == ExitStatus.UNKNOWN, err
+    assert "continues on the server" in err
+    monkeypatch.setenv("CELONIS_API_TOKEN", "wrong")
+    status, _, err = connected("tables", "P")
+    assert status == ExitStatus.KEY, err
+
+
+def test_a_job_whose_polling_is_rejected_is_unknown(
+    connected: Run, own: local.LocalCelonis
+) -> None:
+    """A key that is withdrawn while the job runs: 7, not 5, since the job goes on."""
+    own.faults.answer("job", 403, times=None)
+    status, _, err = connected(*PUSH)
+    assert status == ExitStatus.UNKNOWN, err
+    assert "was submitted and continues on the server" in err
+
+
+def test_an_unexpected_error_asks_for_a_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the traceback, and 1."""
+
+    def broken() -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr("celonis_frames._cli.commands.about.versions", broken)
+    status, out, err = run("show-versions", "--json")
+    assert (status, "Traceback" in err, "show-versions" in err) == (1, True, True)
+    assert json.loads(out)["error"]["type"] == "RuntimeError"
+
+
+def test_a_terminal_of_80_columns(own: local.LocalCelonis, tmp_path: Path) -> None:
+    """Tables are cut to it and lines wrapped; the script itself, in a pseudo-terminal."""
+    with Celonis(own.url, auth=ApiKey(own.token)) as celonis:
+        import polars as pl  # noqa: PLC0415  # here only
+
+        celonis.push(pl.DataFrame({"K": [1]}), "P", "T" * 100, progress=False)
+    environment = os.environ | {
+        "CELONIS_URL": own.url, "CELONIS_API_TOKEN": own.token, "COLUMNS": "80", "LINES": "24",
+    }  # fmt: skip
+    for arguments in (("tables", "P"), ("jobs", "P"), ("columns", "P", "nothing of the kind")):
+        main_end, terminal = pty.openpty()
+        with subprocess.Popen([str(SCRIPT), *arguments], stdout=terminal, stderr=terminal,
+                              env=environment, cwd=tmp_path) as process:  # fmt: skip
+            os.close(terminal)
+            shown = b""
+            while True:
+                try:
+                    part = os.read(main_end, 10_000)
+                except OSError:  # the other end is closed
+                    break
+                if not part:
+                    break
+                shown += part
+            process.wait()
+        os.close(main_end)
+        lines = shown.decode().splitlines()
+        assert lines
+        assert max(map(len, lines)) <= 80, lines
+
+
+def test_serve_with_a_token_of_its_own(tmp_path: Path) -> None:
+    """--json is one document; the same file keeps its key; --host is where it listens."""
+    file = tmp_path / "served.duckdb"
+    tokens = []
+    for options in ((), (), ("--token", "given-token")):
+        with subprocess.Popen(
+            [str(SCRIPT), "serve", str(file), "--port", "0", "--host", "localhost", "--json",
+             "--strict-pools", *options],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            try:
+                assert process.stdout
+                text = ""
+                while not text.endswith("}\n"):
+                    text += process.stdout.readline()
+                found = json.loads(text)
+                assert set(found) == _fields("serve")
+                tokens.append(found["token"])
+                with Celonis(found["url"], auth=ApiKey(found["token"])) as celonis:
+                    assert celonis.pools() == []
+            finally:
+                process.terminate()
+                process.communicate(timeout=30)
+    assert tokens[0] == tokens[1] != tokens[2] == "given-token"

@@ -1,0 +1,296 @@
+"""Files on the command line: formats, types, and what is wrong with them, up to the table."""
+
+from __future__ import annotations
+
+import bz2
+import datetime as dt
+import gzip
+import json
+import lzma
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from celonis_frames._cli.main import main
+
+Result = tuple[int, str, str]
+Run = Callable[..., Result]
+
+CSV = "ID;PLZ;WHEN;DAY;NET\n1;01067;2024-01-02 03:04:05;31.12.2024;1,5\n2;10115;;01.01.2025;2\n"
+ROWS = [
+    {"ID": 1, "PLZ": "01067", "WHEN": dt.datetime(2024, 1, 2, 3, 4, 5),
+     "DAY": dt.datetime(2024, 12, 31), "NET": 1.5},
+    {"ID": 2, "PLZ": "10115", "WHEN": None, "DAY": dt.datetime(2025, 1, 1), "NET": 2.0},
+]  # fmt: skip
+GERMAN = ("--read-option", "decimal_comma=true", "--column", "DAY=DATETIME:%d.%m.%Y")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], server: Any, monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path) -> Run:  # fmt: skip
+    """A function that runs a command in this process, connected, in a folder of its own."""
+    monkeypatch.setenv("CELONIS_URL", server.url)
+    monkeypatch.setenv("CELONIS_API_TOKEN", server.token)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Result:
+        try:
+            status = main(arguments)
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return int(status), *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def push(run: Run, table: str) -> Run:
+    """A function that pushes files into the table of the test."""
+    return lambda *arguments: run("push", *arguments, "--pool", "Files", "--table", table)
+
+
+def _stored(server: Any, table: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = server.table("Files", table).to_pylist()
+    return sorted(rows, key=str)
+
+
+def _write(name: str) -> None:
+    frame = pl.DataFrame(ROWS)
+    path = Path(name)
+    if path.suffix == ".parquet":
+        frame.write_parquet(path)
+    elif path.suffix in (".arrow", ".feather"):
+        frame.write_ipc(path)
+    elif path.suffix == ".arrows":
+        frame.write_ipc_stream(path)
+    elif path.suffix == ".jsonl":
+        text = "\n".join(json.dumps(row, default=lambda value: f"{value:%Y-%m-%dT%H:%M:%S}")
+                         for row in ROWS)  # fmt: skip
+        path.write_text(text, "utf-8")
+    elif path.suffix == ".xlsx":
+        frame.write_excel(path)
+    else:
+        opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(path.suffix, open)
+        if path.suffix == ".zst":
+            with pa.CompressedOutputStream(name, "zstd") as file:
+                file.write(CSV.encode())
+            return
+        with opener(path, "wb") as file:
+            file.write(CSV.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("x.parquet", ()),
+        ("x.parquet", ("--read-option", "columns=ID,PLZ,WHEN,DAY,NET")),
+        ("x.arrow", ()),
+        ("x.arrows", ()),
+        ("x.jsonl", ()),
+        ("x.xlsx", ()),
+        ("x.csv", GERMAN),
+        ("x.csv.gz", GERMAN),
+        ("x.csv.bz2", GERMAN),
+        ("x.csv.xz", GERMAN),
+        ("x.csv.zst", GERMAN),
+        ("[x]*.csv", GERMAN),
+        ("noname", (*GERMAN, "--format", "csv")),
+    ],
+)
+def test_each_format_arrives(
+    push: Run, server: Any, table: str, name: str, options: tuple[str, ...]
+) -> None:
+    """Compressed or not, with the types and values of the file."""
+    _write(name)
+    status, out, err = push(name, *options, "--keys", "ID")
+    assert (status, "DONE" in out) == (0, True), err
+    assert _stored(server, table) == ROWS
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_encodings(push: Run, server: Any, table: str, encoding: str) -> None:
+    """A mark at the start is recognised and no part of the first name; others are named."""
+    Path("x.csv").write_bytes("NAME,ORT\nJürgen,Köln\n".encode(encoding))
+    status, _, err = push("x.csv")
+    if encoding == "cp1252":
+        assert (status, "x.csv is not UTF-8: line 2" in err) == (3, True)
+        assert push("x.csv", "--read-option", "encoding=cp1252")[0] == 0
+    assert _stored(server, table) == [{"NAME": "Jürgen", "ORT": "Köln"}]
+
+
+def test_several_files_globs_and_urls(push: Run, server: Any, table: str) -> None:
+    """They are one table: a column is a number only if it is one in every file."""
+    memory = fsspec.filesystem("memory")
+    with memory.open("/cli/c.csv", "wb") as file:
+        file.write(b"B,A\n4,0045\n")
+    for name, text in (("a.csv", "A,B\n1,1\n"), ("b1.csv", "A,B\n2,2\n"), ("b2.csv", "A,B\n3,3\n")):
+        Path(name).write_text(text)
+    assert push("a.csv", "b*.csv", "memory://cli/c.csv")[0] == 0
+    assert [(row["A"], row["B"]) for row in _stored(server, table)] == [
+        ("0045", 4), ("1", 1), ("2", 2), ("3", 3)
+    ]  # fmt: skip
+    Path("YEAR=2024").mkdir()
+    Path("YEAR=2024/d.csv").write_text("A,B\n9,9\n")
+    assert push("YEAR=2024/*.csv", "--mode", "replace", "--column", "A=STRING")[0] == 0
+    assert _stored(server, table) == [{"A": "9", "B": 9, "YEAR": 2024}]
+
+
+def test_standard_input(server: Any, table: str) -> None:
+    """A file that is piped in, in a process of its own."""
+    command = [sys.executable, "-m", "celonis_frames", "push", "-", "--pool", "Files"]
+    environment = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token, "PATH": ""}
+
+    def piped(*options: str, data: bytes = b"A\n1\n") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([*command, "--table", table, *options], input=data, env=environment,
+                              capture_output=True, check=False)  # fmt: skip
+
+    assert piped("--format", "csv").returncode == 0
+    assert _stored(server, table) == [{"A": 1}]
+    done = piped()
+    assert (done.returncode, b"needs --format" in done.stderr) == (2, True)
+    done = piped("--format", "csv", data=b"")
+    assert (done.returncode, b"Standard input is empty" in done.stderr) == (3, True)
+
+
+def test_columns_that_are_asked_for(push: Run, server: Any, table: str) -> None:
+    """Types by the name in the file or in the table; text that has no such type is an error."""
+    Path("x.csv").write_text("Plz,Nr,Tag\n01067,7,2024-01-02\n10115,8,2024-01-03\n")
+    assert push("x.csv", "--rename", "upper_snake", "--column", "PLZ=INTEGER", "--column",
+                "Nr=20", "--column", "TAG=STRING")[0] == 0  # fmt: skip
+    assert _stored(server, table)[1] == {"PLZ": 1067, "NR": "7", "TAG": "2024-01-02"}
+    for options, words in (
+        (["Tag=DATETIME:%d.%m.%Y"], "2 of 2 values cannot be read as DATETIME of the form"),
+        (["Tag=INTEGER"], "the first is in row 1"),
+        (["Nope=DATE:%d"], "'Nope', which the file does not have"),
+    ):
+        status, _, err = push("x.csv", "--column", *options)
+        assert (status, words in err) == (3, True), err
+    status, _, err = push("x.csv", "--column", "Nr=INTEGER:%d")
+    assert (status, "a format is for DATE, DATETIME, TIME" in err) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [
+        ("", 3, "x.csv is empty"),
+        ("A,B\n1,2,3\n", 3, "line 2 has 3 values, and the header has 2"),
+        ('A,B\n1,2\n"x,3\n', 3, "a quote that opens in line 3 does not close"),
+        ("A,A\n1,2\n", 3, "has 'A' twice"),
+        (",A\n0,1\n", 3, "Column 1 of x.csv has no name; pandas writes its index so"),
+        ("A,B\n1,2\n\n3,4\n", 0, "1 row without any value was left out"),
+        ("1,2\n3,4\n", 0, "--read-option has_header=false"),
+    ],
+)
+def test_what_is_wrong_with_a_csv_file(push: Run, text: str, status: int, words: str) -> None:
+    """An error names the line, without its values; what is only odd is a note."""
+    Path("x.csv").write_text(text)
+    found, _, err = push("x.csv")
+    assert (found, words in err) == (status, True), err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["nope.csv"], 3, "No file at 'nope.csv'"),
+        (["x.csv", "x.jsonl"], 2, "x.csv is CSV, x.jsonl is JSON lines"),
+        (["x.txt"], 2, "The format of x.txt is not known by its name: give --format"),
+        (["x.csv", "--read-option", "seperator=;"], 2, "Did you mean 'separator'"),
+        (["x.csv", "--read-option", "separator"], 2, "must be NAME=VALUE"),
+        (["x.csv", "--read-option", "has_header=maybe"], 2, "must be true or false"),
+        (["x.csv", "--read-option", "columns=A,Z"], 3, "names 'Z', which x.csv does not have"),
+        (["x.csv", "--read-option", "encoding=nope"], 2, "encoding='nope' is unknown"),
+        (["x.jsonl"], 3, "x.jsonl: line 2 is no JSON object"),
+        (["x.jsonl", "--format", "parquet"], 3, "cannot be read"),
+        (["x.csv", "--format", "excel"], 3, "x.csv cannot be read as Excel"),
+        (["oci://b/x.csv"], 3, 'pip install "ocifs"'),
+        (["x.csv", "--storage-option", "secret=env:NOT_SET_AT_ALL"], 2, "NOT_SET_AT_ALL is not"),
+        (["x.csv", "--mode", "upsert"], 2, "mode='upsert' is unknown"),
+        (["x.csv", "--rename", "snake", "--rename", "A=B"], 2, "leave the others out"),
+        (["x.csv", "--pseudonymise", "A"], 2, "CELONIS_PSEUDONYM_KEY"),
+    ],
+)
+def test_mistakes(push: Run, arguments: list[str], status: int, words: str) -> None:
+    """Each is a sentence that says what to do, before anything is sent."""
+    Path("x.csv").write_text("A,B\n1,2\n")
+    Path("x.txt").write_text("A,B\n1,2\n")
+    Path("x.jsonl").write_text('{"A": 1}\n{"A":\n')
+    found, out, err = push(*arguments)
+    assert (found, out, words in err) == (status, "", True), err
+    assert "Traceback" not in err
+
+
+def test_excel_sheets_and_mixed_cells(push: Run, server: Any, table: str) -> None:
+    """The first sheet unless another is named; identifiers beside numbers stay text."""
+    workbook = pytest.importorskip("xlsxwriter").Workbook("x.xlsx")
+    sheet = workbook.add_worksheet("Data")
+    sheet.write_row(0, 0, ["MIXED", "LATE", "TIME"])
+    clock = workbook.add_format({"num_format": "hh:mm"})
+    for row in range(1, 300):
+        sheet.write(row, 0, f"00{row}" if row == 250 else row)
+        sheet.write(row, 1, "x" if row == 299 else row)
+        sheet.write_datetime(row, 2, dt.time(8, 30), clock)
+    workbook.add_worksheet("Other").write_column(0, 0, ["N", 5])
+    workbook.close()
+    status, _, err = push("x.xlsx", "--file-type", "csv")
+    assert (status, "has 2 sheets, of which the first is read, 'Data'" in err) == (0, True), err
+    stored = server.table("Files", table)
+    assert stored["MIXED"].to_pylist()[248:251] == ["249", "00250", "251"]
+    assert stored["LATE"].to_pylist()[297:] == ["298", "x"]
+    assert push("x.xlsx", "--mode", "replace", "--read-option", "sheet_name=Other")[0] == 0
+    assert _stored(server, table) == [{"N": 5}]
+    status, _, err = push("x.xlsx", "--read-option", "sheet_name=Othr")
+    assert (status, "Did you mean 'Other'?" in err) == (2, True)
+
+
+def test_large_json_numbers_beside_fractions_stay_text(push: Run, server: Any, table: str) -> None:
+    """As a FLOAT they would be other numbers."""
+    Path("x.jsonl").write_text('{"N": 9007199254740993}\n{"N": 1.5}\n')
+    status, _, err = push("x.jsonl")
+    assert (status, "Column 'N' is sent as text" in err) == (0, True), err
+    assert _stored(server, table) == [{"N": "1.5"}, {"N": "9007199254740993"}]
+
+
+def test_plan_shows_how_files_are_read(run: Run) -> None:
+    """The types, the separator, and what stays text; as JSON too."""
+    Path("x.csv").write_text(CSV)
+    status, out, err = run("plan", "x.csv", "--table", "T")
+    assert (status, err) == (0, "")
+    assert "read from 1 file, CSV, separated by semicolon, UTF-8" in out
+    assert "! Column 'NET' is sent as text: its numbers have decimal commas" in out
+    _, out, _ = run("plan", "x.csv", "--table", "T", "--json")
+    found = json.loads(out)
+    assert found["reading"]["how"] == "CSV, separated by semicolon, UTF-8"
+    assert len(found["reading"]["notes"]) == 3
+    assert {one["name"]: one["type"] for one in found["columns"]} == {
+        "ID": "INTEGER", "PLZ": "STRING", "WHEN": "DATETIME", "DAY": "STRING", "NET": "STRING",
+    }  # fmt: skip
+
+
+def test_delete_reads_the_keys(push: Run, run: Run, server: Any, table: str) -> None:
+    """Other columns of the file may be anything, and nothing is said of them."""
+    Path("x.csv").write_text("K,V\n01,a\n02,b\n")
+    assert push("x.csv", "--keys", "K")[0] == 0
+    Path("gone.csv").write_text("K,ODD\n01,0045\n")
+    status, out, err = run("delete", "gone.csv", "--pool", "Files", "--table", table, "--keys", "K")
+    assert (status, "1 row deleted" in out, "ODD" in err) == (0, True, False), err
+    assert _stored(server, table) == [{"K": "02", "V": "b"}]
+
+
+def test_pseudonyms_and_secrets_come_from_the_environment(
+    push: Run, server: Any, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And are in no output."""
+    monkeypatch.setenv("CELONIS_PSEUDONYM_KEY", "CANARY-key")
+    Path("x.csv").write_text("NAME,PLZ\nAnna,01067\n")
+    status, out, err = push("x.csv", "--pseudonymise", "NAME", "--json")
+    assert (status, "CANARY" in out + err) == (0, False), err
+    [row] = _stored(server, table)
+    assert (len(row["NAME"]), row["PLZ"]) == (32, "01067")
