@@ -173,7 +173,7 @@ def _first_line(function: object) -> str:
 def error_tree() -> str:
     """The error tree as it is in the docstring of the errors' module."""
     _, _, tree = (celonis_frames.exceptions.__doc__ or "").partition("::\n")
-    return f"```text\n{textwrap.dedent(tree).strip()}\n```"
+    return f"```{{code-block}} text\n:class: unwrapped\n{textwrap.dedent(tree).strip()}\n```"
 
 
 @functools.cache

@@ -167,8 +167,10 @@ def _key(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "key", "error",
             f"The key is given as {key.kind}, but it is {key.other_kind}.", "you",
-            "Give it as what it is: CELONIS_KEY_TYPE=APP_KEY or BEARER, AppKey(…) or ApiKey(…), or "
-            f"store it again with {_LOGIN}.",
+            "Give it as what it is: "
+            + ("CELONIS_KEY_TYPE=BEARER, ApiKey(…)," if key.type == "APP_KEY" else
+               "CELONIS_KEY_TYPE=APP_KEY, AppKey(…),")
+            + f" or store it again with {_LOGIN}.",
         )  # fmt: skip
     elif key.access == "rejected":
         if "invalid_scope" in key.codes:

@@ -45,7 +45,7 @@ def _placed(text: str, url: str) -> str:
     text = text.replace(url, f"https://{TEAM}").replace(host, TEAM)
     text = re.sub(r"[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}", ID, text)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "2026-11-30T06:15:00", text)
-    return re.sub(r"\b\d+\.\d+ s\b", "0.5 s", text)
+    return re.sub(r"\bafter \d+(?:\.\d+)? s\b", "after 5 s", text)
 
 
 @contextlib.contextmanager

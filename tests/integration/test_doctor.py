@@ -484,6 +484,22 @@ def test_a_pool_whose_jobs_fail_is_said(own: Any) -> None:
     assert report.observations == ()
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_trial_empties_its_table(own: Any, kind: type[BaseException]) -> None:
+    """Ctrl-C in the midst of it leaves no row, and no job that could still be executed."""
+    own.add_pool("P")
+
+    def interrupt(what: str) -> None:
+        if what == "codec none":
+            raise kind
+
+    with pytest.raises(kind):
+        _examine(own.url, ApiKey(own.token), "P", write=True, announce=interrupt)
+    assert own.table("P", scratch.TABLE).num_rows == 0
+    assert own.jobs == []
+    assert known_pools(own.url) == {}
+
+
 # The command.
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,39 +39,43 @@ def _once(folder: str) -> bool:
     return False
 
 
-def _set(fault: str, batch: int = 0) -> None:
-    """Let this process, which is Spark's own for the commit, die at the step."""
+STEPS: dict[str, tuple[Any, str]] = {
+    "sealed": (pipeline, "deliver"),
+    "submitted": (pipeline, "follow"),
+    "before the receipt": (stages.Stage, "finish"),
+    "after the receipt": (stages.Stage, "close"),
+}
+"""The function with which a step begins, in a process of Spark's own."""
+
+
+@contextmanager
+def _striking(fault: str, batch: int = 0) -> Iterator[None]:
+    """In the block this process dies at the step. Spark uses it again for other commits."""
     step, folder, *number = fault.split(":")
-    _count_listed(Path(folder))
-    if (number and int(number[0]) != batch) or not _once(folder):
-        return
-    if step == "raises":
-        raise RuntimeError("injected: commit")
-    if step == "staged":
-        _die()
-    elif step == "sealed":
-        pipeline.deliver = _die  # type: ignore[assignment]
-    elif step == "submitted":
-        pipeline.follow = _die  # type: ignore[assignment]
-    elif step == "before the receipt":
-        stages.Stage.finish = _die  # type: ignore[assignment, method-assign]
-    elif step == "after the receipt":
-        stages.Stage.close = _die  # type: ignore[method-assign]
-    else:
-        raise ValueError(step)
+    with ExitStack() as stack:
+        stack.enter_context(_counting(Path(folder)))
+        if not number or int(number[0]) == batch:
+            if step in ("raises", "staged") and _once(folder):
+                if step == "staged":
+                    _die()
+                raise RuntimeError("injected: commit")
+            if step in STEPS and _once(folder):
+                stack.enter_context(mock.patch.object(*STEPS[step], _die))
+        yield
 
 
-def _count_listed(folder: Path) -> None:
-    """Write how many rows all chunks in the folder have, when chunks are taken from it."""
+@contextmanager
+def _counting(folder: Path) -> Iterator[None]:
+    """Write how many rows all chunks in the stage have, when chunks are taken from it."""
     adopt = stages.Stage.adopt
 
     def counted(self: stages.Stage, chunks: Any) -> Any:
         there = Path(self.folder).glob("chunk-*")
-        rows = sum(map(_rows_in, there))
-        (folder / "listed").write_text(json.dumps(rows))
+        (folder / "listed").write_text(json.dumps(sum(map(_rows_in, there))))
         return adopt(self, chunks)
 
-    stages.Stage.adopt = counted  # type: ignore[method-assign]
+    with mock.patch.object(stages.Stage, "adopt", counted):
+        yield
 
 
 def _rows_in(path: Path) -> int:
@@ -83,16 +89,16 @@ class _DyingBatch(BatchWriter):
     fault = ""
 
     def commit(self, messages: list[Any]) -> None:
-        _set(self.fault)
-        super().commit(messages)
+        with _striking(self.fault):
+            super().commit(messages)
 
 
 class _DyingStream(StreamWriter):
     fault = ""
 
     def commit(self, messages: list[Any], batchId: int) -> None:  # noqa: N803
-        _set(self.fault, batchId)
-        super().commit(messages, batchId)
+        with _striking(self.fault, batchId):
+            super().commit(messages, batchId)
 
 
 class DyingSource(CelonisDataSource):

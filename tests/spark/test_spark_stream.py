@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from spark_cluster import SEEDS
 from spark_dying_source import DyingSource
@@ -128,7 +129,7 @@ def test_a_batch_whose_commit_dies_arrives_once(
     for number in range(FILES):
         put(folder, number)
     options = {"source": dying, "fault": f"{step}:{tmp_path}:{seed}"}
-    with pytest.raises(PySparkException):
+    with pytest.raises((PySparkException, Py4JJavaError)):
         run(spark, folder, table, stage, credentials, **options)
     run(spark, folder, table, stage, credentials, **options)
     assert rows(server, table) == (FILES * ROWS, FILES * ROWS)

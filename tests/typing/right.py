@@ -14,8 +14,10 @@ from celonis_frames import (
     ApiKey,
     AppKey,
     Celonis,
+    CelonisAccessor,
     Column,
     DataJobStatus,
+    DoctorReport,
     EventLogReport,
     PushPlan,
     PushStatus,
@@ -42,7 +44,10 @@ def connections() -> None:
     assert_type(connect("local:celonis.duckdb"), Celonis)
     assert_type(connect("https://team.eu-1.celonis.cloud", auth=AppKey("key")), Celonis)
     assert_type(connect(team="team", cluster="eu-1", auth=ApiKey("key")), Celonis)
+    assert_type(connect(profile="prod"), Celonis)
     assert_type(Celonis.from_env(), Celonis)
+    assert_type(Celonis.from_env("prod").doctor(POOL, write=True), DoctorReport)
+    assert_type(Celonis.from_env().doctor().ok, bool)
     with Celonis("https://team.eu-1.celonis.cloud", auth=ApiKey("key")) as celonis:
         assert_type(celonis, Celonis)
 
@@ -59,6 +64,15 @@ def frames(one: pd.DataFrame, two: pl.DataFrame, three: pl.LazyFrame) -> None:
     assert_type(push(pieces(), POOL, TABLE), PushStatus)
     assert_type(push("log/*.parquet", POOL, TABLE), PushStatus)
     assert_type(push([Path("a.parquet"), Path("b.parquet")], POOL, TABLE), PushStatus)
+
+
+def accessors(one: pd.DataFrame, two: pl.DataFrame, three: pl.LazyFrame) -> None:
+    """What `df.celonis` is, with types."""
+    assert_type(CelonisAccessor(one).push(POOL, TABLE, keys="CASE_ID"), PushStatus)
+    assert_type(CelonisAccessor(two).plan(POOL, TABLE), PushPlan)
+    assert_type(CelonisAccessor(three).delete(POOL, TABLE, keys=["CASE_ID"]), PushStatus)
+    report = CelonisAccessor(two).check_event_log(case="C", activity="A", timestamp="T")
+    assert_type(report, EventLogReport)
 
 
 def options(frame: Any, celonis: Celonis) -> None:
