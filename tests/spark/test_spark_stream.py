@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from spark_cluster import SEEDS
 from spark_dying_source import DyingSource
 
 from celonis_frames._staging.receipt import stage_of
@@ -118,7 +117,8 @@ def test_update_mode_upserts_and_complete_is_refused(
         query("complete").awaitTermination(120)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.slow  # test_spark_commits.py has the same without a JVM
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("step", DEATHS)
 def test_a_batch_whose_commit_dies_arrives_once(
     step: str, seed: int, spark: Any, server: Any, stage: Path, table: str, credentials: Path,
