@@ -14,6 +14,7 @@ from celonis_frames._version import __version__, show_versions
 
 if TYPE_CHECKING:
     from celonis_frames import events, local
+    from celonis_frames._accessors import CelonisAccessor
     from celonis_frames._auth.keys import ApiKey, AppKey
     from celonis_frames._auth.oauth2 import OAuth2
     from celonis_frames._client import Celonis
@@ -45,6 +46,7 @@ __all__ = [
     "ApiKey",
     "AppKey",
     "Celonis",
+    "CelonisAccessor",
     "Column",
     "DataJobStatus",
     "DoctorReport",
@@ -79,6 +81,7 @@ _HOMES = {
     "ApiKey": "_auth.keys",
     "AppKey": "_auth.keys",
     "Celonis": "_client",
+    "CelonisAccessor": "_accessors",
     "Column": "_schema.overrides",
     "DataJobStatus": "_models.data_job",
     "DoctorReport": "_doctor.report",

@@ -59,7 +59,13 @@ def _method(function: Callable[..., Any]) -> Any:
 
 
 class CelonisAccessor:
-    """`df.celonis`: `push`, `delete`, `plan` and those of event logs for this frame."""
+    """`df.celonis`: `push`, `delete`, `plan` and those of event logs for this frame.
+
+    Type checkers do not see `df.celonis`; ``CelonisAccessor(df)`` is the same with types.
+
+    Args:
+        frame: The frame; it is held, not copied.
+    """
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame

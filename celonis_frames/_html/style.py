@@ -58,7 +58,7 @@ padding:.6em .9em;margin:.3em 0;max-width:62rem;overflow-wrap:anywhere}
 .C dd{font-weight:600;font-variant-numeric:tabular-nums}
 .C .ids{margin:.5em 0 0;font-size:.85em}
 .C code,.C pre{font-family:var(--jp-code-font-family,var(--vscode-editor-font-family,ui-monospace,monospace));font-size:.92em;border:0;padding:0;margin:0}
-.C pre{white-space:pre-wrap;line-height:1.4;margin:.3em 0;padding:.1em 0 .1em .8em;border-left:2px solid var(LINE);max-height:22em;overflow:auto}
+.C pre{white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.4;margin:.3em 0;padding:.1em 0 .1em .8em;border-left:2px solid var(LINE);max-height:22em;overflow:auto}
 .C .bar{display:flex;gap:1px;height:.55em;margin:.7em 0 .3em;border-radius:2px;overflow:hidden;max-width:40rem}
 .C .bar span{min-width:2px}
 .C .legend{display:flex;flex-wrap:wrap;gap:.1em 1.2em;list-style:none;margin:0;padding:0;font-size:.85em}

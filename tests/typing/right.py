@@ -14,6 +14,7 @@ from celonis_frames import (
     ApiKey,
     AppKey,
     Celonis,
+    CelonisAccessor,
     Column,
     DataJobStatus,
     DoctorReport,
@@ -63,6 +64,15 @@ def frames(one: pd.DataFrame, two: pl.DataFrame, three: pl.LazyFrame) -> None:
     assert_type(push(pieces(), POOL, TABLE), PushStatus)
     assert_type(push("log/*.parquet", POOL, TABLE), PushStatus)
     assert_type(push([Path("a.parquet"), Path("b.parquet")], POOL, TABLE), PushStatus)
+
+
+def accessors(one: pd.DataFrame, two: pl.DataFrame, three: pl.LazyFrame) -> None:
+    """What `df.celonis` is, with types."""
+    assert_type(CelonisAccessor(one).push(POOL, TABLE, keys="CASE_ID"), PushStatus)
+    assert_type(CelonisAccessor(two).plan(POOL, TABLE), PushPlan)
+    assert_type(CelonisAccessor(three).delete(POOL, TABLE, keys=["CASE_ID"]), PushStatus)
+    report = CelonisAccessor(two).check_event_log(case="C", activity="A", timestamp="T")
+    assert_type(report, EventLogReport)
 
 
 def options(frame: Any, celonis: Celonis) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from celonis_frames import (
     AppKey,
     Celonis,
+    CelonisAccessor,
     Column,
     PushStatus,
     Upload,
@@ -19,7 +20,6 @@ from celonis_frames import (
     push,
     push_event_log,
 )
-from celonis_frames._accessors import CelonisAccessor
 
 POOL, TABLE = "Purchasing", "EVENTS"
 
