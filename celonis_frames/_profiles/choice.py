@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 from celonis_frames._auth import environment
 from celonis_frames._auth.environment import Settings
 from celonis_frames._http.auth import Auth
 from celonis_frames._profiles.profile import DEFAULT
 from celonis_frames._profiles.profiles import has_profile, load_profile
+from celonis_frames._reporting.current import warn
 from celonis_frames.exceptions import ConfigError
-
-_log = logging.getLogger("celonis_frames")
 
 
 def choose_settings(profile: str | None = None, auth: Auth | None = None) -> Settings:
@@ -40,7 +37,7 @@ def choose_settings(profile: str | None = None, auth: Auth | None = None) -> Set
                 )
             return load_profile(DEFAULT, auth)
     elif named is not None:
-        _log.warning(
+        warn(
             "%s=%s is not used, because %s is set and goes first",
             environment.PROFILE, named, environment.URL,
         )  # fmt: skip
