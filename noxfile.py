@@ -129,7 +129,7 @@ def simulation(session: nox.Session) -> None:
 
 @nox.session
 def storages(session: nox.Session) -> None:
-    """Staging and frames on real FTP, SFTP, S3 and WebDAV servers, in their own environment."""
+    """Staging and frames on real servers of FTP, S3 and others, in their own environment."""
     _install_project(session, "storages")
     session.run("pytest", "-n", "2", "tests/storages", *session.posargs)
 
@@ -272,8 +272,8 @@ def lower(session: nox.Session) -> None:
         *(line for extra in extras for line in EXTRAS[extra]),
     ]
     tools = (
-        "pytest", "pytest-xdist", "hypothesis", "ipython", "opentelemetry-sdk", "psutil", "trustme",
-        "xlsxwriter",
+        "pytest", "pytest-xdist", "hypothesis", "ipython", "keyrings.alt", "opentelemetry-sdk",
+        "psutil", "trustme", "xlsxwriter",
     )  # fmt: skip
     session.install(
         "-e", f".[{','.join(extras)}]",

@@ -32,6 +32,10 @@ from celonis_frames._tracebacks import short_tracebacks
 from celonis_frames.events import Event
 from celonis_frames.exceptions import ConfigError
 
+_Given = tuple[
+    Auth | None, IngestionKeys | None, bool | str | os.PathLike[str], Timeouts | None
+]  # fmt: skip
+
 
 class PlanDefaults(NamedTuple):
     """What a plan takes from a connection without using it: its team, and how chunks are made."""
@@ -72,7 +76,8 @@ class Connection:
         # With ingestion keys alone, calls of the Data Push API say that they need another key.
         key: Auth = NoAuth() if auth is None and ingestion is not None else checked(auth)
         self._transport = Transport(url, key, verify=verify, timeouts=timeouts)
-        self._given = lambda: (auth, ingestion, verify, timeouts)  # which vars() does not show
+        # vars() does not show what is in it.
+        self._given: Callable[[], _Given] = lambda: (auth, ingestion, verify, timeouts)
         self._gateway = None
         if ingestion is not None:
             unsigned = Transport(url, Unsigned(), verify=verify, timeouts=timeouts)

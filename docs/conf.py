@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -52,6 +51,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 python_maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
 napoleon_use_ivar = True  # attributes as a list
 # The three groups of push's options, as its docstring has them.
 napoleon_custom_sections = [
@@ -73,12 +73,27 @@ spark = importlib.util.find_spec("pyspark") is not None and shutil.which("java")
 nb_execution_excludepatterns = [] if spark else ["notebooks/05_spark.ipynb"]
 
 
+# Classes that users get and do not make: their constructors are nobody's business.
+RETURNED = {
+    "Changes", "DataJobStatus", "DoctorReport", "EventLogFinding", "EventLogReport", "Fault",
+    "LocalCelonis", "PushPlan", "PushStatus", "ReloadStatus",
+}  # fmt: skip
+
+
 def setup(app: Any) -> None:
-    """Classes that only calls return are shown without the parameters of their constructors."""
-    app.connect("autodoc-process-signature", _without_constructor)
+    """Hide the constructors of `RETURNED`; before napoleon reads the docstrings."""
+    app.connect("autodoc-process-signature", _without_parameters)
+    app.connect("autodoc-process-docstring", _without_arguments, priority=400)
 
 
-def _without_constructor(*event: Any) -> tuple[str, str] | None:
+def _without_parameters(*event: Any) -> tuple[str, str] | None:
     _, what, _, documented, *_ = event
-    takes = re.search(r"^\s*(Args|Attributes):", documented.__doc__ or "", re.MULTILINE)
-    return ("", "") if what in ("class", "exception") and not takes else None
+    return ("", "") if what == "class" and documented.__name__ in RETURNED else None
+
+
+def _without_arguments(*event: Any) -> None:
+    _, what, _, documented, _, lines = event
+    if what == "class" and documented.__name__ in RETURNED and "Args:" in lines:
+        begin = lines.index("Args:")
+        behind = (i for i in range(begin + 1, len(lines)) if lines[i][:1].strip())
+        del lines[begin : next(behind, len(lines))]

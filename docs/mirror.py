@@ -14,6 +14,7 @@ from pathlib import Path
 
 import celonis_frames
 from celonis_frames import events
+from celonis_frames._doctor.finding import EXIT_CODES
 from celonis_frames._doctor.trial import NOT_TRIED, PROBES
 from celonis_frames._frames.reading import FRAMES, choose_reading
 from celonis_frames._jobs.machine import TABLE as TRANSITIONS
@@ -89,6 +90,19 @@ def assumptions_table() -> str:
     for topic, assumption, names in ASSUMPTIONS:
         settings = ", ".join(f"`{name}`" for name in names.split(", ") if name)
         rows.append(f"| {topic} | {assumption} | {settings} |")
+    return "\n".join(rows)
+
+
+def exits_table() -> str:
+    """The exit statuses of the doctor as Markdown."""
+    rows = [
+        "| status | the first error is about |",
+        "|---|---|",
+        "| 0 | nothing: there may be warnings |",
+    ]
+    for status in dict.fromkeys(EXIT_CODES.values()):
+        checks = ", ".join(name for name, code in EXIT_CODES.items() if code == status)
+        rows.append(f"| {status} | {checks} |")
     return "\n".join(rows)
 
 
@@ -200,6 +214,7 @@ PAGES = (
     ("types.md", "arrow", lambda: library_table("Arrow")),
     ("types.md", "reasons", reasons_table),
     ("local.md", "assumptions", assumptions_table),
+    ("doctor.md", "exits", exits_table),
     ("doctor.md", "probes", probes_table),
     ("errors.md", "tree", error_tree),
     ("logging.md", "events", events_table),

@@ -18,7 +18,8 @@ def install_line(message: str) -> str:
         return ""
     extras = _extras()
     wanted = dict.fromkeys(extras.get(one, f'"{one}"') for one in packages)
-    return " ".join(["pip install", *filter(None, wanted)])
+    missing = [one for one in wanted if one]
+    return " ".join(["pip install", *missing]) if missing else ""
 
 
 def _extras() -> dict[str, str]:

@@ -43,22 +43,8 @@ class UserFile:
         self.path, self.section, self._secret = path, section, secret
 
     def read(self) -> dict[str, Any]:
-        """The content of the file.
-
-        Raises:
-            OSError: It cannot be read.
-            ValueError: It is no such file.
-            ConfigError: It holds secrets, and others may read it.
-        """
-        with self.path.open("rb") as file:
-            if self._secret:
-                self._check_owner(os.fstat(file.fileno()))
-            content = file.read(MAX_FILE_BYTES + 1)
-        found = _parsed(content, self.section)
-        del content  # a traceback may show locals
-        if isinstance(found, ValueError):
-            raise found
-        return found
+        """The content of the file; raises what `read_user_file` raises."""
+        return read_user_file(self.path, self.section, secret=self._secret)
 
     @contextlib.contextmanager
     def changing(
@@ -117,18 +103,38 @@ class UserFile:
         problem = (isinstance(error, OSError) and error.strerror) or str(error)
         return f"{self.path} cannot be read: {problem}. Correct it, or delete it."
 
-    def _check_owner(self, status: os.stat_result) -> None:
-        """Reject a file that others may read, as ssh does."""
-        if os.name != "posix":
-            return  # the folders of a user are theirs by default
-        if status.st_uid != os.geteuid():
-            raise ConfigError(f"{self.path} holds secrets, but belongs to another user.")
-        mode = stat.S_IMODE(status.st_mode)
-        if mode & 0o077:
-            raise ConfigError(
-                f"{self.path} holds secrets, but others may use it (its mode is {mode:o}). Run "
-                f"chmod 600 '{self.path}'; if somebody may have read it, replace the keys in it."
-            )
+
+def read_user_file(path: Path, section: str, *, secret: bool = False) -> dict[str, Any]:
+    """The content of a file, which has a section of that name.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no such file.
+        ConfigError: It holds secrets, and others may read it.
+    """
+    with path.open("rb") as file:
+        if secret:
+            _check_owner(path, os.fstat(file.fileno()))
+        content = file.read(MAX_FILE_BYTES + 1)
+    found = _parsed(content, section)
+    del content  # a traceback may show locals
+    if isinstance(found, ValueError):
+        raise found
+    return found
+
+
+def _check_owner(path: Path, status: os.stat_result) -> None:
+    """Reject a file that others may read, as ssh does."""
+    if os.name != "posix":
+        return  # the folders of a user are theirs by default
+    if status.st_uid != os.geteuid():
+        raise ConfigError(f"{path} holds secrets, but belongs to another user.")
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o077:
+        raise ConfigError(
+            f"{path} holds secrets, but others may use it (its mode is {mode:o}). Run chmod 600 "
+            f"'{path}'; if somebody may have read it, replace the keys in it."
+        )
 
 
 def _parsed(content: bytes, section: str) -> dict[str, Any] | ValueError:

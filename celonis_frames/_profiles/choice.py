@@ -7,6 +7,7 @@ from celonis_frames._auth.environment import Settings
 from celonis_frames._http.auth import Auth
 from celonis_frames._profiles.profile import DEFAULT
 from celonis_frames._profiles.profiles import has_profile, load_profile
+from celonis_frames._reporting.current import warn
 from celonis_frames.exceptions import ConfigError
 
 
@@ -23,8 +24,8 @@ def choose_settings(profile: str | None = None, auth: Auth | None = None) -> Set
     """
     if profile is not None:
         return load_profile(profile, auth)
+    named = environment.environment_profile()
     if environment.environment_url() is None:
-        named = environment.environment_profile()
         if named is not None:
             return load_profile(named, auth)
         if has_profile(DEFAULT):
@@ -35,4 +36,9 @@ def choose_settings(profile: str | None = None, auth: Auth | None = None) -> Set
                     f"it belongs to, or {environment.PROFILE}={DEFAULT} to use the profile."
                 )
             return load_profile(DEFAULT, auth)
+    elif named is not None:
+        warn(
+            "%s=%s is not used, because %s is set and goes first",
+            environment.PROFILE, named, environment.URL,
+        )  # fmt: skip
     return environment.read_environment(auth)

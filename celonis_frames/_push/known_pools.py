@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from celonis_frames._filesystem.user_file import UserFile
+from celonis_frames._filesystem.user_file import UserFile, read_user_file
 from celonis_frames._reporting.current import warn
 
 
@@ -45,13 +45,13 @@ class KnownPool:
 
 def known_pools(team_url: str) -> dict[str, KnownPool]:
     """The pools of a team of which something is known, by id. Empty if the file cannot be read."""
-    file = _file()
+    path = file_path()
     try:
-        document = file.read()
+        document = read_user_file(path, "teams")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        warn("what pools are known to read is not used: %s: %s", file.path, error)
+        warn("what pools are known to read is not used: %s: %s", path, error)
         return {}
     pools = document["teams"].get(team_url)
     items = pools.items() if isinstance(pools, dict) else ()
@@ -78,7 +78,7 @@ def remember_pool(
     Raises:
         ConfigError: The file cannot be written, or a newer version of this library wrote it.
     """
-    file = _file()
+    file = UserFile(file_path(), "teams")
     day = (today or datetime.now(UTC).date()).isoformat()
     with file.changing(on_broken=partial(_log_broken, file.path)) as document:
         teams = {url: pools for url, pools in document["teams"].items() if isinstance(pools, dict)}
@@ -93,10 +93,6 @@ def file_path() -> Path:
     from platformdirs import user_state_path  # noqa: PLC0415  # slow to import
 
     return user_state_path("celonis-frames", appauthor=False) / "pools.json"
-
-
-def _file() -> UserFile:
-    return UserFile(file_path(), "teams")
 
 
 def _log_broken(path: Path, error: Exception) -> None:

@@ -266,6 +266,8 @@ def _resolve(path: Any, options: Mapping[str, Any] | None, what: str) -> _Given:
     check_spelling(text, FrameError)
     with _translate_errors(text, options):
         filesystem, name = url_to_filesystem(text, options)
+        # fsspec keeps filesystems, and these keep what they listed before the files came.
+        filesystem.invalidate_cache()
     return _Given(
         filesystem, name, shown, secrets_of(filesystem, text), _parts_above(filesystem, text), what
     )

@@ -23,6 +23,8 @@ import numpy as np
 import pandas as pd
 import psutil
 
+import celonis_frames
+
 from .lines import LINES, sink
 from .peaks import measure
 
@@ -81,7 +83,7 @@ def ways(rows: int, folder: Path) -> dict[str, Callable[[], object]]:
         frame.to_parquet(folder / "out", write_index=False)
 
     def push(**options: Any) -> None:
-        frame.celonis.push(POOL, "T", mode="REPLACE", progress=False, **options)
+        celonis_frames.push(frame, POOL, "T", mode="REPLACE", progress=False, **options)
 
     return {"Parquet": parquet, "staged": lambda: push(staging=stage), "streamed": push}
 

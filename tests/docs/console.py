@@ -68,4 +68,10 @@ def _printed(command: str) -> str:
         contextlib.redirect_stderr(screen),
     ):
         status = main(words[1:])
-    return screen.getvalue() + (f"(exit status {status})\n" if status else "")
+    kept = "".join(_kept(line) for line in screen.getvalue().splitlines(keepends=True))
+    return kept + (f"(exit status {status})\n" if status else "")
+
+
+def _kept(line: str) -> str:
+    """What stays of a line: a progress bar, which slow commands show, erases itself."""
+    return line.rpartition("\x1b[K")[2].rpartition("\r")[2]

@@ -62,7 +62,8 @@ def examples(text: str) -> list[Example]:
 def run(page: Path) -> Iterator[tuple[Example, str]]:
     """Run the examples of a page one after the other, in one namespace; yields what each prints."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    with mock.patch.dict(os.environ), _disconnected():
+    with tempfile.TemporaryDirectory() as mine, mock.patch.dict(os.environ), _disconnected():
+        os.environ |= {"XDG_STATE_HOME": mine, "XDG_CONFIG_HOME": mine}  # what this user has stays
         for example in examples(page.read_text("utf-8")):
             if example.is_console:
                 yield example, transcript(example.shown)

@@ -271,3 +271,24 @@ def test_serve_with_a_token_of_its_own(tmp_path: Path) -> None:
                 process.terminate()
                 process.communicate(timeout=30)
     assert tokens[0] == tokens[1] != tokens[2] == "given-token"
+
+
+def test_an_interrupted_push_is_resumed(
+    connected: Run, own: local.LocalCelonis, tmp_path: Path
+) -> None:
+    """From its stage, without the files; the JSON is a list of statuses."""
+    stage = str(tmp_path / "stages")
+    own.faults.answer("create", 403, times=None)
+    status, _, err = connected(*PUSH, "--staging", stage)
+    assert (status, "celonis_frames.resume" in err) == (ExitStatus.KEY, True), err
+    own.faults.clear()
+    Path("x.csv").unlink()
+    [resumed] = _json(connected("resume", stage, "--json"))
+    assert (resumed["state"], set(resumed)) == ("DONE", _fields("job"))
+    assert own.table("P", "T").num_rows == 2
+
+
+def test_an_address_that_cannot_be_listened_on(run: Run) -> None:
+    """It is a usage error."""
+    status, _, err = run("serve", "--host", "192.0.2.1", "--port", "0")
+    assert (status, "cannot listen on 192.0.2.1" in err) == (2, True), err

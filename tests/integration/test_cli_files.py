@@ -256,6 +256,16 @@ def test_large_json_numbers_beside_fractions_stay_text(push: Run, server: Any, t
     status, _, err = push("x.jsonl")
     assert (status, "Column 'N' is sent as text" in err) == (0, True), err
     assert _stored(server, table) == [{"N": "1.5"}, {"N": "9007199254740993"}]
+    Path("y.jsonl").write_text('{"N": 12345678901234567890}\n')
+    assert push("y.jsonl", "--mode", "replace")[0] == 0
+    assert _stored(server, table) == [{"N": "12345678901234567890"}]
+    Path("z.jsonl").write_text('{"N": 9007199254740993}\n')
+    Path("f.jsonl").write_text('{"N": 0.5}\n')
+    status, _, err = push("z.jsonl", "f.jsonl", "--mode", "replace")
+    assert (status, "'N' has whole numbers in z.jsonl with more digits" in err) == (3, True), err
+    Path("z.jsonl").write_text('{"N": 7}\n')
+    assert push("z.jsonl", "f.jsonl", "--mode", "replace")[0] == 0
+    assert _stored(server, table) == [{"N": 0.5}, {"N": 7.0}]
 
 
 def test_plan_shows_how_files_are_read(run: Run) -> None:
@@ -294,3 +304,41 @@ def test_pseudonyms_and_secrets_come_from_the_environment(
     assert (status, "CANARY" in out + err) == (0, False), err
     [row] = _stored(server, table)
     assert (len(row["NAME"]), row["PLZ"]) == (32, "01067")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "line"),
+    [
+        ("polars", "x.csv", 'pip install "celonis-frames[polars]"'),
+        ("polars", "x.xlsx", 'pip install "celonis-frames[excel,polars]"'),
+        ("fastexcel", "x.xlsx", 'pip install "celonis-frames[excel,polars]"'),
+    ],
+)
+def test_a_missing_reader_is_named(tmp_path: Path, module: str, name: str, line: str) -> None:
+    """With the line that installs it; Parquet files need none."""
+    pl.DataFrame({"A": [1]}).write_parquet(tmp_path / "x.parquet")
+    pl.DataFrame({"A": [1]}).write_excel(tmp_path / "x.xlsx")
+    (tmp_path / "x.csv").write_text("A\n1\n")
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        "from celonis_frames._cli.main import main\n"
+        "assert main(['plan', 'x.parquet', '--table', 'T']) == 0\n"
+        f"sys.exit(main(['plan', {name!r}, '--table', 'T']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert (done.returncode, line in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("text", ["A\n1\n", "A\n1,2\n"])
+def test_temporary_copies_are_removed(
+    push: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Also if the file is broken."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with gzip.open("x.csv.gz", "wb") as file:
+        file.write(text.encode())
+    assert push("x.csv.gz")[0] == (0 if text == "A\n1\n" else 3)
+    assert list(folder.iterdir()) == []

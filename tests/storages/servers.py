@@ -7,8 +7,11 @@ method and the path of each request to ``FOLDER/requests``.
 from __future__ import annotations
 
 import asyncio
+import functools
+import http.server
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -88,6 +91,24 @@ def s3(folder: Path) -> Any:
     return server.server_port
 
 
+def gcs(folder: Path) -> Any:  # noqa: ARG001  # as the others
+    """Google Cloud Storage, by gcp-storage-emulator; it keeps everything in memory."""
+    from gcp_storage_emulator.server import create_server  # noqa: PLC0415
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    create_server("127.0.0.1", port, in_memory=True).start()
+    return port
+
+
+def web(folder: Path) -> Any:
+    """Files over HTTP, by Python's own server."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
+
+
 def webdav(folder: Path) -> Any:
     """WebDAV, by WsgiDAV and Cheroot."""
     from cheroot.wsgi import Server  # noqa: PLC0415
@@ -113,7 +134,9 @@ def webdav(folder: Path) -> Any:
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     kind, place = sys.argv[1:]
-    port = {"ftp": ftp, "sftp": sftp, "s3": s3, "webdav": webdav}[kind](Path(place))
+    kinds = {"ftp": ftp, "gcs": gcs, "s3": s3, "sftp": sftp, "web": web, "webdav": webdav}
+    sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # they log each request
+    port = kinds[kind](Path(place))
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     sys.stdin.read()

@@ -17,7 +17,7 @@ ROWS = 30_000
 
 def _write(storage: Any, files: int, **options: Any) -> None:
     filesystem, folder = storage.open()
-    if storage.kind != "s3":
+    if storage.kind not in ("s3", "gcs"):
         filesystem.makedirs(folder)
     size = ROWS // files
     for number in range(files):
@@ -40,6 +40,17 @@ def test_a_folder_of_files_is_pushed(
         storage_options=storage.options,
     )  # fmt: skip
     assert status.ok
+    assert sorted(own.table("P", "T")["A"].to_pylist()) == list(range(ROWS))
+
+
+@pytest.mark.parametrize("path", ["0.parquet", "*.parquet"])
+def test_files_of_a_web_server_are_pushed(
+    own: Any, client: Celonis, servers: Any, path: str
+) -> None:
+    """One that lists its folder, and sends no parts of files."""
+    port, folder = servers("web")
+    pl.DataFrame({"A": range(ROWS)}).write_parquet(folder / "0.parquet")
+    assert client.push(f"http://127.0.0.1:{port}/{path}", "P", "T").ok
     assert sorted(own.table("P", "T")["A"].to_pylist()) == list(range(ROWS))
 
 

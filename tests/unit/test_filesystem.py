@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from ftplib import error_perm as FtpError  # noqa: N812
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import pyarrow as pa
@@ -323,3 +323,41 @@ def test_an_extra_brings_the_driver_of_a_storage(protocol: str, extra: str) -> N
     page = (Path(__file__).parents[2] / "docs" / "storages.md").read_text("utf-8")
     [row] = [line for line in page.splitlines() if f"| `{protocol}://" in line]
     assert f"| `{extra}` |" in row
+
+
+class _Listed(MemoryFileSystem):
+    """A filesystem that keeps what it has listed, as those of object stores do."""
+
+    protocol = "listed"
+    store: ClassVar[dict[str, Any]] = {}
+    seen: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> Any:
+        return super()._strip_protocol(path.replace("listed://", "memory://"))
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+        key = f"{path} {detail}"
+        if key not in self.seen:
+            self.seen[key] = super().ls(path, detail=detail, **options)
+        return self.seen[key]
+
+    def info(self, path: str, **_: Any) -> Any:
+        path = self._strip_protocol(path)
+        for entry in self.ls(self._parent(path)):
+            if entry["name"] == path:
+                return entry
+        raise FileNotFoundError(path)
+
+    def invalidate_cache(self, path: str | None = None) -> None:  # noqa: ARG002
+        self.seen.clear()
+
+
+def test_a_folder_that_came_after_a_listing_is_found(tmp_path: Path) -> None:
+    """A process that has looked at a bucket before sees what another one has written since."""
+    fsspec.register_implementation("listed", _Listed, clobber=True)
+    pq.write_table(pa.table({"A": [1]}), tmp_path / "0.parquet")
+    _Listed().pipe_file("/bucket/old/0.parquet", (tmp_path / "0.parquet").read_bytes())
+    assert plan("listed://bucket/old", "P", "T").rows == 1
+    _Listed.store["/bucket/new/0.parquet"] = _Listed.store["/bucket/old/0.parquet"]
+    assert plan("listed://bucket/new", "P", "T").rows == 1

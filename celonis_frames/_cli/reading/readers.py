@@ -191,8 +191,13 @@ def _jsonl(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Co
         f"beside fractions. As FLOAT: --column {name}=FLOAT."
         for name in inexact
     )
-    if inexact:
-        texts = {name: pl.String() for name in inexact}
+    wide = [name for name, dtype in schema.items() if dtype == pl.Int128]
+    notes += tuple(
+        f"Column {name!r} is sent as text: it has numbers with more digits than INTEGER holds (18)."
+        for name in wide
+    )
+    if inexact or wide:
+        texts = {name: pl.String() for name in (*inexact, *wide)}
         frame = pl.scan_ndjson(file.path, infer_schema_length=None, schema_overrides=texts)
     return FileFrame(file, frame, "JSON lines", notes, explain)
 

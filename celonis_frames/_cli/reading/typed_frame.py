@@ -30,7 +30,10 @@ from celonis_frames._cli.reading.text_types import (
 )
 from celonis_frames._formatting import counted, listed, verb
 from celonis_frames._schema.names import renamed
-from celonis_frames.exceptions import FrameError
+from celonis_frames.exceptions import ColumnTypeError, FrameError
+
+_FLOAT_HOLDS = 2.0**53
+"""Below it every whole number is exact."""
 
 
 def typed(
@@ -87,6 +90,7 @@ class _Typing:
         self._comma = options.get("decimal_comma", False)
         for part in parts[1:]:
             self._check_same_names(part)
+        self._check_exact_floats()
         same = [part.frame.select(pl.selectors.by_name(*self._names)) for part in parts]
         how: Any = "vertical_relaxed" if len(same) > 1 else "vertical"
         self._all = pl.concat(same, how=how) if len(same) > 1 else parts[0].frame
@@ -99,6 +103,28 @@ class _Typing:
                 f"{part.file.name} has other columns than {self._parts[0].file.name}: only one of "
                 f"them has {listed(others)}. Push files with different columns one after the other."
             )
+
+    def _check_exact_floats(self) -> None:
+        """Check that whole numbers stay exact which are fractions in another file.
+
+        Raises:
+            ColumnTypeError: A column has some that a FLOAT does not hold.
+        """
+        schemas = [part.frame.collect_schema() for part in self._parts]
+        for name in self._names:
+            if not any(schema[name] == pl.Float64 for schema in schemas):
+                continue
+            for part, schema in zip(self._parts, schemas, strict=True):
+                if schema[name] != pl.Int64:
+                    continue
+                large = (pl.col(name).cast(pl.Float64).abs() >= _FLOAT_HOLDS).any()
+                if part.frame.select(large).collect().item():
+                    raise ColumnTypeError(
+                        f"Column {name!r} has whole numbers in {part.file.name} with more digits "
+                        "than FLOAT holds, and fractions in another file. Make it text in all "
+                        "files, or push them one after the other.",
+                        column=name,
+                    )
 
     def find(
         self, names: Sequence[str], asked: Sequence[Conversion]

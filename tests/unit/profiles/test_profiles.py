@@ -330,6 +330,7 @@ def test_the_order(
     stored: tuple[str, ...],
     source: str,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What is named goes first, then the environment, CELONIS_PROFILE, and the default profile."""
     for name in stored:
@@ -341,6 +342,8 @@ def test_the_order(
         assert source in str(error)  # noqa: PT017  # either way
         return
     assert found.source == source
+    unused = {"CELONIS_URL", "CELONIS_PROFILE"} <= set(environment)
+    assert ("CELONIS_PROFILE=prod is not used" in caplog.text) is unused
     of = "from-the-environment" if source == "the environment" else f"of-{source[9:-1]}"
     assert found.auth == ApiKey(of)
     assert found.url == (OTHER if source == "the environment" else URL)
