@@ -43,7 +43,7 @@ def draw() -> None:
                 _CELL.format(code=html.escape(CODE), output=status._repr_html_()), "utf-8"
             )
             for scheme in SCHEMES:
-                _photograph(cell.as_uri(), FOLDER / f"status-{scheme}.png", scheme, 760, 200)
+                _photograph(cell.as_uri(), FOLDER / f"status-{scheme}.png", scheme, 760, 275)
                 _photograph(server.url, FOLDER / f"page-{scheme}.png", scheme, 1180, 620)
 
 

@@ -23,14 +23,17 @@ SECONDS = 300.0
 @contextlib.contextmanager
 def two_workers() -> Iterator[Client]:
     """A client of a cluster of two worker processes."""
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
-            host="127.0.0.1", silence_logs=50,
-        ) as cluster,
-        Client(cluster) as client,
-    ):  # fmt: skip
-        yield client
+    cluster = LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
+        host="127.0.0.1", silence_logs=50,
+    )  # fmt: skip
+    try:
+        with Client(cluster) as client:
+            yield client
+    finally:
+        # A worker that has just taken the place of one that was killed may not hear that it ends.
+        with contextlib.suppress(TimeoutError):
+            cluster.close()
 
 
 def frame_of(rows: int, partitions: int) -> Any:
