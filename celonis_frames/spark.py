@@ -87,7 +87,7 @@ class CelonisDataSource(DataSource):  # type: ignore[misc]
         if overwrite:
             raise ConfigError(
                 'Output mode "complete" would send the whole table with each batch: use "append", '
-                'or "update" with option("keys", …).'
+                'with option("keys", …) if rows change.'
             )
         write = parse_write_options(self.options, mode="DELTA", ignored=_SPARKS_OWN)
         return StreamWriter(write, arrow_schema(schema, "UTC"))

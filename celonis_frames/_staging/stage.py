@@ -166,6 +166,7 @@ class Stage:
         with translate_filesystem_errors(
             f"The stage at {self.url} cannot be read", "Nothing was sent.", secrets=self._secrets
         ):
+            self._reconnect()  # workers may have taken hours
             self._hold_shared()
             sizes = list_sizes(self._filesystem, self.folder)
         lost = [chunk["name"] for chunk in chunks if sizes.get(chunk["name"]) != chunk["size"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ def processes() -> str:
     """The command lines and the environments of all processes of Spark: JVMs and workers."""
     found = []
     for process in psutil.Process().children(recursive=True):
-        found += process.cmdline()
-        found += [f"{name}={value}" for name, value in process.environ().items()]
+        with suppress(psutil.Error):  # it has ended
+            found += process.cmdline()
+            found += [f"{name}={value}" for name, value in process.environ().items()]
     return "\n".join(found)
 
 

@@ -69,7 +69,6 @@ def receipts(stage: Path) -> int:
     return sum(stage_of(path.name) is not None for path in stage.iterdir())
 
 
-@pytest.mark.slow
 def test_each_batch_is_a_job(
     spark: Any, server: Any, stage: Path, table: str, credentials: Path, tmp_path: Path
 ) -> None:
@@ -87,36 +86,6 @@ def test_each_batch_is_a_job(
     assert sum(job["targetName"] == table for job in server.jobs) == FILES + 1
     assert receipts(stage) == FILES + 1
     assert [path for path in stage.iterdir() if path.is_dir()] == []
-
-
-@pytest.mark.slow
-def test_update_mode_upserts_and_complete_is_refused(
-    spark: Any, server: Any, stage: Path, table: str, credentials: Path, tmp_path: Path
-) -> None:
-    """With keys, the rows that changed replace those that are there."""
-    folder = tmp_path / "in"
-    put(folder, 0)
-    counts = (
-        spark.readStream.schema("id LONG, text STRING").parquet(str(folder))
-        .selectExpr("id % 10 AS id").groupBy("id").count()
-    )  # fmt: skip
-
-    def query(mode: str) -> Any:
-        return (
-            counts.writeStream.format("celonis").outputMode(mode)
-            .options(pool="P", table=table, staging=str(stage), keys="id")
-            .option("credentials", f"file:{credentials}")
-            .option("checkpointLocation", str(tmp_path / "checkpoint"))
-            .trigger(availableNow=True).start()
-        )  # fmt: skip
-
-    query("update").awaitTermination(120)
-    put(folder, 1)
-    query("update").awaitTermination(120)
-    found = server.sql(f'SELECT DISTINCT count FROM "P"."{table}"').to_pylist()
-    assert found == [{"count": 2 * ROWS // 10}]
-    with pytest.raises(Exception, match='mode "complete"'):
-        query("complete").awaitTermination(120)
 
 
 @pytest.mark.slow  # test_spark_commits.py has the same without a JVM
