@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from celonis_frames._progress.notebook import NotebookOutput, in_notebook
 from celonis_frames._progress.state import BarState, estimated_total
@@ -143,19 +143,14 @@ def new_bar(label: str, *, show: bool | None) -> Bar | None:
     """A bar, if it is to be shown: with None in notebooks and terminals."""
     if show is False:
         return None
-    if in_notebook():
+    if "IPython" in sys.modules and in_notebook():
         return Bar(label, NotebookOutput)
     stream = sys.stderr
-    if stream is None or not (show or _is_terminal(stream)):
-        return None
-    return Bar(label, lambda: TerminalLine(stream))
-
-
-def _is_terminal(stream: Any) -> bool:
     try:
-        return bool(stream.isatty())
+        shown = stream is not None and (show or stream.isatty())
     except Exception:  # closed, or not quite a stream
-        return False
+        shown = False
+    return Bar(label, lambda: TerminalLine(stream)) if shown else None
 
 
 def _unknown() -> None:
