@@ -11,10 +11,7 @@ came to, sampled.
 
 from __future__ import annotations
 
-import argparse
-import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,8 +22,7 @@ import psutil
 
 import celonis_frames
 
-from .lines import LINES, sink
-from .peaks import measure
+from .peaks import measure, sizes_to_measure
 
 POOL = "11111111-2222-3333-4444-555555555555"
 PARTITION_ROWS = 250_000
@@ -90,16 +86,10 @@ def ways(rows: int, folder: Path) -> dict[str, Callable[[], object]]:
 
 def main() -> None:
     """Measure each size that was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", nargs="+", type=float)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--folder", type=Path)
-    given = parser.parse_args()
     from distributed import Client, LocalCluster  # noqa: PLC0415  # as above
 
-    with sink(LINES["loopback"]) as target, tempfile.TemporaryDirectory() as temporary:
-        os.environ |= {"CELONIS_URL": target.url, "CELONIS_API_TOKEN": "x" * 32}
-        for rows in given.rows:
+    with sizes_to_measure(__doc__) as (sizes, folder, repeat):
+        for rows in sizes:
             with (
                 LocalCluster(
                     n_workers=2, threads_per_worker=1, host="127.0.0.1",
@@ -107,8 +97,7 @@ def main() -> None:
                 ) as cluster,
                 Client(cluster),
             ):  # fmt: skip
-                folder = given.folder or Path(temporary)
-                measure(ways(int(rows), folder), KINDS, kind_of, given.repeat)
+                measure(ways(rows, folder), KINDS, kind_of, repeat)
 
 
 if __name__ == "__main__":

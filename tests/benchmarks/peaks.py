@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import statistics
+import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
+
+from .lines import LINES, sink
 
 SAMPLE_SECONDS = 0.1
 
@@ -79,3 +85,19 @@ def measure(
         most = [f"{peaks[way].bytes[kind] / 1e6:.0f}" for kind in kinds]
         shown = " ".join(f"{one:.1f}" for one in sorted(found))
         print(f"| {way} | {shown} | {median / plain:.2f} | {' | '.join(most)} |", flush=True)
+
+
+@contextmanager
+def sizes_to_measure(about: str | None) -> Iterator[tuple[list[int], Path, int]]:
+    """What the command line asks for: the rows of each size, a folder, and the number of rounds.
+
+    The environment leads to a sink meanwhile.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("rows", nargs="+", type=lambda text: int(float(text)))
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    with sink(LINES["loopback"]) as target, tempfile.TemporaryDirectory() as temporary:
+        os.environ |= {"CELONIS_URL": target.url, "CELONIS_API_TOKEN": "x" * 32}
+        yield given.rows, given.folder or Path(temporary), given.repeat

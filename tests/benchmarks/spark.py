@@ -10,18 +10,15 @@ the first round warms them up. The memory is the most that each kind of process 
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from .lines import LINES, sink
-from .peaks import measure
+from .peaks import measure, sizes_to_measure
 
 POOL = "11111111-2222-3333-4444-555555555555"
 COLUMNS = (
@@ -95,18 +92,11 @@ def ways(spark: Any, rows: int, folder: Path) -> dict[str, Callable[[], object]]
 
 def main() -> None:
     """Measure each size that was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", nargs="+", type=float)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--folder", type=Path)
-    given = parser.parse_args()
     os.environ |= {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-    with sink(LINES["loopback"]) as target, tempfile.TemporaryDirectory() as temporary:
-        os.environ |= {"CELONIS_URL": target.url, "CELONIS_API_TOKEN": "x" * 32}
+    with sizes_to_measure(__doc__) as (sizes, folder, repeat):
         spark = session()
-        for rows in given.rows:
-            folder = given.folder or Path(temporary)
-            measure(ways(spark, int(rows), folder), KINDS, kind_of, given.repeat)
+        for rows in sizes:
+            measure(ways(spark, rows, folder), KINDS, kind_of, repeat)
         spark.stop()
 
 

@@ -383,35 +383,15 @@ def test_an_attempt_that_comes_after_the_end_leaves_nothing(
 
 
 DYING = """
-import os, pickle, signal, sys
+import pickle, sys
 sys.path.insert(0, sys.argv[1])
 from attempts import finish, options_of
+from dying import die_at
 from celonis_frames import ApiKey, Celonis
-from celonis_frames._distributed import gather
-from celonis_frames._staging.stage import Stage
 
 with open(sys.argv[2], "rb") as file:
     url, token, begun, results, staging, state = pickle.load(file)
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-record = Stage.record
-seal = Stage.seal
-
-def sealed(self, *args, **kwargs):
-    if state == "staged":
-        die()
-    seal(self, *args, **kwargs)
-    if state == "sealed":
-        die()
-
-def recorded(self, to, *args):
-    record(self, to, *args)
-    if state == to:
-        die()
-
-Stage.seal, Stage.record = sealed, recorded
+die_at(state)
 with Celonis(url, auth=ApiKey(token)) as celonis:
     finish(celonis, begun, results, options_of(celonis, staging))
 """

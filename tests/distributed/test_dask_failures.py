@@ -197,32 +197,20 @@ def test_a_worker_that_is_killed_with_results_that_nobody_has_fetched(
 
 
 DYING = """
-import os, pickle, signal, sys
+import pickle, sys
 sys.path.insert(0, sys.argv[1])
 from clusters import frame_of
 from distributed import Client
+from dying import die, die_at
 from celonis_frames import ApiKey, Celonis
-from celonis_frames._staging.stage import Stage
 
 with open(sys.argv[2], "rb") as file:
     scheduler, url, token, rows, partitions, options, state = pickle.load(file)
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-seal = Stage.seal
-
-def sealed(self, *args, **kwargs):
-    if state == "staged":
-        die()
-    seal(self, *args, **kwargs)
-    if state == "sealed":
-        die()
-
-Stage.seal = sealed
-if state == "submitted":
+if state == "submitted":  # the job, which the stage does not record before it has ended
     from celonis_frames._push import pipeline
-    pipeline.follow = lambda *args, **kwargs: die()
+    pipeline.follow = die
+else:
+    die_at(state)
 with Client(scheduler), Celonis(url, auth=ApiKey(token)) as celonis:
     frame_of(rows, partitions).celonis.push("P", "T", client=celonis, **options)
 """

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import requests
+from command_line import exit_status
 
 from celonis_frames import ApiKey, Celonis, local
 from celonis_frames._cli import demo
@@ -46,10 +47,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         with monkeypatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
-            try:
-                status = main(arguments)
-            except SystemExit as end:
-                status = int(end.code or 0)
+            status = exit_status(*arguments)
         return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
 
     return call

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import exit_status
 
 from celonis_frames import ApiKey, Celonis, local
 from celonis_frames._cli.exit_status import ExitStatus
-from celonis_frames._cli.main import main
 
 Result = tuple[int, str, str]
 Run = Callable[..., Result]
@@ -31,14 +31,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     """A function that runs a command in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> Result:
-        try:
-            status = main(arguments)
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return int(status), *capsys.readouterr()
-
-    return call
+    return lambda *arguments: (exit_status(*arguments), *capsys.readouterr())
 
 
 @pytest.fixture

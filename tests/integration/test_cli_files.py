@@ -17,8 +17,7 @@ import fsspec
 import polars as pl
 import pyarrow as pa
 import pytest
-
-from celonis_frames._cli.main import main
+from command_line import exit_status
 
 Result = tuple[int, str, str]
 Run = Callable[..., Result]
@@ -39,15 +38,7 @@ def run(capsys: pytest.CaptureFixture[str], server: Any, monkeypatch: pytest.Mon
     monkeypatch.setenv("CELONIS_URL", server.url)
     monkeypatch.setenv("CELONIS_API_TOKEN", server.token)
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> Result:
-        try:
-            status = main(arguments)
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return int(status), *capsys.readouterr()
-
-    return call
+    return lambda *arguments: (exit_status(*arguments), *capsys.readouterr())
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
@@ -156,7 +157,30 @@ def test_a_name_that_does_not_exist() -> None:
     assert "no-such-team.invalid" in found.text
 
 
-class _Tls:
+class _Served:
+    """A server in a thread of its own.
+
+    Args:
+        handler: Responds to its requests.
+        context: Makes it a TLS server.
+    """
+
+    def __init__(self, handler: Any, context: ssl.SSLContext | None = None) -> None:
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        if context is not None:
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+            self._http.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self.port = self._http.server_port
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+class _Tls(_Served):
     """A TLS server with a certificate of an authority that nobody trusts."""
 
     def __init__(self, authority: trustme.CA, *names: str) -> None:
@@ -171,17 +195,8 @@ class _Tls:
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert(*names).configure_cert(context)
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
-        self._http.handle_error = lambda *_: None  # type: ignore[method-assign]
-        self.url = f"https://127.0.0.1:{self._http.server_port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__init__(Handler, context)
+        self.url = f"https://127.0.0.1:{self.port}"
 
 
 @pytest.fixture
@@ -267,7 +282,7 @@ def test_a_clock_that_is_wrong(scripted: Any, hours: int, side: str, signs: bool
     def answer(handler: Any) -> None:
         body = b"[]"
         handler.send_response_only(200)
-        handler.send_header("Date", formatdate(_now() + hours * 3600, usegmt=True))
+        handler.send_header("Date", formatdate(time.time() + hours * 3600, usegmt=True))
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
@@ -282,13 +297,7 @@ def test_a_clock_that_is_wrong(scripted: Any, hours: int, side: str, signs: bool
     assert report.exit_code == (4 if signs else 0)
 
 
-def _now() -> float:
-    import time  # noqa: PLC0415
-
-    return time.time()
-
-
-class _Proxy:
+class _Proxy(_Served):
     """A proxy that responds to everything with a status."""
 
     def __init__(self, status: int) -> None:
@@ -300,15 +309,7 @@ class _Proxy:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self._http.server_port
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__init__(Handler)
 
 
 @pytest.mark.parametrize("status", [403, 407, 503, None])

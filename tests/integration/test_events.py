@@ -22,6 +22,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
+from failing_pushes import CANARY, FRAME, fails
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -44,8 +45,6 @@ from celonis_frames.events import (
 
 STAGES = ["checking", "uploading", "submitting", "waiting", "loading", "executing"]
 STATES = ["NEW", "QUEUED", "RUNNING", "DONE", "ERROR", "CANCELED"]
-CANARY = "c4nary-cell"
-FRAME = pl.DataFrame({"K": range(2_000), "V": [f"{CANARY} {number}" for number in range(2_000)]})
 SMALL = {"chunk_bytes": 10_000, "workers": 2}
 PUSH = """
 import sys
@@ -258,26 +257,12 @@ def test_retries_and_waits_are_told(own: Any, client: Celonis) -> None:
 @pytest.mark.parametrize("kind", ["job", "status", "frame", "config", "own", "connection"])
 def test_the_end_says_which_error(own: Any, client: Celonis, kind: str) -> None:
     """Its class, and its message if all of it is ours: the server, and the caller, may say more."""
-    frame: Any = FRAME
-    options: dict[str, Any] = {}
-
-    def broken() -> Iterator[pl.DataFrame]:
-        yield FRAME
-        raise ValueError(CANARY)
-
-    if kind == "job":
-        own.faults.fail_jobs(f"cannot load {CANARY}")
-    elif kind == "status":
-        body = json.dumps({"reference": "s-1", "message": CANARY}).encode()
-        own.faults.answer("create", 403, body=body, headers={"X-Request-ID": "r-1"})
-    elif kind == "frame":
-        frame = pl.DataFrame({"K": [1, None]})
+    frame, options = fails(own, kind), dict[str, Any]()
+    if kind == "frame":
         options["keys"] = "K"
     elif kind == "config":
         options["connection"] = "there is none"
-    elif kind == "own":
-        frame = broken()
-    else:
+    elif kind == "connection":
         own.faults.refuse()
         options["timeout"] = 0.2
     records: list[Event] = []

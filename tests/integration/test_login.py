@@ -16,12 +16,12 @@ from typing import Any
 import keyring
 import keyring.backends.fail
 import pytest
+from command_line import exit_status
 from keyrings.alt.file import PlaintextKeyring
 
 import celonis_frames
 from celonis_frames import Celonis, local
 from celonis_frames._auth import environment
-from celonis_frames._cli.main import main
 from celonis_frames._profiles import profiles
 from celonis_frames.exceptions import ConfigError
 
@@ -55,10 +55,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
     def call(*arguments: str, lines: str = "") -> subprocess.CompletedProcess[str]:
         monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
-        try:
-            status = main(arguments)
-        except SystemExit as end:
-            status = int(end.code or 0)
+        status = exit_status(*arguments)
         return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
 
     return call

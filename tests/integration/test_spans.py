@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from failing_pushes import CANARY, FRAME, fails
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -18,9 +18,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from celonis_frames import Celonis, exceptions
-
-CANARY = "c4nary-cell"
-FRAME = pl.DataFrame({"K": range(2_000), "V": [f"{CANARY} {number}" for number in range(2_000)]})
 
 
 @pytest.fixture
@@ -107,21 +104,7 @@ def test_an_error_is_recorded(
     own: Any, client: Celonis, exporter: InMemorySpanExporter, kind: str
 ) -> None:
     """The push has the class of the error, and nothing that the server or the caller wrote."""
-    frame: Any = FRAME
-
-    def broken() -> Iterator[pl.DataFrame]:
-        yield FRAME
-        raise ValueError(CANARY)
-
-    if kind == "job":
-        own.faults.fail_jobs(f"cannot load {CANARY}")
-    elif kind == "status":
-        body = json.dumps({"reference": "s-1", "message": CANARY}).encode()
-        own.faults.answer("create", 403, body=body, headers={"X-Request-ID": "r-1"})
-    elif kind == "own":
-        frame = broken()
-    else:
-        frame = pl.DataFrame({"K": [1, None]})
+    frame = fails(own, kind)
     with pytest.raises(Exception, match=r".") as caught:
         client.push(frame, "P", "T", keys="K")
     spans = exporter.get_finished_spans()

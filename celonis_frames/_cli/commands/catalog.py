@@ -10,10 +10,8 @@ from celonis_frames._cli.connecting import connected
 from celonis_frames._cli.output import Output
 from celonis_frames._cli.registry import Commands, add_pool
 from celonis_frames._formatting import did_you_mean
+from celonis_frames._tables.table_reading import BYTES_PER_CHARACTER
 from celonis_frames.exceptions import ConfigError, NotFound
-
-_BYTES_OF_A_CHARACTER = 4
-"""The API gives the length of a string column in bytes, four for each character."""
 
 
 def add(commands: Commands) -> None:
@@ -95,4 +93,4 @@ def _columns(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _characters(column: TableColumn) -> int | None:
-    return None if column.length is None else column.length // _BYTES_OF_A_CHARACTER
+    return None if column.length is None else column.length // BYTES_PER_CHARACTER

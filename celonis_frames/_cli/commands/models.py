@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from celonis_frames._cli.connecting import connected, opened
 from celonis_frames._cli.output import Output, status_line
@@ -50,6 +51,14 @@ def _add_waiting(sub: argparse.ArgumentParser, text: str) -> None:
     flag(sub, "--no-wait", text)
 
 
+def _waiting(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
+    """What `_add_waiting` asked for, as parameters of the call."""
+    return {
+        "wait": not arguments.no_wait, "timeout": arguments.timeout,
+        "progress": False if output.quiet else None,
+    }  # fmt: skip
+
+
 def _models(arguments: argparse.Namespace, output: Output) -> int:
     with connected(arguments) as celonis:
         found = celonis.models(arguments.pool)
@@ -73,10 +82,8 @@ def _models(arguments: argparse.Namespace, output: Output) -> int:
 def _reload(arguments: argparse.Namespace, output: Output) -> None:
     with opened(arguments) as celonis:
         status = celonis.reload(
-            arguments.pool, arguments.model, tables=arguments.tables,
-            wait=not arguments.no_wait, timeout=arguments.timeout,
-            progress=False if output.quiet else None,
-        )  # fmt: skip
+            arguments.pool, arguments.model, tables=arguments.tables, **_waiting(arguments, output)
+        )
     output.report(status.to_dict(), status_line(status))
 
 
@@ -93,8 +100,6 @@ def _data_jobs(arguments: argparse.Namespace, output: Output) -> int:
 def _run_job(arguments: argparse.Namespace, output: Output) -> None:
     with opened(arguments) as celonis:
         status = celonis.run_job(
-            arguments.pool, arguments.job, mode=arguments.mode,
-            wait=not arguments.no_wait, timeout=arguments.timeout,
-            progress=False if output.quiet else None,
-        )  # fmt: skip
+            arguments.pool, arguments.job, mode=arguments.mode, **_waiting(arguments, output)
+        )
     output.report(status.to_dict(), status_line(status))
