@@ -11,7 +11,7 @@ import datetime as dt
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -109,6 +109,7 @@ def push_objects(
         # 1. The frame by itself, then the pool and the table.
         stack.enter_context(termination_as_system_exit())
         token = stack.enter_context(limit(token, begin, options.timeout))
+        stack.enter_context(nullcontext() if stage is None else closing(stage))
         api = way.api.within(token)
         prepared = fitted or prepare(frame, table, options, watch=watch)
         object_key(keys, prepared.table, "")  # raises for a name that no key can have
@@ -117,8 +118,14 @@ def push_objects(
         ))  # fmt: skip
         if progress.recorder is not None:
             progress.recorder.pool_id = pool_id
-        prefix, pool_known = object_prefix(options.push_id), pool_id or ""
-        stage, earlier = (stage, None) if stage or options.staging is None else open_stage(
+        pool_known = pool_id or ""
+        # What has begun the stage has chosen the names of the objects.
+        prefix = (
+            object_prefix(options.push_id)
+            if stage is None
+            else (stage.manifest.objects or {})["push_id"]
+        )
+        opened, earlier = (None, None) if stage or options.staging is None else open_stage(
             Opening(way.api, token, [prepared], None, pool_known, keys.connection, options,
                     progress, delivered, None),
             partial(new_objects_manifest, way, pool_known, options, prefix),
@@ -126,8 +133,8 @@ def push_objects(
         )  # fmt: skip
         if earlier is not None:
             return earlier
-        if stage is not None:
-            stack.callback(stage.close)
+        stack.enter_context(nullcontext() if opened is None else closing(opened))
+        stage = stage or opened
         progress.stage("checking")
         existing: ExistingTable = prepared.existing
         if fitted is None:
@@ -140,8 +147,7 @@ def push_objects(
             can_count=pool_id is not None,
         ) if "rows" in options.verify else None  # fmt: skip
         # 2. Read and check every row; the chunks wait, if they are made yet.
-        spool = ChunkSpool(MemoryBudget(options.spool_memory))
-        stack.callback(spool.close)
+        spool = stack.enter_context(closing(ChunkSpool(MemoryBudget(options.spool_memory))))
         logged = log_warnings([prepared])
         with _stage_notes(stage):
             begin_reading([prepared], stage or spool, token, progress, timings,
@@ -172,8 +178,9 @@ def push_objects(
         if verification is not None:
             verification.count([prepared])
             progress.stage("waiting")
-            seconds = min(INGESTION_SECONDS, token.remaining() or INGESTION_SECONDS)
-            ingested, found = verification.wait_for_rows(seconds)
+            ingested, found = verification.wait_for_rows(
+                min(INGESTION_SECONDS, token.remaining() or INGESTION_SECONDS)
+            )
             prepared.warnings += found
     timings["total"] = time.monotonic() - begin
     return objects_status(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, nullcontext
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -164,6 +164,8 @@ def push_prepared(
         # 1. Look up the pool, the data connection and the data models, begin the stage.
         stack.enter_context(termination_as_system_exit())
         token = stack.enter_context(limit(token, begin, options.timeout))
+        sending = stack.enter_context(ExitStack())  # closed before the data models are loaded
+        sending.enter_context(nullcontext() if stage is None else closing(stage))
         whole, api = api, api.within(token)
         deleted = all(prepared.deleted for prepared in frames)
         pool_id, connection_id = look_up(
@@ -172,8 +174,7 @@ def push_prepared(
         if models is None and options.reload is not None:
             models = find_models(api, pool_id, options)
         delivered = delivered or DeliveryResult()
-        sending = stack.enter_context(ExitStack())  # closed before the data models are loaded
-        stage, earlier = (stage, None) if stage or options.staging is None else open_stage(
+        opened, earlier = (None, None) if stage or options.staging is None else open_stage(
             Opening(whole, token, frames, layouts, pool_id, connection_id, options, progress,
                     delivered, on_submitted),
             partial(new_manifest, api, pool_id, options),
@@ -183,8 +184,8 @@ def push_prepared(
             return reload_after_earlier(
                 whole, earlier, models, options, token=token, progress=progress
             )
-        if stage is not None:
-            sending.callback(stage.close)
+        sending.enter_context(nullcontext() if opened is None else closing(opened))
+        stage = stage or opened
         # 2. Compare the frames with the table; read what must be known before the job is created.
         progress.stage("checking")
         checking = time.monotonic()

@@ -462,6 +462,37 @@ def test_objects_are_stored_once_all_is_staged(own: Any, tmp_path: Path) -> None
     assert stages(tmp_path) == []
 
 
+def test_objects_whose_end_is_unknown_are_not_stored_under_other_names(
+    own: Any, tmp_path: Path
+) -> None:
+    """What begins a push chooses the names; a resume then knows which objects may be stored."""
+    keys = own.ingestion("P", tables={"T": {}})
+    with Celonis(own.url, auth=ApiKey(own.token), ingestion=keys) as celonis:
+        options = options_of(celonis, tmp_path, via="ingestion")
+        begun = begin(celonis, options)
+        results = staged(begun.plan, [rows_of(part, 3_000) for part in range(3)])
+        own.faults.drop("put", when="after")
+        with pytest.raises(exceptions.UploadUncertain):
+            finish(celonis, begun, results, options)
+        with pytest.raises(exceptions.UploadUncertain):
+            celonis.resume(tmp_path, progress=False)
+        own.wait_ingested(30)
+        found = own.table("P", "T", connection=keys.connection)["ID"].to_pylist()
+    assert len(found) == len(set(found)) > 0
+
+
+def test_a_commit_that_ends_early_releases_the_stage(own: Any, tmp_path: Path) -> None:
+    """Nothing was sent; what aborts the push, in the same process, can remove it."""
+    with Celonis(own.url, auth=ApiKey(own.token)) as celonis:
+        begun = begin(celonis, options_of(celonis, tmp_path))
+        options = options_of(celonis, tmp_path, connection="there is none")
+        results = staged(begun.plan, [rows_of(0, 100)])
+        with pytest.raises(exceptions.NotFound):
+            finish(celonis, begun, results, options)
+        abort_detached(begun, options)
+    assert stages(tmp_path) == []
+
+
 def test_no_secret_goes_to_workers(client: Celonis) -> None:
     """Options that hold one are withheld; a worker that lacks them says which, and what to do."""
     options = options_of(
