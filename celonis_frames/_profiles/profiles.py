@@ -113,14 +113,16 @@ def save_profile(
     profile, secrets = new_profile(url, store, auth, ingestion)
     file = _file()
     with file.changing() as document:
+        before = None
         # A login mends what is broken: an entry or secrets that cannot be read are replaced.
         with contextlib.suppress(ConfigError, ImportError):
             before = _profile(name, document["profiles"].get(name))
             profile, secrets = _joined(name, before, profile, secrets)
-            if before.store != profile.store:
-                open_store(before.store, credentials_path()).remove(name)
         open_store(store, credentials_path()).save(name, secrets)
         document["profiles"][name] = profile.to_dict()
+        if before is not None and before.store != store:
+            with contextlib.suppress(ConfigError, ImportError):
+                open_store(before.store, credentials_path()).remove(name)
     return file.path
 
 

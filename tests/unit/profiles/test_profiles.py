@@ -256,6 +256,19 @@ def test_a_secret_moves_with_its_store(ring: Path) -> None:
     assert ring.exists()
 
 
+def test_a_key_that_cannot_be_stored_leaves_the_old_one() -> None:
+    """The other store loses its key once the new one has it, not before."""
+    profiles.save_profile("p", URL, "file", ApiKey(f"1-{CORE}"), None)
+    before = keyring.get_keyring()
+    try:
+        keyring.set_keyring(keyring.backends.fail.Keyring())  # type: ignore[no-untyped-call]
+        with pytest.raises(ConfigError, match="cannot store"):
+            profiles.save_profile("p", URL, "keyring", ApiKey(f"2-{CORE}"), None)
+    finally:
+        keyring.set_keyring(before)
+    assert choose_settings("p").auth == ApiKey(f"1-{CORE}")
+
+
 def test_without_a_keyring_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """No library; none on this system; one that keeps nothing."""
     before = keyring.get_keyring()
