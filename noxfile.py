@@ -39,7 +39,7 @@ ROUNDTRIPS = ("test_roundtrip.py", "test_two_frames.py")
 # Run where celonis_frames is installed without any extra.
 BARE = """
 import importlib.util
-import celonis_frames, pyarrow as pa
+import celonis_frames, celonis_frames._cli.main, pyarrow as pa
 if importlib.util.find_spec("pyspark_celonis") is None:
     raise SystemExit("Spark must find its data source")
 print(celonis_frames.plan(pa.table({"A": ["x"]}), "P", "T"))

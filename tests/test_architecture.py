@@ -237,7 +237,7 @@ class Absent:
         if name.partition('.')[0] in ('pandas', 'polars', 'duckdb', 'starlette', 'uvicorn'):
             raise ModuleNotFoundError(f'No module named {name!r}', name=name)
 sys.meta_path.insert(0, Absent())
-import celonis_frames, pyarrow as pa
+import celonis_frames, celonis_frames._cli.main, pyarrow as pa
 print(celonis_frames.plan(pa.table({'a': ['x']}), 'P', 'T').rows)
 try:
     celonis_frames.local

@@ -20,7 +20,6 @@ from celonis_frames._formatting import format_bytes
 from celonis_frames._http.messages import CallEvent
 from celonis_frames._temporary import temporary_folder_errors
 from celonis_frames.exceptions import ConfigError
-from celonis_frames.local._sample_data import changed_and_new, purchase_to_pay
 
 KEYS = ("CASE_ID", "EVENT_ID")
 POOL, TABLE = "Purchasing", "EVENTS"
@@ -48,6 +47,10 @@ def run(path: str | None, *, cases: int, keep: bool, say: Say) -> int:
             'The demo needs pandas and polars: pip install "celonis-frames[local,pandas,polars]"'
         ) from error
     from celonis_frames import local  # noqa: PLC0415  # needs an extra
+    from celonis_frames.local._sample_data import (  # noqa: PLC0415  # the same
+        changed_and_new,
+        purchase_to_pay,
+    )
 
     with temporary_folder_errors("The tables of the demo are", kind=ConfigError):
         file = path or str(Path(tempfile.mkdtemp(prefix="celonis-demo-")) / "celonis.duckdb")
