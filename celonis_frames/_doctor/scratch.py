@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,6 @@ class Scratch:
         self._api, self._pool_id, self._transport = api, pool_id, transport
         self._limit = rate_limit.limit_for(api.url)
         self._counts = self._shows_columns = True
-        self._deletions: list[int] = []
         self._written = False
 
     def run(
@@ -184,14 +184,14 @@ class Scratch:
 
     def execute(self, job_id: str) -> None:
         """Submit a job, within the quota of the team."""
-        for number in range(1, 20):
+        for number in itertools.count(1):
             self._limit.wait(self._api.token)
             try:
                 self._api.execute_job(self._pool_id, job_id)
             except RateLimited as error:
                 self._limit.rejected(error, number)
             except Conflict:
-                if number == 5:
+                if number >= 5:
                     raise
                 self._api.token.sleep(2.0)
             else:
@@ -210,10 +210,11 @@ class Scratch:
 
     def remove(self, job_id: str) -> int | None:
         """Delete a job; the status of the response, None if that failed."""
+        status = None
         with self.calls() as seen, contextlib.suppress(CelonisFramesError):
             self._api.delete_job(self._pool_id, job_id)
-            self._deletions.append(seen[-1].status or 0)
-        return self._deletions[-1] if self._deletions else None
+            status = seen[-1].status
+        return status
 
     def checksums(self, job_id: str) -> list[str | None]:
         """The checksums of the files in a job."""

@@ -61,7 +61,13 @@ def _doctor(arguments: argparse.Namespace, output: Output) -> int:
         _show("")
     failed = output.show(report.to_dict(), report.text())
     if report.observations:
-        paths = report.write(arguments.report)
+        try:
+            paths = report.write(arguments.report)
+        except OSError as error:
+            raise ConfigError(
+                f"The report cannot be written into {arguments.report!r}: "
+                f"{error.strerror or error}. Give another folder: --report FOLDER."
+            ) from error
         output.note(f"Written for the project: {paths[0]} and {paths[1]}")
     return failed or report.exit_code
 
