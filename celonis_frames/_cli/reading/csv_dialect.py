@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from celonis_frames._cli.reading.formats import ending_of
 from celonis_frames._cli.reading.local_files import LocalFile
 from celonis_frames._formatting import counted
 from celonis_frames.exceptions import ConfigError, FrameError
@@ -69,7 +70,7 @@ def find_separator(sample: str, quote: str | None, skip: int, name: str) -> str:
         skip: Lines above the header.
         name: The file's name: one that ends in ``.tsv`` has tabs.
     """
-    if name.partition("?")[0].lower().endswith((".tsv", ".tsv.gz")):
+    if ending_of(name)[0] == ".tsv":
         return "\t"
     lines = sample.splitlines(keepends=True)[skip:]
     if len(lines) > 1 and not sample.endswith("\n"):
