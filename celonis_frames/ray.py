@@ -8,7 +8,7 @@ have succeeded.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -37,7 +37,9 @@ from celonis_frames._push.detached import (
 )
 from celonis_frames._push.status import PushStatus
 from celonis_frames._schema.overrides import Column, ColumnType
+from celonis_frames._sources.alignment import align_to_schema, check_same_names
 from celonis_frames._tracebacks import short_tracebacks
+from celonis_frames.events import Event
 from celonis_frames.exceptions import ConfigError
 
 __all__ = ["CelonisDatasink"]
@@ -75,6 +77,7 @@ class PushSettings(TypedDict, total=False):
     wait: bool
     timeout: float | None
     progress: bool | None
+    on_event: Callable[[Event], object] | None
     upload: Upload | UploadSettings | None
 
 
@@ -158,11 +161,14 @@ class CelonisDatasink(Datasink[PartResult]):  # type: ignore[misc]
         assert self._begun is not None  # noqa: S101  # on_write_start came before
         plan = self._begun.plan
 
+        where, known = f"partition {ctx.task_idx}", "the schema of the Dataset"
+
         def batches() -> Iterable[pa.RecordBatch]:
             for block in blocks:
-                table = BlockAccessor.for_block(block).to_arrow()
-                if table.num_rows:
-                    yield from table.select(plan.schema.names).cast(plan.schema).to_batches()
+                for batch in BlockAccessor.for_block(block).to_arrow().to_batches():
+                    if batch.num_rows:
+                        check_same_names(batch.schema, plan.schema.names, where, known)
+                        yield align_to_schema(batch, plan.schema, where, known)
 
         rows = pa.RecordBatchReader.from_batches(plan.schema, batches())
         return stage_part(plan, ctx.task_idx, rows)
