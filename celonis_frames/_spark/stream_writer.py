@@ -87,6 +87,12 @@ class StreamWriter(DataSourceStreamArrowWriter):  # type: ignore[misc]
         query, results = parts[0].query, [part.result for part in parts]
         findings = [one.findings for one in results]
         if all(found is not None and not found.rows for found in findings):
+            left_out = sum(found.rejects.rows for found in findings if found is not None)
+            if left_out:
+                warn(
+                    "%s: batch %d has no rows to send: onBad left out all %d of them.",
+                    self._write.table, batchId, left_out,
+                )  # fmt: skip
             self._forget(query, batchId, sent=False)  # a job without rows would change nothing
             return
         self._warn_of_haste(query, batchId)

@@ -64,13 +64,12 @@ def begin(write: WriteOptions, schema: pa.Schema, *, holder: str | None) -> Deta
     """
     with connection_of(write) as client:
         options = options_of(write, client)
-        begun = begin_detached(
+        if write.status is not None and holder is not None:
+            _forget_status(write.status, options)
+        return begin_detached(
             client._api, _way(client, options), schema, write.pool, write.table, options,  # noqa: SLF001
             engine=Engine(ENGINE, KEYED_HASH, KIND), holder=holder,
         )  # fmt: skip
-    if write.status is not None and holder is not None:
-        _forget_status(write.status, options)
-    return begun
 
 
 def finish(
