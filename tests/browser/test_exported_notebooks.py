@@ -18,7 +18,7 @@ CELLS = (
     from celonis_frames import local
     celonis = local.start(limits=False)
     connection = celonis.connect()
-    celonis.faults.delay("upload", 0.1)
+    celonis.faults.delay("upload", 0.5)
     celonis.faults.slow_jobs(running=2.0)
     frame = pl.DataFrame({"K": range(20_000), "V": [f"text {i}" for i in range(20_000)]})
     """,
