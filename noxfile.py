@@ -24,8 +24,8 @@ nox.options.download_python = "never"  # a Python that is not installed: skipped
 nox.options.default_venv_backend = "virtualenv"  # pip, even where uv is installed
 nox.options.error_on_external_run = True
 nox.options.sessions = [
-    "lint", "types", "docs", "browser", "tests", "roundtrip", "simulation", "bare", "wheel",
-    "lower",
+    "lint", "types", "docs", "browser", "tests", "exhaustive", "roundtrip", "simulation",
+    "bare", "wheel", "lower",
 ]  # fmt: skip
 
 PROCESSES = ("-n", "3")  # suits two cores, since a third of the time tests wait; `-- -n 0` wins
@@ -105,6 +105,13 @@ def tests(session: nox.Session) -> None:
 
 for version in PYTHONS:
     nox.session(name=f"tests-{version}", python=version, default=False)(tests)
+
+
+@nox.session
+def exhaustive(session: nox.Session) -> None:
+    """All cases of the tests of which the suite runs a sample, and long runs."""
+    _install_project(session, "tests")
+    session.run("pytest", "-q", *PROCESSES, "-m", "exhaustive", *session.posargs)
 
 
 @nox.session

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from binascii import crc32
+from collections import defaultdict
 from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
@@ -40,6 +41,21 @@ def nothing_known(
     """What this user knows of pools, and has as profiles, changes no test."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of each test that is sampled: mark the cases that are not in the sample."""
+    tests: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("sampled") and not item.get_closest_marker("slow"):
+            tests[item.nodeid.partition("[")[0]].append(item)
+    for cases in tests.values():
+        # In an order that is always the same, and has nothing to do with that of the parameters.
+        cases.sort(key=lambda case: crc32(case.nodeid.encode()))
+        share = cases[0].get_closest_marker("sampled").args[0]  # type: ignore[union-attr]
+        for case in cases[-(-len(cases) // share) :]:
+            case.add_marker("exhaustive")
 
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)

@@ -75,6 +75,7 @@ def schedules(draw: Any) -> tuple[list[int], list[tuple[int, int | None]], list[
     return batches, attempts, turns, winners
 
 
+@pytest.mark.exhaustive
 @given(schedule=schedules(), late=st.integers(0, 3))
 @settings(max_examples=30)
 def test_the_rows_of_the_winners_arrive_whatever_the_other_attempts_do(
@@ -397,6 +398,7 @@ with Celonis(url, auth=ApiKey(token)) as celonis:
 """
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("state", ["begun", "staged", "sealed", "uploading", "submitting"])
 def test_a_death_in_any_state(own: Any, client: Celonis, tmp_path: Path, state: str) -> None:
     """Until all is staged nothing was sent, and resume removes it; then resume finishes it."""

@@ -83,6 +83,7 @@ def test_the_citation_names_this_version() -> None:
 FILE = re.compile(r"<!-- skip: the file (\S+) -->\n```python\n(.*?)```", re.DOTALL)
 
 
+@pytest.mark.exhaustive
 def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path) -> None:
     """Its pipeline and its tests, as files of a project, and the message that it shows."""
     page = (ROOT / "docs" / "testing.md").read_text("utf-8")

@@ -55,6 +55,7 @@ def _stored(column: Any) -> list[Any]:
     return list(column.to_pylist())
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("on_bad", ["null", "drop"])
 @pytest.mark.parametrize("library", ["arrow", "polars", "pandas"])
 def test_exactly_the_bad_values_of_any_type_are_rejected(
@@ -148,6 +149,7 @@ KINDS: dict[str, Callable[[dict[str, list[Any]], Path], Any]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("rows", [400, 60_000])
 @pytest.mark.parametrize("on_bad", ["null", "drop"])
 @pytest.mark.parametrize("kind", KINDS)

@@ -304,6 +304,7 @@ def test_rows_that_are_there_count_where_the_server_tells(
     assert connection.push(frame, POOL, table).warnings == ()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("keys", "lost", "wrong"),
     [

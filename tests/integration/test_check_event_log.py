@@ -55,6 +55,7 @@ def _counted(log: pl.DataFrame, columns: dict[str, Any]) -> dict[str, int]:
     return {code: count for code, count in counts.items() if count}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", LOGS)
 def test_the_report_of_a_real_log(name: str, tmp_path: Path) -> None:
     """Text is found, the code makes times of it, and then all figures are those of polars."""

@@ -236,6 +236,7 @@ def test_serve_sets_up_the_data_ingestion_api(tmp_path: Path) -> None:
     assert printed[0] == printed[1]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("text", "word"),
     [
@@ -482,6 +483,7 @@ def test_an_empty_keys_is_refused(run: Callable[..., Done], tmp_path: Path) -> N
         assert "--keys" in done.stderr
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("environment", "table", "shown"),
     [
@@ -511,6 +513,7 @@ def test_a_push_succeeds_on_any_code_page(
     assert server.table("Pages", table).num_rows == 2
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("closed", "full"),
     [("", False), ("", True), ("stdout", False), ("stderr", True), ("both", False)],

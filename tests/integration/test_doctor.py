@@ -407,6 +407,7 @@ def test_every_decision_differs() -> None:
     assert same == ["row_counts"]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("face", FACES)
 def test_what_a_pool_does_is_seen(face: str, tmp_path: Path) -> None:
     """Each behaviour as the server has it, or unknown where it cannot be seen; never wrongly."""

@@ -53,6 +53,7 @@ def _as_stored(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("name", LOGS)
 def test_a_real_log_arrives_cell_by_cell(
@@ -78,6 +79,7 @@ def test_a_real_log_arrives_cell_by_cell(
     assert_frame_equal(back, _as_stored(expected), check_dtypes=False, check_exact=True)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("name", LOGS)
 def test_parts_of_a_log_sent_again_and_out_of_order_end_the_same(
@@ -133,6 +135,7 @@ def _outcome(celonis: Celonis, day: Any, pool: str, **options: Any) -> tuple[Any
     return (status.state, status.rows, status.chunks, status.warnings)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("name", LOGS)
 def test_two_days_of_a_log_with_a_key_that_may_only_push(

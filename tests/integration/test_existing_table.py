@@ -73,6 +73,7 @@ STORIES: dict[str, tuple[list[Any], list[Any], list[Any]]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("make", MAKES)
 @pytest.mark.parametrize("story", STORIES)
 def test_types_that_drift_end_well(

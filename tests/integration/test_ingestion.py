@@ -268,6 +268,7 @@ def spooled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("keyed", [False, True], ids=["no keys", "keys"])
 @pytest.mark.parametrize("kind", [*IN_MEMORY, "LazyFrame"])
 def test_a_frame_in_memory_is_read_twice_and_kept_nowhere(

@@ -81,6 +81,7 @@ KINDS: dict[str, Callable[[Any, Path], Any]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches_of_many_columns_are_not_shorter(kind: str, tmp_path: Path) -> None:
     """Four times as many columns give batches of four times the bytes, not four times as many.
@@ -115,6 +116,7 @@ GROWTH: dict[str, Callable[[int, Path], Any]] = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("kind", GROWTH)
 def test_a_frame_four_times_as_large_takes_four_times_the_work(
     kind: str, tmp_path: Path, connection: cf.Celonis
@@ -143,6 +145,7 @@ def _event_log(rows: int, cases: int) -> Any:
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("cases", [1_000, 300_000])
 def test_a_log_four_times_as_large_takes_four_times_the_work(
     cases: int, monkeypatch: pytest.MonkeyPatch

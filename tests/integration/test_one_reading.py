@@ -106,6 +106,7 @@ def _same_rows(server: Any, table: str, frame: pl.DataFrame) -> bool:
     return stored.sort("N").equals(frame.sort("N"))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("kind", "keys"), [*((kind, None) for kind in KINDS), ("lazy", "N"), ("polars", "N")]
 )
@@ -126,6 +127,7 @@ def test_a_longest_string_in_the_last_row(
     assert _length(jobs[0], "T") == (320 if status.restarts else 5_120)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", ["objects", "lazy", "generator"])
 @pytest.mark.parametrize("fault", ["500", "drop", "lost"])
 def test_a_restart_under_faults(
@@ -231,6 +233,7 @@ def test_rows_of_a_database_cursor(connection: Celonis, table: str) -> None:
     database.close()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("characters", "fits"), [(80, True), (81, False)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_bytes_bound_characters(
@@ -246,6 +249,7 @@ def test_bytes_bound_characters(
         connection.push(made, POOL, table, keys="N", upload=UPLOAD)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("kind", "upload"),
     [*((kind, UPLOAD) for kind in KINDS), *((k, {}) for k in ("lazy", "polars"))],
@@ -339,6 +343,7 @@ def test_what_is_declared_is_at_most_four_times_what_plan_says(
     assert 80 <= _length(job, "T") <= 4 * 80
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_table_with_longer_texts_than_a_job_can_declare(
     kind: str, connection: Celonis, server: Any, table: str, tmp_path: Path,

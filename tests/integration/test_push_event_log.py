@@ -75,6 +75,7 @@ KINDS: dict[str, Make] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("rows", [ROWS, 70])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_log_arrives_with_the_warnings_of_its_report(

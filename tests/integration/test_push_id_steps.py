@@ -90,6 +90,7 @@ def _fails(number: int) -> Any:
     return staticmethod(lambda step: OSError("no space") if step == number else None)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("strike", [_dies, _fails], ids=["dies", "fails"])
 @pytest.mark.parametrize("wait", [True, False])
 def test_every_step_may_be_the_last(

@@ -60,6 +60,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("route", ["create", "upload", "chunks", "execute"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_killed_push_is_finished(

@@ -87,6 +87,7 @@ def test_every_type_of_every_library_arrives_as_documented(
     )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_type_arrives_as_documented_in_objects(
     library: str, server: Any, objects: tuple[Celonis, str], table: str

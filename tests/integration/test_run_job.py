@@ -49,6 +49,7 @@ def test_the_jobs_of_a_pool(connection: Celonis, pool: str) -> None:
     assert found == {"Set up": "SUCCESS", "Nightly": "NEW"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [

@@ -102,6 +102,7 @@ OPTIONS = ("keys", "columns", "rename", "index", "deduplicate_by", "verify", "ne
 OTHERS = {"rows": ROWS, "list": [4711.5], "bytes": CELL.encode()}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize("frame", (FRAMES | OTHERS).values(), ids=FRAMES | OTHERS)
 def test_no_option_shows_a_cell(connection: Celonis, option: str, frame: Any) -> None:

@@ -69,6 +69,7 @@ def _work(kind: str, file_type: str, job: dict[str, Any], count: int) -> tuple[i
     return lines, counted.statements, counted.size
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
 @pytest.mark.parametrize("kind", ["STRING", "INTEGER"])
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def _late_and_lost(faults: Any) -> None:
     faults.drop("upload", skip=2)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("keys", [None, "A"])
 @pytest.mark.parametrize("arm", [_repeated_and_lost, _repeated_and_closed, _late_and_lost])
 def test_a_duplicate_chunk_never_replaces_a_missing_one(

@@ -177,6 +177,7 @@ def test_a_signal_after_execution_reports_the_job(busy: Any) -> None:
     assert f"Job {busy.jobs[0]['id']} had already been executed: its state is DONE." in error
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("numbers", [range(1, 640, 13), range(1, 2_600, 37)], ids=str)
 def test_a_signal_at_any_step_ends_the_push(busy: Any, numbers: range) -> None:
     """At any step of the delivery in the main thread the push ends and leaves no job in NEW.
@@ -305,6 +306,7 @@ def test_ctrl_c_while_polling_does_not_cancel_the_job(busy: Any) -> None:
     assert busy.table("P", "T").num_rows == 200_000
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("first", "second"),
     [

@@ -66,6 +66,7 @@ def _changes(client: Celonis, table: str, seconds: float) -> Any:
 WAYS = [_push, _delete, _push_many, _changes]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("way", "drips"), [(_push, True), *((way, False) for way in WAYS)])
 @pytest.mark.parametrize(
     ("route", "doing", "left"),
@@ -121,6 +122,7 @@ def test_no_call_lasts_longer_than_the_timeout(
         assert f"Job {error.job_id} was cancelled" in str(error.__notes__)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("way", WAYS)
 def test_cleaning_up_has_a_limit_of_its_own(
     way: Callable[[Celonis, str, float], Any],

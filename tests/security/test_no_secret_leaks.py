@@ -357,6 +357,7 @@ def _push(celonis: Celonis, folder: Path, **options: Any) -> Any:
     )  # fmt: skip
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("step", "name", "kind"), CASES, ids=lambda value: value)
 def test_no_failure_shows_a_secret(
     hostile: Callable[[str, Any], Server],
@@ -391,6 +392,7 @@ def test_no_failure_shows_a_secret(
     everything.check()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("step", "kind"),
     [("token", "oauth-basic"), ("token", "oauth-post")]
@@ -596,6 +598,7 @@ GATEWAY_FAILURES = {
 } | {"none": None}  # fmt: skip
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", GATEWAY_FAILURES)
 def test_no_failure_of_the_gateway_shows_a_key(
     everything: Everything, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
@@ -836,6 +839,7 @@ AFTER_PUSH = {
 """The calls of a load and of a data job, by their paths."""
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", ["401", "403", "404", "409", "500", "502-page", "odd", "cut"])
 @pytest.mark.parametrize("step", AFTER_PUSH)
 def test_no_failure_after_the_push_shows_a_secret(

@@ -324,6 +324,7 @@ def test_other_responses_of_the_token_endpoint(celonis: Any, status: int, kind: 
         connection.pools()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "body",
     [

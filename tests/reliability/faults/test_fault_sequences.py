@@ -47,6 +47,7 @@ SERIES: dict[str, Callable[[local.Faults], list[Any]]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("name", SERIES)
 def test_a_push_survives_consecutive_faults(name: str, workers: int, faulty: Any) -> None:

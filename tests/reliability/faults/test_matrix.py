@@ -19,6 +19,7 @@ import reliability_page
 SAMPLE = matrix_cells.sample()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "cell",
     [

@@ -15,6 +15,7 @@ UPLOADS = [
 ]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     "cell",
     [c for c in UPLOADS if not c.always and c.hazard.name not in matrix_cells.ALIKE],

@@ -28,6 +28,7 @@ from celonis_frames import Celonis, exceptions
 SAMPLE = object_cells.sample()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "cell",
     [
@@ -144,6 +145,7 @@ def test_an_interrupted_push_says_what_was_stored(
     assert before < count("rows") < frame.num_rows
 
 
+@pytest.mark.exhaustive
 def test_killed_pushes_of_objects_are_resumed(tmp_path: Path) -> None:
     """Wherever their clients are killed: every row once, or the object in doubt is named."""
     report = object_kills.kill_all(6, 2, tmp_path)

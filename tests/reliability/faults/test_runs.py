@@ -16,6 +16,7 @@ import runs
 SAMPLE = run_cells.sample()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "cell",
     [

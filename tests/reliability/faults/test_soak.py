@@ -13,6 +13,7 @@ import pytest
 import soak
 
 
+@pytest.mark.exhaustive
 def test_rows_in_the_tables_are_the_rows_reported_done(tmp_path: Path) -> None:
     """Despite faults and killed processes, every row reported DONE is in the table once."""
     report = soak.soak(16, 7, tmp_path)
@@ -35,6 +36,7 @@ def test_the_soak_detects_the_duplicates_of_the_naive_client(tmp_path: Path) -> 
     assert any("twice" in problem for problem in report.wrong)
 
 
+@pytest.mark.exhaustive
 def test_a_killed_push_is_resumed_until_it_returns(tmp_path: Path) -> None:
     """Wherever its clients are killed: every row once or not at all, and no job left in NEW."""
     report = kills.kill_all(4, 2, tmp_path)
@@ -43,6 +45,7 @@ def test_a_killed_push_is_resumed_until_it_returns(tmp_path: Path) -> None:
     assert report.figures["rows of pushes reported DONE"] > 0
 
 
+@pytest.mark.exhaustive
 def test_a_killed_push_with_an_id_is_pushed_again_until_it_is_done(tmp_path: Path) -> None:
     """Wherever its clients are killed, and if two push at once: each row is there exactly once."""
     report = push_id_kills.kill_all(4, 3, tmp_path)

@@ -34,6 +34,7 @@ def test_rows_in_the_table_are_those_of_pushes_reported_done() -> None:
     assert len(summary.rows) > 0.9 * len(machine.TABLE)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_guard_that_is_taken_out_is_missed(name: str) -> None:
     """The simulation shows what each guard is for."""

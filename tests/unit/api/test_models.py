@@ -63,6 +63,7 @@ def _check_shown(error: ApiStatusError) -> None:
     assert len(error.body) <= 200
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("reader", READERS)
 @given(item=ITEMS)
 def test_any_response_is_a_record_or_an_api_error(reader: str, item: Any) -> None:
