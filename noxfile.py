@@ -180,9 +180,8 @@ def dask(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def dask_lower(session: nox.Session) -> None:
     """The same on the lowest Dask and pandas that pyproject.toml allows."""
-    lines = [*EXTRAS["dask"], *EXTRAS["pandas"], *PYPROJECT["project"]["dependencies"]]
     tools = nox.project.dependency_groups(PYPROJECT, "dask")
-    session.install("-e", ".", *tools, *map(_lowest, lines))
+    session.install("-e", ".", *tools, *_lowest("dask", "pandas"))
     _test_dask(session)
 
 
@@ -243,8 +242,7 @@ def wheel(session: nox.Session, libraries: str, versions: str) -> None:
     """The wheel pushes frames without the source tree, with each combination of libraries."""
     names = [name for name in libraries.split(",") if name]
     extras = ("local", *names)
-    parts = (PYPROJECT["project"]["dependencies"], *(EXTRAS[name] for name in extras))
-    pins = [_lowest(line) for lines in parts for line in lines] if versions == "lowest" else []
+    pins = _lowest(*extras) if versions == "lowest" else []
     session.install(f"{_built(session)}[{','.join(extras)}]", *pins)
     shutil.copy("tests/packaging/installed.py", _scratch().name)
     session.chdir(_scratch().name)
@@ -274,10 +272,6 @@ def lower(session: nox.Session) -> None:
     if session.venv_backend == "none":
         session.error("the lowest dependencies need an environment of their own")
     extras = ("excel", "ingestion", "keyring", "pandas", "polars", "local")
-    lines = [
-        *PYPROJECT["project"]["dependencies"],
-        *(line for extra in extras for line in EXTRAS[extra]),
-    ]
     tools = (
         "pytest", "pytest-xdist", "hypothesis", "ipython", "keyrings.alt", "opentelemetry-sdk",
         "psutil", "trustme", "xlsxwriter",
@@ -285,7 +279,7 @@ def lower(session: nox.Session) -> None:
     session.install(
         "-e", f".[{','.join(extras)}]",
         *(line for line in EXTRAS["dev"] if Requirement(line).name in tools),
-        *map(_lowest, lines),
+        *_lowest(*extras),
     )  # fmt: skip
     # These need more tools, and say nothing of the dependencies.
     without = ("tests/browser", "tests/docs", "tests/typing", "tests/*/test_fuzz.py")
@@ -303,7 +297,16 @@ def _install_project(session: nox.Session, *groups: str) -> None:
     session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
-def _lowest(line: str) -> str:
+def _lowest(*extras: str) -> list[str]:
+    """The lowest versions that the project and these extras allow, as exact pins."""
+    lines = [
+        *PYPROJECT["project"]["dependencies"],
+        *(one for name in extras for one in EXTRAS[name]),
+    ]
+    return [_pin(line) for line in lines]
+
+
+def _pin(line: str) -> str:
     """The lowest version that a requirement allows, as an exact pin.
 
     Two numbers name the first release of a minor version: 2.2 is 2.2.0 to pip.

@@ -66,8 +66,8 @@ class Event:
         parent_id: Of a table of `push_many` or a stage of `resume`: the id of that call; else None.
         push_id: What ``push_id=`` was, else None.
         pool_id: The pool's id; None until it was looked up.
-        table: The table's name; the name of the data model for ``"reload"``, of the data job for
-            ``"run_job"``; None for `push_many` and `resume`.
+        table: The table's name; for ``"reload"`` and ``"run_job"`` the id or name of the data model
+            or data job, as it was given; None for `push_many` and `resume`.
         job_id: The id of the job, from its creation; None before, and if there is none.
     """
 
@@ -312,7 +312,7 @@ class JsonLines:
                 written += self._file.write(line[written:])
 
     def close(self) -> None:
-        """Close the file. Further calls do nothing."""
+        """Close the file; a second call does nothing."""
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -17,7 +17,7 @@ FIRST_TIME, LAST_TIME = -210_866_716_800_000_000, 9_223_372_036_854_775_806
 """Microseconds since 1970 that INT96 and its readers hold: from day 1 of the Julian calendar
 (25 November of -4713) on; some readers take day 0 for a null."""
 
-_MAX_EXACT_INTEGER = 2**53
+MAX_EXACT_INTEGER = 2**53
 """Integers up to this are exact in a 64-bit float."""
 
 _INT64_LIMIT = float(2**63)
@@ -229,7 +229,7 @@ def seconds(array: Any) -> Any:
     """Durations in seconds, as the nearest 64-bit floats."""
     counts, per_second = array.cast(pa.int64()), PER_SECOND[array.type.unit]
     limits = pc.min_max(counts).as_py()
-    if limits["min"] is None or max(abs(n) for n in limits.values()) <= _MAX_EXACT_INTEGER:
+    if limits["min"] is None or max(abs(n) for n in limits.values()) <= MAX_EXACT_INTEGER:
         return pc.divide(counts.cast(pa.float64()), float(per_second))
     return as_floats(seconds_decimals(array))
 
@@ -251,7 +251,7 @@ def inexact(source: Any, floats: Any) -> int:
             return 0
         exact = pa.decimal256(76, max(source.type.scale, 0))
         return _different(source.cast(exact), floats.cast(exact, safe=False))
-    beyond = pc.greater_equal(pc.abs(floats), float(_MAX_EXACT_INTEGER))
+    beyond = pc.greater_equal(pc.abs(floats), float(MAX_EXACT_INTEGER))
     if not pc.any(beyond).as_py():
         return 0
     exact = pa.decimal256(76, 0)

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from celonis_frames import Celonis
-from celonis_frames._auth.environment import environment_profile, environment_url
+from celonis_frames._auth.environment import environment_url
 from celonis_frames._concurrency.cancellation import CancelToken
-from celonis_frames._profiles.profile import DEFAULT
-from celonis_frames._profiles.profiles import has_profile
+from celonis_frames._profiles.choice import chosen_profile
 
 
 def opened(arguments: argparse.Namespace) -> Celonis:
@@ -43,19 +42,6 @@ def connected(arguments: argparse.Namespace) -> Iterator[Celonis]:
             yield client
 
 
-def profile_in_use(arguments: argparse.Namespace) -> str | None:
-    """The profile that describes the connection; None if the environment does, or nothing.
-
-    Raises:
-        ConfigError: The environment or the config file cannot be read.
-    """
-    if arguments.profile is not None:
-        return str(arguments.profile)
-    if environment_url() is not None:
-        return None
-    return environment_profile() or (DEFAULT if has_profile(DEFAULT) else None)
-
-
 def has_connection(arguments: argparse.Namespace) -> bool:
     """Whether a connection is described, by the environment or by a profile."""
-    return environment_url() is not None or profile_in_use(arguments) is not None
+    return environment_url() is not None or chosen_profile(arguments.profile) is not None

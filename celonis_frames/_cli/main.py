@@ -26,7 +26,6 @@ from celonis_frames._cli.output import Output, is_expected, shown_warnings
 from celonis_frames._cli.printing import say_error
 from celonis_frames._cli.registry import Commands, HelpFormatter
 from celonis_frames._version import __version__
-from celonis_frames.exceptions import JobError
 
 _ABOUT = """Send files and frames into Celonis.
 
@@ -63,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = exit_status(error)
         if not is_expected(error):
             say_error("".join(traceback.format_exception(error)).rstrip(), _BUG)
-        output.error(error, status, error.logs if isinstance(error, JobError) else ())
+        output.error(error, status)
         return status
 
 

@@ -66,13 +66,13 @@ class Output:
         if not self.quiet:
             say_error(*lines)
 
-    def error(self, error: BaseException, status: int, logs: Sequence[str] = ()) -> None:
+    def error(self, error: BaseException, status: int) -> None:
         """Print an error on stderr, and as the document of a command that has none."""
-        notes = list(getattr(error, "__notes__", ()))
+        fields = error_fields(error, status)
         name = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        say_error(f"{name}{error}", *notes, *(f"  {line}" for line in logs))
+        say_error(f"{name}{error}", *fields["notes"], *(f"  {line}" for line in fields["logs"]))
         if self.json and not self._documents:
-            self._say({"error": error_fields(error, status)}, ())
+            self._say({"error": fields}, ())
 
     def _say(self, data: Any, lines: Sequence[str]) -> bool:
         self._documents += 1

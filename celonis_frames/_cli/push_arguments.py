@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from celonis_frames._cli.reading.formats import FORMATS
+from celonis_frames._cli.reading.formats import FORMATS, pairs
 from celonis_frames._cli.reading.reading import STDIN
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._options.upload import Upload
@@ -184,12 +184,12 @@ def _rename(given: list[str]) -> Any:
                 f"--rename {words[0]} renames all columns: leave the others out, or name each."
             )
         return words[0]
-    return _pairs("--rename", given, "OLD=NEW, snake or upper_snake")
+    return pairs("--rename", given, "OLD=NEW, snake or upper_snake")
 
 
 def _storage_options(given: list[str]) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    for name, value in _pairs("--storage-option", given, "NAME=VALUE").items():
+    for name, value in pairs("--storage-option", given).items():
         if value.startswith(_ENVIRONMENT):
             variable = value.removeprefix(_ENVIRONMENT)
             if variable not in os.environ:
@@ -204,20 +204,7 @@ def _storage_options(given: list[str]) -> dict[str, Any]:
 
 
 def _job_options(given: list[str]) -> dict[str, Any]:
-    pairs = _pairs("--job-option", given, "NAME=VALUE")
-    return {name: _number(value) for name, value in pairs.items()}
-
-
-def _pairs(option: str, given: list[str], form: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"{option} {text!r} must be {form}.")
-        if name in pairs:
-            raise ConfigError(f"{option} names {name!r} twice: give it one value.")
-        pairs[name] = value
-    return pairs
+    return {name: _number(value) for name, value in pairs("--job-option", given).items()}
 
 
 def _number(text: str) -> int | str:

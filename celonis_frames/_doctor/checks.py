@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from celonis_frames._auth.oauth2 import DATA_PUSH
 from celonis_frames._doctor.facts import Facts, PoolAccess
-from celonis_frames._doctor.finding import Finding
+from celonis_frames._doctor.finding import Finding, Level
 from celonis_frames._jobs.rate_limit import PER_HOUR, PER_SECOND
 
 BROAD = "integration.data-pools"
@@ -103,12 +103,12 @@ def _server(facts: Facts) -> Iterator[Finding]:
         if found.addresses is not None:  # the name was found, and was not a moment later
             yield Finding("server", "error", found.message, "your network people", _TRY_AGAIN)
     elif found.reached != "reached":
-        who: list[str] = [f"Check that the host and port are right: {found.host}."]
+        advice = f"Check that the host and port are right: {found.host}."
         if not found.loopback:
-            who.append("Your network people can say whether a proxy is needed (HTTPS_PROXY).")
+            advice += " Your network people can say whether a proxy is needed (HTTPS_PROXY)."
         yield Finding(
             "server", "error", found.message,
-            "you" if found.loopback else "your network people", " ".join(who),
+            "you" if found.loopback else "your network people", advice,
         )  # fmt: skip
     elif found.page and found.status != 401:
         yield Finding(
@@ -142,12 +142,12 @@ def _clock(facts: Facts) -> Iterator[Finding]:
         return
     side = "ahead of" if found.skew > 0 else "behind"
     text = f"The clock of this machine is {_duration(seconds)} {side} the server's."
-    why = "Set the clock: tokens and certificates have times."
-    level: str = "warning"
+    advice = "Set the clock: tokens and certificates have times."
+    level: Level = "warning"
     if facts.ingestion is not None and facts.ingestion.given:
-        why = "Set the clock: signatures of the Data Ingestion API hold for 15 minutes."
+        advice = "Set the clock: signatures of the Data Ingestion API hold for 15 minutes."
         level = "error" if seconds >= CLOCK_ERROR else "warning"
-    yield Finding("clock", "error" if level == "error" else "warning", text, "you", why, known)
+    yield Finding("clock", level, text, "you", advice, known)
 
 
 def _duration(seconds: float) -> str:

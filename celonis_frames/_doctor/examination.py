@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -121,7 +121,4 @@ def _remembered(report: DoctorReport, url: str, pool_id: str, name: str) -> Doct
             "codecs", "ok", f"Pushes without compression= go by it from now on ({path}). The pool "
             f"reads {', '.join(read)}.", facts={"codecs": report.codecs},
         )  # fmt: skip
-    return DoctorReport(
-        (*report.findings, finding), report.table, report.observations, report.not_tried,
-        report.hosts,
-    )  # fmt: skip
+    return replace(report, findings=(*report.findings, finding))

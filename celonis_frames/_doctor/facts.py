@@ -55,7 +55,6 @@ class Key:
         type: BEARER, APP_KEY, OAUTH, FILE, or empty if there is none.
         scopes: The scopes of an OAuth client.
         access: How the list of pools responded.
-        pools: Number of pools that it may see.
         other_kind: The kind as which it is accepted, if it is not accepted as its own.
         message: The error of the call.
         codes: Its error codes.
@@ -65,7 +64,6 @@ class Key:
     type: str = ""
     scopes: tuple[str, ...] = ()
     access: Access = "not tried"
-    pools: int | None = None
     other_kind: str = ""
     message: str = ""
     codes: tuple[str, ...] = ()

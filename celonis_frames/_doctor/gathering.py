@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from importlib import metadata
 from typing import Any
@@ -19,7 +20,6 @@ from celonis_frames._api.integration import IntegrationApi
 from celonis_frames._auth.environment import Settings, is_local
 from celonis_frames._auth.keys import ApiKey, AppKey
 from celonis_frames._auth.oauth2 import OAuth2
-from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._doctor.facts import Access, Facts, Ingestion, Key, Network, PoolAccess
 from celonis_frames._doctor.messages import message_of
 from celonis_frames._http.auth import Auth, Unsigned
@@ -27,8 +27,8 @@ from celonis_frames._http.proxies import proxy_for
 from celonis_frames._http.status_errors import is_page
 from celonis_frames._http.tls import resolve_ca_bundle
 from celonis_frames._http.transport import Timeouts, Transport
-from celonis_frames._ingestion.gateway import IngestionGateway
 from celonis_frames._ingestion.keys import IngestionKeys
+from celonis_frames._profiles.key_check import check_ingestion_keys
 from celonis_frames._urls import CLOUD, base_url, is_loopback
 from celonis_frames._version import versions
 from celonis_frames.exceptions import (
@@ -66,30 +66,26 @@ def gather(
         settings = find()
         if is_local(settings.url):
             where = f"{settings.source}: the local Celonis, which each connection starts anew"
-            return _with(begun, source=where)
+            return replace(begun, source=where)
         url = base_url(settings.url)
         ca = resolve_ca_bundle(verify)[1]
         transport = Transport(url, settings.auth or Unsigned(), verify=verify, timeouts=timeouts)
     except (ConfigError, ImportError) as error:
-        return _with(begun, problem=str(error))
-    begun = _with(begun, source=settings.source)
+        return replace(begun, problem=str(error))
+    begun = replace(begun, source=settings.source)
     with contextlib.closing(transport):
         network = _network(transport, ca)
-        facts = _with(begun, network=network)
+        facts = replace(begun, network=network)
         if network.reached == "reached" and not network.page and (network.status or 0) < 500:
             options = {"verify": verify, "timeouts": timeouts}
-            facts = _with(
+            facts = replace(
                 facts,
                 key=_key(transport, settings.auth, options),
                 ingestion=_ingestion(url, settings.ingestion, options),
             )
             if facts.key is not None and facts.key.access in ("allowed", "forbidden"):
-                facts = _with(facts, pool=_pool(DataPushApi(transport), pool))
+                facts = replace(facts, pool=_pool(DataPushApi(transport), pool))
     return facts
-
-
-def _with(facts: Facts, **more: Any) -> Facts:
-    return Facts(**(vars(facts) | more))
 
 
 def _network(transport: Transport, ca: str) -> Network:
@@ -148,7 +144,8 @@ def _key(transport: Transport, auth: Auth | None, options: dict[str, Any]) -> Ke
         "scopes": auth.scopes if isinstance(auth, OAuth2) else (),
     }  # fmt: skip
     try:
-        return Key(**known, access="allowed", pools=len(DataPushApi(transport).pools()))
+        DataPushApi(transport).pools()
+        return Key(**known, access="allowed")
     except CelonisFramesError as error:
         access, message, codes = _failed(error)
     other = ""
@@ -228,15 +225,13 @@ _ENDS: dict[type[CelonisFramesError], Access] = {
 def _ingestion(url: str, keys: IngestionKeys | None, options: dict[str, Any]) -> Ingestion:
     if keys is None:
         return Ingestion()
-    with contextlib.closing(Transport(url, Unsigned(), **options)) as transport:
-        try:
-            known = IngestionGateway(transport, keys).check_keys(CancelToken())
-            return Ingestion(given=True, known=known)
-        except ImportError:
-            return Ingestion(given=True, installed=False)
-        except CelonisFramesError as error:
-            _, message, codes = _failed(error)
-            return Ingestion(given=True, message=message, codes=codes)
+    try:
+        return Ingestion(given=True, known=check_ingestion_keys(url, keys, **options))
+    except ImportError:
+        return Ingestion(given=True, installed=False)
+    except CelonisFramesError as error:
+        _, message, codes = _failed(error)
+        return Ingestion(given=True, message=message, codes=codes)
 
 
 def _versions() -> tuple[dict[str, str], tuple[str, ...]]:

@@ -29,9 +29,9 @@ _START = texts((1, "a"))
 _UNCHANGED = {"upsertStrategy": "UPSERT_WITH_UNCHANGED_METADATA"}
 
 
-def _begun(scratch: Scratch, file: bytes = _START) -> Result:
-    """The table with these rows alone."""
-    return scratch.run(file)
+def _begun(scratch: Scratch) -> Result:
+    """The table with one row."""
+    return scratch.run(_START)
 
 
 def _adds(scratch: Scratch, file: bytes) -> Result:

@@ -46,6 +46,23 @@ class UserFile:
         """The content of the file; raises what `read_user_file` raises."""
         return read_user_file(self.path, self.section, secret=self._secret)
 
+    def entries(self) -> dict[str, Any]:
+        """The entries of its section; none if there is no file.
+
+        Raises:
+            ConfigError: The file cannot be read, or is no such file.
+        """
+        problem = ""
+        try:
+            found: dict[str, Any] = self.read()[self.section]
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            problem = self._unreadable(error)
+        else:
+            return found
+        raise ConfigError(problem)
+
     @contextlib.contextmanager
     def changing(
         self, on_broken: Callable[[Exception], None] | None = None
@@ -94,11 +111,11 @@ class UserFile:
             pass
         except ValueError as error:
             if on_broken is None:
-                raise ConfigError(self.unreadable(error)) from None
+                raise ConfigError(self._unreadable(error)) from None
             on_broken(error)
         return {"version": VERSION, self.section: {}}
 
-    def unreadable(self, error: Exception) -> str:
+    def _unreadable(self, error: Exception) -> str:
         """The message for a file that cannot be used."""
         problem = (isinstance(error, OSError) and error.strerror) or str(error)
         return f"{self.path} cannot be read: {problem}. Correct it, or delete it."

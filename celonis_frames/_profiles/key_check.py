@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.auth import Auth, Unsigned
 from celonis_frames._http.status_errors import restated
-from celonis_frames._http.transport import Transport
+from celonis_frames._http.transport import Timeouts, Transport
 from celonis_frames._ingestion.gateway import IngestionGateway
 from celonis_frames._ingestion.keys import IngestionKeys
 from celonis_frames.exceptions import AuthenticationError, PermissionDenied
@@ -37,15 +39,13 @@ def check_key(url: str, candidates: Sequence[Auth]) -> AcceptedKey:
     """
     rejected: list[AuthenticationError] = []
     for auth in candidates:
-        transport = Transport(url, auth)
-        try:
-            return AcceptedKey(auth, len(DataPushApi(transport).pools()))
-        except PermissionDenied:
-            return AcceptedKey(auth, None)
-        except AuthenticationError as error:
-            rejected.append(error)
-        finally:
-            transport.close()
+        with closing(Transport(url, auth)) as transport:
+            try:
+                return AcceptedKey(auth, len(DataPushApi(transport).pools()))
+            except PermissionDenied:
+                return AcceptedKey(auth, None)
+            except AuthenticationError as error:
+                rejected.append(error)
     first = rejected[0]
     if len(rejected) == 1:
         raise first
@@ -57,15 +57,16 @@ def check_key(url: str, candidates: Sequence[Auth]) -> AcceptedKey:
     )
 
 
-def check_ingestion_keys(url: str, keys: IngestionKeys) -> bool:
+def check_ingestion_keys(
+    url: str, keys: IngestionKeys, *, verify: Any = True, timeouts: Timeouts | None = None
+) -> bool:
     """Whether ingestion keys are known to be right; nothing is stored.
+
+    `verify` and `timeouts` are those of `connect`.
 
     Raises:
         ApiError: They are wrong, or the call failed.
         ImportError: botocore is not installed.
     """
-    transport = Transport(url, Unsigned())
-    try:
+    with closing(Transport(url, Unsigned(), verify=verify, timeouts=timeouts)) as transport:
         return IngestionGateway(transport, keys).check_keys(CancelToken())
-    finally:
-        transport.close()

@@ -55,7 +55,7 @@ def stored_profiles() -> dict[str, Profile]:
     Raises:
         ConfigError: The config file cannot be read.
     """
-    entries = _entries()
+    entries = _file().entries()
     return {name: _profile(name, entries[name]) for name in sorted(entries)}
 
 
@@ -65,7 +65,7 @@ def has_profile(name: str) -> bool:
     Raises:
         ConfigError: The config file cannot be read.
     """
-    return name in _entries()
+    return name in _file().entries()
 
 
 def load_profile(name: str, auth: Auth | None = None) -> Settings:
@@ -75,7 +75,7 @@ def load_profile(name: str, auth: Auth | None = None) -> Settings:
         ConfigError: There is no such profile, or it cannot be read.
         ImportError: Its key is in the keyring, whose library is not installed.
     """
-    entries = _entries()
+    entries = _file().entries()
     if checked_name(name) not in entries:
         known = did_you_mean(name, entries)
         if entries and not known:
@@ -134,8 +134,9 @@ def remove_profile(name: str) -> Profile:
         ImportError: The library of the keyring is not installed.
     """
     file = _file()
-    if not has_profile(name):
-        raise ConfigError(f"{file.path} has no profile {name!r}.{did_you_mean(name, _entries())}")
+    entries = file.entries()
+    if name not in entries:
+        raise ConfigError(f"{file.path} has no profile {name!r}.{did_you_mean(name, entries)}")
     with file.changing() as document:
         profile = _profile(name, document["profiles"].get(name))
         open_store(profile.store, credentials_path()).remove(name)
@@ -193,17 +194,3 @@ def _profile(name: str, entry: Any) -> Profile:
 
 def _file() -> UserFile:
     return UserFile(config_path(), "profiles")
-
-
-def _entries() -> dict[str, Any]:
-    file = _file()
-    problem = ""
-    try:
-        entries: dict[str, Any] = file.read()["profiles"]
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        problem = file.unreadable(error)
-    else:
-        return entries
-    raise ConfigError(problem)

@@ -109,15 +109,7 @@ class FileStore:
 
     def load(self, name: str) -> Secrets | None:
         """The secrets of a profile; None if there are none."""
-        problem = ""
-        try:
-            entry = self._file.read()["profiles"].get(name)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            problem = self._file.unreadable(error)
-        if problem:
-            raise ConfigError(problem)
+        entry = self._file.entries().get(name)
         if entry is None:
             return None
         secrets = _from_entry(entry)

@@ -53,20 +53,20 @@ def read_variables(path: Path) -> dict[str, str]:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            text = file.read(MAX_FILE_BYTES + 1).decode("utf-8", "replace")
+            content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(
             f"The file of credentials {path} cannot be read on {socket.gethostname()}: "
             f"{error.strerror or type(error).__name__}. It must be on the driver's machine."
         ) from error
-    if stat.S_IMODE(mode) & 0o077:
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:  # elsewhere modes say nothing of others
         raise ConfigError(
             f"The file of credentials {path} may be read or written by others than its owner: run "
             f"chmod 600 {path}."
         )
-    if len(text) > MAX_FILE_BYTES:
+    if len(content) > MAX_FILE_BYTES:
         raise ConfigError(f"The file of credentials {path} has more than {MAX_FILE_BYTES:,} bytes.")
-    return _parsed(text, path)
+    return _parsed(content.decode("utf-8", "replace"), path)
 
 
 def _parsed(text: str, path: Path) -> dict[str, str]:

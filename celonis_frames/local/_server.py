@@ -31,6 +31,7 @@ from celonis_frames.local._database.job_runner import JobRunner
 from celonis_frames.local._database.table_reader import read_table
 from celonis_frames.local._faults.checks import check_seconds
 from celonis_frames.local._faults.faults import Faults
+from celonis_frames.local._faults.schedule import Fault
 from celonis_frames.local._faults.server import BufferedH11Protocol, FaultableServer
 from celonis_frames.local._gateway.objects import BUCKET, REGION, ObjectStore
 from celonis_frames.local._gateway.tables import read_tables
@@ -420,7 +421,7 @@ def serve(
     )
     if assumed.informational is not None:
         for name in ("upload", "upload_deleted"):
-            faults.inform(name, assumed.informational, times=None)
+            schedule.assume(Fault(name, "inform", None, status=assumed.informational))
     return LocalCelonis(state, sock, faults)
 
 

@@ -175,6 +175,20 @@ def test_profiles_and_logout(team: Any, run: Run, monkeypatch: pytest.MonkeyPatc
     assert "goes before the profiles" in run("profiles").stderr
 
 
+def test_whoami_looks_once(
+    team: Any, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it shows is of the connection that it checks, and a warning comes once."""
+    monkeypatch.setenv("CELONIS_URL", team.url)
+    monkeypatch.setenv("CELONIS_API_TOKEN", team.token)
+    monkeypatch.setenv("CELONIS_PROFILE", "other")
+    assert "from     the environment (CELONIS_URL)" in run("whoami").stdout
+    assert caplog.text.count("CELONIS_PROFILE=other is not used") == 1
+    monkeypatch.delenv("CELONIS_API_TOKEN")
+    monkeypatch.setenv("CELONIS_URL", "local")
+    assert "key      the local Celonis's own: sees 0 Data Pools" in run("whoami").stdout
+
+
 def test_connect_takes_a_url_or_a_profile() -> None:
     """Not both."""
     with pytest.raises(ConfigError, match="not both"):

@@ -305,6 +305,26 @@ def test_an_informational_response_comes_before_the_real_one(client: Client, sta
     assert len(client.call("GET").json()) == before + 1
 
 
+def test_assumed_informational_responses_outlive_the_faults() -> None:
+    """`clear` removes what a test has added, and no fault of a test is hidden by an assumption."""
+    with local.start(assumptions=local.Assumptions(informational=102)) as running:
+        client = Client(running)
+        job = client.job()
+        running.faults.answer("upload", 503)
+        body = (
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+            b"%b\r\n--b--\r\n" % client.file
+        )
+        head = client.head("POST", f"{job}/chunks/upserted", len(body))
+        request = head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body
+        assert client.raw(request).startswith(b"HTTP/1.1 503 ")
+        running.faults.clear()
+        first, _, rest = client.raw(request).partition(b"\r\n\r\n")
+        assert first == b"HTTP/1.1 102 Processing"
+        assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert client.chunks(job) == 1
+
+
 def test_a_lagging_list_shows_what_is_old_enough(client: Client) -> None:
     """What was added in the last seconds is missing, in one list or in all until `clear`."""
     job = client.job()

@@ -581,6 +581,20 @@ def test_lenient_or_assumptions() -> None:
     assert Assumptions(codecs="zstd").codecs == ("zstd",)
 
 
+def test_a_declared_type_is_an_error_beside_a_column_that_is_ignored() -> None:
+    """A column _CELONIS_CHANGE_DATE that is left out does not hide the columns after it."""
+    assumed = Assumptions(sent_change_dates="ignore", declared_types="error")
+    table = pa.table({"_CELONIS_CHANGE_DATE": ["x"], "A": [1]})
+    declared = {"columns": [{"columnName": "A", "columnType": "FLOAT"}]}
+    body = {"targetName": "T", "type": "REPLACE"}
+    with local.start(assumptions=assumed) as running:
+        job = Client(running).push("P", table, tableSchema=declared, **body)
+        assert job["status"] == "ERROR"
+        assert "Column A is INTEGER in the file, declared FLOAT" in job["logs"][-1]
+        assert Client(running).push("P", table, **body)["status"] == "DONE"
+        assert running.table("P", "T").to_pydict() == {"A": [1]}
+
+
 def test_the_fixture_is_a_local_celonis_of_its_own(local_celonis: Any, celonis: Any) -> None:
     """The pytest plugin gives each test a new server in memory."""
     assert local_celonis.url != celonis.url

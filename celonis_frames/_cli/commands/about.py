@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 
 from celonis_frames._auth.environment import URL
-from celonis_frames._cli.connecting import connected, profile_in_use
+from celonis_frames._cli.connecting import connected
 from celonis_frames._cli.output import Output
 from celonis_frames._cli.registry import Commands
 from celonis_frames._formatting import counted
-from celonis_frames._profiles.choice import choose_settings
+from celonis_frames._profiles.choice import chosen_profile
 from celonis_frames._version import versions
 from celonis_frames.exceptions import PermissionDenied
 
@@ -27,16 +27,15 @@ def add(commands: Commands) -> None:
 
 
 def _whoami(arguments: argparse.Namespace, output: Output) -> int:
-    profile = profile_in_use(arguments)
+    profile = chosen_profile(arguments.profile)
     source = f"profile {profile}" if profile else f"the environment ({URL})"
-    auth = choose_settings(arguments.profile).auth
     with connected(arguments) as celonis:
-        url, only_objects = celonis.url, celonis.defaults.only_objects
-        kind = (
-            "ingestion keys" if only_objects else getattr(auth, "kind", "the local Celonis's own")
-        )
+        url, auth = celonis.url, celonis._given()[0]  # noqa: SLF001  # there is no public way
+        kind = "ingestion keys" if auth is None else auth.kind
+        if celonis.local is not None:
+            kind = "the local Celonis's own"
         try:
-            pools = None if only_objects else len(celonis.pools())
+            pools = None if auth is None else len(celonis.pools())
         except PermissionDenied:
             pools = None
     fields = {"url": url, "key": kind, "profile": profile or None, "pools": pools}

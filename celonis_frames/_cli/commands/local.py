@@ -6,6 +6,7 @@ import argparse
 import signal
 import threading
 
+from celonis_frames._auth.environment import INGESTION
 from celonis_frames._cli.demo import run as run_demo
 from celonis_frames._cli.exit_status import ExitStatus
 from celonis_frames._cli.output import Output
@@ -101,11 +102,9 @@ def _serve(arguments: argparse.Namespace, output: Output) -> None:
 
 def _variables(keys: IngestionKeys) -> dict[str, str]:
     """The keys by the variables that a shell sets."""
-    values = {
-        "ACCESS_KEY": keys.access_key.reveal(), "SECRET_KEY": keys.secret_key.reveal(),
-        "CONNECTION": keys.connection, "BUCKET": keys.bucket, "REGION": keys.region,
-    }  # fmt: skip
-    return {f"CELONIS_INGESTION_{name}": value for name, value in values.items()}
+    secrets = {"access_key": keys.access_key.reveal(), "secret_key": keys.secret_key.reveal()}
+    values = vars(keys) | secrets
+    return {variable: values[name] for name, variable in INGESTION.items()}
 
 
 def _count(text: str) -> int:

@@ -20,6 +20,7 @@ from celonis_frames._cli.registry import Commands, flag
 from celonis_frames._formatting import counted
 from celonis_frames._http.auth import Auth
 from celonis_frames._ingestion.keys import IngestionKeys
+from celonis_frames._profiles.choice import chosen_profile
 from celonis_frames._profiles.key_check import check_ingestion_keys, check_key
 from celonis_frames._profiles.profile import DEFAULT, Profile, Store, checked_name
 from celonis_frames._profiles.profiles import (
@@ -206,10 +207,9 @@ def _profiles(arguments: argparse.Namespace, output: Output) -> int:
     stored = stored_profiles()
     if not stored:
         output.note(f"{config_path()} has no profiles. Store one: celonis-frames login")
-    from_environment = environment_url() is not None
-    if stored and from_environment:
+    if stored and environment_url() is not None:
         output.note("CELONIS_URL is set, and goes before the profiles.")
-    used = None if from_environment else environment_profile() or DEFAULT
+    used = chosen_profile()
     lines = (
         f"{'*' if name == used else ' '} {name}\n    {one.url}\n    {one.kind}, in the {one.store}"
         for name, one in stored.items()

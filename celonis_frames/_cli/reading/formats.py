@@ -124,6 +124,23 @@ def format_of_content(head: bytes) -> Format | None:
     return None if found is None else FORMATS[found]
 
 
+def pairs(option: str, given: Sequence[str], form: str = "NAME=VALUE") -> dict[str, str]:
+    """The values of an option that is given as NAME=VALUE, once for each name.
+
+    Raises:
+        ConfigError: One has not this form, or two have the same name.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"{option} {shown(text)} must be {form}.")
+        if name in found:
+            raise ConfigError(f"{option} names {shown(name)} twice: give it one value.")
+        found[name] = value
+    return found
+
+
 def parse_read_options(kind: Format, given: Sequence[str]) -> dict[str, Any]:
     """The read options that were given, each parsed.
 
@@ -131,16 +148,11 @@ def parse_read_options(kind: Format, given: Sequence[str]) -> dict[str, Any]:
         ConfigError: The format has no such option, or the value makes no sense.
     """
     found: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--read-option {shown(text)} must be NAME=VALUE.")
+    for name, value in pairs("--read-option", given).items():
         if name not in kind.options:
             raise ConfigError(
                 f"--read-option {shown(name)} is unknown for {kind.title} files: use "
                 f"{', '.join(kind.options)}.{did_you_mean(name, kind.options)}"
             )
-        if name in found:
-            raise ConfigError(f"--read-option names {name} twice: give it one value.")
         found[name] = kind.options[name](name, value)
     return found

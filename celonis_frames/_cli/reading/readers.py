@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from celonis_frames._arrow.casts import MAX_EXACT_INTEGER
 from celonis_frames._cli.reading import csv_dialect
 from celonis_frames._cli.reading.formats import Format
 from celonis_frames._cli.reading.local_files import Copies, LocalFile, recoded
@@ -109,7 +110,10 @@ def _csv(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Copi
     sample = _sample(file)
     quote = options.get("quote_char", '"')
     skip = options.get("skip_rows", 0)
-    dialect = csv_dialect.Dialect(_separator(file, sample, options), encoding)
+    separator = options.get("separator") or csv_dialect.find_separator(
+        sample, quote, skip, file.name
+    )
+    dialect = csv_dialect.Dialect(separator, encoding)
     has_header = options.get("has_header", True)
     notes: tuple[str, ...] = ()
     if has_header:
@@ -117,13 +121,13 @@ def _csv(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Copi
         _check_header(file, header)
         notes = _header_notes(file, header)
     frame = pl.scan_csv(
-        file.path, separator=dialect.separator, has_header=has_header, infer_schema=False,
+        file.path, separator=separator, has_header=has_header, infer_schema=False,
         quote_char=quote, skip_rows=skip, null_values=options.get("null_values"), glob=False,
         skip_rows_after_header=options.get("skip_rows_after_header", 0),
         comment_prefix=options.get("comment_prefix"),
         **({"truncate_ragged_lines": True} if options.get("truncate_ragged_lines") else {}),
     )  # fmt: skip
-    explain = partial(csv_dialect.explain, file, dialect.separator, options)
+    explain = partial(csv_dialect.explain, file, separator, options)
     return FileFrame(file, frame, f"CSV, {dialect}", notes, explain)
 
 
@@ -142,12 +146,6 @@ def _in_utf8(file: LocalFile, encoding: str, copies: Copies) -> LocalFile:
 def _sample(file: LocalFile) -> str:
     with file.path.open("rb") as source:
         return source.read(csv_dialect.SAMPLE_BYTES).decode("utf-8-sig", "replace")
-
-
-def _separator(file: LocalFile, sample: str, options: Mapping[str, Any]) -> str:
-    given: str | None = options.get("separator")
-    quote, skip = options.get("quote_char", '"'), options.get("skip_rows", 0)
-    return given or csv_dialect.find_separator(sample, quote, skip, file.name)
 
 
 def _check_header(file: LocalFile, header: list[str]) -> None:
@@ -183,7 +181,7 @@ def _jsonl(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Co
         frame = pl.scan_ndjson(file.path, infer_schema_length=None)
         schema = frame.collect_schema()
         floats = [name for name, dtype in schema.items() if dtype == pl.Float64]
-        large = [pl.col(name).abs().max() >= 2.0**53 for name in floats]
+        large = [pl.col(name).abs().max() >= MAX_EXACT_INTEGER for name in floats]
         flags = frame.select(large).collect().row(0) if large else ()
     inexact = [name for name, is_large in zip(floats, flags, strict=True) if is_large]
     notes = tuple(

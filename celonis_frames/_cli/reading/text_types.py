@@ -188,22 +188,22 @@ def find_types(
     frame: pl.LazyFrame,
     names: Sequence[str],
     types: Sequence[TextType],
+    blank: Expr,
     first_row: Callable[[str, TextType], str],
-) -> dict[str, Finding]:
-    """The types of some text columns, by all rows.
+) -> tuple[dict[str, Finding], int]:
+    """The types of some text columns, and the number of blank rows, by one reading of all rows.
 
     Args:
         frame: The rows.
         names: The text columns.
         types: Those that they may get, in order.
+        blank: Whether a row is blank.
         first_row: Returns where the first value is that does not fit.
     """
-    if not names:
-        return {}
     head = frame.select(names).head(SAMPLE_ROWS).collect()
     likely = {name: _likely(head.get_column(name), types) for name in names}
     looks = {name: _look(head.get_column(name), types) for name in names}
-    checks: list[Expr] = []
+    checks = [blank.sum().alias("blank")]
     for place, name in enumerate(names):
         column = pl.col(name)
         checks.append(column.count().alias(f"{place}"))
@@ -230,7 +230,7 @@ def find_types(
                 close = min(counts, key=lambda one: counts[one])
                 reason = _misfit_reason(name, close, counts[close], row[f"{place}"], first_row)
             found[name] = Finding(note=reason and f"Column {name!r} is sent as text: {reason}")
-    return found
+    return found, row["blank"]
 
 
 def misfits(text: Expr, kind: TextType) -> Expr:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from celonis_frames._arrow.casts import MAX_EXACT_INTEGER
 from celonis_frames._cli.reading.column_formats import (
     Conversion,
     conversion_error,
@@ -31,9 +32,6 @@ from celonis_frames._cli.reading.text_types import (
 from celonis_frames._formatting import counted, listed, verb
 from celonis_frames._schema.names import renamed
 from celonis_frames.exceptions import ColumnTypeError, FrameError
-
-_FLOAT_HOLDS = 2.0**53
-"""Below it every whole number is exact."""
 
 
 def typed(
@@ -91,9 +89,7 @@ class _Typing:
         for part in parts[1:]:
             self._check_same_names(part)
         self._check_exact_floats()
-        same = [part.frame.select(pl.selectors.by_name(*self._names)) for part in parts]
-        how: Any = "vertical_relaxed" if len(same) > 1 else "vertical"
-        self._all = pl.concat(same, how=how) if len(same) > 1 else parts[0].frame
+        self._all = _stacked([part.frame for part in parts])
 
     def _check_same_names(self, part: FileFrame) -> None:
         names = part.frame.collect_schema().names()
@@ -117,7 +113,7 @@ class _Typing:
             for part, schema in zip(self._parts, schemas, strict=True):
                 if schema[name] != pl.Int64:
                     continue
-                large = (pl.col(name).cast(pl.Float64).abs() >= _FLOAT_HOLDS).any()
+                large = (pl.col(name).cast(pl.Float64).abs() >= MAX_EXACT_INTEGER).any()
                 if part.frame.select(large).collect().item():
                     raise ColumnTypeError(
                         f"Column {name!r} has whole numbers in {part.file.name} with more digits "
@@ -134,14 +130,13 @@ class _Typing:
         Raises:
             ColumnTypeError: A column cannot be converted as it was asked for.
         """
-        types = self._types()
+        types, found, blank = self._types(), dict[str, Finding](), 0
+        names = names if types else ()
         with self._errors():
-            found = find_types(self._all, names, types, self._first_misfit) if types else {}
-            blank = 0
-            if self._kind.name == "csv":
-                # Every value is read here, so that a file that is broken is an error now.
-                blank = int(
-                    self._all.select(self._is_blank.sum()).collect(engine="streaming").item()
+            if names or self._kind.name == "csv":
+                # Every value of a CSV file is read: one that is broken is an error now.
+                found, blank = find_types(
+                    self._all, names, types, self._is_blank, self._first_misfit
                 )
             for conversion in asked:
                 self._check(conversion)
@@ -152,7 +147,7 @@ class _Typing:
     ) -> pl.LazyFrame:
         """All rows, in the types that were found."""
         converted = [one.convert(decimal_comma=self._comma).alias(one.name) for one in asked] + [
-            _converted(name, one) for name, one in found.items() if one.type or one.empty
+            _converted(name, one) for name, one in found.items()
         ]
         constants = [part.file.constants for part in self._parts]
         frames = []
@@ -166,11 +161,7 @@ class _Typing:
                 if constant.name not in self._names
             ]
             frames.append(frame.with_columns(converted).with_columns(fixed))
-        names = frames[0].collect_schema().names()
-        if len(frames) == 1:
-            return frames[0]
-        ordered = [frame.select(pl.selectors.by_name(*names)) for frame in frames]
-        return pl.concat(ordered, how="vertical_relaxed")
+        return _stacked(frames)
 
     def _types(self) -> Sequence[TextType]:
         dates = self._options.get("try_parse_dates", True)
@@ -182,8 +173,9 @@ class _Typing:
 
     @property
     def _is_blank(self) -> pl.Expr:
-        if len(self._names) == 1:
-            return pl.lit(False)  # a line without text is a row without a value
+        # In a file with one column a line without text is a row without a value.
+        if self._kind.name != "csv" or len(self._names) == 1:
+            return pl.lit(False)
         return pl.all_horizontal([pl.col(name).is_null() for name in self._names])
 
     def _check(self, conversion: Conversion) -> None:
@@ -220,10 +212,18 @@ def _first_row(part: FileFrame, condition: pl.Expr) -> int | None:
 
 def _converted(name: str, finding: Finding) -> pl.Expr:
     column = pl.col(name)
-    if finding.empty or finding.type is None:
-        return column.cast(pl.Null) if finding.empty else column
-    value = finding.type.convert(column)
-    return value.alias(name)
+    if finding.empty:
+        return column.cast(pl.Null)
+    return column if finding.type is None else finding.type.convert(column).alias(name)
+
+
+def _stacked(frames: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+    """The rows of all frames, in the columns of the first."""
+    if len(frames) == 1:
+        return frames[0]
+    names = frames[0].collect_schema().names()
+    ordered = [frame.select(pl.selectors.by_name(*names)) for frame in frames]
+    return pl.concat(ordered, how="vertical_relaxed")
 
 
 def _array(scalar: Any) -> Any:

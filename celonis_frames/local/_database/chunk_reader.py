@@ -67,15 +67,14 @@ def open_chunks(
         if column.get("columnName")
     }
     fallback = job["fallbackVarcharLength"] or DEFAULT_LENGTH
-    columns = [
-        _column(name, kind, expression, declared.get(name.lower(), {}), fallback)
-        for name, kind, expression in found
-        if name.upper() != CHANGE_DATE or assumptions.sent_change_dates == "error"
-    ]
-    if assumptions.declared_types == "error":
-        for column, (name, kind, _) in zip(columns, found, strict=False):
-            if column.name == name and column.type != kind:
-                raise JobError(f"Column {name} is {kind} in the file, declared {column.type}")
+    columns = []
+    for name, kind, expression in found:
+        if name.upper() == CHANGE_DATE and assumptions.sent_change_dates == "ignore":
+            continue
+        column = _column(name, kind, expression, declared.get(name.lower(), {}), fallback)
+        if column.type != kind and assumptions.declared_types == "error":
+            raise JobError(f"Column {name} is {kind} in the file, declared {column.type}")
+        columns.append(column)
     return source, columns
 
 

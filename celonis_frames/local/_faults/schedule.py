@@ -83,6 +83,7 @@ class FaultSchedule:
         self._lock = threading.Lock()
         self._server: FaultableServer | None = None
         self._faults: list[Fault] = []
+        self._assumed: list[Fault] = []
         self._delays: dict[str, float] = {}
         self._failures: dict[Work, list[Failure]] = {}
         self._paces: dict[Work, Pace] = {}
@@ -90,7 +91,7 @@ class FaultSchedule:
         self._checksums: Checksums = "sha1"
 
     def clear(self) -> None:
-        """Remove everything, and accept connections again."""
+        """Remove everything but what is assumed, and accept connections again."""
         with self._lock:
             self._faults, self._delays = [], {}
             self._failures, self._paces, self._others = {}, {}, {}
@@ -103,6 +104,11 @@ class FaultSchedule:
         with self._lock:
             self._faults.append(fault)
         return fault
+
+    def assume(self, fault: Fault) -> None:
+        """Add a fault that `clear` does not remove; it hits the calls that no other fault hits."""
+        with self._lock:
+            self._assumed.append(fault)
 
     def add_failures(self, work: Work, failure: Failure, times: int) -> None:
         """Let the next jobs, objects, loads or data jobs fail."""
@@ -156,7 +162,7 @@ class FaultSchedule:
         """The fault for this call, if any; counts the call."""
         taken = None
         with self._lock:
-            for fault in self._faults:
+            for fault in (*self._faults, *self._assumed):
                 if fault.route not in (route, "*"):
                     continue
                 if fault.skip > 0:

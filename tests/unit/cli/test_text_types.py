@@ -17,7 +17,7 @@ from celonis_frames._cli.reading.text_types import Finding, all_types, find_type
 def _found(values: list[str | None], *, comma: bool = False) -> Finding:
     frame = pl.LazyFrame({"C": pl.Series(values, dtype=pl.String)})
     types = all_types(decimal_comma=comma, dates=True)
-    found = find_types(frame, ["C"], types, lambda *_: "row 7 of x.csv")
+    found, _ = find_types(frame, ["C"], types, pl.lit(False), lambda *_: "row 7 of x.csv")
     return found["C"]
 
 

@@ -21,7 +21,7 @@ from celonis_frames._doctor.report import DoctorReport
 
 HOST = "myteam.eu-1.celonis.cloud"
 NETWORK = {"host": HOST, "addresses": 2, "ca": "The CA file of certifi", "status": 401, "skew": 0.4}
-KEY = {"kind": "an application key (AppKey)", "type": "APP_KEY", "access": "allowed", "pools": 3}
+KEY = {"kind": "an application key (AppKey)", "type": "APP_KEY", "access": "allowed"}
 POOL = {"given": "P", "id": "1", "name": "P", "found": "allowed", "push": "allowed",
         "tables": "allowed", "models": "allowed"}  # fmt: skip
 OAUTH = {"type": "OAUTH", "kind": "the access token of an OAuth client (OAuth2)"}

@@ -142,3 +142,23 @@ def test_a_file_of_credentials_is_the_environment_for_a_while(tmp_path: Path) ->
         read_variables(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_variables(tmp_path / "nowhere")
+
+
+def test_a_file_of_credentials_is_measured_in_bytes(tmp_path: Path) -> None:
+    """Of a longer one no part is used, whatever number of characters it has."""
+    path = tmp_path / "celonis.env"
+    path.touch(mode=0o600)
+    path.write_text(f"#{'ä' * 40_000}\nCELONIS_API_TOKEN={CANARY}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="more than 65,536 bytes"):
+        read_variables(path)
+
+
+def test_a_mode_says_nothing_without_posix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows every file has the mode 0666 or 0444."""
+    path = tmp_path / "celonis.env"
+    path.write_text(f"CELONIS_API_TOKEN={CANARY}\n")
+    path.chmod(0o666)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(os, "name", "nt")
+        variables = read_variables(path)
+    assert variables == {"CELONIS_API_TOKEN": CANARY}
