@@ -88,5 +88,5 @@ def _new_bar(stream: Any) -> Any:
     Bar.set_lock(_bars_lock)
     return Bar(
         unit="B", unit_scale=True, leave=False, mininterval=0, miniters=0, delay=1e-9,
-        file=_Stream(stream),
+        file=_Stream(stream), dynamic_ncols=True,
     )  # fmt: skip  # the delay keeps it from being drawn before it has a text

@@ -271,6 +271,9 @@ class _MultiPush:
         last_seen: dict[str, Job] = {}
         for push in pending.values():
             push.begin(self._call).stage("waiting")
+        if pending:
+            self._call.relabel(counted(len(pending), "table"))
+            self._call.stage("waiting")  # one bar for all of them: they may be many
 
         def update(job: Job) -> None:
             last_seen[job.id] = job

@@ -63,18 +63,19 @@ def test_a_push_has_one_bar_which_leaves_nothing(
 ) -> None:
     """While a push runs its output is updated; the notebook keeps the status and an empty output.
 
+    Several tables have one bar each while they are sent, and one together while their jobs run.
     Nothing is written to stdout or stderr.
     """
     notebook, updated = executed
     _, one, several, last = (cell.outputs for cell in notebook.cells)
-    for outputs, bars in ((one, 1), (several, 3)):
+    for outputs, bars in ((one, 1), (several, 4)):
         assert [out.output_type for out in outputs] == ["display_data"] * bars + ["execute_result"]
         for out in outputs[:-1]:
             assert dict(out.data) == {"text/html": "", "text/plain": ""}
         assert "celonis-frames good" in outputs[-1].data["text/html"]
     assert [out.output_type for out in last] == ["stream"]
-    assert len(set(updated)) == 4
-    assert len(updated) > 2 * 4, "they move while the job runs"
+    assert len(set(updated)) == 5
+    assert len(updated) > 2 * 5, "they move while the job runs"
 
 
 @pytest.mark.parametrize("theme", SCHEMES)

@@ -140,10 +140,10 @@ def test_is_hidden_without_a_terminal(
     assert bars == []
 
 
-def _on_a_terminal(server: Any, table: str, progress: str) -> str:
+def _on_a_terminal(server: Any, table: str, progress: str, columns: int = 120) -> str:
     """The output of a push in another process whose stderr is a terminal."""
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 120))
+    termios.tcsetwinsize(theirs, (24, columns))
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", PUSH, server.url, server.token, table, progress],
         stderr=theirs,
@@ -165,6 +165,14 @@ def test_is_shown_on_a_terminal(server: Any, table: str) -> None:
     shown = _on_a_terminal(server, table, "None")
     assert all(f"{table}: {stage}" in shown for stage in STAGES)
     assert _on_a_terminal(server, table, "False") == ""
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+def test_fits_the_terminal(server: Any, columns: int) -> None:
+    """No line is longer than the terminal is wide: the rest of a wrapped one would stay."""
+    shown = _on_a_terminal(server, "A_TABLE_WITH_A_LONG_NAME", "None", columns)
+    assert "A_TABLE" in shown
+    assert max(map(len, shown.split("\r"))) <= columns
 
 
 def test_without_a_stderr_nothing_breaks(server: Any, table: str, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_tables_of_push_many_are_below_it(
     _check(spans)
     tree = _tree(spans)
     assert set(tree) == {"push_many"}
-    assert set(tree["push_many"]) == {"push A", "push B"}
+    assert set(tree["push_many"]) == {"push A", "push B", "waiting"}
     assert set(tree["push_many"]["push A"]) == {
         "checking", "job A", "uploading", "submitting", "waiting",
     }  # fmt: skip
