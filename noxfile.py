@@ -121,7 +121,7 @@ def roundtrip(session: nox.Session) -> None:
     files = [str(Path("tests/integration") / name) for name in ROUNDTRIPS]
     examples = os.environ.get("CELONIS_FRAMES_EXAMPLES", "40020")
     session.run(
-        "pytest", "-q", *PROCESSES, *files, "-k", "every", *session.posargs,
+        "pytest", "-q", *PROCESSES, *files, "-m", "not slow", "-k", "every", *session.posargs,
         env={"CELONIS_FRAMES_EXAMPLES": examples},
     )  # fmt: skip
 

@@ -297,6 +297,7 @@ def test_pseudonyms_and_secrets_come_from_the_environment(
     assert (len(row["NAME"]), row["PLZ"]) == (32, "01067")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("module", "name", "line"),
     [

@@ -116,6 +116,7 @@ MISFITS: dict[str, tuple[list[Any], list[Any], tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("make", MAKES)
 @pytest.mark.parametrize("story", MISFITS)
 def test_what_does_not_fit_is_an_error_before_the_job_is_executed(

@@ -192,6 +192,7 @@ def test_two_thousand_columns(file_type: Any, server: Any, connection: Celonis, 
     assert sorted(back["C1999"].to_pylist(), key=str) == [1999, None]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
 @pytest.mark.parametrize("kind", ["pandas", "polars", "LazyFrame", "Arrow", "DuckDB", "generator"])
 def test_an_empty_frame_makes_an_empty_table(

@@ -63,6 +63,7 @@ FRAMES: dict[str, Callable[[Path], Any]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("file_type", ["PARQUET", "CSV"])
 @pytest.mark.parametrize("name", FRAMES)
 def test_every_frame_gets_the_same_pseudonyms(

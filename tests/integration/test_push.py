@@ -119,6 +119,7 @@ def _junk() -> dict[str, Any]:
     }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", _junk())
 def test_delete_reads_the_keys_only(
     kind: str, server: Any, connection: Celonis, table: str

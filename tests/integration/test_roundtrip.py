@@ -77,6 +77,7 @@ def _by_object(server: Any, celonis: Celonis, pool: str, table: str) -> Store:
     return store
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_type_of_every_library_arrives_as_documented(
     library: str, server: Any, connection: Celonis, table: str
@@ -141,6 +142,7 @@ def _check_every_type(
     check()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_chunk_boundaries_change_nothing(
     library: str, server: Any, connection: Celonis, table: str

@@ -141,6 +141,7 @@ class Draws:
         return "TIME" if is_time and self.file_type == "CSV" else None
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_pair_of_frames_ends_as_documented(
     library: str, server: Any, connection: Celonis, table: str

@@ -174,7 +174,7 @@ def test_a_stalled_call_times_out(client: Client, when: Any, kept: int) -> None:
     job = client.job()
     fault = client.celonis.faults.stall("upload", when=when)
     with pytest.raises(requests.ReadTimeout):
-        client.upload(job, timeout=0.2)
+        client.upload(job, timeout=1.0)
     _wait_for(fault)
     assert (fault.hits, fault.over) == (1, 1)
     assert client.chunks(job) == kept

@@ -106,6 +106,7 @@ def _nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert not logged, [(r.getMessage(), r.exc_text) for r in logged]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["valid", "invalid"]
 )

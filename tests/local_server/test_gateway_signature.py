@@ -340,6 +340,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 )
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=25)
 @given(table=NAMES, name=NAMES)
 def test_any_name_of_a_table_and_a_file_arrives(

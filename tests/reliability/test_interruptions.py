@@ -131,6 +131,7 @@ def _end(process: subprocess.Popen[str], seconds: float = 25.0) -> tuple[int, st
     return process.returncode, out, error
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
@@ -216,6 +217,7 @@ def test_a_signal_at_any_step_ends_the_push(busy: Any, numbers: range) -> None:
     )
 
 
+@pytest.mark.exhaustive
 def test_a_second_signal_at_any_step_raises_there(busy: Any) -> None:
     """What it leaves open is named; in a process that lives on, it is cancelled all the same."""
     busy.faults.clear()
@@ -258,6 +260,7 @@ def test_two_consecutive_signals_cancel_the_push(busy: Any) -> None:
     assert {job["status"] for job in busy.jobs} == {"CANCELED"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_cancels_all_jobs_of_push_many(busy: Any, number: signal.Signals) -> None:
     """No job of `push_many` stays open."""

@@ -95,6 +95,7 @@ SOURCES: dict[str, Callable[[Any, Path], Any]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("workers", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", SOURCES)
 def test_chunks_in_memory(
@@ -126,6 +127,7 @@ def test_chunks_in_memory(
     assert counter.most >= 0.8 * WISH or workers == 1  # with no room to spare all go to disk
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("workers", [3, None])
 @pytest.mark.parametrize("kind", ["pandas Arrow", "polars", "table"])
 def test_objects_in_memory(
@@ -186,6 +188,7 @@ with Celonis(url, auth=ApiKey(token)) as celonis:
 """
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is the Linux kernel's")
 @pytest.mark.parametrize(
     "kind", ["arrow", "long texts", pytest.param("objects", marks=pytest.mark.slow)]

@@ -447,6 +447,7 @@ def test_a_failing_source_shows_no_secret(
     everything.check()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_connection_shows_no_secret(
     everything: Everything, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -757,6 +758,7 @@ def _cli(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("name", "kind", "status"),
     [("401", "key", 5), ("redirect", "client", 1), ("403", "client", 5), ("400", "file", 3)],

@@ -195,6 +195,7 @@ def _chunks(frame: Any, **upload: Any) -> list[int]:
     return [size for size, _ in made]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("cpu_count", [2, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("change", CHANGES)
 def test_chunks_have_their_target_size(

@@ -158,6 +158,7 @@ WRONG: list[tuple[str, pa.Table, dict[str, Any], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("content", "written", "options"), [case[1:] for case in WRONG], ids=[c[0] for c in WRONG]
 )

@@ -203,6 +203,7 @@ KINDS: dict[str, Callable[[Any, int, Path], Any]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", KINDS)
 @settings(
     max_examples=15,

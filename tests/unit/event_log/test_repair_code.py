@@ -112,6 +112,7 @@ def _check(frame: Any) -> EventLogReport:
     return check_event_log(frame, case="C", activity="A", timestamp="T")
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", ["pandas", "polars", "lazy", "arrow", "files"])
 @pytest.mark.parametrize(
     ("name", "values", "times"),

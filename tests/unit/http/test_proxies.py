@@ -128,6 +128,7 @@ def test_a_proxy_that_rejects_is_named_at_once(
     assert "proxy-pass" not in str(caught.value)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "setting",
     ["proxy:8080", "http://", "http://:8080", "http://proxy:port", "http://proxy:99999",

@@ -625,6 +625,7 @@ with Celonis(sys.argv[1], auth=ApiKey(sys.argv[2])) as celonis:
 """
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "faults",
     [
