@@ -99,12 +99,14 @@ class Recorder:
 
     def enter(self) -> Any:
         """Make the call's span the current one in this thread; returns what `leave` needs."""
-        return None if self.spans is None else self.spans.enter()
+        spans = self.spans
+        return None if spans is None else (spans, spans.enter())
 
     def leave(self, outer: Any) -> None:
         """Make the span before it the current one again."""
-        if outer is not None and self.spans is not None:
-            self.spans.leave(outer)
+        if outer is not None:
+            spans, token = outer  # not `self.spans`, which is None after a failure
+            spans.leave(token)
 
     def stage(self, name: Stage) -> None:
         """A stage begins, unless it goes on; the one before it ends."""
