@@ -33,7 +33,7 @@ from celonis_frames._filesystem.private_options import private_options
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._sources.alignment import align_to_schema, check_same_names
+from celonis_frames._sources.alignment import SCHEMA, align_to_schema, check_same_names
 from celonis_frames._sources.source import Partitions, Source
 from celonis_frames._staging.manifest import CHUNK_FIELDS, MANIFEST
 from celonis_frames._staging.staged_chunk import write_chunk
@@ -41,8 +41,6 @@ from celonis_frames._tables.existing_table import ExistingTable
 from celonis_frames._tables.fitting import fit
 from celonis_frames._validation.part_findings import PartFindings
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
-
-_OTHERS = "the partitions before"
 
 
 @dataclass(frozen=True)
@@ -93,12 +91,12 @@ class WritePlan:
         where = f"partition {part}"
 
         def watch(source: Source) -> Source:
-            check_same_names(source.schema, self.schema.names, where, _OTHERS)
+            check_same_names(source.schema, self.schema.names, where, SCHEMA)
 
             def batches() -> Iterator[pa.RecordBatch]:
                 for batch in source.batches():
                     same = batch.schema.equals(self.schema)
-                    yield batch if same else align_to_schema(batch, self.schema, where, _OTHERS)
+                    yield batch if same else align_to_schema(batch, self.schema, where, SCHEMA)
 
             # Read once, so that nothing is decided by the values of this partition alone.
             return replace(

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from celonis_frames._filesystem.private_options import PrivateOptions
-from celonis_frames._sources.alignment import align_to_schema, check_same_names
+from celonis_frames._sources.alignment import SCHEMA, align_to_schema, check_same_names
 from celonis_frames._sources.iterables import infer_schema
 from celonis_frames._sources.source import ReadOptions, Source
 
@@ -31,8 +31,6 @@ _AHEAD = 2
 
 _LOOK_SECONDS = 0.05
 """How often it is looked whether tasks are done, and whether they are to go on."""
-
-_OTHERS = "the partitions before"
 
 _R = TypeVar("_R")
 _Read = Callable[[Any, ReadOptions], Source]
@@ -65,9 +63,9 @@ def read_dask(frame: Any, options: ReadOptions, read: _Read) -> Source:
         for number, partition in enumerate(_in_order(frame)):
             source = read(partition, for_workers)
             where = f"partition {number}"
-            check_same_names(source.schema, schema.names, where, _OTHERS)
+            check_same_names(source.schema, schema.names, where, SCHEMA)
             for batch in source.batches():
-                yield align_to_schema(batch, schema, where, _OTHERS)
+                yield align_to_schema(batch, schema, where, SCHEMA)
 
     return Source(
         KIND, schema, None, False, False, batches, head.notes, head.column_notes,
