@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import socket
-import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -120,7 +119,6 @@ class PartResult:
         error: Why the rows cannot be sent, which no other attempt changes.
         notes: Warnings about the rows.
         repeated_hours: As of a `Source`.
-        seconds: How long it took.
     """
 
     part: int
@@ -130,7 +128,6 @@ class PartResult:
     error: CelonisFramesError | None = None
     notes: tuple[str, ...] = ()
     repeated_hours: Mapping[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
 
 
 def stage_part(plan: WritePlan, part: int, frame: Any, attempt: str = "") -> PartResult:
@@ -150,7 +147,6 @@ def stage_part(plan: WritePlan, part: int, frame: Any, attempt: str = "") -> Par
     Raises:
         ConfigError: A file cannot be written; another attempt may succeed.
     """
-    begin = time.monotonic()
     numbered = re.sub(r"\W", "", attempt, flags=re.ASCII)
     attempt = f"{numbered}{'-' * bool(numbered)}{uuid.uuid4().hex[:12]}"
     try:
@@ -158,12 +154,11 @@ def stage_part(plan: WritePlan, part: int, frame: Any, attempt: str = "") -> Par
     except CelonisFramesError as error:
         return PartResult(part, attempt, error=error)
     try:
-        found = _stage_rows(plan, part, frame, attempt, filesystem, folder)
+        return _stage_rows(plan, part, frame, attempt, filesystem, folder)
     except FrameError as error:
-        found = PartResult(part, attempt, error=_located(error, part))
+        return PartResult(part, attempt, error=_located(error, part))
     finally:
         close_filesystem(filesystem)
-    return replace(found, seconds=time.monotonic() - begin)
 
 
 def _stage_rows(

@@ -36,12 +36,6 @@ _R = TypeVar("_R")
 _Read = Callable[[Any, ReadOptions], Source]
 
 
-def is_dask(frame: Any) -> bool:
-    """Whether this is a Dask DataFrame."""
-    module: Any = sys.modules.get("dask.dataframe")
-    return module is not None and isinstance(frame, getattr(module, "DataFrame", ()))
-
-
 def read_dask(frame: Any, options: ReadOptions, read: _Read) -> Source:
     """A source of its rows, which streams the partitions, in order, unless workers read them.
 
