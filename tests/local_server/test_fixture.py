@@ -19,7 +19,7 @@ import pytest
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, _connect, local
-from celonis_frames.exceptions import ConfigError
+from celonis_frames.exceptions import ConfigError, PermissionDenied
 from celonis_frames.local._table_check import differences
 
 TEAM = {
@@ -200,8 +200,9 @@ def test_one_server_for_a_session(tmp_path: Path) -> None:
 
 def test_faults_alone_bring_the_server(celonis_faults: Any) -> None:
     """A test that asks for nothing else has one of its own."""
-    celonis_faults.drop("upload")
-    celonis_frames.push(TABLE, "P", "T")
+    celonis_faults.answer("create", 403)
+    with pytest.raises(PermissionDenied):
+        celonis_frames.push(TABLE, "P", "T")
 
 
 ROWS = pl.DataFrame({"K": [1, 2, 3], "V": ["a", "b", None], "F": [0.5, float("nan"), -0.0]})
