@@ -119,8 +119,7 @@ class AfterPush(Connection):
                     table_ids = lookup.model_table_ids(found, listed, chosen, self.url)
             # 2. Begin the load and wait for its end.
             call.relabel(found.name)
-            if call.recorder is not None:
-                call.recorder.pool_id = pool_id
+            call.in_pool(pool_id)
             status = ReloadStatus(api, pool_id=pool_id, model_id=found.id, model=found.name)
             step = partial(show_step, call, "loading", "")
             begin_reload(api, status, table_ids, token, wait=options.wait, on_step=step)
@@ -178,8 +177,7 @@ class AfterPush(Connection):
                 found = lookup.data_job(api.within(token), pool_id, job)
             # 2. Execute it and wait for the end.
             call.relabel(found.name)
-            if call.recorder is not None:
-                call.recorder.pool_id = pool_id
+            call.in_pool(pool_id)
             status = DataJobStatus(api, found, pool_id=pool_id, mode=word)
             step = partial(show_step, call, "executing", "")
             begin_data_job(api, status, token, wait=options.wait, on_step=step)

@@ -386,14 +386,13 @@ class Celonis(AfterPush):
         connected, call = client or self, locals()
         check_frames(frames, at_once)
         keys_of = keys_by_table(keys, frames)
-        objects = connected._options(call, keys=None).by_objects
         return push_tables(
             connected._api,
             frames,
             pool,
             lambda table: connected._options(call, keys=keys_of(table)),
             at_once=at_once,
-            way=connected._way() if objects else None,
+            way=connected._way_of(connected._options(call, keys=None)),
         )
 
     def changes(  # noqa: D417  # the other parameters are those of `push`

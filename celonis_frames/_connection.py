@@ -288,6 +288,10 @@ class Connection:
         assert self._gateway is not None  # noqa: S101
         return IngestionWay(self._gateway, self._api, can_look=not self._only_objects)
 
+    def _way_of(self, options: PushOptions) -> IngestionWay | None:
+        """What a push needs for its objects, if the options send any."""
+        return self._way() if options.by_objects else None
+
     def close(self) -> None:
         """Close the connection, and the local Celonis that it started. Further calls do nothing."""
         if self._closed:

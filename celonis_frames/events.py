@@ -89,7 +89,7 @@ class Event:
         ``event`` comes first, then the attributes in their order; ``time`` is written as in
         ``2026-11-28T09:30:00.000000Z``. Keys may be added in later versions; none changes.
         """
-        values = {name: getattr(self, name) for name in _fields(type(self))}
+        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         when = self.time.replace(tzinfo=None).isoformat(timespec="microseconds")
         return {"event": self.event, **values, "time": f"{when}Z"}
 
@@ -326,7 +326,3 @@ class JsonLines:
 
     def __repr__(self) -> str:
         return f"<JsonLines {self.path}>"
-
-
-def _fields(kind: type[Event]) -> list[str]:
-    return [one.name for one in dataclasses.fields(kind)]

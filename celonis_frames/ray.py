@@ -152,7 +152,7 @@ class CelonisDatasink(Datasink[PartResult]):  # type: ignore[misc]
                 "ds.schema().base_schema."
             )
         self._begun = begin_detached(
-            client._api, client._way() if options.by_objects else None, known, self._pool,
+            client._api, client._way_of(options), known, self._pool,
             self._table, options, engine=_ENGINE, holder=f"a write of Ray in process {os.getpid()}",
         )  # fmt: skip
 
@@ -180,7 +180,7 @@ class CelonisDatasink(Datasink[PartResult]):  # type: ignore[misc]
             self.on_write_start(self._schema)
         assert self._begun is not None  # noqa: S101
         results = _numbered(write_result.write_returns)
-        way = client._way() if options.by_objects else None
+        way = client._way_of(options)
         self.status = finish_detached(client._api, way, self._begun, results, options)
 
     def on_write_failed(self, error: Exception) -> None:  # noqa: ARG002  # Ray's signature

@@ -151,8 +151,8 @@ def connection(server: Any) -> Iterator[Celonis]:
 def table(request: pytest.FixtureRequest) -> str:
     """A table name that no other test uses."""
     name = "".join(c if c.isalnum() else "_" for c in request.node.name)
-    # Celonis takes 128 bytes. Tests with long parameters may differ only at the end.
-    return name if len(name) <= 60 else f"{name[:50]}_{crc32(name.encode()):08x}"
+    # Celonis takes 128 bytes. Tests may differ only at the end, or in their module.
+    return f"{name[:50]}_{crc32(request.node.nodeid.encode()):08x}"
 
 
 @pytest.fixture

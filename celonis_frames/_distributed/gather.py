@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from celonis_frames._distributed.parts import PartResult, WritePlan, stage_part
+from celonis_frames._encoding.chunk import Chunk
 from celonis_frames._encoding.small_frame import encode_rows
 from celonis_frames._filesystem.files import join_path
 from celonis_frames._filesystem.masking import mask_url, split_secrets
@@ -132,10 +133,10 @@ def plan_writes(prepared: PreparedFrame, stage: Stage | None) -> WritePlan:
     check_secrets(prepared)
     public, withheld = split_secrets(options.storage_options or {})
     root = str(options.staging)
-    # A path may be relative, and the working directory of workers another.
-    url = str(Path(root).absolute()) if stage is None and "://" not in root else root
     if stage is not None:
         url = stage.folder if stage.is_local else join_path(root, stage.name)
+    else:  # a path may be relative, and the working directory of workers another
+        url = root if "://" in root else str(Path(root).absolute())
     return WritePlan(
         prepared.source.kind,
         prepared.source.schema,
@@ -232,9 +233,8 @@ def merge(
             f"{len(chunks):,} chunks of {size / len(chunks) / 1e6:.1f} MB on average: fewer "
             "partitions make fewer calls.",
         )
-    adopted = stage.adopt(chunks)
+    adopted: Sequence[Chunk] = stage.adopt(chunks)
     if not adopted:  # the schema of a file makes the columns of the table
         empty = encode_rows(None, prepared.file_format(), number=first, deleted=prepared.deleted)
-        prepared.adopt([stage.put(empty)], len(results))
-        return
+        adopted = [stage.put(empty)]
     prepared.adopt(adopted, len(results))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import socket
-import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -33,7 +32,7 @@ from celonis_frames._filesystem.private_options import private_options
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._options.push_options import PushOptions
-from celonis_frames._sources.alignment import align_to_schema, check_same_names
+from celonis_frames._sources.alignment import SCHEMA, align_to_schema, check_same_names
 from celonis_frames._sources.source import Partitions, Source
 from celonis_frames._staging.manifest import CHUNK_FIELDS, MANIFEST
 from celonis_frames._staging.staged_chunk import write_chunk
@@ -41,8 +40,6 @@ from celonis_frames._tables.existing_table import ExistingTable
 from celonis_frames._tables.fitting import fit
 from celonis_frames._validation.part_findings import PartFindings
 from celonis_frames.exceptions import CelonisFramesError, ConfigError, FrameError
-
-_OTHERS = "the partitions before"
 
 
 @dataclass(frozen=True)
@@ -93,12 +90,12 @@ class WritePlan:
         where = f"partition {part}"
 
         def watch(source: Source) -> Source:
-            check_same_names(source.schema, self.schema.names, where, _OTHERS)
+            check_same_names(source.schema, self.schema.names, where, SCHEMA)
 
             def batches() -> Iterator[pa.RecordBatch]:
                 for batch in source.batches():
                     same = batch.schema.equals(self.schema)
-                    yield batch if same else align_to_schema(batch, self.schema, where, _OTHERS)
+                    yield batch if same else align_to_schema(batch, self.schema, where, SCHEMA)
 
             # Read once, so that nothing is decided by the values of this partition alone.
             return replace(
@@ -122,7 +119,6 @@ class PartResult:
         error: Why the rows cannot be sent, which no other attempt changes.
         notes: Warnings about the rows.
         repeated_hours: As of a `Source`.
-        seconds: How long it took.
     """
 
     part: int
@@ -132,7 +128,6 @@ class PartResult:
     error: CelonisFramesError | None = None
     notes: tuple[str, ...] = ()
     repeated_hours: Mapping[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
 
 
 def stage_part(plan: WritePlan, part: int, frame: Any, attempt: str = "") -> PartResult:
@@ -152,7 +147,6 @@ def stage_part(plan: WritePlan, part: int, frame: Any, attempt: str = "") -> Par
     Raises:
         ConfigError: A file cannot be written; another attempt may succeed.
     """
-    begin = time.monotonic()
     numbered = re.sub(r"\W", "", attempt, flags=re.ASCII)
     attempt = f"{numbered}{'-' * bool(numbered)}{uuid.uuid4().hex[:12]}"
     try:
@@ -160,12 +154,11 @@ def stage_part(plan: WritePlan, part: int, frame: Any, attempt: str = "") -> Par
     except CelonisFramesError as error:
         return PartResult(part, attempt, error=error)
     try:
-        found = _stage_rows(plan, part, frame, attempt, filesystem, folder)
+        return _stage_rows(plan, part, frame, attempt, filesystem, folder)
     except FrameError as error:
-        found = PartResult(part, attempt, error=_located(error, part))
+        return PartResult(part, attempt, error=_located(error, part))
     finally:
         close_filesystem(filesystem)
-    return replace(found, seconds=time.monotonic() - begin)
 
 
 def _stage_rows(

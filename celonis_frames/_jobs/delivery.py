@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._http.file_body import Payload
 from celonis_frames._jobs.delivery_state import Recorded
+from celonis_frames._progress.bar import Bar
 from celonis_frames.exceptions import UploadUncertain
 
 
@@ -49,21 +50,11 @@ class BodyRefuted(Exception):  # no error: the delivery goes on
     """
 
 
-class DeliveryBar(Protocol):
-    """The bar of a delivery."""
-
-    def expect(self, delivered: DeliveryResult, rows: Callable[[], int | None]) -> None:
-        """Show how much there is to send: by the chunks so far, if `rows` returns all rows."""
-
-    def sent(self, size: int) -> None:
-        """Count sent bytes, fewer than zero if an upload failed. Called from upload threads."""
-
-
 class DeliveryProgress(Protocol):
     """Takes how far a delivery is."""
 
     @property
-    def bar(self) -> DeliveryBar | None:
+    def bar(self) -> Bar | None:
         """The bar, if there is one."""
 
     def stage(self, name: Literal["uploading", "submitting"]) -> None:

@@ -60,7 +60,7 @@ def bar_html(state: BarState) -> str:
     """The state as HTML."""
     return html.report(
         "open",
-        html.paragraph(html.strong(_title(state))),
+        html.paragraph(html.strong(state.title)),
         html.meter(state.share),
         html.paragraph(_figures(state)),
     )
@@ -68,11 +68,7 @@ def bar_html(state: BarState) -> str:
 
 def bar_text(state: BarState) -> str:
     """The state as a line of text."""
-    return f"{_title(state)}: {_figures(state)}"
-
-
-def _title(state: BarState) -> str:
-    return f"{state.label}: {state.stage}" if state.stage else state.label
+    return f"{state.title}: {_figures(state)}"
 
 
 def _figures(state: BarState) -> str:

@@ -52,6 +52,11 @@ class BarState:
         )
 
     @property
+    def title(self) -> str:
+        """What is being done, and to which table."""
+        return f"{self.label}: {self.stage}" if self.stage else self.label
+
+    @property
     def share(self) -> float | None:
         """Share of the bytes that were sent, 0 to 1; None if the total is not known."""
         return self.sent / self.total if self.total else None

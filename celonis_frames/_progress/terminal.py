@@ -31,7 +31,7 @@ class TerminalLine:
             if self._bar is None:
                 self._bar = _new_bar(self._stream)
             bar = self._bar
-            bar.desc = f"{state.label}: {state.stage}" if state.stage else state.label
+            bar.desc = state.title
             bar.postfix = counted(state.chunks, "chunk") if state.chunks else None
             bar.total = state.total
             bar.bar_format = _UNKNOWN[state.sent > 0] if state.total is None else None

@@ -116,8 +116,7 @@ def push_objects(
         pool_id, notes = _pool(api, pool, keys.connection, token) if way.can_look else (None, (
             "The pool was not checked: this connection has ingestion keys only.",
         ))  # fmt: skip
-        if progress.recorder is not None:
-            progress.recorder.pool_id = pool_id
+        progress.in_pool(pool_id)
         pool_known = pool_id or ""
         # What has begun the stage has chosen the names of the objects.
         prefix = (

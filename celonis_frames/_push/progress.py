@@ -119,6 +119,11 @@ class Progress:
         """Give the bar a better label, before the first stage."""
         self._label = label
 
+    def in_pool(self, pool_id: str | None) -> None:
+        """Name the pool in the records from now on."""
+        if self.recorder is not None:
+            self.recorder.pool_id = pool_id
+
     def hide(self) -> None:
         """Remove the bar, for good."""
         if self.bar is not None:

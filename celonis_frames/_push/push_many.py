@@ -94,8 +94,8 @@ def push_tables(
                 pool_id = lookup.pool_id(api.within(token), pool)
         models = find_models(api.within(token), pool_id, first)
         call.relabel(counted(len(pushes), "table"))
-        if call.recorder is not None and way is None:
-            call.recorder.pool_id = pool_id
+        if way is None:
+            call.in_pool(pool_id)
         multi = _MultiPush(api, token, pool_id, pushes, way, call)
         try:
             with termination_as_system_exit():

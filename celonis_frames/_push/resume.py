@@ -76,8 +76,7 @@ def resume_staged(
                     one = stack.enter_context(
                         in_progress("push", table, api.url, reporting, above=call)
                     )
-                    if one.recorder is not None:
-                        one.recorder.pool_id = stage.manifest.pool_id
+                    one.in_pool(stage.manifest.pool_id)
                     status = finish_staged(api, token, stage, way=way, wait=wait, progress=one)
                     one.result = status
                     if wait:

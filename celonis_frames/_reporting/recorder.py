@@ -85,26 +85,26 @@ class Recorder:
         self._begun, self._over = time.monotonic(), False
         self._stage: Stage | None = None
         self._stage_begun = 0.0
-        self._is_part = above is not None
-        self._parent_id: str | None = None
+        self._parent_id = None if above is None else above.call_id
         if above is None:
             # Reentrant: what a signal's handler runs may report while its thread does.
             self.lock = threading.RLock()
             self.thread = None if on_event is None else EventThread(on_event)
         else:
-            self._parent_id = above.call_id
             self.pool_id, self.lock, self.thread = above.pool_id, above.lock, above.thread
         self.spans: Spans | None = new_spans(None if above is None else above.spans)
         self._pass_on(self._made(Began, url=url, version=__version__))
 
     def enter(self) -> Any:
         """Make the call's span the current one in this thread; returns what `leave` needs."""
-        return None if self.spans is None else self.spans.enter()
+        spans = self.spans
+        return None if spans is None else (spans, spans.enter())
 
     def leave(self, outer: Any) -> None:
         """Make the span before it the current one again."""
-        if outer is not None and self.spans is not None:
-            self.spans.leave(outer)
+        if outer is not None:
+            spans, token = outer  # not `self.spans`, which is None after a failure
+            spans.leave(token)
 
     def stage(self, name: Stage) -> None:
         """A stage begins, unless it goes on; the one before it ends."""
@@ -181,7 +181,7 @@ class Recorder:
             )
             self._over = True
         self._pass_on(records)
-        if self.thread is not None and not self._is_part:
+        if self.thread is not None and self._parent_id is None:
             self.thread.close()
 
     def _last_state(self) -> str | None:

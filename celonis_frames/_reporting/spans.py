@@ -95,10 +95,8 @@ class Spans:
         )  # fmt: skip
         self.inside = self._trace.set_span_in_context(self._span, self._around)
 
-    def _child(self, name: str, when: int, **attributes: Any) -> Any:
-        return self._tracer.start_span(
-            name, context=self.inside, start_time=when, attributes=attributes
-        )
+    def _child(self, name: str, when: int) -> Any:
+        return self._tracer.start_span(name, context=self.inside, start_time=when)
 
     def _take_job(self, record: JobChanged, when: int) -> None:
         key = record.job_kind, record.name, record.job_id

@@ -16,7 +16,8 @@ from celonis_frames._arrow.extension_types import WideInteger
 from celonis_frames._arrow.wall_clock import is_utc
 from celonis_frames.exceptions import ColumnTypeError, FrameError
 
-_SCHEMA = "its schema"
+SCHEMA = "the schema of the frame"
+"""Names in messages what a part of a frame is compared with, if not the parts before it."""
 
 
 def match_batches(
@@ -36,7 +37,7 @@ def match_batches(
             yield batch
             continue
         where = f"batch {number} of the {kind}"
-        check_same_names(batch.schema, schema.names, where, _SCHEMA)
+        check_same_names(batch.schema, schema.names, where, SCHEMA)
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         arrays = [_as_announced(columns[field.name], field, where) for field in schema]
         yield pa.RecordBatch.from_arrays(arrays, names=schema.names)
@@ -118,8 +119,8 @@ def _as_announced(array: Any, field: pa.Field, where: str) -> Any:
             return floats
     same_hours = pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and is_utc(kind.tz or ""))
     if same_hours and pa.types.is_timestamp(field.type) and field.type.tz is None:
-        return _cast_column(array.cast(pa.timestamp(field.type.unit)), field, where, _SCHEMA)
-    return _cast_column(array, field, where, _SCHEMA)
+        return _cast_column(array.cast(pa.timestamp(field.type.unit)), field, where, SCHEMA)
+    return _cast_column(array, field, where, SCHEMA)
 
 
 def _is_converted_alike(kind: pa.DataType, announced: pa.DataType) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from celonis_frames._filesystem.private_options import PrivateOptions
-from celonis_frames._sources.alignment import align_to_schema, check_same_names
+from celonis_frames._sources.alignment import SCHEMA, align_to_schema, check_same_names
 from celonis_frames._sources.iterables import infer_schema
 from celonis_frames._sources.source import ReadOptions, Source
 
@@ -32,16 +32,8 @@ _AHEAD = 2
 _LOOK_SECONDS = 0.05
 """How often it is looked whether tasks are done, and whether they are to go on."""
 
-_OTHERS = "the partitions before"
-
 _R = TypeVar("_R")
 _Read = Callable[[Any, ReadOptions], Source]
-
-
-def is_dask(frame: Any) -> bool:
-    """Whether this is a Dask DataFrame."""
-    module: Any = sys.modules.get("dask.dataframe")
-    return module is not None and isinstance(frame, getattr(module, "DataFrame", ()))
 
 
 def read_dask(frame: Any, options: ReadOptions, read: _Read) -> Source:
@@ -65,9 +57,9 @@ def read_dask(frame: Any, options: ReadOptions, read: _Read) -> Source:
         for number, partition in enumerate(_in_order(frame)):
             source = read(partition, for_workers)
             where = f"partition {number}"
-            check_same_names(source.schema, schema.names, where, _OTHERS)
+            check_same_names(source.schema, schema.names, where, SCHEMA)
             for batch in source.batches():
-                yield align_to_schema(batch, schema, where, _OTHERS)
+                yield align_to_schema(batch, schema, where, SCHEMA)
 
     return Source(
         KIND, schema, None, False, False, batches, head.notes, head.column_notes,

@@ -24,7 +24,7 @@ from celonis_frames._arrow.batching import (
 from celonis_frames._arrow.text_sizes import longest_texts
 from celonis_frames._formatting import type_name, with_article
 from celonis_frames._sources.alignment import match_batches
-from celonis_frames._sources.dask import is_dask, read_dask
+from celonis_frames._sources.dask import read_dask
 from celonis_frames._sources.dataset import read_dataset
 from celonis_frames._sources.duckdb import is_relation, read_relation
 from celonis_frames._sources.foreign_errors import translate_errors
@@ -74,11 +74,12 @@ def _read(frame: Any, options: ReadOptions) -> Source:
         raise FrameError(f"The frame is the class {frame.__name__}: give a frame of that class.")
     pandas: Any = sys.modules.get("pandas")
     polars: Any = sys.modules.get("polars")
+    dask: Any = sys.modules.get("dask.dataframe")
     # A library that is still being imported may lack the class: it has made no frame yet.
     if pandas is not None and isinstance(frame, getattr(pandas, "DataFrame", ())):
         with translate_errors("pandas DataFrame"):
             return read_pandas(frame, options)
-    if "dask.dataframe" in sys.modules and is_dask(frame):
+    if dask is not None and isinstance(frame, getattr(dask, "DataFrame", ())):
         with translate_errors("Dask DataFrame"):
             return read_dask(frame, options, _read)
     if options.index is not None:

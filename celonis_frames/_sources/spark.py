@@ -256,18 +256,17 @@ def _result(
 ) -> pa.RecordBatch:
     """In a worker: what `work` returns for a partition, as one row."""
     with contextlib.nullcontext() if shared is None else shared.value.kept():
-        found = work(current_partition(), rows_of(batches, schema))
+        found = work(task().partitionId(), rows_of(batches, schema))
     return pa.record_batch({_RESULT: pa.array([pickle.dumps(found)], pa.binary())})
 
 
-def current_partition() -> int:
-    """In a worker: the number of the partition of this task."""
+def task() -> Any:
+    """In a worker: the context of the task that runs."""
     from pyspark import TaskContext  # noqa: PLC0415
 
     context = TaskContext.get()
     assert context is not None  # noqa: S101  # a task runs
-    number: int = context.partitionId()
-    return number
+    return context
 
 
 def rows_of(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatchReader:

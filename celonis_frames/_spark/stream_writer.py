@@ -21,8 +21,9 @@ from pyspark.sql.datasource import DataSourceStreamArrowWriter
 
 from celonis_frames._push.detached import DetachedPush
 from celonis_frames._reporting.current import warn
+from celonis_frames._sources.spark import task
 from celonis_frames._spark.write_options import WriteOptions
-from celonis_frames._spark.writing import StagedPart, begin, finish, stage_rows, task
+from celonis_frames._spark.writing import StagedPart, begin, finish, stage_rows
 from celonis_frames._staging.claim import StagePlace
 from celonis_frames._staging.receipt import stage_name
 from celonis_frames.exceptions import CelonisFramesError

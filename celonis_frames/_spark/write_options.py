@@ -26,7 +26,7 @@ HOW_TO_AUTHENTICATE = (
 )
 
 _SHOWN = (
-    "which would show in Spark's plans, UI and logs: leave them out. Configure fsspec, or set the "
+    "would show in Spark's plans, UI and logs: leave them out. Configure fsspec, or set the "
     "environment variables of the storage's library, on the driver and on the workers."
 )
 
@@ -219,7 +219,7 @@ def _url(name: str, value: str) -> str:
     """An fsspec URL without a secret in it."""
     text = _text(name, value)
     if mask_url(text) != text:
-        raise ConfigError(f"{name} holds a user, a password or a query, {_SHOWN}")
+        raise ConfigError(f"{name} holds a user, a password or a query, which {_SHOWN}")
     return text
 
 
@@ -227,9 +227,7 @@ def _storage_options(name: str, value: str) -> dict[str, Any]:
     found: dict[str, Any] = _json(name, value, dict, 'such as {"endpoint_url": "https://…"}')
     hidden = split_secrets(found)[1]
     if hidden:
-        raise ConfigError(
-            f"{name} holds {', '.join(hidden)}, which may be secrets and {_SHOWN[6:]}"
-        )
+        raise ConfigError(f"{name} holds {', '.join(hidden)}, which may be secrets and {_SHOWN}")
     return found
 
 

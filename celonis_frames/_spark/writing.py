@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.sql.datasource import WriterCommitMessage
 
 from celonis_frames._client import Celonis
@@ -27,7 +26,7 @@ from celonis_frames._options.push_options import PushOptions
 from celonis_frames._push.detached import DetachedPush, Engine, begin_detached, finish_detached
 from celonis_frames._push.status import PushStatus
 from celonis_frames._reporting.current import warn
-from celonis_frames._sources.spark import ENGINE, KEYED_HASH, KIND, rows_of
+from celonis_frames._sources.spark import ENGINE, KEYED_HASH, KIND, rows_of, task
 from celonis_frames._spark.credentials import connection_of
 from celonis_frames._spark.write_options import WriteOptions
 from celonis_frames.exceptions import ConfigError
@@ -40,13 +39,6 @@ class StagedPart(WriterCommitMessage):  # type: ignore[misc]  # PySpark is untyp
     """What a worker has staged of one partition, for the process that commits."""
 
     result: PartResult
-
-
-def task() -> Any:
-    """In a worker: the task that runs."""
-    found = TaskContext.get()
-    assert found is not None  # noqa: S101  # Spark calls `write` in tasks only
-    return found
 
 
 def stage_rows(plan: WritePlan, batches: Iterator[pa.RecordBatch]) -> PartResult:
@@ -67,7 +59,7 @@ def begin(write: WriteOptions, schema: pa.Schema, *, holder: str | None) -> Deta
         if write.status is not None and holder is not None:
             _forget_status(write.status, options)
         return begin_detached(
-            client._api, _way(client, options), schema, write.pool, write.table, options,  # noqa: SLF001
+            client._api, client._way_of(options), schema, write.pool, write.table, options,  # noqa: SLF001
             engine=Engine(ENGINE, KEYED_HASH, KIND), holder=holder,
         )  # fmt: skip
 
@@ -86,7 +78,7 @@ def finish(
     """
     with connection_of(write) as client:
         options = options_of(write, client, push_id=push_id)
-        status = finish_detached(client._api, _way(client, options), begun, results, options)  # noqa: SLF001
+        status = finish_detached(client._api, client._way_of(options), begun, results, options)  # noqa: SLF001
         _log.info("%s: %r", write.table, status)
         if write.status is not None:
             _write_status(write.status, status, options)
@@ -96,10 +88,6 @@ def finish(
 def options_of(write: WriteOptions, client: Celonis, **more: Any) -> PushOptions:
     """The options of a write, with the defaults of its connection."""
     return client._options(write.call, **more)  # noqa: SLF001  # one of our own kind
-
-
-def _way(client: Celonis, options: PushOptions) -> Any:
-    return client._way() if options.by_objects else None  # noqa: SLF001
 
 
 @contextlib.contextmanager

@@ -79,7 +79,7 @@ class LocalCelonis:
         )  # fmt: skip
         self._server = state.faults.attach(FaultableServer(config, sock))
         self._worker = IngestionWorker(
-            state.catalog, state.objects, state.faults, lenient=state.lenient
+            state.catalog, state.objects, state.faults, lenient=state.assumptions.other_types
         )
         if state.objects.is_used:
             self._worker.start()
@@ -415,7 +415,6 @@ def serve(
         tokens=TokenIssuer(seconds=token_seconds),
         form_token=secrets.token_urlsafe(24),
         strict_pools=strict_pools,
-        lenient=assumed.other_types,
         assumptions=assumed,
         max_chunk_bytes=max_chunk_bytes,
     )

@@ -10,15 +10,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import duckdb
 
 from celonis_frames.local._database.catalog import Catalog
-from celonis_frames.local._server import serve
-
-if TYPE_CHECKING:
-    from celonis_frames.local._server import LocalCelonis
+from celonis_frames.local._server import LocalCelonis, serve
 
 
 class Spare:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from celonis_frames._formatting import counted, listed, shown
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._schema.types import rule_for
 from celonis_frames.exceptions import ConfigError
 
 MAX_SHOWN = 5
@@ -57,7 +58,7 @@ def differences(
 
 
 def _as_stored(frame: Any, table: str) -> pa.Table:
-    """A frame as a push would store it."""
+    """A frame as a push would store it, but that columns without a type still have none."""
     if isinstance(frame, Mapping):
         frame = pa.table(dict(frame))
     elif isinstance(frame, list) and all(isinstance(row, Mapping) for row in frame):
@@ -71,7 +72,11 @@ def _as_stored(frame: Any, table: str) -> pa.Table:
         files = [io.BytesIO(b"".join(chunk.blocks())) for chunk in prepared.chunks(_go_on)]
     finally:
         prepared.close()
-    return pa.concat_tables(map(pq.read_table, files))
+    stored = pa.concat_tables(map(pq.read_table, files))
+    for place, column in enumerate(prepared.layout.columns):
+        if pa.types.is_null(column.arrow_type):
+            stored = stored.set_column(place, column.name, pa.nulls(stored.num_rows))
+    return stored
 
 
 def _go_on() -> None:
@@ -100,12 +105,25 @@ def _with_types(actual: pa.Table, wanted: pa.Table) -> tuple[pa.Table, list[str]
     columns, found = [], []
     for name, theirs in zip(wanted.column_names, wanted.columns, strict=True):
         kind = actual.schema.field(name).type
-        try:
-            # Times are stored in microseconds.
-            columns.append(theirs.cast(kind, safe=not pa.types.is_timestamp(kind)))
-        except pa.ArrowInvalid:
+        column = _with_type(theirs, kind)
+        columns.append(column)
+        if column is None:
             found.append(f"column {name!r}: its type is {kind}, and {theirs.type} was expected")
     return (wanted if found else pa.table(columns, wanted.column_names)), found
+
+
+def _with_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
+    """The column with a type of the table; None if its own is another type of Celonis."""
+    # A cast alone would do too much: of integers to strings, for example.
+    rules = rule_for(column.type), rule_for(kind)
+    own, there = (rule and rule.default for rule in rules)
+    if own != there and not pa.types.is_null(column.type):
+        return None
+    try:
+        # Times are stored in microseconds.
+        return column.cast(kind, safe=not pa.types.is_timestamp(kind))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
 
 
 def _rows(table: pa.Table) -> list[Row]:

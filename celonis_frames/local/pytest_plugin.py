@@ -27,8 +27,9 @@ class AssertTable(Protocol):
         """Check that a table has exactly the expected rows.
 
         Values are compared as a push stores them: categories are strings, decimals floats, times
-        with a zone are in UTC, NaN is null. The case of column names does not matter, nor does the
-        order of columns and rows.
+        with a zone are in UTC, NaN is null. Types are compared too: integers are neither floats
+        nor strings; a column without a type, of nulls only, fits any. The case of column names
+        does not matter, nor does the order of columns and rows.
 
         Args:
             pool: The pool's id or name.

@@ -50,7 +50,7 @@ def begin(
     **more: Any,
 ) -> DetachedPush:
     """Begin a push as one process does; what it returns goes through a pickle to the others."""
-    way = celonis._way() if options.by_objects else None
+    way = celonis._way_of(options)
     begun = begin_detached(
         celonis._api, way, schema, "P", table, options, engine=ENGINE,
         **{"holder": HOLDER, **more},
@@ -62,7 +62,7 @@ def finish(
     celonis: Celonis, begun: DetachedPush, results: Sequence[PartResult], options: PushOptions
 ) -> PushStatus:
     """Finish a push as another process does."""
-    way = celonis._way() if options.by_objects else None
+    way = celonis._way_of(options)
     return finish_detached(celonis._api, way, begun, copied(list(results)), options)
 
 

@@ -251,7 +251,7 @@ def test_a_partition_of_another_type_is_named(
     assert stage_part(begun.plan, 0, narrow).error is None
     found = stage_part(begun.plan, 4, pa.table({"ID": ["1"], "T": ["a"]})).error
     assert isinstance(found, exceptions.ColumnTypeError)
-    assert "Column 'ID' is string in partition 4 and int64 in the partitions before" in str(found)
+    assert "Column 'ID' is string in partition 4 and int64 in the schema of the frame" in str(found)
     found = stage_part(begun.plan, 4, pa.table({"ID": [1]})).error
     assert "Partition 4 has other columns" in str(found)
     abort_detached(begun, options)

@@ -144,7 +144,7 @@ def test_columns_of_python_objects_have_the_type_of_their_first_value(
         mixed = pd.DataFrame({"O": pd.Series(["a", "b", 3, 4], dtype=object)})
         with pytest.raises(
             exceptions.ColumnTypeError,
-            match=r"Column 'O' is int64 in partition 1 and (large_)?string in the partitions b",
+            match=r"Column 'O' is int64 in partition 1 and (large_)?string in the schema of",
         ):
             dd.from_pandas(mixed, npartitions=2).celonis.push(
                 "P", f"{table}_2", client=connection, **where

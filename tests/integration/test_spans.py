@@ -171,7 +171,7 @@ def test_spans_of_other_libraries_are_below_the_push(
 def test_an_exporter_that_raises_fails_no_push(
     client: Celonis, exporter: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One warning; the push has no more spans."""
+    """One warning; the push has no more spans, and afterwards its span is not the current one."""
 
     class Broken(SimpleSpanProcessor):
         def on_end(self, span: ReadableSpan) -> None:
@@ -179,8 +179,10 @@ def test_an_exporter_that_raises_fails_no_push(
 
     provider: Any = trace.get_tracer_provider()
     provider.add_span_processor(Broken(exporter))
+    before = trace.get_current_span()
     with caplog.at_level(logging.WARNING, "celonis_frames"):
         assert client.push(FRAME, "P", "T").ok
+    assert trace.get_current_span() is before
     assert [one.getMessage() for one in caplog.records] == [
         "a span failed with OSError: this call has no more spans"
     ]

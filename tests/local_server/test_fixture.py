@@ -19,7 +19,7 @@ import pytest
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, _connect, local
-from celonis_frames.exceptions import ConfigError
+from celonis_frames.exceptions import ConfigError, PermissionDenied
 from celonis_frames.local._table_check import differences
 
 TEAM = {
@@ -200,8 +200,9 @@ def test_one_server_for_a_session(tmp_path: Path) -> None:
 
 def test_faults_alone_bring_the_server(celonis_faults: Any) -> None:
     """A test that asks for nothing else has one of its own."""
-    celonis_faults.drop("upload")
-    celonis_frames.push(TABLE, "P", "T")
+    celonis_faults.answer("create", 403)
+    with pytest.raises(PermissionDenied):
+        celonis_frames.push(TABLE, "P", "T")
 
 
 ROWS = pl.DataFrame({"K": [1, 2, 3], "V": ["a", "b", None], "F": [0.5, float("nan"), -0.0]})
@@ -293,6 +294,42 @@ def test_assert_table_compares_what_is_stored(own: Any, client: Celonis, assert_
     ]
     with pytest.raises(AssertionError, match=r"^Table 'NONE' cannot be read: no "):
         assert_table("P", "NONE", frame)
+
+
+TYPES = {
+    "int64": [1], "double": [1.0], "bool": [True], "string": ["1"],
+    "timestamp[us]": [dt.datetime(1970, 1, 1)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "arrow"]
+)
+@pytest.mark.parametrize("stored", TYPES)
+def test_assert_table_compares_types(own: Any, client: Celonis, make: Any, stored: str) -> None:
+    """Also where a cast would make the values equal; only a column without a type fits any."""
+    client.push(make({"K": [0], "A": TYPES[stored]}), "P", stored, progress=False)
+    table = own.table("P", stored)
+    for other, values in TYPES.items():
+        found = differences(table, make({"K": [0], "A": values}), stored, None)
+        if other == stored:
+            assert found == []
+        else:
+            [line] = found
+            assert line.startswith(f"column 'A': its type is {stored}, and ")
+    assert differences(table, make({"K": [0], "A": [None]}), stored, "K")[0].endswith("not None")
+
+
+def test_assert_table_with_a_type_that_no_frame_has(own: Any, client: Celonis) -> None:
+    """A TIME, which only a CSV file makes, is compared with nothing: the message says so."""
+    frame = pa.table({"A": [dt.time(9, 30)], "D": [dt.date(2026, 11, 28)]})
+    client.push(
+        frame, "P", "T", columns={"A": "TIME", "D": "DATE"}, upload={"file_type": "CSV"},
+        progress=False,
+    )  # fmt: skip
+    assert differences(own.table("P", "T"), frame, "T", None) == [
+        "column 'A': its type is time64[us], and string was expected"
+    ]
 
 
 @pytest.mark.parametrize(

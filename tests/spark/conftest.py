@@ -68,6 +68,15 @@ def spark(events: Path) -> Iterator[Any]:
     os.environ.update(kept)
 
 
+@pytest.fixture(scope="session")
+def dying(spark: Any) -> str:
+    """The name of the data source that dies."""
+    from spark_dying_source import DyingSource  # noqa: PLC0415  # only where Spark has sources
+
+    spark.dataSource.register(DyingSource)
+    return str(DyingSource.name())
+
+
 @pytest.fixture(autouse=True)
 def connected(server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The connection of this process, by `connect`; the environment has no key."""

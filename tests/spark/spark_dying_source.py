@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from spark_faults import rows_in
 
 from celonis_frames._push import pipeline
 from celonis_frames._spark.batch_writer import BatchWriter
@@ -71,18 +70,11 @@ def _counting(folder: Path) -> Iterator[None]:
 
     def counted(self: stages.Stage, chunks: Any) -> Any:
         there = Path(self.folder).glob("chunk-*")
-        (folder / "listed").write_text(json.dumps(sum(map(_rows_in, there))))
+        (folder / "listed").write_text(json.dumps(sum(map(rows_in, there))))
         return adopt(self, chunks)
 
     with mock.patch.object(stages.Stage, "adopt", counted):
         yield
-
-
-def _rows_in(path: Path) -> int:
-    """Rows of a chunk; 0 if its worker died while it wrote it."""
-    with suppress(pa.ArrowInvalid):
-        return int(pq.read_metadata(path).num_rows)
-    return 0
 
 
 class _DyingBatch(BatchWriter):

@@ -13,8 +13,11 @@ from typing import Any
 
 import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 ROWS, PARTS = 4_800, 4
+EXACT = (ROWS, ROWS, ROWS * (ROWS - 1) // 2)
+"""What `ids` returns for all rows."""
 COLUMNS = (
     "id", "concat('case ', id % 1000) AS case",
     "repeat(substr(md5(string(id)), 1, 8), 1200) AS text",
@@ -108,3 +111,18 @@ def chunks_of(stage: str | Path, part: int | None = None) -> list[Path]:
     """The chunks that are staged: of a partition, or of all."""
     number = "*" if part is None else f"{part:06d}-*"
     return list(Path(stage).glob(f"push-*/chunk-{number}.parquet"))
+
+
+def ids(server: Any, table: str) -> tuple[int, int, int]:
+    """Rows, different ids, and the sum of the ids."""
+    query = f'SELECT count(*), count(DISTINCT id), sum(id)::BIGINT FROM "P"."{table}"'
+    (row,) = server.sql(query).to_pylist()
+    found = tuple(row.values())
+    return found[0], found[1], found[2]
+
+
+def rows_in(path: Path) -> int:
+    """Rows of a chunk; 0 if its worker died while it wrote it."""
+    with suppress(pa.ArrowInvalid):
+        return int(pq.read_metadata(path).num_rows)
+    return 0

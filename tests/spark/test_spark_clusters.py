@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 from spark_cluster import ENVIRONMENT, HERE
-from spark_faults import ROWS
+from spark_faults import EXACT, ids
 
 pytestmark = pytest.mark.slow
-EXACT = (ROWS, ROWS)
 HOSTS = ("127.0.0.1", "localhost")
 """Spark runs the second attempt of a task on another host."""
 
@@ -70,13 +69,6 @@ def wait_for(port: int) -> None:
             time.sleep(0.2)
         else:
             return
-
-
-def ids(server: Any, table: str) -> tuple[int, int]:
-    """Rows and different ids."""
-    query = f'SELECT count(*) AS n, count(DISTINCT id) AS m FROM "P"."{table}"'
-    (row,) = server.sql(query).to_pylist()
-    return row["n"], row["m"]
 
 
 def run(server: Any, *arguments: str, timeout: float = 400) -> str:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import spark_faults
 from spark_cluster import ENVIRONMENT, HERE, SEEDS
-from spark_faults import CHUNK, PARTS, ROWS, Fault, chunks_of
+from spark_faults import CHUNK, EXACT, PARTS, ROWS, Fault, chunks_of, ids, rows_in
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, Column, Secret
@@ -41,24 +38,6 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Stage, "adopt", counted)
     return found
-
-
-def rows_in(path: Path) -> int:
-    """Rows of a chunk; 0 if its worker died while it wrote it."""
-    with suppress(pa.ArrowInvalid):
-        return int(pq.read_metadata(path).num_rows)
-    return 0
-
-
-def ids(server: Any, table: str) -> tuple[int, int, int]:
-    """Rows, different ids, and the sum of the ids."""
-    query = f'SELECT count(*), count(DISTINCT id), sum(id)::BIGINT FROM "P"."{table}"'
-    (row,) = server.sql(query).to_pylist()
-    found = tuple(row.values())
-    return found[0], found[1], found[2]
-
-
-EXACT = (ROWS, ROWS, ROWS * (ROWS - 1) // 2)
 
 
 def test_a_frame_arrives_and_its_status_counts_partitions(

@@ -16,20 +16,10 @@ import spark_faults
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from spark_cluster import SEEDS
-from spark_dying_source import DyingSource
-from spark_faults import CHUNK, PARTS, ROWS, Fault, chunks_of
+from spark_faults import CHUNK, EXACT, PARTS, ROWS, Fault, chunks_of, ids
 from spark_secrets import assert_unseen
 
 from celonis_frames import Celonis
-
-EXACT = (ROWS, ROWS, ROWS * (ROWS - 1) // 2)
-
-
-@pytest.fixture(scope="module")
-def dying(spark: Any) -> str:
-    """The name of the data source that dies."""
-    spark.dataSource.register(DyingSource)
-    return DyingSource.name()
 
 
 def write(frame: Any, table: str, stage: Path, credentials: Path, **options: Any) -> Any:
@@ -40,14 +30,6 @@ def write(frame: Any, table: str, stage: Path, credentials: Path, **options: Any
         .option("credentials", f"file:{credentials}").option("chunkBytes", CHUNK["chunk_bytes"])
         .options(**options)
     )  # fmt: skip
-
-
-def ids(server: Any, table: str) -> tuple[int, int, int]:
-    """Rows, different ids, and the sum of the ids."""
-    query = f'SELECT count(*), count(DISTINCT id), sum(id)::BIGINT FROM "P"."{table}"'
-    (row,) = server.sql(query).to_pylist()
-    found = tuple(row.values())
-    return found[0], found[1], found[2]
 
 
 def test_append_overwrite_and_upsert(

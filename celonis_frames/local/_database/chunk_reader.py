@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from celonis_frames.local._assumptions import STRICT, Assumptions
+from celonis_frames.local._assumptions import Assumptions
 from celonis_frames.local._database import csv_reader
 from celonis_frames.local._database.catalog import CHANGE_DATE
 from celonis_frames.local._database.database import Row
@@ -48,7 +48,7 @@ def celonis_type(kind: str) -> str | None:
 
 
 def open_chunks(
-    cursor: Any, files: list[Path], job: Row, assumptions: Assumptions = STRICT
+    cursor: Any, files: list[Path], job: Row, assumptions: Assumptions
 ) -> tuple[str, list[Column]]:
     """A table function that reads the files, and their columns.
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import duckdb
 
-from celonis_frames.local._assumptions import STRICT, Assumptions
+from celonis_frames.local._assumptions import Assumptions
 from celonis_frames.local._database.catalog import Catalog
 from celonis_frames.local._database.database import LOG_BYTES, Row
 from celonis_frames.local._database.errors import JobError
@@ -48,9 +48,7 @@ class JobRunner:
         assumptions: What jobs do where the behaviour of Celonis is not documented.
     """
 
-    def __init__(
-        self, catalog: Catalog, faults: FaultSchedule, assumptions: Assumptions = STRICT
-    ) -> None:
+    def __init__(self, catalog: Catalog, faults: FaultSchedule, assumptions: Assumptions) -> None:
         self._catalog, self._faults, self._assumptions = catalog, faults, assumptions
         self._queue: queue.Queue[Row | None] = queue.Queue()
         self._cancelled: dict[str, threading.Event] = {}

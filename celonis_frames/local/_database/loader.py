@@ -20,11 +20,7 @@ _STAGED = "SELECT * FROM temp._staged"
 
 
 def execute(
-    catalog: Catalog,
-    cursor: Any,
-    job: Row,
-    chunks: list[Row],
-    assumptions: Assumptions = STRICT,
+    catalog: Catalog, cursor: Any, job: Row, chunks: list[Row], assumptions: Assumptions
 ) -> Iterator[str]:
     """Apply the chunks of a job in the cursor's open transaction. Yields the lines of its log.
 

@@ -180,21 +180,13 @@ class ObjectStore:
         )
         return found[0] if found else None
 
-    def objects(self, connection_id: str | None = None, *, state: str | None = None) -> list[Row]:
-        """All objects, or those of a data connection or in a state, in the order of their arrival."""
+    def objects(self, connection_id: str | None = None) -> list[Row]:
+        """All objects, or those of a data connection, in the order of their arrival."""
         return self._catalog.rows(
-            "SELECT * FROM _celonis.objects WHERE (?1 IS NULL OR connection_id = ?1) "
-            "AND (?2 IS NULL OR state = ?2) ORDER BY arrival",
-            connection_id, state,
-        )  # fmt: skip
-
-    def counts(self, connection_id: str) -> dict[str, int]:
-        """The number of objects of a data connection in each state."""
-        found = self._catalog.rows(
-            "SELECT state, count(*) AS n FROM _celonis.objects WHERE connection_id = ? GROUP BY 1",
+            "SELECT * FROM _celonis.objects WHERE ?1 IS NULL OR connection_id = ?1 "
+            "ORDER BY arrival",
             connection_id,
         )
-        return {row["state"]: row["n"] for row in found}
 
     def next(self) -> tuple[Row | None, float]:
         """The object to ingest next, and the seconds until then; None if there is none.

@@ -53,7 +53,8 @@ async def respond(state: ServerState, request: Request, _: Any = None) -> Respon
 
 
 async def _respond(state: ServerState, request: Request) -> Response:
-    if request.method != "PUT" and not (request.method == "HEAD" and state.lenient):
+    allowed = ("PUT", "HEAD") if state.assumptions.other_types else ("PUT",)
+    if request.method not in allowed:
         raise GatewayError("AccessDenied")
     # 1. The signature, before the body is read.
     signed = SignedRequest(

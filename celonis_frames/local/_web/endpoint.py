@@ -56,7 +56,6 @@ class ServerState:
     tokens: TokenIssuer
     form_token: str
     strict_pools: bool
-    lenient: bool
     assumptions: Assumptions
     max_chunk_bytes: int
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from html import escape
 
 from celonis_frames._formatting import counted, format_bytes
@@ -24,17 +25,18 @@ def render_objects(objects: ObjectStore, connection: Row, form_token: str) -> st
         f"<td>{shown_text(', '.join(t.keys))}</td><td>{shown_text(t.age or '')}</td></tr>"
         for t in objects.tables(connection["id"])
     )
-    counts = objects.counts(connection["id"])
-    listed = ", ".join(f"{counts.get(s, 0):,} {s}" for s in ("INGESTED", "PENDING", "FAILED"))
-    failed = objects.objects(connection["id"], state="FAILED")[-FAILED:]
-    stored = [item for item in objects.objects(connection["id"]) if item["state"] != "FAILED"]
+    found = objects.objects(connection["id"])
+    counts = Counter(item["state"] for item in found)
+    listed = ", ".join(f"{counts[state]:,} {state}" for state in ("INGESTED", "PENDING", "FAILED"))
+    failed = [item for item in found if item["state"] == "FAILED"]
+    stored = [item for item in found if item["state"] != "FAILED"]
     latest = stored[-LATEST:]
     return (
         f"<h3>Push data into Celonis: {escape(connection['name'])} "
         f"<small>{escape(connection['id'])}</small></h3><div class='scroll'>"
         "<table><thead><tr><th>source table</th><th>table</th><th>keys</th><th>age</th></tr></thead>"
         f"<tbody>{tables}</tbody></table></div><p class='quiet'>Objects: {listed}</p>"
-        + "".join(_failed(item, form_token) for item in reversed(failed))
+        + "".join(_failed(item, form_token) for item in reversed(failed[-FAILED:]))
         + (_latest(latest, len(stored)) if latest else "")
     )
 
