@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -35,7 +36,8 @@ def differences(
         keys: As of `assert_table`.
 
     Raises:
-        ConfigError: The keys are no columns, or are not unique in the expected rows.
+        ConfigError: The keys are no columns, or are not unique in the expected rows; or the
+            values of a column have types that Arrow cannot combine.
         FrameError: The expected frame could not be pushed.
     """
     wanted = _as_stored(expected, table)
@@ -59,12 +61,13 @@ def differences(
 
 def _as_stored(frame: Any, table: str) -> pa.Table:
     """A frame as a push would store it, but that columns without a type still have none."""
-    if isinstance(frame, Mapping):
-        frame = pa.table(dict(frame))
-    elif isinstance(frame, list) and all(isinstance(row, Mapping) for row in frame):
+    if isinstance(frame, list) and all(isinstance(row, Mapping) for row in frame):
         if not frame:
             raise ConfigError("expected=[] names no columns: give an empty frame that has them.")
-        frame = pa.Table.from_pylist(frame)
+        names = dict.fromkeys(chain.from_iterable(frame))
+        frame = {name: [row.get(name) for row in frame] for name in names}
+    if isinstance(frame, Mapping):
+        frame = pa.table({name: _as_array(name, values) for name, values in frame.items()})
     # REPLACE: a frame without rows is one, too.
     prepared = prepare(frame, table, PushOptions(mode="REPLACE", nested="json"))
     try:
@@ -77,6 +80,17 @@ def _as_stored(frame: Any, table: str) -> pa.Table:
         if pa.types.is_null(column.arrow_type):
             stored = stored.set_column(place, column.name, pa.nulls(stored.num_rows))
     return stored
+
+
+def _as_array(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
+    try:
+        return pa.array(values)
+    except pa.ArrowException as error:
+        types = sorted({type(value).__name__ for value in values if value is not None})
+        raise ConfigError(
+            f"expected= column {name!r} has values of types that are not one in Arrow: "
+            f"{', '.join(types)}. Give values of one type."
+        ) from error
 
 
 def _go_on() -> None:

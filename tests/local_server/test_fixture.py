@@ -338,6 +338,12 @@ def test_assert_table_with_a_type_that_no_frame_has(own: Any, client: Celonis) -
         (ROWS, "X", r"keys= names \['X'\], but the columns are \['K', 'V', 'F'\]"),
         (pl.concat([ROWS, ROWS]), "K", "rows of the expected frame have the same key"),
         ([], None, r"expected=\[\] names no columns"),
+        (
+            [{"D": dt.datetime(2026, 11, 28)}, {"D": dt.date(2026, 11, 28)}],
+            None,
+            r"expected= column 'D' has values .* not one in Arrow: date, datetime\.",
+        ),
+        ({"K": [1, "1"]}, None, r"expected= column 'K' has values .*: int, str\."),
     ],
 )
 def test_assert_table_with_wrong_arguments(expected: Any, keys: str | None, message: str) -> None:
