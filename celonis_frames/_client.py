@@ -288,7 +288,8 @@ class Celonis(AfterPush):
 
         Raises:
             ConfigError, ApiError, JobFailed, JobTimeout, UploadUncertain: As for `push`.
-            FrameError: As for `push`, or the frame is no event log; the message lists the errors.
+            FrameError: As for `push`, or the frame is not an event log: the message lists the
+                errors.
         """
         connected = client or self
         options = connected._options(locals(), reload=model)

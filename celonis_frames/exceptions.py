@@ -10,7 +10,7 @@ The branches are the connection's settings, the frame, the API and the job.
     │   ├── ColumnNameError          a column's name
     │   ├── ColumnTypeError          a column's type, or values that it cannot store
     │   ├── KeyColumnError           a key column: missing, named twice, or with nulls
-    │   └── TruncationError          a string too long for any Celonis column
+    │   └── TruncationError          a string longer than its column, or than any column can be
     ├── ApiError                     a call to the API failed
     │   ├── ApiConnectionError       no connection, or it broke
     │   ├── ApiTimeoutError          no response in time
@@ -91,7 +91,7 @@ def _rebuild(
 
 
 class ConfigError(CelonisFramesError):
-    """A setting or parameter is missing or wrong. Nothing was sent."""
+    """A setting or parameter is missing or wrong. Nothing was executed."""
 
 
 class FrameError(CelonisFramesError):
@@ -119,7 +119,7 @@ class KeyColumnError(FrameError):
 
 
 class TruncationError(FrameError):
-    """A string is longer than Celonis can store, and would be cut.
+    """A string is longer than its column, or than any column can be, and would be cut.
 
     Attributes:
         longest: Length of the longest string in the column, in characters.

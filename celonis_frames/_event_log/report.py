@@ -32,8 +32,8 @@ class EventLogFinding:
     """One thing that was found in a frame.
 
     Attributes:
-        severity: ``"error"`` for what makes it no event log, ``"warning"`` for what makes an
-            analysis wrong, ``"hint"`` for what may be right.
+        severity: ``"error"`` if the frame is not an event log because of it, ``"warning"`` if
+            analyses may be wrong, ``"hint"`` if it is to be checked and may be fine.
         code: A word for programs, such as ``"timestamp_is_text"``.
         column: The column concerned; None if it is several.
         count: How many rows, or values, it concerns.
@@ -90,7 +90,7 @@ class EventLogReport:
         errors = self._of("error")
         if errors:
             raise FrameError(
-                f"The frame is no event log, for {counted(len(errors), 'reason')}. "
+                f"The frame is not an event log, for {counted(len(errors), 'reason')}. "
                 f"{' '.join(one.message for one in errors)} check_event_log reports all that "
                 "was found, with code that repairs it.",
                 column=errors[0].column,
@@ -118,7 +118,8 @@ class EventLogReport:
 
     def _repr_html_(self) -> str:
         level: html.Level = "bad" if not self.ok else "warn" if self._of("warning") else "good"
-        state = {"bad": "no event log", "warn": "event log, with warnings"}.get(level, "event log")
+        states = {"bad": "not an event log", "warn": "event log, with warnings"}
+        state = states.get(level, "event log")
         rows = [
             (
                 html.marked(_SHOWN_AS[one.severity], one.severity),

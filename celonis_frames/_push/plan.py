@@ -131,8 +131,8 @@ class PushPlan:
             ),
             html.facts({
                 "rows": self.rows,
-                "chunks, about": self.chunks,
-                "bytes, about": None if self.bytes is None else format_bytes(self.bytes),
+                "chunks (about)": self.chunks,
+                "bytes (about)": None if self.bytes is None else format_bytes(self.bytes),
                 "requests": self.requests,
             }),
             html.table(

@@ -505,7 +505,7 @@ class FrameValidator:
             text += "; keys of different partitions were not compared"
         if repeated:
             any_kept = "any may be kept, since parallel uploads arrive in any order"
-            kept = "the last is kept" if self.ordered else any_kept
+            kept = "most likely the last is kept" if self.ordered else any_kept
             other = "deduplicate_by= chooses another"
             if any(column.age for column in self.layout.columns):
                 kept, other = "the newest by its age is kept", "of equal ages the last"

@@ -38,7 +38,7 @@ def reports() -> dict[str, Any]:
         found["plan of a new table"] = connection.plan(ROWS, POOL, HOSTILE)
         bad = pa.table({"C": ["1", None], "A": ["a", " b"], "T": ["02/03/2024", "x"]})
         names = {"case": "C", "activity": "A", "timestamp": "T"}
-        found["no event log"] = check_event_log(bad, **names)
+        found["not an event log"] = check_event_log(bad, **names)
         found["event log"] = check_event_log(
             ROWS, case="CASE_ID", activity="ACTIVITY", timestamp="AT"
         )

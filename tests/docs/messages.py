@@ -25,7 +25,10 @@ _FRAME = pa.table({"ORDER": ["0045", "0046"], "NOTE": ["paid", None]})
 def messages() -> dict[str, str]:
     """The message of each class that has one of its own, by the name of the class."""
     found = {}
-    with _short_waits(), local.start() as server, server.connect() as celonis:
+    # As in a team, neither pools nor data models are created by their names.
+    strict = local.start(strict_pools=True)
+    with _short_waits(), strict as server, server.connect() as celonis:
+        server.add_pool("Purchasing")
         celonis.push(_FRAME, "Purchasing", "ORDERS", keys="ORDER")
         server.add_data_model("Purchasing", "Orders", ["ORDERS"])
         for name, provoke in _PROVOKED.items():

@@ -113,7 +113,7 @@ def test_an_error_in_the_last_row_leaves_the_table_untouched(
 def test_errors_are_warnings_if_asked_for(
     connection: Celonis, table: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """check="warn" pushes what is no event log; warnings are logged, hints are not."""
+    """check="warn" pushes what is not an event log; warnings are logged, hints are not."""
     log = _log(70, last=None).with_columns(pl.col("TIME").dt.replace_time_zone("UTC"))
     with caplog.at_level(logging.WARNING, "celonis_frames"):
         status = connection.push_event_log(log, POOL, table, check="warn", **LOG)
@@ -205,7 +205,7 @@ def test_objects_for_the_data_ingestion_api(own: Any, table: str) -> None:
     """By via="ingestion" an error is found before anything is stored."""
     keys = own.ingestion(POOL, tables={table: {"keys": ["N"]}})
     with Celonis(own.url, ingestion=keys) as celonis:
-        with pytest.raises(FrameError, match="is no event log"):
+        with pytest.raises(FrameError, match="is not an event log"):
             celonis.push_event_log(_log(70, last=None), POOL, table, keys="N", **LOG)
         status = celonis.push_event_log(_log(70), POOL, table, keys="N", **LOG)
         assert (status.state, len(status.objects)) == ("ACCEPTED", 1)

@@ -98,7 +98,7 @@ def test_errors_are_raised_if_there_are_any() -> None:
     assert _good().ok
     report = _bad()
     assert not report.ok
-    with pytest.raises(FrameError, match="no event log, for 2 reasons") as caught:
+    with pytest.raises(FrameError, match="not an event log, for 2 reasons") as caught:
         report.raise_for_errors()
     assert caught.value.column == "<b>C</b>"
     for one in report.findings:
