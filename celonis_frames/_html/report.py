@@ -21,6 +21,9 @@ MAX_NOTES = 100
 MAX_LOG_LINES = 200
 """The last lines of a log that are shown."""
 
+_LABELS = {"wait_for_earlier_calls": "wait for earlier calls"}
+"""Names of stages in words."""
+
 _HIDDEN_SHARE = 0.02
 """Share of the whole time up to which what belongs to no stage is not shown."""
 
@@ -72,7 +75,9 @@ def timeline(seconds: Mapping[str, float]) -> Markup:
     whole = sum(stages.values())
     if not whole:
         return Markup()
-    words = {name: f"{name} {format_seconds(spent)}" for name, spent in stages.items()}
+    words = {
+        name: f"{_LABELS.get(name, name)} {format_seconds(spent)}" for name, spent in stages.items()
+    }
     bar = element(
         "div",
         *(

@@ -11,6 +11,7 @@ from celonis_frames._api import lookup
 from celonis_frames._api.client import DataPushApi
 from celonis_frames._api.data_models import DataModel
 from celonis_frames._concurrency.cancellation import CancelToken
+from celonis_frames._formatting import counted
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._frames.prepared_frame import PreparedFrame
 from celonis_frames._jobs.timeouts import timeout_error
@@ -87,6 +88,16 @@ class Changes:
         """
         with self._adding():
             self._add(frame, deleted=True)
+
+    def __repr__(self) -> str:
+        if self._status is not None:
+            return f"<Changes of {self._table!r}: sent, job {self._status.job_id}>"
+        upserts = sum(not one.deleted for one in self._frames)
+        added = (
+            f"{counted(upserts, 'frame')} to upsert, "
+            f"{counted(len(self._frames) - upserts, 'frame')} of keys to delete"
+        )
+        return f"<Changes of {self._table!r}: {added}{'' if self._open else ', not open'}>"
 
     def __enter__(self) -> Self:
         self._entered = self._open = True

@@ -300,6 +300,7 @@ class _Once:
             bytes_sent=receipt.bytes_sent,
             warnings=[text],
             repeated=True,
+            mode=receipt.mode,
             end=None
             if job is None
             else JobEnd(self.opening.delivered, None, partial(record_end, self.opening.options)),

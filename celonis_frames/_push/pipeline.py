@@ -159,7 +159,6 @@ def push_prepared(
         FrameError, ConfigError, ApiError, JobError: As `celonis_frames.push`.
     """
     table = frames[0].table
-    timings: dict[str, float] = {}
     with ExitStack() as stack:
         # 1. Look up the pool, the data connection and the data models, begin the stage.
         stack.enter_context(termination_as_system_exit())
@@ -189,6 +188,7 @@ def push_prepared(
         # 2. Compare the frames with the table; read what must be known before the job is created.
         progress.stage("checking")
         checking = time.monotonic()
+        timings = {"prepare": checking - begin}
         if layouts is None:
             existing = look_at_table(api, pool_id, table, connection_id, options, deleted=deleted)
             frames = list(
@@ -235,7 +235,7 @@ def push_prepared(
     timings["total"] = time.monotonic() - begin
     return status_of(
         whole, job, delivered, timings=timings, raises=options.wait, verification=verification,
-        reload=reloads, parts=None if stage is None else parts_of(frames),
+        reload=reloads, parts=None if stage is None else parts_of(frames), mode=options.mode,
         record=None if options.push_id is None else partial(record_end, options),
         rejects=None if options.on_bad == "error" else RejectReport.joined(
             prepared.rejects for prepared in frames
@@ -314,6 +314,7 @@ def status_of(
     reload: Reloads = None,
     record: Callable[[str, str], None] | None = None,
     parts: int | None = None,
+    mode: str | None = None,
 ) -> PushStatus:
     """The status to return; one that `raises` nothing has the checks at the job's end before it.
 
@@ -333,6 +334,7 @@ def status_of(
         end=None if raises else JobEnd(delivered, verification, record),
         reload=reload,
         parts=parts,
+        mode=mode,
     )
     if raises and job.state != "DONE":
         status.raise_for_status()

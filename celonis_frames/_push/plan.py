@@ -17,6 +17,7 @@ from celonis_frames._html import report as html
 from celonis_frames._html.elements import joined
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.names import name_key
+from celonis_frames._tables.alignment import SHOWN
 from celonis_frames._tables.differences import Level, TableDifference
 from celonis_frames._tables.existing_table import ExistingTable
 from celonis_frames._tables.fitting import planned_fit, planned_lengths
@@ -175,8 +176,17 @@ class PushPlan:
         )
         if not self.exists:
             return cells
-        length = "" if column.existing_length is None else f", {column.existing_length:,}"
-        return (*cells[:2], f"{column.existing_type or 'new'}{length}", *cells[2:])
+        return (*cells[:2], _in_the_table(column), *cells[2:])
+
+
+def _in_the_table(column: PlannedTableColumn) -> str:
+    shown = column.existing_type
+    if shown is None:
+        return "new"
+    # Celonis shows DATETIME as DATE, BOOLEAN as INTEGER, and TIME as STRING: no difference.
+    alike = shown != column.type and shown in SHOWN.get(column.type, ())
+    length = "" if column.existing_length is None else f", {column.existing_length:,}"
+    return f"{shown}{length}{f' or {column.type}' if alike else ''}"
 
 
 class PlanText(NamedTuple):

@@ -78,6 +78,7 @@ class PushStatus:
         end: What is checked once the job has ended, if nobody has waited for it.
         reload: The loads of data models after the push.
         parts: Partitions whose chunks the workers of an engine have made.
+        mode: The ``mode=`` of the push; None if it is only known as what the job shows.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class PushStatus:
         end: JobEnd | None = None,
         reload: Reloads = None,
         parts: int | None = None,
+        mode: str | None = None,
     ) -> None:
         self._api = api
         self._job = job
@@ -107,7 +109,7 @@ class PushStatus:
         self._timings = dict(timings or {})
         self._rejects = rejects or RejectReport()
         self._repeated, self._end = repeated, end
-        self._deletes = False
+        self._deletes, self._mode = False, mode
         self._reload, self._parts = reload, parts
 
     @property
@@ -145,8 +147,11 @@ class PushStatus:
 
     @property
     def mode(self) -> str:
-        """``DELTA`` or ``REPLACE``; ``DELETE`` for the status that `delete` returns."""
-        return "DELETE" if self._deletes else self._job.mode
+        """``DELTA`` or ``REPLACE``; ``DELETE`` for the status that `delete` returns.
+
+        ``CREATE`` for the status of a push that asked for it; its job, read again, is a REPLACE.
+        """
+        return "DELETE" if self._deletes else self._mode or self._job.mode
 
     @property
     def deleted(self) -> int | None:
@@ -236,7 +241,12 @@ class PushStatus:
 
     @property
     def timings(self) -> dict[str, float]:
-        """Seconds by stage."""
+        """Seconds by stage, in their order, and the ``total``.
+
+        ``prepare`` looks at the frame's columns, and looks up the pool; the first push of a process
+        also imports libraries there. ``wait_for_earlier_calls`` lasts until no call that had no
+        response, or that a killed process made, can take effect any more.
+        """
         return dict(self._timings)
 
     @property

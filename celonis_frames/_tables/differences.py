@@ -11,7 +11,7 @@ import pyarrow as pa
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._schema.names import name_key
 from celonis_frames._schema.table_layout import ColumnPlan, TableLayout
-from celonis_frames._tables.alignment import Follow, follows, with_existing
+from celonis_frames._tables.alignment import SHOWN, Follow, follows, with_existing
 from celonis_frames._tables.existing_table import ExistingColumn, ExistingTable
 
 Level = Literal["safe", "lossy", "fatal"]
@@ -25,8 +25,9 @@ class TableDifference:
     Attributes:
         column: The column's name in the table.
         kind: ``"new"`` in the table, ``"missing"`` in the frame, ``"type"`` or ``"length"``.
-        level: ``"safe"``: nothing is lost. ``"lossy"``: values of the table or of the frame would
-            be lost. ``"fatal"``: the job would fail, or the options reject it.
+        level: ``"safe"``: nothing is lost. ``"lossy"``: values of the table or of the frame, or
+            the type of a column that becomes text, would be lost. ``"fatal"``: the job would fail,
+            or the options reject it.
         frame: Type (and length) in the frame; None if it is missing there.
         table: Type (and length) in the table; None if it is new there.
         consequence: What a push does, in a sentence.
@@ -157,6 +158,8 @@ def _type(
     level: Level = "safe"
     if options.schema == "freeze" and not pa.types.is_null(column.arrow_type):
         level, text = "fatal", "No type may change."
+    elif options.schema == "evolve" and becomes_text(column, existing):
+        level, text = "lossy", TO_TEXT
     elif options.schema == "evolve":
         text = f"REPLACE changes the type to {own}."
     elif follow is Follow.NOT:
@@ -171,6 +174,19 @@ def _type(
     return TableDifference(column.name, "type", level, own, _described(existing), text)
 
 
+def becomes_text(column: ColumnPlan, existing: ExistingColumn) -> bool:
+    """Whether a column that is sent as its own type loses that of the table, unasked.
+
+    Text can hold every value, but does not say any more that all of them are dates or numbers.
+    """
+    own = column.conversion.column_type
+    return own == "STRING" and existing.type not in SHOWN[own] and not column.given
+
+
+TO_TEXT = (
+    "REPLACE changes the type to STRING: convert the values in the frame, or set a type in "
+    "columns=, STRING if text is right."
+)
 _TEXTS = {
     Follow.WHOLE_NUMBERS: "Sent as INTEGER if all values are whole numbers, else an error.",
     Follow.EXACT_FLOATS: "Sent as FLOAT if all values are exact as floats, else an error.",

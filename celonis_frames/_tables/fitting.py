@@ -21,7 +21,9 @@ from celonis_frames._schema.table_layout import (
 )
 from celonis_frames._tables.alignment import Follow, align, follows, with_existing
 from celonis_frames._tables.differences import (
+    TO_TEXT,
     TableDifference,
+    becomes_text,
     is_frozen,
     length_differences,
     schema_differences,
@@ -79,12 +81,9 @@ def fit(
     if options.replaces and options.schema == "align" and prepared.source.replayable:
         misfits = first_misfits(prepared, aligned, check)
         aligned = without_misfits(aligned, layout, misfits)
-        changed = [column.source for column in layout.columns if column.source in misfits]
-        if changed:
-            notes += (
-                f"Columns {listed(changed)} have values that do not fit their types in table "
-                f"{table.name!r}, which the REPLACE changes.",
-            )
+        notes += _notes_on_misfits(layout, table, misfits)
+    elif options.replaces and options.schema == "evolve":
+        notes += _notes_on_text(layout, table, [column.source for column in layout.columns])
     return with_layout(prepared, aligned, table_lengths=lengths, warnings=notes)
 
 
@@ -115,7 +114,7 @@ def planned_fit(
         misfits = first_misfits(prepared, aligned)
         left_out = {} if options.replaces else _left_out(misfits, aligned, prepared)
         differences = tuple(
-            _with_misfit(one, layout, misfits, options, left_out) for one in differences
+            _with_misfit(one, layout, misfits, table, options, left_out) for one in differences
         )
         aligned = without_misfits(aligned, layout, misfits.keys() - left_out.keys())
     # Strings that are too long are differences, unless they are not sent.
@@ -156,6 +155,7 @@ def _with_misfit(
     difference: TableDifference,
     layout: TableLayout,
     misfits: Mapping[str, ColumnTypeError],
+    table: ExistingTable,
     options: PushOptions,
     left_out: Mapping[str, str],
 ) -> TableDifference:
@@ -167,6 +167,8 @@ def _with_misfit(
     if column is not None and column.source in left_out:
         return replace(difference, level="lossy", consequence=left_out[column.source])
     if options.replaces:
+        if column is not None and becomes_text(column, table.known[name_key(column.name)]):
+            return replace(difference, level="lossy", consequence=TO_TEXT)
         text = f"REPLACE changes the type to {difference.frame}, since some values do not fit."
         return replace(difference, consequence=text)
     return replace(difference, level="fatal", consequence=error.message)
@@ -290,6 +292,37 @@ def _notes_on(
     if new and not options.replaces:
         notes.append(f"Table {table.name!r} gets new columns: {listed(new)}.")
     return tuple(notes)
+
+
+def _notes_on_misfits(
+    layout: TableLayout, table: ExistingTable, misfits: Mapping[str, ColumnTypeError]
+) -> tuple[str, ...]:
+    """Warnings about columns whose types a REPLACE changes although it is to keep them."""
+    changed = [column.source for column in layout.columns if column.source in misfits]
+    if not changed:
+        return ()
+    note = (
+        f"Columns {listed(changed)} have values that do not fit their types in table "
+        f"{table.name!r}, which the REPLACE changes."
+    )
+    return (note, *_notes_on_text(layout, table, changed))
+
+
+def _notes_on_text(
+    layout: TableLayout, table: ExistingTable, sources: Container[str]
+) -> tuple[str, ...]:
+    """The warning about columns that a REPLACE makes text, among those of these names."""
+    texts = [
+        f"{column.source} ({found.type} to STRING)"
+        for column, found in with_existing(layout, table)
+        if found is not None and column.source in sources and becomes_text(column, found)
+    ]
+    if not texts:
+        return ()
+    return (
+        f"REPLACE makes columns of table {table.name!r} text: {listed(texts)}. Convert their "
+        "values in the frame, or set their types in columns=, STRING if text is right.",
+    )
 
 
 def _notes_of_absent(prepared: PreparedFrame, table: ExistingTable) -> tuple[str, ...]:

@@ -49,6 +49,10 @@ def test_upserts_and_deletes_take_effect_together(
         changes.upsert(pd.DataFrame({"K": [3, 4], "V": ["new", "new"]}))
         changes.delete(pl.DataFrame({"K": [1, 4], "X": [[1], [2]]}))
         changes.upsert(pa.table({"V": ["again"], "K": [4]}))
+        assert repr(changes) == (
+            f"<Changes of {table!r}: 2 frames to upsert, 1 frame of keys to delete>"
+        )
+    assert repr(changes) == f"<Changes of {table!r}: sent, job {changes.status.job_id}>"
     assert changes.status.ok
     assert (changes.status.rows, changes.status.chunks) == (5, 3)
     rows = server.table(POOL, table).sort_by("K").to_pydict()

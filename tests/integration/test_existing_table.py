@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -453,7 +454,11 @@ def test_no_comparison_means_no_call(own: Any, client: Celonis) -> None:
 
 def test_only_a_new_table(server: Any, connection: Celonis, table: str) -> None:
     """mode="CREATE" makes it, and leaves one that is there, in whatever case it is spelled."""
-    connection.push(WHOLE, POOL, table, mode="create")
+    status = connection.push(WHOLE, POOL, table, mode="create")
+    assert f"{table} (CREATE)" in repr(status)
+    assert status.to_dict()["mode"] == "CREATE"
+    assert status.job_id is not None
+    assert connection.job(POOL, status.job_id).mode == "REPLACE"  # as the job shows it
     for name in (table, table.lower(), f" {table}"):
         with pytest.raises(exceptions.ConfigError, match="exists, with 3 columns"):
             connection.push(PART, POOL, name, mode="CREATE")
@@ -534,6 +539,42 @@ def test_a_replace_takes_the_types_of_the_frame(
     assert "loses columns" in warning
     with pytest.raises(exceptions.ConfigError, match="only REPLACE can do"):
         connection.push(pl.DataFrame({"A": [1]}), POOL, table, schema_mode="evolve")
+
+
+TYPED = {
+    "DATE": [dt.date(2024, 1, 2), dt.date(2024, 1, 3)],
+    "DATETIME": [dt.datetime(2024, 1, 2, 3), dt.datetime(2024, 1, 3, 4)],
+    "INTEGER": [1, 2],
+    "FLOAT": [1.5, 2.5],
+    "BOOLEAN": [True, False],
+}
+
+
+@pytest.mark.parametrize("kind", TYPED)
+@pytest.mark.parametrize("schema_mode", [None, "align"])
+def test_a_replace_that_makes_a_column_text_says_so(
+    connection: Celonis, table: str, kind: str, schema_mode: Any
+) -> None:
+    """The warning and the plan name the column and both types; who asks for STRING gets none."""
+    frame = pl.DataFrame({"AT": TYPED[kind], "B": ["b", "c"]})
+    connection.push(frame, POOL, table)
+    text = frame.with_columns(AT=pl.Series(["02.01.2024", "x"]))
+    options: dict[str, Any] = {"mode": "REPLACE", "schema_mode": schema_mode}
+    shown = {"DATETIME": "DATE", "BOOLEAN": "INTEGER"}.get(kind, kind)
+    plan = connection.plan(text, POOL, table, **options)
+    assert plan.level == "lossy"
+    assert f"lossy: AT: STRING, {shown} in the table. REPLACE changes the type to STRING" in str(
+        plan
+    )
+    asked = connection.plan(text, POOL, table, **options, columns={"AT": "STRING"})
+    assert asked.level == "safe"
+    warning = connection.push(text, POOL, table, **options).warnings[-1]
+    for word in (f"AT ({shown} to STRING)", repr(table), "Convert", "columns="):
+        assert word in warning
+    assert "'B" not in warning
+    assert connection.push(text, POOL, table, **options).warnings == ()  # it is text already
+    connection.push(frame, POOL, table, mode="REPLACE")
+    assert not connection.push(text, POOL, table, **options, columns={"AT": "STRING"}).warnings
 
 
 @pytest.mark.parametrize("make", MAKES)
@@ -657,6 +698,20 @@ def test_a_table_with_only_the_date_of_change_is_there(own: Any, client: Celonis
         client.push(PART, POOL, "T", mode="CREATE")
     plan = client.plan(PART, POOL, "T")
     assert (plan.exists, [one.kind for one in plan.differences]) == (True, ["new", "new"])
+
+
+def test_a_type_that_celonis_shows_as_another_is_no_difference(
+    connection: Celonis, table: str
+) -> None:
+    """A plan says that what is shown as DATE may be DATETIME."""
+    frame = pl.DataFrame({"AT": TYPED["DATETIME"], "ON": TYPED["DATE"], "B": [True, False]})
+    connection.push(frame, POOL, table)
+    plan = connection.plan(frame, POOL, table)
+    assert plan.differences == ()
+    for words in ("DATE or DATETIME", "INTEGER or BOOLEAN"):
+        assert words in repr(plan)
+        assert words in plan._repr_html_()
+    assert "DATE or DATE " not in repr(plan)
 
 
 def test_the_text_of_a_plan_shows_both_sides(server: Any, connection: Celonis, table: str) -> None:

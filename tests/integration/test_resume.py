@@ -105,6 +105,8 @@ def test_received_chunks_are_not_sent_again(
     status = client.resume(str(tmp_path))[0]
     assert status.chunks == total
     assert "waiting 15 s: an earlier call" in caplog.text
+    assert "wait for earlier calls" in status._repr_html_()
+    assert status.timings["wait_for_earlier_calls"] > 0  # no part of "create"
     assert len(own.jobs) == 1
     assert _whole(own)
 
