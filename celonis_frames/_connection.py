@@ -163,7 +163,8 @@ class Connection:
 
         Args:
             pool: Data Pool: id, name, or a URL of it pasted from the browser.
-            columns: Whether to read the columns of each table too, with their types and lengths.
+            columns: Whether to read the columns of each table too, with their types and lengths
+                in characters.
                 The list of tables has no columns: that is one call more for each table, which for
                 the thousands of tables of an SAP pool takes minutes. So they are read only if asked
                 for, one table after the other.

@@ -24,6 +24,9 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 MAX_STRING = 100_000
 """Characters of a string that are kept."""
 
+BYTES_PER_CHARACTER = 4
+"""The columns call returns the lengths of strings in bytes (the official client)."""
+
 JobState = Literal["NEW", "QUEUED", "RUNNING", "DONE", "ERROR", "CANCELED"]
 
 
@@ -66,10 +69,15 @@ class DataConnection:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of a pool. `connection_id` None means the pool's global schema.
+    """A table of a pool, or a view.
 
-    `connection` is the name of its data connection. `columns` None means that they were not asked
-    for. Only the local Celonis reports `rows`.
+    Attributes:
+        name: Its name.
+        connection_id: Id of its data connection; None in the pool's global schema.
+        type: ``"TABLE"`` or ``"VIEW"``.
+        rows: Its rows; None if the API does not report them, as only the local Celonis does.
+        connection: Name of its data connection.
+        columns: Its columns; None if they were not asked for.
     """
 
     name: str
@@ -82,7 +90,14 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class TableColumn:
-    """A table's column. The length of a string column is four times its characters."""
+    """A table's column.
+
+    Attributes:
+        name: Its name.
+        type: ``"STRING"``, ``"DATE"``, ``"INTEGER"`` or ``"FLOAT"``, all that the API shows.
+        length: Characters that a STRING column holds; None for others, and if it is not known. The
+            API returns bytes, four per character.
+    """
 
     name: str
     type: str
@@ -219,8 +234,9 @@ def read_table(response: Response, item: Any) -> Table:
 
 def read_column(response: Response, item: Any) -> TableColumn:
     """A table's column."""
+    kind, length = required_text(response, item, "type").upper(), number_or_none(item, "length")
     return TableColumn(
         name=required_text(response, item, "name"),
-        type=required_text(response, item, "type").upper(),
-        length=number_or_none(item, "length"),
+        type=kind,
+        length=length // BYTES_PER_CHARACTER if kind == "STRING" and length else None,
     )

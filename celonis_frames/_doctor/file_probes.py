@@ -104,14 +104,15 @@ def _length(characters: int, character: str, scratch: Scratch) -> Seen:
 
 
 def _shown_length(scratch: Scratch) -> Seen:
-    result = scratch.run(texts((1, "a")), lengths={V: 10})
+    result = scratch.run(texts((1, "a")), lengths={V: 12})
     if not result.done:
         return unknown(result, "a text of 10 characters")
     columns = scratch.columns()
     if columns is None or V not in columns:
         return NO_COLUMNS
     length = columns[V][1]
-    return Seen({10: "characters", 40: "bytes"}.get(length or 0, str(length)), "columns")
+    # It was read as bytes, four per character.
+    return Seen({3: "characters", 12: "bytes"}.get(length or 0, str(length)), "columns")
 
 
 def _shown_types(scratch: Scratch) -> Seen:

@@ -22,9 +22,6 @@ from celonis_frames.exceptions import (
 
 _log = logging.getLogger("celonis_frames")
 
-BYTES_PER_CHARACTER = 4
-"""The columns call returns lengths in bytes, four per character (the official client)."""
-
 _told: weakref.WeakSet[object] = weakref.WeakSet()
 """Connections whose user knows that the columns of tables cannot be read."""
 _telling = threading.Lock()
@@ -79,12 +76,10 @@ def read_table(
         return table
     if not found:
         return ExistingTable(name, absent=True)
-    known = {}
-    for column in found:
-        length = None
-        if column.type == "STRING" and column.length:
-            length = column.length // BYTES_PER_CHARACTER
-        known[name_key(column.name)] = ExistingColumn(column.name, column.type, length)
+    known = {
+        name_key(column.name): ExistingColumn(column.name, column.type, column.length)
+        for column in found
+    }
     known.pop(name_key(CHANGE_DATE), None)
     return ExistingTable(name, known, exists=True)
 

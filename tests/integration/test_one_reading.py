@@ -350,7 +350,7 @@ def test_a_table_with_longer_texts_than_a_job_can_declare(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """As one that another tool has made: what is declared is what a job may have."""
-    columns = [TableColumn("N", "INTEGER", None), TableColumn("T", "STRING", 32_000_000)]
+    columns = [TableColumn("N", "INTEGER", None), TableColumn("T", "STRING", 8_000_000)]
     monkeypatch.setattr(DataPushApi, "columns", lambda *_, **__: columns)
     connection.push(KINDS[kind](_frame(), tmp_path), POOL, table, upload=UPLOAD)
     (job,) = _jobs(server, table)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 
-from celonis_frames._api.models import TableColumn
 from celonis_frames._cli.connecting import connected
 from celonis_frames._cli.output import Output
 from celonis_frames._cli.registry import Commands, add_pool
 from celonis_frames._formatting import did_you_mean
-from celonis_frames._tables.table_reading import BYTES_PER_CHARACTER
 from celonis_frames.exceptions import ConfigError, NotFound
 
 
@@ -87,10 +85,6 @@ def _columns(arguments: argparse.Namespace, output: Output) -> int:
                 f"{'' if arguments.connection is None else f' in {arguments.connection!r}'}."
                 f"{did_you_mean(table, names)} celonis-frames tables lists them."
             )
-    fields = [{"name": one.name, "type": one.type, "length": _characters(one)} for one in found]
-    rows = [(one.name, one.type, _characters(one)) for one in found]
+    fields = [{"name": one.name, "type": one.type, "length": one.length} for one in found]
+    rows = [(one.name, one.type, one.length) for one in found]
     return output.show_table(fields, ("COLUMN", "TYPE", "LENGTH"), rows, "It has no columns.")
-
-
-def _characters(column: TableColumn) -> int | None:
-    return None if column.length is None else column.length // BYTES_PER_CHARACTER

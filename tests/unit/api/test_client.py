@@ -56,7 +56,7 @@ def test_pools_and_what_is_in_them(scripted: Server, api: DataPushApi) -> None:
     assert api.tables("p") == [Table("T", None, "VIEW")]
     scripted.say([{"name": "C", "type": "STRING", "length": 320}, {"name": "N", "type": "FLOAT"}])
     assert api.columns("p", "T") == [
-        TableColumn("C", "STRING", 320),
+        TableColumn("C", "STRING", 80),
         TableColumn("N", "FLOAT", None),
     ]
     api.columns("p", "T", "d")
