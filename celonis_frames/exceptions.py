@@ -247,10 +247,19 @@ class JobError(CelonisFramesError):
         logs: The job's log lines from the server; none for a data job.
     """
 
-    def __init__(self, message: str, *, job_id: str, logs: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_id: str,
+        logs: tuple[str, ...] = (),
+        outcome_known: bool | None = None,
+    ) -> None:
         super().__init__(message)
         self.job_id = job_id
         self.logs = logs
+        if outcome_known is not None:
+            self.outcome_known = outcome_known
 
 
 class JobFailed(JobError):
@@ -273,16 +282,21 @@ class JobTimeout(JobError):
     """The job did not end in time; it continues on the server.
 
     A job whose upload was not complete is cancelled instead. If `push_many` had not started a table
-    by then, its `job_id` is empty. The message says which it is.
+    by then, its `job_id` is empty. The message says which it is, and `outcome_known` is True if
+    nothing was executed.
     """
+
+    outcome_known = False
 
 
 class UploadUncertain(JobError):
     """It cannot be verified that every chunk arrived exactly once.
 
     The job was not executed, unless the message says that it may have been: then check the table
-    before you push again.
+    before you push again. `outcome_known` is then False.
     """
+
+    outcome_known = False
 
 
 class ReloadFailed(CelonisFramesError):
@@ -295,9 +309,10 @@ class ReloadFailed(CelonisFramesError):
         status: The `ReloadStatus`.
     """
 
-    def __init__(self, message: str, *, status: Any) -> None:
+    def __init__(self, message: str, *, status: Any, outcome_known: bool = True) -> None:
         super().__init__(message)
         self.status = status
+        self.outcome_known = outcome_known
 
 
 class ReloadTimeout(ReloadFailed):

@@ -60,8 +60,11 @@ _OF_CLASS: dict[type[BaseException], ExitStatus] = {
 
 
 def exit_status(error: BaseException) -> ExitStatus:
-    """The exit status for an error: that of its class, unless it is unknown what the server did."""
-    if not getattr(error, "outcome_known", True):
+    """The exit status for an error: that of its class, unless it is unknown what the server did.
+
+    That of a load is for its own status: the rows are in the table, however it ends.
+    """
+    if not isinstance(error, e.ReloadFailed) and not getattr(error, "outcome_known", True):
         return ExitStatus.UNKNOWN
     return next((_OF_CLASS[one] for one in type(error).__mro__ if one in _OF_CLASS),
                 ExitStatus.UNEXPECTED)  # fmt: skip

@@ -8,12 +8,18 @@ from celonis_frames._jobs.machine import DeliveryMachine
 from celonis_frames._reporting.current import warn
 from celonis_frames.exceptions import CelonisFramesError, UploadUncertain
 
+UNCHANGED = ("CANCELED", "ERROR")
+"""Ends of a job after which the table is as it was."""
+
 
 def failure_of(machine: DeliveryMachine) -> BaseException:
     """The error to raise for a machine in FAILED, with notes about its job."""
     if machine.verdict is not None:
         error: BaseException = UploadUncertain(
-            _message(machine, machine.verdict), job_id=machine.job_id
+            _message(machine, machine.verdict),
+            job_id=machine.job_id,
+            outcome_known=machine.verdict is Verdict.UNVERIFIED
+            or (machine.verdict is Verdict.SURPLUS and machine.final_state in UNCHANGED),
         )
     else:
         error = machine.error
@@ -43,10 +49,11 @@ def surplus_error(job_id: str, sent: int, state: str) -> UploadUncertain:
         "stored an upload once more after its chunks had been counted. "
         + (
             "The table is unchanged: push again."
-            if state in ("CANCELED", "ERROR")
+            if state in UNCHANGED
             else "Rows may be in the table twice: check it before you push again."
         ),
         job_id=job_id,
+        outcome_known=state in UNCHANGED,
     )
 
 

@@ -156,6 +156,7 @@ class JobDestination:
                 f"It is unknown which chunks job {machine.job_id} holds, and they cannot be listed "
                 f"({error.message}) The job was not executed. Push again when the server responds.",
                 job_id=machine.job_id,
+                outcome_known=True,
             ) from error
         return c.Listed(tuple(checksums))
 

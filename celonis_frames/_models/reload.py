@@ -180,7 +180,7 @@ class ReloadStatus(RunStatus[Load]):
                 f"The load of data model {self.model!r} was still {state} when timeout= passed. It "
                 "goes on in Celonis: its ReloadStatus waits for it with .wait()."
             )
-        return ReloadTimeout(text, status=self)
+        return ReloadTimeout(text, status=self, outcome_known=self.state == NOT_BEGUN)
 
 
 def begin_reload(

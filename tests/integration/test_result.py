@@ -32,6 +32,7 @@ def test_the_result_of_a_push_that_was_not_waited_for(
     assert status.timings["total"] > total
     assert status.timings["wait"] > 0
     assert status.result() is status
+    assert status.timings["prepare"] > 0  # what comes before the frame is checked
 
 
 def test_the_result_of_a_job_that_failed(own: Any, push: Push) -> None:
@@ -59,11 +60,17 @@ def test_a_timeout_is_no_failed_poll(
     own.add_data_model("P", "M", ["T"])
     own.faults.slow_jobs(running=3.0)
     status = push(wait=False)
-    with pytest.raises(exceptions.JobTimeout, match="still RUNNING"):
+    with pytest.raises(exceptions.JobTimeout, match="still RUNNING") as late:
         status.result(timeout=1.2)
+    assert not late.value.outcome_known
+    assert not pickle.loads(pickle.dumps(late.value)).outcome_known  # noqa: S301  # our own
     own.faults.slow_loads(3.0)
-    with pytest.raises(exceptions.ReloadTimeout, match="still RUNNING"):
+    with pytest.raises(exceptions.ReloadTimeout, match="still RUNNING") as unloaded:
         client.reload("P", "M", timeout=1.2)
+    assert not unloaded.value.outcome_known
+    with pytest.raises(exceptions.JobTimeout, match="nothing was executed") as early:
+        client.push(FRAME, "P", "T", timeout=0.000_001)
+    assert early.value.outcome_known
     assert "could not be read" not in caplog.text
 
 
