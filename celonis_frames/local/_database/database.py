@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ DATABASE = "_celonis_catalog"
 
 LOG_BYTES = 4_000_000
 """Size of the write-ahead log from which it is folded into the database file."""
+
+_HOLDER = re.compile(r"(?s)\block\b.*\(PID (\d+)\)")
+"""How DuckDB names the process that uses a file, if it does."""
 
 Row = dict[str, Any]
 
@@ -170,6 +174,11 @@ def _set_up(cursor: Any) -> None:
 def _open_error(path: str | None, error: Exception) -> str:
     if path is None or not os.path.isfile(path):  # noqa: PTH113
         return f"The DuckDB file {path!r} cannot be opened: {error}"
+    if holder := _HOLDER.search(str(error)):
+        return (
+            f"Process {holder[1]} uses the DuckDB file {path!r}, probably as a local Celonis: stop "
+            "it, or connect to the URL that it prints, with the key that it prints."
+        )
     return (
         f"The DuckDB file {path!r} cannot be opened ({error}). Check whether another local "
         "Celonis uses it."
