@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,6 +22,21 @@ _FOOTER_ADVICE = (
     "If it is damaged, write it again; if it is no Parquet file, move it elsewhere, or give a glob "
     "of those that are."
 )
+
+_CSV = ("a CSV file", "pandas.read_csv or polars.read_csv")
+_EXCEL = ("a spreadsheet", "pandas.read_excel or polars.read_excel")
+_LINES = ("a file of JSON lines", "pandas.read_json(…, lines=True) or polars.read_ndjson")
+_ARROW = ("an Arrow file", "pandas.read_feather or polars.read_ipc")
+_OTHER_FORMATS = {
+    "csv": _CSV, "tsv": _CSV, "txt": ("a text file", _CSV[1]), "xlsx": _EXCEL, "xlsm": _EXCEL,
+    "xlsb": _EXCEL, "xls": _EXCEL, "ods": _EXCEL, "jsonl": _LINES, "ndjson": _LINES,
+    "json": ("a JSON file", "pandas.read_json or polars.read_json"),
+    "feather": _ARROW, "arrow": _ARROW, "arrows": _ARROW, "ipc": _ARROW,
+}  # fmt: skip
+"""What a file is by the ending of its name, and what reads it."""
+_ON_COMMAND_LINE = {"txt": " --format csv", "json": None}
+"""What `celonis-frames push` needs to read such a file; None if it does not."""
+_COMPRESSED = re.compile(r"\.(gz|bz2|xz|zst)$")
 
 
 class LeafColumn(NamedTuple):
@@ -56,6 +72,22 @@ def translate_errors(
     what = f"The Parquet file {file} cannot be read"
     secrets = () if isinstance(file, str) else secrets_of(file.filesystem)
     return translate_filesystem_errors(what, advice, kind=FrameError, secrets=secrets)
+
+
+def _footer_errors(location: Location) -> contextlib.AbstractContextManager[None]:
+    """The same for a file of which it is not known that it is a Parquet file."""
+    name = _COMPRESSED.sub("", location.path.partition("?")[0].lower())
+    ending = name.rpartition(".")[2]
+    if ending not in _OTHER_FORMATS:
+        return translate_errors(location, _FOOTER_ADVICE)
+    kind, reader = _OTHER_FORMATS[ending]
+    option = _ON_COMMAND_LINE.get(ending, "")
+    command = "" if option is None else f", or send the file with celonis-frames push{option}"
+    return translate_errors(
+        location,
+        f"By its name it is {kind}, and a path is read as Parquet: push the frame that {reader} "
+        f"returns{command}. If it only lies among Parquet files, give a glob of those.",
+    )
 
 
 def read_footer(
@@ -107,7 +139,7 @@ def read_footers(locations: Sequence[Location], int96_unit: str) -> list[Parquet
 
     files: list[ParquetFile] = []
     for location in locations:
-        with translate_errors(location, _FOOTER_ADVICE), location.open() as content:
+        with _footer_errors(location), location.open() as content:
             size = location.size or getattr(content, "size", None) or 0
             opened = pq.ParquetFile(content, coerce_int96_timestamp_unit=int96_unit)
             files.append(read_footer(opened, location, size, files[-1] if files else None))

@@ -386,3 +386,30 @@ def test_a_delta_table_is_a_frame(tmp_path: Path) -> None:
         patch.setattr(DeltaTable, "to_pyarrow_dataset", lambda _: 1 / 0)
         with pytest.raises(exceptions.FrameError, match=r"DeltaTable cannot be read"):
             read(DeltaTable())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("my.csv", ("a CSV file", "pandas.read_csv or polars.read_csv", "celonis-frames push. ")),
+        ("MY.TSV.gz", ("polars.read_csv", "celonis-frames push. ")),
+        ("my.txt", ("celonis-frames push --format csv. ",)),
+        ("my.xlsx", ("polars.read_excel", "celonis-frames push. ")),
+        ("my.json", ("pandas.read_json or polars.read_json returns. ",)),
+        ("my.jsonl.zst", ("polars.read_ndjson", "celonis-frames push. ")),
+        ("my.feather", ("pandas.read_feather", "celonis-frames push. ")),
+        ("my.arrow", ("polars.read_ipc", "celonis-frames push. ")),
+    ],
+)
+def test_a_file_of_another_format_says_how_to_read_it(
+    connection: Celonis, table: str, tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    """The path of a frame means Parquet; what its content is decides, not its name."""
+    path = tmp_path / name
+    path.write_text("A;B\n1;2\n" * 10)
+    with pytest.raises(exceptions.FrameError) as caught:
+        connection.push(path, "P", table)
+    for word in (*words, path.name):
+        assert word in str(caught.value)
+    pq.write_table(pa.table({"A": [1]}), path)
+    assert connection.push(path, "P", table).rows == 1
