@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FunctionType, TracebackType
 from typing import Any, TypeVar
 
+from celonis_frames._keywords import hint_on
 from celonis_frames.exceptions import CelonisFramesError
 
 _HERE = str(Path(__file__).parent)
@@ -50,9 +51,16 @@ def short_traceback(function: _Function) -> _Function:
         except TypeError as error:
             if all(_file(entry) in _WRAPPERS for entry in _entries(error.__traceback__)):
                 error.__traceback__ = None  # wrong arguments: the function was not entered
+                _add_hint(error, hint_on(function, kwargs))
             raise
 
     return call  # type: ignore[return-value]  # with the signature of the function
+
+
+def _add_hint(error: TypeError, hint: str) -> None:
+    """Add a hint to the message, which the wrappers around the function do not add again."""
+    if hint and not str(error).endswith(hint):
+        error.args = (f"{error}{hint}",)
 
 
 def _shorten(error: BaseException) -> None:

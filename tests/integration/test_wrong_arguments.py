@@ -229,6 +229,55 @@ def test_wrong_calls_show_only_the_callers_line(connection: Celonis) -> None:
         assert frames_of_ours(caught.value) == 0
 
 
+@pytest.mark.parametrize(
+    ("keyword", "words"),
+    [
+        ("if_exists", 'mode="DELTA" adds rows, mode="REPLACE" recreates the table'),
+        ("drop_if_exists", 'mode="REPLACE" recreates'),
+        ("column_config", 'columns={"NAME": "INTEGER"} sets a type'),
+        ("field_length", 'columns={"NAME": 500} a length'),
+        ("primary_keys", "keys= names the key columns"),
+        ("key", "keys= names"),
+        ("table_name", "table= is the name"),
+        ("data_pool", "pool= is the id or name"),
+        ("data_source_id", "connection= is"),
+        ("chunksize", 'upload={"chunk_bytes": "16 MB"}'),
+        ("compression", 'upload={"compression": …}'),
+        ("modes", "Did you mean 'mode'"),
+        ("deduplicate", "Did you mean 'deduplicate_by'?"),
+    ],
+)
+def test_keywords_of_other_libraries_name_what_does_it_here(
+    connection: Celonis, keyword: str, words: str
+) -> None:
+    """Once, on the method, the function and the accessors alike; a far word gets no hint."""
+    call: dict[str, Any] = {keyword: "x"}
+    far: dict[str, Any] = {"zzz": "x"}
+    calls: list[Callable[..., Any]] = [
+        lambda **given: connection.push(DF, "P", "T", **given),
+        lambda **given: celonis_frames.push(DF, "P", "T", client=connection, **given),
+        lambda **given: DF.celonis.push("P", "T", client=connection, **given),
+        lambda **given: pl.from_pandas(DF).celonis.push("P", "T", client=connection, **given),
+        lambda **given: celonis_frames.plan(DF, "P", "T", **given),
+    ]
+    for push in calls:
+        with pytest.raises(TypeError, match=rf"unexpected keyword argument '{keyword}'") as caught:
+            push(**call)
+        assert str(caught.value).count(words) == 1
+        assert frames_of_ours(caught.value) == 0
+        with pytest.raises(TypeError, match=r"unexpected keyword argument 'zzz'$"):
+            push(**far)
+
+
+def test_a_hint_names_only_what_the_function_takes(connection: Celonis) -> None:
+    """A delete has no mode; a function of the package without such words gives none."""
+    call: dict[str, Any] = {"if_exists": "replace"}
+    with pytest.raises(TypeError, match=r"'if_exists'$"):
+        connection.delete(DF, "P", "T", keys="CASE_ID", **call)
+    with pytest.raises(TypeError, match="Did you mean 'workers'"):
+        Upload(worker=2)  # type: ignore[call-arg]
+
+
 def test_errors_of_the_frame_and_the_job_are_short_too(
     local_celonis: local.LocalCelonis, tmp_path: Path
 ) -> None:
