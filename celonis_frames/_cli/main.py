@@ -22,9 +22,10 @@ from celonis_frames._cli.commands import (
     staging,
 )
 from celonis_frames._cli.exit_status import MEANINGS, ExitStatus, exit_status
-from celonis_frames._cli.output import Output, is_expected, shown_warnings
+from celonis_frames._cli.output import Output, is_expected
 from celonis_frames._cli.printing import say_error
 from celonis_frames._cli.registry import Commands, HelpFormatter
+from celonis_frames._cli.wording import in_cli_words
 from celonis_frames._version import __version__
 
 _ABOUT = """Send files and frames into Celonis.
@@ -50,13 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     output = Output(json=parsed.json, quiet=parsed.quiet)
     try:
-        with shown_warnings():
+        with output.shown_warnings():
             return parsed.run(parsed, output) or ExitStatus.DONE
     except SystemExit as end:
-        say_error(*getattr(end, "__notes__", ()))
+        say_error(*map(in_cli_words, getattr(end, "__notes__", ())))
         raise
     except KeyboardInterrupt as interrupt:
-        say_error(*getattr(interrupt, "__notes__", ()))
+        say_error(*map(in_cli_words, getattr(interrupt, "__notes__", ())))
         return ExitStatus.INTERRUPTED
     except Exception as error:
         status = exit_status(error)

@@ -13,6 +13,7 @@ from typing import Any
 from celonis_frames._cli.exit_status import ExitStatus
 from celonis_frames._cli.layout import table, width_of, wrapped
 from celonis_frames._cli.printing import say, say_error
+from celonis_frames._cli.wording import in_cli_words
 from celonis_frames.exceptions import CelonisFramesError, JobError
 
 SHORT_ID = 8
@@ -33,6 +34,7 @@ class Output:
     json: bool = False
     quiet: bool = False
     _documents: int = field(default=0, init=False)
+    _warned: list[str] = field(default_factory=list, init=False)
 
     def show(self, data: Any, *lines: str) -> int:
         """Print what was asked for, as JSON or as these lines; returns the exit status.
@@ -67,12 +69,32 @@ class Output:
             say_error(*lines)
 
     def error(self, error: BaseException, status: int) -> None:
-        """Print an error on stderr, and as the document of a command that has none."""
+        """Print an error on stderr, and as the document of a command that has none.
+
+        What a warning has said already is not said again.
+        """
         fields = error_fields(error, status)
         name = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        say_error(f"{name}{error}", *fields["notes"], *(f"  {line}" for line in fields["logs"]))
+        texts = [(name, str(error)), *(("", note) for note in fields["notes"])]
+        lines = [
+            f"{start}{in_cli_words(text)}"
+            for start, text in texts
+            if not any(text in warning for warning in self._warned)
+        ]
+        say_error(*lines, *(f"  {line}" for line in fields["logs"]))
         if self.json and not self._documents:
             self._say({"error": fields}, ())
+
+    @contextlib.contextmanager
+    def shown_warnings(self) -> Iterator[None]:
+        """Within the block each warning that the library logs is printed on stderr."""
+        handler = _Warnings(self._warned)
+        logger = logging.getLogger("celonis_frames")
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
 
     def _say(self, data: Any, lines: Sequence[str]) -> bool:
         self._documents += 1
@@ -105,23 +127,16 @@ def status_line(status: Any) -> str:
     return f"{mark} {facts}\n  job {job}" if job else f"{mark} {facts}"
 
 
-@contextlib.contextmanager
-def shown_warnings() -> Iterator[None]:
-    """Within the block each warning that the library logs is printed on stderr."""
-    handler = _Warnings(logging.WARNING)
-    logger = logging.getLogger("celonis_frames")
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-
-
 class _Warnings(logging.Handler):
     """Prints warnings; the local Celonis of this process has a logger of its own."""
 
+    def __init__(self, said: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._said = said
+
     def emit(self, record: logging.LogRecord) -> None:
-        say_error(f"! {record.getMessage()}")
+        self._said.append(record.getMessage())
+        say_error(f"! {in_cli_words(record.getMessage())}")
 
 
 def is_expected(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ import sys
 from celonis_frames import PushPlan
 from celonis_frames._cli.layout import table, width_of
 from celonis_frames._cli.reading.reading import Reading
+from celonis_frames._cli.wording import in_cli_words
 from celonis_frames._push.plan import plan_text
 
 _TEXT = re.compile(r"\b(string_view|large_string|string)$")
@@ -23,6 +24,6 @@ def plan_lines(plan: PushPlan, reading: Reading) -> list[str]:
         f"read from {reading.line}",
         "",
         *table(text.head, rows, width_of(sys.stdout)),
-        *(["", *text.differences] if text.differences else []),
-        *(f"! {note}" for note in (*reading.notes, *plan.warnings)),
+        *(["", *map(in_cli_words, text.differences)] if text.differences else []),
+        *(f"! {note}" for note in (*reading.notes, *map(in_cli_words, plan.warnings))),
     ]

@@ -382,7 +382,7 @@ def test_a_push_with_an_id_is_sent_once(
     done = run(*command, f"{table}2", *stage, **to)
     assert (done.returncode, "was used for another push" in done.stderr) == (2, True)
     done = run(*command, table, **to)
-    assert (done.returncode, "push_id= needs staging=" in done.stderr) == (2, True)
+    assert (done.returncode, "--push-id needs --staging: what" in done.stderr) == (2, True)
 
 
 def test_a_push_with_reload(
@@ -400,7 +400,10 @@ def test_a_push_with_reload(
     done = run(*call, **to)
     assert done.returncode == 8
     assert "data model A: ERROR · data model B: SUCCESS" in done.stdout
-    assert "no space left" in done.stderr
+    assert done.stderr.count("no space left") == 1
+    assert f"was pushed (job {server.jobs[0]['id']})" in done.stderr
+    assert f"with celonis-frames reload {server.jobs[0]['dataPoolId']} A." in done.stderr
+    assert "celonis." not in done.stderr
     assert server.model_table(pool, "B", table).num_rows == 4
 
 
@@ -424,7 +427,9 @@ FOLLOWING = TABLE.with_columns(N=pl.col("N").cast(pl.Float64), NEW=pl.lit(True))
         (TABLE.with_columns(V=pl.lit(True)), [], "fatal", "would be sent as BOOLEAN"),
         (FOLLOWING, ["--schema-mode", "freeze"], "fatal", "No column may be added"),
         (TABLE.drop("N"), ["--missing-columns", "error"], "fatal", "rejects the push"),
-        (TABLE, ["--column", "N=FLOAT"], "fatal", "columns= says FLOAT"),
+        (TABLE, ["--column", "N=FLOAT"], "fatal", "says FLOAT: leave it out"),
+        (TABLE.with_columns(N=pl.lit("x")), ["--mode", "REPLACE"],
+         "lossy", "REPLACE changes the type to STRING"),
     ],
 )  # fmt: skip
 def test_plan_compares_with_the_table_that_is_there(
