@@ -22,7 +22,10 @@ _SENTENCES = (
     (r"(?:connect\(…, verify=)('[^']*')\)", r"set REQUESTS_CA_BUNDLE=\1"),
     (r"(?:: its ReloadStatus waits for it with \.wait\(\))", ""),
     (r"(?:needs wait=True)\b", "cannot be used with --no-wait"),
-    (r"(?:Wait for it with status\.wait\(\), then call)", "Once celonis-frames job shows DONE, use"),
+    (
+        r"(?:Wait for it with status\.wait\(\), then call)",
+        "Once celonis-frames job shows DONE, use",
+    ),
     (
         rf"(?:\b([Ww])ait) for (it|each) with celonis\.job{_ARGUMENTS}\.wait\(\), or stop it with "
         r"\.cancel\(\)",

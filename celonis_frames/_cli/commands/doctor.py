@@ -9,6 +9,7 @@ from pathlib import Path
 
 from celonis_frames._cli.output import Output
 from celonis_frames._cli.registry import Commands, flag
+from celonis_frames._cli.wording import in_cli_words
 from celonis_frames._doctor.examination import examine
 from celonis_frames._doctor.scratch import TABLE
 from celonis_frames._profiles.choice import choose_settings
@@ -59,7 +60,7 @@ def _doctor(arguments: argparse.Namespace, output: Output) -> int:
     )
     if live:
         _show("")
-    failed = output.show(report.to_dict(), report.text())
+    failed = output.show(report.to_dict(), in_cli_words(report.text()))
     if report.observations:
         try:
             paths = report.write(arguments.report)
