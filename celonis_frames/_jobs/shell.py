@@ -240,15 +240,11 @@ class _Shell:
         except BaseException as error:
             return self._interrupted_by(error, command)
         finally:
-            name = self._stage_of(command)
+            state = self._machine.state
+            name = "create" if state in _CREATING else "upload" if state in UPLOADING else "execute"
+            if isinstance(command, c.Sleep):
+                name = "wait_for_earlier_calls"
             self._timings[name] = self._timings.get(name, 0.0) + time.monotonic() - begin
-
-    def _stage_of(self, command: Any) -> str:
-        """The stage to which the timings of a status add a command."""
-        state = self._machine.state
-        if isinstance(command, c.Sleep):
-            return "wait_for_earlier_calls"
-        return "create" if state in _CREATING else "upload" if state in UPLOADING else "execute"
 
     def _interrupted_by(self, error: BaseException, command: Any) -> Any:
         """The event for a cancellation, or for an error that the caller's own code raised."""

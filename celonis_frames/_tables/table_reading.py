@@ -76,10 +76,10 @@ def read_table(
         return table
     if not found:
         return ExistingTable(name, absent=True)
-    known = {
-        name_key(column.name): ExistingColumn(column.name, column.type, column.length)
-        for column in found
-    }
+    known = {}
+    for column in found:
+        one = ExistingColumn(column.name, column.type, column.length)
+        known[name_key(column.name)] = one
     known.pop(name_key(CHANGE_DATE), None)
     return ExistingTable(name, known, exists=True)
 
