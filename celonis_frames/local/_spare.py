@@ -1,8 +1,9 @@
 """A spare DuckDB instance, so that the next local Celonis of a test session starts at once.
 
-How it works: opening an instance takes most of the start of a server. So while a test uses one, the
-thread ``local-celonis-spare`` opens that of the next test. It is joined when the test ends: no test
-leaves a thread behind. Each instance is used once.
+How it works: opening an instance takes most of the start of a server. So while one server starts,
+the thread ``local-celonis-spare`` opens the instance of the next. It has ended when the test
+begins: DuckDB reads the environment as it opens, and a process in which another thread changes the
+environment meanwhile, as tests do, may crash. Each instance is used once.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ class Spare:
     def started(self) -> Iterator[LocalCelonis]:
         """A new local Celonis in memory, without the limits on submissions."""
         instance, self._instance = self._instance, None
-        with serve(Catalog(None, instance), limits=False) as celonis:
-            thread = threading.Thread(target=self._open, name="local-celonis-spare", daemon=True)
-            thread.start()
-            try:
-                yield celonis
-            finally:
+        thread = threading.Thread(target=self._open, name="local-celonis-spare", daemon=True)
+        thread.start()
+        try:
+            with serve(Catalog(None, instance), limits=False) as celonis:
                 thread.join()
+                yield celonis
+        finally:
+            thread.join()
 
     def _open(self) -> None:
-        if self._instance is None:  # the one before this test was not used
-            self._instance = duckdb.connect()
+        self._instance = duckdb.connect()
 
     def __enter__(self) -> Self:
         return self
