@@ -273,7 +273,7 @@ def test_an_interrupted_push_is_resumed(
     stage = str(tmp_path / "stages")
     own.faults.answer("create", 403, times=None)
     status, _, err = connected(*PUSH, "--staging", stage)
-    assert (status, "celonis_frames.resume" in err) == (ExitStatus.KEY, True), err
+    assert (status, "celonis-frames resume STAGING" in err) == (ExitStatus.KEY, True), err
     own.faults.clear()
     Path("x.csv").unlink()
     [resumed] = _json(connected("resume", stage, "--json"))
