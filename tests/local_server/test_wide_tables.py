@@ -11,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from celonis_frames.local._assumptions import Assumptions
 from celonis_frames.local._database import loader
 from celonis_frames.local._database.catalog import Catalog
 
@@ -57,11 +58,11 @@ def _work(kind: str, file_type: str, job: dict[str, Any], count: int) -> tuple[i
         with catalog.cursor() as cursor:
             counted = _Counted(cursor)
             chunks = [{"id": "chunk", "type": "UPSERT"}]
-            list(loader.execute(catalog, cursor, job, chunks))
+            list(loader.execute(catalog, cursor, job, chunks, Assumptions()))
             before = sys.gettrace()
             sys.settrace(trace)
             try:
-                list(loader.execute(catalog, counted, job, chunks))
+                list(loader.execute(catalog, counted, job, chunks, Assumptions()))
             finally:
                 sys.settrace(before)
     finally:
