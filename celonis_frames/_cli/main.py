@@ -7,6 +7,7 @@ environment, or from what `login` has stored.
 from __future__ import annotations
 
 import argparse
+import sys
 import traceback
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ from celonis_frames._cli.commands import (
 )
 from celonis_frames._cli.exit_status import MEANINGS, ExitStatus, exit_status
 from celonis_frames._cli.output import Output, is_expected, shown_warnings
+from celonis_frames._cli.parser import Parser
 from celonis_frames._cli.printing import say_error
 from celonis_frames._cli.registry import Commands, HelpFormatter
 from celonis_frames._version import __version__
@@ -47,9 +49,10 @@ _BUG = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status, one of `ExitStatus`."""
-    parsed = _parser().parse_args(arguments)
-    output = Output(json=parsed.json, quiet=parsed.quiet)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    output = Output(json="--json" in given, quiet="--quiet" in given)
     try:
+        parsed = _parser().parse_args(given)
         with shown_warnings():
             return parsed.run(parsed, output) or ExitStatus.DONE
     except SystemExit as end:
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     statuses = "\n".join(f"  {status:<4d} {text}" for status, text in MEANINGS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="celonis-frames",
         usage="celonis-frames [-h] [--version] COMMAND ...",
         formatter_class=HelpFormatter,
