@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -153,6 +154,98 @@ def test_jobs_show_time_and_rows_and_are_named_by_their_start(connected: Run) ->
     assert (status, "2 jobs have ids that begin with ''" in err) == (2, True)
     status, _, err = connected("cancel", "P", row)
     assert (status, "has already ended (DONE)" in err) == (3, True)
+
+
+VALUES = {
+    "--pool": "P", "--table": "T", "--keys": "K", "--timeout": "60", "--format": "csv",
+    "--read-option": "n_rows=1", "--mode": "DELTA", "--column": "V=40", "--rename": "K=K",
+    "--schema-mode": "align", "--missing-columns": "null", "--deduplicate-by": "K",
+    "--order-by": "K", "--verify": "schema", "--reload": "M", "--nested": "json", "--binary": "hex",
+    "--infinity": "null", "--times": "local", "--on-bad": "null", "--via": "push",
+    "--staging": "stages", "--storage-option": "a=b", "--push-id": "x", "--pseudonymise": "V",
+    "--file-type": "CSV", "--compression": "zstd", "--chunk-bytes": "1 MB", "--workers": "2",
+    "--repeat": "never", "--job-option": "a=b", "--connection": "SAP", "--profile": "p",
+    "--tables": "T", "--prune": "90", "--url": "https://x.eu-1.celonis.cloud", "--report": ".",
+    "--kind": "api-key", "--client-id": "c", "--scopes": "s", "--method": "basic",
+    "--bucket": "b", "--region": "r", "--store": "file",
+}  # fmt: skip
+"""A value for each option of the command line."""
+CALLS = {
+    "push": PUSH, "plan": ("plan", *PUSH[1:]), "delete": ("delete", *PUSH[1:]),
+    "resume": ("resume", "stages"), "receipts": ("receipts", "stages"),
+    "connections": ("connections", "P"), "tables": ("tables", "P"), "models": ("models", "P"),
+    "columns": ("columns", "P", "T"), "jobs": ("jobs", "P"), "job": ("job", "P", "0"),
+    "cancel": ("cancel", "P", "0"), "reload": ("reload", "P", "M"), "data-jobs": ("data-jobs", "P"),
+    "run-job": ("run-job", "P", "J"),
+}  # fmt: skip
+
+
+def test_each_option_of_each_command_can_be_given(
+    connected: Run, own: local.LocalCelonis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be wrong for this call, which is then said; it never is an unexpected error."""
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(Path.cwd()))
+    monkeypatch.setenv("CELONIS_PSEUDONYM_KEY", "key")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert connected(*PUSH)[0] == 0
+    own.add_connection("P", "SAP")
+    own.add_data_model("P", "M", ["T"])
+    own.add_data_job("P", "J", "SELECT 1")
+    for command in set(_commands(connected)) - {"serve", "demo", "doctor"}:
+        call = CALLS.get(command, (command,))
+        out = connected(command, "--help")[1]
+        for name, metavar in re.findall(r"^  (?:-h, )?(--[a-z-]+)( [A-Z{])?", out, re.MULTILINE):
+            if name != "--help":
+                status, _, err = connected(*call, name, *([VALUES[name]] if metavar else []))
+                assert status != ExitStatus.UNEXPECTED, (command, name, err)
+                assert "Traceback" not in err, (command, name)
+                assert "unrecognized" not in err, (command, name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "usage"),
+    [
+        ((*PUSH[:-2], "--tabel", "N"), "celonis-frames push has no option --tabel. Did you mean "
+         "'--table'", "celonis-frames push FILE"),
+        (("push", "x.csv", "--pool", "P", "--tabel=N"), "Did you mean '--table'", "push FILE"),
+        (("push", "x.csv", "--table", "N"), "required: --pool", "--pool POOL --table TABLE"),
+        (("delete", *PUSH[1:-2]), "required: --keys", "--table TABLE --keys KEYS"),
+        ((*PUSH, "--timeout", "abc"), "--timeout: invalid", "celonis-frames push"),
+        ((*PUSH, "--workers", "x"), "--workers: invalid", "celonis-frames push"),
+        (("pools", "extra"), "unrecognized arguments: extra", "celonis-frames pools"),
+        (("pushh", "x.csv"), "'pushh' is no command. Did you mean 'push'?", "COMMAND"),
+        (("nothing-like-it",), "'nothing-like-it' is no command. celonis-frames --help", "COMMAND"),
+        ((), "required: COMMAND", "COMMAND"),
+    ],
+)  # fmt: skip
+def test_a_wrong_call_is_an_error_with_the_usage_of_its_command(
+    run: Run, arguments: tuple[str, ...], words: str, usage: str
+) -> None:
+    """Of a few lines; with --json it is one document."""
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert words in err
+    assert usage in err.partition("usage: ")[2]
+    assert max(map(len, err.splitlines())) < 130
+    status, out, json_err = run(*arguments, "--json")
+    error = json.loads(out)["error"]
+    assert (status, error["exit_status"], json_err) == (2, 2, err)
+    assert words in error["message"]
+
+
+def test_the_time_limit_holds_for_reading(connected: Run, own: local.LocalCelonis) -> None:
+    """Finding the types of a CSV counts, in --timeout and in the seconds that are shown."""
+    rows = "".join(f"{number}.5,2024-01-01T00:00:00,x\n" for number in range(200_000))
+    Path("big.csv").write_text("K,T,V\n" + rows)
+    call = ("big.csv", "--pool", "P", "--table", "T")
+    for command in (("push",), ("plan",), ("delete", "--keys", "K")):
+        status, out, err = connected(*command, *call, "--timeout", "0.01", "--json")
+        assert (status, "passed while the files were read" in err) == (7, True), err
+        assert json.loads(out)["error"]["type"] == "JobTimeout"
+    assert own.jobs == []
+    timings = _json(connected("push", *call, "--timeout", "60", "--json"))["timings"]
+    assert timings["total"] > timings["read"] > 0
 
 
 def test_names_that_are_not_there(connected: Run) -> None:

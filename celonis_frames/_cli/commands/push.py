@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from celonis_frames import Celonis, PushStatus, Upload, plan
@@ -14,9 +15,14 @@ from celonis_frames._cli.output import Output, status_line
 from celonis_frames._cli.plan_text import plan_lines
 from celonis_frames._cli.push_arguments import add_files, add_options, date_formats, read_options
 from celonis_frames._cli.reading.reading import Reading, read_files
+from celonis_frames._cli.reading.time_limit import reading_until
 from celonis_frames._cli.registry import Commands
 from celonis_frames._concurrency.signals import termination_as_system_exit
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._progress.bar import new_bar
+
+_LEAST_SECONDS = 0.001
+"""Time limit of a push whose time passed while the files were read: 0 is none."""
 
 _FILES = (
     "The types of CSV files are found in all rows: a column is a number only if every value comes "
@@ -41,17 +47,23 @@ _EXAMPLES = {
 
 def add(commands: Commands) -> None:
     """Add the commands of this module."""
-    for name, run, method, text, about in (
-        ("push", _push, Celonis.push, "send files into a table", _FILES),
+    for name, run, method, text, usage, about in (
+        (
+            "push", _push, Celonis.push, "send files into a table",
+            "FILE ... --pool POOL --table TABLE [OPTION ...]", _FILES,
+        ),
         (
             "plan", _plan, Celonis.plan,
             "show what push would do, without sending anything",
+            "FILE ... [--pool POOL] --table TABLE [OPTION ...]",
             "With --pool and a connection the table that is there is compared. The exit status is "
             f"{ExitStatus.FRAME:d} if values would be lost or the push would fail.",
         ),
         (
             "delete", _delete, Celonis.delete,
             "delete the rows whose keys are in files",
+            "FILE ... --pool POOL --table TABLE --keys KEYS\n"
+            f"{' ' * 28}[OPTION ...]",
             "Only the key columns are read and sent.",
         ),
     ):  # fmt: skip
@@ -62,8 +74,7 @@ def add(commands: Commands) -> None:
             about=about,
             example=_EXAMPLES[name],
             limits=name == "plan",
-            usage="FILE ... "
-            f"{'[--pool POOL]' if name == 'plan' else '--pool POOL'} --table TABLE [OPTION ...]",
+            usage=usage,
         )
         place = sub.add_argument_group("where they go")
         place.add_argument(
@@ -94,11 +105,14 @@ def _send(method: Callable[..., PushStatus], arguments: argparse.Namespace, outp
         celonis = stack.enter_context(opened(arguments))
         celonis._options(options)  # noqa: SLF001  # a wrong one is an error before files are read
         keys = options.get("keys") if method is Celonis.delete else None
-        reading = stack.enter_context(
-            read_files(arguments, options, date_formats(arguments), only=keys)
-        )
+        begin = time.monotonic()
+        reading = _read(stack, arguments, options, quiet=output.quiet, only=keys)
+        seconds = time.monotonic() - begin
+        if arguments.timeout is not None:
+            options["timeout"] = max(arguments.timeout - seconds, _LEAST_SECONDS)
         output.note(*(f"! {note}" for note in reading.notes))
         status = method(celonis, reading.frame, arguments.pool, arguments.table, **options)
+    status._add_seconds("read", seconds)  # noqa: SLF001  # of the files, which the push did not see
     output.report(status.to_dict() | {"reading": _fields(reading)}, status_line(status))
     if status.done:
         status.raise_for_status()  # a data model was not loaded
@@ -107,16 +121,43 @@ def _send(method: Callable[..., PushStatus], arguments: argparse.Namespace, outp
 def _plan(arguments: argparse.Namespace, output: Output) -> int:
     """Compares with the table that is there, if a pool and a connection are given."""
     options = read_options(arguments)
+    options.pop("timeout", None)  # of the calls, and of reading
     PushOptions.from_call(options, Upload())  # a wrong one is an error before files are read
     with contextlib.ExitStack() as stack:
         client = None
         if arguments.pool and has_connection(arguments):
             client = stack.enter_context(connected(arguments))
-        reading = stack.enter_context(read_files(arguments, options, date_formats(arguments)))
+        reading = _read(stack, arguments, options, quiet=output.quiet)
         found = plan(reading.frame, arguments.pool, arguments.table, client=client, **options)
     fields = found.to_dict() | {"reading": _fields(reading)}
     failed = output.show(fields, *plan_lines(found, reading))
     return failed or (ExitStatus.FRAME if found.level in ("lossy", "fatal") else ExitStatus.DONE)
+
+
+def _read(
+    stack: contextlib.ExitStack,
+    arguments: argparse.Namespace,
+    options: Mapping[str, Any],
+    *,
+    quiet: bool,
+    only: Sequence[str] | None = None,
+) -> Reading:
+    """The files as a frame, with a bar while their types are found.
+
+    Raises:
+        JobTimeout: The time is up.
+    """
+    limit = arguments.timeout
+    bar = new_bar(arguments.table, show=False if quiet else None)
+    try:
+        if bar is not None:
+            bar.show("reading")
+        with reading_until(None if limit is None else time.monotonic() + limit):
+            files = read_files(arguments, options, date_formats(arguments), only=only)
+            return stack.enter_context(files)
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def _fields(reading: Reading) -> dict[str, Any]:

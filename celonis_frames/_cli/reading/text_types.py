@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from celonis_frames._cli.reading.time_limit import collected
 from celonis_frames._formatting import counted, verb
 
 SAMPLE_ROWS = 10_000
@@ -251,7 +252,7 @@ def find_types(
         if looks[name] is _DIGITS:
             checks.append(column.str.contains(_ZERO_FIRST).sum().alias(f"{place} zeros"))
             checks.append((~column.str.contains(_ALL_DIGITS)).sum().alias(f"{place} others"))
-    row = frame.select(checks).collect(engine="streaming").row(0, named=True)
+    row = collected(frame.select(checks)).row(0, named=True)
     found: dict[str, Finding] = {}
     for place, name in enumerate(names):
         counts = {one: row[f"{place} {types.index(one)}"] for one in likely[name]}

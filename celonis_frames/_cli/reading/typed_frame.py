@@ -29,6 +29,7 @@ from celonis_frames._cli.reading.text_types import (
     find_types,
     misfits,
 )
+from celonis_frames._cli.reading.time_limit import collected
 from celonis_frames._formatting import counted, listed, verb
 from celonis_frames._schema.names import renamed
 from celonis_frames.exceptions import ColumnTypeError, FrameError
@@ -114,7 +115,7 @@ class _Typing:
                 if schema[name] != pl.Int64:
                     continue
                 large = (pl.col(name).cast(pl.Float64).abs() >= MAX_EXACT_INTEGER).any()
-                if part.frame.select(large).collect().item():
+                if collected(part.frame.select(large)).item():
                     raise ColumnTypeError(
                         f"Column {name!r} has whole numbers in {part.file.name} with more digits "
                         "than FLOAT holds, and fractions in another file. Make it text in all "
@@ -182,9 +183,8 @@ class _Typing:
         text, value = pl.col(conversion.name), conversion.convert(decimal_comma=self._comma)
         lost = text.is_not_null() & value.is_null()
         for part in self._parts:
-            number, count = (
-                part.frame.select(lost.sum(), text.count().alias("count")).collect().row(0)
-            )
+            counts = part.frame.select(lost.sum(), text.count().alias("count"))
+            number, count = collected(counts).row(0)
             if number:
                 row = _first_row(part, lost) or 0
                 raise conversion_error(conversion, part.file.name, number, count, row)
@@ -206,7 +206,7 @@ class _Typing:
 def _first_row(part: FileFrame, condition: pl.Expr) -> int | None:
     """The number of the first row, from 1, for which it is true; None if there is none."""
     numbered = part.frame.with_row_index("", offset=1)  # no column of a file has no name
-    found = numbered.filter(condition).select("").head(1).collect()
+    found = collected(numbered.filter(condition).select("").head(1))
     return int(found.item()) if found.height else None
 
 
