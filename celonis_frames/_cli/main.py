@@ -27,6 +27,7 @@ from celonis_frames._cli.output import Output, is_expected, shown_warnings
 from celonis_frames._cli.parser import Parser
 from celonis_frames._cli.printing import say_error
 from celonis_frames._cli.registry import Commands, HelpFormatter
+from celonis_frames._concurrency.signals import termination_as_system_exit
 from celonis_frames._version import __version__
 
 _ABOUT = """Send files and frames into Celonis.
@@ -41,6 +42,8 @@ _GROUPS = {
     "the connection": (login, doctor, about),
     "without a team": (local,),
 }
+SIGNALLED = 128
+"""The exit status of a process that a signal has ended is this and the number of the signal."""
 _BUG = (
     "This is a bug in celonis_frames. Please report it, with the lines above and the output of "
     "celonis-frames show-versions."
@@ -53,14 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = Output(json="--json" in given, quiet="--quiet" in given)
     try:
         parsed = _parser().parse_args(given)
-        with shown_warnings():
+        with shown_warnings(output), termination_as_system_exit():
             return parsed.run(parsed, output) or ExitStatus.DONE
+    except KeyboardInterrupt as interruption:
+        return output.interrupted(interruption, ExitStatus.INTERRUPTED)
     except SystemExit as end:
-        say_error(*getattr(end, "__notes__", ()))
-        raise
-    except KeyboardInterrupt as interrupt:
-        say_error(*getattr(interrupt, "__notes__", ()))
-        return ExitStatus.INTERRUPTED
+        if not isinstance(end.code, int) or end.code <= SIGNALLED:
+            raise  # of --help and --version
+        return output.interrupted(end, end.code)
     except Exception as error:
         status = exit_status(error)
         if not is_expected(error):

@@ -28,10 +28,12 @@ class Output:
     Attributes:
         json: Whether results are JSON. Then stdout gets one document, also of a command that fails.
         quiet: Whether nothing is printed but what was asked for, warnings and errors.
+        warned: The warnings that were printed. A note of an error that is one is not printed again.
     """
 
     json: bool = False
     quiet: bool = False
+    warned: set[str] = field(default_factory=set, init=False)
     _documents: int = field(default=0, init=False)
 
     def show(self, data: Any, *lines: str) -> int:
@@ -68,9 +70,18 @@ class Output:
 
     def error(self, error: BaseException, status: int) -> None:
         """Print an error on stderr, and as the document of a command that has none."""
-        fields = error_fields(error, status)
         name = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        say_error(f"{name}{error}", *fields["notes"], *(f"  {line}" for line in fields["logs"]))
+        self._fail(f"{name}{error}", error_fields(error, status))
+
+    def interrupted(self, interruption: BaseException, status: int) -> int:
+        """Print that a signal ended the command, as `error` does; returns the exit status."""
+        message = "Interrupted."
+        self._fail(message, error_fields(interruption, status) | {"message": message})
+        return status
+
+    def _fail(self, first: str, fields: dict[str, Any]) -> None:
+        notes = [note for note in fields["notes"] if note not in self.warned]
+        say_error(first, *notes, *(f"  {line}" for line in fields["logs"]))
         if self.json and not self._documents:
             self._say({"error": fields}, ())
 
@@ -106,9 +117,9 @@ def status_line(status: Any) -> str:
 
 
 @contextlib.contextmanager
-def shown_warnings() -> Iterator[None]:
+def shown_warnings(output: Output) -> Iterator[None]:
     """Within the block each warning that the library logs is printed on stderr."""
-    handler = _Warnings(logging.WARNING)
+    handler = _Warnings(output.warned)
     logger = logging.getLogger("celonis_frames")
     logger.addHandler(handler)
     try:
@@ -120,7 +131,12 @@ def shown_warnings() -> Iterator[None]:
 class _Warnings(logging.Handler):
     """Prints warnings; the local Celonis of this process has a logger of its own."""
 
+    def __init__(self, warned: set[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._warned = warned
+
     def emit(self, record: logging.LogRecord) -> None:
+        self._warned.add(record.getMessage())
         say_error(f"! {record.getMessage()}")
 
 

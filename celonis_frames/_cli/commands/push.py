@@ -17,7 +17,6 @@ from celonis_frames._cli.push_arguments import add_files, add_options, date_form
 from celonis_frames._cli.reading.reading import Reading, read_files
 from celonis_frames._cli.reading.time_limit import reading_until
 from celonis_frames._cli.registry import Commands
-from celonis_frames._concurrency.signals import termination_as_system_exit
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._progress.bar import new_bar
 
@@ -101,7 +100,6 @@ def _send(method: Callable[..., PushStatus], arguments: argparse.Namespace, outp
     if output.quiet:
         options["progress"] = False
     with contextlib.ExitStack() as stack:
-        stack.enter_context(termination_as_system_exit())  # which removes temporary copies
         celonis = stack.enter_context(opened(arguments))
         celonis._options(options)  # noqa: SLF001  # a wrong one is an error before files are read
         keys = options.get("keys") if method is Celonis.delete else None
@@ -155,6 +153,9 @@ def _read(
         with reading_until(None if limit is None else time.monotonic() + limit):
             files = read_files(arguments, options, date_formats(arguments), only=only)
             return stack.enter_context(files)
+    except (KeyboardInterrupt, SystemExit) as interruption:
+        interruption.add_note("Nothing was sent.")
+        raise
     finally:
         if bar is not None:
             bar.close()
