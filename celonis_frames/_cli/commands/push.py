@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from celonis_frames import Celonis, PushStatus, Upload, plan
@@ -14,11 +15,14 @@ from celonis_frames._cli.exit_status import ExitStatus
 from celonis_frames._cli.output import Output, status_line
 from celonis_frames._cli.plan_text import plan_lines
 from celonis_frames._cli.push_arguments import add_files, add_options, date_formats, read_options
-from celonis_frames._cli.reading.reading import Reading, read_files
-from celonis_frames._cli.reading.time_limit import reading_until
+from celonis_frames._cli.reading.reading import Reading, TableTypes, read_files
+from celonis_frames._cli.reading.time_limit import reading_deadline, reading_until
 from celonis_frames._cli.registry import Commands
+from celonis_frames._concurrency.cancellation import CancelToken
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._progress.bar import new_bar
+from celonis_frames._tables.table_reading import read_existing
+from celonis_frames.exceptions import ApiError
 
 _LEAST_SECONDS = 0.001
 """Time limit of a push whose time passed while the files were read: 0 is none."""
@@ -101,10 +105,12 @@ def _send(method: Callable[..., PushStatus], arguments: argparse.Namespace, outp
         options["progress"] = False
     with contextlib.ExitStack() as stack:
         celonis = stack.enter_context(opened(arguments))
-        celonis._options(options)  # noqa: SLF001  # a wrong one is an error before files are read
+        # A wrong one is an error before files are read.
+        parsed = celonis._options(options)  # noqa: SLF001
         keys = options.get("keys") if method is Celonis.delete else None
         begin = time.monotonic()
-        reading = _read(stack, arguments, options, quiet=output.quiet, only=keys)
+        types = partial(_table_types, celonis, arguments, parsed)
+        reading = _read(stack, arguments, options, types, quiet=output.quiet, only=keys)
         seconds = time.monotonic() - begin
         if arguments.timeout is not None:
             options["timeout"] = max(arguments.timeout - seconds, _LEAST_SECONDS)
@@ -120,12 +126,14 @@ def _plan(arguments: argparse.Namespace, output: Output) -> int:
     """Compares with the table that is there, if a pool and a connection are given."""
     options = read_options(arguments)
     options.pop("timeout", None)  # of the calls, and of reading
-    PushOptions.from_call(options, Upload())  # a wrong one is an error before files are read
+    parsed = PushOptions.from_call(options, Upload())  # a wrong one is an error before reading
     with contextlib.ExitStack() as stack:
-        client = None
+        client: Celonis | None = None
+        types: TableTypes = dict
         if arguments.pool and has_connection(arguments):
             client = stack.enter_context(connected(arguments))
-        reading = _read(stack, arguments, options, quiet=output.quiet)
+            types = partial(_table_types, client, arguments, parsed)
+        reading = _read(stack, arguments, options, types, quiet=output.quiet)
         found = plan(reading.frame, arguments.pool, arguments.table, client=client, **options)
     fields = found.to_dict() | {"reading": _fields(reading)}
     failed = output.show(fields, *plan_lines(found, reading))
@@ -136,6 +144,7 @@ def _read(
     stack: contextlib.ExitStack,
     arguments: argparse.Namespace,
     options: Mapping[str, Any],
+    table_types: TableTypes,
     *,
     quiet: bool,
     only: Sequence[str] | None = None,
@@ -151,14 +160,30 @@ def _read(
         if bar is not None:
             bar.show("reading")
         with reading_until(None if limit is None else time.monotonic() + limit):
-            files = read_files(arguments, options, date_formats(arguments), only=only)
-            return stack.enter_context(files)
+            return stack.enter_context(read_files(
+                arguments, options, date_formats(arguments), only=only, table_types=table_types
+            ))  # fmt: skip
     except (KeyboardInterrupt, SystemExit) as interruption:
         interruption.add_note("Nothing was sent.")
         raise
     finally:
         if bar is not None:
             bar.close()
+
+
+def _table_types(
+    celonis: Celonis, arguments: argparse.Namespace, options: PushOptions
+) -> Mapping[str, str]:
+    """The types of the table that is there, if the push keeps them and they can be read."""
+    if options.schema == "evolve" or options.by_objects:
+        return {}
+    api = celonis._api  # noqa: SLF001  # there is no public way
+    try:
+        with CancelToken(deadline=reading_deadline()) as token:
+            table = read_existing(api.within(token), arguments.pool, options, arguments.table)
+    except ApiError:
+        return {}  # it is an error of the push, if it needs them
+    return {name: column.type for name, column in table.known.items()}
 
 
 def _fields(reading: Reading) -> dict[str, Any]:

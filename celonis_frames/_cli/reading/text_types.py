@@ -228,6 +228,7 @@ def find_types(
     types: Sequence[TextType],
     blank: Expr,
     first_row: Callable[[str, TextType], str],
+    floats: Sequence[str] = (),
 ) -> tuple[dict[str, Finding], int]:
     """The types of some text columns, and the number of blank rows, by one reading of all rows.
 
@@ -237,6 +238,7 @@ def find_types(
         types: Those that they may get, in order.
         blank: Whether a row is blank.
         first_row: Returns where the first value is that does not fit.
+        floats: Columns that are FLOAT in the table, which keeps no zeros.
     """
     head = frame.select(names).head(SAMPLE_ROWS).collect()
     likely = {name: _likely(head.get_column(name), types) for name in names}
@@ -258,6 +260,8 @@ def find_types(
         counts = {one: row[f"{place} {types.index(one)}"] for one in likely[name]}
         fitting = next((one for one, number in counts.items() if not number), None)
         doubt = row[f"{place} doubt"] if fitting is not None and fitting.doubt else None
+        if doubt == _DECIMALS and name in floats:
+            doubt = None
         if row[f"{place}"] == 0:
             found[name] = Finding(empty=True)
         elif fitting is not None and doubt is None:

@@ -32,13 +32,18 @@ def reading_until(deadline: float | None) -> Iterator[None]:
         _deadline.reset(before)
 
 
+def reading_deadline() -> float | None:
+    """When reading ends, in seconds of `time.monotonic`; None if nothing bounds it."""
+    return _deadline.get()
+
+
 def check_time() -> None:
     """Check that there is time left to read.
 
     Raises:
         JobTimeout: There is none.
     """
-    deadline = _deadline.get()
+    deadline = reading_deadline()
     if deadline is not None and time.monotonic() >= deadline:
         raise timeout_of("while the files were read", "", outcome_known=True)
 

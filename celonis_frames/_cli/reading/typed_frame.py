@@ -56,10 +56,13 @@ def typed(
     asked = conversions(
         schema.names(), texts, wanted, all_texts=kind.name not in ("arrow", "parquet")
     )
-    # 2. What the values of the other text columns are.
+    # 2. What the values of the other text columns are; what is text in the table stays text.
     kept = {name for name in texts if _is_text(name, wanted) or not wanted.matters(name)}
     left = [name for name in texts if name not in kept | {one.name for one in asked}]
-    found, blank = reader.find(left, asked)
+    there = wanted.type_there(left if reader.types else ())
+    left = [name for name in left if there.get(name) != "STRING"]
+    floats = [name for name in left if there.get(name) == "FLOAT"]
+    found, blank = reader.find(left, asked, floats)
     # 3. The columns with these types.
     frame = reader.frame(asked, found, blank=blank)
     notes = [note for part in parts for note in part.notes]
@@ -124,20 +127,20 @@ class _Typing:
                     )
 
     def find(
-        self, names: Sequence[str], asked: Sequence[Conversion]
+        self, names: Sequence[str], asked: Sequence[Conversion], floats: Sequence[str]
     ) -> tuple[dict[str, Finding], int]:
         """The types of text columns, and the number of rows without any value.
 
         Raises:
             ColumnTypeError: A column cannot be converted as it was asked for.
         """
-        types, found, blank = self._types(), dict[str, Finding](), 0
+        types, found, blank = self.types, dict[str, Finding](), 0
         names = names if types else ()
         with self._errors():
             if names or self._kind.name == "csv":
                 # Every value of a CSV file is read: one that is broken is an error now.
                 found, blank = find_types(
-                    self._all, names, types, self._is_blank, self._first_misfit
+                    self._all, names, types, self._is_blank, self._first_misfit, floats
                 )
             for conversion in asked:
                 self._check(conversion)
@@ -164,7 +167,9 @@ class _Typing:
             frames.append(frame.with_columns(converted).with_columns(fixed))
         return _stacked(frames)
 
-    def _types(self) -> Sequence[TextType]:
+    @property
+    def types(self) -> Sequence[TextType]:
+        """The types that text columns may get."""
         dates = self._options.get("try_parse_dates", True)
         if self._kind.name == "csv":
             if not self._options.get("infer_schema", True):
