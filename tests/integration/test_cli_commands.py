@@ -136,7 +136,7 @@ def test_quiet_says_nothing_of_what_succeeds(connected: Run) -> None:
     assert connected(*PUSH, "--quiet") == (0, "", "")
     assert connected("models", "P", "--quiet") == (0, "", "")
     assert connected("tables", "P", "--quiet")[1].startswith("TABLE")
-    assert "'V' is sent as text" in connected(*PUSH)[2]
+    assert "'V' is sent as text" in connected(*PUSH, "--mode", "replace")[2]
 
 
 def test_jobs_show_time_and_rows_and_are_named_by_their_start(connected: Run) -> None:
@@ -303,34 +303,48 @@ def test_an_unexpected_error_asks_for_a_report(run: Run, monkeypatch: pytest.Mon
     assert json.loads(out)["error"]["type"] == "RuntimeError"
 
 
+def _in_terminal(own: local.LocalCelonis, folder: Path, *arguments: str) -> str:
+    """What the script itself shows in a pseudo-terminal."""
+    environment = os.environ | {
+        "CELONIS_URL": own.url, "CELONIS_API_TOKEN": own.token, "COLUMNS": "80", "LINES": "24",
+    }  # fmt: skip
+    main_end, terminal = pty.openpty()
+    with subprocess.Popen([str(SCRIPT), *arguments], stdout=terminal, stderr=terminal,
+                          env=environment, cwd=folder) as process:  # fmt: skip
+        os.close(terminal)
+        shown = b""
+        while True:
+            try:
+                part = os.read(main_end, 10_000)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        process.wait()
+    os.close(main_end)
+    return shown.decode()
+
+
 def test_a_terminal_of_80_columns(own: local.LocalCelonis, tmp_path: Path) -> None:
-    """Tables are cut to it and lines wrapped; the script itself, in a pseudo-terminal."""
+    """Tables are cut to it and lines wrapped."""
     with Celonis(own.url, auth=ApiKey(own.token)) as celonis:
         import polars as pl  # noqa: PLC0415  # here only
 
         celonis.push(pl.DataFrame({"K": [1]}), "P", "T" * 100, progress=False)
-    environment = os.environ | {
-        "CELONIS_URL": own.url, "CELONIS_API_TOKEN": own.token, "COLUMNS": "80", "LINES": "24",
-    }  # fmt: skip
     for arguments in (("tables", "P"), ("jobs", "P"), ("columns", "P", "nothing of the kind")):
-        main_end, terminal = pty.openpty()
-        with subprocess.Popen([str(SCRIPT), *arguments], stdout=terminal, stderr=terminal,
-                              env=environment, cwd=tmp_path) as process:  # fmt: skip
-            os.close(terminal)
-            shown = b""
-            while True:
-                try:
-                    part = os.read(main_end, 10_000)
-                except OSError:  # the other end is closed
-                    break
-                if not part:
-                    break
-                shown += part
-            process.wait()
-        os.close(main_end)
-        lines = shown.decode().splitlines()
+        lines = _in_terminal(own, tmp_path, *arguments).splitlines()
         assert lines
         assert max(map(len, lines)) <= 80, lines
+
+
+def test_a_terminal_shows_that_files_are_read(own: local.LocalCelonis, tmp_path: Path) -> None:
+    """Before the push begins, which shows its own stages."""
+    (tmp_path / "x.csv").write_text("K\n1\n")
+    shown = _in_terminal(own, tmp_path, "push", "x.csv", "--pool", "P", "--table", "T")
+    assert 0 <= shown.find("T: reading") < shown.find("DONE")
+    quiet = ("push", "x.csv", "--pool", "P", "--table", "T", "--quiet")
+    assert _in_terminal(own, tmp_path, *quiet) == ""
 
 
 def test_serve_with_a_token_of_its_own(tmp_path: Path) -> None:
