@@ -12,6 +12,7 @@ from celonis_frames._after_push import AfterPush
 from celonis_frames._connection import PlanDefaults
 from celonis_frames._event_log.check import watch_event_log
 from celonis_frames._event_log.columns import LogColumns
+from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._options.fields import one_of
 from celonis_frames._options.push_options import (
     PushOptions,
@@ -26,6 +27,7 @@ from celonis_frames._push.change_set import Changes
 from celonis_frames._push.codec_choice import with_planned_codec
 from celonis_frames._push.object_push import push_objects
 from celonis_frames._push.once import open_job_once, open_objects_once
+from celonis_frames._push.outcome_notes import note_unsent
 from celonis_frames._push.pipeline import push_frame
 from celonis_frames._push.plan import PushPlan, plan_frame
 from celonis_frames._push.progress import in_progress
@@ -311,18 +313,23 @@ class Celonis(AfterPush):
     ) -> PushStatus:
         """Push a frame the way that the options say."""
         operation: Operation = "push" if watch is None else "push_event_log"
+        delivered = DeliveryResult()
         with in_progress(operation, table, self.url, options) as call:
-            if options.by_objects:
-                way = self._way()
-                status = push_objects(
-                    way, frame, pool, table, options, progress=call, watch=watch,
-                    open_once=open_objects_once(way),
-                )  # fmt: skip
-            else:
-                status = push_frame(
-                    self._api, frame, pool, table, options, progress=call, watch=watch,
-                    open_once=open_job_once,
-                )  # fmt: skip
+            try:
+                if options.by_objects:
+                    way = self._way()
+                    status = push_objects(
+                        way, frame, pool, table, options, progress=call, watch=watch,
+                        open_once=open_objects_once(way), delivered=delivered,
+                    )  # fmt: skip
+                else:
+                    status = push_frame(
+                        self._api, frame, pool, table, options, progress=call, watch=watch,
+                        open_once=open_job_once, delivered=delivered,
+                    )  # fmt: skip
+            except BaseException as error:
+                note_unsent(error, delivered, options.staging)
+                raise
             call.result = status
         return status
 
@@ -496,11 +503,16 @@ class Celonis(AfterPush):
         connected = client or self
         options = connected._options(locals(), mode="DELTA")
         check_order("delete", pool, table)
+        delivered = DeliveryResult()
         with in_progress("delete", table, connected.url, options) as call:
-            status = mark_as_delete(push_frame(
-                connected._api, frame, pool, table, options, progress=call, deleted=True,
-                open_once=open_job_once,
-            ))  # fmt: skip
+            try:
+                status = mark_as_delete(push_frame(
+                    connected._api, frame, pool, table, options, progress=call, deleted=True,
+                    open_once=open_job_once, delivered=delivered,
+                ))  # fmt: skip
+            except BaseException as error:
+                note_unsent(error, delivered, options.staging)
+                raise
             call.result = status
         return status
 

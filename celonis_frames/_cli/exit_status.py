@@ -20,6 +20,7 @@ class ExitStatus(IntEnum):
     UNKNOWN = 7
     RELOAD_FAILED = 8
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 MEANINGS = {
@@ -32,7 +33,8 @@ MEANINGS = {
     ExitStatus.JOB_FAILED: "the job failed",
     ExitStatus.UNKNOWN: "it still runs, or how it ended is unknown: look before you push again",
     ExitStatus.RELOAD_FAILED: "the rows are in the table; the data model was not loaded",
-    ExitStatus.INTERRUPTED: "interrupted",
+    ExitStatus.INTERRUPTED: "interrupted by Ctrl-C",
+    ExitStatus.TERMINATED: "ended by SIGTERM (129: by SIGHUP)",
 }
 """For the help and the documentation."""
 

@@ -7,6 +7,7 @@ environment, or from what `login` has stored.
 from __future__ import annotations
 
 import argparse
+import sys
 import traceback
 from collections.abc import Sequence
 
@@ -23,9 +24,10 @@ from celonis_frames._cli.commands import (
 )
 from celonis_frames._cli.exit_status import MEANINGS, ExitStatus, exit_status
 from celonis_frames._cli.output import Output, is_expected
+from celonis_frames._cli.parser import Parser
 from celonis_frames._cli.printing import say_error
 from celonis_frames._cli.registry import Commands, HelpFormatter
-from celonis_frames._cli.wording import in_cli_words
+from celonis_frames._concurrency.signals import termination_as_system_exit
 from celonis_frames._version import __version__
 
 _ABOUT = """Send files and frames into Celonis.
@@ -40,6 +42,8 @@ _GROUPS = {
     "the connection": (login, doctor, about),
     "without a team": (local,),
 }
+SIGNALLED = 128
+"""The exit status of a process that a signal has ended is this and the number of the signal."""
 _BUG = (
     "This is a bug in celonis_frames. Please report it, with the lines above and the output of "
     "celonis-frames show-versions."
@@ -48,17 +52,18 @@ _BUG = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status, one of `ExitStatus`."""
-    parsed = _parser().parse_args(arguments)
-    output = Output(json=parsed.json, quiet=parsed.quiet)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    output = Output(json="--json" in given, quiet="--quiet" in given)
     try:
-        with output.shown_warnings():
+        parsed = _parser().parse_args(given)
+        with output.shown_warnings(), termination_as_system_exit():
             return parsed.run(parsed, output) or ExitStatus.DONE
+    except KeyboardInterrupt as interruption:
+        return output.interrupted(interruption, ExitStatus.INTERRUPTED)
     except SystemExit as end:
-        say_error(*map(in_cli_words, getattr(end, "__notes__", ())))
-        raise
-    except KeyboardInterrupt as interrupt:
-        say_error(*map(in_cli_words, getattr(interrupt, "__notes__", ())))
-        return ExitStatus.INTERRUPTED
+        if not isinstance(end.code, int) or end.code <= SIGNALLED:
+            raise  # of --help and --version
+        return output.interrupted(end, end.code)
     except Exception as error:
         status = exit_status(error)
         if not is_expected(error):
@@ -69,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     statuses = "\n".join(f"  {status:<4d} {text}" for status, text in MEANINGS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="celonis-frames",
         usage="celonis-frames [-h] [--version] COMMAND ...",
         formatter_class=HelpFormatter,

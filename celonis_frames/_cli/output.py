@@ -29,6 +29,7 @@ class Output:
     Attributes:
         json: Whether results are JSON. Then stdout gets one document, also of a command that fails.
         quiet: Whether nothing is printed but what was asked for, warnings and errors.
+        warned: The warnings that were printed. A note of an error that is one is not printed again.
     """
 
     json: bool = False
@@ -69,13 +70,19 @@ class Output:
             say_error(*lines)
 
     def error(self, error: BaseException, status: int) -> None:
-        """Print an error on stderr, and as the document of a command that has none.
-
-        What a warning has said already is not said again.
-        """
-        fields = error_fields(error, status)
+        """Print an error on stderr, and as the document of a command that has none."""
         name = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        texts = [(name, str(error)), *(("", note) for note in fields["notes"])]
+        self._fail(name, str(error), error_fields(error, status))
+
+    def interrupted(self, interruption: BaseException, status: int) -> int:
+        """Print that a signal ended the command, as `error` does; returns the exit status."""
+        message = "Interrupted."
+        self._fail("", message, error_fields(interruption, status) | {"message": message})
+        return status
+
+    def _fail(self, name: str, message: str, fields: dict[str, Any]) -> None:
+        """What a warning has said already is not said again."""
+        texts = [(name, message), *(("", note) for note in fields["notes"])]
         lines = [
             f"{start}{in_cli_words(text)}"
             for start, text in texts

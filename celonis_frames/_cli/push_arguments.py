@@ -74,7 +74,8 @@ def add_options(parser: argparse.ArgumentParser, method: Callable[..., Any]) -> 
                     f"variable {PSEUDONYM_KEY}; may be repeated",
                 )  # fmt: skip
         if option.name in taken:
-            _add(group, option)
+            is_required = taken[option.name].default is inspect.Parameter.empty
+            _add(group, option, **({"required": True} if is_required else {}))
     group = parser.add_argument_group("how they are sent: the chunks")
     for option in fields(Upload):
         _add(group, option)
@@ -95,10 +96,10 @@ def read_storage_options(arguments: argparse.Namespace) -> dict[str, Any] | None
     return None if given is None else _storage_options(given)
 
 
-def _add(group: Any, option: Any) -> None:
+def _add(group: Any, option: Any, **more: Any) -> None:
     cli = option.metadata["cli"]
     if cli is not None:
-        argument = dict(cli)
+        argument = {**cli, **more}
         flag = argument.pop("flag", f"--{option.name.replace('_', '-')}")
         group.add_argument(flag, dest=option.name, default=None, **argument)
 

@@ -456,6 +456,11 @@ class PushStatus:
         facts += [f"data model {one.model}: {one.state}" for one in self._reloads()]
         return facts
 
+    def _add_seconds(self, stage: str, seconds: float) -> None:
+        """Count what was done before the push for it."""
+        total = self._timings.get("total", 0.0)
+        self._timings |= {stage: seconds, "total": total + seconds}
+
     def _seconds(self) -> float:
         return self._timings.get("total", sum(self._timings.values()))
 

@@ -229,9 +229,10 @@ def conversion_error(
 
     `largest` is the integer farthest from 0, `row` the first whose value does not fit.
     """
-    start = f"Column {column.source!r} ({column.arrow_type}) has values "
+    kind = "string" if is_text(column.arrow_type) else column.arrow_type  # not string_view
+    start = f"Column {column.source!r} ({kind}) has values "
     found = [] if largest is None or column.pseudonymised else [f"up to {largest}"]
-    found += [] if row is None else [f"first in row {row:,}"]
+    found += [] if row is None else [f"first in row {row:,}, counted from 0"]
     where = f" ({', '.join(found)})" if found else ""
     if isinstance(error, ConversionError):
         return ColumnTypeError(f"{start}{error.what}{where}: {error.advice}.", column=column.source)

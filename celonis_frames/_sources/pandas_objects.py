@@ -97,7 +97,8 @@ def _simple_type(name: str, label: str, series: Any, first: Any) -> tuple[pa.Dat
 def values_error(name: str, error: ConversionError, row: int) -> ColumnTypeError:
     """The error for values that cannot be converted, from this row on."""
     return ColumnTypeError(
-        f"Column {name!r} has values {error.what} (first in row {row:,}): {error.advice}.",
+        f"Column {name!r} has values {error.what} (first in row {row:,}, counted from 0): "
+        f"{error.advice}.",
         column=name,
     )
 

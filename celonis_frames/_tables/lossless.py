@@ -15,7 +15,9 @@ from celonis_frames._schema.types import Conversion, conversion_to
 
 _is = pa.types
 
-RECREATE = 'or recreate the table with mode="REPLACE", which makes the column {}'
+RECREATE = (
+    'or recreate the table with mode="REPLACE", which drops all its rows and makes the column {}'
+)
 EVOLVE = 'or replace the table with schema_mode="evolve", which makes the column {}'
 """What else a user can do, with a place for the column's own type."""
 
@@ -74,12 +76,15 @@ def only_nulls(
     """A column of another type that has no values, so that nothing has to be converted."""
     target = conversion_to(pa.null(), wanted, options)
     own = column.conversion.column_type
+    advice = "convert them in the frame"
+    if wanted == "STRING" and own in ("INTEGER", "FLOAT", "BOOLEAN"):
+        advice = f'send them as text with columns={{{column.source!r}: "STRING"}}'
 
     def checked(array: Any) -> Any:
         if casts.nulls(array) < len(array):
             raise ConversionError(
                 f"that would be sent as {own}, but the column is {wanted} in table {table!r}",
-                f"convert them in the frame, {way_out.format(own)}",
+                f"{advice}, {way_out.format(own)}",
                 of_type=True,
             )
         return pa.nulls(len(array), target.encoded_type)

@@ -298,8 +298,8 @@ def test_numbers_out_of_range_are_refused(
     """One line says what was wrong with which option."""
     done = run(*arguments)
     assert done.returncode == 2
-    assert arguments[1] in done.stderr.splitlines()[-1]
-    assert word in done.stderr.splitlines()[-1]
+    assert arguments[1] in done.stderr.splitlines()[0]
+    assert word in done.stderr.splitlines()[0]
     assert "Traceback" not in done.stderr
 
 

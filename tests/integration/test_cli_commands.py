@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -135,7 +136,7 @@ def test_quiet_says_nothing_of_what_succeeds(connected: Run) -> None:
     assert connected(*PUSH, "--quiet") == (0, "", "")
     assert connected("models", "P", "--quiet") == (0, "", "")
     assert connected("tables", "P", "--quiet")[1].startswith("TABLE")
-    assert "'V' is sent as text" in connected(*PUSH)[2]
+    assert "'V' is sent as text" in connected(*PUSH, "--mode", "replace")[2]
 
 
 def test_jobs_show_time_and_rows_and_are_named_by_their_start(connected: Run) -> None:
@@ -153,6 +154,98 @@ def test_jobs_show_time_and_rows_and_are_named_by_their_start(connected: Run) ->
     assert (status, "2 jobs have ids that begin with ''" in err) == (2, True)
     status, _, err = connected("cancel", "P", row)
     assert (status, "has already ended (DONE)" in err) == (3, True)
+
+
+VALUES = {
+    "--pool": "P", "--table": "T", "--keys": "K", "--timeout": "60", "--format": "csv",
+    "--read-option": "n_rows=1", "--mode": "DELTA", "--column": "V=40", "--rename": "K=K",
+    "--schema-mode": "align", "--missing-columns": "null", "--deduplicate-by": "K",
+    "--order-by": "K", "--verify": "schema", "--reload": "M", "--nested": "json", "--binary": "hex",
+    "--infinity": "null", "--times": "local", "--on-bad": "null", "--via": "push",
+    "--staging": "stages", "--storage-option": "a=b", "--push-id": "x", "--pseudonymise": "V",
+    "--file-type": "CSV", "--compression": "zstd", "--chunk-bytes": "1 MB", "--workers": "2",
+    "--repeat": "never", "--job-option": "a=b", "--connection": "SAP", "--profile": "p",
+    "--tables": "T", "--prune": "90", "--url": "https://x.eu-1.celonis.cloud", "--report": ".",
+    "--kind": "api-key", "--client-id": "c", "--scopes": "s", "--method": "basic",
+    "--bucket": "b", "--region": "r", "--store": "file",
+}  # fmt: skip
+"""A value for each option of the command line."""
+CALLS = {
+    "push": PUSH, "plan": ("plan", *PUSH[1:]), "delete": ("delete", *PUSH[1:]),
+    "resume": ("resume", "stages"), "receipts": ("receipts", "stages"),
+    "connections": ("connections", "P"), "tables": ("tables", "P"), "models": ("models", "P"),
+    "columns": ("columns", "P", "T"), "jobs": ("jobs", "P"), "job": ("job", "P", "0"),
+    "cancel": ("cancel", "P", "0"), "reload": ("reload", "P", "M"), "data-jobs": ("data-jobs", "P"),
+    "run-job": ("run-job", "P", "J"),
+}  # fmt: skip
+
+
+def test_each_option_of_each_command_can_be_given(
+    connected: Run, own: local.LocalCelonis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be wrong for this call, which is then said; it never is an unexpected error."""
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(Path.cwd()))
+    monkeypatch.setenv("CELONIS_PSEUDONYM_KEY", "key")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert connected(*PUSH)[0] == 0
+    own.add_connection("P", "SAP")
+    own.add_data_model("P", "M", ["T"])
+    own.add_data_job("P", "J", "SELECT 1")
+    for command in set(_commands(connected)) - {"serve", "demo", "doctor"}:
+        call = CALLS.get(command, (command,))
+        out = connected(command, "--help")[1]
+        for name, metavar in re.findall(r"^  (?:-h, )?(--[a-z-]+)( [A-Z{])?", out, re.MULTILINE):
+            if name != "--help":
+                status, _, err = connected(*call, name, *([VALUES[name]] if metavar else []))
+                assert status != ExitStatus.UNEXPECTED, (command, name, err)
+                assert "Traceback" not in err, (command, name)
+                assert "unrecognized" not in err, (command, name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "usage"),
+    [
+        ((*PUSH[:-2], "--tabel", "N"), "celonis-frames push has no option --tabel. Did you mean "
+         "'--table'", "celonis-frames push FILE"),
+        (("push", "x.csv", "--pool", "P", "--tabel=N"), "Did you mean '--table'", "push FILE"),
+        (("push", "x.csv", "--table", "N"), "required: --pool", "--pool POOL --table TABLE"),
+        (("delete", *PUSH[1:-2]), "required: --keys", "--table TABLE --keys KEYS"),
+        ((*PUSH, "--timeout", "abc"), "--timeout: invalid", "celonis-frames push"),
+        ((*PUSH, "--workers", "x"), "--workers: invalid", "celonis-frames push"),
+        (("pools", "extra"), "unrecognized arguments: extra", "celonis-frames pools"),
+        (("pushh", "x.csv"), "'pushh' is no command. Did you mean 'push'?", "COMMAND"),
+        (("nothing-like-it",), "'nothing-like-it' is no command. celonis-frames --help", "COMMAND"),
+        ((), "required: COMMAND", "COMMAND"),
+    ],
+)  # fmt: skip
+def test_a_wrong_call_is_an_error_with_the_usage_of_its_command(
+    run: Run, arguments: tuple[str, ...], words: str, usage: str
+) -> None:
+    """Of a few lines; with --json it is one document."""
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert words in err
+    assert usage in err.partition("usage: ")[2]
+    assert max(map(len, err.splitlines())) < 130
+    status, out, json_err = run(*arguments, "--json")
+    error = json.loads(out)["error"]
+    assert (status, error["exit_status"], json_err) == (2, 2, err)
+    assert words in error["message"]
+
+
+def test_the_time_limit_holds_for_reading(connected: Run, own: local.LocalCelonis) -> None:
+    """Finding the types of a CSV counts, in --timeout and in the seconds that are shown."""
+    rows = "".join(f"{number}.5,2024-01-01T00:00:00,x\n" for number in range(200_000))
+    Path("big.csv").write_text("K,T,V\n" + rows)
+    call = ("big.csv", "--pool", "P", "--table", "T")
+    for command in (("push",), ("plan",), ("delete", "--keys", "K")):
+        status, out, err = connected(*command, *call, "--timeout", "0.01", "--json")
+        assert (status, "passed while the files were read" in err) == (7, True), err
+        assert json.loads(out)["error"]["type"] == "JobTimeout"
+    assert own.jobs == []
+    timings = _json(connected("push", *call, "--timeout", "60", "--json"))["timings"]
+    assert timings["total"] > timings["read"] > 0
 
 
 def test_names_that_are_not_there(connected: Run) -> None:
@@ -210,34 +303,48 @@ def test_an_unexpected_error_asks_for_a_report(run: Run, monkeypatch: pytest.Mon
     assert json.loads(out)["error"]["type"] == "RuntimeError"
 
 
+def _in_terminal(own: local.LocalCelonis, folder: Path, *arguments: str) -> str:
+    """What the script itself shows in a pseudo-terminal."""
+    environment = os.environ | {
+        "CELONIS_URL": own.url, "CELONIS_API_TOKEN": own.token, "COLUMNS": "80", "LINES": "24",
+    }  # fmt: skip
+    main_end, terminal = pty.openpty()
+    with subprocess.Popen([str(SCRIPT), *arguments], stdout=terminal, stderr=terminal,
+                          env=environment, cwd=folder) as process:  # fmt: skip
+        os.close(terminal)
+        shown = b""
+        while True:
+            try:
+                part = os.read(main_end, 10_000)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        process.wait()
+    os.close(main_end)
+    return shown.decode()
+
+
 def test_a_terminal_of_80_columns(own: local.LocalCelonis, tmp_path: Path) -> None:
-    """Tables are cut to it and lines wrapped; the script itself, in a pseudo-terminal."""
+    """Tables are cut to it and lines wrapped."""
     with Celonis(own.url, auth=ApiKey(own.token)) as celonis:
         import polars as pl  # noqa: PLC0415  # here only
 
         celonis.push(pl.DataFrame({"K": [1]}), "P", "T" * 100, progress=False)
-    environment = os.environ | {
-        "CELONIS_URL": own.url, "CELONIS_API_TOKEN": own.token, "COLUMNS": "80", "LINES": "24",
-    }  # fmt: skip
     for arguments in (("tables", "P"), ("jobs", "P"), ("columns", "P", "nothing of the kind")):
-        main_end, terminal = pty.openpty()
-        with subprocess.Popen([str(SCRIPT), *arguments], stdout=terminal, stderr=terminal,
-                              env=environment, cwd=tmp_path) as process:  # fmt: skip
-            os.close(terminal)
-            shown = b""
-            while True:
-                try:
-                    part = os.read(main_end, 10_000)
-                except OSError:  # the other end is closed
-                    break
-                if not part:
-                    break
-                shown += part
-            process.wait()
-        os.close(main_end)
-        lines = shown.decode().splitlines()
+        lines = _in_terminal(own, tmp_path, *arguments).splitlines()
         assert lines
         assert max(map(len, lines)) <= 80, lines
+
+
+def test_a_terminal_shows_that_files_are_read(own: local.LocalCelonis, tmp_path: Path) -> None:
+    """Before the push begins, which shows its own stages."""
+    (tmp_path / "x.csv").write_text("K\n1\n")
+    shown = _in_terminal(own, tmp_path, "push", "x.csv", "--pool", "P", "--table", "T")
+    assert 0 <= shown.find("T: reading") < shown.find("DONE")
+    quiet = ("push", "x.csv", "--pool", "P", "--table", "T", "--quiet")
+    assert _in_terminal(own, tmp_path, *quiet) == ""
 
 
 def test_serve_with_a_token_of_its_own(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import datetime as dt
 import gzip
 import json
 import lzma
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -273,6 +274,41 @@ def test_plan_shows_how_files_are_read(run: Run) -> None:
     assert {one["name"]: one["type"] for one in found["columns"]} == {
         "ID": "INTEGER", "PLZ": "STRING", "WHEN": "DATETIME", "DAY": "STRING", "NET": "STRING",
     }  # fmt: skip
+
+
+def test_a_later_file_follows_the_table(push: Run, run: Run, server: Any, table: str) -> None:
+    """What is text there stays text, whatever this file has; a REPLACE finds the types anew."""
+    Path("first.csv").write_text("V,DAY,N,F\n0100,x,1,2.50\n1.10,2024-01-01,2,1.25\n")
+    assert push("first.csv", "--keys", "V")[0] == 0
+    Path("next.csv").write_text("v,DAY,N,F\n100,2024-01-02,3,1.1\n1.50,2024-01-02,4,2.50\n")
+    rename = ("--rename", "upper_snake")
+    _, out, _ = run("plan", "next.csv", "--pool", "Files", "--table", table, "--keys", "V",
+                    *rename, "--json")  # fmt: skip
+    assert (json.loads(out)["level"], json.loads(out)["reading"]["notes"]) == (None, [])
+    status, _, err = push("next.csv", "--keys", "V", *rename)
+    assert (status, err) == (0, "")
+    rows = {row["V"]: row for row in _stored(server, table)}
+    assert set(rows) == {"0100", "1.10", "100", "1.50"}
+    assert rows["100"] == {"V": "100", "DAY": "2024-01-02", "N": 3, "F": 1.1}
+    call = ("next.csv", "--pool", "Files", "--table", table, "--keys", "V")
+    assert "2 rows deleted" in run("delete", *call, *rename)[1]
+    Path("odd.csv").write_text("V,DAY,N,F\n1,x,1,1.234\n")
+    status, _, err = push("odd.csv", "--keys", "V")
+    assert (status, "its points may group thousands" in err) == (3, True), err
+    assert re.search(r"Column 'F' \(string\).*\(first in row 0, counted from 0\)", err), err
+    assert push("next.csv", "--mode", "replace", "--column", "F=FLOAT")[0] == 0
+    assert _stored(server, table)[0]["DAY"] == dt.datetime(2024, 1, 2)
+
+
+def test_a_number_for_a_column_of_text(push: Run) -> None:
+    """Of a file with types: the way that keeps the table is named first."""
+    pl.DataFrame({"V": ["a"]}).write_parquet("a.parquet")
+    pl.DataFrame({"V": [1]}).write_parquet("b.parquet")
+    assert push("a.parquet", "--keys", "V")[0] == 0
+    status, _, err = push("b.parquet", "--keys", "V")
+    assert status == 3
+    assert re.search("send them as text with.*or recreate.*which drops all its rows", err), err
+    assert push("b.parquet", "--keys", "V", "--column", "V=STRING")[0] == 0
 
 
 def test_delete_reads_the_keys(push: Run, run: Run, server: Any, table: str) -> None:

@@ -61,7 +61,7 @@ def _demo(arguments: argparse.Namespace, output: Output) -> int:
     return status
 
 
-def _serve(arguments: argparse.Namespace, output: Output) -> None:
+def _serve(arguments: argparse.Namespace, output: Output) -> int:
     from celonis_frames import local  # noqa: PLC0415  # needs an extra
     from celonis_frames.local._gateway.tables import read_file  # noqa: PLC0415
 
@@ -96,8 +96,12 @@ def _serve(arguments: argparse.Namespace, output: Output) -> None:
         output.show(
             fields, *lines, f"Look at it in a browser: {celonis.url}", "Stop it with Ctrl-C."
         )
-        while not stop.wait(0.5):
-            pass
+        try:
+            while not stop.wait(0.5):
+                pass
+        except KeyboardInterrupt:
+            return ExitStatus.INTERRUPTED
+    return ExitStatus.DONE
 
 
 def _variables(keys: IngestionKeys) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from celonis_frames._cli.reading.formats import ending_of
+from celonis_frames._cli.reading.time_limit import check_time
 from celonis_frames._filesystem.errors import translate_filesystem_errors
 from celonis_frames._filesystem.files import BLOCK_BYTES
 from celonis_frames._filesystem.masking import secrets_of
@@ -76,6 +76,7 @@ class Copies:
             _uncompressed(source, compression) as content,
         ):
             while block := content.read(BLOCK_BYTES):
+                check_time()
                 with temporary_folder_errors("A file that is read waits", kind=FrameError):
                     target.write(block)
         return path
@@ -146,5 +147,7 @@ def recoded(copies: Copies, file: LocalFile, encoding: str) -> LocalFile:
         file.path.open(encoding=encoding, newline="") as source,
         path.open("w", encoding="utf-8", newline="") as target,
     ):
-        shutil.copyfileobj(source, target, BLOCK_BYTES)
+        while block := source.read(BLOCK_BYTES):
+            check_time()
+            target.write(block)
     return LocalFile(path, file.name, file.constants)

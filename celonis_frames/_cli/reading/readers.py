@@ -17,6 +17,7 @@ from celonis_frames._arrow.casts import MAX_EXACT_INTEGER
 from celonis_frames._cli.reading import csv_dialect
 from celonis_frames._cli.reading.formats import Format
 from celonis_frames._cli.reading.local_files import Copies, LocalFile, recoded
+from celonis_frames._cli.reading.time_limit import collected
 from celonis_frames._formatting import counted, did_you_mean, listed, verb
 from celonis_frames.exceptions import (
     CelonisFramesError,
@@ -182,7 +183,7 @@ def _jsonl(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Co
         schema = frame.collect_schema()
         floats = [name for name, dtype in schema.items() if dtype == pl.Float64]
         large = [pl.col(name).abs().max() >= MAX_EXACT_INTEGER for name in floats]
-        flags = frame.select(large).collect().row(0) if large else ()
+        flags = collected(frame.select(large)).row(0) if large else ()
     inexact = [name for name, is_large in zip(floats, flags, strict=True) if is_large]
     notes = tuple(
         f"Column {name!r} is sent as text: it has numbers with more digits than FLOAT holds (15), "

@@ -7,7 +7,7 @@ files, and Parquet files with read options or formats of dates, are read by pola
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,11 +27,12 @@ from celonis_frames._cli.reading.local_files import (
     shown_path,
 )
 from celonis_frames._formatting import counted
-from celonis_frames._schema.names import Rename, find_name, renamed
+from celonis_frames._schema.names import Rename, find_name, name_key, renamed
 from celonis_frames._sources.paths import Location, find_files
 from celonis_frames.exceptions import ConfigError, FrameError
 
 STDIN = "-"
+TableTypes = Callable[[], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,20 @@ class Wanted:
         formats: Formats of dates by name.
         rename: How columns are renamed.
         only: The columns whose types matter; None: all of them.
+        table_types: Returns the types of the table that is there, by `name_key`; none if the push
+            does not keep them. It is called once, and only for columns of text.
     """
 
     types: Mapping[str, Any]
     formats: Mapping[str, str]
     rename: Rename | None
     only: Sequence[str] | None = None
+    table_types: TableTypes = dict
+
+    def type_there(self, names: Sequence[str]) -> dict[str, str | None]:
+        """The types that the table has for some columns of the file."""
+        types = self.table_types() if names else {}
+        return {name: types.get(name_key(renamed(name, self.rename).strip())) for name in names}
 
     def matters(self, name: str) -> bool:
         """Whether the type of a column is looked for."""
@@ -87,6 +96,7 @@ def read_files(
     formats: Mapping[str, str],
     *,
     only: Sequence[str] | None = None,
+    table_types: TableTypes = dict,
 ) -> Iterator[Reading]:
     """The files of a command as one frame, whose temporary copies are removed at the end.
 
@@ -95,6 +105,7 @@ def read_files(
         options: Those of `push`, of which some say how columns are read.
         formats: Formats of dates by column.
         only: The columns whose types matter; None: all of them.
+        table_types: As for `Wanted`.
 
     Raises:
         FrameError: A file cannot be read.
@@ -123,7 +134,9 @@ def read_files(
             files = [from_stdin(copies)]
         else:
             files = list(from_locations(copies, locations or _found(given, storage)))
-        wanted = Wanted(options.get("columns") or {}, formats, options.get("rename"), only)
+        wanted = Wanted(
+            options.get("columns") or {}, formats, options.get("rename"), only, table_types
+        )
         yield _frame(files, chosen, read_options, wanted, copies)
 
 

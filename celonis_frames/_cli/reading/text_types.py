@@ -3,8 +3,9 @@
 How it works: the first rows say which types a column may have; then all rows are read once and each
 of these types is checked against each value. A column gets the first type that all of its values
 have, else it stays text. So a number may not begin with 0, have a plus sign, or have more digits
-than the type holds: 0045 and long identifiers stay what they are. The checks are expressions of
-polars, which use all cores.
+than the type holds: 0045 and long identifiers stay what they are. Which zeros end a number a FLOAT
+does not hold, so the column must: all have two decimals, or none ends in 0. The checks are
+expressions of polars, which use all cores.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import polars as pl
 
+from celonis_frames._cli.reading.time_limit import collected
 from celonis_frames._formatting import counted, verb
 
 SAMPLE_ROWS = 10_000
@@ -43,18 +46,31 @@ class TextType:
         column_type: The type in Celonis.
         fits: Whether a value, a string, has this type and comes back unchanged.
         convert: The values.
+        doubt: Why a column stays text although each of its values fits; null if it does not. An
+            aggregate; None if values alone decide.
     """
 
     name: str
     column_type: str
     fits: Callable[[Expr], Expr]
     convert: Callable[[Expr], Expr]
+    doubt: Callable[[Expr], Expr] | None = None
 
 
 _INTEGER = r"^(0|-?[1-9][0-9]*)$"
 _FLOAT = r"^-?(0|[1-9][0-9]*)(\.[0-9]+([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)?$"
 GROUPED = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]+)?$"
 """Numbers with a decimal comma, whose digits may be grouped by points."""
+_IN_GROUPS = r"^[+-]?([1-9][0-9]{0,2}(\.[0-9]{3})*|0)$"
+"""Whole numbers of up to three digits, or more that points group."""
+_GROUPS = (
+    "its points may group thousands. If they do: --read-option decimal_comma=true. If they are "
+    "decimal points: --column {name}=FLOAT."
+)
+_DECIMALS = (
+    "its numbers differ in their decimals, and some end in 0, which FLOAT would lose. As FLOAT: "
+    "--column {name}=FLOAT."
+)
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,%d})?)?"
 _ZONE = r"(Z|[+-][0-9]{2}:?[0-9]{2})"
@@ -89,6 +105,27 @@ def _is_float(text: Expr) -> Expr:
     )
 
 
+def _float_doubt(text: Expr, *, decimal_comma: bool) -> Expr:
+    """Why numbers stay text: their points may group thousands, or forms differ as 1.10 and 1.1 do.
+
+    Each form comes back if all have as many decimals, or none ends in 0 but as 1.0, and if whole
+    ones are written in one way.
+    """
+    plain = with_point(text) if decimal_comma else text
+    end = pl.coalesce(plain.str.find("[eE]"), plain.str.len_bytes()).cast(pl.Int64)
+    count = end - plain.str.find(".", literal=True) - 1
+    varies = (count.min() < count.max()) & plain.str.contains(r"\.[0-9]+0([eE]|$)").any()
+    is_bare = ~plain.str.contains("[.eE]")
+    two_forms = is_bare.any() & plain.str.contains(r"\.0+$").any()
+    may_group = (text.str.contains(_IN_GROUPS) | count.is_null()).all() & (count.max() == 3)
+    return (
+        pl.when(pl.lit(not decimal_comma) & may_group)
+        .then(pl.lit(_GROUPS))
+        .when(varies | two_forms)
+        .then(pl.lit(_DECIMALS))
+    )
+
+
 def numbers(*, decimal_comma: bool) -> tuple[TextType, TextType]:
     """Whole numbers, and numbers; with a decimal comma points group their digits."""
     plain = with_point if decimal_comma else _same
@@ -107,6 +144,7 @@ def numbers(*, decimal_comma: bool) -> tuple[TextType, TextType]:
             "numbers", "FLOAT",
             lambda text: fits_grouping(text) & _is_float(plain(text)),
             lambda text: plain(text).cast(pl.Float64),
+            partial(_float_doubt, decimal_comma=decimal_comma),
         ),
     )  # fmt: skip
 
@@ -190,6 +228,7 @@ def find_types(
     types: Sequence[TextType],
     blank: Expr,
     first_row: Callable[[str, TextType], str],
+    floats: Sequence[str] = (),
 ) -> tuple[dict[str, Finding], int]:
     """The types of some text columns, and the number of blank rows, by one reading of all rows.
 
@@ -199,6 +238,7 @@ def find_types(
         types: Those that they may get, in order.
         blank: Whether a row is blank.
         first_row: Returns where the first value is that does not fit.
+        floats: Columns that are FLOAT in the table, which keeps no zeros.
     """
     head = frame.select(names).head(SAMPLE_ROWS).collect()
     likely = {name: _likely(head.get_column(name), types) for name in names}
@@ -210,20 +250,24 @@ def find_types(
         checks += [
             misfits(column, one).sum().alias(f"{place} {types.index(one)}") for one in likely[name]
         ]
+        checks += [one.doubt(column).alias(f"{place} doubt") for one in likely[name] if one.doubt]
         if looks[name] is _DIGITS:
             checks.append(column.str.contains(_ZERO_FIRST).sum().alias(f"{place} zeros"))
             checks.append((~column.str.contains(_ALL_DIGITS)).sum().alias(f"{place} others"))
-    row = frame.select(checks).collect(engine="streaming").row(0, named=True)
+    row = collected(frame.select(checks)).row(0, named=True)
     found: dict[str, Finding] = {}
     for place, name in enumerate(names):
         counts = {one: row[f"{place} {types.index(one)}"] for one in likely[name]}
         fitting = next((one for one, number in counts.items() if not number), None)
+        doubt = row[f"{place} doubt"] if fitting is not None and fitting.doubt else None
+        if doubt == _DECIMALS and name in floats:
+            doubt = None
         if row[f"{place}"] == 0:
             found[name] = Finding(empty=True)
-        elif fitting is not None:
+        elif fitting is not None and doubt is None:
             found[name] = Finding(fitting)
         else:
-            reason = looks[name]
+            reason = doubt.format(name=_shell(name)) if doubt else looks[name]
             if reason is _DIGITS:
                 reason = _digits_reason(name, row[f"{place} zeros"], row[f"{place} others"])
             if not reason and counts:
@@ -265,6 +309,8 @@ def _look(values: pl.Series, types: Sequence[TextType]) -> str:
         r"^-?[0-9]{1,3}(\.?[0-9]{3})*(,[0-9]+)?$|^-?[0-9]+,[0-9]+$"
     ):
         return "its numbers have decimal commas. As FLOAT: --read-option decimal_comma=true."
+    if all_match(_IN_GROUPS):
+        return _GROUPS.format(name=_shell(values.name))
     kept = present.filter(~present.is_in(_MISSING))
     words = sorted(present.filter(present.is_in(_MISSING)).unique().to_list())
     if words and len(kept) and any(_all_fit(kept, one) for one in types):

@@ -29,6 +29,7 @@ from celonis_frames._cli.reading.text_types import (
     find_types,
     misfits,
 )
+from celonis_frames._cli.reading.time_limit import collected
 from celonis_frames._formatting import counted, listed, verb
 from celonis_frames._schema.names import renamed
 from celonis_frames.exceptions import ColumnTypeError, FrameError
@@ -55,10 +56,13 @@ def typed(
     asked = conversions(
         schema.names(), texts, wanted, all_texts=kind.name not in ("arrow", "parquet")
     )
-    # 2. What the values of the other text columns are.
+    # 2. What the values of the other text columns are; what is text in the table stays text.
     kept = {name for name in texts if _is_text(name, wanted) or not wanted.matters(name)}
     left = [name for name in texts if name not in kept | {one.name for one in asked}]
-    found, blank = reader.find(left, asked)
+    there = wanted.type_there(left if reader.types else ())
+    left = [name for name in left if there.get(name) != "STRING"]
+    floats = [name for name in left if there.get(name) == "FLOAT"]
+    found, blank = reader.find(left, asked, floats)
     # 3. The columns with these types.
     frame = reader.frame(asked, found, blank=blank)
     notes = [note for part in parts for note in part.notes]
@@ -114,7 +118,7 @@ class _Typing:
                 if schema[name] != pl.Int64:
                     continue
                 large = (pl.col(name).cast(pl.Float64).abs() >= MAX_EXACT_INTEGER).any()
-                if part.frame.select(large).collect().item():
+                if collected(part.frame.select(large)).item():
                     raise ColumnTypeError(
                         f"Column {name!r} has whole numbers in {part.file.name} with more digits "
                         "than FLOAT holds, and fractions in another file. Make it text in all "
@@ -123,20 +127,20 @@ class _Typing:
                     )
 
     def find(
-        self, names: Sequence[str], asked: Sequence[Conversion]
+        self, names: Sequence[str], asked: Sequence[Conversion], floats: Sequence[str]
     ) -> tuple[dict[str, Finding], int]:
         """The types of text columns, and the number of rows without any value.
 
         Raises:
             ColumnTypeError: A column cannot be converted as it was asked for.
         """
-        types, found, blank = self._types(), dict[str, Finding](), 0
+        types, found, blank = self.types, dict[str, Finding](), 0
         names = names if types else ()
         with self._errors():
             if names or self._kind.name == "csv":
                 # Every value of a CSV file is read: one that is broken is an error now.
                 found, blank = find_types(
-                    self._all, names, types, self._is_blank, self._first_misfit
+                    self._all, names, types, self._is_blank, self._first_misfit, floats
                 )
             for conversion in asked:
                 self._check(conversion)
@@ -163,7 +167,9 @@ class _Typing:
             frames.append(frame.with_columns(converted).with_columns(fixed))
         return _stacked(frames)
 
-    def _types(self) -> Sequence[TextType]:
+    @property
+    def types(self) -> Sequence[TextType]:
+        """The types that text columns may get."""
         dates = self._options.get("try_parse_dates", True)
         if self._kind.name == "csv":
             if not self._options.get("infer_schema", True):
@@ -182,9 +188,8 @@ class _Typing:
         text, value = pl.col(conversion.name), conversion.convert(decimal_comma=self._comma)
         lost = text.is_not_null() & value.is_null()
         for part in self._parts:
-            number, count = (
-                part.frame.select(lost.sum(), text.count().alias("count")).collect().row(0)
-            )
+            counts = part.frame.select(lost.sum(), text.count().alias("count"))
+            number, count = collected(counts).row(0)
             if number:
                 row = _first_row(part, lost) or 0
                 raise conversion_error(conversion, part.file.name, number, count, row)
@@ -206,7 +211,7 @@ class _Typing:
 def _first_row(part: FileFrame, condition: pl.Expr) -> int | None:
     """The number of the first row, from 1, for which it is true; None if there is none."""
     numbered = part.frame.with_row_index("", offset=1)  # no column of a file has no name
-    found = numbered.filter(condition).select("").head(1).collect()
+    found = collected(numbered.filter(condition).select("").head(1))
     return int(found.item()) if found.height else None
 
 

@@ -36,6 +36,11 @@ def _typed(values: list[str | None], *, comma: bool = False) -> tuple[str, list[
         (["1", "-2", None, "0"], "INTEGER", [1, -2, None, 0]),
         (["9223372036854775807", "1"], "INTEGER", [2**63 - 1, 1]),
         (["1.50", "2", "-0.25"], "FLOAT", [1.5, 2.0, -0.25]),
+        (["10.50", "10.00", "9.99"], "FLOAT", [10.5, 10.0, 9.99]),
+        (["1.0", "2.25", "1e-05"], "FLOAT", [1.0, 2.25, 1e-05]),
+        (["10.5", "10", "9.99"], "FLOAT", [10.5, 10.0, 9.99]),
+        (["12.500", "0.250"], "FLOAT", [12.5, 0.25]),
+        (["1.234", "1.5"], "FLOAT", [1.234, 1.5]),
         (["1.5e-05", "1e+16"], "FLOAT", [1.5e-05, 1e16]),
         (["0.30000000000000004"], "FLOAT", [0.30000000000000004]),
         (["true", "False", None], "BOOLEAN", [True, False, None]),
@@ -63,6 +68,7 @@ def test_values_that_have_a_type(values: list[Any], kind: str, typed: list[Any])
         ["9007199254740993", "0.5"], ["1", "x"], ["NaN", "1.5"], ["inf"], ["0x10"], ["1."], [".5"],
         ["yes", "no"], ["2024-13-01"], ["2023-02-29"], ["24-01-02"], ["2024-01-02 25:00"],
         ["31.12.2024"], ["2024-01-02 03:04:05", "2024-01-02T03:04:05Z"], ["01.5"], ["1.2.3"],
+        ["1.10", "1.1"], ["1.0", "1"], ["1.00", "1.50", "2"], ["1.234", "12.500"], ["1.234", "7"],
     ],
 )  # fmt: skip
 def test_values_that_stay_text(values: list[Any]) -> None:
@@ -77,6 +83,9 @@ def test_values_that_stay_text(values: list[Any]) -> None:
         (["+49", "12"], "a plus sign"),
         (["1,5", "2"], "decimal_comma=true"),
         (["1.234,50", "2"], "decimal_comma=true"),
+        (["1.234", "12.500"], "its points may group thousands. If they do: --read-option decimal"),
+        (["1.234", "1.234.567"], "its points may group thousands"),
+        (["1.10", "1.1"], "some end in 0, which FLOAT would lose. As FLOAT: --column C=FLOAT"),
         (["1", "NA", "n/a"], "null_values=NA,n/a"),
         (["31.12.2024", "01.02.2024"], "'C=DATETIME:%d.%m.%Y'."),
         (["12/31/2024 10:00"], "'C=DATETIME:%m/%d/%Y %H:%M'."),
@@ -158,3 +167,25 @@ def test_no_number_comes_back_changed(texts: list[str]) -> None:
     kind, values = _typed(list(texts))
     if kind != "STRING":
         assert all(_same(text, value) for text, value in zip(texts, values, strict=True))
+
+
+@given(st.lists(st.from_regex(r"(0|[1-9][0-9]{0,4})(\.[0-9]{1,3})?", fullmatch=True), min_size=1))
+@example(["1.10", "1.1"])
+@example(["1.0", "1"])
+@example(["1.00", "1.0"])
+def test_the_decimals_of_a_column_come_back_by_its_rule(texts: list[str]) -> None:
+    """All have as many decimals, or as few as they need; whole ones are written in one way."""
+    kind, values = _typed(list(texts))
+    decimals = {len(text.partition(".")[2]) for text in texts if "." in text}
+    places = decimals.pop() if len(decimals) == 1 else None
+    bare = any("." not in text for text in texts)
+
+    def written(value: float) -> str:
+        shortest = repr(value).removesuffix(".0")
+        if bare and shortest.isdecimal():
+            return shortest
+        return f"{value:.{places}f}" if places else repr(value)
+
+    if kind == "FLOAT":
+        assert [written(value) for value in values] == texts
+        assert len(set(values)) == len(set(texts))

@@ -190,10 +190,13 @@ NOT_UTF8 = pa.array([b"good", b"B\xe4r k4nary"]).view(pa.string())
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (NOT_UTF8, r"not UTF-8.*\(first in row 1\): read its source"),
-        (NOT_UTF8.dictionary_encode(), r"not UTF-8.*\(first in row 1\)"),
-        (pa.array([0, 45_678 * 10**9], pa.timestamp("s")), r"years -32767 .*\(first in row 1\)"),
-        (pa.array([[1.0], [float("inf")]]), r"infinities \(first in row 1\)"),
+        (NOT_UTF8, r"not UTF-8.*\(first in row 1, counted from 0\): read its source"),
+        (NOT_UTF8.dictionary_encode(), r"not UTF-8.*\(first in row 1, counted from 0\)"),
+        (
+            pa.array([0, 45_678 * 10**9], pa.timestamp("s")),
+            r"years -32767 .*\(first in row 1, counted from 0\)",
+        ),
+        (pa.array([[1.0], [float("inf")]]), r"infinities \(first in row 1, counted from 0\)"),
     ],
     ids=["text", "dictionary", "time", "json"],
 )
