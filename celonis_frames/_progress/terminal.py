@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from typing import Any
 
@@ -34,6 +35,7 @@ class TerminalLine:
             bar.desc = state.title
             bar.postfix = counted(state.chunks, "chunk") if state.chunks else None
             bar.total = state.total
+            bar.ncols = _columns(self._stream)
             bar.bar_format = _UNKNOWN[state.sent > 0] if state.total is None else None
             if state.sent < bar.n:  # an upload has failed, or all begins again
                 bar.n = bar.last_print_n = state.sent
@@ -64,7 +66,15 @@ class _Stream:
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)  # fileno, for the width of the terminal
+        return getattr(self._stream, name)
+
+
+def _columns(stream: Any) -> int | None:
+    """The width of a terminal as it is now; None if the stream does not know."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 @contextlib.contextmanager
@@ -88,5 +98,5 @@ def _new_bar(stream: Any) -> Any:
     Bar.set_lock(_bars_lock)
     return Bar(
         unit="B", unit_scale=True, leave=False, mininterval=0, miniters=0, delay=1e-9,
-        file=_Stream(stream), dynamic_ncols=True,
+        file=_Stream(stream),
     )  # fmt: skip  # the delay keeps it from being drawn before it has a text
