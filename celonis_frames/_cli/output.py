@@ -13,7 +13,7 @@ from typing import Any
 from celonis_frames._cli.exit_status import ExitStatus
 from celonis_frames._cli.layout import table, width_of, wrapped
 from celonis_frames._cli.printing import say, say_error
-from celonis_frames.exceptions import CelonisFramesError, JobError
+from celonis_frames.exceptions import CelonisFramesError, JobError, JobFailed
 
 SHORT_ID = 8
 """Characters of the id of a job that a list shows; they are enough to name it."""
@@ -70,7 +70,8 @@ class Output:
         """Print an error on stderr, and as the document of a command that has none."""
         fields = error_fields(error, status)
         name = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        say_error(f"{name}{error}", *fields["notes"], *(f"  {line}" for line in fields["logs"]))
+        logs = () if isinstance(error, JobFailed) else fields["logs"]  # its message has them
+        say_error(f"{name}{error}", *fields["notes"], *(f"  {line}" for line in logs))
         if self.json and not self._documents:
             self._say({"error": fields}, ())
 
