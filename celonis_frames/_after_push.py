@@ -173,7 +173,7 @@ class AfterPush(Connection):
             what = (
                 f"timeout= passed while data job {shown(job)} was looked up. It was not executed."
             )
-            with _expiry(token, lambda: JobTimeout(what, job_id="")):
+            with _expiry(token, lambda: JobTimeout(what, job_id="", outcome_known=True)):
                 pool_id = lookup.pool_id(self._api.within(token), pool, for_push=False)
                 found = lookup.data_job(api.within(token), pool_id, job)
             # 2. Execute it and wait for the end.

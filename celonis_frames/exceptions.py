@@ -99,11 +99,16 @@ class FrameError(CelonisFramesError):
 
     Attributes:
         column: Name of the column concerned, or None if it is the whole frame.
+        parameter: Name of the parameter that is wrong for this frame, such as ``"keys"`` if it
+            names a column that is not there; None if the frame itself is.
     """
 
-    def __init__(self, message: str, *, column: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, column: str | None = None, parameter: str | None = None
+    ) -> None:
         super().__init__(message)
         self.column = column
+        self.parameter = parameter
 
 
 class ColumnNameError(FrameError):
@@ -273,8 +278,22 @@ class JobTimeout(JobError):
     """The job did not end in time; it continues on the server.
 
     A job whose upload was not complete is cancelled instead. If `push_many` had not started a table
-    by then, its `job_id` is empty. The message says which it is.
+    by then, its `job_id` is empty. The message says which it is; `outcome_known` is True if nothing
+    was executed.
     """
+
+    outcome_known = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_id: str,
+        logs: tuple[str, ...] = (),
+        outcome_known: bool = False,
+    ) -> None:
+        super().__init__(message, job_id=job_id, logs=logs)
+        self.outcome_known = outcome_known
 
 
 class UploadUncertain(JobError):

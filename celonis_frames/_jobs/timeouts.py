@@ -93,7 +93,11 @@ def _timeout_during(machine: DeliveryState) -> JobTimeout:
 def timeout_of(what: str, job_id: str, *, outcome_known: bool) -> JobTimeout:
     """The error for a deadline that has passed; arguments as of `timeout_error`."""
     executed = "; nothing was executed" if outcome_known else ""
-    return JobTimeout(f"timeout= passed {what}{executed}. Give a longer timeout=.", job_id=job_id)
+    return JobTimeout(
+        f"timeout= passed {what}{executed}. Give a longer timeout=.",
+        job_id=job_id,
+        outcome_known=outcome_known,
+    )
 
 
 def _may_be_the_timeout(error: BaseException | None) -> bool:

@@ -129,7 +129,7 @@ class DataJobStatus(RunStatus[DataJob]):
                 "It goes on in Celonis: look at its state with celonis.data_jobs(pool) before you "
                 "run it again."
             )
-        return JobTimeout(text, job_id=self.job_id)
+        return JobTimeout(text, job_id=self.job_id, outcome_known=self.state == NOT_BEGUN)
 
 
 def begin_data_job(

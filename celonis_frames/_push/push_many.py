@@ -239,6 +239,7 @@ class _MultiPush:
                     "of timeout=: its frame gives no rows. Its thread submits nothing and ends as "
                     "soon as the frame does. Give a longer timeout=.",
                     job_id=push.delivered.job_id,
+                    outcome_known=True,
                 )
 
     def _describe_open(self) -> str:
@@ -351,6 +352,7 @@ class _MultiPush:
                 "which apply to all tables together, had passed. Nothing of it was sent. Push it "
                 "again, with a longer timeout= or fewer tables.",
                 job_id="",
+                outcome_known=True,
             )
         # All tables share the time; their jobs are polled together, later.
         options = dataclasses.replace(push.options, wait=False, timeout=None, reload=None)
