@@ -35,7 +35,8 @@ def translate_filesystem_errors(
     except (CelonisFramesError, MemoryError):
         raise
     except ImportError as error:
-        raise ImportError(f"{message}{_missing_driver(error)}") from error
+        cause = None if quotes_url else _safe_cause(error, secrets)
+        raise ImportError(f"{message}{_missing_driver(error, secrets)}") from cause
     except Exception as error:  # each filesystem has its own
         cause = None if quotes_url else _safe_cause(error, secrets)
         said = _describe_without_url(error, secrets) if quotes_url else _describe(error, secrets)
@@ -60,9 +61,10 @@ def _describe_without_url(error: BaseException, secrets: Collection[str]) -> str
     return f"its host cannot be parsed ({name})" if isinstance(error, ValueError) else name
 
 
-def _missing_driver(error: ImportError) -> str:
-    line = install_line(str(error))
-    return f", since its driver is missing: {line}" if line else f": {error}"
+def _missing_driver(error: ImportError, secrets: Collection[str]) -> str:
+    text = mask_text(str(error), secrets)
+    line = install_line(text)
+    return f", since its driver is missing: {line}" if line else f": {text}"
 
 
 _LOGIN_ERRORS = {

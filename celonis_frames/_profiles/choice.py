@@ -63,5 +63,6 @@ def _check_profiles() -> None:
         raise ConfigError(
             f"No connection: {environment.URL} is not set, and no profile is named {DEFAULT!r}. "
             f"There {verb(len(names), 'are', 'is')} {listed(names)}: choose one with "
-            f"{environment.PROFILE}, profile= or --profile."
+            f"{environment.PROFILE}, profile= or --profile, or store one of that name: "
+            "celonis-frames login."
         )

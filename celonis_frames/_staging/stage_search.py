@@ -64,7 +64,7 @@ def _find_folders(filesystem: Any, root: str, url: str) -> list[str]:
                 raise
         elif not _is_stage(root):
             raise ConfigError(
-                f"Nothing is staged at {mask_url(url)!r}: there is no such folder. Check staging=."
+                f"Nothing is staged at {mask_url(url)!r}: there is no such folder. Check the path."
             ) from None
         return []
     return [join_path(root, name) for name in names if _is_stage(name)]

@@ -10,6 +10,7 @@ from celonis_frames._cli.connecting import opened
 from celonis_frames._cli.output import SHORT_ID, Output, status_line
 from celonis_frames._cli.push_arguments import add_storage_options, read_storage_options
 from celonis_frames._cli.registry import Commands, flag, seconds
+from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._formatting import counted
 from celonis_frames._push.receipts import list_receipts
 from celonis_frames._staging.stage_search import NothingStaged
@@ -56,8 +57,9 @@ def _resume(arguments: argparse.Namespace, output: Output) -> None:
                 timeout=arguments.timeout,
                 progress=False if output.quiet else None,
             )
-        except NothingStaged as nothing:  # as on every night without an interruption
-            output.report([], str(nothing))
+        except NothingStaged:  # as on every night without an interruption
+            place = mask_url(arguments.staging)
+            output.report([], f"Nothing is staged at {place!r}: no push is left to finish.")
             return
     output.report([one.to_dict() for one in statuses], *map(status_line, statuses))
 
