@@ -98,6 +98,11 @@ def listed(names: Sequence[str]) -> str:
     return f"{repr(list(names[:MAX_LISTED]))[:-1]}, …] ({len(names):,} in all)"
 
 
+def alternatives(words: Sequence[str]) -> str:
+    """Words of which one is to be chosen: ``a, b or c``."""
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
 def encodable(text: str, encoding: str | None) -> str:
     """The text with whatever the encoding lacks replaced: our signs by ASCII, the rest escaped."""
     encoding = encoding or "utf-8"

@@ -99,11 +99,16 @@ class FrameError(CelonisFramesError):
 
     Attributes:
         column: Name of the column concerned, or None if it is the whole frame.
+        parameter: Name of the parameter that is wrong for this frame, such as ``"keys"`` if it
+            names a column that is not there; None if the frame itself is.
     """
 
-    def __init__(self, message: str, *, column: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, column: str | None = None, parameter: str | None = None
+    ) -> None:
         super().__init__(message)
         self.column = column
+        self.parameter = parameter
 
 
 class ColumnNameError(FrameError):

@@ -5,6 +5,7 @@ Ids need no look-up: a key that may only push often may not list anything.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import TypeVar
@@ -17,7 +18,13 @@ from celonis_frames._formatting import counted, did_you_mean, shown
 from celonis_frames._formatting import listed as listed_names
 from celonis_frames._http.status_errors import restated
 from celonis_frames._urls import pool_in_url
-from celonis_frames.exceptions import BadRequest, ConfigError, NotFound, PermissionDenied
+from celonis_frames.exceptions import (
+    ApiError,
+    BadRequest,
+    ConfigError,
+    NotFound,
+    PermissionDenied,
+)
 
 _UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CREATED_BY_JOB = "POOL_IS_CREATED_BY_ITS_FIRST_JOB"
@@ -98,7 +105,7 @@ def connection_id(api: DataPushApi, pool_id: str, connection: str | None) -> str
         raise _forbidden(error, "data connection", name) from None
     found = _match(listed, name, "data connection")
     if found is None:
-        raise _not_found(listed, name, "data connection", api.url)
+        raise _not_found(listed, name, "data connection", api.url, place=_place(api, pool_id))
     return found.id
 
 
@@ -147,7 +154,7 @@ def _data_model(
         codes = error.error_codes
     if for_push and CREATED_BY_LOAD in codes:
         return DataModel(name, name)
-    raise _not_found(listed, name, "data model", api.url, codes)
+    raise _not_found(listed, name, "data model", api.url, codes, place=_place(api, pool_id))
 
 
 def model_table_ids(
@@ -203,7 +210,7 @@ def data_job(api: IntegrationApi, pool_id: str, job: str) -> DataJob:
         raise _forbidden(error, "data job", name) from None
     if (found := _match(listed, name, "data job")) is not None:
         return found
-    raise _not_found(listed, name, "data job", api.url)
+    raise _not_found(listed, name, "data job", api.url, place=_place(api, pool_id))
 
 
 def _given_id(api: DataPushApi, text: str) -> str | None:
@@ -275,8 +282,21 @@ def _forbidden(error: PermissionDenied, what: str, name: str) -> PermissionDenie
     )
 
 
+def _place(api: DataPushApi | IntegrationApi, pool_id: str) -> str:
+    """The pool for a message: by its name, if the key may read it."""
+    name = pool_id
+    with contextlib.suppress(ApiError):
+        name = DataPushApi.sharing(api).pool(pool_id).name
+    return f" in the pool {name!r}"
+
+
 def _not_found(
-    listed: Sequence[_Named], name: str, what: str, url: str, codes: tuple[str, ...] = ()
+    listed: Sequence[_Named],
+    name: str,
+    what: str,
+    url: str,
+    codes: tuple[str, ...] = (),
+    place: str = "",
 ) -> NotFound:
     hint = did_you_mean(name, [item.name for item in listed if item.name])
     if not hint:
@@ -286,7 +306,7 @@ def _not_found(
     if CREATED_BY_LOAD in codes:
         hint += " A push with reload= creates it."
     return NotFound(
-        f"There is no {what} {name!r} at {url}.{hint}",
+        f"There is no {what} {name!r}{place} at {url}.{hint}",
         status_code=404,
         url=url,
         error_codes=codes,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from celonis_frames._http.auth import Auth, Credentials, PostForm
 from celonis_frames._secrets import MASK, Unpicklable
@@ -25,6 +25,7 @@ class _Key(Unpicklable, Auth, Credentials):
 
     token: str = field(repr=False)
     scheme: ClassVar[str]
+    others: ClassVar[str]  # keys of the other kind, for messages
 
     def __init__(self, token: str) -> None:
         problem = token_problem(token, type(self).__name__)
@@ -32,6 +33,11 @@ class _Key(Unpicklable, Auth, Credentials):
             del token  # a traceback that shows locals must not show it
             raise ConfigError(problem)
         object.__setattr__(self, "token", token)
+
+    def advising(self, remedy: str) -> Self:
+        """The same key, whose advice after a 401 is how to give one of the other kind."""
+        object.__setattr__(self, "advice", f"{self.others} look alike: if it is one, {remedy}.")
+        return self
 
     def authorization(self) -> str:
         """The header's value."""
@@ -62,9 +68,8 @@ class ApiKey(_Key):
 
     scheme = "Bearer"
     kind = "a user's API key (ApiKey, sent as Bearer)"
-    advice = (
-        "Application keys look alike: if it is one, give AppKey(…), or CELONIS_KEY_TYPE=APP_KEY."
-    )
+    others = "Application keys"
+    advice = f"{others} look alike: if it is one, give AppKey(…), or CELONIS_KEY_TYPE=APP_KEY."
 
 
 class AppKey(_Key):
@@ -83,7 +88,8 @@ class AppKey(_Key):
 
     scheme = "AppKey"
     kind = "an application key (AppKey)"
-    advice = "Users' API keys look alike: if it is one, give ApiKey(…), or CELONIS_KEY_TYPE=BEARER."
+    others = "Users' API keys"
+    advice = f"{others} look alike: if it is one, give ApiKey(…), or CELONIS_KEY_TYPE=BEARER."
 
 
 def checked(auth: object) -> Auth:

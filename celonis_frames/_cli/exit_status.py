@@ -55,6 +55,7 @@ _OF_CLASS: dict[type[BaseException], ExitStatus] = {
     e.ServerError: ExitStatus.RETRY,
     e.JobError: ExitStatus.UNKNOWN,
     e.JobFailed: ExitStatus.JOB_FAILED,
+    e.JobTimeout: ExitStatus.RETRY,
     e.ReloadFailed: ExitStatus.RELOAD_FAILED,
     KeyboardInterrupt: ExitStatus.INTERRUPTED,
 }
@@ -62,11 +63,15 @@ _OF_CLASS: dict[type[BaseException], ExitStatus] = {
 
 
 def exit_status(error: BaseException) -> ExitStatus:
-    """The exit status for an error: that of its class, unless it is unknown what the server did.
+    """The exit status for an error: that of its class.
 
-    That of a load is for its own status: the rows are in the table, however it ends.
+    But if it is unknown what the server did, that comes first, except for a load: the rows are in
+    the table, however it ends. And an error of a frame that comes from a parameter, which names
+    what the frame does not have, is one of the arguments.
     """
     if not isinstance(error, e.ReloadFailed) and not getattr(error, "outcome_known", True):
         return ExitStatus.UNKNOWN
+    if getattr(error, "parameter", None) is not None:
+        return ExitStatus.USAGE
     return next((_OF_CLASS[one] for one in type(error).__mro__ if one in _OF_CLASS),
                 ExitStatus.UNEXPECTED)  # fmt: skip

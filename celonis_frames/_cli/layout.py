@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 MIN_WIDTH = 40
 """Columns below which nothing is wrapped or cut."""
 _MIN_CELL = 6
+_UNIT, _JOINED = re.compile(r"(?<=\d) (?=[A-Za-z])"), "\ue000"
 _GAP = "  "
 
 
@@ -38,8 +40,12 @@ def wrapped(text: str, width: int | None) -> list[str]:
             lines.append(line)
             continue
         indent = " " * (len(line) - len(line.lstrip()) + 2)
-        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False,
-                               break_on_hyphens=False)  # fmt: skip
+        joined = _UNIT.sub(_JOINED, line)  # a number stays with its unit
+        lines += [
+            part.replace(_JOINED, " ")
+            for part in textwrap.wrap(joined, width, subsequent_indent=indent,
+                                      break_long_words=False, break_on_hyphens=False)
+        ]  # fmt: skip
     return lines
 
 

@@ -14,7 +14,7 @@ from celonis_frames._cli.exit_status import ExitStatus
 from celonis_frames._cli.layout import table, width_of, wrapped
 from celonis_frames._cli.printing import say, say_error
 from celonis_frames._cli.wording import in_cli_words
-from celonis_frames.exceptions import CelonisFramesError, JobError
+from celonis_frames.exceptions import CelonisFramesError, JobError, JobFailed
 
 SHORT_ID = 8
 """Characters of the id of a job that a list shows; they are enough to name it."""
@@ -72,7 +72,9 @@ class Output:
     def error(self, error: BaseException, status: int) -> None:
         """Print an error on stderr, and as the document of a command that has none."""
         name = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        self._fail(name, str(error), error_fields(error, status))
+        fields = error_fields(error, status)
+        logs = () if isinstance(error, JobFailed) else fields["logs"]  # its message has them
+        self._fail(name, str(error), fields, logs)
 
     def interrupted(self, interruption: BaseException, status: int) -> int:
         """Print that a signal ended the command, as `error` does; returns the exit status."""
@@ -80,7 +82,9 @@ class Output:
         self._fail("", message, error_fields(interruption, status) | {"message": message})
         return status
 
-    def _fail(self, name: str, message: str, fields: dict[str, Any]) -> None:
+    def _fail(
+        self, name: str, message: str, fields: dict[str, Any], logs: Sequence[str] = ()
+    ) -> None:
         """What a warning has said already is not said again."""
         texts = [(name, message), *(("", note) for note in fields["notes"])]
         lines = [
@@ -88,7 +92,7 @@ class Output:
             for start, text in texts
             if not any(text in warning for warning in self._warned)
         ]
-        say_error(*lines, *(f"  {line}" for line in fields["logs"]))
+        say_error(*lines, *(f"  {line}" for line in logs))
         if self.json and not self._documents:
             self._say({"error": fields}, ())
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from celonis_frames._cli.reading.formats import FORMATS, pairs
 from celonis_frames._cli.reading.reading import STDIN
+from celonis_frames._formatting import alternatives
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._options.upload import Upload
 from celonis_frames._schema.overrides import COLUMN_TYPES, Column
@@ -29,6 +30,10 @@ _TITLES = {
 }
 """Where each group of options begins, by the field, and its title."""
 _TYPED = re.compile(rf"(.+)=({'|'.join(COLUMN_TYPES)}):(.+)", re.IGNORECASE | re.DOTALL)
+_CODES = {
+    "yyyy": "%Y", "yy": "%y", "mm": "%m", "dd": "%d", "hh": "%H", "mi": "%M", "ss": "%S",
+}  # fmt: skip
+"""Codes of dates in other programs, and those of Python."""
 _WITH_FORMAT = ("DATE", "DATETIME", "TIME")
 
 
@@ -47,12 +52,13 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "files", nargs="+", metavar="FILE",
-        help=f"path, folder, glob or URL of {_listed([one.title for one in FORMATS.values()])} "
-        f"files of one format; {STDIN} is standard input",
+        help="path, folder, glob or URL of "
+        f"{alternatives([one.title for one in FORMATS.values()])} files of one format; {STDIN} is "
+        "standard input",
     )  # fmt: skip
     group.add_argument(
         "--format", choices=tuple(FORMATS), metavar="FORMAT",
-        help=f"{_listed(list(FORMATS))} (default: by the names of the files)",
+        help=f"{alternatives(list(FORMATS))} (default: by the names of the files)",
     )  # fmt: skip
     group.add_argument(
         "--read-option", action="append", metavar="NAME=VALUE",
@@ -78,7 +84,8 @@ def add_options(parser: argparse.ArgumentParser, method: Callable[..., Any]) -> 
             _add(group, option, **({"required": True} if is_required else {}))
     group = parser.add_argument_group("how they are sent: the chunks")
     for option in fields(Upload):
-        _add(group, option)
+        if option.name != "repeat" or "via" in taken:
+            _add(group, option)
 
 
 def add_storage_options(parser: argparse.ArgumentParser) -> None:
@@ -165,16 +172,29 @@ def _columns(given: list[str]) -> dict[str, Any]:
                 f"--column {text!r}: a format is for {', '.join(_WITH_FORMAT)}, not for "
                 f"{match[2].upper()}."
             )
+        if match is not None and "%" not in match[3]:
+            form = _with_codes(match[3])
+            codes = (
+                "such as %d.%m.%Y" if form == match[3] else repr(f"{match[1]}={match[2]}:{form}")
+            )
+            raise ConfigError(f"--column {text!r}: the codes of a format begin with %, {codes}.")
         # A name may have an equals sign, a type has none.
         name, equals, kind = (match[1], "=", match[2]) if match else text.rpartition("=")
         if not equals or not name or not kind:
             raise ConfigError(
-                f"--column {text!r} must be NAME=TYPE, NAME=LENGTH or NAME=DATETIME:FORMAT."
+                f"--column {text!r} must be NAME=TYPE, NAME=LENGTH or NAME=DATETIME:FORMAT (or "
+                "DATE, TIME)."
             )
         if name in columns:
             raise ConfigError(f"--column names {name!r} twice: give it one type or length.")
         columns[name] = _number(kind)
     return columns
+
+
+def _with_codes(form: str) -> str:
+    """A format such as dd.mm.yyyy hh:mm as Python has it."""
+    form = re.sub(r"(?i)(h[^a-z]*)mm", r"\1mi", form)
+    return re.sub(r"(?i)yyyy|yy|mm|dd|hh|mi|ss", lambda code: _CODES[code[0].lower()], form)
 
 
 def _rename(given: list[str]) -> Any:
@@ -186,6 +206,15 @@ def _rename(given: list[str]) -> Any:
             )
         return words[0]
     return pairs("--rename", given, "OLD=NEW, snake or upper_snake")
+
+
+def _staging(url: str) -> str:
+    if any(part.startswith("memory:") for part in url.split("::")):
+        raise ConfigError(
+            f"--staging {url}: what is in memory is lost when the command ends, so that nothing "
+            "could be resumed. Give a folder, or the URL of a storage."
+        )
+    return url
 
 
 def _storage_options(given: list[str]) -> dict[str, Any]:
@@ -212,14 +241,11 @@ def _number(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-def _listed(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
-
-
 _READ: dict[str, Callable[[Any], Any]] = {
     "keys": _keys,
     "columns": _columns,
     "rename": _rename,
+    "staging": _staging,
     "storage_options": _storage_options,
     "chunk_bytes": _number,
     "job_options": _job_options,

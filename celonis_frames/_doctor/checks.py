@@ -219,6 +219,9 @@ def _pool(facts: Facts) -> Iterator[Finding]:
                       advice="Give one: --pool NAME, its id, or its URL.")  # fmt: skip
     elif pool.id is None:
         yield _lost_pool(pool)
+    elif pool.created_by_job and pool.alike:
+        yield Finding("pool", "warning", "The pool is not there; its first job would create it.",
+                      "you", pool.alike)  # fmt: skip
     elif pool.created_by_job:
         yield Finding("pool", "info", "The pool is not there; its first job creates it.")
     elif pool.found == "forbidden":
@@ -282,7 +285,7 @@ def _ingestion(facts: Facts) -> Iterator[Finding]:
     if keys is None or not keys.given:
         return
     if not keys.installed:
-        yield Finding("ingestion keys", "error", "botocore, which signs calls, is not installed.",
+        yield Finding("botocore", "error", "It signs calls with ingestion keys, and is missing.",
                       "you", 'pip install "celonis-frames[ingestion]"')  # fmt: skip
     elif keys.known:
         yield Finding("ingestion keys", "ok", "The gateway accepts the ingestion keys.")
@@ -290,11 +293,13 @@ def _ingestion(facts: Facts) -> Iterator[Finding]:
         yield Finding("ingestion keys", "info", "The gateway does not say whether it accepts the "
                       "ingestion keys.")  # fmt: skip
     else:
-        yield Finding(
-            "ingestion keys", "error", keys.message, "you",
+        text, advice = keys.message, (
             "Compare all five with what Celonis shows: Data Pool → Data Connections → the Push "
-            "data into Celonis connection.", {"codes": list(keys.codes)},
+            "data into Celonis connection."
         )  # fmt: skip
+        if keys.codes:  # the message says what to do
+            text, advice = "The gateway does not accept the ingestion keys.", keys.message
+        yield Finding("ingestion keys", "error", text, "you", advice, {"codes": list(keys.codes)})
 
 
 def _limits(facts: Facts) -> Iterator[Finding]:

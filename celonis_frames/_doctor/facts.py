@@ -79,6 +79,7 @@ class PoolAccess:
         name: Its name, if that is known.
         found: How it was looked up.
         created_by_job: Whether its first job creates it, as in the local Celonis.
+        alike: The question whether a pool with a similar name is meant, if it is not there.
         push: Whether the calls on jobs are allowed.
         tables: Whether its tables can be listed.
         models: Whether its data models can be listed.
@@ -92,6 +93,7 @@ class PoolAccess:
     name: str = ""
     found: Access = "not tried"
     created_by_job: bool = False
+    alike: str = ""
     push: Access = "not tried"
     tables: Access = "not tried"
     models: Access = "not tried"

@@ -20,6 +20,7 @@ EXIT_CODES: dict[str, int] = {
     "scopes": 5,
     "pool": 2,
     "permissions": 5,
+    "botocore": 2,
     "ingestion keys": 5,
     "limits": 4,
     "versions": 2,

@@ -22,6 +22,7 @@ from celonis_frames._auth.keys import ApiKey, AppKey
 from celonis_frames._auth.oauth2 import OAuth2
 from celonis_frames._doctor.facts import Access, Facts, Ingestion, Key, Network, PoolAccess
 from celonis_frames._doctor.messages import message_of
+from celonis_frames._formatting import did_you_mean
 from celonis_frames._http.auth import Auth, Unsigned
 from celonis_frames._http.proxies import proxy_for
 from celonis_frames._http.status_errors import is_page
@@ -173,13 +174,16 @@ def _pool(api: DataPushApi, given: str | None) -> PoolAccess:
     except CelonisFramesError as error:
         found, message, _ = _failed(error)
         return PoolAccess(given, found=found, message=message)
-    name, created = "", False
+    name, created, alike = "", False, ""
     found, message, _ = "allowed", "", ()
     try:
         name = api.pool(pool_id).name
     except CelonisFramesError as error:
         found, message, codes = _failed(error)
         created = lookup.CREATED_BY_JOB in codes
+        if created:
+            names = [one.name for one in _tried(api.pools)[0] or ()]
+            alike = did_you_mean(given, names).strip()
     jobs, (push, problem) = _tried(lambda: api.jobs(pool_id))
     hour = time.time() // 3600 * 3_600_000
     recent = [job for job in jobs or () if (job.modified or 0) >= hour and job.state != "NEW"]
@@ -189,6 +193,7 @@ def _pool(api: DataPushApi, given: str | None) -> PoolAccess:
         name=name,
         found=found,
         created_by_job=created,
+        alike=alike,
         push=push,
         tables=_tried(lambda: api.tables(pool_id))[1][0],
         models=_tried(lambda: IntegrationApi.sharing(api).models(pool_id))[1][0],

@@ -89,10 +89,11 @@ class DoctorReport:
         return "\n".join([*lines, "", self._summary()])
 
     def _summary(self) -> str:
-        errors = sum(one.level == "error" for one in self.findings)
-        warnings = sum(one.level == "warning" for one in self.findings)
-        end = "Nothing is wrong." if not errors else f"{counted(errors, 'error')}."
-        return f"{end} {counted(warnings, 'warning')}." if warnings else end
+        counts = {
+            word: sum(one.level == word for one in self.findings) for word in ("error", "warning")
+        }
+        found = [f"{counted(number, word)}." for word, number in counts.items() if number]
+        return " ".join(found) or "Nothing is wrong."
 
     def write(self, folder: str | Path) -> tuple[Path, Path]:
         """Write the report as JSON and text, without the name of the team, for the project.

@@ -66,7 +66,9 @@ class LogColumns:
                 for role, name in missing
             ]
             raise ColumnNameError(
-                f"{' '.join(sentences)} It has {listed(list(names))}.", column=missing[0][1]
+                f"{' '.join(sentences)} It has {listed(list(names))}.",
+                column=missing[0][1],
+                parameter=missing[0][0],
             )
         return LogColumns(
             **{role: names[place] for role, place in places.items() if place is not None}

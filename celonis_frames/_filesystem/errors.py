@@ -27,12 +27,16 @@ def translate_filesystem_errors(
 
     `message` says what failed, and where; the filesystem's own message follows, then `advice`: the
     consequence, and what to do. `secrets` are masked. If the error `quotes_url`, one that must not
-    be shown, its text is left out: a parser quotes a piece of a password as the port.
+    be shown, its text is left out: a parser quotes a piece of a password as the port. The error for
+    a driver that is missing stays an ImportError, with the line that installs it.
     """
     try:
         yield
     except (CelonisFramesError, MemoryError):
         raise
+    except ImportError as error:
+        cause = None if quotes_url else _safe_cause(error, secrets)
+        raise ImportError(f"{message}{_missing_driver(error, secrets)}") from cause
     except Exception as error:  # each filesystem has its own
         cause = None if quotes_url else _safe_cause(error, secrets)
         said = _describe_without_url(error, secrets) if quotes_url else _describe(error, secrets)
@@ -42,8 +46,6 @@ def translate_filesystem_errors(
 
 def _describe(error: BaseException, secrets: Collection[str] = ()) -> str:
     text = " ".join(mask_text(str(error), secrets).split()).rstrip(".")[:_MAX_QUOTED]
-    if isinstance(error, ImportError):
-        return _with_install_line(text)
     if not (isinstance(error, OSError | ValueError) and text):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"the login was rejected ({text})" if _is_login_error(error) else text
@@ -51,8 +53,6 @@ def _describe(error: BaseException, secrets: Collection[str] = ()) -> str:
 
 def _describe_without_url(error: BaseException, secrets: Collection[str]) -> str:
     """A description that cannot quote a part of a URL."""
-    if isinstance(error, ImportError):
-        return _with_install_line(str(error))
     name = type(error).__name__
     if _is_login_error(error):
         return f"the login was rejected ({name})"
@@ -61,9 +61,10 @@ def _describe_without_url(error: BaseException, secrets: Collection[str]) -> str
     return f"its host cannot be parsed ({name})" if isinstance(error, ValueError) else name
 
 
-def _with_install_line(text: str) -> str:
+def _missing_driver(error: ImportError, secrets: Collection[str]) -> str:
+    text = mask_text(str(error), secrets)
     line = install_line(text)
-    return f"{text}: {line}" if line else text
+    return f", since its driver is missing: {line}" if line else f": {text}"
 
 
 _LOGIN_ERRORS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Callable
 
 import fsspec
 
@@ -14,7 +15,7 @@ from celonis_frames.exceptions import CelonisFramesError
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
-def check_spelling(url: str, kind: type[CelonisFramesError], option: str = "") -> None:
+def check_spelling(url: str, kind: Callable[[str], CelonisFramesError], option: str = "") -> None:
     """Raise an error of this kind for a URL or path that is spelled as another system spells it.
 
     `option` goes before the URL in the message, such as ``staging=``. fsspec takes ``s3:/bucket``

@@ -17,7 +17,7 @@ from celonis_frames._sources.reader import read
 from celonis_frames._sources.source import Source
 from celonis_frames._staging.spool import MemoryBudget
 from celonis_frames._validation.validator import FrameValidator
-from celonis_frames.exceptions import KeyColumnError
+from celonis_frames.exceptions import ConfigError, KeyColumnError
 
 
 def prepare(
@@ -41,7 +41,7 @@ def prepare(
         FrameError: The frame cannot be sent.
         ConfigError: An option does not fit the frame.
     """
-    stored = checked_name(table, "The table")
+    stored = checked_name(table, "The table", ConfigError)
     if deleted:
         source, conversion = _read_keys(frame, options)
     else:
@@ -121,7 +121,9 @@ def _assembled(
 def _read_keys(frame: Any, options: PushOptions) -> tuple[Source, ConversionOptions]:
     """The key columns of a frame of rows to delete, and how they are converted."""
     if not options.keys:
-        raise KeyColumnError("A delete needs keys=: the columns that identify the rows to delete.")
+        raise KeyColumnError(
+            "A delete needs keys=: the columns that identify the rows to delete.", parameter="keys"
+        )
     others: set[str] = set()
 
     def choose(names: list[str]) -> list[str]:
@@ -139,7 +141,8 @@ def _ranked_by(option: str, name: str, shape: TableLayout) -> TableLayout:
     if name not in names:
         raise KeyColumnError(
             f"{option}={name!r} is not a column of the frame.{did_you_mean(name, names)} It has "
-            f"{listed(names)}."
+            f"{listed(names)}.",
+            parameter=option,
         )
     place = names.index(name)
     if shape.columns[place].pseudonymised:
@@ -147,6 +150,7 @@ def _ranked_by(option: str, name: str, shape: TableLayout) -> TableLayout:
             f"{option}={name!r} is to be pseudonymised, and pseudonyms have no order: choose "
             "another column.",
             column=name,
+            parameter=option,
         )
     columns = list(shape.columns)
     columns[place] = replace(columns[place], ranks=True, age=option == "order_by")

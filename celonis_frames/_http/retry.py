@@ -115,7 +115,8 @@ class RetryState:
             or now - self._begin + delay > self.policy.max_seconds
             or (remaining is not None and delay > remaining)
         ):
-            error.add_note(f"Tried {self._failures} time{'' if self._failures == 1 else 's'}.")
+            if self._failures > 1:
+                error.add_note(f"Tried {self._failures} times.")
             raise error
         report_retry(error, attempt=self._failures, seconds=delay)
         self.token.sleep(delay)

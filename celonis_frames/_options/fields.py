@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from typing import Any
 
-from celonis_frames._formatting import shown
+from celonis_frames._formatting import alternatives, did_you_mean, shown
 from celonis_frames.exceptions import ConfigError
 
 Parse = Callable[[str, Any], Any]
@@ -33,7 +33,8 @@ def one_of(*allowed: str) -> Parse:
             if isinstance(value, str) and value.casefold() == word.casefold():
                 return word
         raise ConfigError(
-            f"{name}={shown(value)} is unknown: use {' or '.join(map(repr, allowed))}."
+            f"{name}={shown(value)} is unknown: use {alternatives(allowed)}."
+            f"{did_you_mean(value, allowed) if isinstance(value, str) else ''}"
         )
 
     return parse

@@ -214,7 +214,7 @@ class PushOptions:
     columns: Mapping[str, Column] | None = option(
         None, _columns,
         "NAME=TYPE, NAME=LENGTH of a string column, or NAME=DATETIME:FORMAT for text such as "
-        "31.12.2024 (DATETIME:%%d.%%m.%%Y); may be repeated",
+        "31.12.2024 (DATETIME:%%d.%%m.%%Y; DATE: and TIME: likewise); may be repeated",
         action="append", metavar="NAME=TYPE", flag="--column",
     )  # fmt: skip
     rename: Rename | None = option(
@@ -243,8 +243,8 @@ class PushOptions:
     )  # fmt: skip
     verify: tuple[Verify, ...] = option(
         (), _verify,
-        "compare with the table before, or count it after, which no Celonis team is known to "
-        "allow, but the local Celonis does; may be repeated",
+        "schema: compare more with the table before the push; rows: count its rows after it (no "
+        "call of a Celonis team is known for that); none: compare nothing; may be repeated",
         action="append", choices=("schema", "rows", "none"),
     )  # fmt: skip
     reload: str | tuple[str, ...] | None = option(
@@ -263,11 +263,11 @@ class PushOptions:
     )
     times: Times = option(
         "utc", one_of("utc", "local"),
-        "times with a zone: as UTC (default), or the local time of the zone",
+        "times with a zone: utc (default), or local, the time of the zone",
     )  # fmt: skip
     on_bad: OnBad = option(
         "error", one_of("error", "null", "drop"),
-        "values that Celonis cannot hold: error (default), null, or drop their rows",
+        "values that Celonis cannot hold: error (default), null, or drop, which leaves out their rows",
     )  # fmt: skip
     # The way.
     via: Via | None = option(
@@ -289,8 +289,8 @@ class PushOptions:
         metadata={
             "parse": parse_storage_options,
             "cli": {
-                "help": "an option of fsspec for the URLs of files and --staging; a secret as "
-                "NAME=env:VARIABLE; may be repeated",
+                "help": "an option of fsspec for URLs; a secret as NAME=env:VARIABLE; may be "
+                "repeated",
                 "action": "append",
                 "metavar": "NAME=VALUE",
                 "flag": "--storage-option",
@@ -318,7 +318,8 @@ class PushOptions:
         if "upsertStrategy" in self.upload.job_options and (self.replaces or not self.keys):
             raise KeyColumnError(
                 "upsertStrategy in job_options= needs mode='DELTA' and keys=: it is about rows whose "
-                "key is in the table already."
+                "key is in the table already.",
+                parameter="keys",
             )
         if self.push_id is not None and self.staging is None:
             raise ConfigError(
@@ -338,11 +339,13 @@ class PushOptions:
         if self.order_by is not None and not self.keys:
             raise KeyColumnError(
                 "order_by= decides between rows with the same key: give keys= as well, those of the "
-                "table in its data connection."
+                "table in its data connection.",
+                parameter="keys",
             )
         if self.deduplicate_by is not None and not self.keys:
             raise KeyColumnError(
-                "deduplicate_by= chooses among rows with the same key: give keys= as well."
+                "deduplicate_by= chooses among rows with the same key: give keys= as well.",
+                parameter="keys",
             )
 
     def _check_table_options(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from celonis_frames._auth import environment
 from celonis_frames._auth.environment import Settings
+from celonis_frames._formatting import listed, verb
 from celonis_frames._http.auth import Auth
 from celonis_frames._profiles.profile import DEFAULT
-from celonis_frames._profiles.profiles import has_profile, load_profile
+from celonis_frames._profiles.profiles import has_profile, load_profile, stored_profiles
 from celonis_frames._reporting.current import warn
 from celonis_frames.exceptions import ConfigError
 
@@ -44,6 +45,8 @@ def choose_settings(profile: str | None = None, auth: Auth | None = None) -> Set
                 "%s=%s is not used, because %s is set and goes first",
                 environment.PROFILE, named, environment.URL,
             )  # fmt: skip
+        if environment.environment_url() is None and not environment.has_key():
+            _check_profiles()
         return environment.read_environment(auth)
     if profile is None and named is None and environment.has_token():
         # It would be ignored, and somebody else's key used.
@@ -52,3 +55,14 @@ def choose_settings(profile: str | None = None, auth: Auth | None = None) -> Set
             f"it belongs to, or {environment.PROFILE}={DEFAULT} to use the profile."
         )
     return load_profile(chosen, auth)
+
+
+def _check_profiles() -> None:
+    """Raise ConfigError if there are profiles of which none is chosen."""
+    if names := sorted(stored_profiles()):
+        raise ConfigError(
+            f"No connection: {environment.URL} is not set, and no profile is named {DEFAULT!r}. "
+            f"There {verb(len(names), 'are', 'is')} {listed(names)}: choose one with "
+            f"{environment.PROFILE}, profile= or --profile, or store one of that name: "
+            "celonis-frames login."
+        )

@@ -197,8 +197,8 @@ def new_profile(
     return profile, Secrets(base, key, ingestion.access_key, ingestion.secret_key)
 
 
-def auth_of(profile: Profile, secrets: Secrets) -> Auth | None:
-    """How a profile authenticates; None with ingestion keys alone.
+def auth_of(name: str, profile: Profile, secrets: Secrets) -> Auth | None:
+    """How the profile of this name authenticates; None with ingestion keys alone.
 
     Raises:
         ConfigError: The secret is missing, or cannot be one.
@@ -211,7 +211,9 @@ def auth_of(profile: Profile, secrets: Secrets) -> Auth | None:
         return OAuth2(
             profile.client_id, secrets.key.reveal(), scopes=profile.scopes, method=profile.method
         )
-    return (AppKey if profile.key_type == "APP_KEY" else ApiKey)(secrets.key.reveal())
+    kind, other = (AppKey, "api-key") if profile.key_type == "APP_KEY" else (ApiKey, "app-key")
+    again = f"store it again: celonis-frames login --profile {name!r} --kind {other}"
+    return kind(secrets.key.reveal()).advising(again)
 
 
 def ingestion_of(profile: Profile, secrets: Secrets) -> IngestionKeys | None:

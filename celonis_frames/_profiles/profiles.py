@@ -91,7 +91,7 @@ def load_profile(name: str, auth: Auth | None = None) -> Settings:
     secrets = _secrets(name, profile)
     try:
         keys = ingestion_of(profile, secrets)
-        return Settings(profile.url, auth or auth_of(profile, secrets), keys, source=source)
+        return Settings(profile.url, auth or auth_of(name, profile, secrets), keys, source=source)
     except ConfigError as error:
         problem = error.message
     raise ConfigError(f"Profile {name!r}: {problem} {_AGAIN.format(name=name)}")

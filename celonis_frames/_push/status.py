@@ -438,6 +438,8 @@ class PushStatus:
         facts = [self.state, f"{self.table} ({self.mode})"]
         if self.rows is not None:
             facts.append(counted(self.rows, "key" if self._deletes else "row"))
+            if self.loaded is not None and self.rows != self.loaded + (self.deleted or 0):
+                facts[-1] += f" sent, {self.loaded:,} loaded"  # one of those with the same key
         if self.deleted is not None:
             facts.append(f"{counted(self.deleted, 'row')} deleted")
         objects = self._job if isinstance(self._job, StoredObjects) else None

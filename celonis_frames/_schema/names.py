@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from celonis_frames._formatting import did_you_mean, listed, shown
-from celonis_frames.exceptions import ColumnNameError, ConfigError
+from celonis_frames.exceptions import CelonisFramesError, ColumnNameError, ConfigError
 
 MAX_NAME_BYTES = 128
 """Longest name of a table or column, in UTF-8 bytes."""
@@ -20,32 +20,31 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f]")
 Rename = Mapping[str, str] | Literal["snake", "upper_snake"]
 
 
-def checked_name(name: Any, what: str) -> str:
+def checked_name(name: Any, what: str, kind: type[CelonisFramesError] = ColumnNameError) -> str:
     """The name of a table or column as Celonis stores it: without blanks at its ends.
 
     Args:
         name: The name given.
         what: Starts the message of an error.
+        kind: The class of the error.
 
     Raises:
-        ColumnNameError: Empty, longer than 128 UTF-8 bytes, or with control characters.
+        ColumnNameError, ConfigError: Empty, longer than 128 UTF-8 bytes, or with control
+            characters.
     """
     if not isinstance(name, str) or not name.strip():
-        raise ColumnNameError(f"{what} has an empty name ({shown(name)}): give it one.")
+        raise kind(f"{what} has an empty name ({shown(name)}): give it one.")
     stored = name.strip()
     if _CONTROLS.search(stored):
-        raise ColumnNameError(f"{what} {name!r} has control characters in its name: rename it.")
+        raise kind(f"{what} {name!r} has control characters in its name: rename it.")
     try:
         size = len(stored.encode())
     except UnicodeEncodeError as error:
-        raise ColumnNameError(
-            f"{what} {name!r} has a lone surrogate in its name: rename it."
-        ) from error
+        raise kind(f"{what} {name!r} has a lone surrogate in its name: rename it.") from error
     if size > MAX_NAME_BYTES:
-        raise ColumnNameError(
+        raise kind(
             f"{what} {name[:40]!r}… has a name of {size} bytes; Celonis accepts up to "
-            f"{MAX_NAME_BYTES}: shorten it.",
-            column=name,
+            f"{MAX_NAME_BYTES}: shorten it."
         )
     return stored
 
@@ -122,7 +121,8 @@ def new_names(old: list[str], rename: Rename | None) -> list[str]:
         if missing := [name for name, position in positions.items() if position is None]:
             raise ColumnNameError(
                 f"rename= names columns that the frame does not have: {missing}."
-                f"{did_you_mean(missing[0], old)} It has {listed(old)}."
+                f"{did_you_mean(missing[0], old)} It has {listed(old)}.",
+                parameter="rename",
             )
         by_position = {position: rename[name] for name, position in positions.items()}
         return [by_position.get(position, name) for position, name in enumerate(old)]

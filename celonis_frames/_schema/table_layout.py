@@ -275,9 +275,12 @@ def _key_positions(keys: Iterable[str], old: Sequence[str], new: Sequence[str]) 
                 f"Key column {key!r} is not in the frame.{_key_hint(key, new)} It has "
                 f"{listed(new)}.",
                 column=key,
+                parameter="keys",
             )
         if position in positions:
-            raise KeyColumnError(f"Key column {key!r} is given twice in keys=.", column=key)
+            raise KeyColumnError(
+                f"Key column {key!r} is given twice in keys=.", column=key, parameter="keys"
+            )
         positions.add(position)
     return positions
 

@@ -15,6 +15,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,11 @@ class _Given:
         check_above(self.filesystem, [folder])
         files = self._chosen(folder, entries, ())
         if not files:
-            raise FrameError(f"No {self.what} in the folder {self.shown!r}: nothing to push.")
+            raise self._not_found(f"in the folder {self.shown!r}: nothing to push.")
         return files
+
+    def _not_found(self, where: str) -> FrameError:
+        return FrameError(f"No {self.what} {where}", parameter="frame")
 
     def _matches(self, magic: re.Match[str] | None) -> list[Location]:
         found: _Entries = {}
@@ -111,7 +115,7 @@ class _Given:
                 "text first, for example with pl.read_csv(io.StringIO(text))."
             )
         if not found or magic is None:
-            raise FrameError(f"No {self.what} at {self.shown!r}: nothing to push.")
+            raise self._not_found(f"at {self.shown!r}: nothing to push.")
         entries: _Entries = {}
         for path, entry in found.items():
             is_folder = _is_folder(self.filesystem, path, entry)
@@ -120,9 +124,9 @@ class _Given:
         check_above(self.filesystem, {path.rpartition("/")[0] for path in found})
         files = self._chosen(root, entries, self.path[len(root) :].split("/"))
         if not files:
-            raise FrameError(
-                f"No {self.what} at {self.shown!r}: files and folders whose names begin with _ or "
-                ". are passed over. Give their own paths to push them."
+            raise self._not_found(
+                f"at {self.shown!r}: files and folders whose names begin with _ or . are passed "
+                "over. Give their own paths to push them."
             )
         return files
 
@@ -263,7 +267,7 @@ def _resolve(path: Any, options: Mapping[str, Any] | None, what: str) -> _Given:
         return _Given(filesystem, name, display_url(filesystem, name), secrets, what=what)
     text = os.fspath(path)
     shown = mask_url(text)
-    check_spelling(text, FrameError)
+    check_spelling(text, partial(FrameError, parameter="frame"))
     with _translate_errors(text, options):
         filesystem, name = url_to_filesystem(text, options)
         # fsspec keeps filesystems, and these keep what they listed before the files came.

@@ -19,6 +19,10 @@ from celonis_frames.exceptions import ConfigError
 _STAGE = re.compile(r"push-[0-9a-f]{32}")
 
 
+class NothingStaged(ConfigError):
+    """There is nothing to finish in a folder."""
+
+
 def find_stages(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any, list[str]]:
     """The filesystem and the folders of the stages at a URL: one of them, or the folder of several.
 
@@ -30,7 +34,7 @@ def find_stages(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any
         with translate_filesystem_errors(
             f"staging={mask_url(url)!r} cannot be read", secrets=secrets_of(filesystem, url)
         ):
-            folders = _find_folders(filesystem, root)
+            folders = _find_folders(filesystem, root, url)
         if not folders:
             raise nothing_staged(url)
     except BaseException:
@@ -39,15 +43,15 @@ def find_stages(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any
     return filesystem, folders
 
 
-def nothing_staged(url: str) -> ConfigError:
+def nothing_staged(url: str) -> NothingStaged:
     """The error for a URL at which there is nothing to finish."""
-    return ConfigError(
+    return NothingStaged(
         f"Nothing is staged at {mask_url(url)!r}: the push there was finished and cleaned up, or "
         "went to another staging=."
     )
 
 
-def _find_folders(filesystem: Any, root: str) -> list[str]:
+def _find_folders(filesystem: Any, root: str, url: str) -> list[str]:
     """The folder itself if it is a stage, else the stages in it."""
     filesystem.invalidate_cache()
     if _is_stage(root) and filesystem.isdir(root):
@@ -55,8 +59,13 @@ def _find_folders(filesystem: Any, root: str) -> list[str]:
     try:
         names = list_names(filesystem, root)
     except FileNotFoundError:
-        if has_buckets(filesystem) and not filesystem.exists(root.partition("/")[0]):
-            raise
+        if has_buckets(filesystem):
+            if not filesystem.exists(root.partition("/")[0]):
+                raise
+        elif not _is_stage(root):
+            raise ConfigError(
+                f"Nothing is staged at {mask_url(url)!r}: there is no such folder. Check the path."
+            ) from None
         return []
     return [join_path(root, name) for name in names if _is_stage(name)]
 

@@ -46,7 +46,7 @@ class TableDifference:
         elif self.table is None:
             what = f"{self.frame}, new"
         else:
-            what = f"{self.frame}, {self.table} in the table"
+            what = f"{self.frame} in the frame, {self.table} in the table"
         return f"{self.column}: {what}. {self.consequence}"
 
 

@@ -329,7 +329,8 @@ def _notes_of_absent(prepared: PreparedFrame, table: ExistingTable) -> tuple[str
     if prepared.options.schema_mode == "freeze" and table.absent:
         raise FrameError(
             f'Table {table.name!r} does not exist, and schema_mode="freeze" makes none: create it '
-            'with mode="CREATE" first.'
+            'with mode="CREATE" first.',
+            parameter="table",
         )
     if prepared.deleted and table.absent:
         return (f"Table {table.name!r} does not exist: nothing is deleted.",)
@@ -366,6 +367,7 @@ def _check_schema(layout: TableLayout, table: ExistingTable) -> None:
                 f"Key column {column.source!r} is not in table {table.name!r}, which has "
                 f"{listed([known.name for known in table.known.values()])}.",
                 column=column.source,
+                parameter="keys",
             )
         if found is None or pa.types.is_null(column.arrow_type):
             continue

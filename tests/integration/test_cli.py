@@ -139,7 +139,7 @@ def test_push_plan_jobs_job_and_cancel(
     assert job[:8] in run("jobs", "CLI", **to).stdout
     assert "Job finished" in run("job", "CLI", job, **to).stdout
     done = run("cancel", "CLI", job, **to)
-    assert done.returncode == 3
+    assert done.returncode == 2
     assert "DONE" in done.stderr
     assert server.token not in done.stderr + done.stdout
 
@@ -155,6 +155,7 @@ def test_a_failed_job_shows_its_log(
     done = run("push", str(file), "--pool", "CLI", "--table", "T", **to)
     assert done.returncode == 6
     assert "JobFailed" in done.stderr
+    assert done.stderr.count(" - Job submitted") == 1
     assert "\n  broken on purpose" in re.sub(r"\n  .*?(?=broken)", "\n  ", done.stderr)
     assert "Traceback" not in done.stderr
 

@@ -147,13 +147,23 @@ def test_jobs_show_time_and_rows_and_are_named_by_their_start(connected: Run) ->
     [row] = re.findall(pattern, out, re.MULTILINE)
     status, out, _ = connected("job", "P", row)
     assert (status, "Job finished" in out) == (0, True)
+    assert connected("delete", *PUSH[1:])[0] == 0
+    _, out, _ = connected("jobs", "P")
+    assert re.search(r"DONE +DELETE +2  ", out), out
     status, _, err = connected("job", "P", "zz")
     assert (status, "no job whose id begins with 'zz'" in err) == (2, True)
     assert connected(*PUSH)[0] == 0
     status, _, err = connected("job", "P", "")
-    assert (status, "2 jobs have ids that begin with ''" in err) == (2, True)
+    assert (status, "3 jobs have ids that begin with ''" in err) == (2, True)
     status, _, err = connected("cancel", "P", row)
-    assert (status, "has already ended (DONE)" in err) == (3, True)
+    assert (status, "has already ended (DONE)" in err) == (2, True)
+
+
+def test_rows_sent_and_rows_loaded(connected: Run) -> None:
+    """They differ where one of several rows with the same key is kept."""
+    Path("x.csv").write_text("K,V\n1,a\n1,b\n2,c\n")
+    status, out, err = connected(*PUSH, "--deduplicate-by", "V")
+    assert (status, "· 3 rows sent, 2 loaded ·" in out) == (0, True), out + err
 
 
 VALUES = {
@@ -254,9 +264,11 @@ def test_names_that_are_not_there(connected: Run) -> None:
     for arguments, words in (
         (("columns", "P", "TT"), "no table 'TT'. Did you mean 'T'?"),
         (("columns", "P", "T", "--connection", "X"), "'X'"),
-        (("reload", "P", "X"), "no data model 'X'"),
-        (("run-job", "P", "X"), "no data job 'X'"),
-        (("resume", "nowhere"), "Nothing is staged"),
+        (("reload", "P", "X"), "no data model 'X' in the pool 'P' at"),
+        (("run-job", "P", "X"), "no data job 'X' in the pool 'P' at"),
+        ((*PUSH, "--connection", "X"), "no data connection 'X' in the pool 'P' at"),
+        (("resume", "nowhere"), "Nothing is staged at 'nowhere': there is no such folder"),
+        ((*PUSH[:4], "--table", ""), "ConfigError: The table has an empty name"),
         (("whoami", "--profile", "nobody"), "nobody"),
     ):
         status, _, err = connected(*arguments)
@@ -270,6 +282,8 @@ def test_a_wrong_key_and_a_slow_server(
     own.faults.delay("pools", 30)
     status, _, err = connected("pools", "--timeout", "0.3")
     assert status == ExitStatus.RETRY, err
+    status, _, err = connected(*PUSH, "--timeout", "0.3")
+    assert (status, "nothing was executed" in err) == (ExitStatus.RETRY, True), err
     own.faults.clear()
     assert connected(*PUSH)[0] == 0
     own.faults.slow_jobs(running=60)
@@ -386,6 +400,31 @@ def test_an_interrupted_push_is_resumed(
     [resumed] = _json(connected("resume", stage, "--json"))
     assert (resumed["state"], set(resumed)) == ("DONE", _fields("job"))
     assert own.table("P", "T").num_rows == 2
+    # At the start of the next night there is nothing to do.
+    assert _json(connected("resume", stage, "--json")) == []
+    status, out, err = connected("resume", stage)
+    assert (status, f"Nothing is staged at {stage!r}" in out) == (0, True), err
+
+
+def test_a_local_file_leaves_no_empty_folder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that ends has no chunks left."""
+    monkeypatch.setenv("CELONIS_URL", "local:x.duckdb")
+    Path("x.csv").write_text("K,V\n1,a\n2,b\n")
+    assert run("pools")[0] == 0
+    assert not Path("x.duckdb.chunks").exists()
+    assert run(*PUSH)[0] == 0
+    assert run("columns", "P", "T")[1].startswith("COLUMN")
+
+
+def test_the_help_speaks_of_options_that_there_are(run: Run) -> None:
+    """A command's help names no option of another one, and gives the words to type."""
+    texts = {name: run(name, "--help")[1] for name in ("push", "delete", "plan", "receipts")}
+    assert "--repeat" in texts["push"]
+    assert "--repeat" not in texts["delete"]
+    assert "--staging" not in texts["plan"] + texts["receipts"]
+    words = " ".join(texts["push"].split())
+    assert "utc (default), or local" in words
+    assert "error (default), null, or drop" in words
 
 
 def test_an_address_that_cannot_be_listened_on(run: Run) -> None:

@@ -157,13 +157,13 @@ def test_columns_that_are_asked_for(push: Run, server: Any, table: str) -> None:
     assert push("x.csv", "--rename", "upper_snake", "--column", "PLZ=INTEGER", "--column",
                 "Nr=20", "--column", "TAG=STRING")[0] == 0  # fmt: skip
     assert _stored(server, table)[1] == {"PLZ": 1067, "NR": "7", "TAG": "2024-01-02"}
-    for options, words in (
-        (["Tag=DATETIME:%d.%m.%Y"], "2 of 2 values cannot be read as DATETIME of the form"),
-        (["Tag=INTEGER"], "the first is in row 1"),
-        (["Nope=DATE:%d"], "'Nope', which the file does not have"),
+    for options, expected, words in (
+        (["Tag=DATETIME:%d.%m.%Y"], 3, "2 of 2 values cannot be read as DATETIME of the form"),
+        (["Tag=INTEGER"], 3, "the first is in row 1"),
+        (["Nope=DATE:%d"], 2, "'Nope', which the file does not have"),
     ):
         status, _, err = push("x.csv", "--column", *options)
-        assert (status, words in err) == (3, True), err
+        assert (status, words in err) == (expected, True), err
     status, _, err = push("x.csv", "--column", "Nr=INTEGER:%d")
     assert (status, "a format is for DATE, DATETIME, TIME" in err) == (2, True), err
 
@@ -191,20 +191,48 @@ def test_what_is_wrong_with_a_csv_file(push: Run, text: str, status: int, words:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["nope.csv"], 3, "No file at 'nope.csv'"),
+        (["nope.csv"], 2, "No file at 'nope.csv'"),
         (["x.csv", "x.jsonl"], 2, "x.csv is CSV, x.jsonl is JSON lines"),
         (["x.txt"], 2, "The format of x.txt is not known by its name: give --format"),
         (["x.csv", "--read-option", "seperator=;"], 2, "Did you mean 'separator'"),
         (["x.csv", "--read-option", "separator"], 2, "must be NAME=VALUE"),
         (["x.csv", "--read-option", "has_header=maybe"], 2, "must be true or false"),
-        (["x.csv", "--read-option", "columns=A,Z"], 3, "names 'Z', which x.csv does not have"),
+        (["x.csv", "--read-option", "columns=A,Z"], 2, "names 'Z', which x.csv does not have"),
         (["x.csv", "--read-option", "encoding=nope"], 2, "encoding='nope' is unknown"),
         (["x.jsonl"], 3, "x.jsonl: line 2 is no JSON object"),
         (["x.jsonl", "--format", "parquet"], 3, "cannot be read"),
         (["x.csv", "--format", "excel"], 3, "x.csv cannot be read as Excel"),
-        (["oci://b/x.csv"], 3, 'pip install "ocifs"'),
+        (["oci://b/x.csv"], 2, 'since its driver is missing: pip install "ocifs"'),
+        (["x.csv", "--keys", "Z"], 2, "Key column 'Z' is not in the frame"),
+        (["x.csv", "--keys", "A,A"], 2, "is given twice"),
+        (["x.csv", "--rename", "Y=Z"], 2, "columns that the frame does not have"),
+        (["x.csv", "--column", "Z=INTEGER"], 2, "'Z', which is not in the frame"),
+        (["x.csv", "--column", "Z=DATE:%d"], 2, "'Z', which the file does not have"),
+        (["x.csv", "--keys", "A", "--deduplicate-by", "Z"], 2, "is not a column of the frame"),
+        (["x.csv", "--schema-mode", "freeze"], 2, "does not exist"),
+        (["x.csv", "--staging", "memory://x"], 2, "in memory is lost when the command ends"),
+        (["x.csv", "e.csv"], 3, "only e.csv ['C'] and only x.csv ['B']. Push"),
+        (["gone.csv"], 2, "No file at 'gone.csv'"),
+        (["gone-*.csv"], 2, "No file at 'gone-*.csv'"),
+        (["gone.parquet"], 2, "No Parquet file at"),
+        (["nope://b/x.csv"], 2, "fsspec knows no protocol"),
         (["x.csv", "--storage-option", "secret=env:NOT_SET_AT_ALL"], 2, "NOT_SET_AT_ALL is not"),
         (["x.csv", "--mode", "upsert"], 2, "mode='upsert' is unknown"),
+        (
+            ["x.csv", "--mode", "repl"],
+            2,
+            "use DELTA, REPLACE or CREATE. Did you mean 'REPLACE'?",
+        ),
+        (["x.csv", "--on-bad", "dro"], 2, "use error, null or drop. Did you mean 'drop'?"),
+        (["x.csv", "--column", "A=DATE:dd.mm.yyyy"], 2, "begin with %, 'A=DATE:%d.%m.%Y'."),
+        (["x.csv", "--column", "A=DATETIME:YYYY-MM-DD hh:mm:ss"], 2, "%Y-%m-%d %H:%M:%S'."),
+        (["x.csv", "--column", "A=DATETIME:iso"], 2, "begin with %, such as %d.%m.%Y."),
+        (
+            ["d.csv", "--column", "D=DATETIME"],
+            3,
+            "Give the format of its dates: --column 'D=DATETIME:%d.%m.%Y'.",
+        ),
+        (["d.csv", "--column", "D=DATE:%Y-%m-%d"], 3, "--column 'D=DATE:%d.%m.%Y'."),
         (["x.csv", "--rename", "snake", "--rename", "A=B"], 2, "leave the others out"),
         (["x.csv", "--pseudonymise", "A"], 2, "CELONIS_PSEUDONYM_KEY"),
     ],
@@ -213,10 +241,35 @@ def test_mistakes(push: Run, arguments: list[str], status: int, words: str) -> N
     """Each is a sentence that says what to do, before anything is sent."""
     Path("x.csv").write_text("A,B\n1,2\n")
     Path("x.txt").write_text("A,B\n1,2\n")
+    Path("e.csv").write_text("A,C\n1,2\n")
+    Path("d.csv").write_text("D;N\n31.12.2024;1\n")
     Path("x.jsonl").write_text('{"A": 1}\n{"A":\n')
     found, out, err = push(*arguments)
     assert (found, out, words in err) == (status, "", True), err
     assert "Traceback" not in err
+
+
+def test_infinite_numbers(push: Run, server: Any, table: str) -> None:
+    """They stay text, with the options by which they are sent as NULL."""
+    Path("x.csv").write_text("N,M\n1.5,a\ninf,b\n-Infinity,c\n")
+    status, _, err = push("x.csv")
+    words = "'N' is sent as text: besides its numbers it has infinite ones"
+    assert (status, words in err) == (0, True), err
+    options = ("--column", "N=FLOAT", "--infinity", "null")
+    assert all(word in err for word in options)
+    assert push("x.csv", "--mode", "replace", *options)[0] == 0
+    assert [row["N"] for row in _stored(server, table)].count(None) == 2
+
+
+def test_rows_that_are_too_short_are_counted(push: Run, server: Any, table: str) -> None:
+    """What they lack is NULL; a quoted line break, a comment and a blank line make no such row."""
+    Path("x.csv").write_text('A;B;C\n1;"x\ny";z\n6\n\n#no row\n7;8\n;;1\n')
+    status, _, err = push("x.csv", "--read-option", "comment_prefix=#")
+    assert (status, "2 rows of x.csv have fewer values than the 3 of the first" in err) == (0, True)
+    assert {"A": 6, "B": None, "C": None} in _stored(server, table)
+    Path("x.csv").write_text('A;B\n1;"x\ny"\n;\n')
+    status, _, err = push("x.csv", "--mode", "replace")
+    assert (status, "fewer values" in err) == (0, False), err
 
 
 def test_excel_sheets_and_mixed_cells(push: Run, server: Any, table: str) -> None:
@@ -240,6 +293,24 @@ def test_excel_sheets_and_mixed_cells(push: Run, server: Any, table: str) -> Non
     assert _stored(server, table) == [{"N": 5}]
     status, _, err = push("x.xlsx", "--read-option", "sheet_name=Othr")
     assert (status, "Did you mean 'Other'?" in err) == (2, True)
+    status, _, err = push("x.xlsx", "--column", "MIXED=INTEGER", "--column", "TIME=DATE:%d")
+    assert (status, "'TIME' is no text" in err) == (2, True), err
+    status, _, err = push("x.xlsx", "--column", "MIXED=INTEGER", "--read-option", "columns=Z")
+    assert (status, "'Z', which x.xlsx (sheet 'Data') does not" in err) == (2, True), err
+
+
+@pytest.mark.parametrize("cells", [[], ["Report of 2024"]])
+def test_an_excel_title_page(push: Run, server: Any, table: str, cells: list[str]) -> None:
+    """A first sheet without rows is named with the others, and empties no table."""
+    workbook = pytest.importorskip("xlsxwriter").Workbook("x.xlsx")
+    workbook.add_worksheet("Title").write_row(0, 0, cells)
+    workbook.add_worksheet("Data").write_column(0, 0, ["N", 5])
+    workbook.close()
+    status, _, err = push("x.xlsx", "--mode", "replace")
+    words = "x.xlsx (sheet 'Title') has no rows. Choose another sheet: --read-option sheet_name="
+    assert (status, words in err, "['Title', 'Data']" in err) == (3, True, True), err
+    assert push("x.xlsx", "--read-option", "sheet_name=Data")[0] == 0
+    assert _stored(server, table) == [{"N": 5}]
 
 
 def test_large_json_numbers_beside_fractions_stay_text(push: Run, server: Any, table: str) -> None:

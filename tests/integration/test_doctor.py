@@ -346,8 +346,19 @@ def test_ingestion_keys_that_are_wrong(own: Any, wrong: str) -> None:
     report = _examine(own.url, ApiKey(own.token), ingestion=IngestionKeys(**values | {wrong: "x"}))
     found = _only_error(report)
     assert (found.check, found.who) == ("ingestion keys", "you")
+    assert " ".join(report.text().split()).count("Data Connections") == 1
     assert keys.secret_key.reveal() not in report.text()
     assert own.objects == []
+
+
+def test_a_pool_that_its_first_job_would_create(own: Any) -> None:
+    """A name that is almost that of another pool is a warning, and no praise."""
+    own.add_pool("Einkauf")
+    report = _examine(own.url, ApiKey(own.token), "Einkuf")
+    assert _levels(report)["pool"] == "warning"
+    assert "Did you mean 'Einkauf'?" in report.text()
+    assert report.text().splitlines()[-1] == "1 warning."
+    assert _levels(_examine(own.url, ApiKey(own.token), "Other"))["pool"] == "info"
 
 
 # What a pool accepts.

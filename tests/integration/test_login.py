@@ -241,3 +241,28 @@ def test_the_questions_in_a_terminal(team: Any, monkeypatch: pytest.MonkeyPatch)
         assert (status == 0) is stored, printed
         assert team.token not in printed
         assert (f"f-{answer}" in profiles.stored_profiles()) is stored
+
+
+def test_a_stored_key_of_the_wrong_kind(team: Any, run: Run) -> None:
+    """The advice is for a profile, which no variable changes."""
+    for given, other, key in (
+        ("api-key", "app-key", team.app_key),
+        ("app-key", "api-key", team.token),
+    ):
+        login = ("login", "--profile", "prod", "--url", team.url, "--kind", given, "--no-check")
+        assert run(*login, lines=f"{key}\n").returncode == 0
+        done = run("whoami", "--profile", "prod")
+        assert done.returncode == 5, done.stderr
+        advice = f"store it again: celonis-frames login --profile 'prod' --kind {other}."
+        assert advice in done.stderr
+        assert "CELONIS_KEY_TYPE" not in done.stderr
+
+
+def test_profiles_of_which_none_is_the_default(team: Any, run: Run) -> None:
+    """They are named where no connection is chosen."""
+    run("login", "--profile", "prod", "--url", team.url, lines=f"{team.token}\n")
+    done = run("whoami")
+    assert done.returncode == 2
+    words = "no profile is named 'default'. There is ['prod']: choose one with CELONIS_PROFILE"
+    assert words in done.stderr
+    assert run("whoami", "--profile", "prod").returncode == 0

@@ -299,7 +299,7 @@ class TestPush:
         with local.start(limits=False, strict_pools=True) as strict, strict.connect() as celonis:
             pool_id = strict._state.catalog.add_pool("Strict")["id"]
             strict.add_data_model(pool_id, "Orders", ["EVENTS"])
-            words = "no data model 'Ordres' at .* Did you mean 'Orders'"
+            words = "no data model 'Ordres' in the pool 'Strict' at .* Did you mean 'Orders'"
             for frame in (FRAME, frames()):
                 with pytest.raises(exceptions.NotFound, match=words):
                     celonis.push(frame, "Strict", "EVENTS", reload="Ordres")

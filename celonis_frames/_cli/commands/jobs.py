@@ -17,8 +17,8 @@ def add(commands: Commands) -> None:
     """Add the commands of this module."""
     jobs = commands.add(
         "jobs", _jobs, "list the push jobs of a pool, with their time and rows",
-        about="Rows are those that the log of a job reports; the time is the last change, in UTC. "
-        "The start of an id is enough for job and cancel.",
+        about="Rows are those that the log of a job reports, loaded or deleted; the time is the "
+        "last change, in UTC. The start of an id is enough for job and cancel.",
         example="celonis-frames jobs Purchasing",
     )  # fmt: skip
     add_pool(jobs)
@@ -36,7 +36,7 @@ def _jobs(arguments: argparse.Namespace, output: Output) -> int:
         statuses = celonis.jobs(arguments.pool)
     rows = [
         (
-            (one.job_id or "")[:SHORT_ID], one.state, one.mode, one.loaded,
+            (one.job_id or "")[:SHORT_ID], one.state, *_work(one),
             "" if one.modified is None else f"{one.modified:%Y-%m-%d %H:%M}", one.table,
         )
         for one in statuses
@@ -48,6 +48,13 @@ def _jobs(arguments: argparse.Namespace, output: Output) -> int:
     )  # fmt: skip
 
 
+def _work(status: PushStatus) -> tuple[str, int | None]:
+    """The mode of a job, and its rows, as its log says."""
+    if status.loaded is None and status.deleted is not None:
+        return "DELETE", status.deleted
+    return status.mode, status.loaded
+
+
 def _job(arguments: argparse.Namespace, output: Output) -> int:
     with connected(arguments) as celonis:
         status = _found(celonis, arguments.pool, arguments.id)
@@ -57,7 +64,13 @@ def _job(arguments: argparse.Namespace, output: Output) -> int:
 
 def _cancel(arguments: argparse.Namespace, output: Output) -> None:
     with connected(arguments) as celonis:
-        status = _found(celonis, arguments.pool, arguments.id).cancel()
+        status = _found(celonis, arguments.pool, arguments.id)
+        if status.done:
+            raise ConfigError(
+                f"Job {status.job_id} has already ended ({status.state}): there is nothing to "
+                "cancel."
+            )
+        status.cancel()
         output.report(status.to_dict(), status_line(status))
 
 

@@ -262,8 +262,8 @@ class _Questions:
         line = Secret(sys.stdin.readline().strip() if sys.stdin else "")
         if not line.reveal():
             raise ConfigError(
-                f"{question}: standard input has no line for it. Pipe it in, one secret a line; it "
-                "is no argument."
+                f"{question}: standard input has no line for it. Pipe it in, one secret a line; as "
+                "an argument other users of the machine could see it."
             )
         return line
 

@@ -10,8 +10,10 @@ from celonis_frames._cli.connecting import opened
 from celonis_frames._cli.output import SHORT_ID, Output, status_line
 from celonis_frames._cli.push_arguments import add_storage_options, read_storage_options
 from celonis_frames._cli.registry import Commands, flag, seconds
+from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._formatting import counted
 from celonis_frames._push.receipts import list_receipts
+from celonis_frames._staging.stage_search import NothingStaged
 
 
 def add(commands: Commands) -> None:
@@ -47,13 +49,18 @@ def add(commands: Commands) -> None:
 
 def _resume(arguments: argparse.Namespace, output: Output) -> None:
     with opened(arguments) as celonis:
-        statuses = celonis.resume(
-            arguments.staging,
-            storage_options=read_storage_options(arguments),
-            wait=not arguments.no_wait,
-            timeout=arguments.timeout,
-            progress=False if output.quiet else None,
-        )
+        try:
+            statuses = celonis.resume(
+                arguments.staging,
+                storage_options=read_storage_options(arguments),
+                wait=not arguments.no_wait,
+                timeout=arguments.timeout,
+                progress=False if output.quiet else None,
+            )
+        except NothingStaged:  # as on every night without an interruption
+            place = mask_url(arguments.staging)
+            output.report([], f"Nothing is staged at {place!r}: no push is left to finish.")
+            return
     output.report([one.to_dict() for one in statuses], *map(status_line, statuses))
 
 

@@ -18,7 +18,7 @@ from celonis_frames._cli.reading.text_types import (
 )
 from celonis_frames._formatting import counted, did_you_mean, shown
 from celonis_frames._schema.names import find_name, renamed
-from celonis_frames.exceptions import ColumnNameError, ColumnTypeError
+from celonis_frames.exceptions import ColumnTypeError, ConfigError
 
 _TIMES: Mapping[str, Any] = {"DATE": pl.Date, "DATETIME": pl.Datetime("us"), "TIME": pl.Time}
 
@@ -79,7 +79,7 @@ def conversions(
         all_texts: Whether the file has nothing but text, so that each type is made from it.
 
     Raises:
-        ColumnNameError: A format is for a column that the file does not have.
+        ConfigError: A format is for a column that the file does not have.
         ColumnTypeError: A format is for a column that is no text.
     """
     new = [renamed(name, wanted.rename) for name in names]
@@ -89,7 +89,7 @@ def conversions(
         form = wanted.formats.get(given)
         if place is None:
             if form is not None:
-                raise ColumnNameError(
+                raise ConfigError(
                     f"--column names {given!r}, which the file does not have."
                     f"{did_you_mean(given, names)}"
                 )
@@ -100,6 +100,7 @@ def conversions(
                 f"Column {name!r} is no text, so that {shown(form)} is no format of its values: "
                 f"leave it out (--column {given}={kind}).",
                 column=name,
+                parameter="columns",
             )
         if not isinstance(kind, str) or kind.upper() == "STRING" or name not in texts:
             continue
@@ -109,16 +110,20 @@ def conversions(
 
 
 def conversion_error(
-    conversion: Conversion, file: str, lost: int, count: int, row: int
+    conversion: Conversion, file: str, lost: int, count: int, row: int, formats: Sequence[str]
 ) -> ColumnTypeError:
     """The error for a column of which `lost` of `count` values are none of its type.
 
-    `row` is that of the first of them, from 1.
+    `row` is that of the first of them, from 1; `formats` are those that the first values may have.
     """
     form = "" if conversion.format is None else f" of the form {conversion.format}"
+    advice = "Correct the values or the format, or send the column as text."
+    if formats and conversion.type in _TIMES:
+        options = (f"--column '{conversion.name}={conversion.type}:{one}'" for one in formats)
+        advice = f"Give the format of its dates: {' or '.join(options)}."
     return ColumnTypeError(
         f"Column {conversion.name!r} of {file}: {lost:,} of {counted(count, 'value')} cannot be "
         f"read as {conversion.type}{form}; the first is in row {row:,} (below the header, from 1). "
-        "Correct the values or the format, or send the column as text.",
+        f"{advice}",
         column=conversion.name,
     )

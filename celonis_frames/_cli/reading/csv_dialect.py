@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 from collections.abc import Mapping
@@ -10,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+from pyarrow import csv as pa_csv
+
 from celonis_frames._cli.reading.formats import ending_of
 from celonis_frames._cli.reading.local_files import LocalFile
+from celonis_frames._cli.reading.time_limit import check_time
 from celonis_frames._formatting import counted
 from celonis_frames.exceptions import ConfigError, FrameError
 
@@ -129,6 +134,39 @@ def explain(file: LocalFile, separator: str, options: Mapping[str, Any]) -> Fram
                 "Correct the line; --read-option quote_char=none takes quotes as they are."
             )
     return None
+
+
+def short_rows(path: Path, separator: str, width: int, options: Mapping[str, Any]) -> int:
+    """The number of rows with fewer than `width` values, of which polars makes nulls.
+
+    0 if the rows cannot be read: polars reports that.
+    """
+    found = 0
+    quote, comment = options.get("quote_char", '"'), options.get("comment_prefix")
+    below = options.get("skip_rows_after_header", 0)
+
+    def count(row: Any) -> str:
+        nonlocal found
+        is_row = comment is None or not row.text.startswith(comment)
+        found += is_row and row.actual_columns < row.expected_columns
+        return "skip"
+
+    names = [str(place) for place in range(width)]
+    reading = pa_csv.ReadOptions(
+        column_names=names, skip_rows=options.get("skip_rows", 0) + (below and below + 1)
+    )
+    parsing = pa_csv.ParseOptions(
+        delimiter=separator, quote_char=quote or False, newlines_in_values=True,
+        invalid_row_handler=count,
+    )  # fmt: skip
+    only = pa_csv.ConvertOptions(include_columns=names[:1], column_types={"0": pa.binary()})
+    with (
+        contextlib.suppress(pa.ArrowInvalid),
+        pa_csv.open_csv(path, reading, parsing, only) as rows,
+    ):
+        for _ in rows:
+            check_time()
+    return found
 
 
 def _undecodable_line(path: Path) -> int | None:

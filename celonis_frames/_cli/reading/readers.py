@@ -69,13 +69,14 @@ def read_file(
         if not file.path.stat().st_size:
             raise FrameError(f"{file.name} is empty: it has no columns to push.")
         found = reader(file, kind, options, copies)
+        file = found.file
         frame = found.frame
         names = frame.collect_schema().names()
         columns = options.get("columns")
         if columns is not None:
             missing = [name for name in columns if name not in names]
             if missing:
-                raise ColumnNameError(
+                raise ConfigError(
                     f"--read-option columns= names {missing[0]!r}, which {file.name} does not "
                     f"have.{did_you_mean(missing[0], names)} It has {listed(names)}."
                 )
@@ -128,6 +129,13 @@ def _csv(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Copi
         comment_prefix=options.get("comment_prefix"),
         **({"truncate_ragged_lines": True} if options.get("truncate_ragged_lines") else {}),
     )  # fmt: skip
+    width = len(frame.collect_schema())
+    if short := csv_dialect.short_rows(file.path, separator, width, options):
+        notes += (
+            f"{counted(short, 'row')} of {file.name} {verb(short, 'have', 'has')} fewer values "
+            f"than the {width} of the first one: those that are missing at the end are NULL. Check "
+            "that no value has a line break without quotes around it.",
+        )
     explain = partial(csv_dialect.explain, file, separator, options)
     return FileFrame(file, frame, f"CSV, {dialect}", notes, explain)
 
@@ -257,6 +265,7 @@ def _excel(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Co
     header_row = options.get("header_row")
     frame = pl.read_excel(
         content, **chosen, has_header=options.get("has_header", True), infer_schema_length=None,
+        raise_if_empty=False,
         **({"read_options": {"header_row": header_row}} if header_row is not None else {}),
     )  # fmt: skip
     assert isinstance(frame, pl.DataFrame)  # noqa: S101  # one sheet was asked for
@@ -267,6 +276,13 @@ def _excel(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Co
             f"{file.name} has {counted(len(sheets), 'sheet')}, of which the first is read, "
             f"{sheets[0]!r}. Another one: --read-option sheet_name=NAME. It has {listed(sheets)}."
         )
+    if len(sheets) > 1:
+        file = replace(file, name=f"{file.name} (sheet {what!r})")
+        if not frame.width or not (frame.height or chosen):  # such as a title page
+            raise FrameError(
+                f"{file.name} has no rows. Choose another sheet: --read-option sheet_name=NAME. "
+                f"There are {listed(sheets)}."
+            )
     frame = _with_times_of_day(frame)
     notes += _excel_notes(file, frame)
     return FileFrame(file, frame.lazy(), f"Excel, {what!r}", tuple(notes))
@@ -309,6 +325,5 @@ def _check_names(file: LocalFile, names: list[str]) -> None:
 def missing_reader(kind: Format) -> ImportError:
     """The error for a format whose reader is not installed."""
     return ImportError(
-        f"{kind.title} files need the extra {kind.extra}: "
-        f'pip install "celonis-frames[{kind.extra}]"'
+        f'{kind.title} files need fastexcel: pip install "celonis-frames[{kind.extra}]"'
     )

@@ -27,6 +27,8 @@ SAMPLE_ROWS = 10_000
 
 Expr = Any  # an expression; types of polars are not followed
 Unit = Literal["us", "ns"]
+_DATES = r"^[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{4}( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?$"
+_INFINITE = r"(?i)^[+-]?inf(inity)?$"
 _MISSING = ("NA", "N/A", "n/a", "#N/A", "NULL", "null", "Null", "NaN", "nan", "None", "-", "?")
 """What other programs write for a missing value."""
 _EXACT_DIGITS = 15
@@ -318,8 +320,15 @@ def _look(values: pl.Series, types: Sequence[TextType]) -> str:
             f"besides its other values it has {' and '.join(map(repr, words))}. If that means no "
             f"value: --read-option null_values={','.join(words)}."
         )
-    if all_match(r"^[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{4}( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?$"):
-        return _date_advice(values.name, present)
+    infinite = present.str.contains(_INFINITE)
+    if infinite.any() and any(_all_fit(present.filter(~infinite), one) for one in types):
+        return (
+            "besides its numbers it has infinite ones. As FLOAT, with NULL for those: --column "
+            f"{_shell(values.name)}=FLOAT --infinity null."
+        )
+    if found := date_formats(present):
+        advice = f"it looks like dates. As DATETIME: --column '{values.name}=DATETIME:{found[0]}'"
+        return f"{advice}, or {found[1]} if the month is first." if found[1:] else f"{advice}."
     return ""
 
 
@@ -327,8 +336,14 @@ def _all_fit(values: pl.Series, kind: TextType) -> bool:
     return bool(values.to_frame("v").select(kind.fits(pl.col("v")).all()).item())
 
 
-def _date_advice(name: str, values: pl.Series) -> str:
-    """How to send dates of the form 31.12.2024, which may also be 12/31/2024."""
+def date_formats(values: pl.Series) -> tuple[str, ...]:
+    """The formats that dates such as 31.12.2024 may have: two if the month may be first.
+
+    None if not all values look so.
+    """
+    values = values.drop_nulls()
+    if not len(values) or not values.str.contains(_DATES).all():
+        return ()
     sign = str(values.str.extract(r"([./-])").mode()[0])
     first, second = (
         int(values.str.extract(pattern).cast(pl.Int64).max() or 0)
@@ -337,11 +352,9 @@ def _date_advice(name: str, values: pl.Series) -> str:
     time = values.str.extract(r" ([0-9:]+)$").drop_nulls()
     clock = "" if not len(time) else (" %H:%M:%S" if time.str.len_bytes().max() > 5 else " %H:%M")
     day_first, month_first = f"%d{sign}%m{sign}%Y{clock}", f"%m{sign}%d{sign}%Y{clock}"
-    form = month_first if second > 12 else day_first
-    advice = f"it looks like dates. As DATETIME: --column '{name}=DATETIME:{form}'"
-    if sign != "." and first <= 12 and second <= 12:
-        return f"{advice}, or {month_first} if the month is first."
-    return f"{advice}."
+    if second > 12:
+        return (month_first,)
+    return (day_first, month_first) if sign != "." and first <= 12 else (day_first,)
 
 
 def _digits_reason(name: str, zeros: int, others: int) -> str:

@@ -23,9 +23,11 @@ from celonis_frames._cli.reading.readers import (
 from celonis_frames._cli.reading.reading import Reading, Wanted
 from celonis_frames._cli.reading.text_types import (
     DATES,
+    SAMPLE_ROWS,
     Finding,
     TextType,
     all_types,
+    date_formats,
     find_types,
     misfits,
 )
@@ -98,10 +100,15 @@ class _Typing:
     def _check_same_names(self, part: FileFrame) -> None:
         names = part.frame.collect_schema().names()
         if sorted(names) != sorted(self._names):
-            others = sorted(set(names) ^ set(self._names))
+            first = self._parts[0].file.name
+            only = {
+                part.file.name: [name for name in names if name not in self._names],
+                first: [name for name in self._names if name not in names],
+            }
+            found = " and ".join(f"only {file} {listed(one)}" for file, one in only.items() if one)
             raise FrameError(
-                f"{part.file.name} has other columns than {self._parts[0].file.name}: only one of "
-                f"them has {listed(others)}. Push files with different columns one after the other."
+                f"{part.file.name} has other columns than {first}: {found}. Push files with "
+                "different columns one after the other."
             )
 
     def _check_exact_floats(self) -> None:
@@ -192,7 +199,9 @@ class _Typing:
             number, count = collected(counts).row(0)
             if number:
                 row = _first_row(part, lost) or 0
-                raise conversion_error(conversion, part.file.name, number, count, row)
+                head = part.frame.select(text).head(SAMPLE_ROWS).collect().to_series()
+                formats = date_formats(head)
+                raise conversion_error(conversion, part.file.name, number, count, row, formats)
 
     def _first_misfit(self, name: str, kind: TextType) -> str:
         for part in self._parts:

@@ -87,6 +87,11 @@ class Database:
     def close(self) -> None:
         """Close the database. One in memory is gone then, its folder too."""
         with self._lock:
+            if self.path is not None:
+                # Before the file is free for another process, which would use the folder.
+                for folder in (self._spilled, self.folder):
+                    with contextlib.suppress(OSError):  # it has files
+                        folder.rmdir()
             self._connection.close()
         if self.path is not None:
             log = Path(f"{self.path}.wal")

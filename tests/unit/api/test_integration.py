@@ -190,7 +190,9 @@ class TestLookUps:
         assert lookup.data_model(integration, POOL, "orders").id == "a"
         assert lookup.data_model(integration, POOL, " b ").id == "b"
         scripted.say([{"id": "a", "name": "Orders"}], (404, {}, b""))
-        with pytest.raises(NotFound, match=r"no data model 'Ordrs' at .* Did you mean 'Orders'"):
+        with pytest.raises(
+            NotFound, match=r"no data model 'Ordrs' in the pool '.*' at .* Did you mean 'Orders'"
+        ):
             lookup.data_model(integration, POOL, "Ordrs")
         scripted.say([{"id": "a", "name": "M"}, {"id": "b", "name": "M"}])
         with pytest.raises(ConfigError, match=r"2 data models are named 'M'.*a \(M\), b \(M\)"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,6 +61,20 @@ def test_an_error_after_which_the_outcome_is_unknown(name: str) -> None:
     assert error.outcome_known
     error.outcome_known = False
     assert exit_status(error) is ExitStatus.UNKNOWN
+
+
+def test_a_timeout_before_which_nothing_was_executed() -> None:
+    """It may be tried again, unlike one whose job goes on."""
+    known = exceptions.JobTimeout("x", job_id="", outcome_known=True)
+    assert exit_status(known) is ExitStatus.RETRY
+    assert exit_status(copy.copy(known)) is ExitStatus.RETRY  # as pickle rebuilds it
+
+
+@pytest.mark.parametrize("name", ["FrameError", "ColumnNameError", "KeyColumnError"])
+def test_a_parameter_that_names_what_the_frame_does_not_have(name: str) -> None:
+    """It is a wrong argument, not a wrong frame."""
+    error = getattr(exceptions, name)("x", parameter="keys")
+    assert exit_status(error) is ExitStatus.USAGE
 
 
 @pytest.mark.parametrize(

@@ -44,3 +44,13 @@ def test_long_lines_are_wrapped_and_indented() -> None:
     """A line that is indented stays so; what cannot be broken stays whole."""
     assert wrapped("word " * 10, 40) == ["word word word word word word word word", "  word word"]
     assert wrapped(f"  see {'x' * 50}", 40) == ["  see", f"    {'x' * 50}"]
+
+
+def test_a_number_stays_with_its_unit() -> None:
+    """So that no line begins with a unit."""
+    text = "✓ DONE · EVENTS (DELTA) · 1,000 rows · 1 chunk · 690 B · 0.6 s"
+    for width in range(40, 70):
+        lines = wrapped(text, width)
+        assert " ".join(line.strip() for line in lines) == text
+        begins = {line.split()[0] for line in lines[1:]}
+        assert not begins & {"rows", "chunk", "B", "s"}, lines

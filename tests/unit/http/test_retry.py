@@ -97,7 +97,7 @@ def test_no_try_starts_after_the_deadline(waits: list[float]) -> None:
         function = Failing(ApiTimeoutError("x"))
         with pytest.raises(ApiTimeoutError) as caught:
             policy.call(function, token)
-        assert caught.value.__notes__ == ["Tried 1 time."]
+        assert not hasattr(caught.value, "__notes__")
     assert waits == []
 
 

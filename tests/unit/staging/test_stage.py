@@ -176,7 +176,9 @@ def test_a_missing_library_is_named_though_the_url_has_a_password(
     """What to install is told also where nothing else of the error is."""
     known = {"class": "absent_library.FS", "err": "Install absent_library to use it"}
     monkeypatch.setitem(known_implementations, "absent", known)
-    with pytest.raises(exceptions.ConfigError, match="Install absent_library") as caught:
+    with pytest.raises(
+        ImportError, match=r'driver is missing: pip install "absent_library"'
+    ) as caught:
         client.push(FRAME, "P", "T", staging=f"absent://joe:{CANARY}@host/x")
     assert CANARY not in _told(caught.value)
 
