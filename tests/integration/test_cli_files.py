@@ -217,7 +217,7 @@ def test_what_is_wrong_with_a_csv_file(push: Run, text: str, status: int, words:
         (["gone.parquet"], 2, "No Parquet file at"),
         (["nope://b/x.csv"], 2, "fsspec knows no protocol"),
         (["x.csv", "--storage-option", "secret=env:NOT_SET_AT_ALL"], 2, "NOT_SET_AT_ALL is not"),
-        (["x.csv", "--mode", "upsert"], 2, "mode='upsert' is unknown"),
+        (["x.csv", "--mode", "upsert"], 2, "--mode upsert is unknown"),
         (
             ["x.csv", "--mode", "repl"],
             2,
