@@ -14,6 +14,8 @@ try:
     from celonis_frames.local._sample_data import purchase_to_pay
     from celonis_frames.local._server import LocalCelonis, start
 except ImportError as error:
+    if error.name is None:  # a library that is there cannot be used
+        raise
     raise ImportError(
         f'The local Celonis needs {error.name}: pip install "celonis-frames[local]"'
     ) from error
