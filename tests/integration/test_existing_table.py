@@ -606,7 +606,8 @@ def test_a_replace_that_does_not_fit_changes_the_types(
     values = {"A": [1.0, 2.0], "B": [1.0, 2.5], "C": [LONG, LONG]}
     options: dict[str, Any] = {"mode": "REPLACE", "schema_mode": "align"}
     if make is _generator:
-        with pytest.raises(exceptions.ColumnTypeError, match=r'row 1, counted from 0\).*schema_mode="evolve"'):
+        words = r"row 1, counted from 0\).*schema_mode=\"evolve\""
+        with pytest.raises(exceptions.ColumnTypeError, match=words):
             connection.push(make(values, tmp_path), POOL, table, **options)
         assert server.table(POOL, table)["B"].to_pylist() == [1, 2]
         return
