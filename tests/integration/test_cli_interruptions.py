@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 from celonis_frames import ApiKey, Celonis, local
+from celonis_frames._cli.wording import in_cli_words
 
 SIGNALS = pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
@@ -98,7 +99,8 @@ def test_after_the_submission(
         code, error, err = _ended(process, number)
     assert (code, error["exit_status"], error["outcome_known"]) == (status, status, False)
     assert "continues on the server" in error["notes"][0]
-    assert err == f"! {error['notes'][0]}\nInterrupted.\n"
+    assert err == f"! {in_cli_words(error['notes'][0])}\nInterrupted.\n"
+    assert "celonis-frames cancel P " in err
 
 
 def test_while_a_frame_is_staged(own: local.LocalCelonis, tmp_path: Path) -> None:
