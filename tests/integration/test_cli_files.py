@@ -433,7 +433,7 @@ def test_a_later_file_follows_the_table(push: Run, run: Run, server: Any, table:
     Path("odd.csv").write_text("V,DAY,N,F\n1,x,1,1.234.567\n")
     status, _, err = push("odd.csv", "--keys", "V")
     assert (status, "its points may group thousands" in err) == (3, True), err
-    assert re.search(r"Column 'F' \(string\).*\(first in row 0, counted from 0\)", err), err
+    assert re.search(r"Column 'F' \(string\).*\(first in row 1, counted from 1", err), err
     assert push("next.csv", "--mode", "replace", "--column", "F=FLOAT")[0] == 0
     assert _stored(server, table)[0]["DAY"] == dt.datetime(2024, 1, 2)
 
