@@ -174,9 +174,7 @@ def _columns(given: list[str]) -> dict[str, Any]:
             )
         if match is not None and "%" not in match[3]:
             form = _with_codes(match[3])
-            codes = (
-                "such as %d.%m.%Y" if form == match[3] else repr(f"{match[1]}={match[2]}:{form}")
-            )
+            codes = repr(f"{match[1]}={match[2]}:{form}") if form else "such as %d.%m.%Y"
             raise ConfigError(f"--column {text!r}: the codes of a format begin with %, {codes}.")
         # A name may have an equals sign, a type has none.
         name, equals, kind = (match[1], "=", match[2]) if match else text.rpartition("=")
@@ -192,9 +190,12 @@ def _columns(given: list[str]) -> dict[str, Any]:
 
 
 def _with_codes(form: str) -> str:
-    """A format such as dd.mm.yyyy hh:mm as Python has it."""
+    """A format such as dd.mm.yyyy hh:mm as Python has it; "" if that is not sure."""
     form = re.sub(r"(?i)(h[^a-z]*)mm", r"\1mi", form)
-    return re.sub(r"(?i)yyyy|yy|mm|dd|hh|mi|ss", lambda code: _CODES[code[0].lower()], form)
+    found = re.sub(r"(?i)yyyy|yy|mm|dd|hh|mi|ss", lambda code: _CODES[code[0].lower()], form)
+    # 24, mon or am have no code here; before seconds, mm are minutes.
+    is_sure = not re.search(r"[^\W_]", re.sub(r"%.|T", "", found)) and "%" in found
+    return found if is_sure and not re.search("%m[^%]*%S", found) else ""
 
 
 def _rename(given: list[str]) -> Any:

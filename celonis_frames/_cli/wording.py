@@ -21,6 +21,12 @@ _SENTENCES = (
     (r"(?:connect\(…, ingestion=IngestionKeys\(…\)\), or set)", "set"),
     (r"(?:connect\(…, verify=)('[^']*')\)", r"set REQUESTS_CA_BUNDLE=\1"),
     (r"(?:: its ReloadStatus waits for it with \.wait\(\))", ""),
+    (
+        r"\brow (\d[\d,]*), counted from 0",
+        lambda found: (
+            f"row {int(found[1].replace(',', '')) + 1:,}, counted from 1 without the header"
+        ),
+    ),
     (r"(?:needs wait=True)\b", "cannot be used with --no-wait"),
     (
         r"(?:Wait for it with status\.wait\(\), then call)",

@@ -8,6 +8,7 @@ import gzip
 import json
 import lzma
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -226,13 +227,17 @@ def test_what_is_wrong_with_a_csv_file(push: Run, text: str, status: int, words:
         (["x.csv", "--on-bad", "dro"], 2, "use error, null or drop. Did you mean 'drop'?"),
         (["x.csv", "--column", "A=DATE:dd.mm.yyyy"], 2, "begin with %, 'A=DATE:%d.%m.%Y'."),
         (["x.csv", "--column", "A=DATETIME:YYYY-MM-DD hh:mm:ss"], 2, "%Y-%m-%d %H:%M:%S'."),
-        (["x.csv", "--column", "A=DATETIME:iso"], 2, "begin with %, such as %d.%m.%Y."),
+        (["x.csv", "--column", "A=DATETIME:yyyymmddThhmm"], 2, "'A=DATETIME:%Y%m%dT%H%M'."),
+        *(
+            (["x.csv", "--column", f"A=DATETIME:{form}"], 2, "begin with %, such as %d.%m.%Y.")
+            for form in ("iso", "HH24:MI:SS", "dd-mon-yyyy", "mm:ss", "hh:mm am", "d.m.yyyy")
+        ),
         (
             ["d.csv", "--column", "D=DATETIME"],
             3,
-            "Give the format of its dates: --column 'D=DATETIME:%d.%m.%Y'.",
+            "Give the format of its dates: --column D=DATETIME:%d.%m.%Y.",
         ),
-        (["d.csv", "--column", "D=DATE:%Y-%m-%d"], 3, "--column 'D=DATE:%d.%m.%Y'."),
+        (["d.csv", "--column", "D=DATE:%Y-%m-%d"], 3, "--column D=DATE:%d.%m.%Y."),
         (["x.csv", "--rename", "snake", "--rename", "A=B"], 2, "leave the others out"),
         (["x.csv", "--pseudonymise", "A"], 2, "CELONIS_PSEUDONYM_KEY"),
     ],
@@ -262,14 +267,69 @@ def test_infinite_numbers(push: Run, server: Any, table: str) -> None:
 
 
 def test_rows_that_are_too_short_are_counted(push: Run, server: Any, table: str) -> None:
-    """What they lack is NULL; a quoted line break, a comment and a blank line make no such row."""
-    Path("x.csv").write_text('A;B;C\n1;"x\ny";z\n6\n\n#no row\n7;8\n;;1\n')
-    status, _, err = push("x.csv", "--read-option", "comment_prefix=#")
+    """What they lack is NULL; a quoted line break and a blank line make no such row."""
+    Path("x.csv").write_text('A;B;C\n1;"x\ny";z\n6\n\n7;8\n;;1\n')
+    status, _, err = push("x.csv")
     assert (status, "2 rows of x.csv have fewer values than the 3 of the first" in err) == (0, True)
     assert {"A": 6, "B": None, "C": None} in _stored(server, table)
     Path("x.csv").write_text('A;B\n1;"x\ny"\n;\n')
     status, _, err = push("x.csv", "--mode", "replace")
     assert (status, "fewer values" in err) == (0, False), err
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        (b"A,B,C\n1,x,y\r3\n2,3,4\n", "quote_char=none"),  # no line ends at the bare CR
+        (b"A,B,C\n#no row\n1,2\n1,2,3\n", "comment_prefix=# skip_rows_after_header=1"),
+        (b'"Report\n2024"\nA,B,C\n1,2,3\n', "skip_rows=1"),
+        (b"A,B,C\n1,2,3\n4,5\n", "n_rows=1"),
+        (b"A,B,C\n1,2\n1,%s,3\n1\n" % (b"x" * 3_000_000), "columns=A,C"),
+    ],
+)
+def test_short_rows_are_not_counted_where_the_number_is_not_sure(
+    run: Run, content: bytes, options: str
+) -> None:
+    """A wrong number would be worse than none."""
+    Path("x.csv").write_bytes(content)
+    given = [f"--read-option={option}" for option in options.split()]
+    status, out, err = run("plan", "x.csv", "--table", "T", *given)
+    assert (status, "fewer values" in out + err) == (0, False), out + err
+
+
+@pytest.mark.usefixtures("run")
+def test_short_rows_of_a_file_that_is_not_utf8() -> None:
+    """They print nothing, not even past the streams of Python; the error says what to do."""
+    Path("x.csv").write_bytes(b"A,B,C\n1,\xff\n2,x,3\n")
+    call = [sys.executable, "-m", "celonis_frames", "plan", "x.csv", "--table", "T"]
+    found = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert (found.returncode, "Traceback" in found.stderr) == (3, False), found.stderr
+    assert "x.csv is not UTF-8: line 2 has other bytes" in found.stderr
+
+
+@pytest.mark.parametrize("columns", [(), ("--read-option", "columns=C")])
+def test_a_row_with_too_many_values(
+    push: Run, server: Any, table: str, columns: tuple[str, ...]
+) -> None:
+    """An error, also if the column that is read comes before what is too much."""
+    Path("x.csv").write_text("A,B,C\n1,x,3\n2,x,y,4\n")
+    status, _, err = push("x.csv", *columns)
+    assert (status, "line 3 has 4 values, and the header has 3" in err) == (3, True), err
+    assert push("x.csv", *columns, "--read-option", "truncate_ragged_lines=true")[0] == 0
+    assert [row["C"] for row in _stored(server, table)] == ["3", "y"]
+
+
+def test_advice_on_dates_is_a_way_on(push: Run) -> None:
+    """It names no format that was given, none of dates for a time, and is quoted for the shell."""
+    quoted = "it's=DATE:%d.%m.%Y"
+    Path("x.csv").write_text("D,it's\n31.02.2024,31.12.2024\n")
+    for option, words in (
+        ("D=DATETIME:%d.%m.%Y", "Correct the values, or send the column as text."),
+        ("D=TIME", "Correct the values or the format, or send the column as text."),
+        ("it's=DATE", f"--column {shlex.quote(quoted)}."),
+    ):
+        status, _, err = push("x.csv", "--column", option)
+        assert (status, words in err, "Give the format" in err) == (3, True, option[0] == "i"), err
 
 
 def test_excel_sheets_and_mixed_cells(push: Run, server: Any, table: str) -> None:
@@ -363,10 +423,17 @@ def test_a_later_file_follows_the_table(push: Run, run: Run, server: Any, table:
     assert rows["100"] == {"V": "100", "DAY": "2024-01-02", "N": 3, "F": 1.1}
     call = ("next.csv", "--pool", "Files", "--table", table, "--keys", "V")
     assert "2 rows deleted" in run("delete", *call, *rename)[1]
-    Path("odd.csv").write_text("V,DAY,N,F\n1,x,1,1.234\n")
+    Path("points.csv").write_text("V,DAY,N,F\n1,x,1,1.234\n2,x,1,5.678\n")
+    status, _, err = push("points.csv", "--keys", "V")
+    words = "Column 'F' is FLOAT in the table, so that its points are read as decimal points. If"
+    assert (status, words in " ".join(err.replace("!", "").split())) == (0, True), err
+    assert {row["V"]: row["F"] for row in _stored(server, table)} == {
+        "0100": 2.5, "1.10": 1.25, "1": 1.234, "2": 5.678,
+    }  # fmt: skip
+    Path("odd.csv").write_text("V,DAY,N,F\n1,x,1,1.234.567\n")
     status, _, err = push("odd.csv", "--keys", "V")
     assert (status, "its points may group thousands" in err) == (3, True), err
-    assert re.search(r"Column 'F' \(string\).*\(first in row 0, counted from 0\)", err), err
+    assert re.search(r"Column 'F' \(string\).*\(first in row 1, counted from 1", err), err
     assert push("next.csv", "--mode", "replace", "--column", "F=FLOAT")[0] == 0
     assert _stored(server, table)[0]["DAY"] == dt.datetime(2024, 1, 2)
 

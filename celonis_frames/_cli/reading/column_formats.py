@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +99,7 @@ def conversions(
         if form is not None and name not in texts:
             raise ColumnTypeError(
                 f"Column {name!r} is no text, so that {shown(form)} is no format of its values: "
-                f"leave it out (--column {given}={kind}).",
+                f"leave it out (--column {shlex.quote(given)}={kind}).",
                 column=name,
                 parameter="columns",
             )
@@ -118,9 +119,11 @@ def conversion_error(
     """
     form = "" if conversion.format is None else f" of the form {conversion.format}"
     advice = "Correct the values or the format, or send the column as text."
-    if formats and conversion.type in _TIMES:
-        options = (f"--column '{conversion.name}={conversion.type}:{one}'" for one in formats)
-        advice = f"Give the format of its dates: {' or '.join(options)}."
+    if conversion.format in formats:
+        advice = "Correct the values, or send the column as text."
+    elif formats and conversion.type in ("DATE", "DATETIME"):
+        options = (shlex.quote(f"{conversion.name}={conversion.type}:{one}") for one in formats)
+        advice = f"Give the format of its dates: --column {' or --column '.join(options)}."
     return ColumnTypeError(
         f"Column {conversion.name!r} of {file}: {lost:,} of {counted(count, 'value')} cannot be "
         f"read as {conversion.type}{form}; the first is in row {row:,} (below the header, from 1). "

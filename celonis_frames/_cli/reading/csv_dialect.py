@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import csv
 import io
 from collections.abc import Mapping
@@ -136,37 +135,42 @@ def explain(file: LocalFile, separator: str, options: Mapping[str, Any]) -> Fram
     return None
 
 
-def short_rows(path: Path, separator: str, width: int, options: Mapping[str, Any]) -> int:
-    """The number of rows with fewer than `width` values, of which polars makes nulls.
+def short_rows(
+    path: Path, separator: str, width: int, options: Mapping[str, Any]
+) -> tuple[int, int]:
+    """The number of rows with fewer than `width` values, of which polars makes nulls, and of all.
 
-    0 if the rows cannot be read: polars reports that.
+    The header and blank lines are rows, and a blank line is none that is short. If polars has
+    another number of rows, both numbers are wrong. Nothing is counted (0) if options leave out
+    lines, or if Arrow cannot read the rows.
     """
-    found = 0
-    quote, comment = options.get("quote_char", '"'), options.get("comment_prefix")
-    below = options.get("skip_rows_after_header", 0)
+    if options.keys() & {"comment_prefix", "skip_rows", "skip_rows_after_header", "n_rows"}:
+        return 0, 0
+    short = rows = 0
+    quote = options.get("quote_char", '"')
 
     def count(row: Any) -> str:
-        nonlocal found
-        is_row = comment is None or not row.text.startswith(comment)
-        found += is_row and row.actual_columns < row.expected_columns
+        nonlocal short, rows
+        rows += 1
+        short += bool(row.text.strip("\r\n")) and row.actual_columns < row.expected_columns
         return "skip"
 
     names = [str(place) for place in range(width)]
-    reading = pa_csv.ReadOptions(
-        column_names=names, skip_rows=options.get("skip_rows", 0) + (below and below + 1)
-    )
+    # By latin-1 each byte is text, which Arrow makes of a row that it gives to `count`.
+    reading = pa_csv.ReadOptions(column_names=names, encoding="latin-1")
     parsing = pa_csv.ParseOptions(
         delimiter=separator, quote_char=quote or False, newlines_in_values=True,
-        invalid_row_handler=count,
+        ignore_empty_lines=False, invalid_row_handler=count,
     )  # fmt: skip
     only = pa_csv.ConvertOptions(include_columns=names[:1], column_types={"0": pa.binary()})
-    with (
-        contextlib.suppress(pa.ArrowInvalid),
-        pa_csv.open_csv(path, reading, parsing, only) as rows,
-    ):
-        for _ in rows:
-            check_time()
-    return found
+    try:
+        with pa_csv.open_csv(path, reading, parsing, only) as found:
+            for batch in found:
+                rows += len(batch)
+                check_time()
+    except pa.ArrowInvalid:
+        return 0, 0
+    return short, rows
 
 
 def _undecodable_line(path: Path) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -106,7 +107,6 @@ def reading_errors(file: LocalFile, kind: Format, explain: Any = None) -> Iterat
 
 
 def _csv(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Copies) -> FileFrame:
-    del kind
     encoding = csv_dialect.find_encoding(file.path, options.get("encoding"))
     file = _in_utf8(file, encoding, copies)
     sample = _sample(file)
@@ -126,17 +126,22 @@ def _csv(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Copi
         file.path, separator=separator, has_header=has_header, infer_schema=False,
         quote_char=quote, skip_rows=skip, null_values=options.get("null_values"), glob=False,
         skip_rows_after_header=options.get("skip_rows_after_header", 0),
-        comment_prefix=options.get("comment_prefix"),
+        comment_prefix=options.get("comment_prefix"), n_rows=options.get("n_rows"),
         **({"truncate_ragged_lines": True} if options.get("truncate_ragged_lines") else {}),
     )  # fmt: skip
+    explain = partial(csv_dialect.explain, file, separator, options)
+    if "columns" in options and not options.get("truncate_ragged_lines"):
+        # Of the rows polars then reads only these columns, and finds no value that is too much.
+        with reading_errors(file, kind, explain):
+            collected(frame.select(pl.all().count()))
     width = len(frame.collect_schema())
-    if short := csv_dialect.short_rows(file.path, separator, width, options):
+    short, rows = csv_dialect.short_rows(file.path, separator, width, options)
+    if short and rows == collected(frame.select(pl.len())).item() + has_header:
         notes += (
             f"{counted(short, 'row')} of {file.name} {verb(short, 'have', 'has')} fewer values "
             f"than the {width} of the first one: those that are missing at the end are NULL. Check "
             "that no value has a line break without quotes around it.",
         )
-    explain = partial(csv_dialect.explain, file, separator, options)
     return FileFrame(file, frame, f"CSV, {dialect}", notes, explain)
 
 
@@ -195,7 +200,7 @@ def _jsonl(file: LocalFile, kind: Format, options: Mapping[str, Any], copies: Co
     inexact = [name for name, is_large in zip(floats, flags, strict=True) if is_large]
     notes = tuple(
         f"Column {name!r} is sent as text: it has numbers with more digits than FLOAT holds (15), "
-        f"beside fractions. As FLOAT: --column {name}=FLOAT."
+        f"beside fractions. As FLOAT: --column {shlex.quote(name)}=FLOAT."
         for name in inexact
     )
     wide = [name for name, dtype in schema.items() if dtype == pl.Int128]

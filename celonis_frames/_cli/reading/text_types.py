@@ -10,7 +10,7 @@ expressions of polars, which use all cores.
 
 from __future__ import annotations
 
-import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,6 +68,10 @@ _IN_GROUPS = r"^[+-]?([1-9][0-9]{0,2}(\.[0-9]{3})*|0)$"
 _GROUPS = (
     "its points may group thousands. If they do: --read-option decimal_comma=true. If they are "
     "decimal points: --column {name}=FLOAT."
+)
+_POINTS = (
+    "Column {name!r} is FLOAT in the table, so that its points are read as decimal points. If they "
+    "group thousands: --read-option decimal_comma=true."
 )
 _DECIMALS = (
     "its numbers differ in their decimals, and some end in 0, which FLOAT would lose. As FLOAT: "
@@ -215,7 +219,8 @@ class Finding:
 
     Attributes:
         type: The type; None if it stays text.
-        note: Why it stays text although it looks like something else, or "".
+        note: Why it stays text although it looks like something else, or how its points are read;
+            else "".
         empty: Whether no row has a value.
     """
 
@@ -240,7 +245,7 @@ def find_types(
         types: Those that they may get, in order.
         blank: Whether a row is blank.
         first_row: Returns where the first value is that does not fit.
-        floats: Columns that are FLOAT in the table, which keeps no zeros.
+        floats: Columns that are FLOAT in the table, which keeps no zeros and has decimal points.
     """
     head = frame.select(names).head(SAMPLE_ROWS).collect()
     likely = {name: _likely(head.get_column(name), types) for name in names}
@@ -262,14 +267,16 @@ def find_types(
         counts = {one: row[f"{place} {types.index(one)}"] for one in likely[name]}
         fitting = next((one for one, number in counts.items() if not number), None)
         doubt = row[f"{place} doubt"] if fitting is not None and fitting.doubt else None
-        if doubt == _DECIMALS and name in floats:
+        note = ""
+        if doubt and name in floats:
+            note = _POINTS.format(name=name) if doubt == _GROUPS else ""
             doubt = None
         if row[f"{place}"] == 0:
             found[name] = Finding(empty=True)
         elif fitting is not None and doubt is None:
-            found[name] = Finding(fitting)
+            found[name] = Finding(fitting, note)
         else:
-            reason = doubt.format(name=_shell(name)) if doubt else looks[name]
+            reason = doubt.format(name=shlex.quote(name)) if doubt else looks[name]
             if reason is _DIGITS:
                 reason = _digits_reason(name, row[f"{place} zeros"], row[f"{place} others"])
             if not reason and counts:
@@ -312,22 +319,23 @@ def _look(values: pl.Series, types: Sequence[TextType]) -> str:
     ):
         return "its numbers have decimal commas. As FLOAT: --read-option decimal_comma=true."
     if all_match(_IN_GROUPS):
-        return _GROUPS.format(name=_shell(values.name))
+        return _GROUPS.format(name=shlex.quote(values.name))
     kept = present.filter(~present.is_in(_MISSING))
     words = sorted(present.filter(present.is_in(_MISSING)).unique().to_list())
     if words and len(kept) and any(_all_fit(kept, one) for one in types):
         return (
             f"besides its other values it has {' and '.join(map(repr, words))}. If that means no "
-            f"value: --read-option null_values={','.join(words)}."
+            f"value: --read-option {shlex.quote('null_values=' + ','.join(words))}."
         )
     infinite = present.str.contains(_INFINITE)
     if infinite.any() and any(_all_fit(present.filter(~infinite), one) for one in types):
         return (
             "besides its numbers it has infinite ones. As FLOAT, with NULL for those: --column "
-            f"{_shell(values.name)}=FLOAT --infinity null."
+            f"{shlex.quote(values.name)}=FLOAT --infinity null."
         )
     if found := date_formats(present):
-        advice = f"it looks like dates. As DATETIME: --column '{values.name}=DATETIME:{found[0]}'"
+        option = shlex.quote(f"{values.name}=DATETIME:{found[0]}")
+        advice = f"it looks like dates. As DATETIME: --column {option}"
         return f"{advice}, or {found[1]} if the month is first." if found[1:] else f"{advice}."
     return ""
 
@@ -364,11 +372,11 @@ def _digits_reason(name: str, zeros: int, others: int) -> str:
     if zeros:
         return (
             f"{counted(zeros, 'value')} {verb(zeros, 'begin')} with 0, which a number would lose. "
-            f"As INTEGER: --column {_shell(name)}=INTEGER."
+            f"As INTEGER: --column {shlex.quote(name)}=INTEGER."
         )
     return (
         "it has a plus sign, or more digits than INTEGER holds (18). As FLOAT, which keeps 15 "
-        f"digits: --column {_shell(name)}=FLOAT."
+        f"digits: --column {shlex.quote(name)}=FLOAT."
     )
 
 
@@ -382,9 +390,5 @@ def _misfit_reason(
     return (
         f"{number:,} of {counted(count, 'value')} {verb(number, 'are', 'is')} not "
         f"{kind.name}, the first in {first_row(name, kind)}. As {kind.column_type}, with an error "
-        f"for those: --column {_shell(name)}={kind.column_type}."
+        f"for those: --column {shlex.quote(name)}={kind.column_type}."
     )
-
-
-def _shell(name: str) -> str:
-    return name if re.fullmatch(r"[\w.-]+", name) else f"'{name}'"

@@ -1,7 +1,7 @@
 """The time limit of reading: `--timeout` bounds the whole command.
 
-A query of polars runs in threads of its own and cannot be stopped. So this thread only waits for
-it: when the time is up or a signal arrives it goes on at once, and the query ends with the process.
+A query of polars cannot be stopped. So it runs in a thread of its own, for which this one only
+waits: when the time is up or a signal arrives it goes on, and the query ends with the process.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
+from celonis_frames._concurrency.background import call_in_background
 from celonis_frames._jobs.timeouts import timeout_of
 
-_WAIT_SECONDS = (0.001, 0.05)
-"""The first and the longest wait for a query."""
-
-_queries: list[Any] = []
-"""Those that go on: polars panics if one ends whose result nobody can take."""
 _deadline: ContextVar[float | None] = ContextVar("celonis_frames_reading", default=None)
 
 
@@ -54,11 +51,6 @@ def collected(frame: Any) -> Any:
     Raises:
         JobTimeout: The time is up.
     """
-    query, wait = frame.collect(engine="streaming", background=True), _WAIT_SECONDS[0]
-    _queries.append(query)
-    while (found := query.fetch()) is None:
-        check_time()
-        time.sleep(wait)
-        wait = min(2 * wait, _WAIT_SECONDS[1])
-    _queries.remove(query)
-    return found
+    # Not background=True, with which polars takes no engine, and several times the memory.
+    query = partial(frame.collect, engine="streaming")
+    return call_in_background(query, check_time, name="celonis-query")

@@ -19,6 +19,8 @@ JOB = "celonis.job('P 1', 'j-1')"
         ("when timeout= passed. timeout=-1.5 must", "when --timeout passed. --timeout -1.5 must"),
         ("columns={'A B': \"FLOAT\"}, or", "--column 'A B=FLOAT', or"),
         ("columns={'A': 200}.", "--column A=200."),
+        ("(first in row 1,999, counted from 0): convert",
+         "(first in row 2,000, counted from 1 without the header): convert"),
         ('upload={"file_type": "CSV"}', "--file-type CSV"),
         ("reload= needs wait=True: the", "--reload cannot be used with --no-wait: the"),
         ("again with celonis.reload('p', 'My (model)').",
