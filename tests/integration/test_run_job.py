@@ -55,7 +55,7 @@ def test_the_jobs_of_a_pool(connection: Celonis, pool: str) -> None:
     [
         ({"job": "Nightlee"}, exceptions.NotFound, "Did you mean 'Nightly'"),
         ({"job": ""}, exceptions.ConfigError, "job='' must be an id or a name"),
-        ({"mode": "ALL"}, exceptions.ConfigError, "use 'FULL' or 'DELTA'"),
+        ({"mode": "ALL"}, exceptions.ConfigError, "use FULL or DELTA"),
         ({"wait": 1}, exceptions.ConfigError, "wait=1 must be True or False"),
         ({"timeout": -1}, exceptions.ConfigError, "timeout=-1 must be a number of seconds"),
     ],
