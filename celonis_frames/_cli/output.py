@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from celonis_frames.exceptions import CelonisFramesError, JobError, JobFailed
 SHORT_ID = 8
 """Characters of the id of a job that a list shows; they are enough to name it."""
 NOT_WRITTEN = "The output could not be written. Free space, or write it somewhere else."
+_HERE = __name__.removesuffix("output")
 _MARKS = {True: "✓", False: "✗"}
 
 
@@ -74,7 +76,7 @@ class Output:
         name = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
         fields = error_fields(error, status)
         logs = () if isinstance(error, JobFailed) else fields["logs"]  # its message has them
-        self._fail(name, str(error), fields, logs)
+        self._fail(name, str(error), fields, logs, own=_is_own(error))
 
     def interrupted(self, interruption: BaseException, status: int) -> int:
         """Print that a signal ended the command, as `error` does; returns the exit status."""
@@ -83,13 +85,19 @@ class Output:
         return status
 
     def _fail(
-        self, name: str, message: str, fields: dict[str, Any], logs: Sequence[str] = ()
+        self,
+        name: str,
+        message: str,
+        fields: dict[str, Any],
+        logs: Sequence[str] = (),
+        *,
+        own: bool = False,
     ) -> None:
-        """What a warning has said already is not said again."""
-        texts = [(name, message), *(("", note) for note in fields["notes"])]
+        """What a warning has said already is not said again; a message of our `own` is ready."""
+        texts = [(name, message, own), *(("", note, False) for note in fields["notes"])]
         lines = [
-            f"{start}{in_cli_words(text)}"
-            for start, text in texts
+            f"{start}{text if ready else in_cli_words(text)}"
+            for start, text, ready in texts
             if not any(text in warning for warning in self._warned)
         ]
         say_error(*lines, *(f"  {line}" for line in logs))
@@ -115,6 +123,12 @@ class Output:
         return say(*(part for line in lines for part in wrapped(line, width)))
 
 
+def _is_own(error: BaseException) -> bool:
+    """Whether the command line has raised an error itself, in its own words."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith(_HERE)
+
+
 def error_fields(error: BaseException, status: int) -> dict[str, Any]:
     """An error for JSON."""
     fields = {
@@ -124,7 +138,7 @@ def error_fields(error: BaseException, status: int) -> dict[str, Any]:
         "exit_status": int(status),
         "outcome_known": getattr(error, "outcome_known", True),
     }
-    for name in ("column", "job_id", "status_code"):
+    for name in ("column", "parameter", "job_id", "status_code"):
         fields[name] = getattr(error, name, None)
     fields["logs"] = list(error.logs) if isinstance(error, JobError) else []
     return fields

@@ -13,6 +13,7 @@ from typing import Any
 
 from celonis_frames._cli.reading.formats import FORMATS, pairs
 from celonis_frames._cli.reading.reading import STDIN
+from celonis_frames._filesystem.masking import mask_url
 from celonis_frames._formatting import alternatives
 from celonis_frames._options.push_options import PushOptions
 from celonis_frames._options.upload import Upload
@@ -212,8 +213,8 @@ def _rename(given: list[str]) -> Any:
 def _staging(url: str) -> str:
     if any(part.startswith("memory:") for part in url.split("::")):
         raise ConfigError(
-            f"--staging {url}: what is in memory is lost when the command ends, so that nothing "
-            "could be resumed. Give a folder, or the URL of a storage."
+            f"--staging {mask_url(url)}: what is in memory is lost when the command ends, so that "
+            "nothing could be resumed. Give a folder, or the URL of a storage."
         )
     return url
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import fields
 
 from celonis_frames._options.push_options import PushOptions
@@ -16,8 +17,16 @@ from celonis_frames._options.upload import Upload
 
 _STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _ARGUMENTS = rf"\(((?:{_STRING}|[^()'\"])*)\)"
-_SENTENCES = (
-    (r"(?:, or call celonis_frames\.connect\(.*\))(?=\.$|\.\s)", ""),
+_CALL = rf"\((?:{_STRING}|[^()'\"]|\([^()]*\))*\)"
+_SENTENCES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (rf"(?:, or call celonis_frames\.connect{_CALL})", ""),
+    (r"(?:\bcelonis_frames\.connect\(\"local\"\))", "set CELONIS_URL=local"),
+    (r"(?:, or allow more time: connect\(…, timeouts=Timeouts\(read=…\)\))", ""),
+    (
+        r"\b(?:push the frame that .{,80}? returns, or send the file with celonis-frames push)"
+        r"(?: (--format \w+))?",
+        lambda found: f"give {found[1]}" if found[1] else "leave out --format",
+    ),
     (r"(?:connect\(…, ingestion=IngestionKeys\(…\)\), or set)", "set"),
     (r"(?:connect\(…, verify=)('[^']*')\)", r"set REQUESTS_CA_BUNDLE=\1"),
     (r"(?:: its ReloadStatus waits for it with \.wait\(\))", ""),
@@ -50,40 +59,65 @@ _SENTENCES = (
 _PLACES = {"pool": "POOL", "id": "JOB", "model": "MODEL", "…": "STAGING"}
 """The arguments of a command, by what stands for them in a message."""
 
-_FLAGS = {
-    one.name: one.metadata["cli"].get("flag", f"--{one.name.replace('_', '-')}")
+_ARGUMENTS_OF = {
+    one.name: one.metadata["cli"]
     for kind in (PushOptions, Upload)
     for one in fields(kind)
     if one.metadata.get("cli") is not None and one.name != "wait"
 }
-_OPTION = re.compile(
-    # Not in a quoted name, a URL, or behind --read-option.
+_FLAGS = {
+    name: argument.get("flag", f"--{name.replace('_', '-')}")
+    for name, argument in _ARGUMENTS_OF.items()
+}
+_PAIR = rf"(?:{_STRING}): (?:{_STRING}|\w+|…)"
+_OPTION = (
+    # Not in a URL, or behind --read-option. A value of another form leaves all as it is.
     rf"(?<![\w'\"/?&.-])(?<!-option )({'|'.join(_FLAGS)}|upload)="
-    rf"({_STRING}|\{{[^{{}}]*\}}|-?\w+(?:\.\w+)*)?"
+    rf"(?:({_STRING}|\{{{_PAIR}(?:, {_PAIR})*\}}|\[(?:{_STRING})(?:, (?:{_STRING}))*\]"
+    r"|-?\w+(?:\.\w+)*)(?![\w(\[{'\"])|(?=[\s,.;:)]|$))"
 )
-_PAIR = re.compile(rf"(?:({_STRING})): ({_STRING}|\w+)")
 
 
 def in_cli_words(text: str) -> str:
-    """A message of the library, for who types commands."""
-    for pattern, words in _SENTENCES:
-        text = re.sub(pattern, words, text)
-    return _OPTION.sub(_option, text)
+    """A message of the library, for who types commands.
+
+    What it quotes, such as names, stays as it is, but for the values of options.
+    """
+    return _ANY.sub(_translated, text)
+
+
+def _translated(found: re.Match[str]) -> str:
+    pattern, words = _RULES[int((found.lastgroup or "")[1:])]
+    own = re.compile(pattern).match(found.string, found.start())
+    if own is None:
+        return found[0]
+    return own.expand(words) if isinstance(words, str) else words(own)
 
 
 def _option(found: re.Match[str]) -> str:
-    name, value = found[1], found[2] or ""
+    name, value = found[1], found[2]
+    flag = _FLAGS.get(name)
+    if value is None:
+        return flag or found[0]
+    strings = [_plain(one) for one in re.findall(rf"{_STRING}|\w+|…", value)]
+    given = None
     if value.startswith("{"):
-        pairs = [(_plain(one[1]), _plain(one[2])) for one in _PAIR.finditer(value)]
-        if name == "upload" and pairs and all(key in _FLAGS for key, _ in pairs):
-            return " ".join(f"{_FLAGS[key]} {shlex.quote(given)}" for key, given in pairs)
-        if name in _FLAGS and pairs:
-            flag = _FLAGS[name]
-            return " ".join(f"{flag} {shlex.quote(f'{key}={given}')}" for key, given in pairs)
+        pairs = list(zip(strings[::2], strings[1::2], strict=True))
+        if name == "upload" and all(key in _FLAGS for key, _ in pairs):
+            return " ".join(
+                _FLAGS[key] if one == "…" else f"{_FLAGS[key]} {shlex.quote(one)}"
+                for key, one in pairs
+            )
+        given = [f"{key}={one}" for key, one in pairs]
+    elif value.startswith("["):
+        given = strings
+        if name == "keys" and not any("," in one for one in strings):
+            return f"{flag} {shlex.quote(','.join(strings))}"
+    elif value not in ("None", "True", "False"):
+        return f"{flag} {shlex.quote(_plain(value))}" if flag else found[0]
+    if given is None or _ARGUMENTS_OF.get(name, {}).get("action") != "append":
         return found[0]
-    if name not in _FLAGS:
-        return found[0]
-    return f"{_FLAGS[name]} {shlex.quote(_plain(value))}" if value else _FLAGS[name]
+    return " ".join(f"{flag} {shlex.quote(one)}" for one in given)
 
 
 def _command(name: str, arguments: str) -> str:
@@ -100,3 +134,11 @@ def _plain(value: str) -> str:
         return str(ast.literal_eval(value))
     except (ValueError, SyntaxError):
         return value
+
+
+_RULES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (rf"(?<!\w)(?:{_STRING})", lambda found: found[0]),
+    *_SENTENCES,
+    (_OPTION, _option),
+)
+_ANY = re.compile("|".join(f"(?P<r{n}>{pattern})" for n, (pattern, _) in enumerate(_RULES)))

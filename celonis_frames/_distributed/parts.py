@@ -116,7 +116,8 @@ class PartResult:
         attempt: Unique to the attempt.
         chunks: `CHUNK_FIELDS` of each file, in the order of the rows.
         findings: The statistics of the rows; None with an `error`.
-        error: Why the rows cannot be sent, which no other attempt changes.
+        error: Why the rows cannot be sent, which no other attempt changes; an ImportError if the
+            worker lacks the driver of the storage.
         notes: Warnings about the rows.
         repeated_hours: As of a `Source`.
     """
@@ -125,7 +126,7 @@ class PartResult:
     attempt: str
     chunks: tuple[Mapping[str, Any], ...] = ()
     findings: PartFindings | None = None
-    error: CelonisFramesError | None = None
+    error: CelonisFramesError | ImportError | None = None
     notes: tuple[str, ...] = ()
     repeated_hours: Mapping[str, int] = field(default_factory=dict)
 
@@ -151,7 +152,7 @@ def stage_part(plan: WritePlan, part: int, frame: Any, attempt: str = "") -> Par
     attempt = f"{numbered}{'-' * bool(numbered)}{uuid.uuid4().hex[:12]}"
     try:
         filesystem, folder = _open_stage(plan)
-    except CelonisFramesError as error:
+    except (CelonisFramesError, ImportError) as error:
         return PartResult(part, attempt, error=error)
     try:
         return _stage_rows(plan, part, frame, attempt, filesystem, folder)
@@ -204,6 +205,7 @@ def _open_stage(plan: WritePlan) -> tuple[Any, str]:
 
     Raises:
         ConfigError: It cannot be seen from here.
+        ImportError: Its driver is missing here.
     """
     shown = f"from the worker on {socket.gethostname()}"
     private = private_options(plan.folder)
@@ -218,6 +220,8 @@ def _open_stage(plan: WritePlan) -> tuple[Any, str]:
                     make_shared_folder(filesystem, folder)
                 return filesystem, folder
             there = _is_begun(filesystem, folder)
+    except ImportError as error:
+        raise ImportError(f"{error} ({shown})") from error.__cause__
     except ConfigError as error:
         if private or not plan.withheld:
             raise

@@ -106,7 +106,7 @@ def _length(characters: int, character: str, scratch: Scratch) -> Seen:
 def _shown_length(scratch: Scratch) -> Seen:
     result = scratch.run(texts((1, "a")), lengths={V: 12})
     if not result.done:
-        return unknown(result, "a text of 10 characters")
+        return unknown(result, "a text of 12 characters")
     columns = scratch.columns()
     if columns is None or V not in columns:
         return NO_COLUMNS

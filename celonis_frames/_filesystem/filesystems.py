@@ -29,6 +29,7 @@ def open_filesystem(url: str, options: Mapping[str, Any] | None = None) -> tuple
 
     Raises:
         ConfigError: There is no such filesystem, or it cannot be reached.
+        ImportError: Its driver is missing.
     """
     check_spelling(url, ConfigError, "staging=")
     shown = mask_url(url)

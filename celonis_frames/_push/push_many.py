@@ -239,7 +239,8 @@ class _MultiPush:
                     "of timeout=: its frame gives no rows. Its thread submits nothing and ends as "
                     "soon as the frame does. Give a longer timeout=.",
                     job_id=push.delivered.job_id,
-                    outcome_known=True,
+                    # Objects are loaded once they are stored; a job without its end is not.
+                    outcome_known=self._way is None or not push.delivered.chunks,
                 )
 
     def _describe_open(self) -> str:

@@ -149,9 +149,12 @@ class PushStatus:
     def mode(self) -> str:
         """``DELTA`` or ``REPLACE``; ``DELETE`` for the status that `delete` returns.
 
-        ``CREATE`` for the status of a push that asked for it; its job, read again, is a REPLACE.
+        Also for a job that is read again, if its log reports only deleted rows. ``CREATE`` for the
+        status of a push that asked for it; its job, read again, is a REPLACE.
         """
-        return "DELETE" if self._deletes else self._mode or self._job.mode
+        mode = self._mode or self._job.mode
+        only_deletes = self._mode is None and mode == "DELTA" and self.loaded is None
+        return "DELETE" if self._deletes or (only_deletes and self.deleted is not None) else mode
 
     @property
     def deleted(self) -> int | None:
@@ -243,6 +246,7 @@ class PushStatus:
     def timings(self) -> dict[str, float]:
         """Seconds by stage, in their order, and the ``total``.
 
+        ``read`` is there if the command line has read files: it finds their types before the push.
         ``prepare`` looks at the frame's columns, and looks up the pool; the first push of a process
         also imports libraries there. ``wait_for_earlier_calls`` lasts until no call that had no
         response, or that a killed process made, can take effect any more.
@@ -461,7 +465,7 @@ class PushStatus:
     def _add_seconds(self, stage: str, seconds: float) -> None:
         """Count what was done before the push for it."""
         total = self._timings.get("total", 0.0)
-        self._timings |= {stage: seconds, "total": total + seconds}
+        self._timings = {stage: seconds, **self._timings, "total": total + seconds}
 
     def _seconds(self) -> float:
         return self._timings.get("total", sum(self._timings.values()))

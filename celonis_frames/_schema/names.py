@@ -20,31 +20,36 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f]")
 Rename = Mapping[str, str] | Literal["snake", "upper_snake"]
 
 
-def checked_name(name: Any, what: str, kind: type[CelonisFramesError] = ColumnNameError) -> str:
+def checked_name(
+    name: Any, what: str, kind: type[CelonisFramesError] = ColumnNameError, **about: Any
+) -> str:
     """The name of a table or column as Celonis stores it: without blanks at its ends.
 
     Args:
         name: The name given.
         what: Starts the message of an error.
         kind: The class of the error.
+        **about: Its attributes.
 
     Raises:
         ColumnNameError, ConfigError: Empty, longer than 128 UTF-8 bytes, or with control
             characters.
     """
     if not isinstance(name, str) or not name.strip():
-        raise kind(f"{what} has an empty name ({shown(name)}): give it one.")
+        raise kind(f"{what} has an empty name ({shown(name)}): give it one.", **about)
     stored = name.strip()
     if _CONTROLS.search(stored):
-        raise kind(f"{what} {name!r} has control characters in its name: rename it.")
+        raise kind(f"{what} {name!r} has control characters in its name: rename it.", **about)
     try:
         size = len(stored.encode())
     except UnicodeEncodeError as error:
-        raise kind(f"{what} {name!r} has a lone surrogate in its name: rename it.") from error
+        message = f"{what} {name!r} has a lone surrogate in its name: rename it."
+        raise kind(message, **about) from error
     if size > MAX_NAME_BYTES:
         raise kind(
             f"{what} {name[:40]!r}… has a name of {size} bytes; Celonis accepts up to "
-            f"{MAX_NAME_BYTES}: shorten it."
+            f"{MAX_NAME_BYTES}: shorten it.",
+            **about,
         )
     return stored
 
@@ -129,30 +134,34 @@ def new_names(old: list[str], rename: Rename | None) -> list[str]:
     return [renamed(name, rename) for name in old]
 
 
-def column_names(new: list[str]) -> list[str]:
-    """The new names of a frame's columns as the table gets them.
+def column_names(new: list[str], old: list[str]) -> list[str]:
+    """The new names of a frame's columns as the table gets them; `old` are those of the frame.
 
     Raises:
         ColumnNameError: A name that Celonis does not accept, or two that are one for it.
     """
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, bool]] = {}
     stored = []
-    for given in new:
-        name = checked_name(given, "A column")
+    for given, was in zip(new, old, strict=True):
+        is_renamed = given != was
+        about: dict[str, Any] = {"column": given, "parameter": "rename" if is_renamed else None}
+        name = checked_name(given, "A column", **about)
         key = name_key(name)
         if key == name_key(CHANGE_DATE):
             raise ColumnNameError(
                 f"Column {given!r} has the name of a column that Celonis adds itself: drop or "
                 "rename it.",
-                column=given,
+                **about,
             )
         if key in seen:
+            other, other_is_renamed = seen[key]
             raise ColumnNameError(
-                f"Columns {seen[key]!r} and {given!r} have the same name for Celonis, which "
+                f"Columns {other!r} and {given!r} have the same name for Celonis, which "
                 "ignores case and blanks at the ends: rename one, for example with rename=.",
                 column=given,
+                parameter="rename" if is_renamed or other_is_renamed else None,
             )
-        seen[key] = given
+        seen[key] = given, is_renamed
         stored.append(name)
     return stored
 

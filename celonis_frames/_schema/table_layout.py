@@ -134,7 +134,7 @@ def build_layout(
     if not schema.names:
         raise FrameError("The frame has no columns: nothing to push.")
     given = schema.names if options.rename is None else new_names(schema.names, options.rename)
-    names = column_names(given)
+    names = column_names(given, schema.names)
     overrides: dict[int, Column] = {}
     if options.columns:
         overrides = _overrides_by_position(options.columns, schema.names, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -306,6 +307,19 @@ def test_storage_that_workers_do_not_share(
         lose(path)
         with pytest.raises(exceptions.ConfigError, match=r"1 chunk of 2 .* cannot be seen.*share"):
             finish(connection, begun, results, options)
+    assert (ids(server, table), stages(tmp_path)) == ([], [])
+
+
+def test_a_worker_without_the_driver(
+    server: Any, connection: Celonis, tmp_path: Path, table: str
+) -> None:
+    """Its result has the error, with the host and the line that installs it; no task crashes."""
+    options = options_of(connection, tmp_path)
+    begun = begin(connection, options, table)
+    results = staged(replace(begun.plan, folder="oci://bucket/stage"), [rows_of(0, 5)])
+    match = rf'pip install "ocifs" \(from the worker on {socket.gethostname()}\)'
+    with pytest.raises(ImportError, match=match):
+        finish(connection, begun, pickle.loads(pickle.dumps(results)), options)  # noqa: S301  # ours
     assert (ids(server, table), stages(tmp_path)) == ([], [])
 
 

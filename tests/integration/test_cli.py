@@ -192,9 +192,9 @@ def _serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str,
             process.kill()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_takes_pushes_until_it_is_stopped(
-    run: Callable[..., Done], number: signal.Signals, status: int, tmp_path: Path
+    run: Callable[..., Done], number: signal.Signals, tmp_path: Path
 ) -> None:
     """`serve` says what to export, takes pushes, ends at SIGTERM and Ctrl-C, leaves the file."""
     file = tmp_path / "served.duckdb"
@@ -208,7 +208,7 @@ def test_serve_takes_pushes_until_it_is_stopped(
             celonis.push(pl.DataFrame({"K": [2], "V": ["c"]}), "S", "T", keys="K")
         process.send_signal(number)
         _, errors = process.communicate(timeout=30)
-        assert (process.returncode, errors) == (status, "")
+        assert (process.returncode, errors) == (0, "")
     with local.start(file) as again:
         assert sorted(again.table("S", "T").to_pylist(), key=lambda row: row["K"]) == [
             {"K": 1, "V": "a"},

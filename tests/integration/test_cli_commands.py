@@ -128,6 +128,16 @@ def test_an_error_is_json_too(connected: Run) -> None:
     assert error["message"] in err
     status, out, _ = connected(*PUSH, "--on-bad", "nope", "--json")
     assert (status, json.loads(out)["error"]["type"]) == (2, "ConfigError")
+    status, out, _ = connected(*PUSH[:-2], "--keys", "Z", "--json")
+    assert (status, json.loads(out)["error"]["parameter"]) == (2, "keys")
+
+
+@pytest.mark.parametrize("command", ["receipts", "resume"])
+def test_a_url_is_shown_without_its_password(connected: Run, command: str) -> None:
+    """Also where nothing is there."""
+    _, out, err = connected(command, "memory://user:hunter2@none/x")
+    assert "memory://none/x" in out + err
+    assert "hunter2" not in out + err
 
 
 def test_quiet_says_nothing_of_what_succeeds(connected: Run) -> None:
@@ -149,7 +159,9 @@ def test_jobs_show_time_and_rows_and_are_named_by_their_start(connected: Run) ->
     assert (status, "Job finished" in out) == (0, True)
     assert connected("delete", *PUSH[1:])[0] == 0
     _, out, _ = connected("jobs", "P")
-    assert re.search(r"DONE +DELETE +2  ", out), out
+    [row] = re.findall(r"(\w+) +DONE +DELETE +2  ", out)
+    assert "T (DELETE) · 2 rows deleted" in connected("job", "P", row)[1]
+    assert [one["mode"] for one in _json(connected("jobs", "P", "--json"))] == ["DELETE", "DELTA"]
     status, _, err = connected("job", "P", "zz")
     assert (status, "no job whose id begins with 'zz'" in err) == (2, True)
     assert connected(*PUSH)[0] == 0
@@ -255,6 +267,7 @@ def test_the_time_limit_holds_for_reading(connected: Run, own: local.LocalCeloni
         assert json.loads(out)["error"]["type"] == "JobTimeout"
     assert own.jobs == []
     timings = _json(connected("push", *call, "--timeout", "60", "--json"))["timings"]
+    assert next(iter(timings)) == "read"
     assert timings["total"] > timings["read"] > 0
 
 

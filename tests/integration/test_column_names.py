@@ -38,6 +38,23 @@ def test_names_that_celonis_cannot_hold(frame: Any, message: str) -> None:
         plan(frame, POOL, "T")
 
 
+@pytest.mark.parametrize(
+    ("names", "rename", "column", "parameter"),
+    [
+        (["A", "a"], None, "a", None), (["A", "B"], {"A": "B"}, "B", "rename"),
+        (["A", "B"], {"B": "a"}, "a", "rename"), (["A"], {"A": " "}, " ", "rename"),
+        (["a\nb"], None, "a\nb", None), (["A", "a", "B"], {"B": "C"}, "a", None),
+    ],
+)  # fmt: skip
+def test_the_error_names_the_column_and_whose_name_it_is(
+    names: list[str], rename: Any, column: str, parameter: str | None
+) -> None:
+    """The frame's, or that which `rename=` gives."""
+    with pytest.raises(exceptions.ColumnNameError) as caught:
+        plan(pl.DataFrame({name: [1] for name in names}), POOL, "T", rename=rename)
+    assert (caught.value.column, caught.value.parameter) == (column, parameter)
+
+
 def test_odd_names_arrive(server: Any, connection: Celonis, table: str) -> None:
     """Names of real event logs, with quotes, commas and colons, are stored, for both file types."""
     names = ["case:concept:name", "(case)_Amount", 'say "x"', "a,b", "it's", "ä" * 64, "\ufeffB"]

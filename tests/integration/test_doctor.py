@@ -554,6 +554,23 @@ def test_the_command(
     assert _run(capsys)[0] == 0
 
 
+def test_the_command_in_its_own_words(
+    own: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Findings name options, not functions, also where a line ends; lines have 80 columns."""
+    _, out, _ = _run(capsys)
+    text = " ".join(out.split())
+    assert "login. Without a Celonis team: set CELONIS_URL=local." in text
+    assert "celonis_frames.connect" not in text
+    assert max(map(len, out.splitlines())) <= 80
+    monkeypatch.setenv("CELONIS_URL", own.url)
+    monkeypatch.setenv("CELONIS_API_TOKEN", own.token)
+    own.add_pool("P")
+    own.faults.answer("tables", 403, times=None)
+    _, out, _ = _run(capsys, "--pool", "P")
+    assert "list tables (for --schema-mode, --verify, and plans" in " ".join(out.split())
+
+
 def test_the_files_do_not_name_the_team(tmp_path: Path) -> None:
     """Nor the home folder of the user."""
     report = _examine("https://secret-company.eu-1.celonis.cloud", way=Way(timeouts=Timeouts(1, 1)))

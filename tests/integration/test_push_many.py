@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,10 @@ import pytest
 
 from celonis_frames import Celonis, exceptions
 from celonis_frames._concurrency import cancellation
+from celonis_frames._concurrency.cancellation import CancelToken
+from celonis_frames._jobs.delivery import DeliveryResult
 from celonis_frames._push import push_many
+from celonis_frames._push.table_push import TablePush
 
 POOL = "Tests"
 GOOD = pl.DataFrame({"A": [1, 2]})
@@ -232,6 +236,22 @@ def test_sigterm_while_polling_names_the_jobs(
     finally:
         server.faults.clear()
     assert _job(server, table)["id"] in _notes(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("way", "chunks", "known"), [(None, 1, True), ("w", 0, True), ("w", 1, False)]
+)
+def test_whether_the_outcome_of_a_table_that_is_given_up_is_known(
+    way: Any, chunks: int, known: bool
+) -> None:
+    """A job was not submitted; objects of it may be stored, which Celonis then loads."""
+    options: Any = SimpleNamespace(timeout=1.0)
+    push = TablePush("T", None, options, running=True, delivered=DeliveryResult(chunks=chunks))
+    token, unused = CancelToken(deadline=0.0), None
+    multi = push_many._MultiPush(unused, token, "P", {"T": push}, way, unused)  # type: ignore[arg-type]
+    multi._give_up()
+    error: Any = multi.errors["T"]
+    assert error.outcome_known is known
 
 
 def test_an_interruption_names_the_unfinished_tables(

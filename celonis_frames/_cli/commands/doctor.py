@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from celonis_frames._cli.output import Output
@@ -60,7 +61,11 @@ def _doctor(arguments: argparse.Namespace, output: Output) -> int:
     )
     if live:
         _show("")
-    failed = output.show(report.to_dict(), in_cli_words(report.text()))
+    findings = tuple(
+        replace(one, text=in_cli_words(one.text), advice=in_cli_words(one.advice))
+        for one in report.findings
+    )
+    failed = output.show(report.to_dict(), replace(report, findings=findings).text())
     if report.observations:
         try:
             paths = report.write(arguments.report)

@@ -36,7 +36,8 @@ def _jobs(arguments: argparse.Namespace, output: Output) -> int:
         statuses = celonis.jobs(arguments.pool)
     rows = [
         (
-            (one.job_id or "")[:SHORT_ID], one.state, *_work(one),
+            (one.job_id or "")[:SHORT_ID], one.state, one.mode,
+            one.deleted if one.mode == "DELETE" else one.loaded,
             "" if one.modified is None else f"{one.modified:%Y-%m-%d %H:%M}", one.table,
         )
         for one in statuses
@@ -46,13 +47,6 @@ def _jobs(arguments: argparse.Namespace, output: Output) -> int:
         ("JOB", "STATE", "MODE", "ROWS", "TIME (UTC)", "TABLE"), rows,
         f"The pool {arguments.pool!r} has no jobs.",
     )  # fmt: skip
-
-
-def _work(status: PushStatus) -> tuple[str, int | None]:
-    """The mode of a job, and its rows, as its log says."""
-    if status.loaded is None and status.deleted is not None:
-        return "DELETE", status.deleted
-    return status.mode, status.loaded
 
 
 def _job(arguments: argparse.Namespace, output: Output) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import threading
 
@@ -96,11 +97,9 @@ def _serve(arguments: argparse.Namespace, output: Output) -> int:
         output.show(
             fields, *lines, f"Look at it in a browser: {celonis.url}", "Stop it with Ctrl-C."
         )
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             while not stop.wait(0.5):
                 pass
-        except KeyboardInterrupt:
-            return ExitStatus.INTERRUPTED
     return ExitStatus.DONE
 
 

@@ -93,7 +93,7 @@ def _receipts(arguments: argparse.Namespace, output: Output) -> int | None:
     ]  # fmt: skip
     return output.show_table(
         fields, ("PUSH ID", "STATE", "TABLE", "ROWS", "TIME (UTC)", "JOB"), rows,
-        f"There are no receipts in {arguments.staging}.",
+        f"There are no receipts in {mask_url(arguments.staging)}.",
     )  # fmt: skip
 
 

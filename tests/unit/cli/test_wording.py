@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from celonis_frames._cli.wording import in_cli_words
 
@@ -15,7 +17,18 @@ JOB = "celonis.job('P 1', 'j-1')"
         ('push with mode="REPLACE".', "push with --mode REPLACE."),
         ("mode='APPEND' is unknown", "--mode APPEND is unknown"),
         ("columns= sets another type", "--column sets another type"),
-        ("give keys= as well: keys=['A']", "give --keys as well: --keys['A']"),
+        ("give keys= as well: keys=['A', 'k']", "give --keys as well: --keys A,k"),
+        ("reload=['A', 'b c'] loads", "--reload A --reload 'b c' loads"),
+        ('upload={"workers": …} sets', "--workers sets"),
+        ("no response within 1 s. Try again, or allow more time: "
+         "connect(…, timeouts=Timeouts(read=…)).", "no response within 1 s. Try again."),
+        ("not set, or call celonis_frames.connect(\"https://x\", auth=f('y')). Without a "
+         'team: celonis_frames.connect("local").',
+         "not set. Without a team: set CELONIS_URL=local."),
+        ("Parquet: push the frame that pandas.read_csv or polars.read_csv returns, or send the "
+         "file with celonis-frames push. If", "Parquet: leave out --format. If"),
+        ("Parquet: push the frame that pandas.read_csv returns, or send the file with "
+         "celonis-frames push --format csv. If", "Parquet: give --format csv. If"),
         ("when timeout= passed. timeout=-1.5 must", "when --timeout passed. --timeout -1.5 must"),
         ("columns={'A B': \"FLOAT\"}, or", "--column 'A B=FLOAT', or"),
         ("columns={'A': 200}.", "--column A=200."),
@@ -43,8 +56,19 @@ def test_parameters_and_functions_become_options_and_commands(message: str, word
     [
         "https://h/p?mode=x&keys=y", "column 'mode=x'", "--read-option columns= names",
         "--storage-option timeout=x", "Table 'T' has modes", "client=3", "index=True", "0045=x",
+        "keys=['a,b', 'c']", "keys=('a', 'b')", "timeout=None", "columns={'A': Column(length=2)}",
+        "columns=Column(length=2)", "mode=['a']", "'Ship mode=DATE:x'", '"a mode=x"',
+        "the server's log of 'a keys=b' says", "column 'it is \\' mode=x'",
     ],
 )  # fmt: skip
 def test_other_text_stays_as_it_is(message: str) -> None:
     """Names in quotes, URLs, options of readers, and parameters without an option."""
     assert in_cli_words(message) == message
+
+
+@given(st.text(alphabet="am od=e'\"\\.,(){}[]:…é\n" + "keys=", max_size=30), st.data())
+def test_no_quoted_text_of_a_user_is_changed(text: str, data: st.DataObject) -> None:
+    """A name that reads like a parameter is still that name."""
+    name = f"{text}{data.draw(st.sampled_from(['', ' mode=x', 'celonis.job(a, b)', 'columns=']))}"
+    message = f'Column {name!r} of the table\'s rows, {[name]!r}: push with mode="REPLACE".'
+    assert in_cli_words(message) == message.replace('mode="REPLACE"', "--mode REPLACE")
