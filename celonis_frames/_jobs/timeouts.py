@@ -81,6 +81,8 @@ def _timeout_during(machine: DeliveryState) -> JobTimeout:
     if machine.state is State.FINDING:
         what = "while the job of the staged push was looked up"
         return timeout_of(what, job_id, outcome_known=False)
+    if machine.state in UPLOADING and not job_id:  # of a destination without jobs
+        return timeout_of("while objects were stored", job_id, outcome_known=False)
     if not job_id:
         what = "while the job was created"
     elif machine.state in UPLOADING:

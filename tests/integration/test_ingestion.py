@@ -720,3 +720,13 @@ def test_pandas_accessor(own: Any, connect: Connect) -> None:
     )
     assert status.ok
     assert len(_rows(own, celonis)) == 1
+
+
+def test_a_timeout_while_objects_are_stored(own: Any, connect: Connect) -> None:
+    """The error says so, and not that nothing happened: an object may be stored."""
+    celonis = connect(KEYLESS)
+    own.faults.stall("put", when="late")
+    with pytest.raises(exceptions.JobTimeout, match=r"passed while objects were stored\. Give") as e:
+        celonis.push(FRAME, POOL, TABLE, via="ingestion", timeout=1)
+    assert not e.value.outcome_known
+    assert "Perhaps stored: " in e.value.__notes__[0]
