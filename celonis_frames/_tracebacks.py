@@ -59,8 +59,9 @@ def short_traceback(function: _Function) -> _Function:
 
 def _add_hint(error: TypeError, hint: str) -> None:
     """Add a hint to the message, which the wrappers around the function do not add again."""
-    if hint and not str(error).endswith(hint):
-        error.args = (f"{error}{hint}",)
+    message = str(error).partition(". Did you mean ")[0]  # Python 3.13 has a suggestion of its own
+    if hint and not message.endswith(hint):
+        error.args = (message + hint,)
 
 
 def _shorten(error: BaseException) -> None:

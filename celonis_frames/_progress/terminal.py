@@ -90,10 +90,17 @@ def _unlocked_after_errors() -> Any:
 
 def _new_bar(stream: Any) -> Any:
     from tqdm import tqdm  # noqa: PLC0415  # slow to import, often not needed
+    from tqdm.utils import disp_trim  # noqa: PLC0415
 
     class Bar(tqdm):  # type: ignore[type-arg]
         # The bar of a call is drawn by a thread of its own.
         monitor_interval = 0
+
+        @staticmethod
+        def format_meter(ncols: int | None, **shown: Any) -> str:  # type: ignore[override]
+            # Before tqdm 4.70 a line without a bar may be wider.
+            line: str = tqdm.format_meter(ncols=ncols, **shown)
+            return disp_trim(line, ncols) if ncols else line
 
     Bar.set_lock(_bars_lock)
     return Bar(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import io
 import json
 import os
@@ -552,8 +553,8 @@ def test_an_assumption_is_of_a_setting() -> None:
     """Each setting is named by an assumption, and each that is named exists."""
     named = [name for *_, names in ASSUMPTIONS for name in names.split(", ") if name]
     assert {*named} == {one.name for one in dataclasses.fields(Assumptions)}
-    described = Assumptions.__doc__ or ""
-    assert all(f"        {name}: " in described for name in named)
+    described = inspect.getdoc(Assumptions) or ""
+    assert all(f"\n    {name}: " in described for name in named)
 
 
 @pytest.mark.parametrize(
