@@ -20,9 +20,11 @@ if importlib.util.find_spec("pyspark"):
 
     VERSION = tuple(int(part) for part in pyspark.__version__.split(".")[:2])
     if VERSION < (4, 0):
-        collect_ignore_glob += ["test_spark_commits.py", "test_spark_source.py"]
+        collect_ignore_glob += ["test_spark_source.py"]
     if VERSION < (4, 1):
-        collect_ignore_glob += ["test_spark_notebook.py", "test_spark_stream.py"]
+        collect_ignore_glob += [
+            "test_spark_commits.py", "test_spark_notebook.py", "test_spark_stream.py",
+        ]  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
