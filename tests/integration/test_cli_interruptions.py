@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from waiting import until
 
 from celonis_frames import ApiKey, Celonis, local
 from celonis_frames._cli.wording import in_cli_words
@@ -44,14 +45,6 @@ def _ended(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int,
     return process.returncode, json.loads(out)["error"], err
 
 
-def _until(true: Callable[[], Any]) -> None:
-    for _ in range(3_000):
-        if true():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
-
-
 @SIGNALS
 @pytest.mark.parametrize("command", ["push", "plan"])
 def test_while_files_are_read(
@@ -77,7 +70,7 @@ def test_while_chunks_are_sent(
     uploads = own.faults.stall("upload", times=None)
     call = ("push", str(tmp_path / "x.parquet"), "--pool", "P", "--table", "T")
     with _running(own, *call) as process:
-        _until(lambda: uploads.hits)
+        until(lambda: uploads.hits)
         code, error, err = _ended(process, number)
     [job] = own.jobs
     assert (code, error["exit_status"], job["status"]) == (status, status, "CANCELED")
@@ -94,7 +87,7 @@ def test_after_the_submission(
     own.faults.slow_jobs(running=60)
     call = ("push", str(tmp_path / "x.parquet"), "--pool", "P", "--table", "T")
     with _running(own, *call) as process:
-        _until(lambda: own.jobs and own.jobs[0]["status"] == "RUNNING")
+        until(lambda: own.jobs and own.jobs[0]["status"] == "RUNNING")
         time.sleep(0.5)  # the response to the submission
         code, error, err = _ended(process, number)
     assert (code, error["exit_status"], error["outcome_known"]) == (status, status, False)

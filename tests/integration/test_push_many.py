@@ -8,12 +8,13 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
+from waiting import until
 
 from celonis_frames import Celonis, exceptions
 from celonis_frames._concurrency import cancellation
@@ -43,14 +44,6 @@ def slow(server: Any) -> Iterator[None]:
 def _job(server: Any, table: str) -> Any:
     (job,) = (job for job in server.jobs if job["targetName"] == table)
     return job
-
-
-def _until(true: Callable[[], bool]) -> None:
-    for _ in range(6_000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it does not become true")
 
 
 def _notes(error: BaseException) -> str:
@@ -115,7 +108,7 @@ def test_a_timeout_reports_the_tables_that_were_pushed(
     fast, slow = f"{table}_fast", f"{table}_slow"
 
     def later() -> Iterator[pl.DataFrame]:
-        _until(lambda: _job(server, fast)["status"] == "DONE")
+        until(lambda: _job(server, fast)["status"] == "DONE")
         server.faults.slow_jobs(running=600.0)
         yield GOOD
 
@@ -166,7 +159,7 @@ def test_a_deleted_job_does_not_stop_the_polling_of_others(
                 there.update(other)
                 connection.job(POOL, job["id"]).cancel()
                 name = job["targetName"]
-                _until(lambda name=name: _job(server, name)["status"] == "CANCELED")  # type: ignore[misc]
+                until(lambda name=name: _job(server, name)["status"] == "CANCELED")  # type: ignore[misc]
                 connection._api.delete_job(connection.pool_id(POOL), job["id"])
                 return
 

@@ -8,13 +8,13 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from waiting import until
 
 import celonis_frames
 from celonis_frames import Celonis, exceptions, local
@@ -30,20 +30,12 @@ celonis.push(frame, "P", "T", upload={{"chunk_bytes": 100_000}}, staging=sys.arg
 """
 
 
-def _until(true: Callable[[], Any]) -> None:
-    for _ in range(3_000):
-        if true():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
-
-
 def _killed(own: Any, folder: Path, when: Callable[[], Any]) -> None:
     """Push in a process, and send it SIGKILL when the condition is true."""
     environment = os.environ | {"CELONIS_URL": own.url, "CELONIS_API_TOKEN": own.token}
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, f"file://{folder}"], env=environment)
     try:
-        _until(when)
+        until(when)
     finally:
         process.kill()
         process.wait()
@@ -70,7 +62,7 @@ def test_a_killed_push_is_finished(
     skip = 3 if route == "upload" else 0
     fault = own.faults.stall(route, when=when, times=None, skip=skip)
     _killed(own, tmp_path, lambda: fault.hits)
-    _until(lambda: fault.over >= fault.hits)
+    until(lambda: fault.over >= fault.hits)
     statuses = client.resume(f"file://{tmp_path}")
     assert [(status.state, status.rows) for status in statuses] == [("DONE", ROWS)]
     assert _whole(own)
@@ -177,7 +169,7 @@ def test_a_running_push_cannot_be_resumed(own: Any, client: Celonis, tmp_path: P
 
     thread = threading.Thread(target=push)
     thread.start()
-    _until(lambda: fault.hits)
+    until(lambda: fault.hits)
     with pytest.raises(exceptions.ConfigError, match="another process"):
         client.resume(str(tmp_path))
     own.faults.clear()

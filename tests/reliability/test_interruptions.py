@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from waiting import until
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, local
@@ -109,14 +110,6 @@ def _start(celonis: Any, program: str) -> subprocess.Popen[str]:
     return process
 
 
-def _until(true: Callable[[], Any]) -> None:
-    for _ in range(3_000):
-        if true():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
-
-
 @pytest.fixture(autouse=True)
 def _killed() -> Iterator[None]:
     """Kill the processes of a failed test."""
@@ -141,7 +134,7 @@ def test_a_signal_while_uploading_cancels_the_job(
 ) -> None:
     """Waiting uploads are aborted, the job is cancelled, the process ends."""
     process = _start(busy, "push()")
-    _until(lambda: busy.uploads.hits)
+    until(lambda: busy.uploads.hits)
     process.send_signal(number)
     code, _, error = _end(process)
     assert code in (status, 130), error
@@ -157,7 +150,7 @@ def test_a_signal_aborts_the_current_call(busy: Any, call: str) -> None:
     busy.faults.clear()
     stalled = busy.faults.stall(call, when="after", times=1)
     process = _start(busy, "push()")
-    _until(lambda: stalled.hits and busy.jobs)
+    until(lambda: stalled.hits and busy.jobs)
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, _, error = _end(process)
@@ -171,7 +164,7 @@ def test_a_signal_after_execution_reports_the_job(busy: Any) -> None:
     busy.faults.clear()
     stalled = busy.faults.stall("execute", when="after", times=1)
     process = _start(busy, "push()")
-    _until(lambda: stalled.hits and busy.jobs[0]["status"] == "DONE")
+    until(lambda: stalled.hits and busy.jobs[0]["status"] == "DONE")
     process.send_signal(signal.SIGINT)
     _, _, error = _end(process)
     assert "KeyboardInterrupt" in error
@@ -267,7 +260,7 @@ def test_a_signal_cancels_all_jobs_of_push_many(busy: Any, number: signal.Signal
     busy.faults.clear()
     stalled = busy.faults.stall("upload", when="after", times=1)
     process = _start(busy, "celonis.push_many({'T': frame, 'U': frame}, 'P')\n")
-    _until(lambda: stalled.hits and any(job["status"] == "DONE" for job in busy.jobs))
+    until(lambda: stalled.hits and any(job["status"] == "DONE" for job in busy.jobs))
     process.send_signal(number)
     _end(process)
     assert sorted(job["status"] for job in busy.jobs) == ["CANCELED", "DONE"]
@@ -287,7 +280,7 @@ def test_an_exception_of_a_custom_handler_names_the_job(busy: Any) -> None:
         "except Limit as error: print(*error.__notes__)\n"
     )
     process = _start(busy, program)
-    _until(lambda: stalled.hits and busy.jobs[0]["status"] == "DONE")
+    until(lambda: stalled.hits and busy.jobs[0]["status"] == "DONE")
     process.send_signal(signal.SIGUSR1)
     code, out, error = _end(process)
     assert code == 0, error
@@ -299,13 +292,13 @@ def test_ctrl_c_while_polling_does_not_cancel_the_job(busy: Any) -> None:
     busy.faults.clear()
     busy.faults.slow_jobs(running=3.0)
     process = _start(busy, "push()")
-    _until(lambda: busy.jobs and busy.jobs[0]["status"] == "RUNNING")
+    until(lambda: busy.jobs and busy.jobs[0]["status"] == "RUNNING")
     process.send_signal(signal.SIGINT)
     code, _, error = _end(process)
     assert code != 0
     assert "continues on the server" in error
     assert busy.jobs[0]["id"] in error
-    _until(lambda: busy.jobs[0]["status"] == "DONE")
+    until(lambda: busy.jobs[0]["status"] == "DONE")
     assert busy.table("P", "T").num_rows == 200_000
 
 
@@ -325,9 +318,9 @@ def test_a_second_signal_ends_the_process_at_once(
     """It does not wait for the cancellation of the job; a note and the log name the job."""
     cancels = busy.faults.stall("cancel", times=None)
     process = _start(busy, "push()")
-    _until(lambda: busy.uploads.hits)
+    until(lambda: busy.uploads.hits)
     process.send_signal(first)
-    _until(lambda: cancels.hits)
+    until(lambda: cancels.hits)
     begin = time.monotonic()
     process.send_signal(second)
     code, _, error = _end(process)
@@ -341,9 +334,9 @@ def test_a_second_signal_to_push_many_names_the_open_jobs(busy: Any) -> None:
     """Each job that is not known to be cancelled is named with its table."""
     cancels = busy.faults.stall("cancel", times=None)
     process = _start(busy, "celonis.push_many({'T': frame, 'U': frame}, 'P')\n")
-    _until(lambda: len(busy.jobs) == 2 and busy.uploads.hits > 1)
+    until(lambda: len(busy.jobs) == 2 and busy.uploads.hits > 1)
     process.send_signal(signal.SIGINT)
-    _until(lambda: cancels.hits > 1)
+    until(lambda: cancels.hits > 1)
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, _, error = _end(process)
@@ -402,7 +395,7 @@ def test_a_push_of_two_rows_starts_one_thread(
 def test_interpreter_exit_cancels_the_job_of_a_daemon_thread(busy: Any) -> None:
     """A push in a daemon thread leaves no job open at interpreter exit."""
     process = _start(busy, "threading.Thread(target=push, daemon=True).start()\ninput()\n")
-    _until(lambda: busy.uploads.hits)
+    until(lambda: busy.uploads.hits)
     process.communicate("\n", timeout=25)
     assert busy.jobs[0]["status"] == "CANCELED"
 
@@ -451,7 +444,7 @@ def test_an_ignored_signal_stays_ignored(busy: Any) -> None:
         "assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN\n"
     )
     process = _start(busy, program)
-    _until(lambda: slow.hits)
+    until(lambda: slow.hits)
     process.send_signal(signal.SIGHUP)
     code, out, error = _end(process)
     assert (code, out) == (0, "DONE\n"), error
@@ -471,7 +464,7 @@ def test_the_exit_of_a_forked_child_leaves_the_parent_s_push_alone(busy: Any) ->
         "thread.join(); print(statuses[0].state, statuses[0].rows)\n"
     )
     process = _start(busy, program)
-    _until(lambda: slow.hits)
+    until(lambda: slow.hits)
     assert process.stdin
     assert process.stdout
     process.stdin.write("fork\n")
@@ -568,7 +561,7 @@ def test_an_interruption_while_a_data_model_is_loaded(several: bool) -> None:
         assert pushed.startswith("All 2 tables were pushed." if several else "Table 'T' was pushed")
         assert ("not loaded: 'N'." in pushed) is not several
         assert server.table("P", "T").num_rows == 20
-        _until(lambda: processing.loads.loads(model_id)[0]["status"] == "SUCCESS")
+        until(lambda: processing.loads.loads(model_id)[0]["status"] == "SUCCESS")
 
 
 def test_a_handler_that_outlasts_a_wait() -> None:

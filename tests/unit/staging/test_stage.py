@@ -25,6 +25,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
+from waiting import until
 
 import celonis_frames
 from celonis_frames import Celonis, exceptions
@@ -115,14 +116,6 @@ def _left(client: Celonis, own: Any, staging: str) -> None:
     with pytest.raises(exceptions.BadRequest):
         client.push(FRAME, "P", "T", staging=staging)
     own.faults.clear()
-
-
-def _until(true: Callable[[], Any]) -> None:
-    for _ in range(6_000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 @pytest.mark.parametrize(
@@ -326,7 +319,7 @@ def test_a_lease_is_renewed_after_a_failure(
     held = StageLease(filesystem, "/stage")
     monkeypatch.setattr(remote, "fails", _once("wb", "lease-", LibraryError("reset")))
     try:
-        _until(lambda: remote.opened.count(("wb", held._path)) > 4)
+        until(lambda: remote.opened.count(("wb", held._path)) > 4)
     finally:
         held.release()
     assert not remote.store
