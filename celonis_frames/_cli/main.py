@@ -42,7 +42,7 @@ _GROUPS = {
     "the connection": (login, doctor, about),
     "without a team": (local,),
 }
-SIGNALLED = 128
+_SIGNALLED = 128
 """The exit status of a process that a signal has ended is this and the number of the signal."""
 _BUG = (
     "This is a bug in celonis_frames. Please report it, with the lines above and the output of "
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interruption:
         return output.interrupted(interruption, ExitStatus.INTERRUPTED)
     except SystemExit as end:
-        if not isinstance(end.code, int) or end.code <= SIGNALLED:
+        if not isinstance(end.code, int) or end.code <= _SIGNALLED:
             raise  # of --help and --version
         return output.interrupted(end, end.code)
     except Exception as error:

@@ -31,7 +31,6 @@ class Output:
     Attributes:
         json: Whether results are JSON. Then stdout gets one document, also of a command that fails.
         quiet: Whether nothing is printed but what was asked for, warnings and errors.
-        warned: The warnings that were printed. A note of an error that is one is not printed again.
     """
 
     json: bool = False

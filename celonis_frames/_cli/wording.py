@@ -19,30 +19,30 @@ _STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _ARGUMENTS = rf"\(((?:{_STRING}|[^()'\"])*)\)"
 _CALL = rf"\((?:{_STRING}|[^()'\"]|\([^()]*\))*\)"
 _SENTENCES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
-    (rf"(?:, or call celonis_frames\.connect{_CALL})", ""),
-    (r"(?:\bcelonis_frames\.connect\(\"local\"\))", "set CELONIS_URL=local"),
-    (r"(?:, or allow more time: connect\(…, timeouts=Timeouts\(read=…\)\))", ""),
+    (rf", or call celonis_frames\.connect{_CALL}", ""),
+    (r"\bcelonis_frames\.connect\(\"local\"\)", "set CELONIS_URL=local"),
+    (r", or allow more time: connect\(…, timeouts=Timeouts\(read=…\)\)", ""),
     (
-        r"\b(?:push the frame that .{,80}? returns, or send the file with celonis-frames push)"
+        r"\bpush the frame that .{,80}? returns, or send the file with celonis-frames push"
         r"(?: (--format \w+))?",
         lambda found: f"give {found[1]}" if found[1] else "leave out --format",
     ),
-    (r"(?:connect\(…, ingestion=IngestionKeys\(…\)\), or set)", "set"),
-    (r"(?:connect\(…, verify=)('[^']*')\)", r"set REQUESTS_CA_BUNDLE=\1"),
-    (r"(?:: its ReloadStatus waits for it with \.wait\(\))", ""),
+    (r"connect\(…, ingestion=IngestionKeys\(…\)\), or set", "set"),
+    (r"connect\(…, verify=('[^']*')\)", r"set REQUESTS_CA_BUNDLE=\1"),
+    (r": its ReloadStatus waits for it with \.wait\(\)", ""),
     (
         r"\brow (\d[\d,]*), counted from 0",
         lambda found: (
             f"row {int(found[1].replace(',', '')) + 1:,}, counted from 1 without the header"
         ),
     ),
-    (r"(?:needs wait=True)\b", "cannot be used with --no-wait"),
+    (r"needs wait=True\b", "cannot be used with --no-wait"),
     (
-        r"(?:Wait for it with status\.wait\(\), then call)",
+        r"Wait for it with status\.wait\(\), then call",
         "Once celonis-frames job shows DONE, use",
     ),
     (
-        rf"(?:\b([Ww])ait) for (it|each) with celonis\.job{_ARGUMENTS}\.wait\(\), or stop it with "
+        rf"\b([Ww])ait for (it|each) with celonis\.job{_ARGUMENTS}\.wait\(\), or stop it with "
         r"\.cancel\(\)",
         lambda found: (
             f"{'L' if found[1] == 'W' else 'l'}ook at {found[2]} with {_command('job', found[3])}, "

@@ -8,7 +8,7 @@ from celonis_frames import Celonis, PushStatus
 from celonis_frames._cli.connecting import connected
 from celonis_frames._cli.output import SHORT_ID, Output, status_line
 from celonis_frames._cli.registry import Commands, add_pool
-from celonis_frames.exceptions import ConfigError
+from celonis_frames.exceptions import BadRequest, ConfigError
 
 _ID_LENGTH = 36
 
@@ -59,12 +59,12 @@ def _job(arguments: argparse.Namespace, output: Output) -> int:
 def _cancel(arguments: argparse.Namespace, output: Output) -> None:
     with connected(arguments) as celonis:
         status = _found(celonis, arguments.pool, arguments.id)
-        if status.done:
-            raise ConfigError(
-                f"Job {status.job_id} has already ended ({status.state}): there is nothing to "
-                "cancel."
-            )
-        status.cancel()
+        try:
+            status.cancel()
+        except BadRequest as error:
+            if status.done:  # which the message says; it is the wrong job
+                raise ConfigError(error.message) from error
+            raise
         output.report(status.to_dict(), status_line(status))
 
 
