@@ -32,7 +32,7 @@ early, and at the end no connection has much to send when the others are done.""
 _MAX_GROWTH = 1.15
 """Growth over the target if rows compress worse than those before them."""
 
-_STREAM_BYTES = 32_000_000
+_STREAM_BYTES = 24_000_000
 """Chunks of a stream, whose length is not known."""
 
 _PLANNED_GROWTH, _PLANNED_LIMIT = 1.07, 0.87 * MAX_CHUNK_BYTES

@@ -527,7 +527,7 @@ class PushOptions:
     @property
     def spool_memory(self) -> int:
         """The share of `memory` for chunks that are kept; the others are on disk."""
-        return self.memory // 2
+        return self.memory // 10
 
     @property
     def encoding_memory(self) -> int:

@@ -88,8 +88,10 @@ def _longest_texts(frame: Any, enough: Mapping[str, int]) -> Mapping[str, int]:
         for name, length in longest_texts(iter(_to_arrow(part).to_batches()), enough).items():
             found[name] = max(length, found.get(name, 0))
     texts = _select(frame, [name for name in enough if kinds[name] == pl.String])
-    found |= texts.select(pl.all().str.len_bytes().max()).row(0, named=True) if texts.width else {}
-    long = [name for name in texts.columns if (found[name] or 0) > enough[name]]
+    for part in texts.iter_slices(BATCH_ROWS) if texts.width else ():  # not whole, for the memory
+        for name, length in part.select(pl.all().str.len_bytes().max()).row(0, named=True).items():
+            found[name] = max(length or 0, found.get(name, 0))
+    long = [name for name in texts.columns if found.get(name, 0) > enough[name]]
     if long:
         found |= _select(frame, long).select(pl.all().str.len_chars().max()).row(0, named=True)
     return {name: found.get(name) or 0 for name in enough}
