@@ -18,6 +18,8 @@ from typing import Any
 
 import psutil
 
+import celonis_frames  # noqa: F401  # gives frames of Spark their accessor
+
 from .peaks import measure, sizes_to_measure
 
 POOL = "11111111-2222-3333-4444-555555555555"
