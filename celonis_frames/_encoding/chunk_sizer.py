@@ -9,10 +9,10 @@ MAX_CHUNK_BYTES = 1_000_000_000
 """Largest chunk that the API accepts."""
 
 DEFAULT_CHUNK_BYTES = 64_000_000
-"""Memory planned for a chunk if `chunk_bytes` is not given: twice the largest, since the bytes of a
-file are estimated."""
+"""Memory planned for a chunk if `chunk_bytes` is not given: more than twice the largest, since the
+bytes of a file are estimated."""
 
-MAX_AUTO_BYTES = 32_000_000
+MAX_AUTO_BYTES = 24_000_000
 """Largest chunk unless `chunk_bytes` is given: cheap to send again."""
 
 MIN_AUTO_BYTES = 8_000_000
@@ -27,13 +27,11 @@ REST_GROWTH = 1.08
 
 _AUTO_CHUNKS = 32
 """Chunks that a frame is cut into between `MIN_AUTO_BYTES` and `MAX_AUTO_BYTES`: the first is sent
-early, and at the end no connection has much to send when the others are done."""
+early, and at the end no connection has much to send when the others are done. For the same reason
+a chunk of a stream, whose length is not known, is a part of what was made before it."""
 
 _MAX_GROWTH = 1.15
 """Growth over the target if rows compress worse than those before them."""
-
-_STREAM_BYTES = 24_000_000
-"""Chunks of a stream, whose length is not known."""
 
 _PLANNED_GROWTH, _PLANNED_LIMIT = 1.07, 0.87 * MAX_CHUNK_BYTES
 """Growth over the target, and bytes, up to which larger chunks are planned to save one."""
@@ -86,7 +84,7 @@ class ChunkSizer:
         self._uploads = uploads
         total = None if rows is None or bytes_per_row is None else rows * bytes_per_row
         if target_bytes is None:
-            target_bytes = _STREAM_BYTES if total is None else _auto_bytes(total, MIN_AUTO_BYTES)
+            target_bytes = _auto_bytes(total or 0, MIN_AUTO_BYTES)
         self.target_bytes = target_bytes
         self.expected_chunks = None if total is None else self._plan(total)
         self._small_first = 0

@@ -34,7 +34,7 @@ from celonis_frames._concurrency.worker_pool import (
     feed,
 )
 from celonis_frames._encoding.chunk import MemoryChunk
-from celonis_frames._encoding.chunk_sizer import MAX_PLANNED_BYTES, ChunkSizer
+from celonis_frames._encoding.chunk_sizer import MAX_AUTO_BYTES, MAX_PLANNED_BYTES, ChunkSizer
 from celonis_frames._encoding.chunk_writer import ChunkWriter
 from celonis_frames._encoding.chunking import estimate_row_bytes, fill_chunk
 from celonis_frames._encoding.column_encodings import SAMPLE_ROWS
@@ -190,7 +190,8 @@ class ChunkEncoder:
         read: _Batches = chain(head, batches)
         del head
         if runs and threads > 1:
-            size = int(sizer.target_bytes / (bytes_per_row or 1))
+            chunk_bytes = sizer.target_bytes if self.rows else MAX_AUTO_BYTES
+            size = int(chunk_bytes / (bytes_per_row or 1))
             self._encode_runs(read, size, threads, on_chunk, validator, acquire_slot, release_slot)
             return
 

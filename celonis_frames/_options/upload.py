@@ -101,7 +101,7 @@ class Upload:
         file_type: ``"PARQUET"`` or ``"CSV"``.
         compression: Parquet codec. None is what the pool is known to take: ``"snappy"``, which all
             take, unless a file of this user says that ``"zstd"`` is read there.
-        chunk_bytes: Size of a finished chunk in bytes; None chooses by frame size, 8 to 32 MB (the
+        chunk_bytes: Size of a finished chunk in bytes; None chooses by frame size, 8 to 24 MB (the
             first chunks are smaller, so that uploading starts early).
         workers: Parallel uploads. The default is 4; with `keys` it is 1 unless every key is known
             to be unique, because of rows with the same key the last one uploaded wins.

@@ -219,6 +219,17 @@ def test_without_chunk_bytes_no_chunk_is_larger_than_the_largest() -> None:
     assert sum(sizes) > 60_000_000
 
 
+def test_chunks_of_a_stream_are_a_small_part_of_what_was_made() -> None:
+    """Its end is not known: no connection may have much to send when the others are done."""
+    sizer, made = ChunkSizer(None, None, 60.0), 0
+    for _ in range(200):
+        size, _ = sizer.begin()
+        assert size == max(8_000_000, min(made // 32, MAX_AUTO_BYTES))
+        sizer.record_size(size)
+        made += size
+    assert size == MAX_AUTO_BYTES
+
+
 def test_first_rows_of_hardly_any_bytes_do_not_make_countless_chunks() -> None:
     """The size that suits the whole is found anew when the sample turns out to deceive."""
     sizer = ChunkSizer(None, 100_000_000, 0.001)
