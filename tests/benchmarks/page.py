@@ -308,10 +308,7 @@ def _memory(runs: Sequence[Run]) -> str:
     ]
     head = [f"{n / 1e6:g} M rows" for n in rows]
     allowed = bound(DEFAULT_CHUNK_BYTES, DEFAULT_WORKERS) / 1e6
-    return (
-        f"### Memory beyond the frame, MB (≤ {allowed:,.0f})\n\n{table(['', *head], lines)}\n\n"
-        "![Memory beyond the frame over rows](memory.svg)"
-    )
+    return f"### Memory beyond the frame, MB (≤ {allowed:,.0f})\n\n{table(['', *head], lines)}"
 
 
 def _large(run: Run) -> str:
