@@ -12,6 +12,8 @@ import spark_faults
 from pyspark.sql import SparkSession
 from spark_cluster import SHORT_LIVED
 
+import celonis_frames  # noqa: F401  # gives frames of Spark their accessor
+
 SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.driver.bindAddress": "127.0.0.1",
