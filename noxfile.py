@@ -225,7 +225,8 @@ def spark_versions(session: nox.Session, version: str) -> None:
     _need_java(session)
     _install_project(session, "spark")
     # Spark 3 needs NumPy 1, which newer versions of pyarrow do not take.
-    session.install(f"pyspark[sql]=={version}", *(["pyarrow<25"] if version[0] == "3" else []))
+    arrow = ["pyarrow<25"] if version[0] == "3" else []
+    session.install(f"pyspark[connect,sql]=={version}", *arrow)
     # What other versions warn of, such as their own open sockets, is no error.
     session.run(
         "pytest", "-W", "default", "tests/spark", "-m", "slow or not slow", *session.posargs
