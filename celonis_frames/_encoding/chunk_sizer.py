@@ -13,7 +13,7 @@ DEFAULT_CHUNK_BYTES = 64_000_000
 bytes of a file are estimated."""
 
 MAX_AUTO_BYTES = 24_000_000
-"""Largest chunk unless `chunk_bytes` is given: cheap to send again."""
+"""Size up to which chunks are planned unless `chunk_bytes` is given: cheap to send again."""
 
 MIN_AUTO_BYTES = 8_000_000
 """Smallest chunk of a larger frame unless `chunk_bytes` is given, the first ones aside: a request
@@ -28,7 +28,8 @@ REST_GROWTH = 1.08
 _AUTO_CHUNKS = 32
 """Chunks that a frame is cut into between `MIN_AUTO_BYTES` and `MAX_AUTO_BYTES`: the first is sent
 early, and at the end no connection has much to send when the others are done. For the same reason
-a chunk of a stream, whose length is not known, is a part of what was made before it."""
+a chunk of a stream, whose length is not known, is a part of what was made before it, if several are
+sent at a time."""
 
 _MAX_GROWTH = 1.15
 """Growth over the target if rows compress worse than those before them."""
@@ -56,7 +57,9 @@ class ChunkSizer:
     If the number of rows is known, all chunks get the same size, the last one too, except for small
     first ones (`start_small`). If no `target_bytes` are given, they are chosen by the bytes of the
     frame and may grow, and the number of chunks, small first ones aside, is a multiple of the
-    parallel `uploads`, so that all uploads end at the same time.
+    parallel `uploads`, so that all uploads end at the same time. If the number of rows is not
+    known, they grow with what was made; with one upload at a time, to which each chunk costs a
+    round trip, they are as large as they may be.
 
     Attributes:
         bytes_per_row: Bytes of a row in a file, from a sample, then from the rows written last;
@@ -84,7 +87,9 @@ class ChunkSizer:
         self._uploads = uploads
         total = None if rows is None or bytes_per_row is None else rows * bytes_per_row
         if target_bytes is None:
-            target_bytes = _auto_bytes(total or 0, MIN_AUTO_BYTES)
+            target_bytes = MAX_AUTO_BYTES
+            if total is not None or (rows is None and uploads > 1):
+                target_bytes = _auto_bytes(total or 0, MIN_AUTO_BYTES)
         self.target_bytes = target_bytes
         self.expected_chunks = None if total is None else self._plan(total)
         self._small_first = 0
@@ -127,7 +132,8 @@ class ChunkSizer:
 
         Not if a size was given, or if there will be no more chunks than these.
         """
-        if self._is_auto and (self.expected_chunks is None or self.expected_chunks > chunks):
+        expected = math.inf if self._rows is None else self.expected_chunks or 1
+        if self._is_auto and expected > chunks:
             self._small_first = chunks
 
     def take(self, rows: int) -> None:
@@ -166,9 +172,10 @@ class ChunkSizer:
             return self._open > 0 and self._bytes_left() <= (REST_GROWTH - 1) * self.target_bytes
 
     def _grow(self) -> None:
-        """Raise the target, if none was given and the frame is larger than the sample suggested.
+        """Raise the target, if none was given, with what was made of a stream.
 
-        Else a frame that begins with rows of hardly any bytes would be cut into countless chunks.
+        Or if the frame is larger than the sample suggested: else one that begins with rows of
+        hardly any bytes would be cut into countless chunks.
         """
         if not self._is_auto:
             return
@@ -207,6 +214,16 @@ class ChunkSizer:
             chunks += -total % self._uploads
         self._planned = self._begun + chunks
         return chunks
+
+
+def stream_chunks(total: float, target_bytes: int | None, *, uploads: int) -> int:
+    """How many chunks a stream of so many bytes becomes, small first ones aside."""
+    sizer, made, chunks = ChunkSizer(target_bytes, None, None, uploads=uploads), 0, 0
+    while made < total:
+        size, _ = sizer.begin()
+        sizer.record_size(size)
+        made, chunks = made + size, chunks + 1
+    return chunks
 
 
 def _auto_bytes(total: float, least: int) -> int:

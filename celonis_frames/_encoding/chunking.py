@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from celonis_frames._arrow.batching import batch_bytes
 from celonis_frames._encoding.chunk import MemoryChunk
-from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_AUTO_BYTES, ChunkSizer
+from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, ChunkSizer
 from celonis_frames._encoding.chunk_writer import PROBE_BYTES, ChunkWriter
 from celonis_frames._encoding.column_encodings import WORTH_ROWS
 from celonis_frames._encoding.file_format import FileFormat
@@ -34,7 +34,7 @@ def encode(
         FrameError: A chunk came out larger than the API accepts.
     """
     file_format = FileFormat(schema, file_type, compression)
-    sizer = ChunkSizer(chunk_bytes or MAX_AUTO_BYTES, None, None)
+    sizer = ChunkSizer(chunk_bytes, None, None)
     source, number = iter(batches), 0
     while True:
         writer, rest = fill_chunk(source, file_format, sizer)

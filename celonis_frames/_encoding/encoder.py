@@ -179,7 +179,9 @@ class ChunkEncoder:
             bytes_per_row = sample_row_bytes(head[0], validator, self.file_format)
         sizer = ChunkSizer(self.target_bytes, self.rows, bytes_per_row, uploads=self.uploads)
         runs = self.ordered and self.target_bytes is None
-        threads = min(cpu_count(), max(1, self.memory_limit // sizer.target_bytes))
+        # Chunks of a stream grow with it.
+        largest = sizer.target_bytes if self.rows or self.target_bytes else MAX_AUTO_BYTES
+        threads = min(cpu_count(), max(1, self.memory_limit // largest))
         if alone or bytes_per_row is None or (self.ordered and not runs):
             threads = 1
         if sizer.expected_chunks is not None:
@@ -190,8 +192,7 @@ class ChunkEncoder:
         read: _Batches = chain(head, batches)
         del head
         if runs and threads > 1:
-            chunk_bytes = sizer.target_bytes if self.rows else MAX_AUTO_BYTES
-            size = int(chunk_bytes / (bytes_per_row or 1))
+            size = int(sizer.target_bytes / (bytes_per_row or 1))
             self._encode_runs(read, size, threads, on_chunk, validator, acquire_slot, release_slot)
             return
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
-from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES
+from celonis_frames._encoding.chunk_sizer import DEFAULT_CHUNK_BYTES, MAX_AUTO_BYTES
 from celonis_frames._encoding.codecs import DEFAULT_CODEC
 from celonis_frames._filesystem.masking import RevealedSecret
 from celonis_frames._formatting import shown
@@ -526,8 +526,11 @@ class PushOptions:
 
     @property
     def spool_memory(self) -> int:
-        """The share of `memory` for chunks that are kept; the others are on disk."""
-        return self.memory // 10
+        """The share of `memory` for chunks that are kept; the others are on disk.
+
+        Most are read again only if there is another job, so it is small, but at least one chunk.
+        """
+        return max(self.memory // 10, self.upload.chunk_bytes or MAX_AUTO_BYTES)
 
     @property
     def encoding_memory(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
-from celonis_frames._encoding.chunk_sizer import ChunkSizer
+from celonis_frames._encoding.chunk_sizer import ChunkSizer, stream_chunks
 from celonis_frames._encoding.chunking import encode
 from celonis_frames._encoding.passthrough import PassthroughChunk
 from celonis_frames._formatting import counted, format_bytes
@@ -236,7 +236,11 @@ def plan_frame(
         weight = _estimate(part, prepared, options)
         size += int(weight if not rows else weight * rows)
         uploads = options.uploads(ordered=prepared.ordered)
-        sizer = ChunkSizer(options.upload.chunk_bytes, rows, weight, uploads=uploads)
+        chunk_bytes = options.upload.chunk_bytes
+        if prepared.source.rows is None:
+            chunks += max(1, stream_chunks(weight * rows, chunk_bytes, uploads=uploads))
+            continue
+        sizer = ChunkSizer(chunk_bytes, rows, weight, uploads=uploads)
         chunks += sizer.expected_chunks or 1
     return _compared(_plan(prepared, options, size, chunks, warnings), existing, differences)
 

@@ -88,13 +88,19 @@ def _longest_texts(frame: Any, enough: Mapping[str, int]) -> Mapping[str, int]:
         for name, length in longest_texts(iter(_to_arrow(part).to_batches()), enough).items():
             found[name] = max(length, found.get(name, 0))
     texts = _select(frame, [name for name in enough if kinds[name] == pl.String])
-    for part in texts.iter_slices(BATCH_ROWS) if texts.width else ():  # not whole, for the memory
-        for name, length in part.select(pl.all().str.len_bytes().max()).row(0, named=True).items():
-            found[name] = max(length or 0, found.get(name, 0))
+    found |= _greatest(texts, pl.all().str.len_bytes())
     long = [name for name in texts.columns if found.get(name, 0) > enough[name]]
-    if long:
-        found |= _select(frame, long).select(pl.all().str.len_chars().max()).row(0, named=True)
-    return {name: found.get(name) or 0 for name in enough}
+    found |= _greatest(_select(frame, long), pl.all().str.len_chars())
+    return {name: found.get(name, 0) for name in enough}
+
+
+def _greatest(frame: Any, numbers: Any) -> dict[str, int]:
+    """The greatest of the `numbers` of each column, slice by slice: few are in memory at a time."""
+    found: dict[str, int] = {}
+    for part in frame.iter_slices(BATCH_ROWS) if frame.width else ():
+        for name, number in part.select(numbers.max()).row(0, named=True).items():
+            found[name] = max(number or 0, found.get(name, 0))
+    return found
 
 
 def _select(frame: Any, names: Sequence[str]) -> Any:

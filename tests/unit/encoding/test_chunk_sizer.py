@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 
 from celonis_frames._encoding import encoder
 from celonis_frames._encoding.chunk_sizer import (
-    DEFAULT_CHUNK_BYTES,
     MAX_AUTO_BYTES,
     MAX_CHUNK_BYTES,
     ChunkSizer,
@@ -75,7 +75,7 @@ def test_files_that_several_threads_write_hold_all_rows(data: st.DataObject) -> 
             sizer.close(*file)
             sizer.record_size(file[1])
     assert covered == rows
-    assert sizer.target_bytes == target if target else 0 < sizer.target_bytes <= DEFAULT_CHUNK_BYTES
+    assert sizer.target_bytes == target if target else 0 < sizer.target_bytes <= MAX_AUTO_BYTES
 
 
 @settings(max_examples=50)
@@ -184,15 +184,21 @@ CHANGES: dict[str, Callable[[], Any]] = {
 
 
 def _chunks(frame: Any, **upload: Any) -> list[int]:
-    prepared = prepare(frame, "T", PushOptions.parse(mode="REPLACE", upload=upload))
+    sizes, rows = _pushed(frame, mode="REPLACE", upload=upload)
+    assert rows == frame.num_rows
+    return sizes
+
+
+def _pushed(frame: Any, **options: Any) -> tuple[list[int], int]:
+    """The sizes of the chunks, and their rows."""
+    prepared = prepare(frame, "T", PushOptions.parse(**options))
     prepared.begin()
     made = []
     for chunk in prepared.chunks():
         made.append((chunk.size, chunk.rows))
         chunk.release()
     prepared.close()
-    assert sum(rows for _, rows in made) == frame.num_rows
-    return [size for size, _ in made]
+    return [size for size, _ in made], sum(rows for _, rows in made)
 
 
 @pytest.mark.sampled(3)
@@ -221,13 +227,36 @@ def test_without_chunk_bytes_no_chunk_is_larger_than_the_largest() -> None:
 
 def test_chunks_of_a_stream_are_a_small_part_of_what_was_made() -> None:
     """Its end is not known: no connection may have much to send when the others are done."""
-    sizer, made = ChunkSizer(None, None, 60.0), 0
+    sizer, made = ChunkSizer(None, None, 60.0, uploads=4), 0
     for _ in range(200):
         size, _ = sizer.begin()
         assert size == max(8_000_000, min(made // 32, MAX_AUTO_BYTES))
         sizer.record_size(size)
         made += size
     assert size == MAX_AUTO_BYTES
+
+
+@pytest.mark.parametrize("cpu_count", [1, 2, 16])
+def test_how_a_query_is_cut(cpu_count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of threads is, and though its rows are not counted before.
+
+    In parallel: small first chunks, then the least size. With keys, one at a time: the largest.
+    """
+    monkeypatch.setattr(encoder, "cpu_count", lambda: cpu_count)
+    whole = pl.DataFrame(_table((_integers, 2_000_000), columns=5)).lazy()
+    parallel, rows = _pushed(whole, mode="DELTA")
+    keyed, keyed_rows = _pushed(whole, mode="DELTA", keys=["C0"])
+    assert rows == keyed_rows == 2_000_000
+    assert len(parallel) in range(11, 15), parallel
+    assert max(parallel) <= 9_000_000
+    assert len(keyed) in range(4, 7), keyed
+    assert max(keyed) <= 1.05 * MAX_AUTO_BYTES
+
+
+def test_a_wide_frame_in_one_batch_is_one_chunk() -> None:
+    """It is not measured before, so its number of chunks is not known: it is no stream for that."""
+    assert len(_chunks(_table((_integers, 15_000), columns=60))) == 1
+    assert len(_chunks(_table((_integers, 5_000), columns=200))) == 1
 
 
 def test_first_rows_of_hardly_any_bytes_do_not_make_countless_chunks() -> None:
