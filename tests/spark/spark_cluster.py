@@ -49,7 +49,8 @@ def start(events: Path) -> Any:
         "spark.sql.shuffle.partitions": "4",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
         "spark.task.maxFailures": "6",
-        "spark.ui.enabled": "false",
+        "spark.ui.port": "0",  # any that is free
+        "spark.ui.showConsoleProgress": "false",
     }
     builder = SparkSession.builder.master(MASTER).appName("tests")
     for name, value in {**settings, **SHORT_LIVED}.items():

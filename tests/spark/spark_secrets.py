@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,24 @@ def processes() -> str:
         with suppress(psutil.Error):  # it has ended
             found += process.cmdline()
             found += [f"{name}={value}" for name, value in process.environ().items()]
+    return "\n".join(found)
+
+
+PAGES = (
+    "environment/", "jobs/", "stages/", "executors/", "SQL/",
+    "api/v1/applications/{id}/environment", "api/v1/applications/{id}/jobs",
+    "api/v1/applications/{id}/stages?details=true", "api/v1/applications/{id}/sql?details=true",
+)  # fmt: skip
+"""What Spark's UI shows."""
+
+
+def user_interface(spark: Any) -> str:
+    """The pages of Spark's UI, and what they are made of."""
+    context, found = spark.sparkContext, []
+    for page in PAGES:
+        url = f"{context.uiWebUrl}/{page.format(id=context.applicationId)}"
+        with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310  # our own
+            found.append(response.read().decode())
     return "\n".join(found)
 
 
@@ -42,6 +61,7 @@ def assert_unseen(
         "settings": str(spark.sparkContext.getConf().getAll()),
         "processes": processes(),
         "workers": worker_environment(spark),
+        "user interface": user_interface(spark),
         "event log": "".join(
             path.read_text(errors="replace") for path in events.rglob("*") if path.is_file()
         ),
@@ -49,6 +69,7 @@ def assert_unseen(
     }
     assert "mapInArrow" in seen["event log"] or "MapInArrow" in seen["event log"]
     assert "java" in seen["processes"]
+    assert "mapInArrow" in seen["user interface"] or "MapInArrow" in seen["user interface"]
     assert "PYTHON" in seen["workers"]
     for secret in secrets:
         assert [place for place, text in seen.items() if secret in text] == []
