@@ -164,12 +164,11 @@ def in_progress(
     span = None if call.recorder is None else call.recorder.enter()
     try:
         yield call
-    except BaseException as error:
-        call.end(error)
-        raise
-    else:
         if call.bar is not None or call.recorder is not None:
             call.end()
+    except BaseException as error:  # a signal while it ends, too
+        call.end(error)
+        raise
     finally:
         current.reset(before)
         if call.recorder is not None:

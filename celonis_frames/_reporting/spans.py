@@ -67,7 +67,8 @@ class Spans:
             case StageBegan():
                 self._stage = self._child(record.stage, when)
             case StageEnded():
-                self._stage.end(when)
+                if self._stage is not None:  # a signal fell between its records
+                    self._stage.end(when)
             case JobChanged():
                 self._take_job(record, when)
             case Ended():

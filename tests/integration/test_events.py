@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 
 import celonis_frames
 from celonis_frames import ApiKey, Celonis, events, exceptions
+from celonis_frames._push.progress import Progress
 from celonis_frames._reporting import event_thread
 from celonis_frames.events import (
     Began,
@@ -657,6 +658,27 @@ def test_interrupted_at_any_record_they_are_in_order(own: Any, client: Celonis) 
             assert ends[-1] == "KeyboardInterrupt"
     assert ends[0] == "KeyboardInterrupt"
     assert ends[-1] is None
+
+
+def test_a_signal_while_a_call_ends_is_its_end(
+    client: Celonis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The records end, and so does their thread, though the push itself was over."""
+    end, errors = Progress.end, list[BaseException | None]()
+
+    def interrupted(call: Progress, error: BaseException | None = None) -> None:
+        errors.append(error)
+        if error is None:
+            raise KeyboardInterrupt
+        end(call, error)
+
+    monkeypatch.setattr(Progress, "end", interrupted)
+    records: list[Event] = []
+    with pytest.raises(KeyboardInterrupt):
+        client.push(FRAME, "P", "T", on_event=records.append)
+    assert [type(error) for error in errors] == [type(None), KeyboardInterrupt]
+    check(as_json(records))
+    assert records[-1].error == "KeyboardInterrupt"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("number", [2, 7, 12])
