@@ -247,10 +247,11 @@ def test_how_a_query_is_cut(cpu_count: int, monkeypatch: pytest.MonkeyPatch) -> 
     parallel, rows = _pushed(whole, mode="DELTA")
     keyed, keyed_rows = _pushed(whole, mode="DELTA", keys=["C0"])
     assert rows == keyed_rows == 2_000_000
-    assert len(parallel) in range(11, 15), parallel
     assert max(parallel) <= 9_000_000
-    assert len(keyed) in range(4, 7), keyed
+    # At the end each thread may have begun one.
+    assert 11 <= len(parallel) <= 13 + cpu_count, parallel
     assert max(keyed) <= 1.05 * MAX_AUTO_BYTES
+    assert len(keyed) < 10, keyed
 
 
 def test_a_wide_frame_in_one_batch_is_one_chunk() -> None:
