@@ -58,8 +58,8 @@ class ChunkSizer:
     first ones (`start_small`). If no `target_bytes` are given, they are chosen by the bytes of the
     frame and may grow, and the number of chunks, small first ones aside, is a multiple of the
     parallel `uploads`, so that all uploads end at the same time. If the number of rows is not
-    known, they grow with what was made; with one upload at a time, to which each chunk costs a
-    round trip, they are as large as they may be.
+    known, chunks grow with what was made; with one upload at a time, where each costs a round trip,
+    they are as large as they may be.
 
     Attributes:
         bytes_per_row: Bytes of a row in a file, from a sample, then from the rows written last;
@@ -216,9 +216,9 @@ class ChunkSizer:
         return chunks
 
 
-def stream_chunks(total: float, target_bytes: int | None, *, uploads: int) -> int:
+def stream_chunks(total: float, *, uploads: int) -> int:
     """How many chunks a stream of so many bytes becomes, small first ones aside."""
-    sizer, made, chunks = ChunkSizer(target_bytes, None, None, uploads=uploads), 0, 0
+    sizer, made, chunks = ChunkSizer(None, None, None, uploads=uploads), 0, 0
     while made < total:
         size, _ = sizer.begin()
         sizer.record_size(size)

@@ -237,11 +237,14 @@ def plan_frame(
         size += int(weight if not rows else weight * rows)
         uploads = options.uploads(ordered=prepared.ordered)
         chunk_bytes = options.upload.chunk_bytes
-        if prepared.source.rows is None:
-            chunks += max(1, stream_chunks(weight * rows, chunk_bytes, uploads=uploads))
-            continue
-        sizer = ChunkSizer(chunk_bytes, rows, weight, uploads=uploads)
-        chunks += sizer.expected_chunks or 1
+        if prepared.source.rows is None and chunk_bytes is None:
+            # As if its keys were not known to differ: a push cuts it before it has read them.
+            uploads = options.uploads(ordered=options.ordered)
+            expected: int | None = stream_chunks(weight * rows, uploads=uploads)
+        else:
+            sizer = ChunkSizer(chunk_bytes, rows, weight, uploads=uploads)
+            expected = sizer.expected_chunks
+        chunks += expected or 1
     return _compared(_plan(prepared, options, size, chunks, warnings), existing, differences)
 
 

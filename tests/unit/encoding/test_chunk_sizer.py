@@ -17,9 +17,11 @@ from celonis_frames._encoding.chunk_sizer import (
     MAX_AUTO_BYTES,
     MAX_CHUNK_BYTES,
     ChunkSizer,
+    stream_chunks,
 )
 from celonis_frames._frames.preparation import prepare
 from celonis_frames._options.push_options import PushOptions
+from celonis_frames._push.plan import plan_frame
 
 TARGET = 2_000_000
 RANDOM = np.random.default_rng(1)
@@ -252,6 +254,19 @@ def test_how_a_query_is_cut(cpu_count: int, monkeypatch: pytest.MonkeyPatch) -> 
     assert 11 <= len(parallel) <= 13 + cpu_count, parallel
     assert max(keyed) <= 1.05 * MAX_AUTO_BYTES
     assert len(keyed) < 10, keyed
+
+
+def test_a_plan_counts_the_chunks_of_a_query_as_they_are_cut() -> None:
+    """Those that are sent one at a time are larger; those of a long one grow."""
+    whole = pl.DataFrame(_table((_integers, 2_000_000), columns=5)).lazy()
+    parallel = plan_frame(whole, "T", PushOptions.parse(mode="DELTA"))
+    keyed = plan_frame(whole, "T", PushOptions.parse(mode="DELTA", keys=["C0"]))
+    small = PushOptions.parse(mode="DELTA", upload={"chunk_bytes": 1_000_000})
+    given = plan_frame(whole, "T", small)
+    assert (parallel.chunks, keyed.chunks) == (11, 4)
+    assert given.chunks in range(75, 85)
+    assert stream_chunks(256_000_000, uploads=4) == 32
+    assert stream_chunks(512_000_000, uploads=4) in range(32 + 21, 32 + 24)  # 32 · ln 2 more
 
 
 def test_a_wide_frame_in_one_batch_is_one_chunk() -> None:
