@@ -14,15 +14,13 @@ from spark_cluster import HERE, start
 
 from celonis_frames import ApiKey, Celonis, _connect
 
-has_connect = True
 collect_ignore_glob = [] if importlib.util.find_spec("pyspark") else ["test_*.py"]
 if importlib.util.find_spec("pyspark"):
     import pyspark
 
     VERSION = tuple(int(part) for part in pyspark.__version__.split(".")[:2])
-    has_connect = VERSION >= (4, 0)  # PyPI's package of 3.5 has no server for it
-    if VERSION < (4, 0):
-        collect_ignore_glob += ["test_spark_source.py"]
+    if VERSION < (4, 0):  # PyPI's package has no server for Connect
+        collect_ignore_glob += ["test_spark_source.py", "test_spark_connect.py"]
     if VERSION < (4, 1):
         collect_ignore_glob += [
             "test_spark_commits.py", "test_spark_notebook.py", "test_spark_stream.py",
@@ -31,8 +29,6 @@ if importlib.util.find_spec("pyspark"):
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """PySpark warns of newer versions of pandas whenever Arrow is used."""
-    if not has_connect:
-        items[:] = [item for item in items if not item.name.startswith("test_connect[")]
     mark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support:FutureWarning")
     for item in items:
         if HERE in item.path.parents:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,15 @@ def start(events: Path) -> Any:
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     return session
+
+
+def run_elsewhere(server: Any, *arguments: str, timeout: float = 400) -> str:
+    """Run the program of a user of another cluster, and return what it prints."""
+    keys = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "push_elsewhere.py"), *arguments],
+        env=os.environ | ENVIRONMENT | keys, check=False, capture_output=True, text=True,
+        timeout=timeout,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,11 +1,10 @@
-"""Other clusters: a standalone one, which runs slow tasks twice, and Spark Connect."""
+"""A standalone cluster, which runs slow tasks twice."""
 
 from __future__ import annotations
 
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spark_cluster import ENVIRONMENT, HERE
+from spark_cluster import ENVIRONMENT, run_elsewhere
 from spark_faults import EXACT, ids
 
 pytestmark = pytest.mark.slow
@@ -71,18 +70,6 @@ def wait_for(port: int) -> None:
             return
 
 
-def run(server: Any, *arguments: str, timeout: float = 400) -> str:
-    """Run the program of a user, and return what it prints."""
-    keys = {"CELONIS_URL": server.url, "CELONIS_API_TOKEN": server.token}
-    done = subprocess.run(
-        [sys.executable, str(HERE / "push_elsewhere.py"), *arguments],
-        env=os.environ | ENVIRONMENT | keys, check=False, capture_output=True, text=True,
-        timeout=timeout,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("way", ["push", "source"])
 def test_rows_arrive_once_though_a_task_runs_twice(
@@ -93,17 +80,6 @@ def test_rows_arrive_once_though_a_task_runs_twice(
 
     if way == "source" and pyspark.__version__ < "4":
         way = "push"  # there is no data source
-    printed = run(server, "speculation", master, way, str(seed), table, str(stage))
+    printed = run_elsewhere(server, "speculation", master, way, str(seed), table, str(stage))
     assert "two attempts" in printed
-    assert ids(server, table) == EXACT
-
-
-@pytest.mark.parametrize("way", ["push", "source", "stream"])
-def test_connect(way: str, server: Any, stage: Path, table: str) -> None:
-    """The client sends what the workers have staged; the data source sends from the server."""
-    import pyspark  # noqa: PLC0415
-
-    if way != "push" and pyspark.__version__ < "4.1":
-        way = "push"
-    run(server, "connect", "local[2]", way, "0", table, str(stage))
     assert ids(server, table) == EXACT
